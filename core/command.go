@@ -1,0 +1,43 @@
+package core
+
+// CommandKind names a change of the Directory.
+type CommandKind uint8
+
+const (
+	CommandRegister    CommandKind = iota + 1 // Node
+	CommandPlace                              // Key, Members, Skip
+	CommandReconfigure                        // Group, Epoch, Remove
+	CommandGone                               // Node.ID
+	commandKindEnd
+)
+
+// NodeRecord is what the Directory knows of a storage node.
+type NodeRecord struct {
+	Peer
+	Name string
+	Boot Boot
+}
+
+// Command is one change of the Directory. Whether it changes anything is
+// decided when it is applied, in order, so that racing commands are harmless.
+type Command struct {
+	Kind CommandKind
+
+	// Node registers with this record; a boot at or below the known one with the
+	// known address changes nothing. A new boot of a primary, and a new address
+	// of a member, re-issue the group's chain at the next epoch (rule R11).
+	Node NodeRecord
+
+	// Key is to be mapped, if it is not yet: to a new group of Members if these
+	// are uninitialised, else to the next group of the round robin that is
+	// neither lost nor in Skip.
+	Key     string
+	Members []NodeID
+	Skip    []GroupID
+
+	// Group loses the members in Remove, if its epoch is still Epoch and at
+	// least one member stays. An empty Remove re-issues the chain.
+	Group  GroupID
+	Epoch  Epoch
+	Remove []NodeID
+}

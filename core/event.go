@@ -1,0 +1,61 @@
+package core
+
+// EventKind names what happened.
+type EventKind uint8
+
+const (
+	// Storage.
+	EventAdopted   EventKind = iota + 1 // Group, Epoch: a higher config was taken over
+	EventServing                        // Group, Epoch, Seq: the primary has reconciled up to Seq and serves
+	EventDeposed                        // Group, Epoch: a primary adopted a config with another primary
+	EventTruncated                      // Group, Epoch, Seq: a conflicting suffix from Seq on was cut off
+	EventCommitted                      // Group, Epoch, Seq: the commit point moved up to Seq
+	EventApplied                        // Group, Seq, Session, OpSeq, Status; Effect: the entry changed a value
+	EventRetried                        // Group, Session, OpSeq: a retry of a pending or finished operation came in
+	EventParked                         // Group: a request waits for the primary to reconcile
+	EventRead                           // Group, Epoch, Seq: a get was served at commit point Seq; Effect: by lease alone
+	EventRefused                        // Node: a message from Node was refused
+	EventDropped                        // Node: a message from Node made no sense here and was dropped
+	// Storage and client.
+	EventSuspected // Group, Epoch, Node: Node was reported to the manager
+	// Manager.
+	EventRegistered   // Node: a node, or a new boot of one, is in the Directory
+	EventFormed       // Group: a group was formed
+	EventMapped       // Group: a key was mapped to it
+	EventReconfigured // Group, Epoch: the group's config changed
+	EventProbing      // Group, Epoch, Node: Node is accused and the chain is probed
+	EventCleared      // Group, Epoch, Node: the probes cleared the accused
+	EventGone         // Node: its data is certainly gone
+	EventLost         // Group, Epoch: no copy is left; Effect: certainly
+	EventWithdrawn    // Group, Epoch: a member of a group presumed lost answered
+	EventPaused       // the manager noticed that it had been paused, or just started
+	eventKindEnd
+)
+
+// EventKindCount is one more than the highest EventKind, for tables.
+const EventKindCount = int(eventKindEnd)
+
+var eventKindNames = [...]string{
+	EventAdopted: "adopted", EventServing: "serving", EventDeposed: "deposed", EventTruncated: "truncated",
+	EventCommitted: "committed", EventApplied: "applied", EventRetried: "retried", EventParked: "parked",
+	EventRead: "read", EventRefused: "refused", EventDropped: "dropped", EventSuspected: "suspected",
+	EventRegistered: "registered", EventFormed: "formed", EventMapped: "mapped", EventReconfigured: "reconfigured",
+	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
+	EventWithdrawn: "withdrawn", EventPaused: "paused",
+}
+
+func (k EventKind) String() string { return name(eventKindNames[:], int(k), "EventKind") }
+
+// Event is something that happened in a Step or a Tick. Which fields are set
+// is said at its kind.
+type Event struct {
+	Kind    EventKind
+	Status  Status
+	Effect  bool
+	Group   GroupID
+	Epoch   Epoch
+	Seq     Seq
+	Node    NodeID
+	Session Seq
+	OpSeq   uint64
+}

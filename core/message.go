@@ -1,0 +1,318 @@
+package core
+
+import "time"
+
+// Kind names a type of message.
+type Kind uint8
+
+const (
+	KindRegister Kind = iota + 1
+	KindRegistered
+	KindFarewell
+	KindRefused
+	KindForget
+	KindForgotten
+	KindPing
+	KindPong
+	KindProbe
+	KindProbeReply
+	KindConfig
+	KindLookup
+	KindLookupReply
+	KindSuspect
+	KindReplicate
+	KindAck
+	KindNack
+	KindOp
+	KindReply
+	// Local messages: between a node, its driver and its caller; never on a wire.
+	KindCall
+	KindResult
+	KindPeerDown
+	KindStop
+	KindSynced
+	KindCommitted
+	kindEnd
+)
+
+// KindCount is one more than the highest Kind, for tables indexed by Kind.
+const KindCount = int(kindEnd)
+
+var kindNames = [...]string{
+	KindRegister: "Register", KindRegistered: "Registered", KindFarewell: "Farewell", KindRefused: "Refused",
+	KindForget: "Forget", KindForgotten: "Forgotten",
+	KindPing: "Ping", KindPong: "Pong", KindProbe: "Probe", KindProbeReply: "ProbeReply",
+	KindConfig: "Config", KindLookup: "Lookup", KindLookupReply: "LookupReply", KindSuspect: "Suspect",
+	KindReplicate: "Replicate", KindAck: "Ack", KindNack: "Nack", KindOp: "Op", KindReply: "Reply",
+	KindCall: "Call", KindResult: "Result", KindPeerDown: "PeerDown", KindStop: "Stop",
+	KindSynced: "Synced", KindCommitted: "Committed",
+}
+
+func (k Kind) String() string { return name(kindNames[:], int(k), "Kind") }
+
+// Message is a sealed set of pointers to the structs below. A message is never
+// changed once it was sent: sender and receivers may share it.
+type Message interface{ kind() Kind }
+
+// KindOf tells the type of a message.
+func KindOf(m Message) Kind { return m.kind() }
+
+// Register is how a storage node presents itself to the manager, until it is
+// answered, and again when it has long heard nothing.
+type Register struct {
+	Boot    Boot
+	Durable bool   // refused when it is not the cluster's mode
+	Name    string // a label for people, at most NameBytesMax bytes
+	Index   Index  // the highest Directory index the node has seen
+}
+
+// Registered answers the Register of that boot; the envelope tells the cluster.
+type Registered struct {
+	Boot  Boot
+	Index Index
+}
+
+// Farewell is a storage node's last word: it has stopped serving. In memory
+// mode its data is gone with it.
+type Farewell struct{ Boot Boot }
+
+// Refusal says why a message was refused.
+type Refusal uint8
+
+const (
+	RefusedOtherNode    Refusal = iota + 1 // this address is now another node's
+	RefusedOtherCluster                    // this node belongs to another cluster
+	RefusedForgotten                       // the sender was forgotten, or said farewell: it must stop serving
+	RefusedBoot                            // a later boot of the sender is known: it must stop serving
+	RefusedMode                            // memory mode in a durable cluster, or the reverse
+	refusalEnd
+)
+
+var refusalNames = [...]string{
+	RefusedOtherNode: "other-node", RefusedOtherCluster: "other-cluster", RefusedForgotten: "forgotten",
+	RefusedBoot: "boot", RefusedMode: "mode",
+}
+
+func (r Refusal) String() string { return name(refusalNames[:], int(r), "Refusal") }
+
+// Refused answers a message that its receiver must not take in.
+type Refused struct {
+	Reason Refusal
+	Wanted NodeID // the NodeID that the refused message was addressed to
+	What   Kind   // the kind of the refused message
+}
+
+// Forget is an operator's word that a node's data is gone for good.
+type Forget struct {
+	Req  uint64
+	Node NodeID
+}
+
+// Forgotten answers the Forget with the same Req.
+type Forgotten struct {
+	Req    uint64
+	Status Status // OK, or NotFound when no such node is registered
+}
+
+// Ping asks a storage node for a Pong.
+type Ping struct {
+	Nonce uint64
+	Index Index // the manager's durable Directory index
+}
+
+// GroupEpoch is a group a node is or was in, and the highest epoch of it that
+// the node has made durable.
+type GroupEpoch struct {
+	Group GroupID
+	Epoch Epoch
+}
+
+// Pong answers the Ping with the same Nonce.
+type Pong struct {
+	Nonce  uint64
+	Boot   Boot
+	Index  Index // the highest Directory index the node has seen
+	Groups []GroupEpoch
+	Lag    time.Duration // how long the node's disk has owed it a sync; 0 when it owes none
+}
+
+// Probe asks a node for proof that it works: in durable mode the reply follows
+// a durable write. With a target the node reports a round trip to that peer.
+type Probe struct {
+	Nonce  uint64
+	Target Peer // zero: the receiver itself
+}
+
+// ProbeReply answers the Probe with the same Nonce.
+type ProbeReply struct{ Nonce uint64 }
+
+// Config is one configuration of a group. The Config of a (group, epoch) never
+// changes.
+type Config struct {
+	Group    GroupID
+	Epoch    Epoch
+	Chain    []Peer // ordered; the first is the primary; 1 to ChainMax
+	Reads    ReadMode
+	Lease    time.Duration // length L of a lease, with Reads == ReadLease; else 0
+	MinChain uint32        // a shorter chain takes no writes
+}
+
+// Lookup asks the manager for the group of a key.
+type Lookup struct {
+	Req    uint64
+	Key    string
+	Create bool // map the key if it is not mapped
+}
+
+// LookupReply answers the Lookup with the same Req.
+type LookupReply struct {
+	Req        uint64
+	Status     Status  // OK, NotFound, Unavailable, Overloaded, TooLarge or GroupLost
+	Config     *Config // with OK and GroupLost
+	Have, Need uint32  // with Unavailable: nodes that could form a group, and how many it takes
+}
+
+// Suspect reports that a node did not answer in time (from a client or a
+// primary); it counts only while group and epoch are current.
+type Suspect struct {
+	Group GroupID
+	Epoch Epoch
+	Node  NodeID
+}
+
+// Entry is one entry of a group's log. Its seq is its position.
+type Entry struct {
+	Epoch   Epoch // of the primary that appended it
+	Kind    OpKind
+	Session Seq    // the session of an operation; with OpExpire the one that expires
+	OpSeq   uint64 // the operation's number in its session
+	Key     string
+	Value   string
+	Version Seq // with OpCAS: the version expected
+}
+
+// Replicate carries log entries from the primary to a replica, and with none
+// it is a heartbeat. Each asks for an Ack or a Nack of its Round.
+type Replicate struct {
+	Group   GroupID
+	Epoch   Epoch
+	Round   uint64  // rises within an epoch
+	Config  *Config // until the replica has acked in this epoch; else nil
+	Prev    Mark    // the entry before Entries; zero at the start of the log
+	Entries []Entry
+	Commit  Seq // the primary's commit point
+}
+
+// Ack says that the replica's log matches the primary's, durably, up to
+// Matched. A primary sends itself one when its own log is durable.
+type Ack struct {
+	Group   GroupID
+	Epoch   Epoch
+	Round   uint64
+	Matched Seq
+}
+
+// Nack refuses a Replicate: with a Config because that one is higher, else
+// because the log does not hold Prev (try after Last), or no config is known.
+type Nack struct {
+	Group  GroupID
+	Epoch  Epoch // the replica's, 0 when it does not know the group
+	Round  uint64
+	Config *Config
+	Last   Seq
+}
+
+// Op is one operation on one key, or with OpOpen the wish for a session. A
+// write is named by (Session, OpSeq) for ever; Req only names the reply.
+type Op struct {
+	Group   GroupID
+	Req     uint64
+	Kind    OpKind
+	Session Seq    // 0 for OpGet and OpOpen
+	OpSeq   uint64 // from 1, rising within the session; 0 for OpGet and OpOpen
+	Key     string
+	Value   string
+	Version Seq
+}
+
+// Reply answers the Op with the same Req.
+type Reply struct {
+	Group   GroupID
+	Req     uint64
+	Status  Status
+	Epoch   Epoch
+	Version Seq // of the value got or written; with Conflict the current one; for OpOpen the session
+	Value   string
+	Config  *Config // with NotPrimary, when a later one is known
+}
+
+// Call is a user's operation, from the local caller (the zero Peer) to its
+// client node.
+type Call struct {
+	ID      uint64 // unique in the client's life, not 0
+	Kind    OpKind
+	Key     string
+	Value   string
+	Version Seq
+	Timeout time.Duration // from the Step that takes it in
+}
+
+// Result ends the Call with the same ID; addressed to the zero Peer.
+type Result struct {
+	ID         uint64
+	Status     Status
+	Cause      Status // with Unknown and Unavailable: the last refusal, or 0 when there was no answer
+	Sent       bool   // a write's Op has left, or a get's
+	Version    Seq
+	Value      string
+	Node       NodeID // who served it
+	Group      GroupID
+	Epoch      Epoch
+	Have, Need uint32 // as in LookupReply
+}
+
+// PeerDown is the driver's hint that a connection broke or was refused.
+type PeerDown struct {
+	Peer    Peer
+	Refused bool // the address refused a connection; else a connection was reset
+}
+
+// Stop asks a storage node to stop serving, say farewell and halt.
+type Stop struct{}
+
+// Synced is a node's message to itself by way of Output.After: what it made
+// durable before is durable.
+type Synced struct{ Nonce uint64 }
+
+// Committed is the manager's message to itself by way of Output.After: the
+// command at that index is durable and is to be applied.
+type Committed struct {
+	Index   Index
+	Command Command
+}
+
+func (*Register) kind() Kind    { return KindRegister }
+func (*Registered) kind() Kind  { return KindRegistered }
+func (*Farewell) kind() Kind    { return KindFarewell }
+func (*Refused) kind() Kind     { return KindRefused }
+func (*Forget) kind() Kind      { return KindForget }
+func (*Forgotten) kind() Kind   { return KindForgotten }
+func (*Ping) kind() Kind        { return KindPing }
+func (*Pong) kind() Kind        { return KindPong }
+func (*Probe) kind() Kind       { return KindProbe }
+func (*ProbeReply) kind() Kind  { return KindProbeReply }
+func (*Config) kind() Kind      { return KindConfig }
+func (*Lookup) kind() Kind      { return KindLookup }
+func (*LookupReply) kind() Kind { return KindLookupReply }
+func (*Suspect) kind() Kind     { return KindSuspect }
+func (*Replicate) kind() Kind   { return KindReplicate }
+func (*Ack) kind() Kind         { return KindAck }
+func (*Nack) kind() Kind        { return KindNack }
+func (*Op) kind() Kind          { return KindOp }
+func (*Reply) kind() Kind       { return KindReply }
+func (*Call) kind() Kind        { return KindCall }
+func (*Result) kind() Kind      { return KindResult }
+func (*PeerDown) kind() Kind    { return KindPeerDown }
+func (*Stop) kind() Kind        { return KindStop }
+func (*Synced) kind() Kind      { return KindSynced }
+func (*Committed) kind() Kind   { return KindCommitted }

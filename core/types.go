@@ -1,0 +1,137 @@
+package core
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Time is a point on the driver's monotonic clock, in nanoseconds from an
+// origin of the driver's choosing. It is never persisted and never sent.
+type Time int64
+
+// Never is the Time no clock reaches.
+const Never Time = math.MaxInt64
+
+// After returns the time d later than t, saturating at Never.
+func (t Time) After(d time.Duration) Time {
+	if d >= time.Duration(Never-t) {
+		return Never
+	}
+	return t + Time(d)
+}
+
+// Since returns how long before t the time u was; negative when u is later.
+func (t Time) Since(u Time) time.Duration { return time.Duration(t - u) }
+
+type (
+	// NodeID names one incarnation of a node's data. It is drawn at random when
+	// the data is created, so a node that lost its data is another node. Zero
+	// means none.
+	NodeID uint64
+	// ClusterID names a cluster; drawn at random when its Directory is created.
+	// Zero means not known yet.
+	ClusterID uint64
+	// GroupID names a storage group, counted from 1.
+	GroupID uint64
+	// Epoch is a group's configuration number, counted from 1.
+	Epoch uint64
+	// Seq is a position in a group's log, counted from 1. It is also the version
+	// of a value (the seq of the entry that wrote it) and the id of a session
+	// (the seq of the entry that opened it). Zero means none: absent, not open.
+	Seq uint64
+	// Boot counts the starts of a node's data, from 1.
+	Boot uint64
+	// Index counts the commands applied to the Directory.
+	Index uint64
+)
+
+func (id NodeID) String() string    { return fmt.Sprintf("%016x", uint64(id)) }
+func (id ClusterID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
+
+// Peer is a node and where to reach it. The core never interprets Addr.
+type Peer struct {
+	ID   NodeID
+	Addr string
+}
+
+// Mark is a log position together with the epoch of the entry there.
+type Mark struct {
+	Epoch Epoch
+	Seq   Seq
+}
+
+// Limits that every role enforces and the wire codec refuses to exceed.
+const (
+	KeyBytesMax   = 1 << 10 // a key has 1 to KeyBytesMax bytes, of any value
+	ValueBytesMax = 1 << 20 // a value has 0 to ValueBytesMax bytes
+	NameBytesMax  = 64      // a storage node's label
+	AddrBytesMax  = 256     // a peer's address
+	ChainMax      = 16      // members of a chain
+	GroupsMax     = 1 << 10 // groups one storage node may remember
+
+	BatchEntriesMax = 256           // entries in one Replicate
+	BatchBytesMax   = ValueBytesMax // key and value bytes in one Replicate; one entry may exceed it alone
+)
+
+// OpKind says what an operation does.
+type OpKind uint8
+
+const (
+	OpGet OpKind = iota + 1
+	OpPut
+	OpDelete
+	OpCAS    // compare-and-swap: put if the current version equals Version; version 0 means absent
+	OpOpen   // open a session: a log entry only, never a user's operation
+	OpExpire // expire a session: a log entry only, never a user's operation
+	opKindEnd
+)
+
+var opKindNames = [...]string{OpGet: "get", OpPut: "put", OpDelete: "delete", OpCAS: "cas", OpOpen: "open", OpExpire: "expire"}
+
+func (k OpKind) String() string { return name(opKindNames[:], int(k), "OpKind") }
+
+// Status is the outcome of a request, as a reply or a result carries it.
+type Status uint8
+
+const (
+	StatusOK             Status = iota + 1
+	StatusNotFound              // the key is absent
+	StatusConflict              // compare-and-swap: the current version is another one
+	StatusNotPrimary            // ask elsewhere: see the config that came along, if any
+	StatusUnavailable           // cannot be served now; nothing was done
+	StatusOverloaded            // a limit of the node was reached; nothing was done
+	StatusTooLarge              // key or value outside the limits; nothing was done
+	StatusSessionExpired        // the session is not, or no longer, open
+	StatusGroupLost             // no copy of the group is left
+	StatusUnknown               // a write may or may not have happened
+	statusEnd
+)
+
+var statusNames = [...]string{
+	StatusOK: "ok", StatusNotFound: "not-found", StatusConflict: "conflict", StatusNotPrimary: "not-primary",
+	StatusUnavailable: "unavailable", StatusOverloaded: "overloaded", StatusTooLarge: "too-large",
+	StatusSessionExpired: "session-expired", StatusGroupLost: "group-lost", StatusUnknown: "unknown",
+}
+
+func (s Status) String() string { return name(statusNames[:], int(s), "Status") }
+
+// ReadMode says how a primary makes sure that it still is one before a get.
+type ReadMode uint8
+
+const (
+	ReadConfirm ReadMode = iota + 1 // a round to every required member (rule R8)
+	ReadLease                       // alone, while every required member's lease lives (rule R9)
+	readModeEnd
+)
+
+var readModeNames = [...]string{ReadConfirm: "confirm", ReadLease: "lease"}
+
+func (m ReadMode) String() string { return name(readModeNames[:], int(m), "ReadMode") }
+
+func name(names []string, i int, kind string) string {
+	if i < len(names) && names[i] != "" {
+		return names[i]
+	}
+	return fmt.Sprintf("%s(%d)", kind, i)
+}

@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"time"
+
+	"gtstore/core"
+)
+
+// A Schedule says everything that happens to a cluster from outside. It is
+// pure data: Run(schedule) always does the same. Its text form (Parse, String)
+// is what traces/ holds.
+type Schedule struct {
+	Story  []string // the heading: what it shows, in sentences, one string a line
+	Rule   string   // the rule it guards, e.g. "R7"; may be empty
+	Expect string   // the verdict expected: "holds", or "violates PROPERTY"
+
+	Shape   Shape
+	Actions []Action // in the order of At; equal times keep this order
+	Deviate []Deviation
+}
+
+// Shape is the cluster and its options.
+type Shape struct {
+	Nodes    int // storage nodes n1..nN, 1 to HostsMax
+	Replicas int // k, 0 to 3
+	Clients  int // clients c1..cM, 1 to HostsMax
+	Width    int // operations each client may have under way at once, from 1
+	Durable  bool
+	Reads    core.ReadMode
+	MinChain int
+	Halt     bool // --on-group-loss halt; else continue
+	Seed     uint64
+
+	LatencyMin, LatencyMax time.Duration // of a message; equal without jitter
+	SyncLatency            time.Duration // of a disk sync, in durable mode
+	OpTimeout              time.Duration // of each operation
+	Batch                  int           // messages due together on one host that share an Output, from 1
+	Clocks                 []Clock       // by host; those not named run true
+}
+
+// Clock makes a host's clock differ from virtual time:
+// local = Offset + virtual + virtual·PPM/1,000,000.
+type Clock struct {
+	Host   string
+	Offset time.Duration
+	PPM    int64
+}
+
+// HostsMax bounds the storage nodes, and the clients, of a schedule.
+const HostsMax = 16
+
+// Verb says what an Action does.
+type Verb uint8
+
+const (
+	VerbPut       Verb = iota + 1 // Host (a client), Key, Value
+	VerbGet                       // Host, Key
+	VerbDelete                    // Host, Key
+	VerbCAS                       // Host, Key, Value, Version: "last" (what the client last saw of the key) or a number
+	VerbCrash                     // Host, Keep: its process dies; of its unsynced batches the first Keep survive
+	VerbRestart                   // Host: start it again; in memory mode as a new node. Without effect when up
+	VerbWipe                      // Host: crash it and empty its disk
+	VerbPause                     // Host: its process stalls, its clock goes on
+	VerbResume                    // Host
+	VerbPartition                 // Groups: hosts in different groups cannot reach each other; a host in none reaches all
+	VerbCut                       // Link: no message passes this way
+	VerbHeal                      // all cuts, partitions and flaky links end
+	VerbFlaky                     // Link (empty hosts: every link), Drop, Duplicate, Delay, Corrupt in permille, DelayMax
+	VerbReset                     // Link: connections between the two hosts break; both are told
+	VerbSlowDisk                  // Host, Latency: its syncs take this long from now on
+	VerbStop                      // Host: the storage node is asked to stop (farewell)
+	VerbForget                    // Host: an operator says that the data the host has now is gone
+	verbEnd
+)
+
+// Action is one thing that happens at a time.
+type Action struct {
+	At   time.Duration
+	Verb Verb
+	Host string
+	Link Link
+
+	Key, Value string
+	Version    string
+
+	Keep    int
+	Groups  [][]string
+	Latency time.Duration
+
+	Drop, Duplicate, Delay, Corrupt int // permille
+	DelayMax                        time.Duration
+}
+
+// Link is the way from one host to another.
+type Link struct{ From, To string }
+
+// Fate is what a Deviation does to one message.
+type Fate uint8
+
+const (
+	FateDrop Fate = iota + 1
+	FateDuplicate
+	FateDelay   // By
+	FateCorrupt // a bit of its frame flips; the receiver must notice
+	fateEnd
+)
+
+// Deviation changes the fate of one message, named by link, kind and ordinal:
+// "drop n1>n2 Replicate#3" drops the third Replicate from n1 to n2.
+type Deviation struct {
+	Fate    Fate
+	Link    Link
+	Kind    core.Kind
+	Ordinal int // from 1
+	By      time.Duration
+}
