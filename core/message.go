@@ -249,7 +249,7 @@ type Reply struct {
 // Call is a user's operation, from the local caller (the zero Peer) to its
 // client node.
 type Call struct {
-	ID      uint64 // unique in the client's life, not 0
+	ID      uint64 // unique in the client's life, 1 to 2^63-1
 	Kind    OpKind
 	Key     string
 	Value   string

@@ -13,6 +13,10 @@ type Time int64
 // Never is the Time no clock reaches.
 const Never Time = math.MaxInt64
 
+// longAgo is before any time a driver passes in, and far enough from both ends
+// that differences to it do not overflow.
+const longAgo Time = math.MinInt64 / 2
+
 // After returns the time d later than t, saturating at Never.
 func (t Time) After(d time.Duration) Time {
 	if d >= time.Duration(Never-t) {

@@ -12,7 +12,7 @@ import (
 type Schedule struct {
 	Story  []string // the heading: what it shows, in sentences, one string a line
 	Rule   string   // the rule it guards, e.g. "R7"; may be empty
-	Expect string   // the verdict expected: "holds", or "violates PROPERTY"
+	Expect string   // the verdict expected: "holds" (also when empty), "violates PROPERTY" or "not applicable"
 
 	Shape   Shape
 	Actions []Action // in the order of At; equal times keep this order

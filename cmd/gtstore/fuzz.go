@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/fuzz"
+)
+
+const schedulesDefault = 2000
+
+// fuzzFlags are what a person said.
+type fuzzFlags struct {
+	options fuzz.Options
+	out     string
+	output  format
+}
+
+func newFuzz() *cobra.Command {
+	var f fuzzFlags
+	cmd := &cobra.Command{
+		Use:   "fuzz",
+		Short: "Search for a schedule that violates a property",
+		Long: `Runs generated schedules of calls and faults in the simulator, with every check on.
+The first that violates a property is shrunk, saved as a trace, and the command that replays it is printed.
+Schedule i of a seed is always the same, whatever the number of workers.`,
+		Example: `  gtstore fuzz
+  gtstore fuzz --for 5m
+  gtstore fuzz --seed 7 --schedules 100000 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := cmd.Flags().Changed
+			if err := f.check(given); err != nil {
+				return err
+			}
+			return cli.Failed(runFuzz(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.options.Schedules, "schedules", schedulesDefault, "how many schedules to run")
+	flags.DurationVar(&f.options.For, "for", 0, "how long to go on, instead of a number of schedules")
+	flags.Uint64Var(&f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
+	flags.IntVar(&f.options.Workers, "workers", runtime.GOMAXPROCS(0), "schedules run at the same time")
+	flags.StringVar(&f.out, "out", "", "directory for the trace of a failure (default: traces, if there is one here, else traces/found)")
+	addOutput(cmd, &f.output)
+	return cmd
+}
+
+// check completes the flags, of which it is told whether they were given, or
+// says what is wrong with them.
+func (f *fuzzFlags) check(given func(string) bool) error {
+	o := &f.options
+	switch {
+	case given("schedules") && given("for"):
+		return cli.Errorf(cli.ExitUsage, "--schedules and --for both say when to end: give one of them")
+	case o.Schedules < 1:
+		return cli.Errorf(cli.ExitUsage, "--schedules %d: want at least 1", o.Schedules)
+	case given("for") && o.For <= 0:
+		return cli.Errorf(cli.ExitUsage, "--for %v: want a time such as 30s or 5m", o.For)
+	case o.Workers < 1:
+		return cli.Errorf(cli.ExitUsage, "--workers %d: want at least 1", o.Workers)
+	}
+	if given("for") {
+		o.Schedules = 0
+	}
+	if !given("seed") {
+		o.Seed = uint64(time.Now().UnixMilli())
+	}
+	if f.out == "" {
+		f.out = "traces/found"
+		if info, err := os.Stat("traces"); err == nil && info.IsDir() {
+			f.out = "traces"
+		}
+	}
+	return nil
+}
+
+func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error {
+	p := &progress{w: stderr, on: cli.IsTerminal(stderr)}
+	o := f.options
+	o.Progress = func(s *fuzz.Stats) { p.show("%s", searchLine(s)) }
+	stats, failure, err := fuzz.Search(ctx, o)
+	p.clear()
+	if err != nil {
+		return fmt.Errorf("%w\nRepeat with: %s", err, repeatCommand(o.Seed, stats.Schedules+1))
+	}
+	r := fuzzResult{
+		Seed: o.Seed, Interrupted: ctx.Err() != nil && failure == nil,
+		Schedules: stats.Schedules, Events: stats.Events, Operations: stats.Operations,
+		Faults: stats.Faults, Messages: stats.Messages, Medians: stats.Medians(),
+		WallSeconds: stats.Wall.Seconds(), SimulatedSeconds: stats.Virtual.Seconds(), Ratio: stats.Ratio(),
+	}
+	if failure == nil {
+		return r.print(f.output, stdout)
+	}
+	shrunk := fuzz.Shrink(ctx, failure, func(runs, size int) {
+		p.show("shrinking: %s of at most %s schedules tried, %s of %s lines left",
+			cli.Grouped(runs), cli.Grouped(fuzz.ShrinkRunsMax), cli.Grouped(size), cli.Grouped(failure.Schedule.Size()))
+	})
+	p.clear()
+	v := shrunk.Violation
+	r.Failure = &fuzzFailure{
+		Property: v.Property, Text: v.Text, stack: v.Stack, Index: failure.Index,
+		SizeBefore: failure.Schedule.Size(), SizeAfter: shrunk.Schedule.Size(), ShrinkRuns: shrunk.Runs,
+	}
+	file, saveErr := fuzz.Save(f.out, failure, shrunk)
+	if saveErr == nil {
+		r.Failure.File, r.Failure.Replay = file, replayCommand(file)
+	}
+	if err := r.print(f.output, stdout); err != nil {
+		return err
+	}
+	if saveErr != nil {
+		return cli.Errorf(cli.ExitViolated, "property %s was violated, but the trace could not be saved: %w\nRepeat, with another --out, with: %s",
+			v.Property, saveErr, repeatCommand(o.Seed, failure.Index+1))
+	}
+	return cli.Errorf(cli.ExitViolated, "property %s was violated", v.Property)
+}
+
+func replayCommand(file string) string { return "go run ./cmd/gtstore replay " + file }
+
+func repeatCommand(seed uint64, schedules int) string {
+	return fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", seed, schedules)
+}
+
+func searchLine(s *fuzz.Stats) string {
+	return fmt.Sprintf("%s schedules, %s/s, %s events/s, %s operations checked, %s faults",
+		cli.Grouped(s.Schedules), cli.Grouped(s.PerSecond(s.Schedules)), cli.Grouped(s.PerSecond(s.Events)),
+		cli.Grouped(s.Operations), cli.Grouped(s.Faults))
+}
+
+// fuzzResult is what fuzz prints, in the order of its lines.
+type fuzzResult struct {
+	Seed             uint64       `json:"seed"`
+	Interrupted      bool         `json:"interrupted"`
+	Schedules        int          `json:"schedules"`
+	Events           int          `json:"events"`
+	Operations       int          `json:"operations"`
+	Faults           int          `json:"faults"`
+	Messages         int          `json:"messages"` // dropped, duplicated, delayed or corrupted
+	Medians          fuzz.Medians `json:"medians"`
+	WallSeconds      float64      `json:"wall_seconds"`
+	SimulatedSeconds float64      `json:"simulated_seconds"`
+	Ratio            float64      `json:"ratio"` // simulated seconds in a second of wall time
+	Failure          *fuzzFailure `json:"failure"`
+}
+
+type fuzzFailure struct {
+	Property   string `json:"property"`
+	Text       string `json:"text"`
+	Index      int    `json:"index"`
+	SizeBefore int    `json:"size_before"`
+	SizeAfter  int    `json:"size_after"`
+	ShrinkRuns int    `json:"shrink_runs"`
+	File       string `json:"file,omitempty"`
+	Replay     string `json:"replay,omitempty"`
+
+	stack string
+}
+
+func (r *fuzzResult) print(f format, w io.Writer) error {
+	if f == formatJSON {
+		return printJSON(w, r)
+	}
+	_, err := io.WriteString(w, r.text())
+	return err
+}
+
+func (r *fuzzResult) text() string {
+	m := r.Medians
+	text := fmt.Sprintf("seed        %d\n", r.Seed) +
+		fmt.Sprintf("schedules   %s\n", cli.Grouped(r.Schedules)) +
+		fmt.Sprintf("events      %s\n", cli.Grouped(r.Events)) +
+		fmt.Sprintf("operations  %s checked\n", cli.Grouped(r.Operations)) +
+		fmt.Sprintf("faults      %s, and %s messages disturbed\n", cli.Grouped(r.Faults), cli.Grouped(r.Messages)) +
+		fmt.Sprintf("medians     %d clients, %d keys, %d operations, %d faults, %d messages disturbed\n", m.Clients, m.Keys, m.Operations, m.Faults, m.Messages) +
+		fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",
+			r.WallSeconds, cli.Grouped(int(r.SimulatedSeconds)), cli.Grouped(int(r.Ratio)))
+	switch {
+	case r.Failure != nil:
+		return text + r.Failure.text(r.Seed)
+	case r.Interrupted:
+		return text + "verdict     holds so far: interrupted\n"
+	}
+	return text + "verdict     holds\n"
+}
+
+func (f *fuzzFailure) text(seed uint64) string {
+	text := fmt.Sprintf("verdict     violates %s\n\n%s\n\n", f.Property, indent(f.Text))
+	if f.stack != "" {
+		text += indent(f.stack) + "\n\n"
+	}
+	text += fmt.Sprintf("found       schedule %d of seed %d\n", f.Index, seed) +
+		fmt.Sprintf("shrunk      from %s to %s actions and deviations, in %s runs\n",
+			cli.Grouped(f.SizeBefore), cli.Grouped(f.SizeAfter), cli.Grouped(f.ShrinkRuns))
+	if f.File != "" {
+		text += fmt.Sprintf("saved       %s\n\nReplay with: %s\n", f.File, f.Replay)
+	}
+	return text
+}
+
+// progress is a line on a terminal that is written over again and again.
+type progress struct {
+	w     io.Writer
+	on    bool
+	shown time.Time
+}
+
+// progressInterval is how often the line changes, at most.
+const progressInterval = 100 * time.Millisecond
+
+func (p *progress) show(pattern string, args ...any) {
+	if !p.on || time.Since(p.shown) < progressInterval {
+		return
+	}
+	p.shown = time.Now()
+	fmt.Fprintf(p.w, "\r\x1b[K"+pattern, args...)
+}
+
+func (p *progress) clear() {
+	if p.on {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = time.Time{}
+	}
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/sim"
+)
+
+// run carries out a command line as a person would, without a process.
+func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = execute(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	for _, c := range []struct{ line, want, try string }{
+		{"fuz", `there is no command "fuz": did you mean fuzz?`, "gtstore --help"},
+		{"frobnicate", `there is no command "frobnicate"`, "gtstore --help"},
+		{"--nonsense", "unknown flag: --nonsense", "gtstore --help"},
+		{"fuzz --nonsense", "unknown flag: --nonsense", "gtstore fuzz --help"},
+		{"fuzz extra", `unknown command "extra"`, "gtstore fuzz --help"},
+		{"fuzz --schedules many", `invalid argument "many" for "--schedules"`, "gtstore fuzz --help"},
+		{"fuzz --schedules 0", "--schedules 0: want at least 1", "gtstore fuzz --help"},
+		{"fuzz --schedules 1 --for 1s", "give one of them", "gtstore fuzz --help"},
+		{"fuzz --for -1s", "--for -1s: want a time such as", "gtstore fuzz --help"},
+		{"fuzz --workers 0", "--workers 0: want at least 1", "gtstore fuzz --help"},
+		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},
+		{"replay", "which traces?", "gtstore replay --help"},
+		{"replay --trace -o json x", "leave out -o json", "gtstore replay --help"},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			code, stdout, stderr := run(t, "", strings.Fields(c.line)...)
+			require.Equal(t, cli.ExitUsage, code)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, c.want)
+			require.True(t, strings.HasSuffix(stderr, "Try: "+c.try+"\n"), stderr)
+			require.Equal(t, 2, strings.Count(stderr, "\n"), "the error and a hint, not the help: %s", stderr)
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "completion bash"} {
+		code, stdout, stderr := run(t, "", strings.Fields(line)...)
+		require.Equal(t, cli.ExitOK, code, line)
+		require.NotEmpty(t, stdout, line)
+		require.Empty(t, stderr, line)
+	}
+}
+
+// fuzzJSON runs a search and returns what it printed, without the times.
+func fuzzJSON(t *testing.T, args ...string) (code int, r fuzzResult) {
+	t.Helper()
+	code, stdout, stderr := run(t, "", append([]string{"fuzz", "-o", "json", "--out", t.TempDir()}, args...)...)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r), stdout+stderr)
+	r.WallSeconds, r.Ratio = 0, 0
+	if r.Failure != nil {
+		r.Failure.File, r.Failure.Replay = "", ""
+	}
+	return code, r
+}
+
+func TestFuzzRepeats(t *testing.T) {
+	code, first := fuzzJSON(t, "--seed", "7", "--schedules", "40", "--workers", "1")
+	for _, workers := range []string{"1", "4"} {
+		again, r := fuzzJSON(t, "--seed", "7", "--schedules", "40", "--workers", workers)
+		require.Equal(t, code, again)
+		require.Equal(t, first, r)
+	}
+	require.EqualValues(t, 7, first.Seed)
+	require.Positive(t, first.Events)
+	require.Positive(t, first.Operations)
+	require.Positive(t, first.Medians.Clients)
+}
+
+func TestFuzzPrintsASummary(t *testing.T) {
+	code, stdout, stderr := run(t, "", "fuzz", "--schedules", "20", "--seed", "11", "--out", t.TempDir())
+	require.Contains(t, []int{cli.ExitOK, cli.ExitViolated}, code, stderr)
+	for _, heading := range []string{"seed        11\n", "schedules   ", "events      ", "operations  ", "faults      ", "medians     ", "time        ", "verdict     "} {
+		require.Contains(t, stdout, heading)
+	}
+	require.NotContains(t, stderr, "\r", "no progress where nobody watches")
+}
+
+func TestFuzzChoosesASeed(t *testing.T) {
+	_, r := fuzzJSON(t, "--schedules", "1")
+	require.NotZero(t, r.Seed)
+}
+
+func TestFuzzWhenInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	require.Equal(t, cli.ExitOK, execute(ctx, []string{"fuzz", "--for", "1h"}, nil, &out, &errs))
+	require.Contains(t, out.String(), "schedules   0\n")
+	require.Contains(t, out.String(), "interrupted")
+}
+
+func TestFuzzTextOfAFailure(t *testing.T) {
+	r := fuzzResult{Seed: 4, Schedules: 1234, Failure: &fuzzFailure{
+		Property: "linearizable", Text: "two lines\nof text", Index: 17, SizeBefore: 85, SizeAfter: 7, ShrinkRuns: 1200,
+		File: "traces/linearizable-4-17.trace", Replay: replayCommand("traces/linearizable-4-17.trace"),
+	}}
+	text := r.text()
+	require.Contains(t, text, "schedules   1,234\n")
+	require.Contains(t, text, "verdict     violates linearizable\n\n  two lines\n  of text\n\n")
+	require.Contains(t, text, "found       schedule 17 of seed 4\nshrunk      from 85 to 7 actions and deviations, in 1,200 runs\n")
+	require.True(t, strings.HasSuffix(text, "Replay with: go run ./cmd/gtstore replay traces/linearizable-4-17.trace\n"), text)
+}
+
+func TestFuzzDefaultDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, want := range []string{"traces/found", "traces"} {
+		var f fuzzFlags
+		f.options.Schedules, f.options.Workers = 1, 1
+		require.NoError(t, f.check(func(string) bool { return false }))
+		require.Equal(t, want, f.out)
+		require.NoError(t, os.MkdirAll("traces", 0o777))
+	}
+}
+
+func TestProgressOnATerminal(t *testing.T) {
+	var out bytes.Buffer
+	p := progress{w: &out, on: true}
+	p.show("%d done", 1)
+	p.show("%d done", 2) // too soon
+	p.clear()
+	p.show("%d done", 3)
+	require.Equal(t, "\r\x1b[K1 done\r\x1b[K\r\x1b[K3 done", out.String())
+}
+
+// A calm schedule: nothing but calls, on a whole cluster.
+const calm = `# A put and a get.
+expect holds
+at 200ms c1 put a x
+at 300ms c2 get a
+`
+
+// A crash of a host that is down already has no effect.
+const idle = `at 100ms crash n3
+at 200ms crash n3
+at 300ms c1 put a x
+`
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o666))
+	return file
+}
+
+func TestReplay(t *testing.T) {
+	good := write(t, "good.trace", calm)
+	bad := write(t, "bad.trace", "at 200ms c1 put a x\nat 300ms c1 frobnicate a\n")
+	expecting := write(t, "expecting.trace", "expect violates liveness\n"+strings.Join(strings.Split(calm, "\n")[2:], "\n"))
+	inapplicable := write(t, "inapplicable.trace", idle)
+	for _, c := range []struct {
+		name, stdin    string
+		files          []string
+		code           int
+		stdout, stderr string
+	}{
+		{"as expected", "", []string{good}, cli.ExitOK, good + ": holds\n", ""},
+		{"standard input", calm, []string{"-"}, cli.ExitOK, "-: holds\n", ""},
+		{"an expectation that fails", "", []string{expecting}, cli.ExitError, "expected: violates liveness\n  the violation no longer happens", "1 of 1 traces not as expected"},
+		{"an action without effect", "", []string{inapplicable}, cli.ExitError, ": not applicable: has no effect: at 200ms crash n3\n  expected: holds\n", "not as expected"},
+		{"the same, expected", "expect not applicable\n" + idle, []string{"-"}, cli.ExitOK, "-: not applicable: has no effect", ""},
+		{"a malformed one", "", []string{bad}, cli.ExitError, "", bad + `:2: "`},
+		{"none at all", "", []string{"nowhere.trace"}, cli.ExitError, "", "cannot read the trace: open nowhere.trace"},
+		{"all of them, whatever comes first", "", []string{"nowhere.trace", bad, good}, cli.ExitError, good + ": holds\n", "2 of 3 not readable"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := run(t, c.stdin, append([]string{"replay"}, c.files...)...)
+			require.Equal(t, c.code, code, stdout+stderr)
+			require.Contains(t, stdout, c.stdout)
+			require.Contains(t, stderr, c.stderr)
+			require.NotContains(t, stderr, "--help", "what is wrong is not the command line")
+		})
+	}
+}
+
+func TestReplayJSON(t *testing.T) {
+	good := write(t, "good.trace", calm)
+	code, stdout, stderr := run(t, calm, "replay", "-o", "json", good, "-")
+	require.Equal(t, cli.ExitOK, code, stderr)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Len(t, lines, 2)
+	var first, second replayResult
+	require.NoError(t, json.Unmarshal([]byte(lines[0]), &first))
+	require.NoError(t, json.Unmarshal([]byte(lines[1]), &second))
+	require.Equal(t, good, first.File)
+	require.Equal(t, "holds", first.Verdict)
+	require.True(t, first.AsExpected)
+	require.Positive(t, first.Events)
+	require.Equal(t, first.Hash, second.Hash)
+}
+
+func TestReplayTrace(t *testing.T) {
+	code, stdout, stderr := run(t, calm, "replay", "--trace", "-")
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.True(t, strings.HasSuffix(stdout, "-: holds\n"))
+	require.Contains(t, stdout, "c1 put a x")
+	require.Contains(t, stdout, "n1")
+	require.Greater(t, strings.Count(stdout, "\n"), 20)
+}
+
+func TestReplayWhenInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	require.Equal(t, cli.ExitError, execute(ctx, []string{"replay", "a", "b"}, nil, &out, &errs))
+	require.Contains(t, errs.String(), "interrupted after 0 of 2 traces")
+}
+
+func TestJudge(t *testing.T) {
+	s, err := sim.Parse("at 100ms crash n3\nat 200ms crash n3\ndrop n1>n2 Replicate#3\n")
+	require.NoError(t, err)
+	holds := sim.Outcome{Verdict: "holds", Events: 3, Hash: 3, Hashes: []uint64{1, 2, 3}}
+	with := func(change func(*sim.Outcome)) *sim.Outcome {
+		o := holds
+		change(&o)
+		return &o
+	}
+	violates := with(func(o *sim.Outcome) {
+		o.Verdict, o.Violation, o.IdleActions = "violates p", &sim.Violation{Property: "p", Text: "why"}, []int{1}
+	})
+	for _, c := range []struct {
+		name          string
+		expect        string
+		first, second *sim.Outcome
+		want          replayResult
+	}{
+		{"holds", "", &holds, &holds, replayResult{Verdict: "holds", AsExpected: true}},
+		{"holds unexpectedly", "violates p", &holds, &holds, replayResult{Verdict: "holds"}},
+		{"violates unexpectedly", "holds", violates, violates, replayResult{Verdict: "violates p", Property: "p", Text: "why"}},
+		{"violates as expected", "violates p", violates, violates, replayResult{Verdict: "violates p", Property: "p", Text: "why", AsExpected: true}},
+		{"violates another property", "violates q", violates, violates, replayResult{Verdict: "violates p", Property: "p", Text: "why"}},
+		{
+			"an idle action and deviation", "holds",
+			with(func(o *sim.Outcome) { o.IdleActions, o.IdleDeviations = []int{1}, []int{0} }), &holds,
+			replayResult{Verdict: "not applicable", Text: "has no effect: at 200ms crash n3\nnames a message that is never sent: drop n1>n2 Replicate#3"},
+		},
+		{
+			"another event", "holds", &holds, with(func(o *sim.Outcome) { o.Hashes = []uint64{1, 7, 8}; o.Hash = 8 }),
+			replayResult{Verdict: "not deterministic", Property: "deterministic", Text: "two runs differ from event 2 on"},
+		},
+		{
+			"fewer events", "holds", &holds, with(func(o *sim.Outcome) { o.Hashes = []uint64{1, 2}; o.Hash, o.Events = 2, 2 }),
+			replayResult{Verdict: "not deterministic", Property: "deterministic", Text: "two runs are equal for 2 events, then one of them ends"},
+		},
+		{
+			"another end", "holds", &holds, with(func(o *sim.Outcome) { o.Hash = 9 }),
+			replayResult{Verdict: "not deterministic", Property: "deterministic", Text: "two runs differ after their last event"},
+		},
+		{
+			"another verdict", "holds", &holds, violates,
+			replayResult{Verdict: "not deterministic", Property: "deterministic", Text: "two equal runs were judged differently: one holds, one violates p"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.Clone()
+			s.Expect = c.expect
+			got := judge(s, c.first, c.second)
+			require.Equal(t, c.want.Verdict, got.Verdict)
+			require.Equal(t, c.want.Property, got.Property)
+			require.Equal(t, c.want.Text, got.Text)
+			require.Equal(t, c.want.AsExpected, got.AsExpected)
+		})
+	}
+}
+
+func TestReplayCountsViolations(t *testing.T) {
+	r := replayResult{File: "f", Verdict: "violates p", Expect: "holds", Property: "p", Text: "why\nit was", stack: "stack"}
+	require.Equal(t, "f: violates p: why\n  it was\n  stack\n  expected: holds\n  see every event with: go run ./cmd/gtstore replay --trace f\n", r.text())
+	require.Equal(t, "2 of 5 traces not as expected, 1 of 5 not readable", notAsExpected(5, 2, 1))
+	require.Empty(t, notAsExpected(5, 0, 0))
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"gtstore/cmd/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks the command to end, the second one ends the process.
+	context.AfterFunc(ctx, stop)
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// execute carries out a command line and returns the exit code.
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	ran, err := root.ExecuteContextC(ctx)
+	code := cli.Code(err)
+	if err != nil {
+		fmt.Fprintf(stderr, "gtstore: %v\n", err)
+	}
+	if code == cli.ExitUsage {
+		fmt.Fprintf(stderr, "Try: %s --help\n", ran.CommandPath())
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gtstore",
+		Short: "GTStore, a replicated key-value store",
+		Args:  knownCommand,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SilenceErrors: true, // execute prints them, once
+		SilenceUsage:  true, // an error is easier to find without a page of help around it
+	}
+	root.AddCommand(newFuzz(), newReplay())
+	return root
+}
+
+// knownCommand refuses what is no command, and says which ones are like it.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.SuggestionsMinimumDistance = 2; len(cmd.SuggestionsFor(args[0])) > 0 {
+		return fmt.Errorf("there is no command %q: did you mean %s?", args[0], strings.Join(cmd.SuggestionsFor(args[0]), " or "))
+	}
+	return fmt.Errorf("there is no command %q", args[0])
+}
+
+// format is how a result is printed; it is the value of the flag -o.
+type format string
+
+const (
+	formatText format = "text"
+	formatJSON format = "json"
+)
+
+// String implements pflag.Value, as do Set and Type.
+func (f *format) String() string { return string(*f) }
+
+func (f *format) Set(text string) error {
+	if *f = format(text); *f != formatText && *f != formatJSON {
+		return fmt.Errorf("want %s or %s", formatText, formatJSON)
+	}
+	return nil
+}
+
+func (*format) Type() string { return "text|json" }
+
+// addOutput gives a command the flag -o.
+func addOutput(cmd *cobra.Command, f *format) {
+	*f = formatText
+	cmd.Flags().VarP(f, "output", "o", "how to print the result")
+	complete := cobra.FixedCompletions([]string{string(formatText), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc("output", complete); err != nil {
+		panic(err) // only when the flag does not exist
+	}
+}
+
+// printJSON writes a result as one line.
+func printJSON(w io.Writer, result any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(result)
+}
+
+// indent sets off lines below a heading.
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}

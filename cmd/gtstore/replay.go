@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/fuzz"
+	"gtstore/sim"
+)
+
+// traceBytesMax bounds a trace file: one with as many lines as a schedule may
+// have, each with a long value, is larger, and not worth replaying.
+const traceBytesMax = 64 << 20
+
+func newReplay() *cobra.Command {
+	var output format
+	var trace bool
+	cmd := &cobra.Command{
+		Use:   "replay FILE...",
+		Short: "Run saved traces and say what came of each",
+		Long: `Runs each trace twice, with every check on, and prints its verdict: holds, violates PROPERTY,
+not applicable (it names a message that is never sent, or an action that has no effect), or
+not deterministic (the two runs differ). A trace says itself which verdict is expected of it.
+The file - is standard input.`,
+		Example: `  gtstore replay traces/*.trace
+  gtstore replay --trace traces/found/linearizable-7-120.trace`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cli.Errorf(cli.ExitUsage, "which traces? Give at least one file, or - for standard input")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if trace && output == formatJSON {
+				return cli.Errorf(cli.ExitUsage, "--trace prints text: leave out -o json")
+			}
+			r := &replayer{stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), output: output, trace: trace}
+			return cli.Failed(r.replayAll(cmd.Context(), files))
+		},
+	}
+	cmd.Flags().BoolVar(&trace, "trace", false, "print every event")
+	addOutput(cmd, &output)
+	return cmd
+}
+
+type replayer struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	output         format
+	trace          bool
+}
+
+// replayAll goes on after a file that is not as expected: all of them are worth
+// knowing about.
+func (r *replayer) replayAll(ctx context.Context, files []string) error {
+	unread, violated, unexpected, done := 0, 0, 0, 0
+	for _, file := range files {
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted after %d of %d traces", done, len(files))
+		}
+		done++
+		s, err := r.read(file)
+		if err != nil {
+			unread++
+			fmt.Fprintf(r.stderr, "gtstore: %v\n", err)
+			continue
+		}
+		result, err := r.replay(file, s)
+		if err == nil {
+			err = result.print(r.output, r.stdout)
+		}
+		if err != nil {
+			return fmt.Errorf("printing the result of %s: %w", file, err)
+		}
+		if !result.AsExpected {
+			unexpected++
+			if result.Property != "" {
+				violated++
+			}
+		}
+	}
+	switch text := notAsExpected(len(files), unexpected, unread); {
+	case violated > 0:
+		return cli.Errorf(cli.ExitViolated, "%s", text)
+	case text != "":
+		return errors.New(text)
+	}
+	return nil
+}
+
+// notAsExpected sums up, or is "" when there is nothing to complain about.
+func notAsExpected(files, unexpected, unread int) string {
+	var parts []string
+	if unexpected > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d traces not as expected", unexpected, files))
+	}
+	if unread > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d not readable", unread, files))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// read parses a file; an error begins with FILE:LINE where there is a line.
+func (r *replayer) read(file string) (*sim.Schedule, error) {
+	in := r.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the trace: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, traceBytesMax+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the trace: %w", err)
+	}
+	if len(text) > traceBytesMax {
+		return nil, fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
+	}
+	s, err := sim.Parse(string(text))
+	if err != nil {
+		return nil, errors.New(located(file, err))
+	}
+	return s, nil
+}
+
+// located says where in a file a fault is, in the way editors understand:
+// FILE:LINE: instead of the parser's line LINE:.
+func located(file string, err error) string {
+	if rest, ok := strings.CutPrefix(err.Error(), "line "); ok {
+		if line, text, ok := strings.Cut(rest, ": "); ok && line != "0" {
+			return file + ":" + line + ": " + text
+		}
+	}
+	return file + ": " + err.Error()
+}
+
+// replay runs a schedule twice and judges it. The error is of printing.
+func (r *replayer) replay(file string, s *sim.Schedule) (*replayResult, error) {
+	out := bufio.NewWriter(r.stdout)
+	var options sim.RunOptions
+	if r.trace {
+		options.Log = func(record *sim.LogRecord) {
+			out.WriteString(record.String())
+			out.WriteByte('\n')
+		}
+	}
+	options.KeepHashes = true
+	begin := time.Now()
+	first := fuzz.Check(s, options)
+	wall := time.Since(begin)
+	if err := out.Flush(); err != nil {
+		return nil, err
+	}
+	second := fuzz.Check(s, sim.RunOptions{KeepHashes: true})
+	result := judge(s, first, second)
+	result.File, result.WallSeconds = file, wall.Seconds()
+	return result, nil
+}
+
+// replayResult is what replay prints of a file.
+type replayResult struct {
+	File             string  `json:"file"`
+	Verdict          string  `json:"verdict"`
+	Expect           string  `json:"expect"`
+	AsExpected       bool    `json:"as_expected"`
+	Property         string  `json:"property,omitempty"` // that is violated
+	Text             string  `json:"text,omitempty"`     // why the verdict is not "holds"
+	Events           int     `json:"events"`
+	Operations       int     `json:"operations"`
+	SimulatedSeconds float64 `json:"simulated_seconds"`
+	WallSeconds      float64 `json:"wall_seconds"` // of the first run
+	Hash             string  `json:"hash"`         // of all events
+
+	stack string
+}
+
+// judge compares two runs of a schedule with what it expects. A difference
+// between them weighs most: nothing else that they tell can be relied on. Then
+// comes a violation, which may well keep later actions from having an effect,
+// and then an action without one, since the trace no longer shows what it did.
+func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
+	r := &replayResult{
+		Verdict: first.Verdict, Expect: s.Expect, Events: first.Events, Operations: len(first.Ops),
+		SimulatedSeconds: first.Virtual.Seconds(), Hash: fmt.Sprintf("%016x", first.Hash),
+	}
+	if r.Expect == "" {
+		r.Expect = "holds"
+	}
+	if difference := compareRuns(first, second); difference != "" {
+		r.Verdict, r.Property, r.Text = "not deterministic", "deterministic", difference
+	} else if v := first.Violation; v != nil {
+		r.Property, r.Text, r.stack = v.Property, v.Text, v.Stack
+	} else if idle := idleLines(s, first); idle != "" {
+		r.Verdict, r.Text = "not applicable", idle
+	}
+	r.AsExpected = r.Verdict == r.Expect
+	return r
+}
+
+// compareRuns says how two runs of one schedule differ, or returns "".
+func compareRuns(a, b *sim.Outcome) string {
+	for i := range min(len(a.Hashes), len(b.Hashes)) {
+		if a.Hashes[i] != b.Hashes[i] {
+			return fmt.Sprintf("two runs differ from event %d on", i+1)
+		}
+	}
+	switch {
+	case a.Events != b.Events:
+		return fmt.Sprintf("two runs are equal for %d events, then one of them ends", min(a.Events, b.Events))
+	case a.Hash != b.Hash:
+		return "two runs differ after their last event"
+	case a.Verdict != b.Verdict:
+		return fmt.Sprintf("two equal runs were judged differently: one %s, one %s", a.Verdict, b.Verdict)
+	case a.Violation != nil && a.Violation.Text != b.Violation.Text:
+		return fmt.Sprintf("two equal runs were judged differently: %s; and: %s", a.Violation.Text, b.Violation.Text)
+	}
+	return ""
+}
+
+// idleLines lists what could not fire.
+func idleLines(s *sim.Schedule, out *sim.Outcome) string {
+	var lines []string
+	for _, i := range out.IdleActions {
+		lines = append(lines, "has no effect: "+s.Actions[i].String())
+	}
+	for _, i := range out.IdleDeviations {
+		lines = append(lines, "names a message that is never sent: "+s.Deviate[i].String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (r *replayResult) print(f format, w io.Writer) error {
+	if f == formatJSON {
+		return printJSON(w, r)
+	}
+	_, err := io.WriteString(w, r.text())
+	return err
+}
+
+func (r *replayResult) text() string {
+	text := r.File + ": " + r.Verdict
+	if r.Text != "" {
+		head, rest, more := strings.Cut(r.Text, "\n")
+		text += ": " + head
+		if more {
+			text += "\n" + indent(rest)
+		}
+	}
+	text += "\n"
+	if r.AsExpected {
+		return text
+	}
+	if r.stack != "" {
+		text += indent(r.stack) + "\n"
+	}
+	text += "  expected: " + r.Expect + "\n"
+	switch {
+	case r.Property != "":
+		text += "  see every event with: go run ./cmd/gtstore replay --trace " + r.File + "\n"
+	case r.Verdict == "not applicable":
+		text += "  the code behaves otherwise than when the trace was saved: mend the trace, delete it, or let it expect not applicable\n"
+	default:
+		text += "  the violation no longer happens: if that is meant, let the trace expect " + r.Verdict + "\n"
+	}
+	return text
+}

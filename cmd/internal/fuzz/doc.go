@@ -1,0 +1,9 @@
+// Package fuzz searches for a schedule that violates a property: it generates
+// schedules from a seed, runs them on several workers, and makes of the first
+// that fails a small trace for a person to read and for tests to replay.
+//
+// Schedule i of a seed is the same for ever, whatever the number of workers,
+// and results count in the order of i. So a search over a given number of
+// schedules always ends in the same result: the same totals, or the same first
+// failure.
+package fuzz

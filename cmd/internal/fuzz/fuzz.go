@@ -1,0 +1,176 @@
+package fuzz
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"gtstore/sim"
+)
+
+// progressInterval is how often, at most, Options.Progress is called.
+const progressInterval = 100 * time.Millisecond
+
+// Options say what Search does.
+type Options struct {
+	Seed      uint64
+	Schedules int           // how many at most; 0 for no bound
+	For       time.Duration // how long to begin new ones; 0 for no bound
+	Workers   int           // from 1
+
+	// Progress, if not nil, is told now and then how far the search is. Calls
+	// do not overlap.
+	Progress func(*Stats)
+
+	check func(*sim.Schedule) *sim.Outcome // for tests; nil for Check
+}
+
+// Failure is a schedule that violates a property.
+type Failure struct {
+	Seed      uint64
+	Index     int
+	Schedule  *sim.Schedule
+	Violation *sim.Violation
+}
+
+// Schedule returns schedule i of a seed.
+func Schedule(seed uint64, i int) *sim.Schedule {
+	return sim.Generate(sim.NewSource(mix(mix(seed) + uint64(i))))
+}
+
+// mix is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): near
+// seeds must not give near sources.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// PropertyPanic is what Check names a panic of the simulator itself; that of a
+// core is a violation like any other, and the simulator's to name.
+const PropertyPanic = "simulator-panic"
+
+// Check is sim.CheckWith, except that a panic of the simulator is a violation
+// too: the schedule that shows it is then saved and shrunk, and not lost.
+func Check(s *sim.Schedule, o sim.RunOptions) (out *sim.Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			v := &sim.Violation{Property: PropertyPanic, Text: fmt.Sprint(p), Stack: string(debug.Stack())}
+			out = &sim.Outcome{Verdict: "violates " + v.Property, Violation: v}
+		}
+	}()
+	return sim.CheckWith(s, o)
+}
+
+// Search runs schedules until one fails, enough have run, the time is up, or
+// the context ends, and returns what it counted and the first failure, if any.
+// Schedules that have begun are finished first. The error says that a schedule
+// could not be made.
+func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
+	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, last: -1}
+	if l.options.check == nil {
+		l.options.check = func(s *sim.Schedule) *sim.Outcome { return Check(s, sim.RunOptions{}) }
+	}
+	l.shown = l.begin
+	var workers sync.WaitGroup
+	for range o.Workers {
+		workers.Go(l.work)
+	}
+	workers.Wait()
+	l.stats.Wall = time.Since(l.begin)
+	return &l.stats, l.failure, l.err
+}
+
+// search is a Search under way; mu guards what follows it.
+type search struct {
+	ctx     context.Context
+	options Options
+	begin   time.Time
+
+	mu      sync.Mutex
+	next    int             // the next schedule to run
+	last    int             // the last one that matters: the lowest known to fail; -1 for none
+	counted int             // all before this one are in stats
+	waiting map[int]*report // done, but one before them is not
+	stats   Stats
+	failure *Failure
+	err     error
+	shown   time.Time
+}
+
+// report is what came of one schedule.
+type report struct {
+	sample  sample
+	failure *Failure
+	err     error
+}
+
+func (l *search) work() {
+	for {
+		i, ok := l.take()
+		if !ok {
+			return
+		}
+		l.put(i, l.run(i))
+	}
+}
+
+// take returns the next schedule to run. Indices are given out in order, so
+// when one is known to fail, all before it are done or under way.
+func (l *search) take() (int, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.next
+	if l.ctx.Err() != nil || l.last >= 0 ||
+		l.options.Schedules > 0 && i >= l.options.Schedules ||
+		l.options.For > 0 && time.Since(l.begin) >= l.options.For {
+		return 0, false
+	}
+	l.next++
+	return i, true
+}
+
+func (l *search) run(i int) (r *report) {
+	defer func() {
+		if p := recover(); p != nil {
+			r = &report{err: fmt.Errorf("making schedule %d of seed %d panicked: %v\n%s", i, l.options.Seed, p, debug.Stack())}
+		}
+	}()
+	s := Schedule(l.options.Seed, i)
+	if err := s.Validate(); err != nil {
+		return &report{err: fmt.Errorf("schedule %d of seed %d is not valid, which is a bug in sim.Generate: %w", i, l.options.Seed, err)}
+	}
+	out := l.options.check(s)
+	r = &report{sample: sampleOf(s, out)}
+	if out.Violation != nil {
+		r.failure = &Failure{l.options.Seed, i, s, out.Violation}
+	}
+	return r
+}
+
+// put counts a report and those that waited for it.
+func (l *search) put(i int, r *report) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if (r.failure != nil || r.err != nil) && (l.last < 0 || i < l.last) {
+		l.last = i
+	}
+	l.waiting[i] = r
+	for l.failure == nil && l.err == nil && l.waiting[l.counted] != nil {
+		r := l.waiting[l.counted]
+		delete(l.waiting, l.counted)
+		l.counted++
+		l.failure, l.err = r.failure, r.err
+		if r.err == nil {
+			l.stats.add(&r.sample)
+		}
+	}
+	if l.options.Progress != nil && time.Since(l.shown) >= progressInterval {
+		l.shown = time.Now()
+		l.stats.Wall = time.Since(l.begin)
+		l.options.Progress(&l.stats)
+	}
+}

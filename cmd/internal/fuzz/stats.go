@@ -1,0 +1,142 @@
+package fuzz
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"gtstore/sim"
+)
+
+// Stats count what the schedules of a search were and did.
+type Stats struct {
+	Schedules  int
+	Events     int           // Steps and Ticks
+	Operations int           // whose results were checked, the final probes among them
+	Faults     int           // fault actions that had an effect
+	Messages   int           // messages dropped, duplicated, delayed or corrupted
+	Virtual    time.Duration // simulated
+	Wall       time.Duration
+
+	clients, keys, operations, faults, messages histogram // by schedule
+}
+
+// Medians say what half of the schedules have at least.
+type Medians struct {
+	Clients    int `json:"clients"`
+	Keys       int `json:"keys"`
+	Operations int `json:"operations"`
+	Faults     int `json:"faults"`
+	Messages   int `json:"messages"`
+}
+
+// Medians returns those of the schedules so far.
+func (s *Stats) Medians() Medians {
+	return Medians{
+		s.clients.median(), s.keys.median(), s.operations.median(), s.faults.median(), s.messages.median(),
+	}
+}
+
+// PerSecond is how much of a total fell to each second of wall time.
+func (s *Stats) PerSecond(total int) int {
+	if s.Wall <= 0 {
+		return 0
+	}
+	return int(float64(total) / s.Wall.Seconds())
+}
+
+// Ratio is how many seconds were simulated in each second of wall time.
+func (s *Stats) Ratio() float64 {
+	if s.Wall <= 0 {
+		return 0
+	}
+	return s.Virtual.Seconds() / s.Wall.Seconds()
+}
+
+// sample is one schedule's part of the Stats.
+type sample struct {
+	events, checked  int
+	clients, keys    int
+	operations       int // of the schedule alone
+	faults, messages int
+	virtual          time.Duration
+}
+
+func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
+	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, virtual: out.Virtual}
+	keys := map[string]bool{}
+	for i := range s.Actions {
+		if a := &s.Actions[i]; isOperation(a.Verb) {
+			r.operations++
+			keys[a.Key] = true
+		}
+	}
+	r.keys = len(keys)
+	for verb, n := range out.Fired.Verbs {
+		if isFault(sim.Verb(verb)) {
+			r.faults += n
+		}
+	}
+	for _, n := range out.Fired.Fates {
+		r.messages += n
+	}
+	return r
+}
+
+func isOperation(v sim.Verb) bool {
+	switch v {
+	case sim.VerbPut, sim.VerbGet, sim.VerbDelete, sim.VerbCAS:
+		return true
+	}
+	return false
+}
+
+// isFault tells whether a verb makes something worse; restart, resume, heal
+// and forget end or follow a fault that is counted already.
+func isFault(v sim.Verb) bool {
+	switch v {
+	case sim.VerbRestart, sim.VerbResume, sim.VerbHeal, sim.VerbForget:
+		return false
+	}
+	return !isOperation(v)
+}
+
+func (s *Stats) add(r *sample) {
+	s.Schedules++
+	s.Events += r.events
+	s.Operations += r.checked
+	s.Faults += r.faults
+	s.Messages += r.messages
+	s.Virtual += r.virtual
+	s.clients.add(r.clients)
+	s.keys.add(r.keys)
+	s.operations.add(r.operations)
+	s.faults.add(r.faults)
+	s.messages.add(r.messages)
+}
+
+// histogram counts how often each number came. A search may run for days, and
+// there are few different numbers.
+type histogram map[int]int
+
+func (h *histogram) add(n int) {
+	if *h == nil {
+		*h = histogram{}
+	}
+	(*h)[n]++
+}
+
+// median is the lower one of the two in the middle; 0 when there are none.
+func (h histogram) median() int {
+	total := 0
+	for _, count := range h {
+		total += count
+	}
+	left := (total + 1) / 2
+	for _, n := range slices.Sorted(maps.Keys(h)) {
+		if left -= h[n]; left <= 0 {
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package fuzz
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gtstore/sim"
+)
+
+const (
+	// ShrinkRunsMax is how many schedules Shrink tries.
+	ShrinkRunsMax = 2000
+	// ShrinkTimeMax is how long Shrink goes on, also when the runs are long: a
+	// livelock takes seconds each time.
+	ShrinkTimeMax = 2 * time.Minute
+
+	storyTextLinesMax = 40 // of a violation's text, which may show a whole history
+)
+
+// Shrunk is what Shrink made of a Failure.
+type Shrunk struct {
+	Schedule  *sim.Schedule
+	Violation *sim.Violation // of the same property
+	Runs      int            // schedules tried
+}
+
+// Shrink looks for a smaller schedule that violates the same property. When
+// the context ends, it returns the smallest found so far. Progress, if not nil,
+// is told after each run how many there were and the size of the smallest.
+func Shrink(ctx context.Context, f *Failure, progress func(runs, size int)) *Shrunk {
+	return shrink(ctx, f, progress, func(s *sim.Schedule) *sim.Outcome { return Check(s, sim.RunOptions{}) })
+}
+
+func shrink(ctx context.Context, f *Failure, progress func(runs, size int), check func(*sim.Schedule) *sim.Outcome) *Shrunk {
+	ctx, cancel := context.WithTimeout(ctx, ShrinkTimeMax)
+	defer cancel()
+	r := &Shrunk{Violation: f.Violation}
+	size := f.Schedule.Size()
+	r.Schedule = sim.Shrink(f.Schedule, func(s *sim.Schedule) bool {
+		if ctx.Err() != nil {
+			return false
+		}
+		r.Runs++
+		v := check(s).Violation
+		fails := v != nil && v.Property == f.Violation.Property
+		if fails {
+			r.Violation, size = v, s.Size()
+		}
+		if progress != nil {
+			progress(r.Runs, size)
+		}
+		return fails
+	}, ShrinkRunsMax)
+	return r
+}
+
+// Trace is what is saved of a failure: the shrunk schedule with a heading. It
+// is a regression, so it expects the property to hold, as it will once the
+// fault in the code is mended.
+func Trace(f *Failure, r *Shrunk) *sim.Schedule {
+	s := r.Schedule.Clone()
+	s.Expect = "holds"
+	lines := strings.Split(r.Violation.Text, "\n")
+	if len(lines) > storyTextLinesMax {
+		lines = append(lines[:storyTextLinesMax], "...")
+	}
+	lines[0] = fmt.Sprintf("Violated %s: %s", r.Violation.Property, lines[0])
+	s.Story = append(lines,
+		fmt.Sprintf("Found by gtstore fuzz --seed %d, schedule %d; shrunk from %d to %d actions and deviations.",
+			f.Seed, f.Index, f.Schedule.Size(), s.Size()))
+	for i, line := range s.Story {
+		s.Story[i] = strings.TrimRight(strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "\r", " "), " \t")
+	}
+	return s
+}
+
+// Save writes the trace of a failure into a directory, which it makes if need
+// be, and returns the file's name.
+func Save(dir string, f *Failure, r *Shrunk) (string, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, fmt.Sprintf("%s-%d-%d.trace", fileWord(f.Violation.Property), f.Seed, f.Index))
+	return name, os.WriteFile(name, []byte(Trace(f, r).String()), 0o666)
+}
+
+// fileWord makes of a property's name what may stand in a file's name.
+func fileWord(property string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
+			return c
+		}
+		return '-'
+	}, property)
+}

@@ -1,0 +1,419 @@
+package core
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Client does the operations of a user's program: it asks the manager where a
+// key lives, then talks to that group's primary, again and again until there is
+// a result or the call's time is over.
+type Client struct {
+	opt     ClientOptions
+	self    Peer
+	cluster ClusterID
+	manager Peer
+	random  *rand.Rand // of jitter only
+
+	calls  map[uint64]*call
+	order  []*call // the same calls, oldest first
+	keys   map[string]GroupID
+	routes map[GroupID]*route
+
+	now   Time
+	out   *Output
+	alarm Time
+}
+
+// route is what a client knows of a group.
+type route struct {
+	config *Config
+	idle   []*clientSession // the last used is the last
+}
+
+// clientSession is a session in a group. It does one operation at a time.
+type clientSession struct {
+	id     Seq
+	opSeq  uint64 // of its last operation
+	usedAt Time
+}
+
+// call is an operation under way.
+type call struct {
+	*Call
+	deadline Time
+	retryAt  Time // when to try again, if there is no answer
+	attempts int
+	waiting  bool // backing off: answers to the last attempt are of no more interest
+
+	route   *route         // nil until the key's group is known
+	session *clientSession // of a write, once it has one
+	target  Peer           // whom the last attempt asked
+	sent    bool           // the operation itself has left at least once
+	cause   Status         // the last refusal
+	have    uint32
+	need    uint32
+}
+
+// NewClient starts a client. It returns an error when the options are out of
+// bounds.
+func NewClient(opt ClientOptions) (*Client, error) {
+	if err := opt.complete(); err != nil {
+		return nil, err
+	}
+	return &Client{
+		opt: opt, self: opt.Self, manager: opt.Manager, random: rand.New(rand.NewPCG(opt.Seed, uint64(opt.Self.ID))),
+		calls: make(map[uint64]*call), keys: make(map[string]GroupID), routes: make(map[GroupID]*route), alarm: Never,
+	}, nil
+}
+
+// Step implements Node.
+func (c *Client) Step(now Time, in Envelope, out *Output) {
+	c.now, c.out = now, out
+	switch b := in.Body.(type) {
+	case *Call:
+		c.onCall(b)
+	case *PeerDown:
+		c.onPeerDown(b.Peer.ID)
+	default:
+		if c.accepts(in) {
+			c.onReply(in)
+		}
+	}
+	c.out = nil
+}
+
+// Tick implements Node.
+func (c *Client) Tick(now Time, out *Output) {
+	c.now, c.out = now, out
+	c.alarm = Never
+	for _, call := range slices.Clone(c.order) { // a call that ends leaves the order
+		switch {
+		case now >= call.deadline:
+			c.timeOut(call)
+			continue
+		case now >= call.retryAt:
+			c.retry(call)
+		}
+		c.wakeFor(call)
+	}
+	c.out = nil
+}
+
+// Deadline implements Node.
+func (c *Client) Deadline() Time { return c.alarm }
+
+func (c *Client) wakeFor(call *call) { c.alarm = min(c.alarm, call.retryAt, call.deadline) }
+
+func (c *Client) send(to Peer, m Message) {
+	c.out.Send = append(c.out.Send, Envelope{c.cluster, c.self, to, m})
+}
+
+func (c *Client) accepts(in Envelope) bool {
+	if in.To.ID == c.self.ID && (in.Cluster == c.cluster || c.cluster == 0 && KindOf(in.Body) == KindLookupReply) {
+		return true
+	}
+	c.out.Events = append(c.out.Events, Event{Kind: EventRefused, Node: in.From.ID})
+	return false
+}
+
+func (c *Client) onReply(in Envelope) {
+	switch b := in.Body.(type) {
+	case *LookupReply:
+		if call := c.calls[b.Req]; call != nil {
+			c.onLookupReply(in, call, b)
+		}
+	case *Reply:
+		if call := c.calls[b.Req>>1]; call != nil {
+			c.onOpReply(in, call, b)
+		}
+	case *Refused: // an address that is now another node's is as good as a broken connection
+		if b.Reason == RefusedOtherNode {
+			c.onPeerDown(b.Wanted)
+		}
+	default:
+		c.out.Events = append(c.out.Events, Event{Kind: EventDropped, Node: in.From.ID})
+	}
+}
+
+func (c *Client) onCall(b *Call) {
+	status := Status(0)
+	switch {
+	case len(b.Key) < 1 || len(b.Key) > KeyBytesMax || len(b.Value) > ValueBytesMax:
+		status = StatusTooLarge
+	case len(c.order) >= c.opt.CallsMax:
+		status = StatusOverloaded
+	}
+	if status != 0 || c.calls[b.ID] != nil {
+		c.out.Send = append(c.out.Send, Envelope{c.cluster, c.self, Peer{}, &Result{ID: b.ID, Status: status}})
+		return
+	}
+	call := &call{Call: b, deadline: c.now.After(b.Timeout)}
+	c.calls[b.ID] = call
+	c.order = append(c.order, call)
+	if id, ok := c.keys[b.Key]; ok {
+		call.route = c.routes[id]
+	}
+	c.attempt(call)
+	c.wakeFor(call)
+}
+
+// attempt sends what brings the call forward: the lookup of its group, the
+// opening of a session for a write, or the operation itself.
+func (c *Client) attempt(call *call) {
+	call.attempts++
+	call.waiting = false
+	call.retryAt = c.now.After(c.opt.AttemptTimeout)
+	if call.route == nil {
+		c.lookup(call)
+		return
+	}
+	op := &Op{Group: call.route.config.Group, Req: call.req(false), Kind: call.Kind}
+	switch {
+	case call.Kind == OpGet:
+		op.Key = call.Key
+		call.sent = true
+	case call.session == nil && !c.borrow(call):
+		op.Kind, op.Req = OpOpen, call.req(true)
+	default:
+		op.Session, op.OpSeq = call.session.id, call.session.opSeq
+		op.Key, op.Value, op.Version = call.Key, call.Value, call.Version
+		call.sent = true
+	}
+	call.target = call.route.config.Chain[0]
+	c.send(call.target, op)
+}
+
+func (c *Client) lookup(call *call) {
+	create := call.Kind == OpPut || call.Kind == OpCAS && call.Version == 0
+	call.target = c.manager
+	c.send(c.manager, &Lookup{Req: call.ID, Key: call.Key, Create: create})
+}
+
+// borrow gives a write an idle session and with it the number that names the
+// write for ever. Sessions that were idle for long may have expired: they are
+// given up before anything is sent in them.
+func (c *Client) borrow(call *call) bool {
+	idle := call.route.idle
+	for len(idle) > 0 {
+		s := idle[len(idle)-1]
+		idle = idle[:len(idle)-1]
+		if c.now.Since(s.usedAt) <= c.opt.SessionIdleMax {
+			call.route.idle = idle
+			call.take(s)
+			return true
+		}
+	}
+	call.route.idle = nil
+	return false
+}
+
+func (call *call) take(s *clientSession) {
+	s.opSeq++
+	call.session = s
+}
+
+// retry follows an attempt that was not answered, or the end of a back-off. A
+// silent primary is reported, and the manager is asked for a newer config; but
+// the primary is asked again too, since the manager may be away.
+func (c *Client) retry(call *call) {
+	if !call.waiting && call.route != nil {
+		c.suspect(call)
+	}
+	if call.route != nil {
+		c.lookup(call)
+	}
+	c.attempt(call)
+}
+
+func (c *Client) suspect(call *call) {
+	g := call.route.config
+	c.out.Events = append(c.out.Events, Event{Kind: EventSuspected, Group: g.Group, Epoch: g.Epoch, Node: call.target.ID})
+	c.send(c.manager, &Suspect{Group: g.Group, Epoch: g.Epoch, Node: call.target.ID})
+}
+
+// backOff waits before the next attempt, longer each time, with jitter so that
+// many clients do not come back together.
+func (c *Client) backOff(call *call, cause Status) {
+	if call.waiting {
+		return
+	}
+	call.cause = cause
+	call.waiting = true
+	most := c.opt.BackoffMin << min(call.attempts-1, 16)
+	most = min(most, c.opt.BackoffMax)
+	wait := most/2 + time.Duration(c.random.Int64N(int64(most/2)+1))
+	call.retryAt = c.now.After(wait)
+	c.wakeFor(call)
+}
+
+func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
+	if c.cluster == 0 {
+		c.cluster = in.Cluster
+	}
+	c.manager = in.From
+	switch b.Status {
+	case StatusOK:
+		c.learn(call.Key, b.Config)
+		if call.route == nil {
+			call.route = c.routes[b.Config.Group]
+			c.attempt(call)
+			c.wakeFor(call)
+		}
+		return
+	case StatusGroupLost:
+		c.refused(call, in, StatusGroupLost, b.Config)
+		return
+	}
+	if call.route != nil {
+		return // a late answer: the key has been mapped since
+	}
+	switch b.Status {
+	case StatusNotFound:
+		c.notMapped(call, in)
+	case StatusOverloaded:
+		c.backOff(call, b.Status)
+	case StatusUnavailable:
+		call.have, call.need = b.Have, b.Need
+		c.refused(call, in, b.Status, nil)
+	default:
+		c.refused(call, in, b.Status, nil)
+	}
+}
+
+// notMapped ends a call on a key that no put has ever reached.
+func (c *Client) notMapped(call *call, in Envelope) {
+	switch {
+	case call.Kind == OpCAS:
+		c.finish(call, &Result{Status: StatusConflict, Node: in.From.ID})
+	default:
+		c.finish(call, &Result{Status: StatusNotFound, Node: in.From.ID})
+	}
+}
+
+// refused ends a call that nobody will serve. A write that was sent may have
+// happened all the same.
+func (c *Client) refused(call *call, in Envelope, status Status, config *Config) {
+	r := &Result{Status: status, Node: in.From.ID, Have: call.have, Need: call.need}
+	if config != nil {
+		r.Group, r.Epoch = config.Group, config.Epoch
+	}
+	if call.isWrite() && call.sent {
+		r.Status, r.Cause = StatusUnknown, status
+	}
+	c.finish(call, r)
+}
+
+func (call *call) isWrite() bool { return call.Kind != OpGet }
+
+func (c *Client) onOpReply(in Envelope, call *call, b *Reply) {
+	if call.route == nil || b.Group != call.route.config.Group {
+		return
+	}
+	if b.Config != nil && b.Config.Group == b.Group {
+		c.learn("", b.Config)
+	}
+	switch b.Status {
+	case StatusOK, StatusNotFound, StatusConflict:
+		c.onAnswer(in, call, b)
+	case StatusNotPrimary:
+		if call.waiting || in.From.ID != call.target.ID {
+			return
+		}
+		if call.route.config.Chain[0].ID != call.target.ID {
+			c.attempt(call) // the reply, or another, has told where to go
+			c.wakeFor(call)
+			return
+		}
+		c.backOff(call, b.Status)
+	case StatusSessionExpired:
+		call.session = nil // not to be used by anybody again
+		c.refused(call, in, b.Status, call.route.config)
+	case StatusTooLarge:
+		c.refused(call, in, b.Status, call.route.config)
+	default:
+		c.backOff(call, b.Status)
+	}
+}
+
+// req names the call's operation, or the opening of the session for it: the
+// answer to one must not be taken for that of the other.
+func (call *call) req(opening bool) uint64 {
+	if opening {
+		return call.ID<<1 | 1
+	}
+	return call.ID << 1
+}
+
+// onAnswer ends the call with a result; or it was a session that was opened.
+func (c *Client) onAnswer(in Envelope, call *call, b *Reply) {
+	if b.Req == call.req(true) {
+		if call.session != nil {
+			return // opened twice: one is enough, the other will expire
+		}
+		call.take(&clientSession{id: b.Version, usedAt: c.now})
+		c.attempt(call)
+		c.wakeFor(call)
+		return
+	}
+	c.finish(call, &Result{Status: b.Status, Version: b.Version, Value: b.Value, Node: in.From.ID, Group: b.Group, Epoch: b.Epoch})
+}
+
+// timeOut ends a call whose time is over.
+func (c *Client) timeOut(call *call) {
+	r := &Result{Status: StatusUnavailable, Cause: call.cause, Have: call.have, Need: call.need}
+	if call.route != nil {
+		r.Group, r.Epoch = call.route.config.Group, call.route.config.Epoch
+	}
+	if call.isWrite() && call.sent {
+		r.Status = StatusUnknown
+	}
+	c.finish(call, r)
+}
+
+func (c *Client) finish(call *call, r *Result) {
+	r.ID, r.Sent = call.ID, call.sent
+	c.out.Send = append(c.out.Send, Envelope{c.cluster, c.self, Peer{}, r})
+	if s := call.session; s != nil {
+		s.usedAt = c.now
+		call.route.idle = append(call.route.idle, s)
+	}
+	delete(c.calls, call.ID)
+	c.order = slices.Delete(c.order, slices.Index(c.order, call), slices.Index(c.order, call)+1)
+}
+
+// learn remembers a config unless a higher epoch is known, and the group of a
+// key. That a key has no group is never remembered.
+func (c *Client) learn(key string, config *Config) {
+	r := c.routes[config.Group]
+	if r == nil {
+		r = &route{config: config}
+		c.routes[config.Group] = r
+	} else if config.Epoch > r.config.Epoch {
+		r.config = config
+	}
+	if key == "" {
+		return
+	}
+	if _, known := c.keys[key]; !known && len(c.keys) >= c.opt.RoutesMax {
+		clear(c.keys) // they are learnt again as they are used
+	}
+	c.keys[key] = config.Group
+}
+
+// onPeerDown tries again soon what a broken connection or a refusing address
+// left unanswered, and reports a storage node at once.
+func (c *Client) onPeerDown(id NodeID) {
+	for _, call := range c.order {
+		if call.waiting || call.target.ID != id {
+			continue
+		}
+		if call.route != nil {
+			c.suspect(call)
+			c.lookup(call)
+			call.target = call.route.config.Chain[0]
+		}
+		c.backOff(call, 0)
+	}
+}

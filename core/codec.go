@@ -1,0 +1,544 @@
+package core
+
+import (
+	"fmt"
+	"math"
+
+	"gtstore/core/wire"
+)
+
+// FrameBytesMax bounds every frame that this codec writes, and it reads none
+// that is longer. A Replicate is the longest message: either one entry of the
+// largest key and value, or many that together hold BatchBytesMax.
+const (
+	FrameBytesMax = wire.FrameBytes + 1 + 8 + 2*peerBytesMax + // kind, cluster, from, to
+		8*varintBytesMax + configBytesMax + // the fields of Replicate around its entries
+		BatchEntriesMax*entryHeadBytesMax + BatchBytesMax + KeyBytesMax
+
+	varintBytesMax    = 10
+	peerBytesMax      = 8 + varintBytesMax + AddrBytesMax
+	configBytesMax    = 8*varintBytesMax + ChainMax*peerBytesMax
+	entryHeadBytesMax = 7 * varintBytesMax // everything but the bytes of key and value
+)
+
+// The least number of bytes of an element: what a count costs its sender.
+const (
+	peerBytesMin       = 8 + 1
+	entryBytesMin      = 7
+	groupEpochBytesMin = 2
+)
+
+// skipMax bounds the groups that a Command's Skip names.
+const skipMax = 1 << 16
+
+// The first byte of a durable record, above every Kind, so that no record can
+// be taken for one of another type.
+const (
+	tagCommand = 0x80 + iota
+	tagEntry
+	tagConfig
+)
+
+// AppendEnvelope appends the frame of e to dst. It allocates only if dst must
+// grow. It panics if e holds a local message, or one that DecodeEnvelope would
+// refuse: a node that cannot say what it means has lost its mind, and a message
+// that no receiver accepts would only be resent for ever.
+func AppendEnvelope(dst []byte, e *Envelope) []byte {
+	if kind := e.Body.kind(); isLocal(kind) {
+		panic(fmt.Sprintf("core: node %v sends %v to node %v: a local message has no place on a wire", e.From.ID, kind, e.To.ID))
+	}
+	c := wire.NewFrame(dst)
+	codeEnvelope(&c, e)
+	if err := c.Err(); err != nil {
+		panic(fmt.Sprintf("core: node %v sends %v to node %v outside the limits: %v", e.From.ID, e.Body.kind(), e.To.ID, err))
+	}
+	return c.Seal()
+}
+
+// DecodeEnvelope reads the envelope whose frame b is. What it returns does not
+// refer to b. The error matches one of package wire's classes; the body of the
+// returned envelope is then nil.
+func DecodeEnvelope(b []byte) (Envelope, error) {
+	var e Envelope
+	err := DecodeEnvelopeInto(&e, b)
+	return e, err
+}
+
+// DecodeEnvelopeInto is DecodeEnvelope for a receiver who has an envelope that
+// is likely to be alike, such as the last one of the same connection: addresses
+// that are equal to those in e are kept and not allocated again. After an error
+// e is unchanged.
+func DecodeEnvelopeInto(e *Envelope, b []byte) error {
+	if len(b) > FrameBytesMax {
+		return fmt.Errorf("core: envelope: %w", &wire.Error{
+			Class: wire.ErrLimit, What: "frame bytes", Got: uint64(len(b)), Limit: FrameBytesMax})
+	}
+	next := Envelope{From: e.From, To: e.To}
+	c := wire.OpenFrame(b)
+	codeEnvelope(&c, &next)
+	if err := c.End(); err != nil {
+		if next.Body == nil {
+			return fmt.Errorf("core: envelope: %w", err)
+		}
+		return fmt.Errorf("core: %v: %w", next.Body.kind(), err)
+	}
+	*e = next
+	return nil
+}
+
+// HashEnvelope returns a hash of all that e holds, for every kind of message,
+// also outside the limits. It encodes into scratch, whose contents it discards,
+// and returns it, perhaps grown, for the next call.
+func HashEnvelope(scratch []byte, e *Envelope) (uint64, []byte) {
+	c := wire.NewEncoder(scratch[:0])
+	codeEnvelope(&c, e)
+	scratch = c.Seal()
+	return wire.Hash(scratch), scratch
+}
+
+// AppendCommand appends the durable record of cmd to dst. It panics if
+// DecodeCommand would refuse it.
+func AppendCommand(dst []byte, cmd *Command) []byte {
+	c := wire.NewFrame(dst)
+	c.Tag(tagCommand)
+	cmd.code(&c)
+	return sealRecord(&c, "Command")
+}
+
+// DecodeCommand reads the record that b is. The error matches one of package
+// wire's classes.
+func DecodeCommand[B string | []byte](b B) (Command, error) {
+	var cmd Command
+	c := openRecord([]byte(b), tagCommand)
+	cmd.code(&c)
+	if err := c.End(); err != nil {
+		return Command{}, fmt.Errorf("core: Command: %w", err)
+	}
+	return cmd, nil
+}
+
+// AppendEntry appends the durable record of entry to dst. It panics if
+// DecodeEntry would refuse it.
+func AppendEntry(dst []byte, entry *Entry) []byte {
+	c := wire.NewFrame(dst)
+	c.Tag(tagEntry)
+	entry.code(&c)
+	return sealRecord(&c, "Entry")
+}
+
+// DecodeEntry reads the record that b is. The error matches one of package
+// wire's classes.
+func DecodeEntry[B string | []byte](b B) (Entry, error) {
+	var entry Entry
+	c := openRecord([]byte(b), tagEntry)
+	entry.code(&c)
+	if err := c.End(); err != nil {
+		return Entry{}, fmt.Errorf("core: Entry: %w", err)
+	}
+	return entry, nil
+}
+
+// AppendConfig appends the durable record of config to dst. It panics if
+// DecodeConfig would refuse it.
+func AppendConfig(dst []byte, config *Config) []byte {
+	c := wire.NewFrame(dst)
+	c.Tag(tagConfig)
+	config.code(&c)
+	return sealRecord(&c, "Config")
+}
+
+// DecodeConfig reads the record that b is. The error matches one of package
+// wire's classes.
+func DecodeConfig[B string | []byte](b B) (Config, error) {
+	var config Config
+	c := openRecord([]byte(b), tagConfig)
+	config.code(&c)
+	if err := c.End(); err != nil {
+		return Config{}, fmt.Errorf("core: Config: %w", err)
+	}
+	return config, nil
+}
+
+func sealRecord(c *wire.Coder, what string) []byte {
+	if err := c.Err(); err != nil {
+		panic(fmt.Sprintf("core: a %s to be made durable is outside the limits: %v", what, err))
+	}
+	return c.Seal()
+}
+
+func openRecord(b []byte, tag byte) wire.Coder {
+	c := wire.OpenFrame(b)
+	c.Tag(tag)
+	return c
+}
+
+// isLocal reports whether the kind never leaves its node.
+func isLocal(k Kind) bool { return k >= KindCall }
+
+func codeEnvelope(c *wire.Coder, e *Envelope) {
+	var kind Kind
+	end := kindEnd
+	if c.Decoding() {
+		end = KindCall // a peer that sends local messages would speak for our driver
+	} else {
+		kind = e.Body.kind()
+	}
+	wire.Enum(c, &kind, end)
+	wire.Fixed64(c, &e.Cluster)
+	e.From.code(c)
+	e.To.code(c)
+	if c.Decoding() {
+		if c.Err() != nil {
+			return
+		}
+		e.Body = newMessage(kind)
+	}
+	codeMessage(c, e.Body)
+}
+
+// newMessage returns a zero message of a kind that may be on a wire.
+func newMessage(kind Kind) Message {
+	switch kind {
+	case KindRegister:
+		return new(Register)
+	case KindRegistered:
+		return new(Registered)
+	case KindFarewell:
+		return new(Farewell)
+	case KindRefused:
+		return new(Refused)
+	case KindForget:
+		return new(Forget)
+	case KindForgotten:
+		return new(Forgotten)
+	case KindPing:
+		return new(Ping)
+	case KindPong:
+		return new(Pong)
+	case KindProbe:
+		return new(Probe)
+	case KindProbeReply:
+		return new(ProbeReply)
+	case KindConfig:
+		return new(Config)
+	case KindLookup:
+		return new(Lookup)
+	case KindLookupReply:
+		return new(LookupReply)
+	case KindSuspect:
+		return new(Suspect)
+	case KindReplicate:
+		return new(Replicate)
+	case KindAck:
+		return new(Ack)
+	case KindNack:
+		return new(Nack)
+	case KindOp:
+		return new(Op)
+	case KindReply:
+		return new(Reply)
+	}
+	panic(fmt.Sprintf("core: no codec for a message of kind %v", kind))
+}
+
+// codeMessage calls the message's code. It is a switch, and not a method of
+// Message, so that the Coder stays on the stack.
+func codeMessage(c *wire.Coder, m Message) {
+	switch m := m.(type) {
+	case *Register:
+		m.code(c)
+	case *Registered:
+		m.code(c)
+	case *Farewell:
+		m.code(c)
+	case *Refused:
+		m.code(c)
+	case *Forget:
+		m.code(c)
+	case *Forgotten:
+		m.code(c)
+	case *Ping:
+		m.code(c)
+	case *Pong:
+		m.code(c)
+	case *Probe:
+		m.code(c)
+	case *ProbeReply:
+		m.code(c)
+	case *Config:
+		m.code(c)
+	case *Lookup:
+		m.code(c)
+	case *LookupReply:
+		m.code(c)
+	case *Suspect:
+		m.code(c)
+	case *Replicate:
+		m.code(c)
+	case *Ack:
+		m.code(c)
+	case *Nack:
+		m.code(c)
+	case *Op:
+		m.code(c)
+	case *Reply:
+		m.code(c)
+	case *Call:
+		m.code(c)
+	case *Result:
+		m.code(c)
+	case *PeerDown:
+		m.code(c)
+	case *Stop:
+	case *Synced:
+		m.code(c)
+	case *Committed:
+		m.code(c)
+	default:
+		panic(fmt.Sprintf("core: no codec for a message of kind %v", m.kind()))
+	}
+}
+
+func (m *Register) code(c *wire.Coder) {
+	wire.Uint(c, &m.Boot)
+	c.Bool(&m.Durable)
+	wire.String(c, &m.Name, NameBytesMax)
+	wire.Uint(c, &m.Index)
+}
+
+func (m *Registered) code(c *wire.Coder) {
+	wire.Uint(c, &m.Boot)
+	wire.Uint(c, &m.Index)
+}
+
+func (m *Farewell) code(c *wire.Coder) { wire.Uint(c, &m.Boot) }
+
+func (m *Refused) code(c *wire.Coder) {
+	wire.Enum(c, &m.Reason, refusalEnd)
+	wire.Fixed64(c, &m.Wanted)
+	wire.Enum(c, &m.What, kindEnd)
+}
+
+func (m *Forget) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Fixed64(c, &m.Node)
+}
+
+func (m *Forgotten) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Status, statusEnd)
+}
+
+func (m *Ping) code(c *wire.Coder) {
+	wire.Uint(c, &m.Nonce)
+	wire.Uint(c, &m.Index)
+}
+
+func (m *Pong) code(c *wire.Coder) {
+	wire.Uint(c, &m.Nonce)
+	wire.Uint(c, &m.Boot)
+	wire.Uint(c, &m.Index)
+	for i := range wire.Slice(c, &m.Groups, GroupsMax, groupEpochBytesMin) {
+		wire.Uint(c, &m.Groups[i].Group)
+		wire.Uint(c, &m.Groups[i].Epoch)
+	}
+	wire.Int(c, &m.Lag)
+	c.Check(m.Lag >= 0, "negative duration")
+}
+
+func (m *Probe) code(c *wire.Coder) {
+	wire.Uint(c, &m.Nonce)
+	m.Target.code(c)
+}
+
+func (m *ProbeReply) code(c *wire.Coder) { wire.Uint(c, &m.Nonce) }
+
+func (m *Config) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	for i := range wire.Slice(c, &m.Chain, ChainMax, peerBytesMin) {
+		m.Chain[i].code(c)
+	}
+	c.Check(isChain(m.Chain), "chain that is empty or whose members are not distinct and nonzero")
+	wire.Enum(c, &m.Reads, readModeEnd)
+	wire.Int(c, &m.Lease)
+	c.Check(m.Lease >= 0, "negative duration")
+	wire.Uint(c, &m.MinChain)
+}
+
+func (m *Lookup) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	codeKey(c, &m.Key, true)
+	c.Bool(&m.Create)
+}
+
+func (m *LookupReply) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Status, statusEnd)
+	if wire.Optional(c, &m.Config) {
+		m.Config.code(c)
+	}
+	wire.Uint(c, &m.Have)
+	wire.Uint(c, &m.Need)
+}
+
+func (m *Suspect) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Fixed64(c, &m.Node)
+}
+
+func (m *Replicate) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Round)
+	if wire.Optional(c, &m.Config) {
+		m.Config.code(c)
+	}
+	wire.Uint(c, &m.Prev.Epoch)
+	wire.Uint(c, &m.Prev.Seq)
+	batchBytes := 0
+	for i := range wire.Slice(c, &m.Entries, BatchEntriesMax, entryBytesMin) {
+		m.Entries[i].code(c)
+		batchBytes += len(m.Entries[i].Key) + len(m.Entries[i].Value)
+	}
+	if len(m.Entries) > 1 {
+		c.CheckMax(batchBytes, BatchBytesMax, "key and value bytes of a batch")
+	}
+	wire.Uint(c, &m.Commit)
+}
+
+func (m *Ack) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Round)
+	wire.Uint(c, &m.Matched)
+}
+
+func (m *Nack) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Round)
+	if wire.Optional(c, &m.Config) {
+		m.Config.code(c)
+	}
+	wire.Uint(c, &m.Last)
+}
+
+func (m *Op) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Kind, opKindEnd)
+	c.Check(m.Kind != OpExpire, "op that is never a request")
+	wire.Uint(c, &m.Session)
+	wire.Uint(c, &m.OpSeq)
+	codeKey(c, &m.Key, m.Kind != OpOpen)
+	wire.String(c, &m.Value, ValueBytesMax)
+	wire.Uint(c, &m.Version)
+}
+
+func (m *Reply) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Status, statusEnd)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Version)
+	wire.String(c, &m.Value, ValueBytesMax)
+	if wire.Optional(c, &m.Config) {
+		m.Config.code(c)
+	}
+}
+
+// A Call is never decoded, so nothing bounds it: a user may well ask for a key
+// that is too large, and be told so.
+func (m *Call) code(c *wire.Coder) {
+	wire.Uint(c, &m.ID)
+	wire.Uint(c, &m.Kind)
+	wire.String(c, &m.Key, math.MaxInt)
+	wire.String(c, &m.Value, math.MaxInt)
+	wire.Uint(c, &m.Version)
+	wire.Int(c, &m.Timeout)
+}
+
+func (m *Result) code(c *wire.Coder) {
+	wire.Uint(c, &m.ID)
+	wire.Uint(c, &m.Status)
+	wire.Uint(c, &m.Cause)
+	c.Bool(&m.Sent)
+	wire.Uint(c, &m.Version)
+	wire.String(c, &m.Value, ValueBytesMax)
+	wire.Fixed64(c, &m.Node)
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Have)
+	wire.Uint(c, &m.Need)
+}
+
+func (m *PeerDown) code(c *wire.Coder) {
+	m.Peer.code(c)
+	c.Bool(&m.Refused)
+}
+
+func (m *Synced) code(c *wire.Coder) { wire.Uint(c, &m.Nonce) }
+
+func (m *Committed) code(c *wire.Coder) {
+	wire.Uint(c, &m.Index)
+	m.Command.code(c)
+}
+
+func (p *Peer) code(c *wire.Coder) {
+	wire.Fixed64(c, &p.ID)
+	wire.String(c, &p.Addr, AddrBytesMax)
+}
+
+func (e *Entry) code(c *wire.Coder) {
+	wire.Uint(c, &e.Epoch)
+	wire.Enum(c, &e.Kind, opKindEnd)
+	c.Check(e.Kind != OpGet, "op that is never in a log")
+	wire.Uint(c, &e.Session)
+	wire.Uint(c, &e.OpSeq)
+	codeKey(c, &e.Key, e.Kind != OpOpen && e.Kind != OpExpire)
+	wire.String(c, &e.Value, ValueBytesMax)
+	wire.Uint(c, &e.Version)
+}
+
+func (cmd *Command) code(c *wire.Coder) {
+	wire.Enum(c, &cmd.Kind, commandKindEnd)
+	cmd.Node.Peer.code(c)
+	wire.String(c, &cmd.Node.Name, NameBytesMax)
+	wire.Uint(c, &cmd.Node.Boot)
+	codeKey(c, &cmd.Key, cmd.Kind == CommandPlace)
+	for i := range wire.Slice(c, &cmd.Members, ChainMax, 8) {
+		wire.Fixed64(c, &cmd.Members[i])
+	}
+	for i := range wire.Slice(c, &cmd.Skip, skipMax, 1) {
+		wire.Uint(c, &cmd.Skip[i])
+	}
+	wire.Uint(c, &cmd.Group)
+	wire.Uint(c, &cmd.Epoch)
+	for i := range wire.Slice(c, &cmd.Remove, ChainMax, 8) {
+		wire.Fixed64(c, &cmd.Remove[i])
+	}
+}
+
+// codeKey codes a key of 1 to KeyBytesMax bytes, or the empty key of what acts
+// on none.
+func codeKey(c *wire.Coder, key *string, wanted bool) {
+	wire.String(c, key, KeyBytesMax)
+	c.Check((*key != "") == wanted, "key that is missing or in excess")
+}
+
+// isChain reports whether the peers can be a chain: some, distinct, none zero.
+func isChain(chain []Peer) bool {
+	for i, p := range chain {
+		if p.ID == 0 {
+			return false
+		}
+		for _, q := range chain[:i] {
+			if p.ID == q.ID {
+				return false
+			}
+		}
+	}
+	return len(chain) > 0
+}

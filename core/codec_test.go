@@ -1,0 +1,663 @@
+package core
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"runtime/metrics"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"gtstore/core/wire"
+)
+
+var (
+	samplePeer   = Peer{ID: 0x0123456789abcdef, Addr: "10.0.0.1:7001"}
+	sampleConfig = Config{
+		Group: 3, Epoch: 9, Chain: []Peer{samplePeer, {ID: 2, Addr: "b:1"}, {ID: 3}},
+		Reads: ReadLease, Lease: 150 * time.Millisecond, MinChain: 2,
+	}
+	sampleEntry   = Entry{Epoch: 9, Kind: OpCAS, Session: 17, OpSeq: 4, Key: "key", Value: "value", Version: 12}
+	sampleCommand = Command{
+		Kind: CommandPlace, Node: NodeRecord{Peer: samplePeer, Name: "node1", Boot: 2},
+		Key: "key", Members: []NodeID{1, 2}, Skip: []GroupID{5, 6}, Group: 3, Epoch: 9, Remove: []NodeID{3},
+	}
+)
+
+// sampleMessages holds at least one message of every kind, the first of them
+// with no field left zero.
+var sampleMessages = []Message{
+	&Register{Boot: 1, Durable: true, Name: "node1", Index: 1000},
+	&Register{Boot: math.MaxUint64, Name: strings.Repeat("n", NameBytesMax)},
+	&Registered{Boot: 1, Index: 1000},
+	&Farewell{Boot: 300},
+	&Refused{Reason: RefusedMode, Wanted: 7, What: KindPing},
+	&Forget{Req: 5, Node: 7},
+	&Forgotten{Req: 5, Status: StatusNotFound},
+	&Ping{Nonce: 5, Index: 1000},
+	&Pong{Nonce: 5, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}}, Lag: time.Second},
+	&Pong{Nonce: 5},
+	&Probe{Nonce: 5, Target: samplePeer},
+	&Probe{Nonce: 5},
+	&ProbeReply{Nonce: 5},
+	&sampleConfig,
+	&Config{Group: 1, Epoch: 1, Chain: []Peer{{ID: 1}}, Reads: ReadConfirm},
+	&Lookup{Req: 5, Key: "\x00any\xffbytes", Create: true},
+	&Lookup{Req: 5, Key: strings.Repeat("k", KeyBytesMax)},
+	&LookupReply{Req: 5, Status: StatusOK, Config: &sampleConfig, Have: 1, Need: math.MaxUint32},
+	&LookupReply{Req: 5, Status: StatusUnavailable, Have: 1, Need: 3},
+	&Suspect{Group: 3, Epoch: 9, Node: 7},
+	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: Mark{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10},
+	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: Mark{8, 11}},
+	&Replicate{Group: 3, Epoch: 9, Entries: []Entry{{Kind: OpOpen}, {Kind: OpExpire, Session: 4}, {Kind: OpPut, Key: "k"}, {Kind: OpDelete, Key: "k"}}},
+	&Ack{Group: 3, Epoch: 9, Round: 8, Matched: 12},
+	&Nack{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Last: 7},
+	&Nack{Group: 3},
+	&Op{Group: 3, Req: 5, Kind: OpCAS, Session: 17, OpSeq: 4, Key: "key", Value: "value", Version: 12},
+	&Op{Group: 3, Req: 5, Kind: OpGet, Key: "key"},
+	&Op{Group: 3, Req: 5, Kind: OpOpen},
+	&Reply{Group: 3, Req: 5, Status: StatusNotPrimary, Epoch: 9, Version: 12, Value: "value", Config: &sampleConfig},
+	&Reply{Group: 3, Req: 5, Status: StatusOK},
+	&Call{ID: 1, Kind: OpCAS, Key: "key", Value: "value", Version: 12, Timeout: time.Second},
+	&Call{ID: 1, Kind: OpPut, Key: strings.Repeat("k", KeyBytesMax+1)},
+	&Result{ID: 1, Status: StatusUnknown, Cause: StatusOverloaded, Sent: true, Version: 12, Value: "value",
+		Node: 7, Group: 3, Epoch: 9, Have: 1, Need: 3},
+	&PeerDown{Peer: samplePeer, Refused: true},
+	&Stop{},
+	&Synced{Nonce: 5},
+	&Committed{Index: 1000, Command: sampleCommand},
+}
+
+var sampleCommands = []Command{
+	sampleCommand,
+	{Kind: CommandRegister, Node: NodeRecord{Peer: samplePeer, Name: "node1", Boot: 2}},
+	{Kind: CommandPlace, Key: "key"},
+	{Kind: CommandReconfigure, Group: 3, Epoch: 9, Remove: []NodeID{7}},
+	{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 7}}},
+}
+
+var sampleEntries = []Entry{
+	sampleEntry, {Epoch: 1, Kind: OpOpen}, {Epoch: 1, Kind: OpExpire, Session: 3},
+	{Epoch: 1, Kind: OpPut, Session: 3, OpSeq: 1, Key: "k", Value: strings.Repeat("v", 300)},
+	{Epoch: 1, Kind: OpDelete, Session: 3, OpSeq: 1, Key: "k"},
+}
+
+func enveloped(m Message) *Envelope {
+	return &Envelope{Cluster: 0xfedcba9876543210, From: samplePeer, To: Peer{ID: 2, Addr: "b:1"}, Body: m}
+}
+
+func eachWireSample(t *testing.T, f func(t *testing.T, e *Envelope)) {
+	for i, m := range sampleMessages {
+		if !isLocal(KindOf(m)) {
+			t.Run(fmt.Sprintf("%v#%d", KindOf(m), i), func(t *testing.T) { f(t, enveloped(m)) })
+		}
+	}
+}
+
+func TestEveryKindHasASampleWithNoZeroField(t *testing.T) {
+	first := map[Kind]Message{}
+	for _, m := range sampleMessages {
+		if first[KindOf(m)] == nil {
+			first[KindOf(m)] = m
+		}
+	}
+	for kind := Kind(1); int(kind) < KindCount; kind++ {
+		require.NotNil(t, first[kind], "no sample of %v", kind)
+		body := reflect.ValueOf(first[kind]).Elem()
+		for i := range body.NumField() {
+			require.False(t, body.Field(i).IsZero(), "%v.%s of the sample is zero", kind, body.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestEnvelopeRoundTrip(t *testing.T) {
+	eachWireSample(t, func(t *testing.T, in *Envelope) {
+		frame := AppendEnvelope([]byte("before"), in)
+		require.Equal(t, "before", string(frame[:6]))
+		frame = frame[6:]
+		out, err := DecodeEnvelope(frame)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(in, &out))
+
+		clear(frame) // what was decoded must not change with the buffer
+		require.Empty(t, cmp.Diff(in, &out))
+	})
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	for _, in := range sampleCommands {
+		frame := AppendCommand(nil, &in)
+		out, err := DecodeCommand(frame)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(in, out))
+		out, err = DecodeCommand(string(frame))
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(in, out))
+	}
+	for _, in := range sampleEntries {
+		out, err := DecodeEntry(AppendEntry(nil, &in))
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(in, out))
+	}
+	out, err := DecodeConfig(AppendConfig(nil, &sampleConfig))
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(sampleConfig, out))
+
+	_, err = DecodeEntry(AppendConfig(nil, &sampleConfig))
+	require.ErrorIs(t, err, wire.ErrMalformed, "a record of another type")
+	_, err = DecodeEnvelope(AppendEntry(nil, &sampleEntry))
+	require.ErrorIs(t, err, wire.ErrMalformed, "a record is no envelope")
+}
+
+func TestEveryFlippedBitAndEveryTruncationIsDetected(t *testing.T) {
+	damaged := func(t *testing.T, frame []byte, decode func([]byte) error) {
+		require.NoError(t, decode(frame))
+		for bit := range 8 * len(frame) {
+			frame[bit/8] ^= 1 << (bit % 8)
+			require.ErrorIs(t, decode(frame), wire.ErrChecksum, "bit %d", bit)
+			frame[bit/8] ^= 1 << (bit % 8)
+		}
+		for n := range len(frame) {
+			require.Error(t, decode(frame[:n]), "%d bytes of %d", n, len(frame))
+		}
+	}
+	eachWireSample(t, func(t *testing.T, e *Envelope) {
+		damaged(t, AppendEnvelope(nil, e), func(b []byte) error { _, err := DecodeEnvelope(b); return err })
+	})
+	damaged(t, AppendCommand(nil, &sampleCommand), func(b []byte) error { _, err := DecodeCommand(b); return err })
+	damaged(t, AppendEntry(nil, &sampleEntry), func(b []byte) error { _, err := DecodeEntry(b); return err })
+	damaged(t, AppendConfig(nil, &sampleConfig), func(b []byte) error { _, err := DecodeConfig(b); return err })
+}
+
+// Without the checksum, a cut payload must still be refused: no value ends
+// where another one could.
+func TestEveryTruncationOfThePayloadIsDetected(t *testing.T) {
+	eachWireSample(t, func(t *testing.T, e *Envelope) {
+		frame := AppendEnvelope(nil, e)
+		payload := frame[1 : len(frame)-4]
+		for n := range len(payload) {
+			_, err := DecodeEnvelope(framed(payload[:n]))
+			require.ErrorIs(t, err, wire.ErrTruncated, "%d bytes of %d", n, len(payload))
+		}
+		_, err := DecodeEnvelope(framed(append(payload[:len(payload):len(payload)], 0)))
+		require.ErrorIs(t, err, wire.ErrMalformed, "a byte left over")
+	})
+}
+
+// framed makes an intact frame of any payload.
+func framed(payload []byte) []byte {
+	b := append([]byte{wire.Version}, payload...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func TestLocalMessagesNeverReachAWire(t *testing.T) {
+	local := 0
+	for _, m := range sampleMessages {
+		if !isLocal(KindOf(m)) {
+			continue
+		}
+		local++
+		e := enveloped(m)
+		require.PanicsWithValue(t,
+			fmt.Sprintf("core: node 0123456789abcdef sends %v to node 0000000000000002: a local message has no place on a wire", KindOf(m)),
+			func() { AppendEnvelope(nil, e) })
+		c := wire.NewFrame(nil)
+		codeEnvelope(&c, e)
+		_, err := DecodeEnvelope(c.Seal())
+		require.ErrorIs(t, err, wire.ErrMalformed)
+		require.ErrorContains(t, err, "core: envelope: wire: malformed: enum at offset 1")
+	}
+	require.GreaterOrEqual(t, local, 6)
+}
+
+func TestOutsideTheLimits(t *testing.T) {
+	text := func(n int) string { return strings.Repeat("x", n) }
+	config := func(change func(*Config)) *Config {
+		c := sampleConfig
+		c.Chain = append([]Peer(nil), c.Chain...)
+		change(&c)
+		return &c
+	}
+	chain := func(n int) (peers []Peer) {
+		for i := range n {
+			peers = append(peers, Peer{ID: NodeID(i + 1)})
+		}
+		return peers
+	}
+	batch := func(entries ...Entry) Message { return &Replicate{Entries: entries} }
+	tests := []struct {
+		name  string
+		m     Message
+		class error
+	}{
+		{"long name", &Register{Name: text(NameBytesMax + 1)}, wire.ErrLimit},
+		{"long address", &Probe{Target: Peer{Addr: text(AddrBytesMax + 1)}}, wire.ErrLimit},
+		{"no reason", &Refused{What: KindOp}, wire.ErrMalformed},
+		{"reason out of range", &Refused{Reason: refusalEnd, What: KindOp}, wire.ErrMalformed},
+		{"kind out of range", &Refused{Reason: RefusedBoot, What: kindEnd}, wire.ErrMalformed},
+		{"status out of range", &Forgotten{Status: statusEnd}, wire.ErrMalformed},
+		{"too many groups", &Pong{Groups: make([]GroupEpoch, GroupsMax+1)}, wire.ErrLimit},
+		{"negative lag", &Pong{Lag: -1}, wire.ErrMalformed},
+		{"empty chain", config(func(c *Config) { c.Chain = nil }), wire.ErrMalformed},
+		{"long chain", config(func(c *Config) { c.Chain = chain(ChainMax + 1) }), wire.ErrLimit},
+		{"chain with no node", config(func(c *Config) { c.Chain[1].ID = 0 }), wire.ErrMalformed},
+		{"chain with one node twice", config(func(c *Config) { c.Chain[2].ID = c.Chain[0].ID }), wire.ErrMalformed},
+		{"no read mode", config(func(c *Config) { c.Reads = 0 }), wire.ErrMalformed},
+		{"read mode out of range", config(func(c *Config) { c.Reads = readModeEnd }), wire.ErrMalformed},
+		{"negative lease", config(func(c *Config) { c.Lease = -1 }), wire.ErrMalformed},
+		{"bad config inside", &Nack{Config: config(func(c *Config) { c.Chain = nil })}, wire.ErrMalformed},
+		{"no key to look up", &Lookup{}, wire.ErrMalformed},
+		{"long key to look up", &Lookup{Key: text(KeyBytesMax + 1)}, wire.ErrLimit},
+		{"op out of range", &Op{Kind: opKindEnd, Key: "k"}, wire.ErrMalformed},
+		{"op without key", &Op{Kind: OpGet}, wire.ErrMalformed},
+		{"op with long key", &Op{Kind: OpPut, Key: text(KeyBytesMax + 1)}, wire.ErrLimit},
+		{"op with long value", &Op{Kind: OpPut, Key: "k", Value: text(ValueBytesMax + 1)}, wire.ErrLimit},
+		{"open with key", &Op{Kind: OpOpen, Key: "k"}, wire.ErrMalformed},
+		{"expire as a request", &Op{Kind: OpExpire}, wire.ErrMalformed},
+		{"get in a log", batch(Entry{Kind: OpGet, Key: "k"}), wire.ErrMalformed},
+		{"entry without key", batch(Entry{Kind: OpDelete}), wire.ErrMalformed},
+		{"entry of expire with key", batch(Entry{Kind: OpExpire, Key: "k"}), wire.ErrMalformed},
+		{"entry with long value", batch(Entry{Kind: OpPut, Key: "k", Value: text(ValueBytesMax + 1)}), wire.ErrLimit},
+		{"too many entries", &Replicate{Entries: make([]Entry, BatchEntriesMax+1)}, wire.ErrLimit},
+		{"too many bytes of entries", batch(Entry{Kind: OpPut, Key: "k", Value: text(ValueBytesMax)}, Entry{Kind: OpOpen}), wire.ErrLimit},
+		{"reply with long value", &Reply{Status: StatusOK, Value: text(ValueBytesMax + 1)}, wire.ErrLimit},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e := enveloped(test.m)
+			c := wire.NewFrame(nil)
+			codeEnvelope(&c, e)
+			require.ErrorIs(t, c.Err(), test.class, "encoding")
+			if b := c.Seal(); len(b) <= FrameBytesMax {
+				_, err := DecodeEnvelope(b)
+				require.ErrorIs(t, err, test.class, "decoding")
+				require.ErrorContains(t, err, KindOf(test.m).String())
+			}
+			require.Panics(t, func() { AppendEnvelope(nil, e) })
+			HashEnvelope(nil, e)
+		})
+	}
+}
+
+func TestCommandsOutsideTheLimits(t *testing.T) {
+	tests := []struct {
+		name  string
+		cmd   Command
+		class error
+	}{
+		{"no kind", Command{}, wire.ErrMalformed},
+		{"kind out of range", Command{Kind: commandKindEnd}, wire.ErrMalformed},
+		{"place without key", Command{Kind: CommandPlace}, wire.ErrMalformed},
+		{"gone with key", Command{Kind: CommandGone, Key: "k"}, wire.ErrMalformed},
+		{"too many members", Command{Kind: CommandPlace, Key: "k", Members: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
+		{"too many to remove", Command{Kind: CommandReconfigure, Remove: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
+		{"too many to skip", Command{Kind: CommandPlace, Key: "k", Skip: make([]GroupID, skipMax+1)}, wire.ErrLimit},
+		{"long name", Command{Kind: CommandRegister, Node: NodeRecord{Name: strings.Repeat("n", NameBytesMax+1)}}, wire.ErrLimit},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := wire.NewFrame(nil)
+			c.Tag(tagCommand)
+			test.cmd.code(&c)
+			_, err := DecodeCommand(c.Seal())
+			require.ErrorIs(t, err, test.class)
+			require.Panics(t, func() { AppendCommand(nil, &test.cmd) })
+		})
+	}
+}
+
+func TestFrameBytesMaxHolds(t *testing.T) {
+	fat := Peer{ID: math.MaxUint64, Addr: strings.Repeat("a", AddrBytesMax)}
+	config := &Config{Group: math.MaxUint64, Epoch: math.MaxUint64, Reads: ReadLease, Lease: math.MaxInt64, MinChain: math.MaxUint32}
+	for i := range ChainMax {
+		config.Chain = append(config.Chain, Peer{ID: fat.ID - NodeID(i), Addr: fat.Addr})
+	}
+	entry := Entry{Epoch: math.MaxUint64, Kind: OpCAS, Session: math.MaxUint64, OpSeq: math.MaxUint64, Version: math.MaxUint64}
+	one, many := entry, entry
+	one.Key, one.Value = strings.Repeat("k", KeyBytesMax), strings.Repeat("v", ValueBytesMax)
+	many.Key, many.Value = "k", strings.Repeat("v", BatchBytesMax/BatchEntriesMax-1)
+	fatReplicate := func(n int, entry Entry) *Replicate {
+		m := &Replicate{Group: math.MaxUint64, Epoch: math.MaxUint64, Round: math.MaxUint64, Config: config,
+			Prev: Mark{math.MaxUint64, math.MaxUint64}, Commit: math.MaxUint64}
+		for range n {
+			m.Entries = append(m.Entries, entry)
+		}
+		return m
+	}
+	pong := &Pong{Nonce: math.MaxUint64, Boot: math.MaxUint64, Index: math.MaxUint64, Lag: math.MaxInt64}
+	for range GroupsMax {
+		pong.Groups = append(pong.Groups, GroupEpoch{math.MaxUint64, math.MaxUint64})
+	}
+	longest := 0
+	for _, m := range []Message{
+		fatReplicate(1, one), fatReplicate(BatchEntriesMax, many), pong,
+		&LookupReply{Req: math.MaxUint64, Status: StatusOK, Config: config, Have: math.MaxUint32, Need: math.MaxUint32},
+		&Op{Group: math.MaxUint64, Req: math.MaxUint64, Kind: OpCAS, Session: math.MaxUint64, OpSeq: math.MaxUint64,
+			Key: one.Key, Value: one.Value, Version: math.MaxUint64},
+		&Reply{Group: math.MaxUint64, Req: math.MaxUint64, Status: StatusOK, Epoch: math.MaxUint64, Version: math.MaxUint64,
+			Value: one.Value, Config: config},
+	} {
+		in := &Envelope{Cluster: math.MaxUint64, From: fat, To: fat, Body: m}
+		b := AppendEnvelope(nil, in)
+		require.LessOrEqual(t, len(b), FrameBytesMax, "%v", KindOf(m))
+		out, err := DecodeEnvelope(b)
+		require.NoError(t, err)
+		require.True(t, reflect.DeepEqual(in, &out))
+		longest = max(longest, len(b))
+	}
+	require.Greater(t, longest, FrameBytesMax-FrameBytesMax/100, "a bound that is far off would hide a new field")
+	_, err := DecodeEnvelope(make([]byte, FrameBytesMax+1))
+	require.ErrorIs(t, err, wire.ErrLimit)
+}
+
+// A field that was left out of a field list would be lost on every wire, and
+// not be seen by the simulator's hashes.
+func TestHashSeesEveryField(t *testing.T) {
+	for i, m := range sampleMessages {
+		e := enveloped(m)
+		before, scratch := HashEnvelope(nil, e)
+		changes := eachField(reflect.ValueOf(e).Elem(), "Envelope", func(field string) {
+			var after uint64
+			after, scratch = HashEnvelope(scratch, e)
+			require.NotEqual(t, before, after, "sample %d, %v: %s", i, KindOf(m), field)
+		})
+		require.GreaterOrEqual(t, changes, 5, "at least the fields of the envelope itself")
+		again, _ := HashEnvelope(scratch, e)
+		require.Equal(t, before, again, "sample %d: the test did not put everything back", i)
+	}
+}
+
+// eachField changes, one after the other, every field that v holds, calls f,
+// puts the field back, and returns how many fields it changed.
+func eachField(v reflect.Value, path string, f func(path string)) int {
+	changed := func(set func()) int {
+		old := reflect.New(v.Type()).Elem()
+		old.Set(v)
+		set()
+		f(path)
+		v.Set(old)
+		return 1
+	}
+	n := 0
+	switch v.Kind() {
+	case reflect.Bool:
+		return changed(func() { v.SetBool(!v.Bool()) })
+	case reflect.Uint8, reflect.Uint32, reflect.Uint64:
+		return changed(func() { v.SetUint(v.Uint() ^ 1) })
+	case reflect.Int64:
+		return changed(func() { v.SetInt(v.Int() ^ 1) })
+	case reflect.String:
+		return changed(func() { v.SetString(v.String() + "!") })
+	case reflect.Interface:
+		return eachField(v.Elem().Elem(), path+"."+v.Elem().Elem().Type().Name(), f)
+	case reflect.Pointer:
+		if v.IsNil() {
+			return 0
+		}
+		n = changed(func() { v.SetZero() })
+		return n + eachField(v.Elem(), path, f)
+	case reflect.Slice:
+		n = changed(func() { v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem()))) })
+		for i := range v.Len() {
+			n += eachField(v.Index(i), fmt.Sprintf("%s[%d]", path, i), f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += eachField(v.Field(i), path+"."+v.Type().Field(i).Name, f)
+		}
+	default:
+		panic("no way to change a " + v.Type().String())
+	}
+	return n
+}
+
+func TestRandomEnvelopesRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := &Envelope{Body: newMessage(Kind(rapid.IntRange(1, int(KindCall)-1).Draw(t, "kind")))}
+		draw(t, reflect.ValueOf(in).Elem(), "Envelope")
+		b := AppendEnvelope(nil, in)
+		out, err := DecodeEnvelope(b)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(in, &out))
+		require.Equal(t, b, AppendEnvelope(nil, &out))
+	})
+}
+
+// draw fills v with random values that the codec accepts.
+func draw(t *rapid.T, v reflect.Value, path string) {
+	ends := map[reflect.Type]uint8{
+		reflect.TypeFor[Kind](): uint8(kindEnd), reflect.TypeFor[Refusal](): uint8(refusalEnd),
+		reflect.TypeFor[Status](): uint8(statusEnd), reflect.TypeFor[ReadMode](): uint8(readModeEnd),
+		reflect.TypeFor[OpKind](): uint8(OpCAS) + 1,
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, path))
+	case reflect.Uint8:
+		v.SetUint(uint64(rapid.Uint8Range(1, ends[v.Type()]-1).Draw(t, path)))
+	case reflect.Uint32:
+		v.SetUint(uint64(rapid.Uint32().Draw(t, path)))
+	case reflect.Uint64:
+		v.SetUint(rapid.Uint64().Draw(t, path))
+	case reflect.Int64:
+		v.SetInt(rapid.Int64Min(0).Draw(t, path))
+	case reflect.String:
+		v.SetString(rapid.StringN(1, 15, NameBytesMax).Draw(t, path))
+	case reflect.Interface:
+		draw(t, v.Elem().Elem(), path)
+	case reflect.Pointer:
+		if rapid.Bool().Draw(t, path) {
+			v.Set(reflect.New(v.Type().Elem()))
+			draw(t, v.Elem(), path)
+		}
+	case reflect.Slice:
+		n := rapid.IntRange(0, 3).Draw(t, path)
+		if v.Type() == reflect.TypeFor[[]Peer]() {
+			n++
+		}
+		if n > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+		}
+		for i := range n {
+			draw(t, v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+			if peer, ok := v.Index(i).Addr().Interface().(*Peer); ok {
+				peer.ID = peer.ID<<3 | NodeID(i+1) // distinct and not zero: at most 4 peers are drawn
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			draw(t, v.Field(i), path+"."+v.Type().Field(i).Name)
+		}
+	}
+	if entry, ok := v.Addr().Interface().(*Entry); ok && entry.Kind == OpGet {
+		entry.Kind, entry.Key = OpExpire, ""
+	}
+}
+
+// A few bytes that claim a lot must not make the decoder allocate it.
+func TestLyingCountsCostNothing(t *testing.T) {
+	head := func(kind Kind) []byte { return append([]byte{byte(kind)}, make([]byte, 8+2*9)...) }
+	count := func(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
+	for name, payload := range map[string][]byte{
+		"entries": count(append(head(KindReplicate), 1, 1, 1, 0, 1, 1), BatchEntriesMax),
+		"chain":   count(append(head(KindConfig), 1, 1), ChainMax),
+		"groups":  count(append(head(KindPong), 1, 1, 1), GroupsMax),
+		"value":   count(append(head(KindOp), 1, 1, byte(OpPut), 1, 1, 1, 'k'), ValueBytesMax),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := framed(payload)
+			require.Less(t, allocatedBytes(func() {
+				for range 1000 {
+					_, err := DecodeEnvelope(b)
+					require.ErrorIs(t, err, wire.ErrTruncated)
+				}
+			}), uint64(4<<20))
+		})
+	}
+}
+
+// allocatedBytes returns about how much f allocates.
+func allocatedBytes(f func()) uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	before := sample[0].Value.Uint64()
+	f()
+	metrics.Read(sample)
+	return sample[0].Value.Uint64() - before
+}
+
+// decodeBytesMax bounds what decoding a frame of n bytes may allocate: a
+// GroupEpoch, 16 bytes in memory and 2 on the wire, is about the worst; the
+// rest is for errors and for the runtime's own.
+func decodeBytesMax(n int) uint64 { return uint64(32*n) + 1<<20 }
+
+func TestAllocations(t *testing.T) {
+	e := benchmarkReplicate(64)
+	buf := AppendEnvelope(nil, e)
+	_, scratch := HashEnvelope(nil, e)
+	require.Zero(t, testing.AllocsPerRun(100, func() { buf = AppendEnvelope(buf[:0], e) }), "encode")
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, scratch = HashEnvelope(scratch, e) }), "hash")
+	var out Envelope
+	require.Equal(t, 2+64*2+2.0, testing.AllocsPerRun(100, func() { out, _ = DecodeEnvelope(buf) }),
+		"the message, its entries, their keys and values, two addresses")
+	require.Equal(t, 2+64*2.0, testing.AllocsPerRun(100, func() { _ = DecodeEnvelopeInto(&out, buf) }),
+		"as above, with the addresses known")
+
+	record := AppendEntry(nil, &sampleEntry)
+	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendEntry(record[:0], &sampleEntry) }))
+	record = AppendCommand(nil, &sampleCommand)
+	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendCommand(record[:0], &sampleCommand) }))
+}
+
+func TestDecodeIntoLeavesTheEnvelopeOnError(t *testing.T) {
+	e := *enveloped(&Ping{Nonce: 1})
+	before := e
+	b := AppendEnvelope(nil, enveloped(&Pong{Nonce: 2}))
+	b[3] ^= 1
+	require.Error(t, DecodeEnvelopeInto(&e, b))
+	require.Equal(t, before, e)
+}
+
+func FuzzDecodeEnvelope(f *testing.F) {
+	for _, m := range sampleMessages {
+		c := wire.NewFrame(nil)
+		codeEnvelope(&c, enveloped(m))
+		b := c.Seal()
+		f.Add(b[1 : len(b)-4])
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		_, _ = DecodeEnvelope(payload) // as it is: nearly always a broken frame
+		b := framed(payload)
+		var e Envelope
+		var err error
+		if got := allocatedBytes(func() { e, err = DecodeEnvelope(b) }); got > decodeBytesMax(len(b)) {
+			t.Fatalf("%d bytes allocated to decode %d", got, len(b))
+		}
+		if err == nil {
+			require.Equal(t, b, AppendEnvelope(nil, &e))
+		}
+	})
+}
+
+func FuzzDecodeCommand(f *testing.F) {
+	for _, cmd := range sampleCommands {
+		b := AppendCommand(nil, &cmd)
+		f.Add(b[1 : len(b)-4])
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		_, _ = DecodeCommand(payload)
+		b := framed(payload)
+		if cmd, err := DecodeCommand(b); err == nil {
+			require.Equal(t, b, AppendCommand(nil, &cmd))
+		}
+	})
+}
+
+func FuzzDecodeEntry(f *testing.F) {
+	for _, entry := range sampleEntries {
+		b := AppendEntry(nil, &entry)
+		f.Add(b[1 : len(b)-4])
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		_, _ = DecodeEntry(payload)
+		b := framed(payload)
+		if entry, err := DecodeEntry(b); err == nil {
+			require.Equal(t, b, AppendEntry(nil, &entry))
+		}
+	})
+}
+
+func FuzzDecodeConfig(f *testing.F) {
+	b := AppendConfig(nil, &sampleConfig)
+	f.Add(b[1 : len(b)-4])
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		_, _ = DecodeConfig(payload)
+		b := framed(payload)
+		if config, err := DecodeConfig(b); err == nil {
+			require.Equal(t, b, AppendConfig(nil, &config))
+		}
+	})
+}
+
+func benchmarkReplicate(n int) *Envelope {
+	random := rand.New(rand.NewPCG(1, 2))
+	m := &Replicate{Group: 3, Epoch: 9, Round: 123456, Prev: Mark{9, 1000}, Commit: 1000}
+	for range n {
+		value := make([]byte, 100)
+		for i := range value {
+			value[i] = byte(random.Uint32())
+		}
+		m.Entries = append(m.Entries, Entry{Epoch: 9, Kind: OpPut, Session: 17, OpSeq: random.Uint64N(1 << 20),
+			Key: fmt.Sprintf("key%08d", random.IntN(1e8)), Value: string(value)})
+	}
+	return enveloped(m)
+}
+
+func BenchmarkEnvelope(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		e := benchmarkReplicate(n)
+		frame := AppendEnvelope(nil, e)
+		b.Run(fmt.Sprintf("encode/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			for b.Loop() {
+				frame = AppendEnvelope(frame[:0], e)
+			}
+		})
+		b.Run(fmt.Sprintf("decode/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			for b.Loop() {
+				if _, err := DecodeEnvelope(frame); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("decodeInto/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			var into Envelope
+			for b.Loop() {
+				if err := DecodeEnvelopeInto(&into, frame); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("hash/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			var scratch []byte
+			for b.Loop() {
+				_, scratch = HashEnvelope(scratch, e)
+			}
+		})
+	}
+}

@@ -1,0 +1,207 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Directory is the manager's replicated state. It changes only by apply, one
+// command after the other, so that whoever applies the same commands has the
+// same Directory.
+type Directory struct {
+	index  Index
+	nodes  []*nodeEntry // in the order of registration
+	byID   map[NodeID]*nodeEntry
+	groups []*groupEntry
+	keys   map[string]GroupID
+	turn   int // whose turn it is in the round robin of groups
+
+	reads    ReadMode
+	lease    time.Duration
+	minChain uint32
+}
+
+// nodeEntry is a registered node. It is an uninitialised node (a spare) while
+// group is 0, else a member of that group's chain.
+type nodeEntry struct {
+	NodeRecord
+	place int // in Directory.nodes
+	group GroupID
+	gone  bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
+}
+
+type groupEntry struct {
+	config *Config
+	keys   int
+}
+
+// applied tells what a command changed.
+type applied struct {
+	registered bool      // Register: the record is new
+	formed     bool      // Place: a group was formed
+	mapped     GroupID   // Place: the group of the key, 0 when there is none for it
+	isNew      bool      // Place: the key was not mapped before
+	gone       bool      // Gone: the node was there and not gone before
+	changed    []*Config // the configs that came into being
+}
+
+func newDirectory(o *ManagerOptions) *Directory {
+	return &Directory{byID: make(map[NodeID]*nodeEntry), keys: make(map[string]GroupID), reads: o.Reads, lease: o.Lease, minChain: uint32(o.MinChain)}
+}
+
+// node returns the registered node with that id, or nil.
+func (d *Directory) node(id NodeID) *nodeEntry { return d.byID[id] }
+
+func (d *Directory) group(id GroupID) *groupEntry {
+	if id < 1 || int(id) > len(d.groups) {
+		return nil
+	}
+	return d.groups[id-1]
+}
+
+// lost tells whether no copy of the group is left for certain.
+func (d *Directory) lost(g *groupEntry) bool {
+	for _, p := range g.config.Chain {
+		if !d.node(p.ID).gone {
+			return false
+		}
+	}
+	return true
+}
+
+// apply carries out the next command.
+func (d *Directory) apply(c *Command) applied {
+	d.index++
+	switch c.Kind {
+	case CommandRegister:
+		return d.register(c)
+	case CommandPlace:
+		return d.place(c)
+	case CommandReconfigure:
+		return d.reconfigure(c)
+	case CommandGone:
+		return d.forget(c)
+	}
+	panic(fmt.Sprintf("core: directory command at index %d is of unknown kind %d", d.index, c.Kind))
+}
+
+func (d *Directory) register(c *Command) applied {
+	n := d.node(c.Node.ID)
+	if n == nil {
+		n = &nodeEntry{NodeRecord: c.Node, place: len(d.nodes)}
+		d.nodes = append(d.nodes, n)
+		d.byID[n.ID] = n
+		return applied{registered: true}
+	}
+	moved := n.Addr != c.Node.Addr
+	if n.gone || c.Node.Boot < n.Boot || c.Node.Boot == n.Boot && !moved {
+		return applied{}
+	}
+	restarted := c.Node.Boot > n.Boot
+	n.NodeRecord = c.Node
+	a := applied{registered: true}
+	if g := d.group(n.group); g != nil && (moved || restarted && g.config.Chain[0].ID == n.ID) {
+		a.changed = append(a.changed, d.issue(g, nil))
+	}
+	return a
+}
+
+func (d *Directory) place(c *Command) applied {
+	if id, ok := d.keys[c.Key]; ok {
+		return applied{mapped: id}
+	}
+	var a applied
+	g := d.form(c.Members)
+	if g != nil {
+		a.formed, a.changed = true, []*Config{g.config}
+	} else if g = d.next(c.Skip); g == nil {
+		return applied{}
+	}
+	a.mapped, a.isNew = g.config.Group, true
+	d.keys[c.Key] = a.mapped
+	g.keys++
+	return a
+}
+
+// form makes a group of uninitialised nodes: the first is the primary.
+func (d *Directory) form(members []NodeID) *groupEntry {
+	chain := make([]Peer, 0, len(members))
+	for _, id := range members {
+		n := d.node(id)
+		if n == nil || n.gone || n.group != 0 {
+			return nil
+		}
+		chain = append(chain, n.Peer)
+	}
+	if len(chain) == 0 {
+		return nil
+	}
+	id := GroupID(len(d.groups) + 1)
+	for _, p := range chain {
+		d.node(p.ID).group = id
+	}
+	g := &groupEntry{config: &Config{Group: id, Epoch: 1, Chain: chain, Reads: d.reads, Lease: d.lease, MinChain: d.minChain}}
+	d.groups = append(d.groups, g)
+	return g
+}
+
+// next takes the group whose turn it is in the round robin, passing over those
+// that are lost or to be skipped; nil when none is left.
+func (d *Directory) next(skip []GroupID) *groupEntry {
+	for range d.groups {
+		g := d.groups[d.turn%len(d.groups)]
+		d.turn = (d.turn + 1) % len(d.groups)
+		if !slices.Contains(skip, g.config.Group) && !d.lost(g) {
+			return g
+		}
+	}
+	return nil
+}
+
+// reconfigure takes members out of a chain: by compare-and-set on the epoch,
+// and never the last (rule R2).
+func (d *Directory) reconfigure(c *Command) applied {
+	g := d.group(c.Group)
+	if g == nil || g.config.Epoch != c.Epoch {
+		return applied{}
+	}
+	stay := 0
+	for _, p := range g.config.Chain {
+		if !slices.Contains(c.Remove, p.ID) {
+			stay++
+		}
+	}
+	if stay == 0 {
+		return applied{}
+	}
+	return applied{changed: []*Config{d.issue(g, c.Remove)}}
+}
+
+// issue gives a group its next config: the chain without the removed, in its
+// order, so that a primary is followed by the next member that survives. The
+// removed are in no group and thereby uninitialised nodes again.
+func (d *Directory) issue(g *groupEntry, remove []NodeID) *Config {
+	next := *g.config
+	next.Epoch++
+	next.Chain = make([]Peer, 0, len(g.config.Chain))
+	for _, p := range g.config.Chain {
+		n := d.node(p.ID)
+		if slices.Contains(remove, p.ID) {
+			n.group = 0
+		} else {
+			next.Chain = append(next.Chain, n.Peer)
+		}
+	}
+	g.config = &next
+	return &next
+}
+
+func (d *Directory) forget(c *Command) applied {
+	n := d.node(c.Node.ID)
+	if n == nil || n.gone {
+		return applied{}
+	}
+	n.gone = true
+	return applied{gone: true}
+}

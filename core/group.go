@@ -1,0 +1,181 @@
+package core
+
+import "fmt"
+
+// group is a storage node's part in one group: its log, the state that the
+// committed part of the log adds up to, and as the primary its tenure.
+type group struct {
+	s  *Storage
+	id GroupID
+
+	config  *Config // of the highest epoch adopted; never nil
+	durable Epoch   // the highest epoch known to be durable here
+
+	log    log
+	state  state
+	commit Seq // the commit point: state is the log up to here
+
+	// verified is the prefix that matches the current epoch's primary's log. An
+	// Ack speaks of this and not of the log's end, which may be a suffix that no
+	// primary knows (rule R7).
+	verified   Seq
+	grantUntil Time // a primary may count on this node's lease until then
+
+	tenure *tenure // nil unless this node is the primary, since it adopted that epoch
+	dirty  bool    // the tenure has something to send before the Output leaves
+}
+
+func newGroup(s *Storage, id GroupID) *group {
+	return &group{s: s, id: id, config: &Config{Group: id}, state: newState()}
+}
+
+func (g *group) isMember() bool { return g.config.position(g.s.self.ID) >= 0 }
+
+func (g *group) primary() NodeID { return g.config.Chain[0].ID }
+
+// send lets a message of this group leave, but none in an epoch that is not
+// durable here: a crash would take back the promise that the message makes.
+func (g *group) send(to Peer, m Message) {
+	if g.durable < g.config.Epoch {
+		g.s.after(to, m)
+	} else {
+		g.s.send(to, m)
+	}
+}
+
+func (g *group) event(k EventKind, seq Seq) {
+	g.s.event(Event{Kind: k, Group: g.id, Epoch: g.config.Epoch, Seq: seq})
+}
+
+// broken reports a violated internal invariant: better no node than one that
+// goes on with a state that cannot be.
+func (g *group) broken(format string, args ...any) {
+	panic(fmt.Sprintf("core: node %v, group %d, epoch %d, log to %d, commit point %d: %s",
+		g.s.self.ID, g.id, g.config.Epoch, g.log.last(), g.commit, fmt.Sprintf(format, args...)))
+}
+
+// adopt takes over a higher config: go on as the primary (rule R6), begin a
+// tenure (rule R5), or follow another.
+func (g *group) adopt(c *Config) {
+	g.config = c
+	g.verified = 0
+	g.s.persistConfig(c)
+	g.event(EventAdopted, g.log.last())
+	switch {
+	case g.primary() != g.s.self.ID:
+		g.depose(c)
+	case g.tenure != nil:
+		g.continueTenure()
+	default:
+		g.beginTenure()
+	}
+	// Tells this node when the epoch, and the log as it is, are durable.
+	g.s.after(g.s.self, &Ack{Group: g.id, Epoch: c.Epoch, Matched: g.log.last()})
+}
+
+// depose ends a tenure: who still waits is sent on to the config that ends it.
+func (g *group) depose(c *Config) {
+	t := g.tenure
+	if t == nil {
+		return
+	}
+	g.tenure, g.dirty = nil, false
+	g.event(EventDeposed, g.commit)
+	for i := range t.pending {
+		g.refuse(t.pending[i].client, t.pending[i].req, StatusNotPrimary, c)
+	}
+	for i := range t.reads {
+		g.refuse(t.reads[i].client, t.reads[i].op.Req, StatusNotPrimary, c)
+	}
+	for i := range t.parked {
+		g.refuse(t.parked[i].client, t.parked[i].op.Req, StatusNotPrimary, c)
+	}
+}
+
+func (g *group) refuse(to Peer, req uint64, s Status, c *Config) {
+	if to.ID == 0 {
+		return
+	}
+	g.send(to, &Reply{Group: g.id, Req: req, Status: s, Epoch: g.config.Epoch, Config: c})
+}
+
+// onReplicate is the replica's side of the log (rule R7).
+func (g *group) onReplicate(from Peer, m *Replicate) {
+	switch {
+	case m.Epoch < g.config.Epoch:
+		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Config: g.config})
+		return
+	case m.Epoch > g.config.Epoch: // its config did not come along
+		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round})
+		return
+	case from.ID != g.primary() || from.ID == g.s.self.ID || !g.isMember():
+		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		return
+	}
+	if !g.log.holds(m.Prev) {
+		if m.Prev.Seq <= g.commit {
+			g.broken("prev %d@%d of %v conflicts with the commit point", m.Prev.Seq, m.Prev.Epoch, from.ID)
+		}
+		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Last: g.log.hint(m.Prev, g.commit)})
+		return
+	}
+	g.take(m)
+	g.verified = max(g.verified, m.Prev.Seq+Seq(len(m.Entries)))
+	g.commitTo(min(m.Commit, g.verified))
+	if g.config.Reads == ReadLease {
+		g.grantUntil = max(g.grantUntil, g.s.now.After(grant(g.config.Lease, g.s.opt.DriftPPM)))
+	}
+	g.s.after(from, &Ack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Matched: g.verified})
+}
+
+// take adds the entries of m that the log lacks. It cuts off a suffix only on a
+// conflict: a message that is late and short must not take back what a longer
+// one brought.
+func (g *group) take(m *Replicate) {
+	for i := range m.Entries {
+		e, seq := &m.Entries[i], m.Prev.Seq+Seq(i)+1
+		if seq <= g.log.last() {
+			if g.log.at(seq).Epoch == e.Epoch {
+				continue
+			}
+			g.truncate(seq)
+		}
+		g.log.append(*e)
+		g.s.persistEntry(g.id, seq, e)
+	}
+}
+
+func (g *group) truncate(from Seq) {
+	if from <= g.commit || from <= g.verified {
+		g.broken("truncation from %d, verified to %d", from, g.verified)
+	}
+	for seq := from; seq <= g.log.last(); seq++ {
+		g.s.unpersistEntry(g.id, seq)
+	}
+	g.log.truncate(from)
+	g.event(EventTruncated, from)
+}
+
+// commitTo moves the commit point up to seq and applies what it passes. The
+// primary's waiting clients get their results.
+func (g *group) commitTo(seq Seq) {
+	if seq <= g.commit {
+		return
+	}
+	for g.commit < seq {
+		g.commit++
+		e := g.log.at(g.commit)
+		r, effect := g.state.apply(g.commit, e)
+		g.s.event(Event{Kind: EventApplied, Group: g.id, Seq: g.commit, Session: e.Session, OpSeq: e.OpSeq, Status: r.status, Effect: effect})
+		if g.tenure != nil {
+			g.tenure.finish(g, g.commit, r)
+		}
+	}
+	g.event(EventCommitted, seq)
+}
+
+func (g *group) tick() {
+	if g.tenure != nil {
+		g.tickTenure()
+	}
+}

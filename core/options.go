@@ -1,0 +1,189 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Why a node halts, as Output.Halt wraps it.
+var (
+	ErrStopped   = errors.New("stopped as asked")
+	ErrForgotten = errors.New("this node was forgotten")
+	ErrBoot      = errors.New("a later start of this node's data is known")
+	ErrMode      = errors.New("memory and durable mode do not mix in a cluster")
+	ErrAmnesia   = errors.New("the manager has lost a part of its Directory")
+	ErrGroupLost = errors.New("fatal: no copy of a group is left")
+)
+
+// StorageOptions configure a storage node. Zero values of the later fields
+// take the defaults of DefaultStorageOptions.
+type StorageOptions struct {
+	Self    Peer // ID is used only when the space is empty, else the data's own
+	Manager Peer // ID may be 0: learnt when registered
+	Name    string
+	Durable bool
+
+	RegisterInterval  time.Duration // between Registers until answered
+	SilenceMax        time.Duration // without a word from the manager before registering again
+	HeartbeatInterval time.Duration // between a primary's words to a replica
+	ResendInterval    time.Duration // before an unanswered Replicate goes out again; doubles up to 8 times that
+	AckTimeout        time.Duration // before a silent replica is reported
+	DriftPPM          int64         // bound of the clocks' drift that leases allow for
+
+	PendingMax      int // uncommitted entries a primary holds
+	PendingBytesMax int // and their key and value bytes
+	ReadsMax        int // gets that wait for a round
+	ParkedMax       int // requests that wait for a reconciling primary
+	SessionsMax     int // sessions of a group
+	SessionTTL      time.Duration
+}
+
+// DefaultStorageOptions are those of a cluster on one site's network.
+func DefaultStorageOptions() StorageOptions {
+	return StorageOptions{
+		RegisterInterval: 100 * time.Millisecond, SilenceMax: time.Second,
+		HeartbeatInterval: 50 * time.Millisecond, ResendInterval: 40 * time.Millisecond,
+		AckTimeout: 100 * time.Millisecond, DriftPPM: 1000,
+		PendingMax: 1024, PendingBytesMax: 16 << 20, ReadsMax: 4096, ParkedMax: 1024,
+		SessionsMax: 4096, SessionTTL: 10 * time.Minute,
+	}
+}
+
+func (o *StorageOptions) complete() error {
+	d := DefaultStorageOptions()
+	fill(&o.RegisterInterval, d.RegisterInterval)
+	fill(&o.SilenceMax, d.SilenceMax)
+	fill(&o.HeartbeatInterval, d.HeartbeatInterval)
+	fill(&o.ResendInterval, d.ResendInterval)
+	fill(&o.AckTimeout, d.AckTimeout)
+	fill(&o.DriftPPM, d.DriftPPM)
+	fill(&o.PendingMax, d.PendingMax)
+	fill(&o.PendingBytesMax, d.PendingBytesMax)
+	fill(&o.ReadsMax, d.ReadsMax)
+	fill(&o.ParkedMax, d.ParkedMax)
+	fill(&o.SessionsMax, d.SessionsMax)
+	fill(&o.SessionTTL, d.SessionTTL)
+	switch {
+	case o.Self.ID == 0:
+		return errors.New("core: StorageOptions.Self.ID is 0: draw one at random")
+	case len(o.Name) > NameBytesMax:
+		return fmt.Errorf("core: name of %d bytes, at most %d", len(o.Name), NameBytesMax)
+	case len(o.Self.Addr) > AddrBytesMax:
+		return fmt.Errorf("core: address of %d bytes, at most %d", len(o.Self.Addr), AddrBytesMax)
+	case o.DriftPPM < 0 || o.DriftPPM > 100_000:
+		return fmt.Errorf("core: drift bound of %d ppm, want 0 to 100000", o.DriftPPM)
+	case o.PendingMax < 1 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:
+		return fmt.Errorf("core: pending limits %d entries and %d bytes cannot hold one write", o.PendingMax, o.PendingBytesMax)
+	}
+	return nil
+}
+
+// ManagerOptions configure a manager. Zero values of the later fields take the
+// defaults of DefaultManagerOptions.
+type ManagerOptions struct {
+	Self    Peer      // ID is used only when the space is empty, else the Directory's own
+	Cluster ClusterID // likewise
+	Durable bool
+
+	Replicas   int // k, 0 to ChainMax-1: a group has k+1 members
+	MinChain   int // from 1 (the default) to k+1: a shorter chain takes no writes
+	Reads      ReadMode
+	Lease      time.Duration // with ReadLease
+	HaltOnLoss bool          // a lost group ends the manager; else the other groups go on
+
+	PingInterval time.Duration
+	MissesMax    int           // pings missed in a row before a node is probed
+	ProbeTimeout time.Duration // without a reply to a probe a node has failed it; 250 ms by default in durable mode.
+	// Also the bound of a disk's lag above which a node is probed.
+	LostAfter  time.Duration // of refused connections before a node is presumed lost; ten times that of silence
+	DrainTime  time.Duration // between a loss and the manager's halt
+	WaitersMax int           // lookups that wait for a command
+}
+
+// DefaultManagerOptions are those of a cluster on one site's network.
+func DefaultManagerOptions() ManagerOptions {
+	return ManagerOptions{
+		Replicas: 2, MinChain: 1, Reads: ReadConfirm, Lease: 100 * time.Millisecond, HaltOnLoss: true,
+		PingInterval: 50 * time.Millisecond, MissesMax: 4, ProbeTimeout: 75 * time.Millisecond,
+		LostAfter: 2 * time.Second, DrainTime: time.Second, WaitersMax: 1 << 14,
+	}
+}
+
+func (o *ManagerOptions) complete() error {
+	d := DefaultManagerOptions()
+	fill(&o.MinChain, d.MinChain)
+	fill(&o.Reads, d.Reads)
+	fill(&o.PingInterval, d.PingInterval)
+	fill(&o.MissesMax, d.MissesMax)
+	if o.Durable {
+		fill(&o.ProbeTimeout, 250*time.Millisecond) // the reply follows a sync
+	}
+	fill(&o.ProbeTimeout, d.ProbeTimeout)
+	fill(&o.LostAfter, d.LostAfter)
+	fill(&o.DrainTime, d.DrainTime)
+	fill(&o.WaitersMax, d.WaitersMax)
+	if o.Reads == ReadLease {
+		fill(&o.Lease, d.Lease)
+	} else {
+		o.Lease = 0
+	}
+	switch {
+	case o.Self.ID == 0 || o.Cluster == 0:
+		return errors.New("core: ManagerOptions.Self.ID or Cluster is 0: draw them at random")
+	case o.Replicas < 0 || o.Replicas >= ChainMax:
+		return fmt.Errorf("core: %d replicas, want 0 to %d", o.Replicas, ChainMax-1)
+	case o.MinChain < 1 || o.MinChain > o.Replicas+1:
+		return fmt.Errorf("core: minimum chain of %d, want 1 to %d (replicas + 1)", o.MinChain, o.Replicas+1)
+	case o.Reads >= readModeEnd:
+		return fmt.Errorf("core: read mode %v, want confirm or lease", o.Reads)
+	case o.Lease < 0 || o.Lease > time.Minute:
+		return fmt.Errorf("core: lease of %v, want up to 1m", o.Lease)
+	}
+	return nil
+}
+
+// ClientOptions configure a client. Zero values of the later fields take the
+// defaults of DefaultClientOptions.
+type ClientOptions struct {
+	Self    Peer
+	Manager Peer   // ID may be 0: learnt from its first reply
+	Seed    uint64 // of the jitter
+
+	AttemptTimeout time.Duration // without a reply before the node is reported and the request sent again
+	BackoffMin     time.Duration // before a refused request is tried again; doubles, with jitter,
+	BackoffMax     time.Duration // up to this
+	SessionIdleMax time.Duration // a session idle for longer is not used again; well below the primary's SessionTTL
+	CallsMax       int           // under way at once
+	RoutesMax      int           // keys whose group is remembered
+}
+
+// DefaultClientOptions are those of a cluster on one site's network.
+func DefaultClientOptions() ClientOptions {
+	return ClientOptions{
+		AttemptTimeout: 150 * time.Millisecond, BackoffMin: 5 * time.Millisecond, BackoffMax: 200 * time.Millisecond,
+		SessionIdleMax: 5 * time.Minute, CallsMax: 1 << 14, RoutesMax: 1 << 20,
+	}
+}
+
+func (o *ClientOptions) complete() error {
+	d := DefaultClientOptions()
+	fill(&o.AttemptTimeout, d.AttemptTimeout)
+	fill(&o.BackoffMin, d.BackoffMin)
+	fill(&o.BackoffMax, d.BackoffMax)
+	fill(&o.SessionIdleMax, d.SessionIdleMax)
+	fill(&o.CallsMax, d.CallsMax)
+	fill(&o.RoutesMax, d.RoutesMax)
+	if o.Self.ID == 0 {
+		return errors.New("core: ClientOptions.Self.ID is 0: draw one at random")
+	}
+	return nil
+}
+
+// fill sets a field that was left zero to its default.
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

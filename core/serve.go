@@ -1,0 +1,230 @@
+package core
+
+// onOp answers a client, takes its write into the log, or lets it wait.
+func (g *group) onOp(from Peer, op *Op) {
+	t := g.tenure
+	switch {
+	case t == nil && (!g.isMember() || g.primary() != g.s.self.ID) && g.config.Epoch > 0:
+		g.refuse(from, op.Req, StatusNotPrimary, g.config)
+	case t == nil: // restarted: it serves in a later epoch only (rule R11)
+		g.refuse(from, op.Req, StatusNotPrimary, nil)
+	case !op.fits():
+		g.refuse(from, op.Req, StatusTooLarge, nil)
+	case !t.reconciled:
+		if len(t.parked) >= g.s.opt.ParkedMax {
+			g.refuse(from, op.Req, StatusOverloaded, nil)
+			return
+		}
+		t.parked = append(t.parked, ask{from, op})
+		g.event(EventParked, 0)
+	case op.Kind == OpGet:
+		g.onGet(from, op)
+	case op.Kind == OpOpen:
+		g.onOpen(from, op)
+	default:
+		g.onWrite(from, op)
+	}
+}
+
+func (op *Op) fits() bool {
+	return op.Kind == OpOpen || len(op.Key) >= 1 && len(op.Key) <= KeyBytesMax && len(op.Value) <= ValueBytesMax
+}
+
+// onGet serves at once under a lease (rule R9), else lets the get wait for a
+// round that is sent after it came in (rule R8).
+func (g *group) onGet(from Peer, op *Op) {
+	t := g.tenure
+	if g.leaseLives() {
+		g.serveRead(from, op, true)
+		return
+	}
+	if len(t.reads) >= g.s.opt.ReadsMax {
+		g.refuse(from, op.Req, StatusOverloaded, nil)
+		return
+	}
+	t.reads = append(t.reads, read{ask{from, op}, t.round + 1})
+	g.flushSoon()
+}
+
+// leaseLives tells whether every required member has promised to follow nobody
+// else for now. A primary whose epoch is not durable could forget it and grant
+// again, so it does not count on leases yet.
+func (g *group) leaseLives() bool { return g.leaseLivesAt(g.s.now) }
+
+func (g *group) leaseLivesAt(now Time) bool {
+	t := g.tenure
+	if t == nil || !t.reconciled || g.config.Reads != ReadLease || g.durable < g.config.Epoch {
+		return false
+	}
+	for i := range t.members {
+		if t.members[i].lease <= now {
+			return false
+		}
+	}
+	return true
+}
+
+// serveReads answers the gets whose round every required member has answered.
+// A member that left since then is no longer asked; none can have been added.
+func (g *group) serveReads(round uint64) {
+	t := g.tenure
+	n := 0
+	for n < len(t.reads) && t.reads[n].round <= round {
+		g.serveRead(t.reads[n].client, t.reads[n].op, false)
+		n++
+	}
+	if n > 0 {
+		rest := copy(t.reads, t.reads[n:])
+		clear(t.reads[rest:])
+		t.reads = t.reads[:rest]
+	}
+}
+
+func (g *group) serveRead(to Peer, op *Op, byLease bool) {
+	g.s.event(Event{Kind: EventRead, Group: g.id, Epoch: g.config.Epoch, Seq: g.commit, Effect: byLease})
+	r := &Reply{Group: g.id, Req: op.Req, Status: StatusNotFound, Epoch: g.config.Epoch}
+	if v, ok := g.state.values[op.Key]; ok {
+		r.Status, r.Version, r.Value = StatusOK, v.version, v.data
+	}
+	g.send(to, r)
+}
+
+// onOpen logs a new session. Its seq will be its id, which therefore is never
+// used twice (rule R12).
+func (g *group) onOpen(from Peer, op *Op) {
+	if !g.admits(from, op) {
+		return
+	}
+	if g.sessionsAfterPending() >= g.s.opt.SessionsMax {
+		g.refuse(from, op.Req, StatusOverloaded, nil)
+		return
+	}
+	for i := range g.tenure.pending { // asked again before it is committed
+		if w := &g.tenure.pending[i]; w.session == 0 && w.req == op.Req && w.client.ID == from.ID {
+			w.client = from
+			return
+		}
+	}
+	g.append(Entry{Kind: OpOpen}, write{client: from, req: op.Req})
+}
+
+func (g *group) sessionsAfterPending() int {
+	n := len(g.state.sessions)
+	for i := range g.tenure.pending {
+		if g.tenure.pending[i].session == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// onWrite admits a write of a session: a retry of the pending one takes its
+// place in the queue for the answer, a retry of the last gets the stored
+// result, an older one is of no interest to anybody (rule R12).
+func (g *group) onWrite(from Peer, op *Op) {
+	t := g.tenure
+	s := g.state.session(op.Session)
+	if s == nil {
+		g.refuse(from, op.Req, StatusSessionExpired, nil)
+		return
+	}
+	s.touched = g.s.now
+	last := s.last
+	for i := range t.pending {
+		w := &t.pending[i]
+		if w.session != op.Session {
+			continue
+		}
+		if w.opSeq == op.OpSeq {
+			w.client, w.req = from, op.Req
+			g.retried(op)
+			return
+		}
+		last = max(last, w.opSeq)
+	}
+	switch {
+	case op.OpSeq == last:
+		g.retried(op)
+		g.answer(from, op.Req, s.result)
+		return
+	case op.OpSeq < last:
+		g.s.event(Event{Kind: EventDropped, Group: g.id, Node: from.ID})
+		return
+	}
+	if g.admits(from, op) {
+		g.append(Entry{Kind: op.Kind, Session: op.Session, OpSeq: op.OpSeq, Key: op.Key, Value: op.Value, Version: op.Version},
+			write{client: from, req: op.Req, session: op.Session, opSeq: op.OpSeq})
+	}
+}
+
+func (g *group) retried(op *Op) {
+	g.s.event(Event{Kind: EventRetried, Group: g.id, Epoch: g.config.Epoch, Session: op.Session, OpSeq: op.OpSeq})
+}
+
+// admits checks what must hold before anything is appended; after that only a
+// committed result ends the operation (rule R4).
+func (g *group) admits(from Peer, op *Op) bool {
+	t := g.tenure
+	switch {
+	case len(g.config.Chain) < int(g.config.MinChain):
+		g.refuse(from, op.Req, StatusUnavailable, nil)
+	case len(t.pending) >= g.s.opt.PendingMax || t.bytes+len(op.Key)+len(op.Value) > g.s.opt.PendingBytesMax:
+		g.refuse(from, op.Req, StatusOverloaded, nil)
+	default:
+		return true
+	}
+	return false
+}
+
+func (g *group) append(e Entry, w write) {
+	e.Epoch = g.config.Epoch
+	seq := g.log.append(e)
+	g.s.persistEntry(g.id, seq, g.log.at(seq))
+	w.bytes = e.bytes()
+	g.tenure.bytes += w.bytes
+	g.tenure.pending = append(g.tenure.pending, w)
+	g.flushSoon()
+}
+
+// finish takes the write at seq, which was applied, out of the queue. What was
+// inherited was never in it.
+func (t *tenure) finish(g *group, seq Seq, r result) {
+	if seq <= t.inherited {
+		return
+	}
+	w := t.pending[0]
+	t.pending[0] = write{}
+	t.pending = t.pending[1:]
+	t.bytes -= w.bytes
+	if s := g.state.session(w.session); s != nil {
+		s.touched = g.s.now
+	} else if w.session == 0 && r.status == StatusOK {
+		g.state.session(seq).touched = g.s.now
+	}
+	g.answer(w.client, w.req, r)
+}
+
+func (g *group) answer(to Peer, req uint64, r result) {
+	if to.ID == 0 {
+		return
+	}
+	g.send(to, &Reply{Group: g.id, Req: req, Status: r.status, Epoch: g.config.Epoch, Version: r.version})
+}
+
+// sweepSessions proposes the expiry of sessions that were idle for long. It is
+// a logged entry, so that every member forgets them at the same place.
+func (g *group) sweepSessions() {
+	t := g.tenure
+	ttl := g.s.opt.SessionTTL
+	t.sweepAt = g.s.now.After(ttl / 4)
+	if !t.reconciled {
+		return
+	}
+	for _, s := range g.state.sessions {
+		if g.s.now.Since(s.touched) <= ttl || len(t.pending) >= g.s.opt.PendingMax {
+			continue
+		}
+		s.touched = g.s.now // proposed once, not at every sweep until it commits
+		g.append(Entry{Kind: OpExpire, Session: s.id}, write{session: s.id})
+	}
+}

@@ -1,0 +1,462 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Storage is a storage node: it holds the logs and the maps of its groups, as
+// primary or as replica.
+type Storage struct {
+	opt     StorageOptions
+	self    Peer
+	cluster ClusterID
+	manager Peer
+	boot    Boot
+	index   Index // the highest Directory index seen
+
+	// leaseMax is the longest lease any adopted config had. It is persisted: a
+	// restarted node assumes that it has just granted one (rule R9).
+	leaseMax time.Duration
+
+	groups []*group // in the order in which they became known
+
+	started    bool
+	registered bool
+	registerAt Time // when the next Register is due
+	stopAt     Time // when to halt after a Stop; Never before
+	relays     relays
+	disk       diskLag
+
+	// Of the call under way; now also tells Deadline what is due at once.
+	now   Time
+	out   *Output
+	alarm Time // no later than the next moment anything is due
+	dirty bool // some group has work to flush before the Output leaves
+}
+
+// NewStorage starts a storage node over what it made durable before. It returns
+// an error when the options are out of bounds or the space is damaged.
+func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
+	if err := opt.complete(); err != nil {
+		return nil, err
+	}
+	s := &Storage{opt: opt, self: opt.Self, manager: opt.Manager, stopAt: Never}
+	if opt.Durable {
+		if err := s.restore(space); err != nil {
+			return nil, err
+		}
+	}
+	s.boot++
+	return s, nil
+}
+
+// Step implements Node.
+func (s *Storage) Step(now Time, in Envelope, out *Output) {
+	s.begin(now, out)
+	if in.From.ID == s.self.ID && in.To.ID == s.self.ID {
+		s.onSelf(in.Body)
+	} else if s.accepts(in) {
+		s.onMessage(in)
+	}
+	s.end()
+}
+
+// Tick implements Node.
+func (s *Storage) Tick(now Time, out *Output) {
+	s.begin(now, out)
+	s.alarm = Never
+	s.tickNode()
+	for _, g := range s.groups {
+		g.tick()
+	}
+	s.dirty = false
+	for _, g := range s.groups {
+		s.dirty = s.dirty || g.dirty
+	}
+	s.end()
+}
+
+// Deadline implements Node.
+func (s *Storage) Deadline() Time {
+	switch {
+	case !s.started:
+		return 0
+	case s.dirty:
+		return s.now
+	}
+	return s.alarm
+}
+
+func (s *Storage) begin(now Time, out *Output) {
+	s.now, s.out = now, out
+	if !s.started {
+		s.start()
+	}
+}
+
+func (s *Storage) end() {
+	s.disk.watch(s)
+	s.out = nil
+}
+
+// start makes the boot durable before the first Register can leave.
+func (s *Storage) start() {
+	s.started = true
+	s.persistIdentity()
+	for _, g := range s.groups {
+		g.grantUntil = s.now.After(grant(s.leaseMax, s.opt.DriftPPM))
+	}
+	s.register()
+}
+
+// wakeBy makes sure that a Tick comes no later than t.
+func (s *Storage) wakeBy(t Time) { s.alarm = min(s.alarm, t) }
+
+func (s *Storage) tickNode() {
+	if s.now >= s.stopAt {
+		s.out.Halt = ErrStopped
+		return
+	}
+	if s.now >= s.registerAt {
+		s.register()
+	}
+	s.wakeBy(min(s.registerAt, s.stopAt))
+}
+
+// register presents the node to the manager, or once stopping says farewell.
+func (s *Storage) register() {
+	s.registerAt = s.now.After(s.opt.RegisterInterval)
+	s.wakeBy(s.registerAt)
+	if s.stopping() {
+		s.after(s.manager, &Farewell{Boot: s.boot})
+		return
+	}
+	to := s.manager
+	if !s.registered {
+		to.ID = 0 // whoever is the manager now
+	}
+	s.after(to, &Register{Boot: s.boot, Durable: s.opt.Durable, Name: s.opt.Name, Index: s.index})
+}
+
+func (s *Storage) stopping() bool { return s.stopAt != Never }
+
+func (s *Storage) send(to Peer, m Message) {
+	s.out.Send = append(s.out.Send, Envelope{s.cluster, s.self, to, m})
+}
+
+func (s *Storage) after(to Peer, m Message) {
+	s.out.After = append(s.out.After, Envelope{s.cluster, s.self, to, m})
+}
+
+func (s *Storage) event(e Event) { s.out.Events = append(s.out.Events, e) }
+
+// suspect reports a member to the manager.
+func (s *Storage) suspect(g *group, id NodeID) {
+	s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
+	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id})
+}
+
+// accepts tells whether a message from elsewhere is for this node and from its
+// cluster. It answers requests that are not, so that their senders learn of it.
+func (s *Storage) accepts(in Envelope) bool {
+	reason := Refusal(0)
+	switch {
+	case in.To.ID != s.self.ID && in.To.ID != 0:
+		reason = RefusedOtherNode
+	case s.cluster == 0:
+		// Not registered: only the answer to that, and what anyone may ask.
+		_, ok := in.Body.(*Registered)
+		_, refused := in.Body.(*Refused)
+		return ok || refused
+	case in.Cluster != s.cluster && !(in.Cluster == 0 && KindOf(in.Body) == KindProbe):
+		reason = RefusedOtherCluster
+	default:
+		return true
+	}
+	s.event(Event{Kind: EventRefused, Node: in.From.ID})
+	if isRequest(in.Body) {
+		s.out.Send = append(s.out.Send, Envelope{in.Cluster, s.self, in.From, &Refused{Reason: reason, Wanted: in.To.ID, What: KindOf(in.Body)}})
+	}
+	return false
+}
+
+// isRequest tells whether the sender of a message waits for an answer.
+func isRequest(m Message) bool {
+	switch m.(type) {
+	case *Register, *Ping, *Probe, *Config, *Lookup, *Replicate, *Op, *Forget:
+		return true
+	}
+	return false
+}
+
+func (s *Storage) onSelf(m Message) {
+	switch m := m.(type) {
+	case *Ack:
+		if g := s.group(m.Group); g != nil {
+			g.onAck(s.self, m)
+		}
+	case *Synced:
+		s.disk.onSynced(m)
+	case *PeerDown:
+		for _, g := range s.groups {
+			g.onMemberDown(m.Peer.ID)
+		}
+	case *Stop:
+		s.onStop()
+	}
+}
+
+func (s *Storage) onMessage(in Envelope) {
+	if s.stopping() {
+		if r, ok := in.Body.(*Refused); ok {
+			s.onRefused(in, r)
+		}
+		return
+	}
+	switch m := in.Body.(type) {
+	case *Registered:
+		s.onRegistered(in, m)
+	case *Refused:
+		s.onRefused(in, m)
+	case *Ping:
+		s.onPing(in, m)
+	case *Probe:
+		s.onProbe(in, m)
+	case *ProbeReply:
+		s.onProbeReply(in, m)
+	case *Config:
+		s.adopt(m)
+	case *Replicate:
+		s.onReplicate(in.From, m)
+	case *Ack:
+		if g := s.group(m.Group); g != nil {
+			g.onAck(in.From, m)
+		}
+	case *Nack:
+		if g := s.group(m.Group); g != nil {
+			g.onNack(in.From, m)
+		}
+	case *Op:
+		s.onOp(in.From, m)
+	default:
+		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+	}
+}
+
+func (s *Storage) onRegistered(in Envelope, m *Registered) {
+	if m.Boot != s.boot || in.Cluster == 0 || s.cluster != 0 && in.Cluster != s.cluster {
+		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		return
+	}
+	s.registered = true
+	s.registerAt = s.now.After(s.opt.SilenceMax)
+	s.manager = in.From
+	s.index = max(s.index, m.Index)
+	if s.cluster == 0 {
+		s.cluster = in.Cluster
+		s.persistIdentity()
+	}
+}
+
+// onRefused learns that this node must stop, or that a member's address is now
+// another node's, which is as good as a refused connection.
+func (s *Storage) onRefused(in Envelope, m *Refused) {
+	if m.Reason == RefusedOtherNode {
+		for _, g := range s.groups {
+			g.onMemberDown(m.Wanted)
+		}
+		return
+	}
+	if s.registered && in.From.ID != s.manager.ID {
+		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		return
+	}
+	switch m.Reason {
+	case RefusedForgotten:
+		s.halt(ErrForgotten)
+	case RefusedBoot:
+		s.halt(ErrBoot)
+	case RefusedMode:
+		s.halt(ErrMode)
+	}
+}
+
+// halt ends the node: the manager has no place for it, ever.
+func (s *Storage) halt(why error) {
+	for _, g := range s.groups {
+		g.depose(nil)
+	}
+	s.out.Halt = fmt.Errorf("core: storage node %v, boot %d: %w", s.self.ID, s.boot, why)
+}
+
+// onStop ends all service before the first farewell leaves.
+func (s *Storage) onStop() {
+	if s.stopping() {
+		return
+	}
+	for _, g := range s.groups {
+		g.depose(nil)
+	}
+	s.stopAt = s.now.After(3 * s.opt.RegisterInterval) // farewells can be lost: say three
+	s.register()
+	s.wakeBy(s.stopAt)
+}
+
+func (s *Storage) onPing(in Envelope, m *Ping) {
+	if s.registered { // else the manager may know an earlier boot only
+		s.registerAt = s.now.After(s.opt.SilenceMax)
+	}
+	s.index = max(s.index, m.Index)
+	pong := &Pong{Nonce: m.Nonce, Boot: s.boot, Index: s.index, Lag: s.disk.lag(s.now)}
+	if len(s.groups) > 0 {
+		pong.Groups = make([]GroupEpoch, len(s.groups))
+		for i, g := range s.groups {
+			pong.Groups[i] = GroupEpoch{g.id, g.durable}
+		}
+	}
+	s.send(in.From, pong)
+}
+
+// onReplicate finds the group, adopting a higher epoch if its config came along.
+func (s *Storage) onReplicate(from Peer, m *Replicate) {
+	g := s.group(m.Group)
+	if (g == nil || m.Epoch > g.config.Epoch) && m.Config != nil && m.Config.Group == m.Group && m.Config.Epoch == m.Epoch {
+		s.adopt(m.Config)
+		g = s.group(m.Group)
+	}
+	if g == nil {
+		s.send(from, &Nack{Group: m.Group, Round: m.Round})
+		return
+	}
+	g.onReplicate(from, m)
+}
+
+func (s *Storage) onOp(from Peer, m *Op) {
+	if g := s.group(m.Group); g != nil {
+		g.onOp(from, m)
+		return
+	}
+	s.send(from, &Reply{Group: m.Group, Req: m.Req, Status: StatusNotPrimary})
+}
+
+// group returns what the node knows of a group, or nil.
+func (s *Storage) group(id GroupID) *group {
+	for _, g := range s.groups {
+		if g.id == id {
+			return g
+		}
+	}
+	return nil
+}
+
+// adopt takes over a config if it is higher than the known one (rule R1). What
+// leaves in its epoch waits for it to be durable: see group.send. A group this
+// node has never been in is none of its business.
+func (s *Storage) adopt(c *Config) {
+	g := s.group(c.Group)
+	if g == nil {
+		if c.Epoch == 0 || c.position(s.self.ID) < 0 || len(s.groups) == GroupsMax {
+			return
+		}
+		g = newGroup(s, c.Group)
+		s.groups = append(s.groups, g)
+	}
+	if c.Epoch <= g.config.Epoch {
+		return
+	}
+	if c.Lease > s.leaseMax {
+		s.leaseMax = c.Lease
+		s.persistIdentity()
+	}
+	g.adopt(c)
+}
+
+// relays are the probes of other nodes that this one was asked for.
+type relays struct {
+	last  uint64 // nonce
+	slots [8]relay
+}
+
+type relay struct {
+	nonce uint64 // of this node's probe
+	asked uint64 // the nonce of the one who asked
+	by    Peer
+}
+
+// onProbe proves that this node works. The reply follows whatever the node has
+// still to make durable, and in durable mode at least one write, so that a disk
+// that hangs shows. With a target the proof is a round trip to it.
+func (s *Storage) onProbe(in Envelope, m *Probe) {
+	if m.Target.ID == 0 || m.Target.ID == s.self.ID {
+		s.persist(keyProbe, "")
+		s.after(in.From, &ProbeReply{Nonce: m.Nonce})
+		return
+	}
+	r := &s.relays
+	r.last++
+	r.slots[r.last%uint64(len(r.slots))] = relay{r.last, m.Nonce, in.From}
+	s.send(m.Target, &Probe{Nonce: r.last})
+}
+
+func (s *Storage) onProbeReply(in Envelope, m *ProbeReply) {
+	slot := &s.relays.slots[m.Nonce%uint64(len(s.relays.slots))]
+	if slot.nonce != m.Nonce || m.Nonce == 0 {
+		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		return
+	}
+	s.send(slot.by, &ProbeReply{Nonce: slot.asked})
+	*slot = relay{}
+}
+
+// diskLag measures how long a sync takes, one at a time.
+type diskLag struct {
+	nonce uint64
+	owed  bool
+	since Time
+}
+
+// watch starts a measurement when the Output has something to make durable.
+func (d *diskLag) watch(s *Storage) {
+	if d.owed || len(s.out.Persist) == 0 {
+		return
+	}
+	d.nonce++
+	d.owed, d.since = true, s.now
+	s.after(s.self, &Synced{Nonce: d.nonce})
+}
+
+func (d *diskLag) onSynced(m *Synced) {
+	if m.Nonce == d.nonce {
+		d.owed = false
+	}
+}
+
+func (d *diskLag) lag(now Time) time.Duration {
+	if !d.owed {
+		return 0
+	}
+	return now.Since(d.since)
+}
+
+// position returns the place of a node in the chain, or -1.
+func (c *Config) position(id NodeID) int {
+	for i := range c.Chain {
+		if c.Chain[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// grant returns how long a replica keeps its promise to a primary that counts
+// on a lease of length l: G ≥ L·(1+ρ)/(1−ρ), for clocks that drift by at most
+// ρ in parts per million (rule R9).
+func grant(l time.Duration, driftPPM int64) time.Duration {
+	const million = 1_000_000
+	slow := time.Duration(million - driftPPM)
+	return (l*time.Duration(million+driftPPM) + slow - 1) / slow
+}
+
+var errDamaged = errors.New("the durable records are damaged")

@@ -1,0 +1,131 @@
+package core
+
+import (
+	"iter"
+	"maps"
+	"slices"
+)
+
+// GroupView shows a storage node's part in a group, for checks, status and
+// viewers. It is a copy: changing it changes nothing.
+type GroupView struct {
+	Group    GroupID
+	Config   *Config // of the highest epoch adopted; not to be changed
+	Durable  Epoch   // the highest epoch known to be durable
+	Last     Seq     // the log's end
+	Commit   Seq     // the commit point
+	Verified Seq     // a replica's prefix that matches the current primary's log
+	Primary  bool    // in a tenure
+	Serving  bool    // and reconciled
+	Alone    bool    // and may serve a get at this moment without asking anybody
+	Required int     // members without whose ack the primary commits nothing, itself included
+	Pending  int     // uncommitted writes of this tenure
+	Sessions int
+	Keys     int
+}
+
+// ID returns the id of the node's data.
+func (s *Storage) ID() NodeID { return s.self.ID }
+
+// Boot returns how many times the node's data was started.
+func (s *Storage) Boot() Boot { return s.boot }
+
+// Cluster returns the cluster the node belongs to, 0 when it does not know yet.
+func (s *Storage) Cluster() ClusterID { return s.cluster }
+
+// Groups returns how many groups the node is or was in.
+func (s *Storage) Groups() int { return len(s.groups) }
+
+// Group returns the i-th of these groups as it is at time now, i from 0, in the
+// order in which they became known.
+func (s *Storage) Group(i int, now Time) GroupView {
+	g := s.groups[i]
+	v := GroupView{
+		Group: g.id, Config: g.config, Durable: g.durable, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
+		Sessions: len(g.state.sessions), Keys: len(g.state.values),
+	}
+	if t := g.tenure; t != nil {
+		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), 1+len(t.members)
+		v.Alone = g.leaseLivesAt(now)
+	}
+	return v
+}
+
+// Entry returns the entry at seq, 1 to Last, of the i-th group's log. It must
+// not be changed.
+func (s *Storage) Entry(i int, seq Seq) *Entry { return s.groups[i].log.at(seq) }
+
+// Values yields the i-th group's keys, in order, with data and version.
+func (s *Storage) Values(i int) iter.Seq2[string, Versioned] {
+	values := s.groups[i].state.values
+	return func(yield func(string, Versioned) bool) {
+		for _, k := range slices.Sorted(maps.Keys(values)) {
+			if !yield(k, Versioned{values[k].data, values[k].version}) {
+				return
+			}
+		}
+	}
+}
+
+// Versioned is a value and its version.
+type Versioned struct {
+	Data    string
+	Version Seq
+}
+
+// NodeView shows what the manager knows of a registered node.
+type NodeView struct {
+	NodeRecord
+	Group   GroupID // 0 for an uninitialised node
+	Gone    bool    // its data is certainly gone
+	Missed  int     // pings in a row
+	Answers bool    // it answered recently
+}
+
+// ID returns the manager's id.
+func (m *Manager) ID() NodeID { return m.self.ID }
+
+// Cluster returns the id of the cluster.
+func (m *Manager) Cluster() ClusterID { return m.cluster }
+
+// Index returns how many commands the Directory has applied.
+func (m *Manager) Index() Index { return m.dir.index }
+
+// Groups returns how many groups there are; their ids are 1 to that.
+func (m *Manager) Groups() int { return len(m.dir.groups) }
+
+// Config returns the current config of a group, which must exist. It must not
+// be changed.
+func (m *Manager) Config(id GroupID) *Config { return m.dir.group(id).config }
+
+// Lost tells whether the group is declared lost, and whether for certain.
+func (m *Manager) Lost(id GroupID) (lost, certain bool) {
+	if int(id) > len(m.watches) {
+		return false, false
+	}
+	l := m.watches[id-1].loss
+	return l != lossNone, l == lossCertain
+}
+
+// Keys returns how many keys are mapped, and KeyGroup the group of one, or 0.
+func (m *Manager) Keys() int { return len(m.dir.keys) }
+
+// KeyGroup returns the group a key is mapped to, or 0.
+func (m *Manager) KeyGroup(key string) GroupID { return m.dir.keys[key] }
+
+// Nodes returns how many nodes are registered.
+func (m *Manager) Nodes() int { return len(m.dir.nodes) }
+
+// Node returns the i-th registered node at time now, i from 0, in the order of
+// registration.
+func (m *Manager) Node(i int, now Time) NodeView {
+	n := m.dir.nodes[i]
+	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Gone: n.gone}
+	if i < len(m.contacts) {
+		v.Missed, v.Answers = m.contacts[i].missed, m.contacts[i].answers(now, &m.opt)
+	}
+	return v
+}
+
+// Calls returns how many operations the client has under way.
+func (c *Client) Calls() int { return len(c.order) }

@@ -1,0 +1,13 @@
+// Package properties holds what must be true of the whole project, as tests.
+//
+//	go test ./properties
+//
+// The tests of behaviour draw schedules of faults and calls, let the simulator
+// run them, and judge what came of it; they first replay every schedule saved
+// in traces/. The tests of architecture read the source: imports point one way,
+// the core stays pure, and every package says what it is for.
+//
+// Nothing imports this package. It is the only one that depends on rapid
+// outside a package's own tests, because rapid registers flags of its own and
+// has no place in a binary.
+package properties

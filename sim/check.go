@@ -1,0 +1,404 @@
+package sim
+
+import (
+	"gtstore/core"
+)
+
+// Check runs a schedule with every check on: the invariants after each event,
+// liveness, and linearizability of the whole history.
+func Check(s *Schedule) *Outcome { return CheckWith(s, RunOptions{}) }
+
+// CheckWith is Check with options; their Observer is replaced.
+func CheckWith(s *Schedule, o RunOptions) *Outcome {
+	c := &checker{}
+	o.Observer = c
+	out := Run(s, o)
+	out.Seen = c.seen
+	return out
+}
+
+// checker holds the invariants of the protocol against every event. It keeps a
+// reference of what each group's log and state must be, and looks only at what
+// an event has changed, so that a check costs little when nothing did.
+//
+// Properties, by the word a violation is named with:
+//
+//	log-matching       logs that agree on an entry's epoch and seq agree on all before it
+//	commit-agreement   no two members commit different entries at a seq
+//	commit-durable     a committed entry is held by every chain member whose data exists
+//	commit-truncated   a chain member never truncates a committed entry
+//	serving-complete   a serving primary holds all that was committed in epochs up to its own
+//	state-agreement    equal states at equal commit points
+//	exactly-once       a session's operation takes effect at one seq at most
+//	config-agreement   a node adopts only what the Directory issued
+//	config-rules       successive configs obey rule R2
+//	required-set       a primary requires its whole chain
+//	epoch-memory       a node never forgets an epoch that was durable
+//	two-readers        under leases no deposed primary may still serve alone
+//	one-group          a node is in one chain at most
+//	key-moved          a key never changes its group
+//	lost-falsely       a loss is certain only when every copy is gone
+//	lost-silently      a loss that can be detected is declared
+//	usable, convergence   after the faults every group that has a copy serves, and its members agree
+type checker struct {
+	groups []*groupRef // by GroupID-1
+	hosts  []*hostRef  // by Host.Index
+	owner  map[core.NodeID]*Host
+	gone   map[core.NodeID]bool // said farewell in memory mode, or forgotten
+	keys   map[string]core.GroupID
+	leases bool
+	seen   [core.EventKindCount]int
+}
+
+// groupRef is what must be true of a group everywhere.
+type groupRef struct {
+	configs   []*core.Config // issued, by Epoch-1
+	prefixes  map[core.Mark]uint64
+	committed []uint64     // hash of the log's prefix, by Seq-1
+	at        []core.Epoch // in which it was first committed, by Seq-1
+	digests   []uint64     // of the results applied, by Seq-1
+	effects   map[effect]core.Seq
+}
+
+type effect struct {
+	session core.Seq
+	opSeq   uint64
+}
+
+func (g *groupRef) config() *core.Config { return g.configs[len(g.configs)-1] }
+
+// hostRef is what was last seen of a host's storage node.
+type hostRef struct {
+	groups  []*hostGroup // in the node's own order
+	durable map[nodeGroup]core.Epoch
+}
+
+type nodeGroup struct {
+	node  core.NodeID
+	group core.GroupID
+}
+
+type hostGroup struct {
+	id       core.GroupID
+	prefixes []uint64 // by Seq-1
+	commit   core.Seq
+	digest   uint64
+	epoch    core.Epoch
+	durable  core.Epoch
+	serving  bool
+}
+
+// Begin implements Observer.
+func (c *checker) Begin(w *World) {
+	c.owner = make(map[core.NodeID]*Host)
+	c.gone = make(map[core.NodeID]bool)
+	c.keys = make(map[string]core.GroupID)
+	c.leases = w.Schedule().Shape.Reads == core.ReadLease
+	for range w.Hosts() {
+		c.hosts = append(c.hosts, &hostRef{durable: make(map[nodeGroup]core.Epoch)})
+	}
+}
+
+// AfterResult implements Observer.
+func (c *checker) AfterResult(*World, *Operation) {}
+
+// AfterChange implements Observer. A new process is looked at from scratch.
+func (c *checker) AfterChange(w *World, h *Host, ch Change) {
+	if h.Role() == RoleManager && ch == HostStarted {
+		c.onRestart(w, h.Node().(*core.Manager))
+	}
+	if h.Role() != RoleStorage {
+		return
+	}
+	r := c.hosts[h.Index()]
+	for _, g := range r.groups {
+		g.serving = false
+	}
+	if ch != HostStarted {
+		return
+	}
+	s := h.Node().(*core.Storage)
+	c.owner[s.ID()] = h
+	r.groups = r.groups[:0]
+	c.checkStorage(w, h, s, r)
+	for k, epoch := range r.durable {
+		if k.node == s.ID() && c.epochOf(r, k.group) < epoch {
+			w.Fail("epoch-memory", "%s restarted and knows epoch %d of group %d, but epoch %d was durable", h.Name(), c.epochOf(r, k.group), k.group, epoch)
+		}
+	}
+	for i, g := range c.groups {
+		if len(g.configs) == 0 || position(g.config(), s.ID()) < 0 {
+			continue
+		}
+		c.checkHolds(w, h, core.GroupID(i+1), g, "restarted")
+	}
+}
+
+func (c *checker) epochOf(r *hostRef, id core.GroupID) core.Epoch {
+	for _, g := range r.groups {
+		if g.id == id {
+			return g.epoch
+		}
+	}
+	return 0
+}
+
+// checkHolds: a chain member whose data exists holds every committed entry.
+func (c *checker) checkHolds(w *World, h *Host, id core.GroupID, g *groupRef, when string) {
+	n := len(g.committed)
+	if n == 0 {
+		return
+	}
+	for _, hg := range c.hosts[h.Index()].groups {
+		if hg.id == id && len(hg.prefixes) >= n && hg.prefixes[n-1] == g.committed[n-1] {
+			return
+		}
+	}
+	w.Fail("commit-durable", "%s, a member of group %d at epoch %d, %s without the committed entry at seq %d", h.Name(), id, g.config().Epoch, when, n)
+}
+
+// AfterEvent implements Observer.
+func (c *checker) AfterEvent(w *World, h *Host) {
+	events := h.Events()
+	for i := range events {
+		c.seen[events[i].Kind]++
+	}
+	switch h.Role() {
+	case RoleStorage:
+		s := h.Node().(*core.Storage)
+		r := c.hosts[h.Index()]
+		for i := range events {
+			c.onStorageEvent(w, h, r, &events[i])
+		}
+		c.checkStorage(w, h, s, r)
+	case RoleManager:
+		m := h.Node().(*core.Manager)
+		for i := range events {
+			c.onManagerEvent(w, m, &events[i])
+		}
+	}
+}
+
+// ref returns the reference of a group.
+func (c *checker) ref(id core.GroupID) *groupRef {
+	for int(id) > len(c.groups) {
+		c.groups = append(c.groups, &groupRef{prefixes: make(map[core.Mark]uint64), effects: make(map[effect]core.Seq)})
+	}
+	return c.groups[id-1]
+}
+
+func (r *hostRef) group(id core.GroupID) *hostGroup {
+	for _, g := range r.groups {
+		if g.id == id {
+			return g
+		}
+	}
+	g := &hostGroup{id: id}
+	r.groups = append(r.groups, g)
+	return g
+}
+
+func (c *checker) onStorageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
+	switch e.Kind {
+	case core.EventTruncated:
+		c.onTruncated(w, h, r.group(e.Group), c.ref(e.Group), e.Seq)
+	case core.EventApplied:
+		c.onApplied(w, h, r.group(e.Group), c.ref(e.Group), e)
+	}
+}
+
+func (c *checker) onTruncated(w *World, h *Host, hg *hostGroup, g *groupRef, from core.Seq) {
+	if len(hg.prefixes) >= int(from) {
+		hg.prefixes = hg.prefixes[:from-1]
+	}
+	if int(from) <= len(g.committed) && position(g.config(), h.Peer().ID) >= 0 {
+		w.Fail("commit-truncated", "%s cut group %d's log from seq %d, committed to %d", h.Name(), hg.id, from, len(g.committed))
+	}
+}
+
+func (c *checker) onApplied(w *World, h *Host, hg *hostGroup, g *groupRef, e *core.Event) {
+	what := uint64(e.Status)
+	if e.Effect {
+		what |= 1 << 32
+		key := effect{e.Session, e.OpSeq}
+		if at, ok := g.effects[key]; ok && at != e.Seq {
+			w.Fail("exactly-once", "%s, group %d: operation %d of session %d took effect at seq %d and at seq %d", h.Name(), hg.id, e.OpSeq, e.Session, at, e.Seq)
+		}
+		g.effects[key] = e.Seq
+	}
+	hg.digest = mix(hg.digest, mix(uint64(e.Seq)<<32^uint64(e.Session), e.OpSeq<<40^what))
+	switch n := int(e.Seq); {
+	case n == len(g.digests)+1:
+		g.digests = append(g.digests, hg.digest)
+	case n > len(g.digests) || g.digests[n-1] != hg.digest:
+		w.Fail("state-agreement", "%s, group %d: applying the entry at seq %d gave another result (%v) than elsewhere", h.Name(), hg.id, e.Seq, e.Status)
+	}
+}
+
+// checkStorage looks at what an event may have changed in a storage node.
+func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
+	now := w.Local(h)
+	for i := range s.Groups() {
+		v := s.Group(i, now)
+		hg := r.group(v.Group)
+		if int(v.Last) != len(hg.prefixes) {
+			c.checkLog(w, h, s, i, hg, v.Last)
+		}
+		if v.Config.Epoch != hg.epoch || v.Durable != hg.durable {
+			c.checkEpoch(w, h, s, r, hg, &v)
+		}
+		if v.Commit != hg.commit {
+			c.checkCommit(w, h, hg, v.Commit)
+		}
+		if v.Serving && !hg.serving {
+			g := c.ref(v.Group)
+			c.checkServing(w, h, hg, g, v.Config.Epoch)
+		}
+		hg.serving = v.Serving
+		if v.Primary && v.Required < len(v.Config.Chain) {
+			w.Fail("required-set", "%s, primary of group %d at epoch %d, requires %d of %d members", h.Name(), v.Group, v.Config.Epoch, v.Required, len(v.Config.Chain))
+		}
+		if c.leases && v.Serving {
+			c.checkReaders(w, h, &v)
+		}
+	}
+}
+
+// checkLog hashes the entries that are new and holds them against the others'.
+func (c *checker) checkLog(w *World, h *Host, s *core.Storage, i int, hg *hostGroup, last core.Seq) {
+	if int(last) < len(hg.prefixes) {
+		w.Fail("log-matching", "%s: group %d's log went back from seq %d to %d without a word", h.Name(), hg.id, len(hg.prefixes), last)
+		return
+	}
+	g := c.ref(hg.id)
+	hash := uint64(0)
+	if n := len(hg.prefixes); n > 0 {
+		hash = hg.prefixes[n-1]
+	}
+	for seq := core.Seq(len(hg.prefixes)) + 1; seq <= last; seq++ {
+		e := s.Entry(i, seq)
+		hash = mix(hash, hashEntry(e))
+		mark := core.Mark{Epoch: e.Epoch, Seq: seq}
+		if known, ok := g.prefixes[mark]; !ok {
+			g.prefixes[mark] = hash
+		} else if known != hash {
+			w.Fail("log-matching", "%s: group %d's log up to seq %d, epoch %d, is not what another node has", h.Name(), hg.id, seq, e.Epoch)
+		}
+		hg.prefixes = append(hg.prefixes, hash)
+	}
+}
+
+func hashEntry(e *core.Entry) uint64 {
+	x := mix(uint64(e.Epoch)<<32^uint64(e.Session), e.OpSeq<<8^uint64(e.Kind))
+	return mix(x, hashString(e.Key)^hashString(e.Value)*3^uint64(e.Version)<<40)
+}
+
+func hashString(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := 0; i < len(s); i++ {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
+}
+
+func (c *checker) checkEpoch(w *World, h *Host, s *core.Storage, r *hostRef, hg *hostGroup, v *core.GroupView) {
+	g := c.ref(hg.id)
+	if v.Config.Epoch != hg.epoch {
+		n := int(v.Config.Epoch)
+		switch {
+		case v.Config.Epoch < hg.epoch:
+			w.Fail("epoch-memory", "%s went back from epoch %d of group %d to %d", h.Name(), hg.epoch, hg.id, n)
+		case n > len(g.configs) || g.configs[n-1] == nil || !sameChain(g.configs[n-1], v.Config):
+			w.Fail("config-agreement", "%s adopted a config of group %d at epoch %d that was never issued", h.Name(), hg.id, n)
+		}
+		hg.epoch = v.Config.Epoch
+	}
+	hg.durable = v.Durable
+	r.durable[nodeGroup{s.ID(), hg.id}] = v.Durable
+}
+
+// checkCommit: whoever commits, commits the same; and the first to commit, the
+// primary, does so only when every member that counts has the entry.
+func (c *checker) checkCommit(w *World, h *Host, hg *hostGroup, commit core.Seq) {
+	g := c.ref(hg.id)
+	if commit < hg.commit || int(commit) > len(hg.prefixes) {
+		w.Fail("commit-agreement", "%s: group %d's commit point went from %d to %d, log to %d", h.Name(), hg.id, hg.commit, commit, len(hg.prefixes))
+		return
+	}
+	fresh := false
+	for seq := hg.commit + 1; seq <= commit; seq++ {
+		switch n := int(seq); {
+		case n > len(g.committed):
+			g.committed = append(g.committed, hg.prefixes[n-1])
+			g.at = append(g.at, hg.epoch)
+			fresh = true
+		case g.committed[n-1] != hg.prefixes[n-1]:
+			w.Fail("commit-agreement", "%s committed another entry at seq %d of group %d than was committed before", h.Name(), seq, hg.id)
+			return
+		}
+	}
+	hg.commit = commit
+	if !fresh {
+		return
+	}
+	for _, p := range g.config().Chain {
+		if member := c.owner[p.ID]; member != nil && member.Up() && member.Peer().ID == p.ID {
+			c.checkHolds(w, member, hg.id, g, "was")
+		}
+	}
+}
+
+func (c *checker) checkServing(w *World, h *Host, hg *hostGroup, g *groupRef, epoch core.Epoch) {
+	n := len(g.committed)
+	for n > 0 && g.at[n-1] > epoch { // by a later primary, of which a deposed one may not know
+		n--
+	}
+	if n > 0 && (len(hg.prefixes) < n || hg.prefixes[n-1] != g.committed[n-1]) {
+		w.Fail("serving-complete", "%s serves group %d at epoch %d without the committed entry at seq %d", h.Name(), hg.id, epoch, n)
+	}
+}
+
+// checkReaders: while a primary serves, none of a lower epoch may still serve
+// alone, for it would not know what this one commits.
+func (c *checker) checkReaders(w *World, h *Host, v *core.GroupView) {
+	for i, r := range c.hosts {
+		other := w.Hosts()[i]
+		if other == h || !other.Up() {
+			continue
+		}
+		for _, hg := range r.groups {
+			if hg.id != v.Group || !hg.serving || hg.epoch == v.Config.Epoch {
+				continue
+			}
+			old, last := other, hg.epoch
+			alone := c.view(w, other, v.Group).Alone
+			if hg.epoch > v.Config.Epoch {
+				old, last, alone = h, v.Config.Epoch, v.Alone
+			}
+			if alone {
+				w.Fail("two-readers", "%s still serves group %d alone at epoch %d while a later primary serves", old.Name(), v.Group, last)
+			}
+		}
+	}
+}
+
+func position(c *core.Config, id core.NodeID) int {
+	for i := range c.Chain {
+		if c.Chain[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+func sameChain(a, b *core.Config) bool {
+	if len(a.Chain) != len(b.Chain) {
+		return false
+	}
+	for i := range a.Chain {
+		if a.Chain[i].ID != b.Chain[i].ID {
+			return false
+		}
+	}
+	return true
+}

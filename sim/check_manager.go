@@ -1,0 +1,277 @@
+package sim
+
+import (
+	"gtstore/core"
+)
+
+func (c *checker) onManagerEvent(w *World, m *core.Manager, e *core.Event) {
+	switch e.Kind {
+	case core.EventReconfigured:
+		c.onConfig(w, m.Config(e.Group))
+	case core.EventMapped:
+		c.checkKeys(w, m)
+	case core.EventGone:
+		c.gone[e.Node] = true
+	case core.EventLost:
+		c.onLost(w, e)
+	}
+}
+
+func (c *checker) checkKeys(w *World, m *core.Manager) {
+	for _, key := range w.keys {
+		at, now := c.keys[key], m.KeyGroup(key)
+		if at != 0 && at != now {
+			w.Fail("key-moved", "key %q moved from group %d to group %d", key, at, now)
+		}
+		c.keys[key] = now
+	}
+}
+
+// onRestart takes in what the manager's disk kept of the commands that the last
+// process did not live to apply. Of several epochs in between nobody has heard.
+func (c *checker) onRestart(w *World, m *core.Manager) {
+	for i := range m.Groups() {
+		n := m.Config(core.GroupID(i + 1))
+		g := c.ref(n.Group)
+		switch known := len(g.configs); {
+		case int(n.Epoch) < known || int(n.Epoch) == known && !sameChain(n, g.config()):
+			w.Fail("config-rules", "the manager restarted with group %d at epoch %d, after %d", n.Group, n.Epoch, known)
+		case int(n.Epoch) > known:
+			before := g.configs
+			for len(g.configs)+1 < int(n.Epoch) {
+				g.configs = append(g.configs, nil)
+			}
+			c.admit(w, g, n, before)
+		}
+	}
+	c.checkKeys(w, m)
+}
+
+// onConfig holds a new config against the one before (rule R2).
+func (c *checker) onConfig(w *World, n *core.Config) {
+	g := c.ref(n.Group)
+	if int(n.Epoch) != len(g.configs)+1 {
+		w.Fail("config-rules", "group %d went from epoch %d to %d", n.Group, len(g.configs), n.Epoch)
+		return
+	}
+	c.admit(w, g, n, g.configs)
+}
+
+func (c *checker) admit(w *World, g *groupRef, n *core.Config, before []*core.Config) {
+	if len(before) == 0 {
+		if n.Epoch == 1 && len(n.Chain) != w.Schedule().Shape.Replicas+1 {
+			w.Fail("config-rules", "group %d was formed of %d nodes, not of %d", n.Group, len(n.Chain), w.Schedule().Shape.Replicas+1)
+		}
+	} else if !isSubsequence(n.Chain, before[len(before)-1].Chain) {
+		w.Fail("config-rules", "group %d at epoch %d: the chain is not a part of the one before, in its order", n.Group, n.Epoch)
+	}
+	g.configs = append(g.configs, n)
+	for i, other := range c.groups {
+		if core.GroupID(i+1) == n.Group || len(other.configs) == 0 {
+			continue
+		}
+		for _, p := range n.Chain {
+			if position(other.config(), p.ID) >= 0 {
+				w.Fail("one-group", "node %v is in the chains of groups %d and %d", p.ID, n.Group, i+1)
+			}
+		}
+	}
+}
+
+// isSubsequence tells whether part, which must not be empty, is whole with some
+// members left out.
+func isSubsequence(part, whole []core.Peer) bool {
+	i := 0
+	for _, p := range whole {
+		if i < len(part) && part[i].ID == p.ID {
+			i++
+		}
+	}
+	return i == len(part) && i > 0
+}
+
+func (c *checker) onLost(w *World, e *core.Event) {
+	if !e.Effect {
+		return
+	}
+	for _, p := range c.ref(e.Group).config().Chain {
+		if c.hasData(w, p.ID) && !c.gone[p.ID] {
+			w.Fail("lost-falsely", "group %d was declared lost for certain, but %s still has its data", e.Group, p.Addr)
+		}
+	}
+}
+
+// hasData tells whether the data that this id stands for still exists.
+func (c *checker) hasData(w *World, id core.NodeID) bool {
+	h := c.owner[id]
+	if h == nil || h.Peer().ID != id {
+		return false
+	}
+	return h.Up() || w.Schedule().Shape.Durable && !h.disk.empty()
+}
+
+// works tells whether a node is up with its data and may serve.
+func (c *checker) works(w *World, id core.NodeID) bool {
+	h := c.owner[id]
+	return c.hasData(w, id) && h.Up() && !h.Paused() && !h.Stopped() && !c.gone[id]
+}
+
+// manager returns the manager if one is at work.
+func (c *checker) manager(w *World) *core.Manager {
+	if h := w.Hosts()[0]; h.Up() && !h.Paused() {
+		return h.Node().(*core.Manager)
+	}
+	return nil
+}
+
+// Settled implements Observer: every member of every group that works has the
+// Directory's epoch and all that its primary committed.
+func (c *checker) Settled(w *World) bool { return c.unsettled(w) == "" }
+
+func (c *checker) unsettled(w *World) string {
+	m := c.manager(w)
+	if m == nil {
+		return ""
+	}
+	for i := range m.Groups() {
+		config := m.Config(core.GroupID(i + 1))
+		var lead *core.GroupView
+		for _, p := range config.Chain {
+			if !c.works(w, p.ID) {
+				continue
+			}
+			h := c.owner[p.ID]
+			v := c.view(w, h, config.Group)
+			switch {
+			case v == nil || v.Config.Epoch != config.Epoch:
+				return h.Name() + " has not adopted the last config"
+			case lead == nil:
+				lead = v
+			case v.Last != lead.Last || v.Commit != lead.Commit:
+				return h.Name() + " has not caught up"
+			}
+		}
+		if lead != nil && (!lead.Serving || lead.Commit != lead.Last) {
+			return "the primary does not serve"
+		}
+	}
+	return ""
+}
+
+func (c *checker) view(w *World, h *Host, id core.GroupID) *core.GroupView {
+	s := h.Node().(*core.Storage)
+	for i := range s.Groups() {
+		if v := s.Group(i, w.Local(h)); v.Group == id {
+			return &v
+		}
+	}
+	return nil
+}
+
+// End implements Observer: what must be true when all faults are over.
+func (c *checker) End(w *World) {
+	m := c.manager(w)
+	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
+		return
+	}
+	ops := w.Ops()
+	for i := range ops {
+		if op := &ops[i]; op.Final && op.Result != nil {
+			c.checkUsable(w, m, op)
+		}
+	}
+	if why := c.unsettled(w); why != "" {
+		w.Fail("convergence", "%v after the faults: %s", LivenessBound, why)
+	}
+	c.checkStates(w, m)
+}
+
+// checkUsable: a group of which a member works must serve, one of which no copy
+// is left must say so, and one that waits for a stopped node may do neither.
+func (c *checker) checkUsable(w *World, m *core.Manager, op *Operation) {
+	id := m.KeyGroup(op.Key)
+	if id == 0 {
+		if c.couldPlace(w, m) {
+			w.Fail("usable", "%v ended %v although a group could have taken the key", op, op.Result.Status)
+		}
+		return
+	}
+	config := m.Config(id)
+	works, lost := false, true
+	for _, p := range config.Chain {
+		works = works || c.works(w, p.ID)
+		h := w.Host(p.Addr)
+		// Data that is gone can be found missing where the address answers, or
+		// in memory mode where it refuses.
+		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused()
+		lost = lost && (c.gone[p.ID] || !c.hasData(w, p.ID) && found)
+	}
+	short := len(config.Chain) < w.Schedule().Shape.MinChain && op.Kind != core.OpGet
+	switch s := op.Result.Status; {
+	case works && !short && s != core.StatusOK && !(op.Kind == core.OpGet && s == core.StatusNotFound):
+		w.Fail("usable", "%v ended %v after the faults, although group %d has a member that works", op, s, id)
+	case lost && s != core.StatusGroupLost && !(s == core.StatusUnknown && op.Result.Cause == core.StatusGroupLost):
+		w.Fail("lost-silently", "%v ended %v after the faults, although no copy of group %d is left", op, s, id)
+	}
+}
+
+// couldPlace tells whether the manager has somewhere to put a new key.
+func (c *checker) couldPlace(w *World, m *core.Manager) bool {
+	for i := range m.Groups() {
+		if lost, _ := m.Lost(core.GroupID(i + 1)); !lost {
+			return true
+		}
+	}
+	spares := 0
+	for i := range m.Nodes() {
+		if n := m.Node(i, w.Local(w.Hosts()[0])); n.Group == 0 && !n.Gone && c.works(w, n.ID) {
+			spares++
+		}
+	}
+	return spares > w.Schedule().Shape.Replicas
+}
+
+// checkStates compares whole maps: members with one commit point have the same.
+func (c *checker) checkStates(w *World, m *core.Manager) {
+	for i := range m.Groups() {
+		config := m.Config(core.GroupID(i + 1))
+		var first *Host
+		for _, p := range config.Chain {
+			if !c.works(w, p.ID) {
+				continue
+			}
+			h := c.owner[p.ID]
+			if first == nil {
+				first = h
+			} else if a, b := c.values(first, config.Group), c.values(h, config.Group); !sameValues(a, b) {
+				w.Fail("state-agreement", "%s and %s have different maps of group %d", first.Name(), h.Name(), config.Group)
+			}
+		}
+	}
+}
+
+func (c *checker) values(h *Host, id core.GroupID) map[string]core.Versioned {
+	s := h.Node().(*core.Storage)
+	for i := range s.Groups() {
+		if s.Group(i, 0).Group == id {
+			all := make(map[string]core.Versioned)
+			for k, v := range s.Values(i) {
+				all[k] = v
+			}
+			return all
+		}
+	}
+	return nil
+}
+
+func sameValues(a, b map[string]core.Versioned) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+// countingSource counts the draws that a schedule takes.
+type countingSource struct {
+	Source
+	draws int
+}
+
+func (s *countingSource) Intn(label string, n int) int {
+	s.draws++
+	return s.Source.Intn(label, n)
+}
+
+// zeroSource always makes the simplest choice, as a source that has shrunk.
+type zeroSource struct{}
+
+func (zeroSource) Intn(string, int) int { return 0 }
+
+// endSource always makes the last choice.
+type endSource struct{}
+
+func (endSource) Intn(_ string, n int) int { return n - 1 }
+
+func median(numbers []int) int {
+	slices.Sort(numbers)
+	return numbers[len(numbers)/2]
+}
+
+// faultCount counts what goes wrong, not what ends it.
+func faultCount(s *Schedule) int {
+	n := 0
+	for _, a := range s.Actions {
+		switch a.Verb {
+		case VerbCrash, VerbWipe, VerbPause, VerbPartition, VerbCut, VerbFlaky, VerbReset, VerbStop, VerbForget:
+			n++
+		case VerbSlowDisk:
+			if a.Latency > s.Shape.SyncLatency {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func callCount(s *Schedule) int {
+	n := 0
+	for _, a := range s.Actions {
+		if a.Verb.spec().hosts == hostClient {
+			n++
+		}
+	}
+	return n
+}
+
+func TestGenerateIsWorthRunning(t *testing.T) {
+	const schedules = 5000
+	var draws, calls, faults, deviations, clients, replicas, gets []int
+	durable, lease, halt, drift, verbs, kinds := 0, 0, 0, 0, map[Verb]int{}, map[core.Kind]int{}
+	longest := time.Duration(0)
+	for seed := range uint64(schedules) {
+		src := &countingSource{Source: NewSource(seed)}
+		s := Generate(src)
+		require.NoError(t, s.Validate(), "seed %d", seed)
+		sh := &s.Shape
+		require.GreaterOrEqual(t, sh.Clients, 2)
+		require.Greater(t, sh.Nodes, sh.Replicas, "seed %d: no group can form", seed)
+		draws = append(draws, src.draws)
+		calls = append(calls, callCount(s))
+		faults = append(faults, faultCount(s))
+		deviations = append(deviations, len(s.Deviate))
+		clients = append(clients, sh.Clients)
+		replicas = append(replicas, sh.Replicas)
+		get := 0
+		for _, a := range s.Actions {
+			verbs[a.Verb]++
+			longest = max(longest, a.At)
+			if a.Verb == VerbGet {
+				get++
+			}
+		}
+		gets = append(gets, 100*get/callCount(s))
+		for _, d := range s.Deviate {
+			kinds[d.Kind]++
+		}
+		durable += count(sh.Durable)
+		lease += count(sh.Reads == core.ReadLease)
+		halt += count(sh.Halt)
+		drift += count(slices.ContainsFunc(sh.Clocks, func(c Clock) bool { return c.PPM != 0 }))
+	}
+	t.Logf("medians of %d schedules: %d draws (most %d), %d calls (%d%% gets), %d faults, %d deviations, %d clients, k=%d; "+
+		"durable %d, lease %d, halt %d, drift %d; longest %s; verbs %v",
+		schedules, median(draws), slices.Max(draws), median(calls), median(gets), median(faults), median(deviations),
+		median(clients), median(replicas), durable, lease, halt, drift, longest, verbs)
+	require.GreaterOrEqual(t, median(calls), 50)
+	require.GreaterOrEqual(t, median(faults), 8)
+	require.GreaterOrEqual(t, median(clients), 3)
+	require.InDelta(t, 40, median(gets), 5)
+	require.LessOrEqual(t, slices.Max(draws), 700)
+	require.Equal(t, 3, slices.Max(replicas))
+	require.Equal(t, 0, slices.Min(replicas))
+	require.InDelta(t, schedules/2, durable, schedules/10)
+	require.InDelta(t, schedules/2, lease, schedules/10)
+	require.InDelta(t, schedules/8, halt, schedules/20)
+	require.Greater(t, drift, schedules/2)
+	require.Less(t, longest, 5*time.Second)
+	for v := Verb(1); v < verbEnd; v++ {
+		require.Greater(t, verbs[v], schedules/50, "%s is hardly ever drawn", v)
+	}
+	for _, way := range ways {
+		require.NotZero(t, kinds[way.kind], "%s never deviates", way.kind)
+	}
+}
+
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// Nothing is drawn for a host that cannot take it: a process that is down does
+// not pause or crash again, and a paused client makes no calls.
+func TestGenerateOnlyEnabled(t *testing.T) {
+	for seed := range uint64(2000) {
+		down, paused := map[string]bool{}, map[string]bool{}
+		for _, a := range Generate(NewSource(seed)).Actions {
+			switch a.Verb {
+			case VerbCrash, VerbWipe, VerbStop:
+				require.False(t, down[a.Host] || paused[a.Host], "seed %d: %s", seed, a)
+				down[a.Host] = true
+			case VerbRestart:
+				require.True(t, down[a.Host], "seed %d: %s", seed, a)
+				down[a.Host] = false
+			case VerbPause:
+				require.False(t, down[a.Host] || paused[a.Host], "seed %d: %s", seed, a)
+				paused[a.Host] = true
+			case VerbResume:
+				require.True(t, paused[a.Host], "seed %d: %s", seed, a)
+				paused[a.Host] = false
+			case VerbPut, VerbGet, VerbDelete, VerbCAS:
+				require.False(t, paused[a.Host], "seed %d: %s", seed, a)
+			}
+		}
+	}
+}
+
+func TestGenerateSimplest(t *testing.T) {
+	s := Generate(zeroSource{})
+	require.NoError(t, s.Validate())
+	require.Zero(t, faultCount(s))
+	require.Empty(t, s.Deviate)
+	require.Empty(t, s.Shape.Clocks)
+	want := DefaultShape()
+	want.Nodes, want.Replicas, want.SyncLatency = 1, 0, 500*time.Microsecond
+	require.Equal(t, want, s.Shape)
+
+	require.NoError(t, Generate(endSource{}).Validate())
+}
+
+func TestGenerateIsDeterministic(t *testing.T) {
+	require.Equal(t, Generate(NewSource(7)), Generate(NewSource(7)))
+	require.NotEqual(t, Generate(NewSource(7)), Generate(NewSource(8)))
+}
+
+// The numbers of a seed are part of what a reported seed means.
+func TestSourceIsStable(t *testing.T) {
+	src := NewSource(42)
+	var got []int
+	for range 8 {
+		got = append(got, src.Intn("number", 1000))
+	}
+	require.Equal(t, []int{335, 877, 86, 76, 701, 974, 162, 887}, got)
+	require.Zero(t, src.Intn("only", 1))
+	require.PanicsWithValue(t, "sim: a draw from an empty range: empty", func() { src.Intn("empty", 0) })
+}
+
+func BenchmarkGenerate(b *testing.B) {
+	for seed := range uint64(b.N) {
+		Generate(NewSource(seed))
+	}
+}

@@ -1,0 +1,319 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"gtstore/core"
+)
+
+// Operation is one call of a user and how it ended: an entry of the history
+// that must be linearizable.
+type Operation struct {
+	Client  string // the host it was called at
+	Action  int    // its index in Schedule.Actions; -1 for a Final one
+	Final   bool   // of the probe for liveness, after the faults
+	Kind    core.OpKind
+	Key     string
+	Value   string   // that a put or cas writes
+	Version core.Seq // that a cas expects
+
+	Called, Returned time.Duration // virtual times; good when the next two are not 0
+	// CallOrder and ReturnOrder number all calls and returns of a run from 1, as
+	// they happened; 0 for not yet. Times alone cannot tell a call at the moment
+	// of a return from one before it.
+	CallOrder, ReturnOrder int
+	Result                 *core.Result // nil until it returned
+}
+
+func (op *Operation) String() string {
+	text := op.Client + " " + op.Kind.String() + " " + op.Key
+	switch op.Kind {
+	case core.OpPut:
+		text += " " + op.Value
+	case core.OpCAS:
+		text += fmt.Sprintf(" %d %s", op.Version, op.Value)
+	}
+	return text
+}
+
+// client is the workload of one client host.
+type client struct {
+	host     *Host
+	ready    []int // operations whose time has come, in order
+	begun    int   // how many of them were called
+	underWay int
+	width    int
+	seen     map[string]core.Seq // the version of each key in the last result that told
+}
+
+// operatorAddr is where the operator who says forget gets the answers.
+const operatorAddr = "op"
+
+// forgetInterval is how long the operator waits for an answer.
+const forgetInterval = 200 * time.Millisecond
+
+// forgetting is a Forget that the operator repeats until it is answered.
+type forgetting struct {
+	node     core.NodeID
+	answered bool
+}
+
+// makeHistory has an operation for every action that is one.
+func (w *World) makeHistory() {
+	s := w.schedule
+	keys := map[string]bool{}
+	for i := range s.Actions {
+		a := &s.Actions[i]
+		kind := a.Verb.operation()
+		if kind == 0 {
+			continue
+		}
+		w.ops = append(w.ops, Operation{Client: a.Host, Action: i, Kind: kind, Key: a.Key, Value: a.Value})
+		if !keys[a.Key] {
+			keys[a.Key] = true
+			w.keys = append(w.keys, a.Key)
+		}
+	}
+	w.unfinished = len(w.ops)
+	// Enough for the final probe too: Observers may keep pointers to operations.
+	w.ops = append(make([]Operation, 0, len(w.ops)+2*len(w.keys)), w.ops...)
+	w.clients = make([]client, s.Shape.Clients)
+	for i := range w.clients {
+		w.clients[i] = client{host: w.hosts[1+w.storages+i], width: max(1, s.Shape.Width), seen: map[string]core.Seq{}}
+	}
+}
+
+// operation returns the kind of operation that a verb calls, 0 for none.
+func (v Verb) operation() core.OpKind {
+	switch v {
+	case VerbPut:
+		return core.OpPut
+	case VerbGet:
+		return core.OpGet
+	case VerbDelete:
+		return core.OpDelete
+	case VerbCAS:
+		return core.OpCAS
+	}
+	return 0
+}
+
+// offer makes an operation start as soon as its client has a free slot.
+func (w *World) offer(op int) {
+	h := w.hostNamed(w.ops[op].Client)
+	if h == nil || h.role != RoleClient {
+		return
+	}
+	c := &w.clients[h.index-1-w.storages]
+	c.ready = append(c.ready, op)
+	w.call(c)
+}
+
+// call starts what the client may start.
+func (w *World) call(c *client) {
+	for c.underWay < c.width && c.begun < len(c.ready) {
+		i := c.ready[c.begun]
+		c.begun++
+		c.underWay++
+		op := &w.ops[i]
+		if op.Kind == core.OpCAS {
+			op.Version = c.expected(w.schedule.Actions[op.Action].Version, op.Key)
+		}
+		timeout := w.schedule.Shape.OpTimeout
+		if op.Final {
+			timeout = LivenessBound
+		}
+		w.order++
+		op.Called, op.CallOrder = time.Duration(w.now), w.order
+		w.pushLocal(c.host, w.now, tieLocal, &core.Envelope{To: c.host.peer, Body: &core.Call{
+			ID: uint64(i) + 1, Kind: op.Kind, Key: op.Key, Value: op.Value, Version: op.Version, Timeout: timeout,
+		}})
+		if w.log != nil {
+			w.logOperation(LogCalled, c.host, op)
+		}
+	}
+}
+
+func (c *client) expected(text, key string) core.Seq {
+	if text == "last" {
+		return c.seen[key]
+	}
+	n, _ := strconv.ParseUint(text, 10, 64) // Validate has seen to it
+	return core.Seq(n)
+}
+
+// record takes in what a host says to its caller.
+func (w *World) record(h *Host, e *core.Envelope) {
+	r, ok := e.Body.(*core.Result)
+	if !ok {
+		w.Fail("driver-contract", "%s sent a %v to nobody", h.name, core.KindOf(e.Body))
+		return
+	}
+	if h.role != RoleClient || r.ID == 0 || r.ID > uint64(len(w.ops)) || w.ops[r.ID-1].Client != h.name || w.ops[r.ID-1].CallOrder == 0 {
+		w.Fail("result", "%s returned a result of a call %d that it was not given", h.name, r.ID)
+		return
+	}
+	op := &w.ops[r.ID-1]
+	if op.Result != nil {
+		w.Fail("result", "%s returned a second result, %v, of its call %v, after %v", h.name, r.Status, op, op.Result.Status)
+		return
+	}
+	w.order++
+	op.Result, op.Returned, op.ReturnOrder = r, time.Duration(w.now), w.order
+	w.hash = mix(w.hash, mix(r.ID<<8|uint64(r.Status), uint64(r.Version)))
+	w.unfinished--
+	c := &w.clients[h.index-1-w.storages]
+	c.underWay--
+	c.learn(op)
+	if w.log != nil {
+		w.logOperation(LogReturned, h, op)
+	}
+	if w.options.Observer != nil {
+		w.options.Observer.AfterResult(w, op)
+	}
+	if op.Final && op.Kind == core.OpPut {
+		w.probeGet(op)
+	}
+	w.call(c)
+	if w.unfinished == 0 {
+		w.pushPhase(0)
+	}
+}
+
+// learn remembers the version of the key, if the result tells: it is what a
+// later "cas KEY last" expects.
+func (c *client) learn(op *Operation) {
+	switch r := op.Result; r.Status {
+	case core.StatusOK:
+		c.seen[op.Key] = r.Version
+		if op.Kind == core.OpDelete {
+			c.seen[op.Key] = 0
+		}
+	case core.StatusConflict:
+		c.seen[op.Key] = r.Version
+	case core.StatusNotFound:
+		c.seen[op.Key] = 0
+	}
+}
+
+// probePuts begins the probe for liveness: a fresh value to every key of the
+// workload, and when that is written a get.
+func (w *World) probePuts() {
+	c := &w.clients[0]
+	c.width = 2 * len(w.keys)
+	for _, key := range w.keys {
+		w.probe(Operation{Kind: core.OpPut, Key: key, Value: "final-" + key})
+	}
+}
+
+func (w *World) probeGet(put *Operation) { w.probe(Operation{Kind: core.OpGet, Key: put.Key}) }
+
+func (w *World) probe(op Operation) {
+	op.Client, op.Action, op.Final = w.clients[0].host.name, -1, true
+	w.ops = append(w.ops, op)
+	w.unfinished++
+	w.offer(len(w.ops) - 1)
+}
+
+// forget makes the operator tell the manager that a host's data is gone.
+func (w *World) forget(h *Host) {
+	w.forgets = append(w.forgets, forgetting{node: h.peer.ID})
+	w.sendForget(len(w.forgets) - 1)
+}
+
+func (w *World) sendForget(i int) {
+	f := &w.forgets[i]
+	if f.answered {
+		return
+	}
+	if m := w.hosts[0]; m.up {
+		w.pushLocal(m, w.now, tieFree, &core.Envelope{
+			From: core.Peer{Addr: operatorAddr}, To: core.Peer{Addr: m.name}, Body: &core.Forget{Req: uint64(i) + 1, Node: f.node},
+		})
+	}
+	it := w.queue.push(w.now+int64(forgetInterval), tieFree)
+	it.kind, it.number = itemForget, uint64(i)
+}
+
+func (w *World) onForgotten(e *core.Envelope) {
+	if r, ok := e.Body.(*core.Forgotten); ok && r.Req > 0 && r.Req <= uint64(len(w.forgets)) {
+		w.forgets[r.Req-1].answered = true
+	}
+}
+
+// LogKind says what a LogRecord tells.
+type LogKind uint8
+
+const (
+	LogSent      LogKind = iota + 1 // Env left From for To
+	LogDelivered                    // Env is taken in at To
+	LogLost                         // Env does not arrive; Text says why
+	LogTicked                       // To was ticked
+	LogCalled                       // Op begins at To
+	LogReturned                     // Op has its result
+	LogChanged                      // Text happened to To
+	LogAction                       // Text, an action of the schedule
+)
+
+var logKindNames = [...]string{
+	LogSent: "send", LogDelivered: "take", LogLost: "lose", LogTicked: "tick", LogCalled: "call", LogReturned: "return",
+	LogChanged: "host", LogAction: "action",
+}
+
+// LogRecord is one thing that happened in a run, for a person or a viewer.
+type LogRecord struct {
+	At       time.Duration // virtual time
+	What     LogKind
+	Event    int    // with LogDelivered and LogTicked: which event it is, from 1
+	From, To string // hosts
+	Number   uint64 // of a message, in the order of sending; 0 for one that crosses no network
+	Env      *core.Envelope
+	Op       *Operation
+	Text     string
+}
+
+// String is one line. It does not depend on the run's memory, so that the logs
+// of two runs can be compared.
+func (r *LogRecord) String() string {
+	text := fmt.Sprintf("%-12v %-6s", r.At, logKindNames[r.What])
+	switch {
+	case r.Env != nil:
+		k := core.KindOf(r.Env.Body)
+		text += fmt.Sprintf(" %s>%s %v", r.From, r.To, k)
+		if r.Number > 0 {
+			text += fmt.Sprintf(" [%d]", r.Number)
+		}
+		text += fmt.Sprintf(" %+v", r.Env.Body)
+	case r.Op != nil:
+		text += " " + r.Op.String()
+		if r.Op.Result != nil {
+			text += fmt.Sprintf(": %+v", *r.Op.Result)
+		}
+	default:
+		text += " " + r.To
+	}
+	if r.Text != "" {
+		text += " (" + r.Text + ")"
+	}
+	return text
+}
+
+func (w *World) logMessage(what LogKind, from, to *Host, number uint64, e *core.Envelope, text string) {
+	r := LogRecord{At: time.Duration(w.now), What: what, From: from.name, To: to.name, Number: number, Env: e, Text: text}
+	if what == LogDelivered || what == LogTicked {
+		r.Event = w.events
+	}
+	w.log(&r)
+}
+
+func (w *World) logLost(from, to *Host, number uint64, e *core.Envelope, why string) {
+	if w.log != nil {
+		w.logMessage(LogLost, from, to, number, e, why)
+	}
+}
+
+func (w *World) logOperation(what LogKind, h *Host, op *Operation) {
+	w.log(&LogRecord{At: time.Duration(w.now), What: what, To: h.name, Op: op})
+}

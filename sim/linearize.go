@@ -1,0 +1,394 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"gtstore/core"
+)
+
+// linearizeMax is how long, in wall time, the check of one key may take.
+const linearizeMax = 10 * time.Second
+
+// The model of one key. An operation takes effect at one moment between its
+// call and its return; the checker looks for an order of these moments in which
+// every result is right.
+//
+// A write that was refused had no effect. It is left out, so that a get that
+// sees it after all finds no explanation.
+//
+// A write whose outcome is unknown may take effect at any time after its call,
+// or never. When a get returned its value, it did take effect, and its version
+// is the one that the get saw: bound beforehand, so that a second effect of the
+// same write cannot hide behind another version. All other writes of unknown
+// outcome are free: they may be put after the end of the history, where they
+// mean nothing. Many of them would make the checker try their permutations, so
+// the model allows only what can matter. This loses no explanation:
+//
+//   - A free write may come before the end only if the very next operation finds
+//     what it did: the absence that a delete left, or a version or the existence
+//     of a value that no get has seen. If something else comes next, the history
+//     is explained as well without it. A free delete may also be what lets a
+//     free cas create the key.
+//   - Free writes that do the same take effect in the order of their calls: of
+//     two, the one called first can stand in for the other.
+
+// keyState is what a key holds.
+type keyState struct {
+	present bool
+	fresh   bool // the last operation was a free write
+	ended   bool // all of the history is explained
+	value   string
+	version core.Seq // of the value; 0 while it is present: not known yet
+	high    core.Seq // no version up to this one can come again
+	used    [alikeMax]uint16
+}
+
+// alikeMax is how many sets of free writes that do the same are told apart. Of
+// further ones the order is left open, which only takes longer.
+const alikeMax = 16
+
+// keyInput is an operation on a key, as the model knows it.
+type keyInput struct {
+	kind     core.OpKind // 0 for the end of the history
+	free     bool
+	alike    uint8  // of a free write: which others do the same; alikeMax for unknown
+	rank     uint16 // and how many of those were called before
+	value    string
+	expected core.Seq
+}
+
+// keyOutput is its result.
+type keyOutput struct {
+	status  core.Status // OK, NotFound, Conflict or Unknown
+	value   string
+	version core.Seq // with Unknown: bound by a get, or 0
+}
+
+// bind settles the version of the current value, if it is not known, and
+// reports whether it can be that one.
+func (s *keyState) bind(v core.Seq) bool {
+	if !s.present {
+		return v == 0
+	}
+	if s.version != 0 {
+		return s.version == v
+	}
+	if v <= s.high {
+		return false
+	}
+	s.version, s.high = v, v
+	return true
+}
+
+// write puts a value with a version that must be above all before; 0 for one
+// that is not known.
+func (s *keyState) write(value string, v core.Seq) bool {
+	if v != 0 && v <= s.high {
+		return false
+	}
+	s.present, s.value, s.version = true, value, v
+	s.high = max(s.high, v)
+	return true
+}
+
+// step is the model: whether the operation can have that result in that state,
+// and the state after it.
+func (s keyState) step(in *keyInput, out *keyOutput) (bool, keyState) {
+	switch {
+	case in.kind == 0:
+		s.ended = true
+		return true, s
+	case s.ended:
+		return true, s // of unknown outcome, or it would have come before
+	case in.free:
+		return s.stepFree(in), s
+	}
+	fresh := s.fresh
+	s.fresh = false
+	ok := false
+	switch in.kind {
+	case core.OpGet:
+		switch out.status {
+		case core.StatusOK:
+			ok = s.present && s.value == out.value && s.bind(out.version)
+		case core.StatusNotFound:
+			ok = !s.present
+		}
+	case core.OpPut:
+		switch out.status {
+		case core.StatusOK:
+			ok = !fresh && out.version != 0 && s.write(in.value, out.version)
+		case core.StatusUnknown:
+			ok = !fresh && s.write(in.value, out.version)
+		}
+	case core.OpDelete:
+		ok = s.stepDelete(out)
+	case core.OpCAS:
+		ok = s.stepCAS(in, out)
+	}
+	return ok, s
+}
+
+// stepFree lets a free write take effect before the end of the history.
+func (s *keyState) stepFree(in *keyInput) bool {
+	create := in.kind == core.OpCAS && in.expected == 0
+	if s.fresh && (s.present || !create) {
+		return false
+	}
+	if in.alike < alikeMax {
+		if s.used[in.alike] != in.rank {
+			return false
+		}
+		s.used[in.alike]++
+	}
+	s.fresh = true
+	switch in.kind {
+	case core.OpDelete:
+		if !s.present {
+			return false
+		}
+		s.present, s.value, s.version = false, "", 0
+		return true
+	case core.OpCAS:
+		return s.bind(in.expected) && s.write("", 0)
+	}
+	return s.write("", 0)
+}
+
+func (s *keyState) stepDelete(out *keyOutput) bool {
+	switch out.status {
+	case core.StatusOK:
+		if !s.present || out.version <= s.high {
+			return false
+		}
+		s.high = out.version
+	case core.StatusNotFound:
+		return !s.present
+	default:
+		return false
+	}
+	s.present, s.value, s.version = false, "", 0
+	return true
+}
+
+func (s *keyState) stepCAS(in *keyInput, out *keyOutput) bool {
+	switch out.status {
+	case core.StatusOK:
+		return s.bind(in.expected) && out.version != 0 && s.write(in.value, out.version)
+	case core.StatusConflict:
+		return in.expected != out.version && s.bind(out.version)
+	case core.StatusUnknown:
+		before := *s
+		if s.bind(in.expected) && s.write(in.value, out.version) {
+			return true
+		}
+		*s = before
+		return out.version == 0 // a get saw its value, but it may be another write's
+	}
+	return false
+}
+
+var keyModel = porcupine.Model{
+	Init: func() any { return keyState{} },
+	Step: func(state, input, output any) (bool, any) {
+		ok, next := state.(keyState).step(input.(*keyInput), output.(*keyOutput))
+		return ok, next
+	},
+	Equal: func(a, b any) bool { return a.(keyState) == b.(keyState) },
+}
+
+// checkLinearizable looks for an order that explains the history, key by key,
+// and returns "" if there is one, or else what cannot be explained.
+func checkLinearizable(ops []Operation) string {
+	var keys []string
+	byKey := map[string][]*Operation{}
+	for i := range ops {
+		op := &ops[i]
+		if op.CallOrder == 0 {
+			continue // never called
+		}
+		if byKey[op.Key] == nil {
+			keys = append(keys, op.Key)
+		}
+		byKey[op.Key] = append(byKey[op.Key], op)
+	}
+	for _, key := range keys {
+		slices.SortFunc(byKey[key], func(a, b *Operation) int { return a.CallOrder - b.CallOrder })
+		history := keyHistory(byKey[key])
+		switch porcupine.CheckOperationsTimeout(keyModel, history, linearizeMax) {
+		case porcupine.Illegal:
+			return fmt.Sprintf("no order of the operations on key %q explains their results:\n%s", key, explain(byKey[key]))
+		case porcupine.Unknown:
+			return fmt.Sprintf("undecided: the %d operations on key %q took longer than %v to check", len(history), key, linearizeMax)
+		}
+	}
+	return ""
+}
+
+// keyHistory turns the operations on one key into what the checker takes.
+func keyHistory(ops []*Operation) []porcupine.Operation {
+	var free freeWrites
+	seen := versionsSeen(ops)
+	history := make([]porcupine.Operation, 0, len(ops)+1)
+	inputs, outputs := make([]keyInput, len(ops)+1), make([]keyOutput, len(ops)+1)
+	last := int64(0)
+	for i, op := range ops {
+		in, out := &inputs[i], &outputs[i]
+		*in = keyInput{kind: op.Kind, value: op.Value, expected: op.Version}
+		*out = keyOutput{status: core.StatusUnknown}
+		end := int64(math.MaxInt64)
+		if op.Result != nil {
+			out.status = op.Result.Status
+		}
+		switch out.status {
+		case core.StatusOK, core.StatusNotFound, core.StatusConflict:
+			out.value, out.version = op.Result.Value, op.Result.Version
+			end = int64(op.ReturnOrder)
+			last = max(last, end)
+		case core.StatusUnknown:
+			if op.Kind == core.OpGet {
+				continue
+			}
+			version, got := seen[op.Value]
+			if got && op.Kind != core.OpDelete {
+				out.version = version
+			} else {
+				free.add(in)
+			}
+		default:
+			continue // refused: no effect, and nothing said
+		}
+		history = append(history, porcupine.Operation{Input: in, Output: out, Call: int64(op.CallOrder), Return: end})
+	}
+	return append(history, porcupine.Operation{
+		Input: &inputs[len(ops)], Output: &outputs[len(ops)], Call: last + 1, Return: last + 2,
+	})
+}
+
+// freeWrites sorts free writes into sets that do the same.
+type freeWrites struct {
+	sets  [alikeMax]keyInput
+	sizes [alikeMax]uint16
+}
+
+// add gives a free write its place; they come in the order of their calls.
+func (f *freeWrites) add(in *keyInput) {
+	in.free, in.alike = true, alikeMax
+	for i := range f.sets {
+		if f.sizes[i] == 0 {
+			f.sets[i] = *in
+		}
+		if f.sets[i].kind == in.kind && f.sets[i].expected == in.expected {
+			in.alike, in.rank = uint8(i), f.sizes[i]
+			f.sizes[i]++
+			return
+		}
+	}
+}
+
+// versionsSeen maps each value that a get returned to its version, and to 0 when
+// two writes share the value, which then tells nothing about either.
+func versionsSeen(ops []*Operation) map[string]core.Seq {
+	seen := map[string]core.Seq{}
+	for _, op := range ops {
+		if r := op.Result; op.Kind == core.OpGet && r != nil && r.Status == core.StatusOK && seen[r.Value] == 0 {
+			seen[r.Value] = r.Version
+		}
+	}
+	writers := map[string]int{}
+	for _, op := range ops {
+		if op.Kind != core.OpPut && op.Kind != core.OpCAS {
+			continue
+		}
+		writers[op.Value]++
+		if _, got := seen[op.Value]; got && writers[op.Value] > 1 {
+			seen[op.Value] = 0
+		}
+	}
+	return seen
+}
+
+// explain shows the operations on a key, and marks the one with the first result
+// that cannot be explained.
+func explain(ops []*Operation) string {
+	stuck := firstStuck(ops)
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %-13s %-13s %s\n", "called", "returned", "operation")
+	for _, op := range ops {
+		mark, returned := " ", "never"
+		if op == stuck {
+			mark = ">"
+		}
+		if op.Result != nil {
+			returned = op.Returned.String()
+		}
+		fmt.Fprintf(&b, "%s %-13v %-13s %v: %s\n", mark, op.Called, returned, op, resultText(op))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func resultText(op *Operation) string {
+	r := op.Result
+	switch {
+	case r == nil:
+		return "no result"
+	case op.Kind == core.OpGet && r.Status == core.StatusOK:
+		return fmt.Sprintf("ok %s, version %d", r.Value, r.Version)
+	case r.Status == core.StatusOK || r.Status == core.StatusConflict:
+		return fmt.Sprintf("%v, version %d", r.Status, r.Version)
+	}
+	return r.Status.String()
+}
+
+// firstStuck returns the operation whose return makes the history wrong: what
+// had returned before it can be explained. Nil if that takes too long to find.
+func firstStuck(ops []*Operation) *Operation {
+	var ended []*Operation
+	for _, op := range ops {
+		if op.Result != nil {
+			ended = append(ended, op)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *Operation) int { return a.ReturnOrder - b.ReturnOrder })
+	good, bad := 0, len(ended) // as many of the first to return can, and cannot, be explained
+	for bad-good > 1 {
+		middle := (good + bad) / 2
+		before := historyUntil(ops, ended[middle-1].ReturnOrder)
+		switch porcupine.CheckOperationsTimeout(keyModel, keyHistory(before), time.Second) {
+		case porcupine.Ok:
+			good = middle
+		case porcupine.Illegal:
+			bad = middle
+		default:
+			return nil
+		}
+	}
+	if bad == 0 {
+		return nil
+	}
+	return ended[bad-1]
+}
+
+// historyUntil is the history as it was after the return numbered order: what
+// had not returned is of unknown outcome.
+func historyUntil(ops []*Operation, order int) []*Operation {
+	var before []*Operation
+	for _, op := range ops {
+		switch {
+		case op.CallOrder > order:
+		case op.ReturnOrder > order:
+			open := *op
+			open.Result, open.ReturnOrder = nil, 0
+			before = append(before, &open)
+		default:
+			before = append(before, op)
+		}
+	}
+	return before
+}

@@ -1,0 +1,612 @@
+package sim
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"gtstore/core"
+)
+
+const (
+	// LivenessBound is how long after the end of all faults every operation may
+	// take, in virtual time.
+	LivenessBound = 10 * time.Second
+	// SettleMax is how long after the last action the faults last, unless every
+	// operation has ended before: what was called last shall feel them.
+	SettleMax = 500 * time.Millisecond
+	// finalMax is how long the probe for liveness may take: a put and a get after
+	// it, each of which the client ends itself after LivenessBound.
+	finalMax = 2*LivenessBound + time.Second
+	// eventsMax bounds a run whose nodes never come to rest, unless
+	// RunOptions.EventsMax says otherwise.
+	eventsMax = 20_000_000
+)
+
+// RunOptions say how a Schedule is run; none of them changes what happens.
+type RunOptions struct {
+	Observer            Observer
+	Log                 func(*LogRecord) // everything that happens; the record is good only during the call
+	CheckImmutable      bool             // check that no message changes after it was sent
+	SkipLinearizability bool
+	KeepHashes          bool // fill in Outcome.Hashes
+	FullHash            bool // hash whole messages; the Hash is then another one
+	EventsMax           int  // a run of more events is a livelock; 0 for the default
+
+	newNode func(s *Schedule, h *Host, seed uint64) (core.Node, error) // for tests of the engine
+}
+
+// An Observer watches a run, to check invariants or to collect what is worth
+// showing. It may look at everything, change nothing, and call World.Fail.
+type Observer interface {
+	// Begin comes before everything else; no host is up yet.
+	Begin(w *World)
+	// AfterEvent comes after each Step and Tick, before the Output is carried out.
+	AfterEvent(w *World, h *Host)
+	// AfterChange comes after a host's process started, ended, or was paused or resumed.
+	AfterChange(w *World, h *Host, c Change)
+	// AfterResult comes when an operation returned.
+	AfterResult(w *World, op *Operation)
+	// Settled is asked after each event once all operations have ended. The run
+	// goes on until it is true, or LivenessBound has passed since the heal.
+	Settled(w *World) bool
+	// End comes last, also when the run has failed.
+	End(w *World)
+}
+
+// Change is what happened to a host.
+type Change uint8
+
+const (
+	HostStarted Change = iota + 1 // a new process runs
+	HostCrashed                   // the process ended; what was not synced is lost, but for what the schedule keeps
+	HostWiped                     // the disk is empty; the process, if one ran, ended
+	HostHalted                    // the process ended by itself, or could not start
+	HostPaused
+	HostResumed
+)
+
+var changeNames = [...]string{
+	HostStarted: "started", HostCrashed: "crashed", HostWiped: "wiped", HostHalted: "halted",
+	HostPaused: "paused", HostResumed: "resumed",
+}
+
+func (c Change) String() string {
+	if int(c) < len(changeNames) && changeNames[c] != "" {
+		return changeNames[c]
+	}
+	return fmt.Sprintf("Change(%d)", uint8(c))
+}
+
+// Violation says which property a run violates, and how.
+type Violation struct {
+	Property string        // short and stable, such as "linearizable", "liveness" or "panic"
+	Text     string        // the same in every run of the schedule
+	Event    int           // how many events had happened
+	At       time.Duration // virtual time
+	Stack    string        // of a panic; differs from run to run
+}
+
+func (v *Violation) String() string {
+	return fmt.Sprintf("%s at %v, event %d: %s", v.Property, v.At, v.Event, v.Text)
+}
+
+// Halt is a process that ended by itself.
+type Halt struct {
+	Host string
+	Node core.NodeID
+	At   time.Duration
+	Why  string
+}
+
+// FaultCounts says how often each fault really happened.
+type FaultCounts struct {
+	Verbs   [verbEnd]int // actions that had an effect, by Verb
+	Fates   [fateEnd]int // messages with that fate, by Fate
+	Cut     int          // messages lost in a cut or partition
+	Refused int          // messages to a host that was down, of which the sender was told
+}
+
+// Outcome is what came of a run.
+type Outcome struct {
+	Verdict   string     // as Schedule.Expect: "holds", or "violates PROPERTY"
+	Violation *Violation // nil when it holds
+
+	Hash         uint64 // of all events: equal runs have equal ones
+	Hashes       []uint64
+	Events       int // Steps and Ticks
+	EventsByKind [core.KindCount]int
+	Ticks        int
+	Sent         int           // messages put on the network
+	Virtual      time.Duration // at the end
+	Healed       time.Duration // when the faults ended
+	Lin          time.Duration // wall time that the check for linearizability took
+
+	Ops    []Operation
+	Halted []Halt
+	Fired  FaultCounts
+	Seen   [core.EventKindCount]int // the cores' events, by kind; filled in by Check
+
+	IdleActions    []int // actions that could not fire, as indices
+	IdleDeviations []int // deviations whose message was never sent, as indices
+}
+
+// World is a run under way, as an Observer sees it.
+type World struct {
+	schedule *Schedule
+	options  RunOptions
+	log      func(*LogRecord)
+
+	seed                    uint64
+	batch                   int
+	latencyMin, latencySpan int64
+	storages                int
+	hosts                   []*Host
+	net                     network
+	queue                   queue
+	now                     int64 // virtual time
+	cursor                  int   // the next action
+	actionAt                int64 // when, or never
+
+	phase      phase
+	phaseFrom  int64
+	healedAt   int64
+	ops        []Operation
+	nextOp     int // for operationOf
+	keys       []string
+	clients    []client
+	unfinished int // operations
+	order      int // of calls and returns
+	forgets    []forgetting
+
+	inCore    *Host // whose core is running
+	violation *Violation
+	done      bool
+	events    int
+	ticks     int
+	byKind    [core.KindCount]int
+	sent      uint64
+	hash      uint64
+	hashes    []uint64
+	fired     FaultCounts
+	halts     []Halt
+	idle      struct{ actions, deviations []bool }
+}
+
+// Schedule returns what is being run; it must not be changed.
+func (w *World) Schedule() *Schedule { return w.schedule }
+
+// Hosts returns the manager, the storage nodes and the clients, in this order.
+// The slice must not be changed.
+func (w *World) Hosts() []*Host { return w.hosts }
+
+// Host returns the host of that name or address, or nil.
+func (w *World) Host(name string) *Host { return w.hostNamed(name) }
+
+// Now returns the virtual time since the start.
+func (w *World) Now() time.Duration { return time.Duration(w.now) }
+
+// Local returns what a host's clock shows.
+func (w *World) Local(h *Host) core.Time { return h.clock.local(w.now) }
+
+// Events returns how many Steps and Ticks there have been.
+func (w *World) Events() int { return w.events }
+
+// Ops returns the history so far; it must not be changed.
+func (w *World) Ops() []Operation { return w.ops }
+
+// Healed returns since when there are no more faults, and whether it is so.
+func (w *World) Healed() (time.Duration, bool) {
+	return time.Duration(w.healedAt), w.phase >= phaseHealed
+}
+
+// Failed returns the violation that ends the run, or nil.
+func (w *World) Failed() *Violation { return w.violation }
+
+// Fail ends the run with a violation. Of several the first counts.
+func (w *World) Fail(property, format string, args ...any) {
+	if w.violation == nil {
+		w.violation = &Violation{Property: property, Text: fmt.Sprintf(format, args...), Event: w.events, At: time.Duration(w.now)}
+	}
+}
+
+// Run carries out a schedule, which must be valid, and judges what happens. The
+// same schedule has the same Outcome, wall times and stacks aside.
+func Run(s *Schedule, o RunOptions) *Outcome {
+	w := newWorld(s, o)
+	w.run()
+	if o.Observer != nil {
+		o.Observer.End(w)
+	}
+	out := w.outcome()
+	if w.violation == nil && !o.SkipLinearizability {
+		begin := time.Now()
+		if text := checkLinearizable(w.ops); text != "" {
+			w.Fail("linearizable", "%s", text)
+		}
+		out.Lin = time.Since(begin)
+	}
+	out.Verdict = "holds"
+	if out.Violation = w.violation; w.violation != nil {
+		out.Verdict = "violates " + w.violation.Property
+	}
+	return out
+}
+
+func newWorld(s *Schedule, o RunOptions) *World {
+	w := &World{schedule: s, options: o, log: o.Log}
+	if w.options.newNode == nil {
+		w.options.newNode = newNode
+	}
+	if w.options.EventsMax == 0 {
+		w.options.EventsMax = eventsMax
+	}
+	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
+	w.latencyMin = int64(s.Shape.LatencyMin)
+	w.latencySpan = max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin))
+	w.idle.actions = make([]bool, len(s.Actions))
+	w.idle.deviations = make([]bool, len(s.Deviate))
+	for i := range s.Deviate {
+		w.idle.deviations[i] = true
+	}
+	w.makeHosts()
+	w.initNetwork()
+	w.makeHistory()
+	w.nextAction(0)
+	return w
+}
+
+func (w *World) outcome() *Outcome {
+	out := &Outcome{
+		Hash: w.hash, Hashes: w.hashes, Events: w.events, EventsByKind: w.byKind, Ticks: w.ticks, Sent: int(w.sent),
+		Virtual: time.Duration(w.now), Healed: time.Duration(w.healedAt), Ops: w.ops, Halted: w.halts, Fired: w.fired,
+	}
+	for i, idle := range w.idle.actions {
+		if idle || i >= w.cursor {
+			out.IdleActions = append(out.IdleActions, i)
+		}
+	}
+	for i, idle := range w.idle.deviations {
+		if idle {
+			out.IdleDeviations = append(out.IdleDeviations, i)
+		}
+	}
+	return out
+}
+
+// run is the loop: whatever is due next happens.
+func (w *World) run() {
+	defer w.recover()
+	if w.options.Observer != nil {
+		w.options.Observer.Begin(w)
+	}
+	w.startAll()
+	for w.violation == nil && !w.done {
+		next := w.queue.nextAt()
+		if w.actionAt <= next && w.actionAt != never {
+			w.now = w.actionAt
+			w.act(w.cursor)
+			w.nextAction(w.cursor + 1)
+			continue
+		}
+		e := w.queue.pop() // there is always something: the next phase at least
+		w.now = e.at
+		w.happen(e.slot)
+		if w.phase == phaseFinal && w.unfinished == 0 {
+			w.done = w.done || w.options.Observer == nil || w.options.Observer.Settled(w)
+		}
+	}
+}
+
+// recover makes a panic of a core a violation. Others are the engine's own.
+func (w *World) recover() {
+	if w.inCore == nil {
+		return
+	}
+	p := recover()
+	text, _, _ := strings.Cut(fmt.Sprint(p), "\n")
+	w.Fail("panic", "%s: %s", w.inCore.name, text)
+	if w.violation.Property == "panic" {
+		w.violation.Stack = string(debug.Stack())
+	}
+	w.inCore = nil
+}
+
+// happen carries out one item.
+func (w *World) happen(slot uint32) {
+	it := &w.queue.items[slot]
+	h := w.hosts[it.to]
+	switch it.kind {
+	case itemMessage, itemLocal:
+		w.arrive(h, slot)
+		return
+	case itemSync:
+		w.onSync(h, slot)
+		return
+	}
+	kind, life, number := it.kind, it.life, it.number
+	w.queue.release(slot)
+	switch kind {
+	case itemTimer:
+		w.onTimer(h, life)
+	case itemStart:
+		if h.incarnation == 0 {
+			w.start(h)
+		}
+	case itemForget:
+		w.sendForget(int(number))
+	case itemPhase:
+		w.onPhase()
+	}
+}
+
+// count notes that an event happens, in the hash too. Kind 0 is a Tick.
+func (w *World) count(h *Host, k core.Kind, e *core.Envelope) {
+	w.events++
+	what := uint64(w.now)
+	if k == 0 {
+		w.ticks++
+	} else {
+		w.byKind[k]++
+		if w.options.FullHash {
+			what = mix(what, w.hashEnvelope(e))
+		} else {
+			what = mix(what, sketch(e.Body)^uint64(e.From.ID))
+		}
+	}
+	w.hash = mix(w.hash, what^(h.code<<8|uint64(k))<<48)
+	if w.events > w.options.EventsMax {
+		w.Fail("livelock", "more than %d events", w.options.EventsMax)
+	}
+}
+
+// sketch hashes enough of the commonest messages that runs which differ soon
+// have different hashes. Hashing all of every message would cost more than the
+// rest of the engine.
+func sketch(m core.Message) uint64 {
+	switch m := m.(type) {
+	case *core.Replicate:
+		return mix(uint64(m.Group)<<32^uint64(m.Epoch), mix(uint64(m.Prev.Seq)<<32^uint64(len(m.Entries)), uint64(m.Commit)<<32^m.Round))
+	case *core.Ack:
+		return mix(uint64(m.Group)<<32^uint64(m.Epoch), m.Round<<32^uint64(m.Matched))
+	case *core.Nack:
+		return mix(uint64(m.Group)<<32^uint64(m.Epoch), m.Round<<32^uint64(m.Last))
+	case *core.Op:
+		return mix(uint64(m.Kind)<<32^m.Req, uint64(m.Session)<<32^m.OpSeq)
+	case *core.Reply:
+		return mix(uint64(m.Status)<<32^m.Req, uint64(m.Version)<<32^uint64(m.Epoch))
+	case *core.Ping:
+		return m.Nonce
+	case *core.Pong:
+		return mix(m.Nonce, uint64(m.Index))
+	case *core.Config:
+		return mix(uint64(m.Group)<<32^uint64(m.Epoch), uint64(len(m.Chain)))
+	case *core.LookupReply:
+		return mix(uint64(m.Status), m.Req)
+	case *core.PeerDown:
+		return uint64(m.Peer.ID)
+	}
+	return 0
+}
+
+// afterEvent ends an event.
+func (w *World) afterEvent(h *Host) {
+	w.hash = mix(w.hash, uint64(len(h.out.Send))<<40^uint64(len(h.out.Persist))<<20^uint64(len(h.out.After)))
+	if w.options.KeepHashes {
+		w.hashes = append(w.hashes, w.hash)
+	}
+	if w.options.Observer != nil {
+		w.options.Observer.AfterEvent(w, h)
+	}
+	h.mark = len(h.out.Events)
+}
+
+// changed tells of what happened to a host.
+func (w *World) changed(h *Host, c Change) {
+	w.hash = mix(w.hash, uint64(w.now)^(h.code<<8|uint64(c))<<40)
+	if w.log != nil {
+		w.log(&LogRecord{At: time.Duration(w.now), What: LogChanged, To: h.name, Text: c.String()})
+	}
+	if w.options.Observer != nil {
+		w.options.Observer.AfterChange(w, h, c)
+	}
+}
+
+// act carries out an action and notes whether it could fire.
+func (w *World) act(i int) {
+	a := &w.schedule.Actions[i]
+	if w.log != nil {
+		w.log(&LogRecord{At: time.Duration(w.now), What: LogAction, To: a.Host, Text: a.String()})
+	}
+	var fired bool
+	if a.Verb.operation() != 0 {
+		w.offer(w.operationOf(i))
+		fired = true
+	} else {
+		fired = w.fault(a)
+	}
+	if fired {
+		w.fired.Verbs[a.Verb]++
+	}
+	w.idle.actions[i] = !fired
+}
+
+// operationOf returns the operation that an action calls. Operations are in the
+// order of their actions, and each action comes once.
+func (w *World) operationOf(action int) int {
+	for w.ops[w.nextOp].Action != action {
+		w.nextOp++
+	}
+	return w.nextOp
+}
+
+// fault carries out an action that is no operation, and reports whether it
+// changed anything.
+func (w *World) fault(a *Action) bool {
+	switch a.Verb {
+	case VerbPartition:
+		return w.partition(a.Groups)
+	case VerbCut:
+		return w.cut(a.Link.From, a.Link.To)
+	case VerbHeal:
+		return w.healNetwork()
+	case VerbFlaky:
+		return w.makeFlaky(a)
+	case VerbReset:
+		return w.reset(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
+	}
+	h := w.hostNamed(a.Host)
+	if h == nil {
+		return false
+	}
+	switch a.Verb {
+	case VerbPause:
+		if !h.up || h.paused {
+			return false
+		}
+		w.pause(h)
+	case VerbResume:
+		if !h.up || !h.paused {
+			return false
+		}
+		w.resume(h)
+	case VerbSlowDisk:
+		h.disk.latency = int64(a.Latency)
+	default:
+		return h.role != RoleClient && w.faultProcess(a, h)
+	}
+	return true
+}
+
+// faultProcess carries out an action on the process, or the data, of a host
+// that is no client: those are the same for their whole lives.
+func (w *World) faultProcess(a *Action, h *Host) bool {
+	switch a.Verb {
+	case VerbCrash:
+		if !h.up {
+			return false
+		}
+		w.kill(h, a.Keep, HostCrashed)
+	case VerbRestart:
+		if h.up {
+			return false
+		}
+		w.start(h)
+	case VerbWipe:
+		if h.up {
+			w.kill(h, 0, HostCrashed)
+		}
+		h.disk.wipe()
+		w.changed(h, HostWiped)
+	case VerbStop:
+		if !h.up {
+			return false
+		}
+		h.stopped = true
+		w.pushLocal(h, w.now, tieLocal, &core.Envelope{From: h.peer, To: h.peer, Body: &core.Stop{}})
+	case VerbForget:
+		if h.incarnation == 0 {
+			return false
+		}
+		w.forget(h)
+	}
+	return true
+}
+
+// reset breaks the connections between two hosts. Both learn of it.
+func (w *World) reset(a, b *Host) bool {
+	if a == nil || b == nil || a == b || !a.up || !b.up {
+		return false
+	}
+	w.tellDown(a, b, b.peer, false)
+	w.tellDown(b, a, a.peer, false)
+	return true
+}
+
+// phase is a part of a run.
+type phase uint8
+
+const (
+	phaseActions phase = iota // actions are left
+	phaseSettle               // the faults last until the operations have felt them
+	phaseHealed               // no more faults: the operations must end
+	phaseFinal                // the cluster must be of use again
+)
+
+func (w *World) nextAction(i int) {
+	w.cursor = i
+	if i < len(w.schedule.Actions) {
+		w.actionAt = max(int64(w.schedule.Actions[i].At), w.now)
+		return
+	}
+	w.actionAt = never
+	w.phase, w.phaseFrom = phaseSettle, w.now
+	w.pushPhase(SettleMax)
+	if w.unfinished == 0 {
+		w.pushPhase(0)
+	}
+}
+
+// pushPhase has the phase looked at after the delay.
+func (w *World) pushPhase(delay time.Duration) {
+	w.queue.push(w.now+int64(delay), tieLocal).kind = itemPhase
+}
+
+// onPhase begins the next phase if its time has come.
+func (w *World) onPhase() {
+	elapsed := time.Duration(w.now - w.phaseFrom)
+	switch w.phase {
+	case phaseSettle:
+		if w.unfinished > 0 && elapsed < SettleMax {
+			return
+		}
+		w.heal()
+		w.phase, w.phaseFrom, w.healedAt = phaseHealed, w.now, w.now
+		w.onPhase()
+	case phaseHealed:
+		if w.unfinished > 0 {
+			w.checkStuck()
+			w.pushPhase(time.Second)
+			return
+		}
+		w.phase, w.phaseFrom = phaseFinal, w.now
+		w.pushPhase(finalMax)
+		w.probePuts()
+	case phaseFinal:
+		if elapsed >= finalMax {
+			w.checkStuck()
+			w.done = true
+		}
+	}
+}
+
+// checkStuck fails when an operation takes too long although there are no more
+// faults.
+func (w *World) checkStuck() {
+	for i := range w.ops {
+		op := &w.ops[i]
+		if op.CallOrder == 0 || op.Result != nil {
+			continue
+		}
+		if took := time.Duration(w.now) - max(op.Called, time.Duration(w.healedAt)); took >= LivenessBound {
+			w.Fail("liveness", "%v, called at %v, has not ended %v after the faults did", op, op.Called, took)
+		}
+	}
+}
+
+// heal ends all faults. What was stopped or has halted stays down, but for a
+// storage node in memory mode that halted: its host starts a new one.
+func (w *World) heal() {
+	w.healNetwork()
+	for _, h := range w.hosts {
+		h.disk.latency = int64(w.schedule.Shape.SyncLatency)
+		switch {
+		case h.paused:
+			w.resume(h)
+		case h.up || h.stopped || h.incarnation == 0:
+		case h.halted == nil || h.role == RoleStorage && !w.schedule.Shape.Durable:
+			w.start(h)
+		}
+	}
+}

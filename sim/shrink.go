@@ -1,0 +1,271 @@
+package sim
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"gtstore/core"
+)
+
+// Shrink looks for a smaller schedule for which fails still holds, and returns
+// the smallest it found; s itself is taken to fail and is not changed. It
+// removes actions and deviations by halves, quarters and so on (delta
+// debugging: Zeller and Hildebrandt, IEEE TSE 2002), then hosts, then makes
+// what is left simpler, over and over until nothing helps or fails was called
+// budget times. Only valid schedules are tried, none twice, in an order that
+// depends on s and the answers alone.
+func Shrink(s *Schedule, fails func(*Schedule) bool, budget int) *Schedule {
+	k := &shrinker{best: s.Clone(), fails: fails, left: budget, tried: map[string]bool{s.String(): true}}
+	for before := ""; k.left > 0 && before != k.best.String(); {
+		before = k.best.String()
+		k.removeChunks()
+		k.removePairs()
+		k.removeHosts()
+		k.simplifyShape()
+		k.simplifyActions()
+		k.simplifyDeviations()
+		k.shortenGaps()
+	}
+	return k.best
+}
+
+type shrinker struct {
+	best  *Schedule
+	fails func(*Schedule) bool
+	left  int             // calls of fails that remain
+	tried map[string]bool // texts of the schedules tried
+}
+
+// try keeps the schedule that change makes of the best one, if it fails too.
+func (k *shrinker) try(change func(*Schedule)) bool {
+	c := k.best.Clone()
+	change(c)
+	text := c.String()
+	if k.left <= 0 || k.tried[text] || c.Validate() != nil {
+		return false
+	}
+	k.tried[text] = true
+	k.left--
+	if !k.fails(c.Clone()) { // a clone: fails may change what it runs
+		return false
+	}
+	k.best = c
+	return true
+}
+
+// remove takes lines out of a schedule, counted over the actions and then the
+// deviations.
+func remove(s *Schedule, from, to int) {
+	n := len(s.Actions)
+	s.Actions = slices.Delete(s.Actions, min(from, n), min(to, n))
+	s.Deviate = slices.Delete(s.Deviate, max(from, n)-n, max(to, n)-n)
+}
+
+// removeChunks goes from the end: what comes after the failure is of no use,
+// and what comes before it often is.
+func (k *shrinker) removeChunks() {
+	for size := k.best.Size(); size > 0; size /= 2 {
+		for to := k.best.Size(); to > 0 && k.left > 0; to -= size {
+			k.try(func(s *Schedule) { remove(s, max(0, to-size), to) })
+		}
+	}
+}
+
+// removePairs takes out two lines that are only good together, as a pause and
+// its resume. On a long schedule that is too many pairs to try.
+func (k *shrinker) removePairs() {
+	const sizeMax = 24
+	if k.best.Size() > sizeMax {
+		return
+	}
+	for j := k.best.Size() - 1; j > 0; j-- {
+		for i := j - 1; i >= 0 && j < k.best.Size(); i-- {
+			k.try(func(s *Schedule) {
+				remove(s, j, j+1)
+				remove(s, i, i+1)
+			})
+		}
+	}
+}
+
+// removeHosts takes out storage nodes and clients, with all that names them,
+// and moves the calls of one client to another.
+func (k *shrinker) removeHosts() {
+	for i := k.best.Shape.Nodes; i > 0; i-- {
+		k.try(func(s *Schedule) { s.removeHost("n", i, &s.Shape.Nodes) })
+	}
+	for i := k.best.Shape.Clients; i > 0; i-- {
+		if k.try(func(s *Schedule) { s.removeHost("c", i, &s.Shape.Clients) }) {
+			continue
+		}
+		for j := 1; j < i; j++ {
+			merged := k.try(func(s *Schedule) {
+				for a := range s.Actions {
+					if act := &s.Actions[a]; act.Host == numberedName("c", i) {
+						act.Host = numberedName("c", j)
+					}
+				}
+				s.removeHost("c", i, &s.Shape.Clients)
+			})
+			if merged {
+				break
+			}
+		}
+	}
+}
+
+func numberedName(prefix string, i int) string { return prefix + strconv.Itoa(i) }
+
+// removeHost removes the i-th of count hosts of a kind and everything that
+// names it; those after it move down by one.
+func (s *Schedule) removeHost(prefix string, i int, count *int) {
+	names := map[string]string{numberedName(prefix, i): ""}
+	for j := i + 1; j <= *count; j++ {
+		names[numberedName(prefix, j)] = numberedName(prefix, j-1)
+	}
+	*count--
+	gone := func(hosts ...*string) (any bool) {
+		for _, host := range hosts {
+			if name, ok := names[*host]; ok {
+				any = any || name == ""
+				*host = name
+			}
+		}
+		return any
+	}
+	s.Shape.Clocks = keepIf(s.Shape.Clocks, func(c *Clock) bool { return !gone(&c.Host) })
+	s.Deviate = keepIf(s.Deviate, func(d *Deviation) bool { return !gone(&d.Link.From, &d.Link.To) })
+	s.Actions = keepIf(s.Actions, func(a *Action) bool {
+		for i := range a.Groups {
+			a.Groups[i] = keepIf(a.Groups[i], func(host *string) bool { return !gone(host) })
+		}
+		a.Groups = keepIf(a.Groups, func(group *[]string) bool { return len(*group) > 0 })
+		return !gone(&a.Host, &a.Link.From, &a.Link.To) && (a.Verb != VerbPartition || len(a.Groups) > 1)
+	})
+}
+
+// keepIf is the items that keep holds for, which it may change, in place.
+func keepIf[T any](items []T, keep func(*T) bool) []T {
+	kept := items[:0]
+	for i := range items {
+		item := items[i]
+		if keep(&item) {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
+
+func (k *shrinker) simplifyShape() {
+	calm := DefaultShape()
+	for _, change := range []func(*Shape){
+		func(sh *Shape) { sh.Seed, sh.LatencyMin, sh.LatencyMax = calm.Seed, calm.LatencyMin, calm.LatencyMax },
+		func(sh *Shape) { sh.Seed = calm.Seed },
+		func(sh *Shape) { sh.LatencyMin, sh.LatencyMax = calm.LatencyMin, calm.LatencyMax },
+		func(sh *Shape) { sh.LatencyMax = sh.LatencyMin },
+		func(sh *Shape) { sh.Clocks = nil },
+		func(sh *Shape) { sh.Batch = calm.Batch },
+		func(sh *Shape) { sh.Width = calm.Width },
+		func(sh *Shape) { sh.SyncLatency = calm.SyncLatency },
+		func(sh *Shape) { sh.OpTimeout = calm.OpTimeout },
+		func(sh *Shape) { sh.MinChain = calm.MinChain },
+		func(sh *Shape) { sh.Halt = calm.Halt },
+		func(sh *Shape) { sh.Reads = core.ReadConfirm },
+		func(sh *Shape) { sh.Durable = calm.Durable },
+		func(sh *Shape) { sh.fewerReplicas(min(sh.Replicas, 1)) },
+		func(sh *Shape) { sh.fewerReplicas(min(sh.Replicas, 2)) },
+		func(sh *Shape) { sh.fewerReplicas(max(0, sh.Replicas-1)) },
+	} {
+		k.try(func(s *Schedule) { change(&s.Shape) })
+	}
+	for i := len(k.best.Shape.Clocks) - 1; i >= 0; i-- {
+		if i >= len(k.best.Shape.Clocks) {
+			continue
+		}
+		if !k.try(func(s *Schedule) { s.Shape.Clocks = slices.Delete(s.Shape.Clocks, i, i+1) }) {
+			k.try(func(s *Schedule) { s.Shape.Clocks[i].Offset = 0 })
+			k.try(func(s *Schedule) { s.Shape.Clocks[i].PPM = 0 })
+		}
+	}
+}
+
+func (sh *Shape) fewerReplicas(n int) {
+	sh.Replicas = n
+	sh.MinChain = min(sh.MinChain, n+1)
+}
+
+// simplifyActions keeps the number of actions, so that an index stays good.
+func (k *shrinker) simplifyActions() {
+	key := ""
+	for i := range k.best.Actions {
+		a := k.best.Actions[i]
+		for _, change := range []func(*Action){
+			func(a *Action) { a.Keep = 0 },
+			func(a *Action) { a.Drop, a.Duplicate, a.Delay, a.Corrupt, a.DelayMax = min(a.Drop, 1)*1000, 0, 0, 0, 0 },
+			func(a *Action) { a.Drop = 0 },
+			func(a *Action) { a.Duplicate = 0 },
+			func(a *Action) { a.Delay, a.DelayMax = 0, 0 },
+			func(a *Action) { a.Corrupt = 0 },
+		} {
+			k.try(func(s *Schedule) { change(&s.Actions[i]) })
+		}
+		for g := range a.Groups {
+			for h := len(a.Groups[g]) - 1; h >= 0; h-- {
+				k.try(func(s *Schedule) { s.Actions[i].Groups[g] = slices.Delete(s.Actions[i].Groups[g], h, h+1) })
+			}
+		}
+		if a.Key == "" {
+			continue
+		}
+		if key == "" {
+			key = a.Key
+		}
+		if other := a.Key; other != key { // one key instead of two
+			k.try(func(s *Schedule) {
+				for j := range s.Actions {
+					if s.Actions[j].Key == other {
+						s.Actions[j].Key = key
+					}
+				}
+			})
+		}
+	}
+}
+
+// simplifyDeviations prefers a lost message to one in another kind of trouble.
+func (k *shrinker) simplifyDeviations() {
+	for i := range k.best.Deviate {
+		k.try(func(s *Schedule) { s.Deviate[i].Fate, s.Deviate[i].By = FateDrop, 0 })
+	}
+}
+
+// shortenGaps moves an action, and all after it, nearer to the one before, by
+// gaps that are round: these read best.
+func (k *shrinker) shortenGaps() {
+	for i := range k.best.Actions {
+		last := time.Duration(0)
+		if i > 0 {
+			last = k.best.Actions[i-1].At
+		}
+		gap := k.best.Actions[i].At - last
+		for _, shorter := range []time.Duration{
+			0, time.Millisecond, 10 * time.Millisecond, gap / 4, gap / 2, gap * 3 / 4, gap,
+		} {
+			if shorter >= 10*time.Millisecond {
+				shorter = shorter.Truncate(10 * time.Millisecond)
+			} else {
+				shorter = shorter.Truncate(time.Millisecond)
+			}
+			if shorter < gap && k.try(func(s *Schedule) { shift(s.Actions[i:], shorter-gap) }) {
+				break
+			}
+		}
+	}
+}
+
+func shift(actions []Action, by time.Duration) {
+	for i := range actions {
+		actions[i].At += by
+	}
+}

@@ -1,0 +1,686 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gtstore/core"
+)
+
+const blanks = " \t"
+
+// fateNames are the words that begin a deviation.
+var fateNames = [fateEnd]string{FateDrop: "drop", FateDuplicate: "duplicate", FateDelay: "delay", FateCorrupt: "corrupt"}
+
+// String is the fate as the text of a schedule writes it.
+func (f Fate) String() string {
+	if f > 0 && f < fateEnd {
+		return fateNames[f]
+	}
+	return fmt.Sprintf("Fate(%d)", uint8(f))
+}
+
+// String is the canonical text of the schedule: what Parse reads back as an
+// equal one, when the schedule is valid.
+func (s *Schedule) String() string {
+	var b strings.Builder
+	line := func(parts ...string) {
+		for i, part := range parts {
+			if i > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(part)
+		}
+		b.WriteByte('\n')
+	}
+	for _, text := range s.Story {
+		if text == "" {
+			line("#")
+		} else {
+			line("#", text)
+		}
+	}
+	if s.Rule != "" {
+		line("rule", s.Rule)
+	}
+	if s.Expect != "" {
+		line("expect", s.Expect)
+	}
+	for i := range shapeFields {
+		f := &shapeFields[i]
+		if i == 0 || shapeFields[i-1].line != f.line {
+			b.WriteString(f.line)
+		}
+		b.WriteString(" " + f.name + "=" + f.get(&s.Shape))
+		if i == len(shapeFields)-1 || shapeFields[i+1].line != f.line {
+			b.WriteByte('\n')
+		}
+	}
+	for _, c := range s.Shape.Clocks {
+		line("clock", c.Host, "offset="+c.Offset.String(), "ppm="+strconv.FormatInt(c.PPM, 10))
+	}
+	for i := range s.Actions {
+		line(s.Actions[i].String())
+	}
+	for i := range s.Deviate {
+		line(s.Deviate[i].String())
+	}
+	return b.String()
+}
+
+// String is the action's line in the text of a schedule.
+func (a Action) String() string {
+	spec := a.Verb.spec()
+	parts := []string{"at", a.At.String()}
+	if spec.hosts == hostClient {
+		parts = append(parts, a.Host, a.Verb.String())
+	} else {
+		parts = append(parts, a.Verb.String())
+		if spec.uses&useHost != 0 {
+			parts = append(parts, a.Host)
+		}
+	}
+	if spec.uses&useLink != 0 {
+		if a.Verb == VerbFlaky && a.Link == (Link{}) {
+			parts = append(parts, "*")
+		} else {
+			parts = append(parts, a.Link.String())
+		}
+	}
+	if spec.uses&useKey != 0 {
+		parts = append(parts, word(a.Key))
+	}
+	if spec.uses&useVersion != 0 {
+		parts = append(parts, a.Version)
+	}
+	if spec.uses&useValue != 0 {
+		parts = append(parts, word(a.Value))
+	}
+	if spec.uses&useLatency != 0 {
+		parts = append(parts, a.Latency.String())
+	}
+	for i, group := range a.Groups {
+		if i > 0 {
+			parts = append(parts, "|")
+		}
+		parts = append(parts, group...)
+	}
+	if a.Keep != 0 {
+		parts = append(parts, "keep="+strconv.Itoa(a.Keep))
+	}
+	for i, rate := range [...]int{a.Drop, a.Duplicate, a.Delay, a.Corrupt} {
+		if rate != 0 {
+			parts = append(parts, rateNames[i]+"="+strconv.Itoa(rate))
+		}
+	}
+	if a.DelayMax != 0 {
+		parts = append(parts, "delay-max="+a.DelayMax.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+// String is the deviation's line in the text of a schedule.
+func (d Deviation) String() string {
+	text := fmt.Sprintf("%s %s %s#%d", d.Fate, d.Link, d.Kind, d.Ordinal)
+	if d.By != 0 {
+		text += " " + d.By.String()
+	}
+	return text
+}
+
+// String is the link as FROM>TO.
+func (l Link) String() string { return l.From + ">" + l.To }
+
+// word writes a key or a value: bare when that cannot be misread.
+func word(text string) string {
+	if isBare(text) {
+		return text
+	}
+	return strconv.Quote(text)
+}
+
+func isBare(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// Parse reads a schedule from its text: one thing a line, blank lines and the
+// order of the heading free, what is left out as in DefaultShape. Comments
+// become the Story, wherever they stand. The schedule is valid; an error names
+// the line, what is wrong there and what would be accepted.
+func Parse(text string) (*Schedule, error) {
+	p := &parser{s: &Schedule{Shape: DefaultShape()}, lines: map[place]int{}}
+	number := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		number++
+		p.number = number
+		if err := p.line(strings.Trim(strings.TrimRight(line, "\r"), blanks), line); err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+	}
+	if bad := p.s.check(); bad != nil {
+		return nil, fmt.Errorf("line %d: %s", p.lines[bad.place], bad.text)
+	}
+	return p.s, nil
+}
+
+type parser struct {
+	s      *Schedule
+	number int           // of the line being read
+	lines  map[place]int // where each part of the schedule stands
+}
+
+// line reads one line: trimmed, and as it stands for a comment, whose blanks
+// at the end are part of it.
+func (p *parser) line(line, raw string) error {
+	if line == "" {
+		return nil
+	}
+	if line[0] == '#' {
+		return p.comment(raw)
+	}
+	first, rest := line, ""
+	if i := strings.IndexAny(line, blanks); i >= 0 {
+		first, rest = line[:i], strings.Trim(line[i:], blanks)
+	}
+	switch first {
+	case "rule", "expect":
+		return p.head(first, rest)
+	}
+	words, err := split(rest)
+	if err != nil {
+		return err
+	}
+	switch first {
+	case "cluster", "network", "disk", "clients":
+		return p.shape(first, words)
+	case "clock":
+		return p.clock(words)
+	case "at":
+		return p.action(words)
+	case "drop", "duplicate", "delay", "corrupt":
+		return p.deviation(first, words)
+	}
+	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, expect, cluster, network, disk, clients, clock or #", first)
+}
+
+func (p *parser) comment(raw string) error {
+	if len(p.s.Story) == StoryMax {
+		return fmt.Errorf("the heading is too long: want at most %d lines", StoryMax)
+	}
+	text := strings.TrimLeft(strings.TrimRight(raw, "\r"), blanks)[1:]
+	p.lines[place{"story", len(p.s.Story)}] = p.number
+	p.s.Story = append(p.s.Story, strings.TrimPrefix(text, " "))
+	return nil
+}
+
+// once notes where a line stands that a schedule has at most once.
+func (p *parser) once(name string) error {
+	at := place{name, 0}
+	if before, ok := p.lines[at]; ok {
+		return fmt.Errorf("a second %s line (the first is line %d): want one", name, before)
+	}
+	p.lines[at] = p.number
+	return nil
+}
+
+func (p *parser) head(name, rest string) error {
+	if err := p.once(name); err != nil {
+		return err
+	}
+	if name == "rule" {
+		if rest == "" {
+			return errors.New("rule without a name: want rule NAME, such as rule R7, or no such line")
+		}
+		p.s.Rule = rest
+		return nil
+	}
+	if rest == "" {
+		return errors.New("expect without a verdict: want expect holds, expect violates PROPERTY or expect not applicable")
+	}
+	p.s.Expect = rest
+	return nil
+}
+
+func (p *parser) shape(line string, words []token) error {
+	if err := p.once(line); err != nil {
+		return err
+	}
+	var opts []option
+	for i := range shapeFields {
+		f := &shapeFields[i]
+		if f.line == line {
+			opts = append(opts, option{f.name, f.want, func(text string) bool { return f.set(&p.s.Shape, text) }})
+		}
+	}
+	return options(words, opts)
+}
+
+func (p *parser) clock(words []token) error {
+	const usage = "want clock HOST [offset=DURATION] [ppm=N]"
+	if len(words) == 0 {
+		return errors.New("clock without a host: " + usage)
+	}
+	c := Clock{Host: words[0].text}
+	err := options(words[1:], []option{
+		{"offset", "a duration such as 5s", durationOption(&c.Offset)},
+		{"ppm", "a number", func(text string) bool {
+			n, err := strconv.ParseInt(text, 10, 64)
+			c.PPM = n
+			return err == nil
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, usage)
+	}
+	p.lines[place{"clock", len(p.s.Shape.Clocks)}] = p.number
+	p.s.Shape.Clocks = append(p.s.Shape.Clocks, c)
+	if len(p.s.Shape.Clocks) > 2*HostsMax+1 {
+		return errors.New("too many clocks: want one a host at most")
+	}
+	return nil
+}
+
+func (p *parser) action(words []token) error {
+	const usage = "want at TIME and a fault, or at TIME, a client and its call"
+	if len(words) < 2 {
+		return errors.New("at without a time and a verb: " + usage)
+	}
+	if len(p.s.Actions) == ActionsMax {
+		return fmt.Errorf("too many actions: want at most %d", ActionsMax)
+	}
+	at, err := time.ParseDuration(words[0].text)
+	if err != nil {
+		return fmt.Errorf("%q is no time: want a duration such as 10ms or 1.5s", words[0].text)
+	}
+	a := Action{At: at, Verb: verbNamed(words[1])}
+	rest := words[2:]
+	if a.Verb == 0 && len(words) > 2 {
+		// A client's call names the client first, as a person says it.
+		if v := verbNamed(words[2]); v.spec().hosts == hostClient {
+			a.Verb, a.Host, rest = v, words[1].text, words[3:]
+		}
+	}
+	spec := a.Verb.spec()
+	switch {
+	case a.Verb == 0:
+		return fmt.Errorf("%q is no verb: want %s", words[1].text, verbList())
+	case spec.hosts == hostClient && a.Host == "":
+		return fmt.Errorf("%s without a client: want at TIME %s", spec.name, spec.usage)
+	}
+	if err := a.parse(spec, rest); err != nil {
+		return fmt.Errorf("%w: want at TIME %s", err, spec.usage)
+	}
+	p.lines[place{"action", len(p.s.Actions)}] = p.number
+	p.s.Actions = append(p.s.Actions, a)
+	return nil
+}
+
+func verbNamed(t token) Verb {
+	for v, spec := range verbSpecs {
+		if spec.name == t.text && v > 0 && !t.quoted {
+			return Verb(v)
+		}
+	}
+	return 0
+}
+
+func verbList() string {
+	var calls, faults []string
+	for _, spec := range verbSpecs[1:] {
+		if spec.hosts == hostClient {
+			calls = append(calls, spec.name)
+		} else {
+			faults = append(faults, spec.name)
+		}
+	}
+	return strings.Join(faults, ", ") + "; or a client, then " + strings.Join(calls, ", ")
+}
+
+// parse reads what follows the verb, in the order of the uses.
+func (a *Action) parse(spec verbSpec, words []token) error {
+	for use := useHost; use <= useLatency; use <<= 1 {
+		if spec.uses&use == 0 || use == useHost && a.Host != "" {
+			continue
+		}
+		if len(words) == 0 {
+			return fmt.Errorf("%s ends early", spec.name)
+		}
+		if err := a.parseWord(use, words[0]); err != nil {
+			return err
+		}
+		words = words[1:]
+	}
+	switch {
+	case spec.uses&useGroups != 0:
+		a.Groups = groupsOf(words)
+		return nil
+	case spec.uses&useKeep != 0:
+		return options(words, []option{{"keep", "a number", numberOption(&a.Keep)}})
+	case spec.uses&useRates != 0:
+		opts := []option{{"delay-max", "a duration such as 200ms", durationOption(&a.DelayMax)}}
+		for i, rate := range [...]*int{&a.Drop, &a.Duplicate, &a.Delay, &a.Corrupt} {
+			opts = append(opts, option{rateNames[i], "a permille", numberOption(rate)})
+		}
+		return options(words, opts)
+	case len(words) > 0:
+		return fmt.Errorf("%q is too much", words[0].text)
+	}
+	return nil
+}
+
+func (a *Action) parseWord(use uses, t token) error {
+	switch use {
+	case useKey, useValue:
+		if !t.quoted && !isBare(t.text) {
+			return fmt.Errorf("%s is no word: put what has other characters than A-Z, a-z, 0-9, _, . and - in double quotes", t.text)
+		}
+		if use == useKey {
+			a.Key = t.text
+		} else {
+			a.Value = t.text
+		}
+		return nil
+	}
+	if t.quoted {
+		return fmt.Errorf("%q is quoted: only keys and values are", t.text)
+	}
+	switch use {
+	case useHost:
+		a.Host = t.text
+	case useLink:
+		if a.Verb == VerbFlaky && t.text == "*" {
+			return nil
+		}
+		return a.Link.parse(t)
+	case useVersion:
+		a.Version = t.text
+		if n, err := strconv.ParseUint(t.text, 10, 64); err == nil {
+			a.Version = strconv.FormatUint(n, 10)
+		}
+	case useLatency:
+		d, err := time.ParseDuration(t.text)
+		if err != nil {
+			return fmt.Errorf("%q is no duration (such as 80ms)", t.text)
+		}
+		a.Latency = d
+	}
+	return nil
+}
+
+func (l *Link) parse(t token) error {
+	from, to, ok := strings.Cut(t.text, ">")
+	if !ok || from == "" || to == "" || t.quoted {
+		return fmt.Errorf("%q is no link (such as n1>n2)", t.text)
+	}
+	l.From, l.To = from, to
+	return nil
+}
+
+func groupsOf(words []token) [][]string {
+	groups := [][]string{nil}
+	for _, t := range words {
+		if t.text == "|" && !t.quoted {
+			groups = append(groups, nil)
+			continue
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], t.text)
+	}
+	return groups
+}
+
+func (p *parser) deviation(fate string, words []token) error {
+	usage := "want " + fate + " FROM>TO KIND#N"
+	d := Deviation{}
+	for f, name := range fateNames {
+		if name == fate {
+			d.Fate = Fate(f)
+		}
+	}
+	want := 2
+	if d.Fate == FateDelay {
+		usage, want = usage+" DURATION", 3
+	}
+	if len(words) != want {
+		return fmt.Errorf("%d words after %s: %s", len(words), fate, usage)
+	}
+	if len(p.s.Deviate) == ActionsMax {
+		return fmt.Errorf("too many deviations: want at most %d", ActionsMax)
+	}
+	if err := d.Link.parse(words[0]); err != nil {
+		return fmt.Errorf("%w: %s", err, usage)
+	}
+	kind, ordinal, _ := strings.Cut(words[1].text, "#")
+	if d.Kind = kindNamed(kind); d.Kind == 0 {
+		return fmt.Errorf("%q is no kind of message: want %s", kind, kindList())
+	}
+	n, err := strconv.Atoi(ordinal)
+	if err != nil {
+		return fmt.Errorf("%q has no ordinal: %s, such as %s#3", words[1].text, usage, kind)
+	}
+	d.Ordinal = n
+	if d.Fate == FateDelay {
+		if d.By, err = time.ParseDuration(words[2].text); err != nil {
+			return fmt.Errorf("%q is no duration: %s", words[2].text, usage)
+		}
+	}
+	p.lines[place{"deviation", len(p.s.Deviate)}] = p.number
+	p.s.Deviate = append(p.s.Deviate, d)
+	return nil
+}
+
+func kindNamed(name string) core.Kind {
+	for k := core.Kind(1); onWire(k); k++ {
+		if k.String() == name {
+			return k
+		}
+	}
+	return 0
+}
+
+func kindList() string {
+	var names []string
+	for k := core.Kind(1); onWire(k); k++ {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// token is a word of a line; quoted when it stood in double quotes.
+type token struct {
+	text   string
+	quoted bool
+}
+
+// split takes a line apart at its blanks.
+func split(line string) ([]token, error) {
+	var words []token
+	for line = strings.TrimLeft(line, blanks); line != ""; line = strings.TrimLeft(line, blanks) {
+		end := strings.IndexAny(line, blanks)
+		if end < 0 {
+			end = len(line)
+		}
+		t := token{text: line[:end]}
+		if line[0] == '"' {
+			quoted, err := strconv.QuotedPrefix(line)
+			if err != nil {
+				return nil, fmt.Errorf("%s: the quotes do not match: want a string as Go writes it, such as \"a b\\n\"", line)
+			}
+			end = len(quoted)
+			if t.text, err = strconv.Unquote(quoted); err != nil {
+				return nil, fmt.Errorf("%s is no string: want one as Go writes it, such as \"a b\\n\"", quoted)
+			}
+			t.quoted = true
+			if end < len(line) && !strings.ContainsRune(blanks, rune(line[end])) {
+				return nil, fmt.Errorf("%s goes on after the quotes: want a blank there", quoted)
+			}
+		}
+		words = append(words, t)
+		line = line[end:]
+	}
+	return words, nil
+}
+
+// option is a NAME=VALUE that a line may carry; set tells whether it took the value.
+type option struct {
+	name, want string
+	set        func(text string) bool
+}
+
+func options(words []token, opts []option) error {
+	seen := map[string]bool{}
+	for _, t := range words {
+		name, value, ok := strings.Cut(t.text, "=")
+		if !ok || t.quoted {
+			return fmt.Errorf("%q is no option: want %s", t.text, optionList(opts))
+		}
+		if seen[name] {
+			return fmt.Errorf("%s twice: want it once", name)
+		}
+		seen[name] = true
+		found := false
+		for _, o := range opts {
+			if o.name != name {
+				continue
+			}
+			found = true
+			if !o.set(value) {
+				return fmt.Errorf("%s=%s: want %s", name, value, o.want)
+			}
+		}
+		if !found {
+			return fmt.Errorf("there is no %s here: want %s", name, optionList(opts))
+		}
+	}
+	return nil
+}
+
+func optionList(opts []option) string {
+	names := make([]string, len(opts))
+	for i, o := range opts {
+		names[i] = o.name + "="
+	}
+	return strings.Join(names, ", ")
+}
+
+func durationOption(d *time.Duration) func(string) bool {
+	return func(text string) bool {
+		v, err := time.ParseDuration(text)
+		*d = v
+		return err == nil
+	}
+}
+
+func numberOption(n *int) func(string) bool {
+	return func(text string) bool {
+		v, err := strconv.Atoi(text)
+		*n = v
+		return err == nil
+	}
+}
+
+// shapeField is one NAME=VALUE of the heading: how it is written, read and
+// checked, in one place so that the three agree.
+type shapeField struct {
+	line, name string
+	want       string // what is accepted
+	get        func(*Shape) string
+	set        func(*Shape, string) bool // tells whether it took the value
+	good       func(*Shape) bool         // tells whether the value is within bounds
+}
+
+// shapeFields are in the order of the canonical text, those of a line together.
+var shapeFields = [...]shapeField{
+	number("cluster", "nodes", 1, HostsMax, func(sh *Shape) *int { return &sh.Nodes }),
+	number("cluster", "replicas", 0, 3, func(sh *Shape) *int { return &sh.Replicas }),
+	number("cluster", "clients", 1, HostsMax, func(sh *Shape) *int { return &sh.Clients }),
+	number("cluster", "width", 1, WidthMax, func(sh *Shape) *int { return &sh.Width }),
+	choice("cluster", "mode", "memory", "durable", func(sh *Shape) *bool { return &sh.Durable }),
+	{
+		"cluster", "reads", "confirm or lease",
+		func(sh *Shape) string { return sh.Reads.String() },
+		func(sh *Shape, text string) bool {
+			sh.Reads = 0
+			for _, mode := range [...]core.ReadMode{core.ReadConfirm, core.ReadLease} {
+				if mode.String() == text {
+					sh.Reads = mode
+				}
+			}
+			return sh.Reads != 0
+		},
+		func(sh *Shape) bool { return sh.Reads == core.ReadConfirm || sh.Reads == core.ReadLease },
+	},
+	number("cluster", "min-chain", 1, 4, func(sh *Shape) *int { return &sh.MinChain }),
+	choice("cluster", "on-group-loss", "continue", "halt", func(sh *Shape) *bool { return &sh.Halt }),
+	{
+		"cluster", "seed", "a number from 0",
+		func(sh *Shape) string { return strconv.FormatUint(sh.Seed, 10) },
+		func(sh *Shape, text string) bool {
+			n, err := strconv.ParseUint(text, 10, 64)
+			sh.Seed = n
+			return err == nil
+		},
+		func(*Shape) bool { return true },
+	},
+	number("cluster", "batch", 1, BatchMax, func(sh *Shape) *int { return &sh.Batch }),
+	{
+		"network", "latency", "MIN..MAX, each more than 0s and at most 1h, such as 1ms..5ms",
+		func(sh *Shape) string { return sh.LatencyMin.String() + ".." + sh.LatencyMax.String() },
+		func(sh *Shape, text string) bool {
+			low, high, ok := strings.Cut(text, "..")
+			if !ok {
+				high = low
+			}
+			return durationOption(&sh.LatencyMin)(low) && durationOption(&sh.LatencyMax)(high)
+		},
+		func(sh *Shape) bool {
+			return 0 < sh.LatencyMin && sh.LatencyMin <= sh.LatencyMax && sh.LatencyMax <= DurationMax
+		},
+	},
+	duration("disk", "sync", 0, func(sh *Shape) *time.Duration { return &sh.SyncLatency }),
+	duration("clients", "timeout", 1, func(sh *Shape) *time.Duration { return &sh.OpTimeout }),
+}
+
+func number(line, name string, low, high int, at func(*Shape) *int) shapeField {
+	return shapeField{
+		line, name, fmt.Sprintf("a number from %d to %d", low, high),
+		func(sh *Shape) string { return strconv.Itoa(*at(sh)) },
+		func(sh *Shape, text string) bool { return numberOption(at(sh))(text) },
+		func(sh *Shape) bool { return low <= *at(sh) && *at(sh) <= high },
+	}
+}
+
+func duration(line, name string, low time.Duration, at func(*Shape) *time.Duration) shapeField {
+	return shapeField{
+		line, name, fmt.Sprintf("a duration from %s to %s, such as 2ms", low, DurationMax),
+		func(sh *Shape) string { return at(sh).String() },
+		func(sh *Shape, text string) bool { return durationOption(at(sh))(text) },
+		func(sh *Shape) bool { return low <= *at(sh) && *at(sh) <= DurationMax },
+	}
+}
+
+func choice(line, name, no, yes string, at func(*Shape) *bool) shapeField {
+	return shapeField{
+		line, name, no + " or " + yes,
+		func(sh *Shape) string {
+			if *at(sh) {
+				return yes
+			}
+			return no
+		},
+		func(sh *Shape, text string) bool {
+			*at(sh) = text == yes
+			return text == yes || text == no
+		},
+		func(*Shape) bool { return true },
+	}
+}

@@ -1,0 +1,472 @@
+package sim
+
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+
+	"gtstore/core"
+)
+
+// Bounds of a schedule. They keep a hostile or mistyped trace from taking the
+// machine's memory or an hour of its time.
+const (
+	ActionsMax    = 10_000    // actions, and as many deviations
+	StoryMax      = 1_000     // lines of the heading
+	WidthMax      = 64        // operations a client may have under way
+	BatchMax      = 1_024     // messages that share an Output
+	KeepMax       = 1_000_000 // unsynced batches that may survive a crash
+	OrdinalMax    = 1_000_000 // of a message on its link
+	PermilleMax   = 1_000     // of a flaky link's rates
+	PPMMax        = 100_000   // a clock's drift, either way
+	DurationMax   = time.Hour // every duration and every time
+	keyBytesMax   = 2 * core.KeyBytesMax
+	valueBytesMax = 2 * core.ValueBytesMax // beyond the core's limit, so that a schedule can show TooLarge
+)
+
+// DefaultShape is the shape of a schedule whose text leaves it out: a calm
+// cluster of one group in memory.
+func DefaultShape() Shape {
+	return Shape{
+		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
+		LatencyMin: time.Millisecond, LatencyMax: time.Millisecond, SyncLatency: time.Millisecond,
+		OpTimeout: 2 * time.Second, Batch: 1,
+	}
+}
+
+// Size is how much a schedule makes happen: its actions and deviations, which
+// its text writes one a line.
+func (s *Schedule) Size() int { return len(s.Actions) + len(s.Deviate) }
+
+// Clone is a copy that shares no memory that either could change.
+func (s *Schedule) Clone() *Schedule {
+	c := *s
+	c.Story = append([]string(nil), s.Story...)
+	c.Shape.Clocks = append([]Clock(nil), s.Shape.Clocks...)
+	c.Actions = append([]Action(nil), s.Actions...)
+	c.Deviate = append([]Deviation(nil), s.Deviate...)
+	for i := range c.Actions {
+		c.Actions[i].Groups = cloneGroups(c.Actions[i].Groups)
+	}
+	return &c
+}
+
+func cloneGroups(groups [][]string) [][]string {
+	if groups == nil {
+		return nil
+	}
+	c := make([][]string, len(groups))
+	for i, group := range groups {
+		c[i] = append([]string(nil), group...)
+	}
+	return c
+}
+
+// hostKind is a set of kinds of host.
+type hostKind uint8
+
+const (
+	hostManager hostKind = 1 << iota
+	hostStorage
+	hostClient
+)
+
+// ManagerHost is the name of the manager's host in a schedule.
+const ManagerHost = "m"
+
+// hostKindOf tells what a host is, 0 when the shape has none of that name.
+// Only the shortest form of a number is a name, so that a host has one name.
+func (sh *Shape) hostKindOf(host string) hostKind {
+	if host == ManagerHost {
+		return hostManager
+	}
+	if len(host) < 2 {
+		return 0
+	}
+	n, err := strconv.Atoi(host[1:])
+	switch {
+	case err != nil || n < 1 || strconv.Itoa(n) != host[1:]:
+		return 0
+	case host[0] == 'n' && n <= sh.Nodes:
+		return hostStorage
+	case host[0] == 'c' && n <= sh.Clients:
+		return hostClient
+	}
+	return 0
+}
+
+// hostsNamed lists the hosts of some kinds, for an error's advice.
+func (sh *Shape) hostsNamed(kinds hostKind) string {
+	var names []string
+	if kinds&hostManager != 0 {
+		names = append(names, ManagerHost)
+	}
+	if kinds&hostStorage != 0 {
+		names = append(names, span("n", sh.Nodes))
+	}
+	if kinds&hostClient != 0 {
+		names = append(names, span("c", sh.Clients))
+	}
+	return strings.Join(names, " or ")
+}
+
+func span(prefix string, n int) string {
+	if n == 1 {
+		return prefix + "1"
+	}
+	return fmt.Sprintf("%s1 to %s%d", prefix, prefix, n)
+}
+
+// uses is a set of an Action's fields.
+type uses uint16
+
+const (
+	useHost uses = 1 << iota
+	useLink
+	useKey
+	useVersion
+	useValue
+	useLatency
+	useGroups
+	useKeep
+	useRates
+)
+
+var useNames = [...]string{"a host", "a link", "a key", "a version", "a value", "a duration", "groups", "keep", "rates"}
+
+// used tells which fields of the action say something.
+func (a *Action) used() uses {
+	var u uses
+	for i, set := range [...]bool{
+		a.Host != "", a.Link != Link{}, a.Key != "", a.Version != "", a.Value != "", a.Latency != 0,
+		len(a.Groups) > 0, a.Keep != 0,
+		a.Drop != 0 || a.Duplicate != 0 || a.Delay != 0 || a.Corrupt != 0 || a.DelayMax != 0,
+	} {
+		if set {
+			u |= 1 << i
+		}
+	}
+	return u
+}
+
+// verbSpec is what a verb looks like and where it applies.
+type verbSpec struct {
+	name  string
+	usage string
+	hosts hostKind // the hosts it applies to
+	uses  uses     // the fields it reads, in the order of their text
+}
+
+const hostAll = hostManager | hostStorage | hostClient
+
+var verbSpecs = [verbEnd]verbSpec{
+	VerbPut:       {"put", "cN put KEY VALUE", hostClient, useHost | useKey | useValue},
+	VerbGet:       {"get", "cN get KEY", hostClient, useHost | useKey},
+	VerbDelete:    {"delete", "cN delete KEY", hostClient, useHost | useKey},
+	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE", hostClient, useHost | useKey | useVersion | useValue},
+	VerbCrash:     {"crash", "crash HOST [keep=N]", hostManager | hostStorage, useHost | useKeep},
+	VerbRestart:   {"restart", "restart HOST", hostManager | hostStorage, useHost},
+	VerbWipe:      {"wipe", "wipe NODE", hostStorage, useHost},
+	VerbPause:     {"pause", "pause HOST", hostAll, useHost},
+	VerbResume:    {"resume", "resume HOST", hostAll, useHost},
+	VerbPartition: {"partition", "partition HOST... | HOST...", 0, useGroups},
+	VerbCut:       {"cut", "cut FROM>TO", 0, useLink},
+	VerbHeal:      {"heal", "heal", 0, 0},
+	VerbFlaky: {"flaky", "flaky FROM>TO|* [drop=N] [duplicate=N] [delay=N] [corrupt=N] [delay-max=DURATION]",
+		0, useLink | useRates},
+	VerbReset:    {"reset", "reset FROM>TO", 0, useLink},
+	VerbSlowDisk: {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbStop:     {"stop", "stop NODE", hostStorage, useHost},
+	VerbForget:   {"forget", "forget NODE", hostStorage, useHost},
+}
+
+// spec is the zero verbSpec for a verb that does not exist.
+func (v Verb) spec() verbSpec {
+	if v >= verbEnd {
+		return verbSpec{}
+	}
+	return verbSpecs[v]
+}
+
+// String is the verb as the text of a schedule writes it.
+func (v Verb) String() string {
+	if name := v.spec().name; name != "" {
+		return name
+	}
+	return fmt.Sprintf("Verb(%d)", uint8(v))
+}
+
+// place names a part of a schedule, so that Parse can tell the line it is on.
+type place struct {
+	part  string
+	index int // of a story line, clock, action or deviation
+}
+
+// invalid is what is wrong with a schedule, and where.
+type invalid struct {
+	place place
+	text  string
+}
+
+// Validate tells what is wrong with a schedule, in the terms of its text: a
+// host it does not have, a verb that does not apply, a bound exceeded, a value
+// written twice (the check of linearizability tells writes apart by value).
+func (s *Schedule) Validate() error {
+	bad := s.check()
+	if bad == nil {
+		return nil
+	}
+	switch bad.place.part {
+	case "action":
+		a := &s.Actions[bad.place.index]
+		return fmt.Errorf("sim: action %d (%s): %s", bad.place.index+1, a, bad.text)
+	case "deviation":
+		d := &s.Deviate[bad.place.index]
+		return fmt.Errorf("sim: deviation %d (%s): %s", bad.place.index+1, d, bad.text)
+	}
+	return fmt.Errorf("sim: %s: %s", bad.place.part, bad.text)
+}
+
+func (s *Schedule) check() *invalid {
+	if bad := s.checkHead(); bad != nil {
+		return bad
+	}
+	if bad := s.Shape.check(); bad != nil {
+		return bad
+	}
+	if n := len(s.Actions); n > ActionsMax {
+		return &invalid{place{"action", ActionsMax}, fmt.Sprintf("there are %d actions: want at most %d", n, ActionsMax)}
+	}
+	if n := len(s.Deviate); n > ActionsMax {
+		return &invalid{place{"deviation", ActionsMax}, fmt.Sprintf("there are %d deviations: want at most %d", n, ActionsMax)}
+	}
+	values := map[string]bool{}
+	var last time.Duration
+	for i := range s.Actions {
+		a := &s.Actions[i]
+		if text := s.Shape.checkAction(a, last, values); text != "" {
+			return &invalid{place{"action", i}, text}
+		}
+		last = a.At
+	}
+	named := map[Deviation]bool{}
+	for i := range s.Deviate {
+		if text := s.Shape.checkDeviation(&s.Deviate[i], named); text != "" {
+			return &invalid{place{"deviation", i}, text}
+		}
+	}
+	return nil
+}
+
+func (s *Schedule) checkHead() *invalid {
+	if n := len(s.Story); n > StoryMax {
+		return &invalid{place{"story", StoryMax}, fmt.Sprintf("the heading has %d lines: want at most %d", n, StoryMax)}
+	}
+	for i, line := range s.Story {
+		if strings.ContainsAny(line, "\r\n") {
+			return &invalid{place{"story", i}, "a line of the heading holds a line break: want one string a line"}
+		}
+	}
+	if !oneLine(s.Rule) {
+		return &invalid{place{"rule", 0}, fmt.Sprintf("%q: want one line without blanks around it, such as R7", s.Rule)}
+	}
+	verdict := s.Expect == "" || s.Expect == "holds" || s.Expect == "not applicable" ||
+		strings.HasPrefix(s.Expect, "violates ")
+	if !verdict || !oneLine(s.Expect) {
+		return &invalid{place{"expect", 0}, fmt.Sprintf("%q is no verdict: want holds, violates PROPERTY or not applicable", s.Expect)}
+	}
+	return nil
+}
+
+func oneLine(text string) bool {
+	return text == strings.Trim(text, blanks) && !strings.ContainsAny(text, "\r\n")
+}
+
+func (sh *Shape) check() *invalid {
+	for i := range shapeFields {
+		f := &shapeFields[i]
+		if !f.good(sh) {
+			return &invalid{place{f.line, 0}, fmt.Sprintf("%s=%s: want %s", f.name, f.get(sh), f.want)}
+		}
+	}
+	if sh.MinChain > sh.Replicas+1 {
+		return &invalid{place{"cluster", 0}, fmt.Sprintf("min-chain=%d: want 1 to %d, the members of a full chain", sh.MinChain, sh.Replicas+1)}
+	}
+	for i, c := range sh.Clocks {
+		bad := ""
+		switch {
+		case sh.hostKindOf(c.Host) == 0:
+			bad = sh.noHost(c.Host, hostAll)
+		case clockNamed(sh.Clocks[:i], c.Host):
+			bad = c.Host + " has a clock already: want one a host"
+		case c.Offset < -DurationMax || c.Offset > DurationMax:
+			bad = fmt.Sprintf("offset=%s: want -%s to %s", c.Offset, DurationMax, DurationMax)
+		case c.PPM < -PPMMax || c.PPM > PPMMax:
+			bad = fmt.Sprintf("ppm=%d: want -%d to %d", c.PPM, PPMMax, PPMMax)
+		}
+		if bad != "" {
+			return &invalid{place{"clock", i}, bad}
+		}
+	}
+	return nil
+}
+
+func clockNamed(clocks []Clock, host string) bool {
+	for _, c := range clocks {
+		if c.Host == host {
+			return true
+		}
+	}
+	return false
+}
+
+func (sh *Shape) noHost(host string, kinds hostKind) string {
+	return fmt.Sprintf("there is no host %q: want %s", host, sh.hostsNamed(kinds))
+}
+
+// checkAction tells what is wrong with an action that follows one at time
+// last, given the values written before it; "" when nothing is.
+func (sh *Shape) checkAction(a *Action, last time.Duration, values map[string]bool) string {
+	spec := a.Verb.spec()
+	if spec.name == "" {
+		return fmt.Sprintf("there is no verb %d", uint8(a.Verb))
+	}
+	switch {
+	case a.At < 0 || a.At > DurationMax:
+		return fmt.Sprintf("the time %s: want 0s to %s", a.At, DurationMax)
+	case a.At < last:
+		return fmt.Sprintf("the time %s is before the action above it: want %s or later", a.At, last)
+	}
+	if extra := a.used() &^ spec.uses; extra != 0 {
+		return fmt.Sprintf("%s does not take %s: want at TIME %s", spec.name, useNames[bits.TrailingZeros16(uint16(extra))], spec.usage)
+	}
+	if spec.uses&useHost != 0 {
+		if bad := sh.checkHost(a, spec); bad != "" {
+			return bad
+		}
+	}
+	if everyLink := a.Verb == VerbFlaky && a.Link == (Link{}); spec.uses&useLink != 0 && !everyLink {
+		if bad := sh.checkLink(a.Link); bad != "" {
+			return bad
+		}
+	}
+	if a.Verb == VerbPartition {
+		return sh.checkGroups(a.Groups)
+	}
+	if spec.uses&useValue != 0 {
+		if values[a.Value] {
+			return fmt.Sprintf("the value %s is written twice: want values that tell the writes apart", word(a.Value))
+		}
+		values[a.Value] = true
+	}
+	return a.checkNumbers()
+}
+
+func (a *Action) checkNumbers() string {
+	if a.Verb == VerbCAS && a.Version != "last" {
+		n, err := strconv.ParseUint(a.Version, 10, 64)
+		if err != nil || strconv.FormatUint(n, 10) != a.Version {
+			return fmt.Sprintf("the version %q: want last or a number", a.Version)
+		}
+	}
+	switch {
+	case len(a.Key) > keyBytesMax:
+		return fmt.Sprintf("the key has %d bytes: want at most %d", len(a.Key), keyBytesMax)
+	case len(a.Value) > valueBytesMax:
+		return fmt.Sprintf("the value has %d bytes: want at most %d", len(a.Value), valueBytesMax)
+	case a.Keep < 0 || a.Keep > KeepMax:
+		return fmt.Sprintf("keep=%d: want 0 to %d", a.Keep, KeepMax)
+	case a.Latency < 0 || a.Latency > DurationMax:
+		return fmt.Sprintf("the latency %s: want 0s to %s", a.Latency, DurationMax)
+	case a.DelayMax < 0 || a.DelayMax > DurationMax:
+		return fmt.Sprintf("delay-max=%s: want 0s to %s", a.DelayMax, DurationMax)
+	case a.Delay != 0 && a.DelayMax == 0:
+		return "delay without delay-max: want how long a message may be delayed, such as delay-max=100ms"
+	}
+	for i, rate := range [...]int{a.Drop, a.Duplicate, a.Delay, a.Corrupt} {
+		if rate < 0 || rate > PermilleMax {
+			return fmt.Sprintf("%s=%d: want a permille, 0 to %d", rateNames[i], rate, PermilleMax)
+		}
+	}
+	return ""
+}
+
+var rateNames = [...]string{"drop", "duplicate", "delay", "corrupt"}
+
+func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
+	kind := sh.hostKindOf(a.Host)
+	hosts := spec.hosts
+	switch {
+	case kind == 0:
+		return sh.noHost(a.Host, hosts)
+	case a.Verb == VerbSlowDisk && !sh.Durable:
+		return "slow-disk: no host has a disk: want mode=durable"
+	case (a.Verb == VerbCrash || a.Verb == VerbRestart) && kind == hostManager && !sh.Durable:
+		return fmt.Sprintf("%s m: a manager in memory that restarts is another cluster: want mode=durable, or %s",
+			spec.name, sh.hostsNamed(hosts&^hostManager))
+	case kind&hosts == 0:
+		return fmt.Sprintf("%s does not apply to %s: want %s", spec.name, a.Host, sh.hostsNamed(hosts))
+	}
+	return ""
+}
+
+func (sh *Shape) checkLink(l Link) string {
+	for _, host := range [...]string{l.From, l.To} {
+		if sh.hostKindOf(host) == 0 {
+			return sh.noHost(host, hostAll)
+		}
+	}
+	if l.From == l.To {
+		return fmt.Sprintf("%s>%s is no link: want two hosts", l.From, l.To)
+	}
+	return ""
+}
+
+func (sh *Shape) checkGroups(groups [][]string) string {
+	if len(groups) < 2 {
+		return "a partition has two groups at least: want partition HOST... | HOST..."
+	}
+	seen := map[string]bool{}
+	for _, group := range groups {
+		if len(group) == 0 {
+			return "a group of the partition is empty: want partition HOST... | HOST..."
+		}
+		for _, host := range group {
+			if sh.hostKindOf(host) == 0 {
+				return sh.noHost(host, hostAll)
+			}
+			if seen[host] {
+				return host + " is in the partition twice: want each host in one group at most"
+			}
+			seen[host] = true
+		}
+	}
+	return ""
+}
+
+// checkDeviation also refuses a second fate for one message: which of the two
+// would win is nothing a reader could tell.
+func (sh *Shape) checkDeviation(d *Deviation, named map[Deviation]bool) string {
+	message := Deviation{Link: d.Link, Kind: d.Kind, Ordinal: d.Ordinal}
+	switch {
+	case d.Fate == 0 || d.Fate >= fateEnd:
+		return fmt.Sprintf("there is no fate %d", uint8(d.Fate))
+	case !onWire(d.Kind):
+		return fmt.Sprintf("%s is never on a wire: want a kind such as Replicate", d.Kind)
+	case d.Ordinal < 1 || d.Ordinal > OrdinalMax:
+		return fmt.Sprintf("the ordinal %d: want 1 to %d", d.Ordinal, OrdinalMax)
+	case d.Fate != FateDelay && d.By != 0:
+		return fmt.Sprintf("%s does not take a duration: want %s FROM>TO KIND#N", d.Fate, d.Fate)
+	case d.Fate == FateDelay && (d.By <= 0 || d.By > DurationMax):
+		return fmt.Sprintf("the delay %s: want more than 0s, at most %s", d.By, DurationMax)
+	case named[message]:
+		return fmt.Sprintf("%s>%s %s#%d has a fate already: want one a message", d.Link.From, d.Link.To, d.Kind, d.Ordinal)
+	}
+	named[message] = true
+	return sh.checkLink(d.Link)
+}
+
+// onWire tells whether messages of the kind travel between hosts.
+func onWire(k core.Kind) bool { return k >= core.KindRegister && k < core.KindCall }
