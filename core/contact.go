@@ -65,7 +65,8 @@ func (m *Manager) ping() {
 	m.nonce++
 	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
 	for _, c := range m.contacts {
-		if c.node.gone {
+		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
+			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}
 		if c.answered < c.pinged {

@@ -16,6 +16,9 @@ const (
 	// SettleMax is how long after the last action the faults last, unless every
 	// operation has ended before: what was called last shall feel them.
 	SettleMax = 500 * time.Millisecond
+	// returnTime is what nodes that start again at the heal get to register, before
+	// the cluster is probed: a put that finds too few nodes is refused at once.
+	returnTime = time.Second
 	// finalMax is how long the probe for liveness may take: a put and a get after
 	// it, each of which the client ends itself after LivenessBound.
 	finalMax = 2*LivenessBound + time.Second
@@ -568,6 +571,10 @@ func (w *World) onPhase() {
 		if w.unfinished > 0 {
 			w.checkStuck()
 			w.pushPhase(time.Second)
+			return
+		}
+		if elapsed < returnTime {
+			w.pushPhase(returnTime - elapsed)
 			return
 		}
 		w.phase, w.phaseFrom = phaseFinal, w.now

@@ -122,7 +122,7 @@ func TestPanicOfTheSimulatorIsAViolation(t *testing.T) {
 }
 
 func TestSampleCounts(t *testing.T) {
-	s, err := sim.Parse(`clients count=3
+	s, err := sim.Parse(`cluster clients=3
 at 0s c1 put a x
 at 0s c2 put b y
 at 0s c2 get a
