@@ -514,11 +514,21 @@ func (cmd *Command) code(c *wire.Coder) {
 	for i := range wire.Slice(c, &cmd.Skip, skipMax, 1) {
 		wire.Uint(c, &cmd.Skip[i])
 	}
+	if cmd.Kind == CommandPlace {
+		cmd.Terms.code(c)
+	}
 	wire.Uint(c, &cmd.Group)
 	wire.Uint(c, &cmd.Epoch)
 	for i := range wire.Slice(c, &cmd.Remove, ChainMax, 8) {
 		wire.Fixed64(c, &cmd.Remove[i])
 	}
+}
+
+func (t *Terms) code(c *wire.Coder) {
+	wire.Enum(c, &t.Reads, readModeEnd)
+	wire.Int(c, &t.Lease)
+	c.Check(t.Lease >= 0, "negative duration")
+	wire.Uint(c, &t.MinChain)
 }
 
 // codeKey codes a key of 1 to KeyBytesMax bytes, or the empty key of what acts

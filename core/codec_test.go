@@ -28,7 +28,8 @@ var (
 	sampleEntry   = Entry{Epoch: 9, Kind: OpCAS, Session: 17, OpSeq: 4, Key: "key", Value: "value", Version: 12}
 	sampleCommand = Command{
 		Kind: CommandPlace, Node: NodeRecord{Peer: samplePeer, Name: "node1", Boot: 2},
-		Key: "key", Members: []NodeID{1, 2}, Skip: []GroupID{5, 6}, Group: 3, Epoch: 9, Remove: []NodeID{3},
+		Terms: Terms{Reads: ReadLease, Lease: time.Second, MinChain: 2},
+		Key:   "key", Members: []NodeID{1, 2}, Skip: []GroupID{5, 6}, Group: 3, Epoch: 9, Remove: []NodeID{3},
 	}
 )
 
@@ -79,7 +80,7 @@ var sampleMessages = []Message{
 var sampleCommands = []Command{
 	sampleCommand,
 	{Kind: CommandRegister, Node: NodeRecord{Peer: samplePeer, Name: "node1", Boot: 2}},
-	{Kind: CommandPlace, Key: "key"},
+	{Kind: CommandPlace, Key: "key", Terms: Terms{Reads: ReadConfirm, MinChain: 1}},
 	{Kind: CommandReconfigure, Group: 3, Epoch: 9, Remove: []NodeID{7}},
 	{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 7}}},
 }
@@ -295,11 +296,11 @@ func TestCommandsOutsideTheLimits(t *testing.T) {
 	}{
 		{"no kind", Command{}, wire.ErrMalformed},
 		{"kind out of range", Command{Kind: commandKindEnd}, wire.ErrMalformed},
-		{"place without key", Command{Kind: CommandPlace}, wire.ErrMalformed},
+		{"place without key", Command{Kind: CommandPlace, Terms: Terms{Reads: ReadConfirm}}, wire.ErrMalformed},
 		{"gone with key", Command{Kind: CommandGone, Key: "k"}, wire.ErrMalformed},
-		{"too many members", Command{Kind: CommandPlace, Key: "k", Members: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
+		{"too many members", Command{Kind: CommandPlace, Key: "k", Terms: Terms{Reads: ReadConfirm}, Members: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
 		{"too many to remove", Command{Kind: CommandReconfigure, Remove: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
-		{"too many to skip", Command{Kind: CommandPlace, Key: "k", Skip: make([]GroupID, skipMax+1)}, wire.ErrLimit},
+		{"too many to skip", Command{Kind: CommandPlace, Key: "k", Terms: Terms{Reads: ReadConfirm}, Skip: make([]GroupID, skipMax+1)}, wire.ErrLimit},
 		{"long name", Command{Kind: CommandRegister, Node: NodeRecord{Name: strings.Repeat("n", NameBytesMax+1)}}, wire.ErrLimit},
 	}
 	for _, test := range tests {

@@ -1,5 +1,7 @@
 package core
 
+import "time"
+
 // CommandKind names a change of the Directory.
 type CommandKind uint8
 
@@ -18,6 +20,15 @@ type NodeRecord struct {
 	Boot Boot
 }
 
+// Terms are what a group is formed with. They come with the command and not
+// from the manager's options, which may be others when the command is applied
+// again after a restart.
+type Terms struct {
+	Reads    ReadMode
+	Lease    time.Duration
+	MinChain uint32
+}
+
 // Command is one change of the Directory. Whether it changes anything is
 // decided when it is applied, in order, so that racing commands are harmless.
 type Command struct {
@@ -34,6 +45,7 @@ type Command struct {
 	Key     string
 	Members []NodeID
 	Skip    []GroupID
+	Terms   Terms // of the new group
 
 	// Group loses the members in Remove, if its epoch is still Epoch and at
 	// least one member stays. An empty Remove re-issues the chain.

@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // Directory is the manager's replicated state. It changes only by apply, one
@@ -16,10 +15,6 @@ type Directory struct {
 	groups []*groupEntry
 	keys   map[string]GroupID
 	turn   int // whose turn it is in the round robin of groups
-
-	reads    ReadMode
-	lease    time.Duration
-	minChain uint32
 }
 
 // nodeEntry is a registered node. It is an uninitialised node (a spare) while
@@ -46,8 +41,8 @@ type applied struct {
 	changed    []*Config // the configs that came into being
 }
 
-func newDirectory(o *ManagerOptions) *Directory {
-	return &Directory{byID: make(map[NodeID]*nodeEntry), keys: make(map[string]GroupID), reads: o.Reads, lease: o.Lease, minChain: uint32(o.MinChain)}
+func newDirectory() *Directory {
+	return &Directory{byID: make(map[NodeID]*nodeEntry), keys: make(map[string]GroupID)}
 }
 
 // node returns the registered node with that id, or nil.
@@ -112,7 +107,7 @@ func (d *Directory) place(c *Command) applied {
 		return applied{mapped: id}
 	}
 	var a applied
-	g := d.form(c.Members)
+	g := d.form(c.Members, &c.Terms)
 	if g != nil {
 		a.formed, a.changed = true, []*Config{g.config}
 	} else if g = d.next(c.Skip); g == nil {
@@ -125,7 +120,7 @@ func (d *Directory) place(c *Command) applied {
 }
 
 // form makes a group of uninitialised nodes: the first is the primary.
-func (d *Directory) form(members []NodeID) *groupEntry {
+func (d *Directory) form(members []NodeID, t *Terms) *groupEntry {
 	chain := make([]Peer, 0, len(members))
 	for _, id := range members {
 		n := d.node(id)
@@ -141,7 +136,7 @@ func (d *Directory) form(members []NodeID) *groupEntry {
 	for _, p := range chain {
 		d.node(p.ID).group = id
 	}
-	g := &groupEntry{config: &Config{Group: id, Epoch: 1, Chain: chain, Reads: d.reads, Lease: d.lease, MinChain: d.minChain}}
+	g := &groupEntry{config: &Config{Group: id, Epoch: 1, Chain: chain, Reads: t.Reads, Lease: t.Lease, MinChain: t.MinChain}}
 	d.groups = append(d.groups, g)
 	return g
 }

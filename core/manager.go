@@ -53,7 +53,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{opt: opt, self: opt.Self, cluster: opt.Cluster, dir: newDirectory(&opt), waiters: make(map[string][]waiter), haltAt: Never}
+	m := &Manager{opt: opt, self: opt.Self, cluster: opt.Cluster, dir: newDirectory(), waiters: make(map[string][]waiter), haltAt: Never}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -389,9 +389,10 @@ func (m *Manager) tellUnavailable(w waiter) {
 // uninitialised nodes answer, else the next of the round robin. It returns
 // false when there is neither.
 func (m *Manager) place(key string) bool {
-	c := Command{Kind: CommandPlace, Key: key}
-	if spares := m.spares(); len(spares) > m.opt.Replicas {
-		for _, s := range spares[:m.opt.Replicas+1] {
+	o := &m.opt
+	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
+	if spares := m.spares(); len(spares) > o.Replicas {
+		for _, s := range spares[:o.Replicas+1] {
 			s.reserved = true
 			c.Members = append(c.Members, s.node.ID)
 		}

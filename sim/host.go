@@ -345,28 +345,28 @@ func (w *World) ready(h *Host, slot uint32) bool {
 	return false
 }
 
-// step is one event: a message is taken in.
+// step is one event: a message is taken in. The envelope stays in its slot until
+// then: a copy here would be an allocation.
 func (w *World) step(h *Host, slot uint32) {
 	it := &w.queue.items[slot]
-	env, from := it.env, w.hosts[it.from]
+	env, from := &it.env, w.hosts[it.from]
 	k := core.KindOf(env.Body)
 	if it.kind == itemMessage {
-		if w.options.CheckImmutable && it.sum != w.hashEnvelope(&env) {
+		if w.options.CheckImmutable && it.sum != w.hashEnvelope(env) {
 			w.Fail("immutability", "a %v from %s to %s was changed after it was sent", k, from.name, h.name)
 		}
 		w.link(from, h).talked, w.link(h, from).talked = true, true
 	} else if k == core.KindPeerDown {
 		w.link(from, h).pending = false
 	}
-	number := it.number
-	w.queue.release(slot)
-	w.count(h, k, &env)
+	w.count(h, k, env)
 	if w.log != nil {
-		w.logMessage(LogDelivered, from, h, number, &env, "")
+		w.logMessage(LogDelivered, from, h, it.number, env, "")
 	}
 	w.inCore = h
-	h.node.Step(h.clock.local(w.now), env, &h.out)
+	h.node.Step(h.clock.local(w.now), *env, &h.out)
 	w.inCore = nil
+	w.queue.release(slot)
 	w.afterEvent(h)
 }
 
