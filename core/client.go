@@ -255,6 +255,9 @@ func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
 	c.manager = in.From
 	switch b.Status {
 	case StatusOK:
+		if b.Config == nil {
+			return // makes no sense; the next attempt asks again
+		}
 		c.learn(call.Key, b.Config)
 		if call.route == nil {
 			call.route = c.routes[b.Config.Group]

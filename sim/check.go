@@ -44,7 +44,6 @@ type checker struct {
 	groups []*groupRef // by GroupID-1
 	hosts  []*hostRef  // by Host.Index
 	owner  map[core.NodeID]*Host
-	gone   map[core.NodeID]bool // said farewell in memory mode, or forgotten
 	keys   map[string]core.GroupID
 	leases bool
 	seen   [core.EventKindCount]int
@@ -91,7 +90,6 @@ type hostGroup struct {
 // Begin implements Observer.
 func (c *checker) Begin(w *World) {
 	c.owner = make(map[core.NodeID]*Host)
-	c.gone = make(map[core.NodeID]bool)
 	c.keys = make(map[string]core.GroupID)
 	c.leases = w.Schedule().Shape.Reads == core.ReadLease
 	for range w.Hosts() {

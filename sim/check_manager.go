@@ -10,8 +10,6 @@ func (c *checker) onManagerEvent(w *World, m *core.Manager, e *core.Event) {
 		c.onConfig(w, m.Config(e.Group))
 	case core.EventMapped:
 		c.checkKeys(w, m)
-	case core.EventGone:
-		c.gone[e.Node] = true
 	case core.EventLost:
 		c.onLost(w, e)
 	}
@@ -95,7 +93,7 @@ func (c *checker) onLost(w *World, e *core.Event) {
 		return
 	}
 	for _, p := range c.ref(e.Group).config().Chain {
-		if c.hasData(w, p.ID) && !c.gone[p.ID] {
+		if c.hasData(w, p.ID) && !c.gone(w, p.ID) {
 			w.Fail("lost-falsely", "group %d was declared lost for certain, but %s still has its data", e.Group, p.Addr)
 		}
 	}
@@ -110,10 +108,23 @@ func (c *checker) hasData(w *World, id core.NodeID) bool {
 	return h.Up() || w.Schedule().Shape.Durable && !h.disk.empty()
 }
 
+// gone tells whether somebody who may has said that a node's data is gone: an
+// operator, or in memory mode the node itself in its farewell. It does not ask
+// the manager, whose word is what is checked.
+func (c *checker) gone(w *World, id core.NodeID) bool {
+	for i := range w.forgets {
+		if w.forgets[i].node == id {
+			return true
+		}
+	}
+	h := c.owner[id]
+	return h != nil && h.Peer().ID == id && h.Stopped() && !w.Schedule().Shape.Durable
+}
+
 // works tells whether a node is up with its data and may serve.
 func (c *checker) works(w *World, id core.NodeID) bool {
 	h := c.owner[id]
-	return c.hasData(w, id) && h.Up() && !h.Paused() && !h.Stopped() && !c.gone[id]
+	return c.hasData(w, id) && h.Up() && !h.Paused() && !h.Stopped() && !c.gone(w, id)
 }
 
 // manager returns the manager if one is at work.
@@ -204,7 +215,7 @@ func (c *checker) checkUsable(w *World, m *core.Manager, op *Operation) {
 		// Data that is gone can be found missing where the address answers, or
 		// in memory mode where it refuses.
 		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused()
-		lost = lost && (c.gone[p.ID] || !c.hasData(w, p.ID) && found)
+		lost = lost && (c.gone(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
 	short := len(config.Chain) < w.Schedule().Shape.MinChain && op.Kind != core.OpGet
 	switch s := op.Result.Status; {

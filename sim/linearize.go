@@ -203,9 +203,10 @@ var keyModel = porcupine.Model{
 	Equal: func(a, b any) bool { return a.(keyState) == b.(keyState) },
 }
 
-// checkLinearizable looks for an order that explains the history, key by key,
-// and returns "" if there is one, or else what cannot be explained.
-func checkLinearizable(ops []Operation) string {
+// checkLinearizable looks for an order that explains the history, key by key. If
+// there is none, or none is found in time, it returns the property that is
+// violated and how.
+func checkLinearizable(ops []Operation) (property, text string) {
 	var keys []string
 	byKey := map[string][]*Operation{}
 	for i := range ops {
@@ -223,12 +224,12 @@ func checkLinearizable(ops []Operation) string {
 		history := keyHistory(byKey[key])
 		switch porcupine.CheckOperationsTimeout(keyModel, history, linearizeMax) {
 		case porcupine.Illegal:
-			return fmt.Sprintf("no order of the operations on key %q explains their results:\n%s", key, explain(byKey[key]))
+			return "linearizable", fmt.Sprintf("no order of the operations on key %q explains their results:\n%s", key, explain(byKey[key]))
 		case porcupine.Unknown:
-			return fmt.Sprintf("undecided: the %d operations on key %q took longer than %v to check", len(history), key, linearizeMax)
+			return "linearizable undecided", fmt.Sprintf("the %d operations on key %q took longer than %v to check", len(history), key, linearizeMax)
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // keyHistory turns the operations on one key into what the checker takes.

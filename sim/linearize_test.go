@@ -12,8 +12,8 @@ import (
 	"gtstore/core"
 )
 
-// ended is an operation with its place in time: lower case letters of the story
-// name neither, so that the tables below stay readable.
+// ended is an operation on key k, called and returned at these places in the
+// order of all calls and returns.
 func ended(kind core.OpKind, value string, expected core.Seq, call, ret int, r core.Result) Operation {
 	return Operation{
 		Client: "c1", Kind: kind, Key: "k", Value: value, Version: expected, CallOrder: call, ReturnOrder: ret, Result: &r,
@@ -153,7 +153,7 @@ func TestLinearizable(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := checkLinearizable(c.ops)
+			_, text := checkLinearizable(c.ops)
 			require.Equal(t, c.good, text == "", "%s", text)
 			require.Equal(t, c.good, newSlowCheck(c.ops).explains(slowState{}, 0), "the slow check disagrees")
 		})
@@ -164,7 +164,7 @@ func TestLinearizable(t *testing.T) {
 func TestLinearizableNamesTheKeyAndTheResult(t *testing.T) {
 	other := put("x", 1, 2, ok(9))
 	other.Key = "other"
-	text := checkLinearizable([]Operation{
+	_, text := checkLinearizable([]Operation{
 		other, put("a", 3, 4, ok(1)), put("b", 5, 6, ok(2)), got("a", 1, 7, 8), got("b", 2, 9, 10), absent(11, 12),
 	})
 	require.Contains(t, text, `key "k"`)
@@ -187,9 +187,12 @@ func TestLinearizableWithManyUnknown(t *testing.T) {
 		ops = append(ops, put(value, n, n+1, unknown), del(n+2, n+3, unknown), cas(1, value+"c", n+4, n+5, unknown), got("a", 1, n+6, n+7))
 		n += 8
 	}
-	require.Empty(t, checkLinearizable(ops))
+	_, text := checkLinearizable(ops)
+	require.Empty(t, text)
 	ops = append(ops, absent(n, n+1), absent(n+2, n+3), got("a", 1, n+4, n+5))
-	require.Contains(t, checkLinearizable(ops), "no order")
+	property, text := checkLinearizable(ops)
+	require.Equal(t, "linearizable", property)
+	require.Contains(t, text, "no order")
 }
 
 // The model leaves out most places of writes of unknown outcome. A search that
@@ -200,7 +203,7 @@ func TestLinearizableAgreesWithSlowCheck(t *testing.T) {
 	for seed := range uint64(rounds) {
 		ops := drawHistory(rand.New(rand.NewPCG(seed, 1)))
 		want := newSlowCheck(ops).explains(slowState{}, 0)
-		text := checkLinearizable(ops)
+		_, text := checkLinearizable(ops)
 		if want != (text == "") {
 			t.Fatalf("seed %d: the slow check finds an order: %v; the model says:\n%s\n%s", seed, want, text, explain(pointers(ops)))
 		}

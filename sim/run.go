@@ -225,8 +225,8 @@ func Run(s *Schedule, o RunOptions) *Outcome {
 	out := w.outcome()
 	if w.violation == nil && !o.SkipLinearizability {
 		begin := time.Now()
-		if text := checkLinearizable(w.ops); text != "" {
-			w.Fail("linearizable", "%s", text)
+		if property, text := checkLinearizable(w.ops); property != "" {
+			w.Fail(property, "%s", text)
 		}
 		out.Lin = time.Since(begin)
 	}

@@ -591,6 +591,17 @@ func TestDeterminism(t *testing.T) {
 	require.Len(t, distinct, 40)
 }
 
+// Runs share nothing: several at once give what each gives alone.
+func TestRunsAreIndependent(t *testing.T) {
+	alone := Run(Generate(NewSource(1)), RunOptions{}).Hash
+	for i := range 4 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, alone, Run(Generate(NewSource(1)), RunOptions{}).Hash)
+		})
+	}
+}
+
 // bouncer answers every Ping with a Ping, so that a run is nothing but engine.
 // Each begins a few exchanges, which go on for ever.
 type bouncer struct {

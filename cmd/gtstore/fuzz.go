@@ -221,7 +221,8 @@ func (p *progress) show(pattern string, args ...any) {
 		return
 	}
 	p.shown = time.Now()
-	fmt.Fprintf(p.w, "\r\x1b[K"+pattern, args...)
+	// Without wrapping: on a narrow terminal a second line would stay for ever.
+	fmt.Fprintf(p.w, "\r\x1b[?7l"+pattern+"\x1b[K\x1b[?7h", args...)
 }
 
 func (p *progress) clear() {

@@ -137,7 +137,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	p.show("%d done", 2) // too soon
 	p.clear()
 	p.show("%d done", 3)
-	require.Equal(t, "\r\x1b[K1 done\r\x1b[K\r\x1b[K3 done", out.String())
+	require.Equal(t, "\r\x1b[?7l1 done\x1b[K\x1b[?7h\r\x1b[K\r\x1b[?7l3 done\x1b[K\x1b[?7h", out.String())
 }
 
 // A calm schedule: nothing but calls, on a whole cluster.
