@@ -112,7 +112,12 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	for _, g := range r.groups {
 		g.serving = false
 	}
-	if ch != HostStarted {
+	switch ch {
+	case HostCrashed, HostHalted:
+		c.forgetUnsent(h)
+		return
+	case HostStarted:
+	default:
 		return
 	}
 	s := h.Node().(*core.Storage)
@@ -129,6 +134,26 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 			continue
 		}
 		c.checkHolds(w, h, core.GroupID(i+1), g, "restarted")
+	}
+}
+
+// forgetUnsent drops the entries that a process appended in an epoch which was
+// not durable when it ended: none of them has left the node (rule R1), and its
+// next process may lead in the same epoch and know nothing of them.
+func (c *checker) forgetUnsent(h *Host) {
+	s, ok := h.Node().(*core.Storage)
+	if !ok {
+		return
+	}
+	for i := range s.Groups() {
+		v := s.Group(i, 0)
+		if !v.Primary || v.Durable >= v.Config.Epoch {
+			continue
+		}
+		g := c.ref(v.Group)
+		for seq := v.Last; seq > v.Commit && s.Entry(i, seq).Epoch == v.Config.Epoch; seq-- {
+			delete(g.prefixes, core.Mark{Epoch: v.Config.Epoch, Seq: seq})
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/cmd/internal/fuzz"
+	"gtstore/sim/fuzz"
 )
 
 const schedulesDefault = 2000

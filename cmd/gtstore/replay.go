@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/cmd/internal/fuzz"
+	"gtstore/sim/fuzz"
 	"gtstore/sim"
 )
 

@@ -101,6 +101,12 @@ func isFault(v sim.Verb) bool {
 	return !isOperation(v)
 }
 
+// Add counts a schedule and what came of it. Wall is left to the caller.
+func (s *Stats) Add(schedule *sim.Schedule, out *sim.Outcome) {
+	r := sampleOf(schedule, out)
+	s.add(&r)
+}
+
 func (s *Stats) add(r *sample) {
 	s.Schedules++
 	s.Events += r.events

@@ -1,0 +1,196 @@
+package properties
+
+import (
+	"flag"
+	"fmt"
+	"math/bits"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"gtstore/core"
+	"gtstore/sim"
+	"gtstore/sim/fuzz"
+)
+
+const (
+	shards           = 2    // of the schedules, run side by side
+	schedulesDefault = 2000 // in all; RAPID_CHECKS or -rapid.checks sets another number
+)
+
+// rapidSource lets rapid draw a schedule. rapid's own integers favour small
+// numbers and the bounds, which would make small clusters with few operations;
+// so a number is made of coins, which are fair, and shrinks towards 0 all the
+// same.
+type rapidSource struct{ t *rapid.T }
+
+var (
+	coin      = rapid.Bool()
+	schedules = rapid.Custom(func(t *rapid.T) *sim.Schedule { return sim.Generate(rapidSource{t}) })
+)
+
+func (r rapidSource) Intn(_ string, n int) int {
+	for {
+		x := 0
+		for range bits.Len(uint(n - 1)) {
+			x <<= 1
+			if coin.Draw(r.t, "") {
+				x |= 1
+			}
+		}
+		if x < n {
+			return x
+		}
+	}
+}
+
+// tally counts what the schedules of a whole run were and did.
+type tally struct {
+	mu    sync.Mutex
+	stats fuzz.Stats
+	seen  [core.EventKindCount]int
+	reads map[core.ReadMode]int
+	mode  map[bool]int
+	k     map[int]int
+	lin   time.Duration
+}
+
+func (y *tally) add(s *sim.Schedule, out *sim.Outcome) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.stats.Add(s, out)
+	for kind, n := range out.Seen {
+		y.seen[kind] += n
+	}
+	y.reads[s.Shape.Reads]++
+	y.mode[s.Shape.Durable]++
+	y.k[s.Shape.Replicas]++
+	y.lin += out.Lin
+}
+
+// checks is how many schedules a run is to have in all.
+func checks(t *testing.T) int {
+	n, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String())
+	require.NoError(t, err)
+	if _, set := os.LookupEnv("RAPID_CHECKS"); !set && n == 100 { // rapid's default
+		n = schedulesDefault
+	}
+	return n
+}
+
+// TestSchedules draws clusters, workloads and faults, and holds every check of
+// the simulator against what happens.
+func TestSchedules(t *testing.T) {
+	total := checks(t)
+	y := &tally{reads: map[core.ReadMode]int{}, mode: map[bool]int{}, k: map[int]int{}}
+	begin := time.Now()
+	t.Run("shard", func(t *testing.T) {
+		each := (total + shards - 1) / shards
+		if testing.Short() {
+			each *= 5 // rapid does a fifth
+		}
+		require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(each)))
+		for i := range shards {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				checkSchedules(t, y)
+			})
+		}
+	})
+	y.stats.Wall = time.Since(begin)
+	if t.Failed() {
+		return
+	}
+	y.report(t)
+	// rapid passes early when a test's deadline comes near.
+	require.GreaterOrEqual(t, y.stats.Schedules, total, "schedules that ran")
+	if total >= schedulesDefault {
+		y.requireReach(t)
+	}
+}
+
+// checkSchedules is the property. When it fails, rapid has shrunk the draws;
+// what is left of the schedule is shrunk further and saved as a trace.
+func checkSchedules(t *testing.T, y *tally) {
+	var smallest *sim.Schedule
+	var violation *sim.Violation
+	defer func() {
+		if smallest != nil {
+			saveFailure(t, smallest, violation)
+		}
+	}()
+	rapid.Check(t, func(t *rapid.T) {
+		s := schedules.Draw(t, "schedule")
+		out := fuzz.Check(s, sim.RunOptions{})
+		if out.Violation != nil {
+			smallest, violation = s, out.Violation
+			t.Fatalf("violates %s", out.Violation.Property) // rapid compares this line and text as it shrinks
+		}
+		y.add(s, out)
+	})
+}
+
+func saveFailure(t *testing.T, s *sim.Schedule, v *sim.Violation) {
+	f := &fuzz.Failure{Schedule: s, Violation: v}
+	shrunk := fuzz.Shrink(t.Context(), f, nil)
+	file, err := fuzz.Save(traceDir, f, shrunk)
+	if err != nil {
+		t.Errorf("cannot save the trace: %v\n%v", err, shrunk.Schedule)
+		return
+	}
+	t.Errorf("%v\nshrunk from %d to %d lines; replay with: go run ./cmd/gtstore replay %s",
+		shrunk.Violation, s.Size(), shrunk.Schedule.Size(), file[len("../"):])
+}
+
+func (y *tally) report(t *testing.T) {
+	s, m := &y.stats, y.stats.Medians()
+	fmt.Printf("properties: %d schedules in %v: %d events (%d/s), %d operations checked, %.0f simulated seconds a second, Porcupine %v\n",
+		s.Schedules, s.Wall.Round(time.Millisecond), s.Events, s.PerSecond(s.Events), s.Operations, s.Ratio(), y.lin.Round(time.Millisecond))
+	fmt.Printf("properties: medians: %d clients, %d keys, %d operations, %d faults, %d messages dropped, duplicated, delayed or corrupted\n",
+		m.Clients, m.Keys, m.Operations, m.Faults, m.Messages)
+	fmt.Printf("properties: confirm %d, lease %d; memory %d, durable %d; k=0 %d, k=1 %d, k=2 %d, k=3 %d\n",
+		y.reads[core.ReadConfirm], y.reads[core.ReadLease], y.mode[false], y.mode[true], y.k[0], y.k[1], y.k[2], y.k[3])
+	for kind := core.EventKind(1); int(kind) < core.EventKindCount; kind++ {
+		t.Logf("%-12v %d", kind, y.seen[kind])
+	}
+}
+
+// requireReach fails when the workload no longer is what the checks need to
+// find anything: it is a test of the generator.
+func (y *tally) requireReach(t *testing.T) {
+	m := y.stats.Medians()
+	require.GreaterOrEqual(t, m.Clients, 3, "median of concurrent clients")
+	require.LessOrEqual(t, m.Keys, 4, "median of keys")
+	require.GreaterOrEqual(t, m.Operations, 50, "median of operations")
+	require.GreaterOrEqual(t, m.Faults, 5, "median of fault actions that fired")
+	require.Len(t, y.reads, 2, "read modes")
+	require.Len(t, y.mode, 2, "memory and durable mode")
+	require.Len(t, y.k, 4, "k from 0 to 3")
+	for kind := core.EventKind(1); int(kind) < core.EventKindCount; kind++ {
+		require.NotZero(t, y.seen[kind], "situation %q", kind)
+	}
+}
+
+// FuzzSchedules is the same property for go test -fuzz, which looks for draws
+// that reach new code.
+func FuzzSchedules(f *testing.F) {
+	for seed := range 8 {
+		source := sim.NewSource(uint64(seed))
+		draws := make([]byte, 8*4096) // a coin takes eight bytes
+		for i := range draws {
+			draws[i] = byte(source.Intn("", 256))
+		}
+		f.Add(draws)
+	}
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
+		s := schedules.Draw(t, "schedule")
+		if out := fuzz.Check(s, sim.RunOptions{}); out.Violation != nil {
+			t.Fatalf("%v\n%v", out.Violation, s)
+		}
+	}))
+}

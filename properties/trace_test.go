@@ -1,0 +1,48 @@
+package properties
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/sim"
+)
+
+const traceDir = "../traces"
+
+// TestATraces replays everything in traces/ and holds the verdict against the
+// one that the trace expects. It is named to run before the fuzzing: what was
+// found once is what breaks first.
+func TestATraces(t *testing.T) {
+	var files []string
+	require.NoError(t, filepath.WalkDir(traceDir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".trace") {
+			files = append(files, path)
+		}
+		return err
+	}))
+	require.NotEmpty(t, files, "traces/ holds the regressions of the bugs that were found")
+	for _, file := range files {
+		name, err := filepath.Rel(traceDir, file)
+		require.NoError(t, err)
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			s, err := sim.Parse(string(text))
+			require.NoError(t, err)
+			require.NotEmpty(t, s.Story, "a trace says in a sentence what it shows")
+			expect := s.Expect
+			if expect == "" {
+				expect = "holds"
+			}
+			out := sim.Check(s)
+			require.Equal(t, expect, out.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s", out.Violation, name)
+			require.Empty(t, out.IdleActions, "these actions (from 0) could not fire: the trace no longer shows what it says")
+			require.Empty(t, out.IdleDeviations, "these deviations (from 0) met no message: the trace no longer shows what it says")
+		})
+	}
+}
