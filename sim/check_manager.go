@@ -113,7 +113,7 @@ func (c *checker) hasData(w *World, id core.NodeID) bool {
 // the manager, whose word is what is checked.
 func (c *checker) gone(w *World, id core.NodeID) bool {
 	for i := range w.forgets {
-		if w.forgets[i].node == id {
+		if w.forgets[i].node == id && !w.forgets[i].unknown {
 			return true
 		}
 	}

@@ -375,6 +375,16 @@ func (g *generator) drawFaults() {
 			break
 		}
 	}
+	if !g.s.Shape.Durable && g.chance("eclipse", 24) {
+		g.eclipse()
+	}
+}
+
+// eclipse hides all nodes from the manager for so long that it presumes every
+// group lost, from their silence alone; then they answer after all.
+func (g *generator) eclipse() {
+	g.add(Action{At: g.end + ms(210), Verb: VerbPartition, Groups: [][]string{{ManagerHost}, g.nodes()}})
+	g.add(Action{At: g.end + ms(210) + 21*time.Second, Verb: VerbHeal})
 }
 
 // fault draws the fault that the n-th part of the weights stands for.

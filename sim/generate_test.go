@@ -112,7 +112,7 @@ func TestGenerateIsWorthRunning(t *testing.T) {
 	require.InDelta(t, schedules/2, lease, schedules/10)
 	require.InDelta(t, schedules/8, halt, schedules/20)
 	require.Greater(t, drift, schedules/2)
-	require.Less(t, longest, 5*time.Second)
+	require.Less(t, longest, 26*time.Second) // of an eclipse; others end within 5 s
 	for v := Verb(1); v < verbEnd; v++ {
 		require.Greater(t, verbs[v], schedules/50, "%s is hardly ever drawn", v)
 	}

@@ -58,6 +58,7 @@ const forgetInterval = 200 * time.Millisecond
 type forgetting struct {
 	node     core.NodeID
 	answered bool
+	unknown  bool // the answer was that no such node is registered
 }
 
 // makeHistory has an operation for every action that is one.
@@ -240,6 +241,7 @@ func (w *World) sendForget(i int) {
 func (w *World) onForgotten(e *core.Envelope) {
 	if r, ok := e.Body.(*core.Forgotten); ok && r.Req > 0 && r.Req <= uint64(len(w.forgets)) {
 		w.forgets[r.Req-1].answered = true
+		w.forgets[r.Req-1].unknown = r.Status == core.StatusNotFound
 	}
 }
 
