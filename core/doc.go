@@ -1,0 +1,65 @@
+// Package core is GTStore's protocol: the manager, the storage node and the
+// client as pure, event-driven state machines. The simulator and the network
+// runtime run the same core; neither adds a rule to it.
+//
+// # The shape
+//
+// A Node takes in one message at a time (Step) or the news that time has passed
+// (Tick), and says in an Output what its driver must do: send, make durable,
+// send when that is durable, note what happened, halt. It has no goroutine,
+// channel, clock, file, socket or global randomness, so the same calls in the
+// same order always give the same outputs. A restart is the constructor over
+// the Space of what was made durable; there is no other way to recover.
+//
+// # What the driver owes a node
+//
+//   - Calls are serial. The time passed in is not negative and never goes back,
+//     and it is read after the message was taken from its queue: a get that
+//     waited must not be served by a lease that ended meanwhile.
+//   - After a Step, if Deadline is not after now, Tick follows before the Output
+//     is carried out. Several Steps may share an Output: that is batching.
+//   - Send leaves at any time. Persist is made durable in order, an Output's
+//     part of it all or nothing. After leaves when this and every earlier
+//     Persist is durable, and not before; an envelope whose receiver is its
+//     sender is then stepped back to the node. When the disk fails, the node
+//     stops.
+//   - Messages may be lost, repeated, delayed and reordered. A message that is
+//     corrupted is dropped: DecodeEnvelope tells.
+//   - Identities (NodeID, ClusterID) and seeds are drawn at random, once for
+//     each life of the data.
+//   - A user's Call comes from the zero Peer, and its Result goes there.
+//   - A connection that breaks or is refused may be told as a PeerDown. It is a
+//     hint, and never believed without a probe.
+//   - When Halt is set, the Output is carried out and the node is called no more.
+//
+// # Does the manager lock a group during a request?
+//
+// No. Epochs do that job. A write is acknowledged only by every required member
+// of one epoch, so whoever is promoted has it (R3, R4); a member that has
+// adopted a later epoch refuses the earlier one (R1), so a deposed primary can
+// finish nothing; what it left half done is completed by the next one (R5), and
+// the client's retry of the same session and number finds the stored result
+// (R12). A lock would put the manager on the path of every request, and would
+// still not stop a message that is late.
+//
+// # The rules, and where they are kept
+//
+//	R1  fence: only higher epochs, with their config, durable first   group.adopt, group.send, group.onReplicate
+//	R2  only the primary adds; the manager removes, never the last    Directory.reconfigure, Directory.issue
+//	R3  a member is required until a config without it is adopted     group.continueTenure, group.advance
+//	R4  a write is acknowledged by all, and checked before appended   group.advance, group.admits
+//	R5  a new primary reconciles before it serves                     group.beginTenure, group.mayServe
+//	R6  the same primary goes on across epochs                        group.continueTenure
+//	R7  a replica acks the verified prefix, cuts only on a conflict   group.onReplicate, group.take
+//	R8  a confirm-read waits for a round sent after it came           group.onGet, group.serveReads
+//	R9  a lease-read is served while every member's promise lives     group.leaseLives, grant, Storage.start
+//	R10 joins                                                         not yet
+//	R11 a restarted primary waits for a later epoch                   Directory.register, group.onOp
+//	R12 sessions: at most once, decided at apply                      state.apply, group.onWrite
+//
+// # Values and limits
+//
+// Values are strings, copied once where bytes come in. Nothing grows without a
+// bound: see the limits in types.go and in the options. Beyond one the answer is
+// a clear status. A group's log is not trimmed yet: it grows with every write.
+package core
