@@ -124,8 +124,12 @@ func (g *group) sessionsAfterPending() int {
 func (g *group) onWrite(from Peer, op *Op) {
 	t := g.tenure
 	s := g.state.session(op.Session)
-	if s == nil {
+	switch {
+	case s == nil:
 		g.refuse(from, op.Req, StatusSessionExpired, nil)
+		return
+	case op.OpSeq == 0: // no client numbers so; and it would pass for a retry of nothing
+		g.s.event(Event{Kind: EventDropped, Group: g.id, Node: from.ID})
 		return
 	}
 	s.touched = g.s.now
