@@ -46,7 +46,8 @@ func (i *identity) record() string {
 	return string(sealRecord(&c, "identity"))
 }
 
-// readIdentity returns nil when the space is empty.
+// readIdentity returns nil when the space is empty. The identity is the first
+// thing a node writes, so records without one are what is left of a damage.
 func readIdentity(space Space) (*identity, error) {
 	var found *identity
 	err := space.Range(keyIdentity, func(_, v string) error {
@@ -58,6 +59,11 @@ func readIdentity(space Space) (*identity, error) {
 		}
 		return nil
 	})
+	if err == nil && found == nil {
+		err = space.Range("", func(k, _ string) error {
+			return fmt.Errorf("core: %w: there is a record %q but no identity", errDamaged, k)
+		})
+	}
 	return found, err
 }
 
@@ -127,7 +133,16 @@ func (s *Storage) restore(space Space) error {
 			return err
 		}
 	}
-	return nil
+	return space.Range(prefixLog, func(k, _ string) error {
+		id := GroupID(0)
+		if n := []byte(k[len(prefixLog):]); len(n) >= 8 {
+			id = GroupID(binary.BigEndian.Uint64(n))
+		}
+		if s.group(id) == nil {
+			return fmt.Errorf("core: node %v: %w: there is a log of group %d but no config of it", i.id, errDamaged, id)
+		}
+		return nil
+	})
 }
 
 func (g *group) restore(space Space) error {

@@ -231,13 +231,10 @@ func (m *Manager) witness(s *suspicion) (p Peer, wait bool) {
 			wait = true
 		}
 	}
-	if wait {
-		return Peer{}, true
-	}
 	if spares := m.spares(); len(spares) > 0 {
-		return spares[0].node.Peer, false
+		p = spares[0].node.Peer
 	}
-	return Peer{}, false
+	return p, wait
 }
 
 // remove proposes the config without these members, if the one that would be

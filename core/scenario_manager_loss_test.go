@@ -1,0 +1,350 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// requireLost holds what the manager says of group 1 against what it must be.
+func (r *realm) requireLost(lost, certain bool) {
+	r.t.Helper()
+	isLost, isCertain := r.manager().Lost(1)
+	require.Equal(r.t, []bool{lost, certain}, []bool{isLost, isCertain}, "lost, certain")
+	want := StatusOK
+	if lost {
+		want = StatusGroupLost
+	}
+	answer := r.lookup("a", false)
+	require.Equal(r.t, want, answer.Status, "whoever asks for the group is told")
+	require.Equal(r.t, r.manager().Config(1), answer.Config)
+}
+
+// Every member of a group says farewell in memory mode, where the data goes
+// with the node. With the last of them no copy is left: that is certain.
+func TestAGroupIsLostForCertainWhenAllSaidFarewell(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	for i, name := range []string{"n1", "n2", "n3"} {
+		r.requireLost(false, false)
+		r.ail(silent, name)
+		r.say(name, &Farewell{Boot: 1})
+		if i < 2 {
+			require.Equal(t, []string{"n1", "n2", "n3"}[i+1:], r.members(1), "the others go on")
+		}
+	}
+	r.requireLost(true, true)
+	lost := r.happened(EventLost)
+	require.Equal(t, []Event{{Kind: EventLost, Group: 1, Epoch: 3, Effect: true}}, lost)
+}
+
+// A whole chain may die at once: nobody is left who could have been promoted.
+func TestAGroupIsLostForCertainWhenAllDieAtOnce(t *testing.T) {
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	r.ail(silent, "n1", "n2", "n3")
+	r.forget(1, 1)
+	r.forget(2, 2)
+	r.requireLost(false, false)
+	r.forget(3, 3)
+	r.requireLost(true, true)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
+// A farewell of an earlier boot is late: that node is back. And a durable node
+// that says farewell has only stopped: its data waits for it.
+func TestAFarewellThatIsNoLoss(t *testing.T) {
+	r := newRealm(t, 1, inDurableMode, replicas(0))
+	r.place("a")
+	r.ail(silent, "n1")
+	r.say("n1", &Farewell{Boot: 1})
+	require.NotEmpty(t, r.probed(), "it is worth a probe")
+	r.pass(time.Minute)
+	r.requireLost(false, false)
+
+	m := newRealm(t, 1, replicas(0))
+	m.place("a")
+	m.say("n1", &Farewell{Boot: 2})
+	m.say("n1", &Farewell{Boot: 0})
+	require.Len(t, m.happened(EventDropped), 2)
+	m.requireLost(false, false)
+}
+
+// What it takes to presume that a group is lost: every address refuses, or
+// answers as another node, for LostAfter; or all is silent for ten times that.
+// A stopped durable node keeps its data, so there only another node counts.
+func TestWhatItTakesToPresumeALoss(t *testing.T) {
+	const never = time.Hour
+	memory := func(*ManagerOptions) {}
+	for name, c := range map[string]struct {
+		mode   func(*ManagerOptions)
+		health [2]health // of n1 and n2
+		gone   bool      // n1 says farewell, or is forgotten
+		after  time.Duration
+	}{
+		"memory, refused":                 {memory, [2]health{refusing, refusing}, false, 2 * time.Second},
+		"memory, another node answers":    {memory, [2]health{replaced, replaced}, false, 2 * time.Second},
+		"memory, silent":                  {memory, [2]health{silent, silent}, false, 20 * time.Second},
+		"memory, one of the two silent":   {memory, [2]health{refusing, silent}, false, 20 * time.Second},
+		"memory, one gone, one silent":    {memory, [2]health{silent, silent}, true, 20 * time.Second},
+		"memory, one gone, one refuses":   {memory, [2]health{silent, refusing}, true, 2 * time.Second},
+		"memory, one hangs":               {memory, [2]health{refusing, hanging}, false, never},
+		"durable, refused":                {inDurableMode, [2]health{refusing, refusing}, false, never},
+		"durable, silent":                 {inDurableMode, [2]health{silent, silent}, false, never},
+		"durable, another node answers":   {inDurableMode, [2]health{replaced, replaced}, false, 2 * time.Second},
+		"durable, one of the two refuses": {inDurableMode, [2]health{replaced, refusing}, false, never},
+		"durable, one gone, one refuses":  {inDurableMode, [2]health{silent, refusing}, true, never},
+		"durable, one gone, one other":    {inDurableMode, [2]health{silent, replaced}, true, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 2, c.mode, replicas(1))
+			r.place("a")
+			r.pass(time.Second)
+			r.ail(c.health[0], "n1")
+			r.ail(c.health[1], "n2")
+			if c.gone && r.durable {
+				r.forget(1, 1)
+			} else if c.gone {
+				r.say("n1", &Farewell{Boot: 1})
+			}
+			if c.after == never {
+				r.pass(5 * time.Minute)
+				r.requireLost(false, false)
+				return
+			}
+			r.pass(c.after - 60*time.Millisecond)
+			r.requireLost(false, false)
+			r.pass(160 * time.Millisecond)
+			r.requireLost(true, false)
+		})
+	}
+}
+
+// Refusals with a gap between them are not one stretch: in the gap the node may
+// have been there. And refusals that have ended prove nothing about now.
+func TestEvidenceOfALossMustNotHaveGaps(t *testing.T) {
+	r := newRealm(t, 1, replicas(0))
+	r.place("a")
+	r.pass(time.Second)
+	for range 4 {
+		r.ail(refusing, "n1")
+		r.pass(1500 * time.Millisecond)
+		r.requireLost(false, false)
+		r.ail(silent, "n1")
+		r.pass(1500 * time.Millisecond)
+		r.requireLost(false, false)
+	}
+	r.ail(refusing, "n1")
+	r.pass(2100 * time.Millisecond)
+	r.requireLost(true, false)
+}
+
+// A node of another cluster, or with another complaint, at the address says
+// nothing about the data of this one.
+func TestOtherRefusalsAreNoEvidence(t *testing.T) {
+	r := newRealm(t, 1, inDurableMode, replicas(0))
+	r.place("a")
+	r.ail(silent, "n1")
+	for range 100 {
+		r.say("n1", &Refused{Reason: RefusedOtherCluster, Wanted: 1, What: KindPing})
+		r.say("n1", &Refused{Reason: RefusedMode, Wanted: 1, What: KindPing})
+		r.pass(50 * time.Millisecond)
+	}
+	r.requireLost(false, false)
+}
+
+// Lost declared for a node that was only paused: for LostAfter and longer its
+// silence means nothing, and once it does the declaration is taken back as soon
+// as that very node answers, with the same chain at the next epoch.
+func TestALossDeclaredForAPausedNodeIsWithdrawn(t *testing.T) {
+	r := newRealm(t, 1, replicas(0), haltOnLoss)
+	r.place("a")
+	r.ail(silent, "n1")
+	r.pass(19 * time.Second)
+	r.requireLost(false, false)
+	r.pass(time.Minute)
+	r.requireLost(true, false)
+	require.NoError(t, r.halted, "a loss presumed by silence alone never halts")
+
+	r.ail(well, "n1")
+	r.pass(50 * time.Millisecond)
+	require.Len(t, r.happened(EventWithdrawn), 1)
+	r.requireLost(false, false)
+	r.requireChain(2, "n1")
+	require.Equal(t, []GroupEpoch{{1, 2}}, r.actors["n1"].epochs)
+}
+
+// A loss that was presumed from refusals is withdrawn during the drain time, and
+// the manager does not halt.
+func TestAWithdrawnLossCancelsTheHalt(t *testing.T) {
+	r := newRealm(t, 2, replicas(1), haltOnLoss)
+	r.place("a")
+	r.ail(refusing, "n1", "n2")
+	r.pass(2900 * time.Millisecond)
+	r.requireLost(true, false)
+	r.ail(well, "n2")
+	r.pass(50 * time.Millisecond)
+	r.requireLost(false, false)
+	require.GreaterOrEqual(t, r.epoch(1), Epoch(2))
+	r.pass(10 * time.Second)
+	require.NoError(t, r.halted)
+	require.Equal(t, []string{"n2"}, r.members(1), "it goes on with who answered")
+}
+
+// What is withdrawn for one group does not save the manager from another's loss.
+func TestAWithdrawnLossDoesNotCancelTheHaltForAnother(t *testing.T) {
+	r := newRealm(t, 2, replicas(0), haltOnLoss)
+	r.place("a")
+	r.place("b")
+	r.ail(refusing, "n1", "n2")
+	r.pass(2900 * time.Millisecond)
+	r.ail(well, "n1")
+	r.pass(1100 * time.Millisecond)
+	require.ErrorIs(t, r.halted, ErrGroupLost)
+	require.Contains(t, r.halted.Error(), "group 2")
+}
+
+// Once presumed, a loss is not taken back because the evidence ends.
+func TestOnlyAnAnswerWithdrawsALoss(t *testing.T) {
+	r := newRealm(t, 1, replicas(0))
+	r.place("a")
+	r.ail(refusing, "n1")
+	r.pass(2100 * time.Millisecond)
+	r.requireLost(true, false)
+	r.ail(silent, "n1")
+	r.pass(15 * time.Second)
+	r.requireLost(true, false)
+	r.register(Peer{ID: 0x11, Addr: "n1"}) // another node at the address is not the answer either
+	r.pass(time.Second)
+	r.requireLost(true, false)
+	require.Empty(t, r.happened(EventWithdrawn))
+}
+
+// By default a lost group ends the manager. Before, everybody who asks during
+// the drain time is told.
+func TestALostGroupHaltsTheManagerAfterTheDrainTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		lose func(r *realm)
+		how  string
+	}{
+		"certainly": {func(r *realm) { r.forget(1, 1) }, "certainly: each said farewell or was forgotten"},
+		"presumably": {func(r *realm) {
+			r.ail(refusing, "n1")
+			for lost := false; !lost; lost, _ = r.manager().Lost(1) {
+				r.pass(10 * time.Millisecond)
+			}
+		}, "presumably: their addresses no longer answer for them"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 2, replicas(0), haltOnLoss)
+			r.place("a")
+			r.place("b")
+			c.lose(r)
+			for range 9 {
+				r.pass(100 * time.Millisecond)
+				require.NoError(t, r.halted)
+				require.Equal(t, StatusGroupLost, r.lookup("a", true).Status)
+				require.Equal(t, StatusOK, r.lookup("b", true).Status)
+			}
+			r.pass(110 * time.Millisecond)
+			require.ErrorIs(t, r.halted, ErrGroupLost)
+			require.ErrorContains(t, r.halted, "group 1")
+			require.ErrorContains(t, r.halted, c.how)
+		})
+	}
+}
+
+// A manager that stalls through the drain time has told nobody: it begins anew.
+func TestAPauseBeginsTheDrainTimeAnew(t *testing.T) {
+	r := newRealm(t, 1, replicas(0), haltOnLoss)
+	r.place("a")
+	r.forget(1, 1)
+	r.pause(5 * time.Second)
+	r.pass(900 * time.Millisecond)
+	require.NoError(t, r.halted)
+	r.requireLost(true, true)
+	r.pass(200 * time.Millisecond)
+	require.ErrorIs(t, r.halted, ErrGroupLost)
+}
+
+// With the other policy the manager keeps the other groups serving, and new keys
+// go to none that is lost.
+func TestTheOtherGroupsGoOnAfterALoss(t *testing.T) {
+	for name, lose := range map[string]func(r *realm){
+		"certain":  func(r *realm) { r.forget(1, 1) },
+		"presumed": func(r *realm) { r.ail(refusing, "n1"); r.pass(2100 * time.Millisecond) },
+		"silent":   func(r *realm) { r.ail(silent, "n1"); r.pass(21 * time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 3, replicas(0))
+			for _, key := range []string{"a", "b", "c"} {
+				r.place(key)
+			}
+			lose(r)
+			require.Equal(t, StatusGroupLost, r.lookup("a", true).Status)
+			require.Equal(t, StatusOK, r.lookup("b", true).Status)
+			for _, key := range []string{"d", "e", "f", "g"} {
+				r.place(key)
+			}
+			require.Equal(t, map[GroupID]int{1: 1, 2: 3, 3: 3}, r.spread())
+			r.pass(10 * time.Second)
+			require.NoError(t, r.halted)
+		})
+	}
+}
+
+// When every group is lost and no spares are left, a new key has nowhere to go.
+func TestNewKeysAreRefusedWhenEveryGroupIsLost(t *testing.T) {
+	r := newRealm(t, 1, replicas(0))
+	r.place("a")
+	r.forget(1, 1)
+	require.Equal(t, &LookupReply{Req: 2, Status: StatusUnavailable, Have: 0, Need: 1}, r.lookup("b", true))
+	require.Zero(t, r.manager().KeyGroup("b"))
+	r.register(peerOf("n2"))
+	require.EqualValues(t, 2, r.place("b"))
+	require.Equal(t, StatusGroupLost, r.lookup("a", true).Status)
+}
+
+// A group that is certainly lost when a mapping is applied gets no key, even if
+// the mapping was proposed before the loss was known; nor one that was lost then.
+func TestTheRoundRobinPassesOverLostGroups(t *testing.T) {
+	d := directoryOf("n1", "n2", "n3")
+	for i, key := range []string{"a", "b", "c"} {
+		d.apply(&Command{Kind: CommandPlace, Key: key, Members: []NodeID{NodeID(i + 1)}, Terms: Terms{ReadConfirm, 0, 1}})
+	}
+	d.apply(&Command{Kind: CommandGone, Node: NodeRecord{Peer: peerOf("n1")}})
+	next := func(key string, skip ...GroupID) GroupID {
+		return d.apply(&Command{Kind: CommandPlace, Key: key, Skip: skip}).mapped
+	}
+	require.EqualValues(t, 2, next("d"))
+	require.EqualValues(t, 3, next("e"))
+	require.EqualValues(t, 2, next("f"))
+	require.EqualValues(t, 2, next("g", 3))
+	require.EqualValues(t, 0, next("h", 3, 2))
+	require.EqualValues(t, 3, next("h"), "what was refused is not mapped, and may be later")
+}
+
+// A presumption is the manager's, not the Directory's: after a restart the nodes
+// get as long again to show themselves. A certain loss stays one.
+func TestARestartedManagerJudgesPresumedLossesAfresh(t *testing.T) {
+	r := newRealm(t, 2, inDurableMode, replicas(0))
+	r.place("a")
+	r.place("b")
+	r.ail(replaced, "n1")
+	r.forget(1, 2)
+	r.pass(2100 * time.Millisecond)
+	r.requireLost(true, false)
+	require.Equal(t, StatusGroupLost, r.lookup("b", false).Status)
+
+	r.crash(0)
+	r.restart()
+	r.serve()
+	for range 19 {
+		r.requireLost(false, false)
+		r.pass(100 * time.Millisecond)
+		require.Equal(t, StatusGroupLost, r.lookup("b", false).Status)
+	}
+	r.pass(200 * time.Millisecond)
+	r.requireLost(true, false)
+}

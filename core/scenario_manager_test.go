@@ -1,0 +1,771 @@
+package core
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A realm is a manager among storage nodes that the test plays. Messages take
+// no time: while a node is well it answers what the manager sends it in the
+// same instant, and a test says which node is not well and how.
+type realm struct {
+	*rig
+	actors  map[string]*actor
+	letters []letter // what left the manager and was not looked at, but for pings and probes
+	pings   int
+	probes  []probing
+	reqs    uint64
+}
+
+type letter struct {
+	to   string
+	body Message
+}
+
+type probing struct{ to, target string }
+
+// actor is a storage node as the manager sees it.
+type actor struct {
+	peer   Peer
+	boot   Boot
+	index  Index // the highest Directory index it has seen
+	lag    time.Duration
+	epochs []GroupEpoch
+	health health
+	cut    []string // the peers whom it cannot reach
+}
+
+// health says what becomes of what the manager sends to a node.
+type health uint8
+
+const (
+	well     health = iota
+	silent          // nothing comes back
+	refusing        // its address refuses connections
+	replaced        // its address answers as another node
+	hanging         // it answers pings, but its disk writes nothing: no proof
+)
+
+// newRealm starts a manager of groups of three and registers n1 to nN, in order.
+func newRealm(t *testing.T, nodes int, options ...func(*ManagerOptions)) *realm {
+	t.Helper()
+	r := &realm{rig: newManagerAt(t, options...), actors: map[string]*actor{}}
+	for i := range nodes {
+		r.register(peerOf("n" + string(rune('1'+i))))
+	}
+	return r
+}
+
+// replicas and inDurableMode are options of a manager.
+func replicas(k int) func(*ManagerOptions) {
+	return func(o *ManagerOptions) { o.Replicas = k }
+}
+func inDurableMode(o *ManagerOptions) { o.Durable = true }
+func haltOnLoss(o *ManagerOptions)    { o.HaltOnLoss = true }
+
+// register makes a node known, as its first start would.
+func (r *realm) register(p Peer) *actor {
+	r.t.Helper()
+	a := &actor{peer: p, boot: 1}
+	r.actors[p.Addr] = a
+	r.present(a)
+	return a
+}
+
+// present has a node send its Register.
+func (r *realm) present(a *actor) {
+	r.t.Helper()
+	r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: a.boot, Durable: r.durable, Name: a.peer.Addr, Index: a.index}})
+	r.serve()
+}
+
+// say gives the manager a message and has the nodes answer what it asks them.
+func (r *realm) say(from string, m Message) {
+	r.t.Helper()
+	r.step(from, m)
+	r.serve()
+}
+
+// pass lets time pass.
+func (r *realm) pass(d time.Duration) {
+	r.t.Helper()
+	end := r.now.After(d)
+	for r.node != nil && r.now < end {
+		next := max(r.now, min(end, r.node.Deadline()))
+		r.tick(next.Since(r.now))
+		r.serve()
+		if next == end {
+			break
+		}
+	}
+	r.now = end
+}
+
+// flush makes everything durable that waits for it.
+func (r *realm) flush() {
+	r.t.Helper()
+	r.sync()
+	r.serve()
+}
+
+// serve carries what left the manager to the nodes.
+func (r *realm) serve() {
+	r.t.Helper()
+	for len(r.mail) > 0 {
+		e := r.mail[0]
+		r.mail = r.mail[1:]
+		switch b := e.Body.(type) {
+		case *Ping:
+			r.pings++
+		case *Probe:
+			r.probes = append(r.probes, probing{e.To.Addr, b.Target.Addr})
+		default:
+			r.letters = append(r.letters, letter{e.To.Addr, e.Body})
+		}
+		if a := r.actors[e.To.Addr]; a != nil && r.node != nil {
+			r.answer(a, e)
+		}
+	}
+}
+
+func (r *realm) answer(a *actor, e Envelope) {
+	r.t.Helper()
+	health := a.health
+	if e.To.ID != a.peer.ID {
+		health = replaced
+	}
+	switch health {
+	case silent:
+		return
+	case refusing:
+		r.stepRaw(Envelope{From: r.self, To: r.self, Body: &PeerDown{Peer: e.To, Refused: true}})
+		return
+	case replaced:
+		if isRequest(e.Body) {
+			r.reply(a, &Refused{Reason: RefusedOtherNode, Wanted: e.To.ID, What: KindOf(e.Body)})
+		}
+		return
+	}
+	switch b := e.Body.(type) {
+	case *Config:
+		a.adopt(b)
+	case *Registered:
+		a.index = max(a.index, b.Index)
+	case *Ping:
+		a.index = max(a.index, b.Index)
+		r.reply(a, &Pong{Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Lag: a.lag})
+	case *Probe:
+		target := r.actors[b.Target.Addr]
+		reached := target == nil || (target.health == well || target.health == hanging) && !slices.Contains(a.cut, b.Target.Addr)
+		if a.health == well && reached {
+			r.reply(a, &ProbeReply{Nonce: b.Nonce})
+		}
+	}
+}
+
+// reply is a message that a node sends under its own name.
+func (r *realm) reply(a *actor, m Message) {
+	r.t.Helper()
+	r.stepRaw(Envelope{Cluster: rigCluster, From: a.peer, To: r.self, Body: m})
+}
+
+func (a *actor) adopt(c *Config) {
+	for i := range a.epochs {
+		if a.epochs[i].Group == c.Group {
+			a.epochs[i].Epoch = max(a.epochs[i].Epoch, c.Epoch)
+			return
+		}
+	}
+	if c.position(a.peer.ID) >= 0 {
+		a.epochs = append(a.epochs, GroupEpoch{c.Group, c.Epoch})
+	}
+}
+
+// received takes the messages of one type that a peer got since they were last
+// looked at.
+func received[M Message](r *realm, who string) (list []M) {
+	r.letters = slices.DeleteFunc(r.letters, func(l letter) bool {
+		m, ok := l.body.(M)
+		if ok = ok && l.to == who; ok {
+			list = append(list, m)
+		}
+		return ok
+	})
+	return list
+}
+
+// lookup asks for the group of a key and returns the answer, of which there
+// must be one.
+func (r *realm) lookup(key string, create bool) *LookupReply {
+	r.t.Helper()
+	r.reqs++
+	r.say("c1", &Lookup{Req: r.reqs, Key: key, Create: create})
+	list := received[*LookupReply](r, "c1")
+	require.Len(r.t, list, 1, "answers to the lookup of %q", key)
+	require.Equal(r.t, r.reqs, list[0].Req)
+	return list[0]
+}
+
+// place maps a key that is new and returns its group.
+func (r *realm) place(key string) GroupID {
+	r.t.Helper()
+	a := r.lookup(key, true)
+	require.Equal(r.t, StatusOK, a.Status)
+	return a.Config.Group
+}
+
+// members and epoch are those of a group in the Directory.
+func (r *realm) members(id GroupID) (names []string) {
+	for _, p := range r.manager().Config(id).Chain {
+		names = append(names, p.Addr)
+	}
+	return names
+}
+
+func (r *realm) epoch(id GroupID) Epoch { return r.manager().Config(id).Epoch }
+
+// requireChain holds a group against what it must be.
+func (r *realm) requireChain(epoch Epoch, chain ...string) {
+	r.t.Helper()
+	require.Equal(r.t, chain, r.members(1))
+	require.Equal(r.t, epoch, r.epoch(1), "the epoch of %v", chain)
+}
+
+// ail makes nodes unwell, or well again.
+func (r *realm) ail(h health, names ...string) {
+	for _, name := range names {
+		r.actors[name].health = h
+	}
+}
+
+// probed takes the probes since they were last looked at.
+func (r *realm) probed() []probing {
+	list := r.probes
+	r.probes = nil
+	return list
+}
+
+func suspect(epoch Epoch, name string) *Suspect {
+	return &Suspect{Group: 1, Epoch: epoch, Node: peerOf(name).ID}
+}
+
+var everyMember = []probing{{to: "n1"}, {to: "n2"}, {to: "n3"}}
+
+// A client that is cut off from a healthy primary says that the primary is dead.
+// Its report is worth a probe and nothing more (rule 3 of the manager).
+func TestClientsBrokenNetworkCondemnsAHealthyPrimary(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	index := r.manager().Index()
+
+	r.say("c1", suspect(1, "n1"))
+	require.Equal(t, everyMember, r.probed(), "the report is looked into")
+	require.Len(t, r.happened(EventCleared), 1)
+	for range 20 {
+		r.say("c1", suspect(1, "n1"))
+		r.pass(100 * time.Millisecond)
+	}
+	r.requireChain(1, "n1", "n2", "n3")
+	require.Equal(t, index, r.manager().Index(), "nothing was even proposed")
+}
+
+// The same report about a primary that is dead ends with its removal at once,
+// as soon as the next member has proved itself.
+func TestAClientsReportOfADeadPrimaryPromotesTheNext(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.requireChain(1, "n1", "n2", "n3")
+	r.pass(75 * time.Millisecond)
+	r.requireChain(2, "n2", "n3")
+	for _, name := range []string{"n1", "n2", "n3"} {
+		configs := received[*Config](r, name)
+		require.Equal(t, r.manager().Config(1), configs[len(configs)-1], "%s is told, the removed one too", name)
+	}
+}
+
+// A refused connection needs no time-out: the node has failed the probe that
+// is under way.
+func TestARefusedProbeCountsAsNoAnswer(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(refusing, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.requireChain(2, "n2", "n3")
+}
+
+// Two reports of one death must not take two members out, nor one epoch the
+// other's place: a removal is by compare-and-set on the epoch. Here both are
+// proposed before either is durable.
+func TestTwoReportsOfTheSameDeathAreAppliedOnce(t *testing.T) {
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	index := r.manager().Index()
+	r.held = true
+
+	r.ail(refusing, "n3")
+	r.say("n1", suspect(1, "n3"))
+	r.say("n1", suspect(1, "n3"))
+	r.say("c1", suspect(1, "n3"))
+	r.pass(time.Second) // the disk is slow
+	r.requireChain(1, "n1", "n2", "n3")
+	r.flush()
+	r.requireChain(2, "n1", "n2")
+	require.Equal(t, index+1, r.manager().Index(), "one inquiry, one command")
+
+	r.say("n1", suspect(1, "n3"))
+	r.say("n1", suspect(1, "n2"))
+	require.Empty(t, r.happened(EventSuspected))
+	r.flush()
+	r.requireChain(2, "n1", "n2")
+}
+
+// Two commands of one epoch under way: the primary restarts, which re-issues
+// its chain, while a removal by the old epoch waits for the disk. The second to
+// be applied finds the epoch gone and changes nothing; the dead member is found
+// out again in the new one.
+func TestTwoCommandsInFlightOnlyTheFirstCounts(t *testing.T) {
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	r.held = true
+	n1 := r.actors["n1"]
+
+	n1.boot = 2
+	r.present(n1)
+	r.ail(refusing, "n3")
+	r.say("c1", suspect(1, "n3"))
+	r.requireChain(1, "n1", "n2", "n3")
+	r.flush()
+	r.requireChain(2, "n1", "n2", "n3")
+
+	r.held = false
+	r.pass(time.Second)
+	r.requireChain(3, "n1", "n2")
+}
+
+// The manager stalls longer than anyone may be silent. When it goes on, the
+// silence is its own: everybody gets a new full grace (rule 3).
+func TestTheManagersOwnPauseEvictsNobody(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.ail(silent, "n2", "n3")
+	r.pass(180 * time.Millisecond) // one ping short of a probe
+	require.Empty(t, r.probed())
+
+	r.happened(EventPaused)
+	r.pause(30 * time.Second)
+	r.pass(180 * time.Millisecond)
+	require.Len(t, r.happened(EventPaused), 1)
+	require.Empty(t, r.probed(), "the misses before the pause no longer count")
+	require.Empty(t, r.happened(EventLost), "nor does the time of the pause")
+
+	r.ail(well, "n2")
+	r.pass(300 * time.Millisecond)
+	r.requireChain(2, "n1", "n2")
+}
+
+// A pause in the middle of an inquiry: the answers may have come during the
+// pause and gone unread, so the probes are begun anew before anyone is judged.
+func TestAPauseBeginsTheProbesAnew(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.probed()
+
+	r.pause(time.Second)
+	r.ail(well, "n1")
+	r.pass(time.Second)
+	require.Equal(t, everyMember, r.probed())
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
+// A manager that has just started knows of no silence: it asks everybody first,
+// and waits as long as for a node that has just answered.
+func TestAManagerThatJustStartedGivesEverybodyAGrace(t *testing.T) {
+	r := newRealm(t, 4, inDurableMode)
+	r.place("a")
+	r.crash(0)
+	r.pass(time.Hour)
+	r.ail(silent, "n1", "n2", "n3", "n4")
+	r.past = nil
+	r.restart()
+	r.serve()
+	require.NotEmpty(t, r.happened(EventPaused))
+
+	r.pass(199 * time.Millisecond)
+	require.Empty(t, r.probed())
+	require.Equal(t, StatusOK, r.lookup("b", true).Status)
+	require.Equal(t, 1, r.manager().Groups(), "who has not answered yet is no spare either")
+
+	r.ail(well, "n2", "n3", "n4")
+	r.pass(500 * time.Millisecond)
+	require.Equal(t, everyMember, r.probed(), "n1 is still silent after the grace")
+	r.requireChain(2, "n2", "n3")
+}
+
+// The manager is cut off from all, so all look dead. If it removed all but one,
+// the crash of that one would be fatal. Nobody leaves on suspicion unless a
+// member that stays has answered (rule 3).
+func TestSuspicionOfAllEmptiesNoChain(t *testing.T) {
+	for name, h := range map[string]health{"silent": silent, "refusing": refusing, "hanging": hanging} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 3)
+			r.place("a")
+			r.ail(h, "n1", "n2", "n3")
+			for range 10 {
+				r.say("c1", suspect(1, "n1"))
+				r.say("c2", suspect(1, "n2"))
+				r.pass(100 * time.Millisecond)
+			}
+			require.NotEmpty(t, r.probed())
+			r.requireChain(1, "n1", "n2", "n3")
+			require.Zero(t, r.manager().proposed-r.manager().Index())
+
+			r.ail(well, "n3")
+			r.say("c1", suspect(1, "n1"))
+			r.pass(time.Second)
+			r.requireChain(2, "n3")
+		})
+	}
+}
+
+// Primary and first replica die together. The member that is to be promoted had
+// answered a probe about the first death; before both are removed it must prove
+// itself again, for the time at which only it counts begins now.
+func TestWhoIsToBePromotedProvesItselfAfterTheLastSuspicion(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1", "n2")
+	r.say("c1", suspect(1, "n1"))
+	first := r.manager().nonce
+	r.ail(silent, "n3") // it has answered that one
+	r.pass(75 * time.Millisecond)
+	require.Equal(t, append(slices.Clone(everyMember), everyMember...), r.probed(), "n2 is accused too: all are asked again")
+	r.say("n3", &ProbeReply{Nonce: first})
+	r.pass(75 * time.Millisecond)
+	r.requireChain(1, "n1", "n2", "n3")
+
+	r.ail(well, "n3")
+	r.pass(time.Second)
+	r.requireChain(2, "n3")
+}
+
+// A late answer to the probes of an earlier inquiry says nothing about now.
+func TestALateProbeReplyProvesNothing(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n2")
+	r.say("c1", suspect(1, "n1"))
+	old := r.manager().nonce
+	require.Len(t, r.happened(EventCleared), 1)
+
+	r.ail(refusing, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.say("n2", &ProbeReply{Nonce: old})
+	r.requireChain(1, "n1", "n2", "n3")
+	r.say("n2", &ProbeReply{Nonce: r.manager().nonce})
+	r.requireChain(2, "n2", "n3")
+}
+
+// The last member is never evicted on suspicion: its group waits for it.
+func TestTheLastMemberIsNeverEvictedOnSuspicion(t *testing.T) {
+	for name, h := range map[string]health{"silent": silent, "refusing": refusing, "hanging": hanging, "replaced": replaced} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 2, replicas(0)) // n2 is a spare and well
+			r.place("a")
+			index := r.manager().Index()
+			r.ail(h, "n1")
+			for range 15 {
+				r.say("c1", suspect(1, "n1"))
+				r.pass(100 * time.Millisecond)
+			}
+			r.requireChain(1, "n1")
+			require.Equal(t, index, r.manager().Index())
+			require.Equal(t, StatusOK, r.lookup("a", false).Status, "the group awaits n1")
+		})
+	}
+}
+
+// A primary whose network is broken reports one healthy member after the other.
+// A third that reaches the accused shows who is at fault, and the primary goes
+// (rule 3): else it would evict everyone and keep the group for itself.
+func TestHalfBrokenPrimaryEvictsNobody(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.actors["n1"].cut = []string{"n2", "n3"}
+	r.say("n1", suspect(1, "n2"))
+	r.say("n1", suspect(1, "n3"))
+	require.Equal(t, append(slices.Clone(everyMember), probing{"n3", "n2"}), r.probed())
+	r.requireChain(2, "n2", "n3")
+}
+
+// The manager reaches both, but they do not reach each other. One must go, for
+// the group can do no write; which one depends on who else reaches the accused.
+func TestPartialPartition(t *testing.T) {
+	for name, c := range map[string]struct {
+		nodes, replicas int
+		accused         string
+		prepare         func(r *realm)
+		asked           probing // as a witness; zero for none
+		chain           []string
+	}{
+		"a third member reaches the accused": {
+			3, 2, "n3", func(r *realm) {}, probing{"n2", "n3"}, []string{"n2", "n3"},
+		},
+		"a third member does not reach it either": {
+			3, 2, "n3", func(r *realm) { r.actors["n2"].cut = []string{"n3"} }, probing{"n2", "n3"}, []string{"n1", "n2"},
+		},
+		"only a spare is there as a witness": {
+			3, 1, "n2", func(r *realm) {}, probing{"n3", "n2"}, []string{"n2"},
+		},
+		"the spare does not reach the accused": {
+			3, 1, "n2", func(r *realm) { r.actors["n3"].cut = []string{"n2"} }, probing{"n3", "n2"}, []string{"n1"},
+		},
+		"no witness": {
+			2, 1, "n2", func(r *realm) {}, probing{}, []string{"n1"},
+		},
+		"the only spare is dead": {
+			3, 1, "n2", func(r *realm) { r.ail(silent, "n3"); r.pass(300 * time.Millisecond); r.probed() }, probing{}, []string{"n1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, c.nodes, replicas(c.replicas))
+			r.place("a")
+			c.prepare(r)
+			r.actors["n1"].cut = []string{c.accused}
+			r.say("n1", suspect(1, c.accused))
+			r.pass(160 * time.Millisecond) // two probes
+			var asked probing
+			for _, p := range r.probed() {
+				if p.target != "" {
+					require.Zero(t, asked, "one witness")
+					asked = p
+				}
+			}
+			require.Equal(t, c.asked, asked)
+			r.requireChain(2, c.chain...)
+		})
+	}
+}
+
+// A half-broken primary, a dead replica and a healthy one. The dead one cannot
+// say who is at fault between the other two, so a spare is asked, which reaches
+// the accused: the one that holds the group together is the healthy replica,
+// and the half-broken primary must not end up as the group's only member.
+func TestASpareIsTheWitnessWhenTheThirdMemberIsSilent(t *testing.T) {
+	r := newRealm(t, 4)
+	r.place("a")
+	r.pass(time.Second)
+	r.probed()
+	r.ail(silent, "n2")
+	r.actors["n1"].cut = []string{"n2", "n3"}
+	for range 20 {
+		r.say("n1", suspect(r.epoch(1), "n3"))
+		r.pass(100 * time.Millisecond)
+		require.Contains(t, r.members(1), "n3")
+	}
+	require.Contains(t, r.probed(), probing{"n4", "n3"})
+	require.Equal(t, []string{"n3"}, r.members(1))
+}
+
+// A witness clears the accused, but the member that would follow the accuser
+// has not answered. The accuser stays: better a group that stalls than one
+// whose primary may be dead.
+func TestTheAccuserStaysWhileWhoWouldFollowIsSilent(t *testing.T) {
+	r := newRealm(t, 4)
+	r.place("a")
+	r.ail(refusing, "n2")
+	r.actors["n1"].cut = []string{"n3"}
+	r.say("n1", suspect(1, "n3"))
+	require.Contains(t, r.probed(), probing{"n4", "n3"}, "n2 is no witness, so the spare is")
+	r.requireChain(1, "n1", "n2", "n3")
+	require.Zero(t, r.manager().proposed-r.manager().Index())
+}
+
+// The accuser itself fails the probe that its report started: it is the one to
+// be judged then, whatever it says about others.
+func TestAnAccuserThatDoesNotAnswerIsTheAccused(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1")
+	r.say("n1", suspect(1, "n3"))
+	r.pass(75 * time.Millisecond)
+	r.requireChain(1, "n1", "n2", "n3")
+	r.pass(75 * time.Millisecond)
+	r.requireChain(2, "n2", "n3")
+}
+
+// Gray failure: a node whose disk hangs goes on answering pings. It says how
+// long its disk has owed it a sync; over the bound, it has to prove that it can
+// write, and without that proof it goes, also as the primary (rule 3).
+func TestSlowDiskThatStillAnswersPings(t *testing.T) {
+	for name, c := range map[string]struct {
+		lag    time.Duration
+		sick   []string // whose disks hang
+		probes bool
+		epoch  Epoch
+		chain  []string
+	}{
+		"a lagging replica goes":                      {time.Second, []string{"n3"}, true, 2, []string{"n1", "n2"}},
+		"a lagging primary is replaced":               {time.Second, []string{"n1"}, true, 2, []string{"n2", "n3"}},
+		"not by a replica that lags as well":          {time.Second, []string{"n1", "n2"}, true, 2, []string{"n3"}},
+		"nobody goes when all lag":                    {time.Second, []string{"n1", "n2", "n3"}, true, 1, []string{"n1", "n2", "n3"}},
+		"a lag at the bound is none":                  {250 * time.Millisecond, []string{"n3"}, false, 1, []string{"n1", "n2", "n3"}},
+		"a lag that is over when it comes to a proof": {time.Second, nil, true, 1, []string{"n1", "n2", "n3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 3, inDurableMode)
+			r.place("a")
+			r.pass(time.Second)
+			r.probed()
+			r.ail(hanging, c.sick...)
+			for _, sick := range c.sick {
+				r.actors[sick].lag = c.lag
+			}
+			if c.sick == nil {
+				r.actors["n2"].lag = c.lag
+			}
+			r.pass(time.Second)
+			require.Equal(t, c.probes, len(r.probed()) > 0)
+			r.requireChain(c.epoch, c.chain...)
+		})
+	}
+}
+
+// The other side of it: in durable mode a storage node answers a probe only
+// after a write, and tells how long its disk has kept it waiting.
+func TestAProbeIsAnsweredAfterADurableWrite(t *testing.T) {
+	n := newStorageAt(t, "n1", durable).registered()
+	n.held = true
+	n.step("m", &Probe{Nonce: 7})
+	n.tick(400 * time.Millisecond)
+	require.Empty(t, sent[*ProbeReply](n, "m"))
+	n.step("m", &Ping{Nonce: 8})
+	require.Equal(t, 400*time.Millisecond, only[*Pong](n, "m").Lag, "but it goes on answering pings")
+
+	n.sync()
+	require.Equal(t, &ProbeReply{Nonce: 7}, only[*ProbeReply](n, "m"))
+	n.step("m", &Ping{Nonce: 9})
+	require.Zero(t, only[*Pong](n, "m").Lag)
+}
+
+// A probe with a target is answered when the target has answered, and not by
+// whoever asked before.
+func TestAWitnessReportsARoundTrip(t *testing.T) {
+	n := newStorageAt(t, "n2").registered()
+	n.step("m", &Probe{Nonce: 7, Target: peerOf("n3")})
+	require.Empty(t, sent[*ProbeReply](n, "m"))
+	asked := only[*Probe](n, "n3")
+	require.Zero(t, asked.Target)
+
+	n.step("n3", &ProbeReply{Nonce: asked.Nonce + 8}) // of the same slot, but to no open question
+	require.Empty(t, sent[*ProbeReply](n, "m"))
+	n.step("n3", &ProbeReply{Nonce: asked.Nonce})
+	require.Equal(t, &ProbeReply{Nonce: 7}, only[*ProbeReply](n, "m"))
+	n.step("n3", &ProbeReply{Nonce: asked.Nonce})
+	require.Empty(t, sent[*ProbeReply](n, "m"), "once")
+}
+
+// A storm of reports leads to one inquiry at a time, and so to one probe of each
+// member; when it ends without a result, the next waits a while.
+func TestReportStorm(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1", "n2", "n3")
+	storm := func() {
+		for i := range 500 {
+			r.say("c1", suspect(1, everyMember[i%3].to))
+			r.say("n1", suspect(1, "n2"))
+		}
+	}
+	storm()
+	require.Equal(t, everyMember, r.probed())
+
+	// Three rounds find out that nobody answers; then there is a pause of as
+	// many pings as a node may miss.
+	r.pass(1100 * time.Millisecond)
+	storm()
+	r.pass(900 * time.Millisecond)
+	storm()
+	require.Less(t, len(r.probed()), 3*20)
+	require.Len(t, r.actors, 3)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
+// A node that comes and goes is probed each time it is silent for long, and
+// stays when it answers.
+func TestFlappingNode(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	for range 20 {
+		r.ail(silent, "n3")
+		r.pass(190 * time.Millisecond)
+		r.ail(well, "n3")
+		r.pass(60 * time.Millisecond)
+	}
+	require.Empty(t, r.probed(), "an answer in time ends the count of missed pings")
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
+// A report speaks of one epoch and of a member of it. What was true of an
+// earlier chain must not act on this one.
+func TestReportsThatAreNotCurrentAreIgnored(t *testing.T) {
+	r := newRealm(t, 4)
+	r.place("a")
+	r.ail(refusing, "n3")
+	r.say("n1", suspect(1, "n3"))
+	r.requireChain(2, "n1", "n2")
+	r.ail(well, "n3")
+	r.probed()
+	r.happened(EventDropped)
+
+	reports := []*Suspect{suspect(1, "n2"), suspect(3, "n2"), suspect(2, "n3"), suspect(2, "n4"), {Group: 2, Epoch: 1, Node: 2}, {Group: 0, Epoch: 2, Node: 2}}
+	for _, s := range reports {
+		r.say("n1", s)
+	}
+	require.Len(t, r.happened(EventDropped), len(reports))
+	require.Empty(t, r.probed())
+	r.say("n1", suspect(2, "n2"))
+	require.NotEmpty(t, r.probed())
+}
+
+// A missed config is sent again for as long as a Pong shows a lower epoch, to
+// members and to who was in the group before.
+func TestConfigsAreSentAgainUntilAPongShowsThem(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	n2, n3 := r.actors["n2"], r.actors["n3"]
+
+	r.ail(refusing, "n3")
+	r.say("n1", suspect(1, "n3"))
+	r.requireChain(2, "n1", "n2")
+	r.ail(well, "n3")
+	for _, a := range []*actor{n2, n3} {
+		a.epochs = []GroupEpoch{{1, 1}} // as if it had heard of nothing
+		received[*Config](r, a.peer.Addr)
+	}
+	n1 := received[*Config](r, "n1")
+	r.pass(40 * time.Millisecond)
+	n2.epochs, n3.epochs = []GroupEpoch{{1, 1}}, []GroupEpoch{{1, 1}}
+	r.pass(50 * time.Millisecond)
+	require.Equal(t, []*Config{r.manager().Config(1)}, received[*Config](r, "n2"))
+	require.Equal(t, []*Config{r.manager().Config(1)}, received[*Config](r, "n3"), "it left, and may not know it")
+	require.Equal(t, []GroupEpoch{{1, 2}}, n3.epochs)
+
+	n2.epochs = nil // its first config was lost
+	r.pass(50 * time.Millisecond)
+	require.Equal(t, []*Config{r.manager().Config(1)}, received[*Config](r, "n2"))
+
+	r.pass(time.Second)
+	for _, name := range []string{"n1", "n2", "n3"} {
+		require.Empty(t, received[*Config](r, name), "%s knows it", name)
+	}
+	require.NotEmpty(t, n1)
+}

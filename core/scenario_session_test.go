@@ -1,0 +1,364 @@
+package core
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The scenarios of writes and their retries: what is executed once, what a
+// client is told, and what is refused before anything is done.
+
+// alone is a primary without members: what it appends is committed at once.
+func alone(t *testing.T, options ...func(*StorageOptions)) *rig {
+	t.Helper()
+	return serving(t, config(1, "n1"), options...)
+}
+
+// Rule R12: a client moves on only when it knows the result, so what comes late
+// with an older number is a copy from the network. Executed again, or answered,
+// it would undo a newer write.
+func TestDelayedRetryOverwritesANewerWrite(t *testing.T) {
+	n := alone(t)
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.step("c1", put(3, 1, 2, "x", "b"))
+	require.Len(t, sent[*Reply](n, "c1"), 2)
+
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	require.Empty(t, sent[*Reply](n, "c1"))
+	require.EqualValues(t, 3, n.view().Last)
+	same(t, map[string]Versioned{"x": {"b", 3}}, n.values())
+}
+
+// Rule R12: sessions are decided at apply, in log order, everywhere. Two
+// primaries may each have appended the same operation; a replica that applies
+// the log must come to one effect, whatever stands between the two.
+func TestOperationIsInTheLogTwice(t *testing.T) {
+	n := following(t, "n2", config(1, "n1", "n2"))
+	swap := Entry{Epoch: 1, Kind: OpCAS, Session: 1, OpSeq: 3, Key: "x", Value: "c", Version: 3}
+	n.step("n1", replicate(1, 1, Mark{}, 7,
+		opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b"), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b"), swap, swap))
+	same(t, map[string]Versioned{"x": {"c", 6}}, n.values())
+	var got []Event
+	for _, e := range n.happened(EventApplied) {
+		got = append(got, Event{Seq: e.Seq, OpSeq: e.OpSeq, Status: e.Status, Effect: e.Effect})
+	}
+	same(t, []Event{
+		{Seq: 1, Status: StatusOK},
+		{Seq: 2, OpSeq: 1, Status: StatusOK, Effect: true},
+		{Seq: 3, OpSeq: 2, Status: StatusOK, Effect: true},
+		{Seq: 4, OpSeq: 1, Status: StatusUnknown},
+		{Seq: 5, OpSeq: 2, Status: StatusOK}, // the result of seq 3 once more
+		{Seq: 6, OpSeq: 3, Status: StatusOK, Effect: true},
+		{Seq: 7, OpSeq: 3, Status: StatusOK}, // and not Conflict: the first has succeeded
+	}, got)
+}
+
+// Rule R12: once a session has expired nothing is left that would know its
+// retries, so they are refused, at admission and at apply.
+func TestSessionExpiresAndAnOldRetryExecutesAgain(t *testing.T) {
+	n := alone(t, func(o *StorageOptions) { o.SessionTTL = time.Second })
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.tick(900 * time.Millisecond)
+	n.step("c2", open(1))
+	n.step("c2", put(2, 3, 1, "x", "b"))
+	n.tick(900 * time.Millisecond)
+	require.Equal(t, 1, n.view().Sessions, "that of c1 has expired, that of c2 has not")
+	same(t, &Entry{Epoch: 1, Kind: OpExpire, Session: 1}, n.storage().Entry(0, 5))
+
+	sent[*Reply](n, "c1")
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	same(t, &Reply{Group: 1, Req: 2, Status: StatusSessionExpired, Epoch: 1}, only[*Reply](n, "c1"))
+	n.step("c1", put(3, 1, 2, "x", "c"))
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusSessionExpired, Epoch: 1}, only[*Reply](n, "c1"))
+	require.EqualValues(t, 5, n.view().Last)
+	same(t, map[string]Versioned{"x": {"b", 4}}, n.values())
+}
+
+// The same where the retry was appended behind the expiry before that was
+// committed: the log decides.
+func TestRetryIsAppendedBehindTheExpiry(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.SessionTTL = time.Second })
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.answer("n2")
+	sent[*Reply](n, "c1")
+	n.tick(1900 * time.Millisecond)
+	require.EqualValues(t, 3, n.view().Last, "the expiry is pending")
+	n.step("c1", put(3, 1, 2, "x", "b"))
+	require.EqualValues(t, 4, n.view().Last)
+	require.Empty(t, sent[*Reply](n, "c1"))
+	n.answer("n2")
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusSessionExpired, Epoch: 1}, only[*Reply](n, "c1"))
+	same(t, map[string]Versioned{"x": {"a", 2}}, n.values())
+}
+
+// Rule R12: a retry of a pending operation waits for it, and there is one result.
+func TestRetryOfAPendingOperationIsAppendedAgain(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"))
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	first := latest[*Replicate](n, "n2")
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.step("c1", put(8, 1, 1, "x", "a"))
+	require.Len(t, n.happened(EventRetried), 2)
+	require.EqualValues(t, 2, n.view().Last)
+	require.Equal(t, 1, n.view().Pending)
+	require.Empty(t, sent[*Reply](n, "c1"), "nothing is known yet")
+
+	n.step("n2", &Ack{Group: 1, Epoch: 1, Round: first.Round, Matched: 2})
+	same(t, &Reply{Group: 1, Req: 8, Status: StatusOK, Epoch: 1, Version: 2}, only[*Reply](n, "c1"))
+}
+
+// Rule R12: a retry of the last operation gets the result that is stored, which
+// is that of its own time and not of now.
+func TestRetryOfAFinishedOperationIsExecutedAgain(t *testing.T) {
+	n := alone(t)
+	n.step("c1", cas(2, 1, 1, "x", 0, "a"))
+	n.step("c2", open(1))
+	n.step("c2", put(2, 3, 1, "x", "b"))
+	n.step("c2", cas(3, 3, 2, "x", 2, "c"))
+	sent[*Reply](n, "c1")
+	sent[*Reply](n, "c2")
+
+	n.step("c1", cas(2, 1, 1, "x", 0, "a"))
+	same(t, &Reply{Group: 1, Req: 2, Status: StatusOK, Epoch: 1, Version: 2}, only[*Reply](n, "c1"))
+	n.step("c2", cas(3, 3, 2, "x", 2, "c"))
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusConflict, Epoch: 1, Version: 4}, only[*Reply](n, "c2"))
+	require.EqualValues(t, 5, n.view().Last)
+	same(t, map[string]Versioned{"x": {"b", 4}}, n.values())
+}
+
+// Rule R12: the answer to an open waits for commit. An id that was told earlier
+// could be the seq of another client's session after the next promotion.
+func TestSessionIsToldBeforeItIsCommitted(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"))
+	n.step("c2", open(1))
+	first := latest[*Replicate](n, "n2")
+	n.step("c2", open(1)) // asked again: not a second session
+	require.EqualValues(t, 2, n.view().Last)
+	require.Empty(t, sent[*Reply](n, "c2"))
+
+	n.step("c1", put(2, 2, 1, "x", "a")) // nor can anybody use it yet
+	same(t, &Reply{Group: 1, Req: 2, Status: StatusSessionExpired, Epoch: 1}, only[*Reply](n, "c1"))
+
+	n.step("n2", &Ack{Group: 1, Epoch: 1, Round: first.Round, Matched: 2})
+	same(t, &Reply{Group: 1, Req: 1, Status: StatusOK, Epoch: 1, Version: 2}, only[*Reply](n, "c2"))
+}
+
+// Rule R12: a session's id is the seq of the entry that opened it, so no id is
+// used twice, also after all sessions have expired and a new primary begins.
+func TestSessionIDIsReused(t *testing.T) {
+	log := []Entry{opened(1), opened(1), {Epoch: 1, Kind: OpExpire, Session: 1}, {Epoch: 1, Kind: OpExpire, Session: 2}}
+	n := following(t, "n2", config(1, "n1", "n2"))
+	n.step("n1", replicate(1, 1, Mark{}, 4, log...))
+	require.Zero(t, n.view().Sessions)
+	n.step("m", config(2, "n2"))
+	n.step("c3", open(1))
+	same(t, &Reply{Group: 1, Req: 1, Status: StatusOK, Epoch: 2, Version: 5}, only[*Reply](n, "c3"))
+	for id := range Seq(5) {
+		n.step("c1", put(2, id, 1, "x", "late"))
+		same(t, &Reply{Group: 1, Req: 2, Status: StatusSessionExpired, Epoch: 2}, only[*Reply](n, "c1"))
+	}
+	n.step("c3", put(3, 5, 1, "x", "a"))
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusOK, Epoch: 2, Version: 6}, only[*Reply](n, "c3"))
+}
+
+// Rule R12: a conflict is a logged result like any other. A primary that decided
+// at admission, before it knows that it still is the primary, would speak of a
+// version that the group has left behind; deposed, it knows no result at all.
+func TestConflictReportedByADeposedPrimary(t *testing.T) {
+	for name, op := range map[string]*Op{
+		"a conflict":           cas(3, 1, 2, "x", 0, "b"),
+		"a match":              cas(3, 1, 2, "x", 2, "b"),
+		"a delete of nothing":  {Group: 1, Req: 3, Kind: OpDelete, Session: 1, OpSeq: 2, Key: "y"},
+		"a conflict with none": cas(3, 1, 2, "y", 9, "b"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := serving(t, config(1, "n1", "n2", "n3"))
+			n.step("c1", put(2, 1, 1, "x", "a"))
+			n.answer("n2", "n3")
+			sent[*Reply](n, "c1")
+
+			n.step("c1", op)
+			n.answer("n3")
+			require.Empty(t, sent[*Reply](n, "c1"))
+			n.step("n2", &Nack{Group: 1, Epoch: 2, Config: config(2, "n2", "n3")})
+			same(t, &Reply{Group: 1, Req: 3, Status: StatusNotPrimary, Epoch: 2, Config: config(2, "n2", "n3")}, only[*Reply](n, "c1"))
+		})
+	}
+}
+
+// Rule R4: the minimum chain is checked before anything is appended. What was
+// appended is decided by the log alone, whatever becomes of the chain.
+func TestMinimumChainIsCheckedAfterAppending(t *testing.T) {
+	chain := func(epoch Epoch, members ...string) *Config {
+		c := config(epoch, members...)
+		c.MinChain = 2
+		return c
+	}
+	n := serving(t, chain(1, "n1", "n2"))
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.step("m", chain(2, "n1"))
+	same(t, &Reply{Group: 1, Req: 2, Status: StatusOK, Epoch: 2, Version: 2}, only[*Reply](n, "c1"))
+
+	n.step("c1", put(2, 1, 1, "x", "a")) // a retry appends nothing
+	same(t, &Reply{Group: 1, Req: 2, Status: StatusOK, Epoch: 2, Version: 2}, only[*Reply](n, "c1"))
+	n.step("c1", put(3, 1, 2, "x", "b"))
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusUnavailable, Epoch: 2}, only[*Reply](n, "c1"))
+	n.step("c2", open(1))
+	same(t, &Reply{Group: 1, Req: 1, Status: StatusUnavailable, Epoch: 2}, only[*Reply](n, "c2"))
+	require.EqualValues(t, 2, n.view().Last)
+	n.step("c1", get(4, "x"))
+	same(t, &Reply{Group: 1, Req: 4, Status: StatusOK, Epoch: 2, Version: 2, Value: "a"}, only[*Reply](n, "c1"))
+}
+
+// The same for a retry of what is still pending.
+func TestRetryOfAPendingOperationMeetsTheMinimumChain(t *testing.T) {
+	c := config(1, "n1", "n2", "n3")
+	c.MinChain = 3
+	n := serving(t, c)
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	c = config(2, "n1", "n2")
+	c.MinChain = 3
+	n.step("m", c)
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	require.Empty(t, sent[*Reply](n, "c1"))
+	n.answer("n2")
+	same(t, &Reply{Group: 1, Req: 2, Status: StatusOK, Epoch: 2, Version: 2}, only[*Reply](n, "c1"))
+}
+
+// A key's version only rises, also across a delete; else a compare-and-swap
+// could match a value that came long after the one its client saw.
+func TestVersionStartsAgainAfterADelete(t *testing.T) {
+	n := alone(t)
+	for i, step := range []struct {
+		op      *Op
+		status  Status
+		version Seq
+	}{
+		{cas(0, 0, 0, "x", 0, "a"), StatusOK, 2},
+		{cas(0, 0, 0, "x", 0, "again"), StatusConflict, 2},
+		{&Op{Kind: OpDelete, Key: "x"}, StatusOK, 4},
+		{&Op{Kind: OpDelete, Key: "x"}, StatusNotFound, 0},
+		{cas(0, 0, 0, "x", 2, "stale"), StatusConflict, 0},
+		{cas(0, 0, 0, "x", 4, "stale"), StatusConflict, 0}, // the delete left no value with its version
+		{cas(0, 0, 0, "x", 0, "b"), StatusOK, 8},
+		{cas(0, 0, 0, "x", 2, "stale"), StatusConflict, 8},
+		{cas(0, 0, 0, "x", 8, "c"), StatusOK, 10},
+		{put(0, 0, 0, "x", "d"), StatusOK, 11},
+	} {
+		op := *step.op
+		op.Group, op.Req, op.Session, op.OpSeq = 1, uint64(10+i), 1, uint64(1+i)
+		n.step("c1", &op)
+		same(t, &Reply{Group: 1, Req: op.Req, Status: step.status, Epoch: 1, Version: step.version}, only[*Reply](n, "c1"))
+	}
+	n.step("c1", get(50, "x"))
+	same(t, &Reply{Group: 1, Req: 50, Status: StatusOK, Epoch: 1, Version: 11, Value: "d"}, only[*Reply](n, "c1"))
+}
+
+// Over a limit the answer is a clear status, nothing is done, and when there is
+// room again the same request is taken in.
+func TestLimits(t *testing.T) {
+	half := strings.Repeat("v", ValueBytesMax/2)
+	sessions := func(n *rig) { // 2 and 3, for c2 and c3
+		n.step("c2", open(1))
+		n.step("c3", open(1))
+		n.answer("n2")
+	}
+	for name, c := range map[string]struct {
+		limit  func(*StorageOptions)
+		before func(n *rig)
+		fill   []*Op
+		over   *Op
+	}{
+		"pending entries": {
+			limit:  func(o *StorageOptions) { o.PendingMax = 2 },
+			before: sessions,
+			fill:   []*Op{put(5, 1, 1, "x", "a"), put(6, 2, 1, "y", "b")},
+			over:   put(7, 3, 1, "z", "c"),
+		},
+		"pending entries, by an open": {
+			limit:  func(o *StorageOptions) { o.PendingMax = 2 },
+			before: sessions,
+			fill:   []*Op{put(5, 1, 1, "x", "a"), put(6, 2, 1, "y", "b")},
+			over:   open(7),
+		},
+		"pending bytes": {
+			limit:  func(o *StorageOptions) { o.PendingBytesMax = ValueBytesMax + KeyBytesMax },
+			before: sessions,
+			fill:   []*Op{put(5, 1, 1, "x", half), put(6, 2, 1, "y", half)},
+			over:   put(7, 3, 1, "z", strings.Repeat("v", KeyBytesMax)),
+		},
+		"reads": {
+			limit: func(o *StorageOptions) { o.ReadsMax = 2 },
+			fill:  []*Op{get(5, "x"), get(6, "x")},
+			over:  get(7, "x"),
+		},
+		"sessions": {
+			limit: func(o *StorageOptions) { o.SessionsMax = 3 },
+			fill:  []*Op{open(5), open(6)},
+			over:  open(7),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := serving(t, config(1, "n1", "n2"), c.limit)
+			if c.before != nil {
+				c.before(n)
+			}
+			for _, op := range c.fill {
+				n.step("c4", op)
+			}
+			require.Empty(t, sent[*Reply](n, "c4"), "all of them are taken in")
+			last, pending := n.view().Last, n.view().Pending
+			n.step("c4", c.over)
+			same(t, &Reply{Group: 1, Req: 7, Status: StatusOverloaded, Epoch: 1}, only[*Reply](n, "c4"))
+			require.Equal(t, last, n.view().Last)
+			require.Equal(t, pending, n.view().Pending)
+
+			n.answer("n2")
+			require.Len(t, sent[*Reply](n, "c4"), len(c.fill))
+			n.step("c4", c.over)
+			if name == "sessions" { // committing them makes no room
+				same(t, &Reply{Group: 1, Req: 7, Status: StatusOverloaded, Epoch: 1}, only[*Reply](n, "c4"))
+				return
+			}
+			require.Empty(t, sent[*Reply](n, "c4"))
+			n.answer("n2")
+			require.Len(t, sent[*Reply](n, "c4"), 1)
+		})
+	}
+}
+
+func TestParkedLimit(t *testing.T) {
+	n := heir(t, config(1, "n1", "n2", "n3"), func(o *StorageOptions) { o.ParkedMax = 2 })
+	n.step("m", config(2, "n2", "n3"))
+	n.step("c2", get(5, "x"))
+	n.step("c2", put(6, 1, 3, "x", "c"))
+	require.Empty(t, sent[*Reply](n, "c2"))
+	n.step("c2", get(7, "x"))
+	same(t, &Reply{Group: 1, Req: 7, Status: StatusOverloaded, Epoch: 2}, only[*Reply](n, "c2"))
+	n.answer("n3")
+	n.answer("n3")
+	require.Len(t, sent[*Reply](n, "c2"), 2)
+}
+
+func TestTooLarge(t *testing.T) {
+	n := alone(t)
+	for name, op := range map[string]*Op{
+		"no key":                 put(5, 1, 1, "", "a"),
+		"key":                    put(5, 1, 1, strings.Repeat("k", KeyBytesMax+1), "a"),
+		"value":                  put(5, 1, 1, "x", strings.Repeat("v", ValueBytesMax+1)),
+		"value to compare with":  cas(5, 1, 1, "x", 0, strings.Repeat("v", ValueBytesMax+1)),
+		"key of a get":           get(5, strings.Repeat("k", KeyBytesMax+1)),
+		"no key in a get":        get(5, ""),
+		"no key to delete":       {Group: 1, Req: 5, Kind: OpDelete, Session: 1, OpSeq: 1},
+		"value, without session": put(5, 9, 1, "x", strings.Repeat("v", ValueBytesMax+1)),
+	} {
+		n.step("c1", op)
+		same(t, &Reply{Group: 1, Req: 5, Status: StatusTooLarge, Epoch: 1}, only[*Reply](n, "c1"))
+		require.EqualValues(t, 1, n.view().Last, name)
+	}
+	n.step("c1", put(6, 1, 1, strings.Repeat("k", KeyBytesMax), strings.Repeat("v", ValueBytesMax)))
+	same(t, &Reply{Group: 1, Req: 6, Status: StatusOK, Epoch: 1, Version: 2}, only[*Reply](n, "c1"))
+}

@@ -1,0 +1,217 @@
+package properties
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+	"gtstore/sim"
+)
+
+// The scenarios of replication, played by whole clusters. TestATraces holds the
+// traces to all the invariants; here stands what each of them shows beyond that.
+
+// performance is a trace that was played.
+type performance struct {
+	*sim.Outcome
+	t    *testing.T
+	sent []sim.LogRecord // every message that left
+	host map[core.NodeID]string
+}
+
+func play(t *testing.T, trace string) *performance {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(traceDir, trace+".trace"))
+	require.NoError(t, err)
+	s, err := sim.Parse(string(text))
+	require.NoError(t, err)
+	p := &performance{t: t, host: map[core.NodeID]string{}}
+	p.Outcome = sim.CheckWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
+		if r.What == sim.LogSent {
+			kept := *r
+			kept.Env = &core.Envelope{Cluster: r.Env.Cluster, From: r.Env.From, To: r.Env.To, Body: r.Env.Body}
+			p.sent = append(p.sent, kept)
+			p.host[r.Env.From.ID] = r.From
+		}
+	}})
+	require.Equal(t, "holds", p.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", p.Violation, trace)
+	return p
+}
+
+// result is how the nth operation of that text ended, n from 1.
+func (p *performance) result(op string, n int) *sim.Operation {
+	p.t.Helper()
+	for i := range p.Ops {
+		if p.Ops[i].String() == op {
+			if n--; n == 0 {
+				require.NotNil(p.t, p.Ops[i].Result, op)
+				return &p.Ops[i]
+			}
+		}
+	}
+	require.Fail(p.t, "no such operation", op)
+	return nil
+}
+
+// requireResult fails unless the nth operation of that text ended well, with
+// that version, at that node in that epoch.
+func (p *performance) requireResult(op string, n int, version core.Seq, node string, epoch core.Epoch) *sim.Operation {
+	p.t.Helper()
+	o := p.result(op, n)
+	r := o.Result
+	require.Equal(p.t, core.StatusOK, r.Status, op)
+	require.Equal(p.t, version, r.Version, op)
+	require.Equal(p.t, node, p.host[r.Node], op)
+	require.Equal(p.t, epoch, r.Epoch, op)
+	return o
+}
+
+// between returns the messages of a kind that left between two times; kind 0 is
+// any.
+func (p *performance) between(from, to time.Duration, kind core.Kind) (list []sim.LogRecord) {
+	for _, r := range p.sent {
+		if from <= r.At && r.At <= to && (kind == 0 || core.KindOf(r.Env.Body) == kind) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func TestStalePrimaryServesAGet(t *testing.T) {
+	p := play(t, "stale-primary-get")
+	p.requireResult("c1 put x b", 1, 3, "n2", 2)
+	get := p.requireResult("c2 get x", 2, 3, "n2", 2)
+	require.Equal(t, "b", get.Result.Value)
+	asked := false
+	for _, r := range p.between(get.Called, get.Returned, core.KindOp) {
+		asked = asked || r.From == "c2" && r.To == "n1"
+	}
+	require.True(t, asked, "c2 did ask the stale primary")
+	for _, r := range p.between(get.Called, get.Returned, core.KindReply) {
+		require.NotEqual(t, "n1", r.From, "which had nothing to say")
+	}
+}
+
+// Does the manager lock a group during a request? No: see the next three.
+//
+// The primary dies with a put under way. Reconciliation gives it to everybody,
+// and the retry, in the same session with the same number, finds its result.
+func TestPutInFlightOverAPromotion(t *testing.T) {
+	p := play(t, "put-in-flight-over-promotion")
+	p.requireResult("c1 put x a", 1, 2, "n1", 1)
+	put := p.requireResult("c1 put x b", 1, 3, "n2", 2)
+	p.requireResult("c2 get x", 1, 3, "n2", 2)
+	p.requireResult("c1 put x c", 1, 4, "n2", 2) // no second entry of x=b is in between
+
+	var tries []*core.Op
+	for _, r := range p.between(put.Called, put.Returned, core.KindOp) {
+		tries = append(tries, r.Env.Body.(*core.Op))
+	}
+	require.GreaterOrEqual(t, len(tries), 2)
+	for _, op := range tries {
+		require.Equal(t, tries[0], op, "every try is the same operation")
+	}
+	require.Zero(t, p.Seen[core.EventTruncated])
+}
+
+// A replica is taken out under a put: the primary goes on where it was, and the
+// client notices nothing.
+func TestGroupReconfiguredUnderAPut(t *testing.T) {
+	p := play(t, "reconfigured-under-a-put")
+	put := p.requireResult("c1 put x b", 1, 3, "n1", 2)
+	require.Less(t, put.Returned-put.Called, 20*time.Millisecond, "the death of n3 was heard of at once")
+	require.Len(t, p.between(put.Called, put.Returned, core.KindOp), 1, "no retry")
+	require.Empty(t, p.between(put.Called, put.Returned, core.KindLookup))
+	// n2 acked x=b in epoch 1. Nobody asked it again before the answer left.
+	for _, r := range p.between(put.Called, put.Returned, core.KindAck) {
+		if a := r.Env.Body.(*core.Ack); r.From == "n2" && a.Epoch == 2 {
+			require.GreaterOrEqual(t, r.At, put.Returned-time.Millisecond)
+		}
+	}
+}
+
+// Requests for mapped keys take no message to the manager, which is stalled.
+func TestManagerIsOnThePathOfARequest(t *testing.T) {
+	const from, to = 200 * time.Millisecond, 1500 * time.Millisecond
+	p := play(t, "manager-away")
+	done := 0
+	for i := range p.Ops {
+		if op := &p.Ops[i]; op.Called > from && op.Called < to {
+			done++
+			require.Equal(t, core.StatusOK, op.Result.Status, "%v", op)
+			require.LessOrEqual(t, op.Returned-op.Called, 4*time.Millisecond, "%v: two round trips", op)
+		}
+	}
+	require.Equal(t, 9, done)
+	for _, r := range p.between(from+time.Millisecond, to, 0) {
+		if r.To == "m" { // a node that has long heard nothing asks whether it is still known
+			require.Equal(t, core.KindRegister, core.KindOf(r.Env.Body), "%s to m at %v", r.From, r.At)
+		}
+	}
+}
+
+func TestDivergentSuffix(t *testing.T) {
+	p := play(t, "divergent-suffix")
+	p.requireResult("c2 put x c", 1, 5, "n2", 2)
+	p.requireResult("c1 put x b", 1, 6, "n2", 2)
+	require.Equal(t, "b", p.requireResult("c2 get x", 1, 6, "n2", 2).Result.Value)
+	require.Equal(t, 1, p.Seen[core.EventTruncated], "n3 had x=b at seq 5")
+}
+
+func TestPrimaryDropsASlowReplica(t *testing.T) {
+	p := play(t, "slow-replica")
+	put := p.result("c1 put x b", 1)
+	require.Equal(t, core.StatusOK, put.Result.Status)
+	require.Greater(t, put.Returned, 1200*time.Millisecond, "only the manager takes a member out")
+	require.EqualValues(t, 2, put.Result.Epoch)
+	suspects := 0
+	for _, r := range p.between(put.Called, 1200*time.Millisecond, core.KindSuspect) {
+		if r.From == "n1" {
+			suspects++
+		}
+	}
+	require.Greater(t, suspects, 5)
+	for _, r := range p.between(put.Called, 1200*time.Millisecond, core.KindReply) {
+		require.NotEqual(t, "n1", r.From)
+	}
+}
+
+func TestLeaseOutlivesTheCut(t *testing.T) {
+	p := play(t, "lease-outlives-the-cut")
+	for n := 2; n <= 3; n++ {
+		get := p.requireResult("c2 get x", n, 2, "n1", 1)
+		require.LessOrEqual(t, get.Returned-get.Called, 2*time.Millisecond, "nobody was asked")
+	}
+	configs := p.between(0, 300*time.Millisecond, core.KindConfig)
+	last := configs[len(configs)-1]
+	require.EqualValues(t, 2, last.Env.Body.(*core.Config).Epoch)
+	require.Less(t, last.At, p.result("c2 get x", 2).Called, "n2 was promoted already")
+	put := p.requireResult("c3 put x b", 1, 4, "n2", 2)
+	require.Greater(t, put.Returned, p.result("c2 get x", 3).Returned)
+	require.Equal(t, "b", p.requireResult("c2 get x", 4, 4, "n2", 2).Result.Value)
+}
+
+func TestRestartedPrimary(t *testing.T) {
+	p := play(t, "restarted-primary")
+	p.requireResult("c1 put x a", 1, 2, "n1", 1)
+	put := p.requireResult("c1 put x b", 1, 3, "n1", 2)
+	p.requireResult("c2 get x", 1, 3, "n1", 2)
+	for _, r := range p.between(203*time.Millisecond, put.Returned, core.KindReplicate) {
+		require.EqualValues(t, 2, r.Env.Body.(*core.Replicate).Epoch)
+	}
+}
+
+func TestUnsyncedReplica(t *testing.T) {
+	p := play(t, "unsynced-replica")
+	put := p.requireResult("c1 put x b", 1, 3, "n1", 1)
+	require.Greater(t, put.Returned, 213*time.Millisecond, "n2's first copy was not durable")
+	for _, r := range p.between(put.Called, 213*time.Millisecond, core.KindAck) {
+		if r.From == "n2" {
+			require.EqualValues(t, 2, r.Env.Body.(*core.Ack).Matched)
+		}
+	}
+}
