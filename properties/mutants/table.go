@@ -1,0 +1,398 @@
+package mutants
+
+// Mutant is the core with one rule removed.
+type Mutant struct {
+	Name  string
+	Rule  string // as the protocol numbers it
+	Story string // what goes wrong without it
+	File  string // from the module's root
+	Old   string // must stand in the file exactly once
+	New   string
+}
+
+// Table lists the mutants, by rule.
+var Table = []Mutant{
+	{
+		Name: `accept-lower-epoch`, Rule: `R1`,
+		Story: `a delayed Replicate of an old epoch is taken in`,
+		File:  `core/group.go`,
+		Old:   `case m.Epoch < g.config.Epoch:`,
+		New:   `case m.Epoch+100 < g.config.Epoch:`,
+	},
+	{
+		Name: `send-before-epoch-durable`, Rule: `durable: epoch and config before anything in that epoch`,
+		Story: `a message leaves in an epoch that a crash takes back`,
+		File:  `core/group.go`,
+		Old: `	if g.durable < g.config.Epoch {
+		g.s.after(to, m)`,
+		New: `	if false {
+		g.s.after(to, m)`,
+	},
+	{
+		Name: `config-not-persisted`, Rule: `R1`,
+		Story: `a node forgets the epochs it was in`,
+		File:  `core/group.go`,
+		Old: `	g.s.persistConfig(c)
+`,
+		New: ``,
+	},
+	{
+		Name: `chain-out-of-order`, Rule: `R2`,
+		Story: `another than the next survivor is promoted`,
+		File:  `core/directory.go`,
+		Old:   `			next.Chain = append(next.Chain, n.Peer)`,
+		New:   `			next.Chain = append([]Peer{n.Peer}, next.Chain...)`,
+	},
+	{
+		Name: `epoch-not-compared`, Rule: `R2`,
+		Story: `two reports of the same death are applied twice`,
+		File:  `core/directory.go`,
+		Old:   `if g == nil || g.config.Epoch != c.Epoch {`,
+		New:   `if g == nil {`,
+	},
+	{
+		Name: `last-member-removed`, Rule: `R2`,
+		Story: `suspicion empties the chain`,
+		File:  `core/directory.go`,
+		Old: `	if stay == 0 {
+`,
+		New: `	if stay < 0 {
+`,
+	},
+	{
+		Name: `primary-drops-slow`, Rule: `R3`,
+		Story: `the primary does without a slow member by itself`,
+		File:  `core/tenure.go`,
+		Old: `		matched = min(matched, t.members[i].matched)
+`,
+		New: `		if m := &t.members[i]; m.since == Never || g.s.now.Since(m.since) <= g.s.opt.AckTimeout {
+			matched = min(matched, m.matched)
+		}
+`,
+	},
+	{
+		Name: `ack-before-replicas`, Rule: `R4`,
+		Story: `a write is acknowledged before the replicas have it`,
+		File:  `core/tenure.go`,
+		Old: `		matched = min(matched, t.members[i].matched)
+`,
+		New: ``,
+	},
+	{
+		Name: `min-chain-ignored`, Rule: `R4`,
+		Story: `a chain that is too short takes writes`,
+		File:  `core/serve.go`,
+		Old:   `case len(g.config.Chain) < int(g.config.MinChain):`,
+		New:   `case false:`,
+	},
+	{
+		Name: `serve-before-reconciled`, Rule: `R5`,
+		Story: `a new primary serves before it has reconciled`,
+		File:  `core/tenure.go`,
+		Old:   `		if t.members[i].acked < g.config.Epoch || t.members[i].matched < t.inherited {`,
+		New:   `		if t.members[i].acked > g.config.Epoch {`,
+	},
+	{
+		Name: `missing-ack-is-zero`, Rule: `R5`,
+		Story: `reconciliation waits for nobody's explicit ack`,
+		File:  `core/tenure.go`,
+		Old:   `t.members[i].acked < g.config.Epoch || t.members[i].matched < t.inherited`,
+		New:   `t.members[i].matched < t.inherited`,
+	},
+	{
+		Name: `grants-not-waited-out`, Rule: `R5`,
+		Story: `a new primary serves while the old one may read alone`,
+		File:  `core/tenure.go`,
+		Old:   ` || g.s.now < t.notBefore {`,
+		New:   ` {`,
+	},
+	{
+		Name: `old-acks-counted`, Rule: `R6`,
+		Story: `an ack of an older epoch counts in this one`,
+		File:  `core/tenure.go`,
+		Old:   `if t == nil || a.Epoch != g.config.Epoch {`,
+		New:   `if t == nil {`,
+	},
+	{
+		Name: `acks-forgotten`, Rule: `R6`,
+		Story: `the same primary forgets in a new epoch who has what`,
+		File:  `core/tenure.go`,
+		Old: `			m.peer = p
+			stay = append(stay, *m)`,
+		New: `			stay = append(stay, member{peer: p, from: 1, next: 1, since: Never, resendAt: Never, reportAt: Never})`,
+	},
+	{
+		Name: `ack-own-last`, Rule: `R7`,
+		Story: `a replica acks its own last seq`,
+		File:  `core/group.go`,
+		Old:   `Round: m.Round, Matched: g.verified})`,
+		New:   `Round: m.Round, Matched: g.log.last()})`,
+	},
+	{
+		Name: `prev-not-checked`, Rule: `R7`,
+		Story: `entries are appended after others than the primary's`,
+		File:  `core/group.go`,
+		Old:   `if !g.log.holds(m.Prev) {`,
+		New:   `if m.Prev.Seq > g.log.last() {`,
+	},
+	{
+		Name: `short-message-truncates`, Rule: `R7`,
+		Story: `a late short message cuts off what a longer one brought`,
+		File:  `core/group.go`,
+		Old: `	g.take(m)
+`,
+		New: `	if n := m.Prev.Seq + Seq(len(m.Entries)) + 1; n <= g.log.last() {
+		g.log.truncate(n)
+		g.verified = min(g.verified, n-1)
+	}
+	g.take(m)
+`,
+	},
+	{
+		Name: `apply-unverified`, Rule: `R7`,
+		Story: `a suffix that no primary knows is applied`,
+		File:  `core/group.go`,
+		Old:   `g.commitTo(min(m.Commit, g.verified))`,
+		New:   `g.commitTo(min(m.Commit, g.log.last()))`,
+	},
+	{
+		Name: `conflict-kept`, Rule: `R7`,
+		Story: `a divergent suffix survives a promotion`,
+		File:  `core/group.go`,
+		Old: `			g.truncate(seq)
+`,
+		New: `			continue
+`,
+	},
+	{
+		Name: `read-without-round`, Rule: `R8`,
+		Story: `a stale primary serves a get`,
+		File:  `core/serve.go`,
+		Old: `	if g.leaseLives() {
+`,
+		New: `	if g.config.Reads == ReadConfirm || g.leaseLives() {
+`,
+	},
+	{
+		Name: `read-by-earlier-round`, Rule: `R8`,
+		Story: `a get is served by a round sent before it came`,
+		File:  `core/serve.go`,
+		Old:   `read{ask{from, op}, t.round + 1}`,
+		New:   `read{ask{from, op}, t.round}`,
+	},
+	{
+		Name: `no-grant`, Rule: `R9`,
+		Story: `a replica promises nothing`,
+		File:  `core/group.go`,
+		Old: `	if g.config.Reads == ReadLease {
+`,
+		New: `	if false {
+`,
+	},
+	{
+		Name: `lease-from-receipt`, Rule: `R9`,
+		Story: `a lease counts from the ack and not from the sending`,
+		File:  `core/tenure.go`,
+		Old:   `m.lease = max(m.lease, at.After(g.config.Lease))`,
+		New:   `m.lease = max(m.lease, max(at, g.s.now).After(g.config.Lease))`,
+	},
+	{
+		Name: `no-drift-margin`, Rule: `R9`,
+		Story: `a grant has no margin for drift`,
+		File:  `core/storage.go`,
+		Old:   `return (l*time.Duration(million+driftPPM) + slow - 1) / slow`,
+		New:   `return l + 0*slow`,
+	},
+	{
+		Name: `grant-forgotten`, Rule: `R9`,
+		Story: `a promise is lost over a restart`,
+		File:  `core/storage.go`,
+		Old:   `		g.grantUntil = s.now.After(grant(s.leaseMax, s.opt.DriftPPM))`,
+		New:   `		g.grantUntil = 0`,
+	},
+	{
+		Name: `boot-not-issued`, Rule: `R11`,
+		Story: `a restarted primary gets no later epoch`,
+		File:  `core/directory.go`,
+		Old:   `(moved || restarted && g.config.Chain[0].ID == n.ID)`,
+		New:   `(moved || restarted && false)`,
+	},
+	{
+		Name: `boot-not-compared`, Rule: `R11`,
+		Story: `a duplicate Register re-issues the chain`,
+		File:  `core/directory.go`,
+		Old:   `|| c.Node.Boot == n.Boot && !moved {`,
+		New:   `|| false {`,
+	},
+	{
+		Name: `retry-executes-again`, Rule: `R12`,
+		Story: `a retry in the log executes again`,
+		File:  `core/state.go`,
+		Old: `	case e.OpSeq == s.last:
+`,
+		New: `	case false:
+`,
+	},
+	{
+		Name: `retry-appended-again`, Rule: `R12`,
+		Story: `a retry of the last operation is appended again`,
+		File:  `core/serve.go`,
+		Old: `	case op.OpSeq == last:
+`,
+		New: `	case op.OpSeq == last && s.last == 0:
+`,
+	},
+	{
+		Name: `older-retry-executes`, Rule: `R12`,
+		Story: `a delayed retry overwrites a newer write`,
+		File:  `core/state.go`,
+		Old: `	case e.OpSeq < s.last:
+`,
+		New: `	case false:
+`,
+	},
+	{
+		Name: `expired-executes`, Rule: `R12`,
+		Story: `a session expires and an old retry executes again`,
+		File:  `core/state.go`,
+		Old: `	case s == nil:
+		return result{status: StatusSessionExpired}, false`,
+		New: `	case s == nil:
+		return st.write(seq, e)`,
+	},
+	{
+		Name: `deposed-says-conflict`, Rule: `R12`,
+		Story: `a deposed primary reports a failure`,
+		File:  `core/group.go`,
+		Old:   `g.refuse(t.pending[i].client, t.pending[i].req, StatusNotPrimary, c)`,
+		New:   `g.refuse(t.pending[i].client, t.pending[i].req, StatusConflict, c)`,
+	},
+	{
+		Name: `register-before-boot`, Rule: `durable: boot before Register`,
+		Story: `a Register leaves before the boot is durable`,
+		File:  `core/storage.go`,
+		Old:   `	s.after(to, &Register{`,
+		New:   `	s.send(to, &Register{`,
+	},
+	{
+		Name: `ack-before-durable`, Rule: `durable: entries and truncation before Ack`,
+		Story: `a replica acks what a crash takes back`,
+		File:  `core/group.go`,
+		Old:   `	g.s.after(from, &Ack{`,
+		New:   `	g.s.send(from, &Ack{`,
+	},
+	{
+		Name: `own-entry-not-durable`, Rule: `durable: own entry before commit`,
+		Story: `the primary counts what a crash takes back`,
+		File:  `core/tenure.go`,
+		Old:   `matched, round := t.durable, t.round`,
+		New:   `matched, round := g.log.last(), t.round`,
+	},
+	{
+		Name: `command-before-durable`, Rule: `durable: Directory command before any reply or Config`,
+		Story: `a command shows before it is durable`,
+		File:  `core/manager.go`,
+		Old:   `	m.after(m.self, &Committed{Index: m.proposed, Command: c})`,
+		New:   `	m.send(m.self, &Committed{Index: m.proposed, Command: c})`,
+	},
+	{
+		Name: `client-condemns`, Rule: `manager 3`,
+		Story: `a client's broken network condemns a healthy primary`,
+		File:  `core/suspicion.go`,
+		Old: `		case v == verdictFailed || v == verdictOpen && overdue:
+			guilty`,
+		New: `		case v <= verdictFailed:
+			guilty`,
+	},
+	{
+		Name: `evict-unproved`, Rule: `manager 3`,
+		Story: `a member goes although nobody who stays has answered`,
+		File:  `core/suspicion.go`,
+		Old:   `		if s.members[i] != verdictAnswered {`,
+		New:   `		if s.members[i] > verdictFailed {`,
+	},
+	{
+		Name: `accuser-believed`, Rule: `manager 3`,
+		Story: `a half-broken primary evicts everyone`,
+		File:  `core/suspicion.go`,
+		Old: `	} else if s.accuser == 0 {
+		m.clear(w)
+	} else {
+		m.confront(w, overdue)
+	}`,
+		New: `	} else if s.accuser == 0 {
+		m.clear(w)
+	} else {
+		m.remove(w, s.accused)
+	}`,
+	},
+	{
+		Name: `no-grace`, Rule: `manager 3`,
+		Story: `the manager's own pause makes it evict everyone`,
+		File:  `core/contact.go`,
+		Old: `	for _, c := range m.contacts {
+		c.reset(m.now)
+	}
+`,
+		New: `	for _, c := range m.contacts {
+		c.missed += m.opt.MissesMax
+	}
+`,
+	},
+	{
+		Name: `dead-spares`, Rule: `manager 1`,
+		Story: `dead nodes are picked for a new group`,
+		File:  `core/manager.go`,
+		Old:   `!c.reserved && c.answers(m.now, &m.opt)`,
+		New:   `!c.reserved`,
+	},
+	{
+		Name: `loss-of-one`, Rule: `manager 5`,
+		Story: `a group is declared lost when one member is`,
+		File:  `core/contact.go`,
+		Old:   `			l = min(l, m.lossOf(m.contact(p.ID)))`,
+		New:   `			l = min(lossCertain, max(l%lossCertain, m.lossOf(m.contact(p.ID))))`,
+	},
+	{
+		Name: `amnesia-unnoticed`, Rule: `manager 7`,
+		Story: `a manager that lost a part of its Directory goes on`,
+		File:  `core/manager.go`,
+		Old:   `	if seen <= m.dir.index {`,
+		New:   `	if seen+1 > 0 {`,
+	},
+	{
+		Name: `other-node-accepted`, Rule: `identity`,
+		Story: `a wiped node that comes back under its address is counted`,
+		File:  `core/storage.go`,
+		Old:   `case in.To.ID != s.self.ID && in.To.ID != 0:`,
+		New:   `case false:`,
+	},
+	{
+		Name: `client-renumbers`, Rule: `client`,
+		Story: `a retry has another number`,
+		File:  `core/client.go`,
+		Old: `		op.Session, op.OpSeq = call.session.id, call.session.opSeq
+`,
+		New: `		call.session.opSeq += uint64(call.attempts / 3)
+		op.Session, op.OpSeq = call.session.id, call.session.opSeq
+`,
+	},
+	{
+		Name: `client-knows-too-much`, Rule: `client`,
+		Story: `a write that was sent is reported as refused`,
+		File:  `core/client.go`,
+		Old: `	if call.isWrite() && call.sent {
+		r.Status, r.Cause = StatusUnknown, status`,
+		New: `	if call.isWrite() && !call.sent && call.sent {
+		r.Status, r.Cause = StatusUnknown, status`,
+	},
+	{
+		Name: `opening-taken-for-result`, Rule: `client`,
+		Story: `the reply to the opening of a session ends the write`,
+		File:  `core/client.go`,
+		Old: `		return call.ID<<1 | 1
+`,
+		New: `		return call.ID << 1
+`,
+	},
+}
