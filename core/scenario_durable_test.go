@@ -137,8 +137,8 @@ func TestTruncationIsLost(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"), durable)
 	n.step("n1", replicate(1, 1, Mark{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
 	sent[*Ack](n, "n1")
-	n.held = true
 	n.step("m", config(2, "n2", "n3"))
+	n.held = true
 	n.step("n2", replicate(2, 1, Mark{1, 1}, 1, wrote(2, 1, "x", "a")))
 	require.Empty(t, sent[*Ack](n, "n2"))
 	n.sync()

@@ -32,6 +32,20 @@ func TestDelayedRetryOverwritesANewerWrite(t *testing.T) {
 	same(t, map[string]Versioned{"x": {"b", 3}}, n.values())
 }
 
+// The same while the newer write is still pending.
+func TestDelayedRetryMeetsAPendingWrite(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"))
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.answer("n2")
+	n.step("c1", put(3, 1, 2, "x", "b"))
+	require.Len(t, sent[*Reply](n, "c1"), 1)
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	require.Empty(t, sent[*Reply](n, "c1"))
+	require.EqualValues(t, 3, n.view().Last)
+	n.answer("n2")
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusOK, Epoch: 1, Version: 3}, only[*Reply](n, "c1"))
+}
+
 // Rule R12: sessions are decided at apply, in log order, everywhere. Two
 // primaries may each have appended the same operation; a replica that applies
 // the log must come to one effect, whatever stands between the two.

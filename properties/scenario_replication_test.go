@@ -32,8 +32,8 @@ func play(t *testing.T, trace string) *performance {
 	p := &performance{t: t, host: map[core.NodeID]string{}}
 	p.Outcome = sim.CheckWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
 		if r.What == sim.LogSent {
-			kept := *r
-			kept.Env = &core.Envelope{Cluster: r.Env.Cluster, From: r.Env.From, To: r.Env.To, Body: r.Env.Body}
+			kept, env := *r, *r.Env // both are good only during the call
+			kept.Env = &env
 			p.sent = append(p.sent, kept)
 			p.host[r.Env.From.ID] = r.From
 		}

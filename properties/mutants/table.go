@@ -218,13 +218,6 @@ var Table = []Mutant{
 		New:   `(moved || restarted && false)`,
 	},
 	{
-		Name: `boot-not-compared`, Rule: `R11`,
-		Story: `a duplicate Register re-issues the chain`,
-		File:  `core/directory.go`,
-		Old:   `|| c.Node.Boot == n.Boot && !moved {`,
-		New:   `|| false {`,
-	},
-	{
 		Name: `retry-executes-again`, Rule: `R12`,
 		Story: `a retry in the log executes again`,
 		File:  `core/state.go`,
