@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/sim/fuzz"
 	"gtstore/sim"
+	"gtstore/sim/fuzz"
 )
 
 // traceBytesMax bounds a trace file: one with as many lines as a schedule may
