@@ -74,6 +74,10 @@ func (c *Client) Step(now Time, in Envelope, out *Output) {
 	switch b := in.Body.(type) {
 	case *Call:
 		c.onCall(b)
+	case *Cancel:
+		if call := c.calls[b.ID]; call != nil {
+			c.timeOut(call)
+		}
 	case *PeerDown:
 		c.onPeerDown(b.Peer.ID)
 	default:
@@ -363,7 +367,7 @@ func (c *Client) onAnswer(in Envelope, call *call, b *Reply) {
 	c.finish(call, &Result{Status: b.Status, Version: b.Version, Value: b.Value, Node: in.From.ID, Group: b.Group, Epoch: b.Epoch})
 }
 
-// timeOut ends a call whose time is over.
+// timeOut ends a call whose time is over, or whose user waits no longer.
 func (c *Client) timeOut(call *call) {
 	r := &Result{Status: StatusUnavailable, Cause: call.cause, Have: call.have, Need: call.need}
 	if call.route != nil {

@@ -26,6 +26,9 @@ const (
 	peerBytesMin       = 8 + 1
 	entryBytesMin      = 7
 	groupEpochBytesMin = 2
+
+	nodeStatusBytesMin  = peerBytesMin + 5
+	groupStatusBytesMin = 5
 )
 
 // skipMax bounds the groups that a Command's Skip names.
@@ -211,6 +214,10 @@ func newMessage(kind Kind) Message {
 		return new(Forget)
 	case KindForgotten:
 		return new(Forgotten)
+	case KindStatusQuery:
+		return new(StatusQuery)
+	case KindStatusReply:
+		return new(StatusReply)
 	case KindPing:
 		return new(Ping)
 	case KindPong:
@@ -257,6 +264,10 @@ func codeMessage(c *wire.Coder, m Message) {
 		m.code(c)
 	case *Forgotten:
 		m.code(c)
+	case *StatusQuery:
+		m.code(c)
+	case *StatusReply:
+		m.code(c)
 	case *Ping:
 		m.code(c)
 	case *Pong:
@@ -285,6 +296,8 @@ func codeMessage(c *wire.Coder, m Message) {
 		m.code(c)
 	case *Call:
 		m.code(c)
+	case *Cancel:
+		m.code(c)
 	case *Result:
 		m.code(c)
 	case *PeerDown:
@@ -303,6 +316,7 @@ func (m *Register) code(c *wire.Coder) {
 	wire.Uint(c, &m.Boot)
 	c.Bool(&m.Durable)
 	wire.String(c, &m.Name, NameBytesMax)
+	wire.Uint(c, &m.Process)
 	wire.Uint(c, &m.Index)
 }
 
@@ -327,6 +341,46 @@ func (m *Forget) code(c *wire.Coder) {
 func (m *Forgotten) code(c *wire.Coder) {
 	wire.Uint(c, &m.Req)
 	wire.Enum(c, &m.Status, statusEnd)
+}
+
+func (m *StatusQuery) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Uint(c, &m.NodeFrom)
+	wire.Uint(c, &m.GroupFrom)
+}
+
+func (m *StatusReply) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Uint(c, &m.Process)
+	wire.Uint(c, &m.Replicas)
+	wire.Uint(c, &m.Keys)
+	wire.Uint(c, &m.NodeCount)
+	wire.Uint(c, &m.GroupCount)
+	for i := range wire.Slice(c, &m.Nodes, StatusPageMax, nodeStatusBytesMin) {
+		m.Nodes[i].code(c)
+	}
+	for i := range wire.Slice(c, &m.Groups, StatusPageMax, groupStatusBytesMin) {
+		m.Groups[i].code(c)
+	}
+}
+
+func (n *NodeStatus) code(c *wire.Coder) {
+	n.Peer.code(c)
+	wire.String(c, &n.Name, NameBytesMax)
+	wire.Uint(c, &n.Process)
+	wire.Uint(c, &n.Boot)
+	wire.Uint(c, &n.Group)
+	wire.Enum(c, &n.State, nodeStateEnd)
+}
+
+func (g *GroupStatus) code(c *wire.Coder) {
+	wire.Uint(c, &g.Group)
+	wire.Uint(c, &g.Epoch)
+	wire.Enum(c, &g.State, groupStateEnd)
+	for i := range wire.Slice(c, &g.Chain, ChainMax, 8) {
+		wire.Fixed64(c, &g.Chain[i])
+	}
+	wire.Uint(c, &g.Keys)
 }
 
 func (m *Ping) code(c *wire.Coder) {
@@ -460,6 +514,8 @@ func (m *Call) code(c *wire.Coder) {
 	wire.Int(c, &m.Timeout)
 }
 
+func (m *Cancel) code(c *wire.Coder) { wire.Uint(c, &m.ID) }
+
 func (m *Result) code(c *wire.Coder) {
 	wire.Uint(c, &m.ID)
 	wire.Uint(c, &m.Status)
@@ -506,6 +562,7 @@ func (cmd *Command) code(c *wire.Coder) {
 	wire.Enum(c, &cmd.Kind, commandKindEnd)
 	cmd.Node.Peer.code(c)
 	wire.String(c, &cmd.Node.Name, NameBytesMax)
+	wire.Uint(c, &cmd.Node.Process)
 	wire.Uint(c, &cmd.Node.Boot)
 	codeKey(c, &cmd.Key, cmd.Kind == CommandPlace)
 	for i := range wire.Slice(c, &cmd.Members, ChainMax, 8) {

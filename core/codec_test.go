@@ -36,13 +36,20 @@ var (
 // sampleMessages holds at least one message of every kind, the first of them
 // with no field left zero.
 var sampleMessages = []Message{
-	&Register{Boot: 1, Durable: true, Name: "node1", Index: 1000},
+	&Register{Boot: 1, Durable: true, Name: "node1", Process: 4711, Index: 1000},
 	&Register{Boot: math.MaxUint64, Name: strings.Repeat("n", NameBytesMax)},
 	&Registered{Boot: 1, Index: 1000},
 	&Farewell{Boot: 300},
 	&Refused{Reason: RefusedMode, Wanted: 7, What: KindPing},
 	&Forget{Req: 5, Node: 7},
 	&Forgotten{Req: 5, Status: StatusNotFound},
+	&StatusQuery{Req: 5, NodeFrom: 256, GroupFrom: 512},
+	&StatusReply{
+		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, NodeCount: 258, GroupCount: 513,
+		Nodes:  []NodeStatus{{NodeRecord{samplePeer, "node1", 4712, 2}, 3, NodeUp}, {NodeRecord{Peer: Peer{ID: 2}}, 0, NodeGone}},
+		Groups: []GroupStatus{{Group: 3, Epoch: 9, State: GroupShort, Chain: []NodeID{7, 8}, Keys: 100}},
+	},
+	&StatusReply{Req: 5},
 	&Ping{Nonce: 5, Index: 1000},
 	&Pong{Nonce: 5, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}}, Lag: time.Second},
 	&Pong{Nonce: 5},
@@ -69,6 +76,7 @@ var sampleMessages = []Message{
 	&Reply{Group: 3, Req: 5, Status: StatusOK},
 	&Call{ID: 1, Kind: OpCAS, Key: "key", Value: "value", Version: 12, Timeout: time.Second},
 	&Call{ID: 1, Kind: OpPut, Key: strings.Repeat("k", KeyBytesMax+1)},
+	&Cancel{ID: 1},
 	&Result{ID: 1, Status: StatusUnknown, Cause: StatusOverloaded, Sent: true, Version: 12, Value: "value",
 		Node: 7, Group: 3, Epoch: 9, Have: 1, Need: 3},
 	&PeerDown{Peer: samplePeer, Refused: true},
@@ -437,7 +445,8 @@ func draw(t *rapid.T, v reflect.Value, path string) {
 	ends := map[reflect.Type]uint8{
 		reflect.TypeFor[Kind](): uint8(kindEnd), reflect.TypeFor[Refusal](): uint8(refusalEnd),
 		reflect.TypeFor[Status](): uint8(statusEnd), reflect.TypeFor[ReadMode](): uint8(readModeEnd),
-		reflect.TypeFor[OpKind](): uint8(OpCAS) + 1,
+		reflect.TypeFor[OpKind]():    uint8(OpCAS) + 1,
+		reflect.TypeFor[NodeState](): uint8(nodeStateEnd), reflect.TypeFor[GroupState](): uint8(groupStateEnd),
 	}
 	switch v.Kind() {
 	case reflect.Bool:

@@ -16,8 +16,9 @@ const (
 // NodeRecord is what the Directory knows of a storage node.
 type NodeRecord struct {
 	Peer
-	Name string
-	Boot Boot
+	Name    string
+	Process uint64
+	Boot    Boot
 }
 
 // Terms are what a group is formed with. They come with the command and not

@@ -27,7 +27,9 @@
 //     corrupted is dropped: DecodeEnvelope tells.
 //   - Identities (NodeID, ClusterID) and seeds are drawn at random, once for
 //     each life of the data.
-//   - A user's Call comes from the zero Peer, and its Result goes there.
+//   - A user's Call (or Cancel) comes from the zero Peer, and its Result goes there.
+//     What comes over a network never names the node itself as its sender: what a
+//     node says to itself is believed.
 //   - A connection that breaks or is refused may be told as a PeerDown. It is a
 //     hint, and never believed without a probe.
 //   - When Halt is set, the Output is carried out and the node is called no more.

@@ -135,12 +135,13 @@ func (m *Manager) event(e Event) { m.out.Events = append(m.out.Events, e) }
 func (m *Manager) drop(in Envelope) { m.event(Event{Kind: EventDropped, Node: in.From.ID}) }
 
 // accepts tells whether a message is for this manager and from its cluster.
-// Who does not know the two yet may register, look up and forget without.
+// Who does not know the two yet may register, look up, forget and ask for the
+// status without.
 func (m *Manager) accepts(in Envelope) bool {
 	reason := Refusal(0)
 	stranger := false
 	switch in.Body.(type) {
-	case *Register, *Lookup, *Forget:
+	case *Register, *Lookup, *Forget, *StatusQuery:
 		stranger = true
 	}
 	switch {
@@ -191,6 +192,8 @@ func (m *Manager) onMessage(in Envelope) {
 		m.onLookup(in.From, b)
 	case *Suspect:
 		m.onSuspect(in, b)
+	case *StatusQuery:
+		m.onStatusQuery(in.From, b)
 	default:
 		m.drop(in)
 	}
@@ -266,7 +269,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 		m.send(in.From, &Registered{Boot: b.Boot, Index: m.dir.index})
 		return
 	}
-	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Boot}})
+	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})
 }
 
 // forgotMore halts a manager that a node has known to know more than it does:

@@ -12,6 +12,8 @@ const (
 	KindRefused
 	KindForget
 	KindForgotten
+	KindStatusQuery
+	KindStatusReply
 	KindPing
 	KindPong
 	KindProbe
@@ -27,6 +29,7 @@ const (
 	KindReply
 	// Local messages: between a node, its driver and its caller; never on a wire.
 	KindCall
+	KindCancel
 	KindResult
 	KindPeerDown
 	KindStop
@@ -41,10 +44,11 @@ const KindCount = int(kindEnd)
 var kindNames = [...]string{
 	KindRegister: "Register", KindRegistered: "Registered", KindFarewell: "Farewell", KindRefused: "Refused",
 	KindForget: "Forget", KindForgotten: "Forgotten",
+	KindStatusQuery: "StatusQuery", KindStatusReply: "StatusReply",
 	KindPing: "Ping", KindPong: "Pong", KindProbe: "Probe", KindProbeReply: "ProbeReply",
 	KindConfig: "Config", KindLookup: "Lookup", KindLookupReply: "LookupReply", KindSuspect: "Suspect",
 	KindReplicate: "Replicate", KindAck: "Ack", KindNack: "Nack", KindOp: "Op", KindReply: "Reply",
-	KindCall: "Call", KindResult: "Result", KindPeerDown: "PeerDown", KindStop: "Stop",
+	KindCall: "Call", KindCancel: "Cancel", KindResult: "Result", KindPeerDown: "PeerDown", KindStop: "Stop",
 	KindSynced: "Synced", KindCommitted: "Committed",
 }
 
@@ -63,6 +67,7 @@ type Register struct {
 	Boot    Boot
 	Durable bool   // refused when it is not the cluster's mode
 	Name    string // a label for people, at most NameBytesMax bytes
+	Process uint64 // a label for people: the operating system's number for the process
 	Index   Index  // the highest Directory index the node has seen
 }
 
@@ -112,6 +117,24 @@ type Forget struct {
 type Forgotten struct {
 	Req    uint64
 	Status Status // OK, or NotFound when no such node is registered
+}
+
+// StatusQuery asks the manager what it knows of nodes and groups, one page of
+// each from the given places on, counted from 0.
+type StatusQuery struct {
+	Req                 uint64
+	NodeFrom, GroupFrom uint32
+}
+
+// StatusReply answers the StatusQuery with the same Req.
+type StatusReply struct {
+	Req                   uint64
+	Process               uint64 // the manager's
+	Replicas              uint32 // k
+	Keys                  uint64 // mapped
+	NodeCount, GroupCount uint32
+	Nodes                 []NodeStatus  // in the order of registration, at most StatusPageMax
+	Groups                []GroupStatus // by id, at most StatusPageMax
 }
 
 // Ping asks a storage node for a Pong.
@@ -257,6 +280,10 @@ type Call struct {
 	Timeout time.Duration // from the Step that takes it in
 }
 
+// Cancel ends the Call with that ID now: its user waits no longer. The Result
+// is that of a time-out.
+type Cancel struct{ ID uint64 }
+
 // Result ends the Call with the same ID; addressed to the zero Peer.
 type Result struct {
 	ID         uint64
@@ -297,6 +324,8 @@ func (*Farewell) kind() Kind    { return KindFarewell }
 func (*Refused) kind() Kind     { return KindRefused }
 func (*Forget) kind() Kind      { return KindForget }
 func (*Forgotten) kind() Kind   { return KindForgotten }
+func (*StatusQuery) kind() Kind { return KindStatusQuery }
+func (*StatusReply) kind() Kind { return KindStatusReply }
 func (*Ping) kind() Kind        { return KindPing }
 func (*Pong) kind() Kind        { return KindPong }
 func (*Probe) kind() Kind       { return KindProbe }
@@ -311,6 +340,7 @@ func (*Nack) kind() Kind        { return KindNack }
 func (*Op) kind() Kind          { return KindOp }
 func (*Reply) kind() Kind       { return KindReply }
 func (*Call) kind() Kind        { return KindCall }
+func (*Cancel) kind() Kind      { return KindCancel }
 func (*Result) kind() Kind      { return KindResult }
 func (*PeerDown) kind() Kind    { return KindPeerDown }
 func (*Stop) kind() Kind        { return KindStop }

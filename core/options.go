@@ -22,6 +22,7 @@ type StorageOptions struct {
 	Self    Peer // ID is used only when the space is empty, else the data's own
 	Manager Peer // ID may be 0: learnt when registered
 	Name    string
+	Process uint64 // the operating system's number for the process, a label for people
 	Durable bool
 
 	RegisterInterval  time.Duration // between Registers until answered
@@ -84,6 +85,7 @@ func (o *StorageOptions) complete() error {
 type ManagerOptions struct {
 	Self    Peer      // ID is used only when the space is empty, else the Directory's own
 	Cluster ClusterID // likewise
+	Process uint64    // as in StorageOptions
 	Durable bool
 
 	Replicas   int // k, 0 to ChainMax-1: a group has k+1 members

@@ -125,7 +125,7 @@ func TestTheFirstMappingOfAKeyWins(t *testing.T) {
 func directoryOf(names ...string) *Directory {
 	d := newDirectory()
 	for _, name := range names {
-		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{peerOf(name), name, 1}})
+		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(name), Name: name, Boot: 1}})
 	}
 	return d
 }

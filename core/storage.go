@@ -137,7 +137,7 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
-	s.after(to, &Register{Boot: s.boot, Durable: s.opt.Durable, Name: s.opt.Name, Index: s.index})
+	s.after(to, &Register{Boot: s.boot, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.index})
 }
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
@@ -185,7 +185,7 @@ func (s *Storage) accepts(in Envelope) bool {
 // isRequest tells whether the sender of a message waits for an answer.
 func isRequest(m Message) bool {
 	switch m.(type) {
-	case *Register, *Ping, *Probe, *Config, *Lookup, *Replicate, *Op, *Forget:
+	case *Register, *Ping, *Probe, *Config, *Lookup, *Replicate, *Op, *Forget, *StatusQuery:
 		return true
 	}
 	return false

@@ -73,6 +73,7 @@ const (
 	AddrBytesMax  = 256     // a peer's address
 	ChainMax      = 16      // members of a chain
 	GroupsMax     = 1 << 10 // groups one storage node may remember
+	StatusPageMax = 1 << 8  // nodes, and groups, in one StatusReply
 
 	BatchEntriesMax = 256           // entries in one Replicate
 	BatchBytesMax   = ValueBytesMax // key and value bytes in one Replicate; one entry may exceed it alone

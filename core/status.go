@@ -1,0 +1,93 @@
+package core
+
+// NodeState is what the manager thinks of a storage node.
+type NodeState uint8
+
+const (
+	NodeUp     NodeState = iota + 1 // it answers pings
+	NodeSilent                      // it did not answer recently
+	NodeGone                        // its data is certainly gone: it said farewell, or was forgotten
+	nodeStateEnd
+)
+
+var nodeStateNames = [...]string{NodeUp: "up", NodeSilent: "silent", NodeGone: "gone"}
+
+func (s NodeState) String() string { return name(nodeStateNames[:], int(s), "NodeState") }
+
+// GroupState is what the manager thinks of a group.
+type GroupState uint8
+
+const (
+	GroupOK          GroupState = iota + 1 // k+1 members
+	GroupShort                             // fewer; one more loss is nearer to the last
+	GroupUnavailable                       // its primary does not answer, or its chain is too short for writes
+	GroupLost                              // no copy is left
+	groupStateEnd
+)
+
+var groupStateNames = [...]string{GroupOK: "ok", GroupShort: "short", GroupUnavailable: "unavailable", GroupLost: "lost"}
+
+func (s GroupState) String() string { return name(groupStateNames[:], int(s), "GroupState") }
+
+// NodeStatus is a registered node as a StatusReply shows it.
+type NodeStatus struct {
+	NodeRecord
+	Group GroupID // 0 for a spare
+	State NodeState
+}
+
+// GroupStatus is a group as a StatusReply shows it.
+type GroupStatus struct {
+	Group GroupID
+	Epoch Epoch
+	State GroupState
+	Chain []NodeID // the first is the primary
+	Keys  uint64   // mapped to it
+}
+
+func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
+	d := m.dir
+	r := &StatusReply{
+		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Keys: uint64(len(d.keys)),
+		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)),
+	}
+	for _, n := range page(d.nodes, b.NodeFrom) {
+		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, m.nodeState(n)})
+	}
+	for _, g := range page(d.groups, b.GroupFrom) {
+		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: uint64(g.keys)}
+		for _, p := range g.config.Chain {
+			s.Chain = append(s.Chain, p.ID)
+		}
+		r.Groups = append(r.Groups, s)
+	}
+	m.send(from, r)
+}
+
+// page returns the part of a list that fits in one reply, from a place on.
+func page[T any](list []T, from uint32) []T {
+	list = list[min(int(from), len(list)):]
+	return list[:min(len(list), StatusPageMax)]
+}
+
+func (m *Manager) nodeState(n *nodeEntry) NodeState {
+	switch {
+	case n.gone:
+		return NodeGone
+	case m.contacts[n.place].answers(m.now, &m.opt):
+		return NodeUp
+	}
+	return NodeSilent
+}
+
+func (m *Manager) groupState(c *Config) GroupState {
+	switch {
+	case m.watch(c.Group).loss != lossNone:
+		return GroupLost
+	case m.nodeState(m.dir.node(c.Chain[0].ID)) != NodeUp, len(c.Chain) < int(c.MinChain):
+		return GroupUnavailable
+	case len(c.Chain) <= m.opt.Replicas:
+		return GroupShort
+	}
+	return GroupOK
+}
