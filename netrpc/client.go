@@ -1,0 +1,198 @@
+package netrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gtstore/core"
+	"gtstore/netrpc/internal/transport"
+)
+
+// Client does operations on a cluster. It is safe for many goroutines: each
+// operation borrows a session of its own, so they run at the same time. A
+// write of unknown outcome is never repeated by a second call.
+type Client struct {
+	host    *host
+	manager string
+
+	last  atomic.Uint64 // id of a call or a request
+	mu    sync.Mutex
+	calls map[uint64]chan *core.Result  // nil once closed
+	asked map[uint64]chan core.Envelope // an operator's requests
+}
+
+// Result is what an operation did and who did it.
+type Result struct {
+	Version core.Seq // of the value written or read
+	Node    core.NodeID
+	Group   core.GroupID
+	Epoch   core.Epoch
+}
+
+// Value is what a get found.
+type Value struct {
+	Data []byte
+	Result
+}
+
+// Dialer makes clients. The zero value is good.
+type Dialer struct {
+	Logger *slog.Logger
+	Core   core.ClientOptions // Self, Manager and Seed are set by Dial
+}
+
+// Dial connects to a cluster by the addresses (host:port) of its managers; the
+// first that answers is used. It fails at once when every one of them refuses,
+// and at the latest when the context ends.
+func Dial(ctx context.Context, managers []string) (*Client, error) {
+	return new(Dialer).Dial(ctx, managers)
+}
+
+// Dial is the function Dial with the options of the Dialer.
+func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
+	if len(managers) == 0 {
+		return nil, errors.New("netrpc: no manager named: give the address (host:port) of one")
+	}
+	var failures []error
+	for _, address := range managers {
+		hello, err := transport.Ask(ctx, address)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("manager %s: %w", address, err)
+		case hello.Role != transport.RoleManager:
+			err = fmt.Errorf("%s is a %v, not a manager: name the manager's address", address, hello.Role)
+		default:
+			return d.connect(core.Peer{ID: hello.ID, Addr: address})
+		}
+		failures = append(failures, err)
+	}
+	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: errors.Join(failures...).Error() +
+		": is the manager running, and is this its address?", Cause: context.Cause(ctx)}
+}
+
+func (d *Dialer) connect(manager core.Peer) (*Client, error) {
+	opt := d.Core
+	opt.Self, opt.Manager, opt.Seed = core.Peer{ID: core.NodeID(random())}, manager, random()
+	node, err := core.NewClient(opt)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{manager: manager.Addr, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
+	log := logger(d.Logger)
+	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, local: c.ended, other: c.operate}
+	c.host.start(nil, transport.Options{Collects: true, Logger: log})
+	return c, nil
+}
+
+// Get returns the value of a key, or ErrNotFound.
+func (c *Client) Get(ctx context.Context, key string) (Value, error) {
+	r, err := c.do(ctx, &core.Call{Kind: core.OpGet, Key: key})
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{[]byte(r.Value), resultOf(r)}, nil
+}
+
+// Put sets a key.
+func (c *Client) Put(ctx context.Context, key string, value []byte) (Result, error) {
+	return c.write(ctx, &core.Call{Kind: core.OpPut, Key: key, Value: string(value)})
+}
+
+// Delete removes a key. ErrNotFound says that it was absent.
+func (c *Client) Delete(ctx context.Context, key string) (Result, error) {
+	return c.write(ctx, &core.Call{Kind: core.OpDelete, Key: key})
+}
+
+// CompareAndSwap sets a key if its version is the expected one, 0 meaning that
+// it is absent; else the error is an *Error of class ErrConflict with the
+// current version.
+func (c *Client) CompareAndSwap(ctx context.Context, key string, version core.Seq, value []byte) (Result, error) {
+	return c.write(ctx, &core.Call{Kind: core.OpCAS, Key: key, Value: string(value), Version: version})
+}
+
+func (c *Client) write(ctx context.Context, call *core.Call) (Result, error) {
+	r, err := c.do(ctx, call)
+	if err != nil {
+		return Result{}, err
+	}
+	return resultOf(r), nil
+}
+
+func resultOf(r *core.Result) Result { return Result{r.Version, r.Node, r.Group, r.Epoch} }
+
+// timeoutMax is the time of a call whose context has no deadline: the context
+// ends it all the same, by a Cancel.
+const timeoutMax = 10 * 365 * 24 * time.Hour
+
+var waiters = sync.Pool{New: func() any { return make(chan *core.Result, 1) }}
+
+// do hands a call to the core and waits for its one result.
+func (c *Client) do(ctx context.Context, call *core.Call) (*core.Result, error) {
+	call.ID, call.Timeout = c.last.Add(1), timeoutMax
+	if deadline, ok := ctx.Deadline(); ok {
+		call.Timeout = time.Until(deadline)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, &Error{Class: ErrUnavailable, Op: call.Kind.String(), Key: call.Key, Cause: err}
+	}
+	waiter := waiters.Get().(chan *core.Result)
+	closed := &Error{Class: ErrClosed, Op: call.Kind.String(), Key: call.Key}
+	c.mu.Lock()
+	if c.calls == nil {
+		c.mu.Unlock()
+		return nil, closed
+	}
+	c.calls[call.ID] = waiter
+	c.mu.Unlock()
+	c.host.tell(core.Peer{}, call)
+	var r *core.Result
+	select {
+	case r = <-waiter:
+	case <-ctx.Done():
+		c.host.tell(core.Peer{}, &core.Cancel{ID: call.ID})
+		r = <-waiter
+	}
+	if r == nil { // closed meanwhile: the channel is not to be used again
+		if call.Kind != core.OpGet {
+			closed.Class, closed.Cause = ErrUnknownOutcome, ErrClosed
+		}
+		return nil, closed
+	}
+	waiters.Put(waiter)
+	return r, c.outcome(ctx, call, r)
+}
+
+// ended wakes the caller of a call that has its result.
+func (c *Client) ended(r *core.Result) {
+	c.mu.Lock()
+	waiter := c.calls[r.ID]
+	delete(c.calls, r.ID)
+	c.mu.Unlock()
+	if waiter != nil {
+		waiter <- r
+	}
+}
+
+// Close ends the client. Operations under way end with ErrClosed, writes among
+// them with ErrUnknownOutcome too.
+func (c *Client) Close() {
+	c.mu.Lock()
+	calls, asked := c.calls, c.asked
+	c.calls, c.asked = nil, nil
+	c.mu.Unlock()
+	if calls == nil {
+		return
+	}
+	c.host.stop()
+	for _, w := range calls {
+		close(w)
+	}
+	for _, w := range asked {
+		close(w)
+	}
+}

@@ -1,0 +1,31 @@
+// Package netrpc runs the core on real hosts: net/rpc over TCP between
+// processes, and the client that a Go program imports.
+//
+// A host is one loop around a core node: take what arrived, step the node
+// through it, tick it while it asks for that, carry out its Output. Manager,
+// storage node and client are the same loop; package internal/transport moves
+// the envelopes. Nothing here decides anything about groups, epochs or retries.
+//
+// # The driver's duties
+//
+// They are listed in package core. Here: one goroutine calls the node; the time
+// is read for each message after it was taken from the queue; what the node
+// says to itself never comes from the network, whatever a peer claims; a
+// refused or broken connection becomes a PeerDown hint; identities and seeds
+// come from crypto/rand. Only memory mode is there yet: nothing is persisted, a
+// process that ends takes its data along, and a manager that restarts is a new
+// cluster.
+//
+// # Time and leases
+//
+// Time is Go's monotonic clock, which on Linux stands still while the machine
+// is suspended. Lease-reads assume that clocks drift by no more than a bound,
+// so they are not for machines that are suspended and resumed; confirm-reads,
+// the default, assume nothing.
+//
+// # Trust
+//
+// Peers are trusted to be GTStore nodes and clients of one cluster: there is no
+// authentication. What is defended against is nonsense: other protocols,
+// damaged or endless frames, connections without end, readers that do not read.
+package netrpc

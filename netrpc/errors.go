@@ -1,0 +1,114 @@
+package netrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gtstore/core"
+)
+
+// The classes of error of an operation, to be matched with errors.Is.
+var (
+	ErrNotFound       = errors.New("the key is absent")
+	ErrConflict       = errors.New("the key has another version")
+	ErrUnavailable    = errors.New("unavailable: nothing was done")
+	ErrUnknownOutcome = errors.New("the outcome is unknown: the write may have happened")
+	ErrGroupLost      = errors.New("the group is lost: no copy of its data is left")
+	ErrTooLarge       = errors.New("the key or the value is outside the limits")
+	ErrOverloaded     = errors.New("overloaded: nothing was done")
+	ErrClosed         = errors.New("the client is closed")
+)
+
+// Error says what became of an operation. It matches its Class, and the
+// context's error if that ended it.
+type Error struct {
+	Class   error  // one of the above
+	Op      string // "get", "put", "delete", "cas", "status", "forget"
+	Key     string
+	Version core.Seq // with ErrConflict: the current one; 0 means absent
+	Group   core.GroupID
+	Detail  string // the last cause, and what to do next
+	Cause   error  // the context's error, or nil
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Key != "" {
+		fmt.Fprintf(&b, " %q", clip(e.Key))
+	}
+	fmt.Fprintf(&b, ": %v", e.Class)
+	if e.Detail != "" {
+		fmt.Fprintf(&b, ": %s", e.Detail)
+	}
+	if e.Cause != nil {
+		fmt.Fprintf(&b, " (%v)", e.Cause)
+	}
+	return b.String()
+}
+
+// Unwrap returns the class and the cause.
+func (e *Error) Unwrap() []error { return []error{e.Class, e.Cause} }
+
+func clip(key string) string {
+	const most = 64
+	if len(key) > most {
+		return key[:most] + "…"
+	}
+	return key
+}
+
+// outcome turns a result into the error of the operation, or nil.
+func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) error {
+	e := &Error{Op: call.Kind.String(), Key: call.Key, Group: r.Group}
+	switch r.Status {
+	case core.StatusOK:
+		return nil
+	case core.StatusNotFound:
+		e.Class = ErrNotFound
+	case core.StatusConflict:
+		e.Class, e.Version = ErrConflict, r.Version
+		e.Detail = fmt.Sprintf("expected version %d, it is at %d", call.Version, r.Version)
+	case core.StatusTooLarge:
+		e.Class = ErrTooLarge
+		e.Detail = fmt.Sprintf("a key of %d bytes and a value of %d; a key has 1 to %d bytes, a value up to %d",
+			len(call.Key), len(call.Value), core.KeyBytesMax, core.ValueBytesMax)
+	case core.StatusOverloaded:
+		e.Class, e.Detail = ErrOverloaded, "too many operations at once: try again with fewer"
+	case core.StatusGroupLost:
+		e.Class = ErrGroupLost
+		e.Detail = fmt.Sprintf("group %d, epoch %d: keys of other groups may still be served", r.Group, r.Epoch)
+	case core.StatusUnknown:
+		e.Class, e.Detail = ErrUnknownOutcome, c.lastCause(r)
+	default:
+		e.Class, e.Detail = ErrUnavailable, c.lastCause(r)
+	}
+	if e.Class == ErrUnknownOutcome || e.Class == ErrUnavailable {
+		if r.Cause == core.StatusOverloaded && e.Class == ErrUnavailable {
+			e.Class = ErrOverloaded
+		}
+		e.Cause = context.Cause(ctx)
+	}
+	return e
+}
+
+// lastCause tells why an operation got no result.
+func (c *Client) lastCause(r *core.Result) string {
+	switch {
+	case r.Need > 0:
+		return fmt.Sprintf("%d of %d nodes registered: start more storage nodes", r.Have, r.Need)
+	case r.Cause == core.StatusGroupLost:
+		return fmt.Sprintf("group %d is lost: no copy of its data is left", r.Group)
+	case r.Cause == core.StatusSessionExpired:
+		return "its session expired"
+	case r.Cause == core.StatusOverloaded:
+		return "the node is overloaded: try again with fewer operations at once"
+	case r.Group == 0:
+		return fmt.Sprintf("the manager at %s did not answer in time", c.manager)
+	case r.Cause == core.StatusNotPrimary:
+		return fmt.Sprintf("group %d has no primary that serves: see 'gtstore status'", r.Group)
+	}
+	return fmt.Sprintf("the primary of group %d did not answer in time: see 'gtstore status'", r.Group)
+}

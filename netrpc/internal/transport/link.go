@@ -1,0 +1,269 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/rpc"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"gtstore/core"
+)
+
+const (
+	// unansweredMax bounds the Delivers under way on a link. It is small: what
+	// waits meanwhile goes in one batch.
+	unansweredMax = 4
+	// collectsMax is how many Collects a link keeps under way: while the answer
+	// of one travels, another can already be answered.
+	collectsMax = 2
+
+	// peersNotedMax bounds the peers reported when a connection breaks. There is
+	// one at most addresses; more where a node came back as another.
+	peersNotedMax = 16
+
+	redialMin = 5 * time.Millisecond // after a failure; doubles
+	redialMax = 150 * time.Millisecond
+)
+
+// link is the way to one address: a queue, and a goroutine that connects and
+// sends.
+type link struct {
+	t       *Transport
+	address string
+	queue   *Queue
+	gone    chan struct{} // closed when the goroutine has ended
+	busy    atomic.Bool   // something has left the queue and was not answered
+
+	batch  Batch
+	peers  []core.Peer // to whom something was sent on the connection
+	client *rpc.Client // nil when there is no connection
+	codec  *clientCodec
+	done   chan *rpc.Call // the Delivers that ended
+	under  int            // Delivers under way
+
+	redial   time.Duration
+	redialAt time.Time
+}
+
+func newLink(t *Transport, address string) *link {
+	l := &link{t: t, address: address, queue: NewQueue(t.opt.QueueMax, t.opt.QueueBytesMax), gone: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+func (l *link) ended() bool {
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *link) idle() bool { return l.ended() || l.queue.Empty() && !l.busy.Load() }
+
+func (l *link) run() {
+	defer close(l.gone)
+	defer l.queue.Close()
+	defer l.disconnect()
+	for l.await() {
+		if l.client != nil || l.connect() {
+			l.send()
+		}
+	}
+}
+
+// await waits until there is something to send and room for it among the
+// Delivers under way. It returns false when the link has no more reason to be.
+func (l *link) await() bool {
+	l.busy.Store(l.under > 0)
+	if l.under < unansweredMax && !l.queue.Empty() {
+		l.collectAnswers()
+		return l.t.ctx.Err() == nil
+	}
+	idle := time.NewTimer(l.t.opt.IdleTimeout)
+	defer idle.Stop()
+	for {
+		var broken chan struct{}
+		if l.codec != nil {
+			broken = l.codec.broken
+		}
+		wake := l.queue.Wake
+		if l.under == unansweredMax {
+			wake = nil
+			idle.Reset(l.t.opt.FrameTimeout)
+		}
+		select {
+		case <-wake:
+		case call := <-l.done:
+			l.answered(call)
+		case <-broken:
+			l.broke(errors.New("the connection broke"))
+		case <-l.t.ctx.Done():
+			return false
+		case <-idle.C:
+			switch {
+			case l.under == unansweredMax:
+				l.broke(fmt.Errorf("no answer for %v", l.t.opt.FrameTimeout))
+			case l.client == nil || !l.t.opt.Collects: // who collects may still be told something
+				return false
+			}
+		}
+		if l.under < unansweredMax && !l.queue.Empty() {
+			return true
+		}
+	}
+}
+
+// collectAnswers takes note of the Delivers that have ended meanwhile.
+func (l *link) collectAnswers() {
+	for l.under > 0 {
+		select {
+		case call := <-l.done:
+			l.answered(call)
+		default:
+			return
+		}
+	}
+}
+
+func (l *link) answered(call *rpc.Call) {
+	l.under--
+	l.busy.Store(l.under > 0)
+	if call.Error != nil {
+		l.broke(call.Error)
+	}
+}
+
+// connect dials, not too soon after a failure. When that fails too, what waited
+// to be sent is lost, and those to whom it was addressed are reported.
+func (l *link) connect() bool {
+	select {
+	case <-time.After(time.Until(l.redialAt)):
+	case <-l.t.ctx.Done():
+		return false
+	}
+	stream, err := dial(l.t.ctx, l.address, &l.t.opt)
+	if err != nil {
+		l.redial = min(max(2*l.redial, redialMin), redialMax)
+		l.redialAt = time.Now().Add(l.redial)
+		l.fail(err)
+		return false
+	}
+	l.redial = 0
+	l.codec = newClientCodec(stream)
+	l.client = rpc.NewClientWithCodec(l.codec)
+	l.done = make(chan *rpc.Call, unansweredMax)
+	if l.t.opt.Collects {
+		go l.collect(l.client)
+	}
+	return true
+}
+
+// dial connects to an address and exchanges the preface.
+func dial(ctx context.Context, address string, o *Options) (*stream, error) {
+	d := net.Dialer{Timeout: o.DialTimeout}
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s, err := handshake(c, o.DialTimeout, o.FrameTimeout)
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	return s, nil
+}
+
+// fail loses what waits to be sent.
+func (l *link) fail(err error) {
+	l.t.log.Debug("cannot connect", "to", l.address, "err", err)
+	l.batch.envelopes = l.queue.Take(l.batch.envelopes[:0], l.t.opt.QueueMax, l.t.opt.QueueBytesMax)
+	l.notePeers()
+	l.report(errors.Is(err, syscall.ECONNREFUSED))
+}
+
+// broke ends a connection and reports those who were sent to on it. What was
+// under way may or may not have arrived.
+func (l *link) broke(err error) {
+	l.t.log.Debug("connection broke", "to", l.address, "err", err)
+	l.disconnect()
+	l.report(false)
+}
+
+func (l *link) disconnect() {
+	if l.client != nil {
+		l.client.Close()
+		l.client, l.codec, l.done, l.under = nil, nil, nil, 0
+	}
+}
+
+func (l *link) report(refused bool) {
+	for _, p := range l.peers {
+		l.t.opt.Down(p, refused)
+	}
+	l.peers = l.peers[:0]
+}
+
+func (l *link) notePeers() {
+	for i := range l.batch.envelopes {
+		to := l.batch.envelopes[i].To
+		if len(l.peers) < peersNotedMax && !slices.Contains(l.peers, to) {
+			l.peers = append(l.peers, to)
+		}
+	}
+}
+
+// send takes what has gathered and sends it as one batch.
+func (l *link) send() {
+	l.busy.Store(true)
+	l.batch.envelopes = l.queue.Take(l.batch.envelopes[:0], batchCountMax, batchBytesMax)
+	if len(l.batch.envelopes) == 0 {
+		return
+	}
+	l.notePeers()
+	l.under++
+	// The batch is encoded and written before Go returns, so it can be used again.
+	l.client.Go(methodNames[methodDeliver], &l.batch, &Empty{}, l.done)
+	clear(l.batch.envelopes)
+}
+
+// collect asks for what the peer has for this process, until the connection
+// ends. The next is asked for when there was room for the last.
+func (l *link) collect(client *rpc.Client) {
+	done := make(chan *rpc.Call, collectsMax)
+	for range collectsMax {
+		client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
+	}
+	for call := range done {
+		if call.Error != nil {
+			return
+		}
+		if !l.t.opt.Inbox.PutAll(l.t.strangers(call.Reply.(*Batch).envelopes)) {
+			return
+		}
+		client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
+	}
+}
+
+// Ask connects to an address and asks what it is.
+func Ask(ctx context.Context, address string) (Hello, error) {
+	o := DefaultOptions()
+	s, err := dial(ctx, address, &o)
+	if err != nil {
+		return Hello{}, err
+	}
+	client := rpc.NewClientWithCodec(newClientCodec(s))
+	defer client.Close()
+	select {
+	case call := <-client.Go(methodNames[methodHello], &Empty{}, new(Hello), make(chan *rpc.Call, 1)).Done:
+		return *call.Reply.(*Hello), call.Error
+	case <-ctx.Done():
+		return Hello{}, fmt.Errorf("call: %w", context.Cause(ctx))
+	}
+}

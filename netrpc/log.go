@@ -1,0 +1,77 @@
+package netrpc
+
+import (
+	"context"
+	"log/slog"
+
+	"gtstore/core"
+)
+
+// eventLog writes what happened in a node to its log. What happens all the time
+// is not logged at all.
+type eventLog struct {
+	*slog.Logger
+	dropped, refused int // messages; told when a power of two is reached
+}
+
+// said is how an event is logged.
+var said = [core.EventKindCount]struct {
+	level slog.Level
+	text  string
+}{
+	core.EventAdopted:      {slog.LevelInfo, "a new epoch"},
+	core.EventServing:      {slog.LevelInfo, "serving as primary"},
+	core.EventDeposed:      {slog.LevelInfo, "no longer primary"},
+	core.EventTruncated:    {slog.LevelInfo, "cut off uncommitted entries that conflict"},
+	core.EventSuspected:    {slog.LevelWarn, "a node does not answer; told the manager"},
+	core.EventRegistered:   {slog.LevelInfo, "a node registered"},
+	core.EventFormed:       {slog.LevelInfo, "formed a group"},
+	core.EventReconfigured: {slog.LevelInfo, "a group has a new config"},
+	core.EventProbing:      {slog.LevelInfo, "a node is suspected; probing its group"},
+	core.EventCleared:      {slog.LevelInfo, "the suspected node answered"},
+	core.EventGone:         {slog.LevelWarn, "a node's data is gone"},
+	core.EventLost:         {slog.LevelError, "NO COPY OF A GROUP IS LEFT"},
+	core.EventWithdrawn:    {slog.LevelWarn, "a member of a group presumed lost answered; the group is back"},
+	core.EventPaused:       {slog.LevelInfo, "started, or was paused: every node gets a new grace"},
+}
+
+func (l *eventLog) events(list []core.Event) {
+	for i := range list {
+		e := &list[i]
+		switch e.Kind {
+		case core.EventDropped:
+			l.dropped++
+			l.count("dropped messages that make no sense here", l.dropped, e)
+			continue
+		case core.EventRefused:
+			l.refused++
+			l.count("refused messages for another node or cluster", l.refused, e)
+			continue
+		}
+		s := said[e.Kind]
+		if s.text == "" {
+			continue
+		}
+		attrs := make([]slog.Attr, 0, 4)
+		if e.Group != 0 {
+			attrs = append(attrs, slog.Uint64("group", uint64(e.Group)))
+		}
+		if e.Epoch != 0 {
+			attrs = append(attrs, slog.Uint64("epoch", uint64(e.Epoch)))
+		}
+		if e.Seq != 0 {
+			attrs = append(attrs, slog.Uint64("seq", uint64(e.Seq)))
+		}
+		if e.Node != 0 {
+			attrs = append(attrs, slog.String("node", e.Node.String()))
+		}
+		l.LogAttrs(context.Background(), s.level, s.text, attrs...)
+	}
+}
+
+// count tells of what can happen any number of times, ever more rarely.
+func (l *eventLog) count(text string, n int, e *core.Event) {
+	if n&(n-1) == 0 {
+		l.Info(text, "count", n, "last", e.Node.String())
+	}
+}

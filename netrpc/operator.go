@@ -1,0 +1,125 @@
+package netrpc
+
+import (
+	"context"
+	"time"
+
+	"gtstore/core"
+)
+
+// Status is what the manager knows of the cluster. It is gathered page by page,
+// so parts of it can be a little older than others.
+type Status struct {
+	Cluster  core.ClusterID
+	Manager  core.Peer
+	Process  uint64 // the manager's
+	Replicas int    // k
+	Keys     uint64 // mapped to groups
+	Nodes    []core.NodeStatus
+	Groups   []core.GroupStatus
+}
+
+// Status asks the manager what it knows of nodes and groups.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	s := &Status{}
+	for {
+		e, err := c.ask(ctx, "status", func(req uint64) core.Message {
+			return &core.StatusQuery{Req: req, NodeFrom: uint32(len(s.Nodes)), GroupFrom: uint32(len(s.Groups))}
+		})
+		if err != nil {
+			return nil, err
+		}
+		r, ok := e.Body.(*core.StatusReply)
+		if !ok {
+			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: "the manager answered something else"}
+		}
+		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys
+		s.Nodes = append(s.Nodes, r.Nodes...)
+		s.Groups = append(s.Groups, r.Groups...)
+		if len(r.Nodes) == 0 && len(r.Groups) == 0 || len(s.Nodes) >= int(r.NodeCount) && len(s.Groups) >= int(r.GroupCount) {
+			return s, nil
+		}
+	}
+}
+
+// Forget tells the manager that a node's data is gone for good: the node is
+// refused from then on, and its group goes on without it. ErrNotFound says that
+// no such node is registered. It must not be said of a node that may come back:
+// if it was the last with an acknowledged write, that write is lost.
+func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
+	e, err := c.ask(ctx, "forget", func(req uint64) core.Message { return &core.Forget{Req: req, Node: node} })
+	if err != nil {
+		return err
+	}
+	r, ok := e.Body.(*core.Forgotten)
+	switch {
+	case ok && r.Status == core.StatusOK:
+		return nil
+	case ok && r.Status == core.StatusNotFound:
+		return &Error{Class: ErrNotFound, Op: "forget", Key: node.String(), Detail: "no such node is registered"}
+	}
+	return &Error{Class: ErrOverloaded, Op: "forget", Key: node.String()}
+}
+
+// askAgain is when an operator's request is repeated: the first may be lost.
+const askAgain = 200 * time.Millisecond
+
+// ask sends a request to the manager until it is answered.
+func (c *Client) ask(ctx context.Context, op string, request func(req uint64) core.Message) (core.Envelope, error) {
+	req := c.last.Add(1)
+	answer := make(chan core.Envelope, 1)
+	c.mu.Lock()
+	if c.asked == nil {
+		c.mu.Unlock()
+		return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
+	}
+	c.asked[req] = answer
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.asked, req)
+		c.mu.Unlock()
+	}()
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for {
+		c.host.inbox.PutAll([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager}, Body: request(req)}})
+		select {
+		case e, ok := <-answer:
+			if !ok {
+				return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
+			}
+			return e, nil
+		case <-again.C:
+		case <-ctx.Done():
+			return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op,
+				Detail: "the manager at " + c.manager + " did not answer in time", Cause: context.Cause(ctx)}
+		}
+	}
+}
+
+// operate takes the requests of an operator and the answers to them past the
+// client node, which knows nothing of them.
+func (c *Client) operate(e *core.Envelope) bool {
+	req := uint64(0)
+	switch m := e.Body.(type) {
+	case *core.StatusQuery, *core.Forget:
+		c.host.net.Send([]core.Envelope{*e})
+		return true
+	case *core.StatusReply:
+		req = m.Req
+	case *core.Forgotten:
+		req = m.Req
+	default:
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if answer := c.asked[req]; answer != nil {
+		select {
+		case answer <- *e:
+		default: // answered twice
+		}
+	}
+	return true
+}

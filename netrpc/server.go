@@ -1,0 +1,130 @@
+package netrpc
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"gtstore/core"
+	"gtstore/netrpc/internal/transport"
+)
+
+// Options are a server's own; the core's come beside them. The zero value is
+// good.
+type Options struct {
+	Logger         *slog.Logger // default: none
+	ConnectionsMax int          // that others have made; default 4096
+}
+
+// Server is a manager or a storage node at work.
+type Server struct {
+	host     *host
+	listener net.Listener
+	done     chan struct{}
+	err      error
+}
+
+// ServeManager runs a manager on a listener until Stop, Close or its own end.
+// Self.Addr is by default the listener's address; Self.ID and Cluster are drawn
+// at random if they are 0. Only memory mode is there yet. The error says which
+// option is out of bounds; the listener then stays open.
+func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, error) {
+	if opt.Durable {
+		return nil, errDurable
+	}
+	identify(&opt.Self, l)
+	if opt.Cluster == 0 {
+		opt.Cluster = core.ClusterID(random())
+	}
+	node, err := core.NewManager(opt, core.Empty{})
+	if err != nil {
+		return nil, err
+	}
+	return serve(l, node, opt.Self, transport.RoleManager, o), nil
+}
+
+// ServeStorage runs a storage node on a listener, as ServeManager does a manager.
+func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, error) {
+	if opt.Durable {
+		return nil, errDurable
+	}
+	identify(&opt.Self, l)
+	node, err := core.NewStorage(opt, core.Empty{})
+	if err != nil {
+		return nil, err
+	}
+	return serve(l, node, opt.Self, transport.RoleStorage, o), nil
+}
+
+var errDurable = errors.New("netrpc: durable mode is not there yet: run without a directory, in memory mode")
+
+func identify(self *core.Peer, l net.Listener) {
+	if self.ID == 0 {
+		self.ID = core.NodeID(random())
+	}
+	if self.Addr == "" {
+		self.Addr = l.Addr().String()
+	}
+}
+
+// random draws a number that is not 0.
+func random() uint64 {
+	for {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // it never fails
+		if n := binary.LittleEndian.Uint64(b[:]); n != 0 {
+			return n
+		}
+	}
+}
+
+func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, o Options) *Server {
+	log := logger(o.Logger)
+	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}}, listener: l, done: make(chan struct{})}
+	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax})
+	go s.await()
+	return s
+}
+
+// await ends the server when the node has halted, or the loop was ended.
+func (s *Server) await() {
+	<-s.host.done
+	s.listener.Close()
+	s.host.stop()
+	if err := s.host.halt; !errors.Is(err, core.ErrStopped) {
+		s.err = err
+	}
+	close(s.done)
+}
+
+// Self returns the server's identity and address.
+func (s *Server) Self() core.Peer { return s.host.self }
+
+// Done is closed when the server has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err tells, once Done is closed, why the node halted by itself: an error that
+// matches one of package core's. It is nil after Stop and Close.
+func (s *Server) Err() error { return s.err }
+
+// Stop ends the server as an operator does: a storage node stops serving and
+// says farewell, which in memory mode gives up its data; a manager just ends. It
+// returns when the server has ended, and ends it by force after the time-out.
+func (s *Server) Stop(timeout time.Duration) {
+	if _, ok := s.host.node.(*core.Storage); ok && s.host.tell(s.host.self, &core.Stop{}) {
+		select {
+		case <-s.done:
+		case <-time.After(timeout):
+		}
+	}
+	s.Close()
+}
+
+// Close ends the server at once, as a crash would but for the process.
+func (s *Server) Close() {
+	s.host.end()
+	<-s.done
+}
