@@ -203,10 +203,10 @@ var keyModel = porcupine.Model{
 	Equal: func(a, b any) bool { return a.(keyState) == b.(keyState) },
 }
 
-// checkLinearizable looks for an order that explains the history, key by key. If
+// CheckLinearizable looks for an order that explains the history, key by key. If
 // there is none, or none is found in time, it returns the property that is
 // violated and how.
-func checkLinearizable(ops []Operation) (property, text string) {
+func CheckLinearizable(ops []Operation) (property, text string) {
 	var keys []string
 	byKey := map[string][]*Operation{}
 	for i := range ops {

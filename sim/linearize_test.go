@@ -153,7 +153,7 @@ func TestLinearizable(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, text := checkLinearizable(c.ops)
+			_, text := CheckLinearizable(c.ops)
 			require.Equal(t, c.good, text == "", "%s", text)
 			require.Equal(t, c.good, newSlowCheck(c.ops).explains(slowState{}, 0), "the slow check disagrees")
 		})
@@ -164,7 +164,7 @@ func TestLinearizable(t *testing.T) {
 func TestLinearizableNamesTheKeyAndTheResult(t *testing.T) {
 	other := put("x", 1, 2, ok(9))
 	other.Key = "other"
-	_, text := checkLinearizable([]Operation{
+	_, text := CheckLinearizable([]Operation{
 		other, put("a", 3, 4, ok(1)), put("b", 5, 6, ok(2)), got("a", 1, 7, 8), got("b", 2, 9, 10), absent(11, 12),
 	})
 	require.Contains(t, text, `key "k"`)
@@ -187,10 +187,10 @@ func TestLinearizableWithManyUnknown(t *testing.T) {
 		ops = append(ops, put(value, n, n+1, unknown), del(n+2, n+3, unknown), cas(1, value+"c", n+4, n+5, unknown), got("a", 1, n+6, n+7))
 		n += 8
 	}
-	_, text := checkLinearizable(ops)
+	_, text := CheckLinearizable(ops)
 	require.Empty(t, text)
 	ops = append(ops, absent(n, n+1), absent(n+2, n+3), got("a", 1, n+4, n+5))
-	property, text := checkLinearizable(ops)
+	property, text := CheckLinearizable(ops)
 	require.Equal(t, "linearizable", property)
 	require.Contains(t, text, "no order")
 }
@@ -203,7 +203,7 @@ func TestLinearizableAgreesWithSlowCheck(t *testing.T) {
 	for seed := range uint64(rounds) {
 		ops := drawHistory(rand.New(rand.NewPCG(seed, 1)))
 		want := newSlowCheck(ops).explains(slowState{}, 0)
-		_, text := checkLinearizable(ops)
+		_, text := CheckLinearizable(ops)
 		if want != (text == "") {
 			t.Fatalf("seed %d: the slow check finds an order: %v; the model says:\n%s\n%s", seed, want, text, explain(pointers(ops)))
 		}

@@ -225,7 +225,7 @@ func Run(s *Schedule, o RunOptions) *Outcome {
 	out := w.outcome()
 	if w.violation == nil && !o.SkipLinearizability {
 		begin := time.Now()
-		if property, text := checkLinearizable(w.ops); property != "" {
+		if property, text := CheckLinearizable(w.ops); property != "" {
 			w.Fail(property, "%s", text)
 		}
 		out.Lin = time.Since(begin)
