@@ -21,8 +21,9 @@ var (
 	ErrClosed         = errors.New("the client is closed")
 )
 
-// Error says what became of an operation. It matches its Class, and the
-// context's error if that ended it.
+// Error says what became of an operation. It matches its Class, and its Cause: a
+// write of unknown outcome to a group that is lost matches both ErrUnknownOutcome
+// and ErrGroupLost.
 type Error struct {
 	Class   error  // one of the above
 	Op      string // "get", "put", "delete", "cas", "status", "forget"
@@ -30,7 +31,7 @@ type Error struct {
 	Version core.Seq // with ErrConflict: the current one; 0 means absent
 	Group   core.GroupID
 	Detail  string // the last cause, and what to do next
-	Cause   error  // the context's error, or nil
+	Cause   error  // another of the classes, or the context's error, or nil
 }
 
 func (e *Error) Error() string {
@@ -50,7 +51,12 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the class and the cause.
-func (e *Error) Unwrap() []error { return []error{e.Class, e.Cause} }
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Class}
+	}
+	return []error{e.Class, e.Cause}
+}
 
 func clip(key string) string {
 	const most = 64
@@ -86,10 +92,14 @@ func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) e
 		e.Class, e.Detail = ErrUnavailable, c.lastCause(r)
 	}
 	if e.Class == ErrUnknownOutcome || e.Class == ErrUnavailable {
-		if r.Cause == core.StatusOverloaded && e.Class == ErrUnavailable {
+		switch e.Cause = context.Cause(ctx); {
+		case r.Cause == core.StatusGroupLost:
+			e.Cause = ErrGroupLost
+		case r.Cause == core.StatusOverloaded && e.Class == ErrUnavailable:
 			e.Class = ErrOverloaded
+		case r.Cause == core.StatusOverloaded:
+			e.Cause = ErrOverloaded
 		}
-		e.Cause = context.Cause(ctx)
 	}
 	return e
 }
@@ -100,7 +110,7 @@ func (c *Client) lastCause(r *core.Result) string {
 	case r.Need > 0:
 		return fmt.Sprintf("%d of %d nodes registered: start more storage nodes", r.Have, r.Need)
 	case r.Cause == core.StatusGroupLost:
-		return fmt.Sprintf("group %d is lost: no copy of its data is left", r.Group)
+		return fmt.Sprintf("group %d", r.Group)
 	case r.Cause == core.StatusSessionExpired:
 		return "its session expired"
 	case r.Cause == core.StatusOverloaded:

@@ -10,10 +10,16 @@ import (
 
 // Exit codes. Scripts depend on them, so a number never changes its meaning.
 const (
-	ExitOK       = 0
-	ExitError    = 1
-	ExitUsage    = 2
-	ExitViolated = 6 // a property was violated
+	ExitOK          = 0
+	ExitError       = 1
+	ExitUsage       = 2
+	ExitNotFound    = 3 // the key is absent, or there is no such node
+	ExitUnavailable = 4 // unreachable or unavailable: nothing was done
+	ExitUnknown     = 5 // the outcome is unknown: the write may have happened
+	ExitViolated    = 6 // a property was violated
+	ExitConflict    = 7 // compare-and-swap: the key has another version
+	ExitGroupLost   = 8 // no copy of a group's data is left
+	ExitOverloaded  = 9
 )
 
 // Error is an error that says with which code the process exits.

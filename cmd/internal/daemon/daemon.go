@@ -1,0 +1,217 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+	"gtstore/netrpc"
+)
+
+// stopTime is how long a node may take to end in good order.
+const stopTime = 5 * time.Second
+
+// common are the flags of every node.
+type common struct {
+	listen    string
+	advertise string
+	dir       string
+	logLevel  cli.OneOf
+	logFormat cli.OneOf
+	withStdin bool
+}
+
+func (c *common) add(flags *pflag.FlagSet) {
+	flags.StringVar(&c.listen, "listen", "", "address to listen on, HOST:PORT; port 0 lets the system choose")
+	flags.StringVar(&c.advertise, "advertise", "", "address under which the others reach this node, if it is not that of --listen")
+	flags.StringVar(&c.dir, "dir", "", "directory for durable data: not there yet, every node runs in memory")
+	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
+	flags.Var(&c.logLevel, "log-level", "the least that is logged")
+	c.logFormat = cli.OneOf{Value: "text", Values: []string{"text", "json"}}
+	flags.Var(&c.logFormat, "log-format", "how it is logged")
+	flags.BoolVar(&c.withStdin, "exit-with-stdin", false, "end when standard input does: whoever holds its other end is gone")
+	if err := flags.MarkHidden("exit-with-stdin"); err != nil {
+		panic(err) // only when there is no such flag
+	}
+}
+
+// open checks the flags and listens.
+func (c *common) open() (net.Listener, *core.Peer, error) {
+	switch {
+	case c.dir != "":
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory, where data lives as long as its process", c.dir)
+	case c.listen == "":
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen is missing: say where to listen, such as 127.0.0.1:7401")
+	}
+	host, _, err := net.SplitHostPort(c.listen)
+	if err != nil {
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s: want HOST:PORT: %w", c.listen, err)
+	}
+	if ip := net.ParseIP(host); c.advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s is on every interface: say with --advertise HOST:PORT under which address the others reach this node", c.listen)
+	}
+	if c.advertise != "" {
+		if host, _, err := net.SplitHostPort(c.advertise); err != nil || host == "" {
+			return nil, nil, cli.Errorf(cli.ExitUsage, "--advertise %s: want HOST:PORT", c.advertise)
+		}
+	}
+	l, err := net.Listen("tcp", c.listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: the port is in use; choose another with --listen, or end the process that has it", c.listen)
+	}
+	if err != nil {
+		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: %w", c.listen, err)
+	}
+	self := &core.Peer{Addr: c.advertise}
+	if self.Addr == "" {
+		self.Addr = l.Addr().String()
+	}
+	return l, self, nil
+}
+
+func (c *common) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel.Value)); err != nil {
+		panic(err) // the flag takes no other values
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.logFormat.Value == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// NewManager returns the command that runs a manager.
+func NewManager() *cobra.Command {
+	var c common
+	f := NewManagerFlags()
+	cmd := &cobra.Command{
+		Use:   "manager --listen HOST:PORT",
+		Short: "Run a manager",
+		Long: `Runs the manager of a new cluster, in memory. It is the one process that every
+storage node and client is told of. A manager that is started again is a new,
+empty cluster, whose messages the nodes of the old one refuse.`,
+		Example: "  node manager --listen 10.0.0.1:7400 --replicas 2",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Environment(cmd); err != nil {
+				return err
+			}
+			l, self, err := c.open()
+			if err != nil {
+				return err
+			}
+			log := c.logger(cmd.ErrOrStderr())
+			opt := f.Options()
+			opt.Self, opt.Process = *self, uint64(os.Getpid())
+			s, err := netrpc.ServeManager(l, opt, netrpc.Options{Logger: log})
+			if err != nil {
+				l.Close()
+				return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+			}
+			log.Info("manager of a new cluster, in memory: if it ends, the cluster does", settings(cmd, s)...)
+			return run(cmd, &c, s, log)
+		},
+	}
+	c.add(cmd.Flags())
+	f.Add(cmd.Flags())
+	return cmd
+}
+
+// NewStorage returns the command that runs a storage node.
+func NewStorage() *cobra.Command {
+	var c common
+	var manager, name string
+	cmd := &cobra.Command{
+		Use:   "storage --listen HOST:PORT --manager HOST:PORT",
+		Short: "Run a storage node",
+		Long: `Runs a storage node, in memory: its data lives as long as the process. One that
+is started again is another, empty node.`,
+		Example: "  node storage --listen 10.0.0.2:7401 --manager 10.0.0.1:7400 --name node1",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Environment(cmd); err != nil {
+				return err
+			}
+			if host, _, err := net.SplitHostPort(manager); err != nil || host == "" {
+				return cli.Errorf(cli.ExitUsage, "--manager %q: say where the manager is, as HOST:PORT", manager)
+			}
+			l, self, err := c.open()
+			if err != nil {
+				return err
+			}
+			log := c.logger(cmd.ErrOrStderr())
+			if name == "" {
+				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
+			}
+			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager}, Name: name, Process: uint64(os.Getpid())}
+			s, err := netrpc.ServeStorage(l, opt, netrpc.Options{Logger: log})
+			if err != nil {
+				l.Close()
+				return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+			}
+			log.Info("storage node, in memory", settings(cmd, s)...)
+			return run(cmd, &c, s, log)
+		},
+	}
+	c.add(cmd.Flags())
+	cmd.Flags().StringVar(&manager, "manager", "", "address of the manager, HOST:PORT")
+	cmd.Flags().StringVar(&name, "name", "", "label for people (default: the address)")
+	return cmd
+}
+
+// settings are what a node tells of itself at its start: every flag as it is
+// in effect.
+func settings(cmd *cobra.Command, s *netrpc.Server) []any {
+	list := []any{"id", s.Self().ID.String()}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && !f.Hidden && f.Name != "dir" {
+			list = append(list, f.Name, f.Value.String())
+		}
+	})
+	return list
+}
+
+// run waits until the node ends, or is to end.
+func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	if c.withStdin {
+		go func() {
+			_, _ = io.Copy(io.Discard, cmd.InOrStdin())
+			if ctx.Err() == nil {
+				os.Exit(cli.ExitError) // nobody is left to hear why
+			}
+		}()
+	}
+	if _, err := fmt.Fprintln(cmd.OutOrStdout(), "listening", s.Self().Addr); err != nil {
+		s.Close()
+		return cli.Failed(err)
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		s.Stop(stopTime)
+	case <-s.Done():
+	}
+	switch err := s.Err(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, core.ErrGroupLost):
+		return cli.Errorf(cli.ExitGroupLost, "%s", strings.TrimPrefix(err.Error(), "core: "))
+	default:
+		return cli.Errorf(cli.ExitError, "%s", strings.TrimPrefix(err.Error(), "core: "))
+	}
+}

@@ -1,0 +1,21 @@
+// Node runs one node of a GTStore cluster, on a machine of its own or beside
+// others.
+//
+// Usage:
+//
+//	node manager --listen HOST:PORT [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
+//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 4]
+//	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME]
+//
+// Both take --advertise, --log-level and --log-format. What is not on the
+// command line is taken from the environment: GTSTORE_LOST_AFTER is
+// --lost-after, and so on.
+//
+// When the node can be reached it prints "listening HOST:PORT" on standard
+// output. Its log goes to standard error and begins with the settings in
+// effect. SIGINT and SIGTERM end it in good order: a storage node says farewell
+// first, which in memory mode gives up its data. A second one ends it at once.
+//
+// Exit codes: 0 ended as asked, 1 an error, 2 a wrong command line, 8 (manager)
+// no copy of a group is left.
+package main
