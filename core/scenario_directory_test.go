@@ -694,3 +694,14 @@ func TestARecordMissingBeneathOthersIsDamage(t *testing.T) {
 		})
 	}
 }
+
+// A node that was asked to stop says farewell. The manager then has no more use
+// for it and says so; the node has what it wanted, and that is no error.
+func TestAFarewellThatWasHeardEndsTheNode(t *testing.T) {
+	n := newStorageAt(t, "n1").registered()
+	n.stepRaw(Envelope{From: peerOf("n1"), To: peerOf("n1"), Body: &Stop{}})
+	require.NotEmpty(t, sent[*Farewell](n, "m"))
+	require.NoError(t, n.halted, "a farewell can be lost: it is said again")
+	n.step("m", &Refused{Reason: RefusedForgotten, Wanted: peerOf("m").ID, What: KindRegister})
+	require.ErrorIs(t, n.halted, ErrStopped)
+}

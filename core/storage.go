@@ -275,6 +275,10 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 	}
 	switch m.Reason {
 	case RefusedForgotten:
+		if s.stopping() {
+			s.out.Halt = ErrStopped // its farewell was heard
+			return
+		}
 		s.halt(ErrForgotten)
 	case RefusedBoot:
 		s.halt(ErrBoot)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,7 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 	if len(managers) == 0 {
 		return nil, errors.New("netrpc: no manager named: give the address (host:port) of one")
 	}
-	var failures []error
+	var failures []string
 	for _, address := range managers {
 		hello, err := transport.Ask(ctx, address)
 		switch {
@@ -69,10 +70,9 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 		default:
 			return d.connect(core.Peer{ID: hello.ID, Addr: address})
 		}
-		failures = append(failures, err)
+		failures = append(failures, err.Error())
 	}
-	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: errors.Join(failures...).Error() +
-		": is the manager running, and is this its address?", Cause: context.Cause(ctx)}
+	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: strings.Join(failures, "; "), Cause: context.Cause(ctx)}
 }
 
 func (d *Dialer) connect(manager core.Peer) (*Client, error) {

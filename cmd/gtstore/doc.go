@@ -4,7 +4,23 @@
 //
 //	gtstore COMMAND [FLAGS]
 //
-// The commands:
+// On a cluster:
+//
+//	gtstore up [--nodes 7] [--base-port 7400] [--replicas 2] [--min-chain 1] [--reads confirm|lease]
+//	           [--on-group-loss halt|continue] [--lost-after 2s] ...
+//
+// runs a manager and storage nodes, each a process of its own, until it is
+// interrupted; they end with it, however it ends.
+//
+//	gtstore put KEY VALUE | get KEY | delete KEY | cas KEY VERSION VALUE
+//	gtstore status [--watch]
+//	gtstore forget NODE --yes
+//
+// talk to a cluster, by default the one that up runs on this machine; --manager
+// HOST:PORT or GTSTORE_MANAGER names another. --timeout bounds the command. The
+// value - is read from standard input.
+//
+// On the simulator:
 //
 //	gtstore fuzz [--schedules N | --for 5m] [--seed S] [--workers W] [--out DIR] [-o json]
 //
@@ -25,6 +41,11 @@
 // Results go to standard output, progress and errors to standard error. With
 // -o json a result is one JSON object on a line.
 //
-// Exit codes: 0 all is well, 1 an error, 2 a wrong command line, 6 a property
-// was violated.
+// What is not on the command line is taken from the environment: GTSTORE_TIMEOUT
+// is --timeout, and so on; this goes for the commands on a cluster.
+//
+// Exit codes: 0 all is well, 1 an error, 2 a wrong command line, 3 the key is
+// absent, 4 unreachable or unavailable (nothing was done), 5 the outcome is
+// unknown (the write may have happened), 6 a property was violated, 7 the key
+// has another version, 8 the group is lost, 9 overloaded.
 package main

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/daemon"
 )
 
 func main() {
@@ -50,8 +51,15 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true, // execute prints them, once
 		SilenceUsage:  true, // an error is easier to find without a page of help around it
 	}
-	root.AddCommand(newFuzz(), newReplay())
+	root.AddCommand(newUp(), newPut(), newGet(), newDelete(), newCAS(), newStatus(), newForget(), newFuzz(), newReplay(), newNode())
 	return root
+}
+
+// newNode is what up runs; a person has cmd/node.
+func newNode() *cobra.Command {
+	node := &cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	node.AddCommand(daemon.NewManager(), daemon.NewStorage())
+	return node
 }
 
 // knownCommand refuses what is no command, and says which ones are like it.
@@ -59,7 +67,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	if cmd.SuggestionsMinimumDistance = 2; len(cmd.SuggestionsFor(args[0])) > 0 {
+	if cmd.SuggestionsMinimumDistance = max(1, len(args[0])/3); len(cmd.SuggestionsFor(args[0])) > 0 {
 		return fmt.Errorf("there is no command %q: did you mean %s?", args[0], strings.Join(cmd.SuggestionsFor(args[0]), " or "))
 	}
 	return fmt.Errorf("there is no command %q", args[0])

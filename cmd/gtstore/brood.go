@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"gtstore/cmd/internal/cli"
+)
+
+// brood is the processes that up has started. They end with it: each has a pipe
+// as its standard input, whose other end only up has; when up ends, in whatever
+// way, the system closes that end, and the process sees it.
+type brood struct {
+	log      io.Writer
+	mu       sync.Mutex // of log and of the next two
+	children []*child
+	ending   bool
+}
+
+// child is one of the processes.
+type child struct {
+	name    string
+	address string
+	cmd     *exec.Cmd
+	stdin   io.Closer
+	ended   chan struct{} // closed when it has; cmd.ProcessState is then set
+}
+
+func newBrood(log io.Writer) *brood { return &brood{log: log} }
+
+// start runs this program with other arguments and waits until it listens.
+func (b *brood) start(ctx context.Context, name string, args []string) (*child, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program itself: %w", err)
+	}
+	c := &child{name: name, cmd: exec.Command(program, append(args, "--exit-with-stdin")...), ended: make(chan struct{})}
+	apart(c.cmd)
+	stdin, err := c.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.stdin = stdin
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := c.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	b.mu.Lock()
+	b.children = append(b.children, c)
+	b.mu.Unlock()
+	listening := make(chan string, 1)
+	go b.watch(c, stdout, stderr, listening)
+	select {
+	case c.address = <-listening:
+		return c, nil
+	case <-c.ended:
+		return nil, fmt.Errorf("%s ended at once (%s): what it said stands above", name, c.how())
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// watch passes on a process's log until it ends, and says how it did.
+func (b *brood) watch(c *child, stdout, stderr io.Reader, listening chan<- string) {
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		r := bufio.NewReader(stdout)
+		if line, err := r.ReadString('\n'); err == nil {
+			listening <- strings.TrimSpace(strings.TrimPrefix(line, "listening"))
+		}
+		_, _ = io.Copy(io.Discard, r)
+	})
+	readers.Go(func() {
+		s := bufio.NewScanner(stderr)
+		s.Buffer(nil, 1<<20)
+		for s.Scan() {
+			b.say("%s: %s", c.name, s.Text())
+		}
+		_, _ = io.Copy(io.Discard, stderr)
+	})
+	readers.Wait()
+	_ = c.cmd.Wait() // how it ended is in the ProcessState
+	b.mu.Lock()
+	ending := b.ending
+	b.mu.Unlock()
+	if !ending && c.address != "" {
+		b.say("%s (pid %d, %s) has ended: %s", c.name, c.cmd.Process.Pid, c.address, c.how())
+	}
+	close(c.ended)
+}
+
+func (b *brood) say(text string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var line bytes.Buffer
+	fmt.Fprintf(&line, text+"\n", args...)
+	_, _ = b.log.Write(line.Bytes())
+}
+
+// how tells in what way a process has ended.
+func (c *child) how() string { return c.cmd.ProcessState.String() }
+
+// code is the exit code of a process that has ended, ExitError if a signal did
+// it.
+func (c *child) code() int {
+	if code := c.cmd.ProcessState.ExitCode(); code >= 0 {
+		return code
+	}
+	return cli.ExitError
+}
+
+// endTime is how long the processes have to end in good order.
+const endTime = 3 * time.Second
+
+// end stops all processes: the manager first, for it would take the farewells
+// of the others for the loss of every group.
+func (b *brood) end() {
+	b.mu.Lock()
+	b.ending = true
+	all := b.children
+	b.mu.Unlock()
+	deadline := time.After(endTime)
+	for i, c := range all {
+		_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		if i > 0 {
+			continue
+		}
+		select {
+		case <-c.ended:
+		case <-deadline:
+		}
+	}
+	for _, c := range all {
+		select {
+		case <-c.ended:
+		case <-deadline:
+			_ = c.cmd.Process.Kill()
+			deadline = closed
+			<-c.ended
+		}
+		c.stdin.Close()
+	}
+}
+
+// closed is a time that has come.
+var closed = func() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
+
+// self is how a person would call this program again.
+func self() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/gtstore"
+	}
+	if filepath.Base(os.Args[0]) == os.Args[0] || strings.HasPrefix(os.Args[0], ".") {
+		return os.Args[0]
+	}
+	return filepath.Base(os.Args[0])
+}
+
+// watchParent returns a context that ends, too, when this program was started by
+// the go command and that is gone: go run passes ctrl-C on but not SIGTERM, and
+// nothing when it is killed.
+func watchParent(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	parent := os.Getppid()
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent)); err != nil || strings.TrimSpace(string(name)) != "go" {
+		return ctx, cancel
+	}
+	go func() {
+		for ctx.Err() == nil {
+			time.Sleep(100 * time.Millisecond)
+			if os.Getppid() != parent {
+				cancel()
+			}
+		}
+	}()
+	return ctx, cancel
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+	"gtstore/netrpc"
+)
+
+// defaultPort is where up puts the manager and the other commands look for it.
+const defaultPort = 7400
+
+// target is the cluster that a command talks to; its flags are the same
+// everywhere.
+type target struct {
+	manager string
+	timeout time.Duration
+	output  format
+}
+
+func (t *target) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.manager, "manager", "127.0.0.1:"+strconv.Itoa(defaultPort), "address of the cluster's manager, HOST:PORT; several may be given, with commas")
+	cmd.Flags().DurationVar(&t.timeout, "timeout", 5*time.Second, "bound of the whole command")
+	addOutput(cmd, &t.output)
+}
+
+// with runs a command's work with a client of the cluster, within the time-out.
+func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.Client) error) error {
+	if err := cli.Environment(cmd); err != nil {
+		return err
+	}
+	if t.timeout <= 0 {
+		return cli.Errorf(cli.ExitUsage, "--timeout %v: want a time such as 5s", t.timeout)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+	defer cancel()
+	c, err := netrpc.Dial(ctx, strings.Split(t.manager, ","))
+	if err != nil {
+		return failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
+	}
+	defer c.Close()
+	return failed(f(ctx, c))
+}
+
+// codes are the exit codes of what can become of an operation. What may have
+// happened comes first: an error can be of two classes.
+var codes = []struct {
+	class error
+	code  int
+}{
+	{netrpc.ErrUnknownOutcome, cli.ExitUnknown},
+	{netrpc.ErrNotFound, cli.ExitNotFound},
+	{netrpc.ErrConflict, cli.ExitConflict},
+	{netrpc.ErrGroupLost, cli.ExitGroupLost},
+	{netrpc.ErrOverloaded, cli.ExitOverloaded},
+	{netrpc.ErrUnavailable, cli.ExitUnavailable},
+}
+
+// failed gives an error of the client its exit code.
+func failed(err error) error {
+	for _, c := range codes {
+		if errors.Is(err, c.class) {
+			return &cli.Error{Code: c.code, Err: err}
+		}
+	}
+	return cli.Failed(err)
+}
+
+// findNode returns the node that a person means: by its name, or by its id.
+func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
+	var found []*core.NodeStatus
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		if n.ID.String() == text {
+			return n, nil
+		}
+		if n.Name == text {
+			found = append(found, n)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		if _, err := hex.DecodeString(text); err == nil && len(text) == 16 {
+			return nil, cli.Errorf(cli.ExitNotFound, "there is no node with the id %s: see 'gtstore status'", text)
+		}
+		return nil, cli.Errorf(cli.ExitNotFound, "there is no node %q: see 'gtstore status' for their names and ids", text)
+	}
+	ids := make([]string, len(found))
+	for i, n := range found {
+		ids[i] = n.ID.String()
+	}
+	return nil, cli.Errorf(cli.ExitUsage, "%d nodes are named %q: say which by its id: %s", len(found), text, strings.Join(ids, ", "))
+}
+
+// nameOf returns the name of a node, or its id when that is all there is.
+func nameOf(s *netrpc.Status, id core.NodeID) string {
+	if s != nil {
+		for i := range s.Nodes {
+			if n := &s.Nodes[i]; n.ID == id && n.Name != "" {
+				return n.Name
+			}
+		}
+	}
+	return id.String()
+}

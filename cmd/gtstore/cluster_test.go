@@ -1,0 +1,342 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+)
+
+// asCommand makes this test binary behave as gtstore, also as the processes
+// that up starts, which are this binary again.
+const asCommand = "GTSTORE_TEST_AS_COMMAND"
+
+func init() {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+}
+
+// patience is how long a test waits for what must happen; far more than it takes.
+const patience = 20 * time.Second
+
+// running is a gtstore up in a process of its own.
+type running struct {
+	cmd    *exec.Cmd
+	status statusResult
+	out    *bufio.Reader
+	stderr lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// startUp runs gtstore up with ports chosen by the system. The command is by
+// default this binary; it may be preceded by another that starts it.
+func startUp(t *testing.T, before []string, args ...string) *running {
+	t.Helper()
+	line := append(append(before, os.Args[0], "up", "--base-port", "0", "-o", "json"), args...)
+	u := &running{cmd: exec.Command(line[0], line[1:]...)}
+	u.cmd.Env = append(os.Environ(), asCommand+"=1")
+	u.cmd.Stderr = &u.stderr
+	out, err := u.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, u.cmd.Start())
+	t.Cleanup(func() {
+		_ = u.cmd.Process.Kill() // and with it all that it started
+		_ = u.cmd.Wait()
+		u.gone(t)
+	})
+	u.out = bufio.NewReader(out)
+	text, err := u.out.ReadString('\n')
+	require.NoError(t, err, "%s", &u.stderr)
+	require.NoError(t, json.Unmarshal([]byte(text), &u.status))
+	return u
+}
+
+// on runs a command on the cluster.
+func (u *running) on(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return run(t, stdin, append(args, "--manager", u.status.Manager.Addr, "--timeout", patience.String())...)
+}
+
+// ok runs a command that must succeed and returns what it printed.
+func (u *running) ok(t *testing.T, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := u.on(t, "", args...)
+	require.Zero(t, code, "%v: %s", args, stderr)
+	return stdout
+}
+
+func (u *running) pids() []int {
+	list := []int{int(u.status.Manager.PID)}
+	for _, n := range u.status.Nodes {
+		list = append(list, int(n.PID))
+	}
+	return list
+}
+
+// gone waits until none of the processes that up started is left.
+func (u *running) gone(t *testing.T) {
+	t.Helper()
+	for _, pid := range u.pids() {
+		if pid == 0 {
+			continue
+		}
+		require.Eventually(t, func() bool { return !alive(pid) }, patience, 5*time.Millisecond, "process %d is left behind", pid)
+	}
+}
+
+// alive tells whether a process runs; one that has ended and was not waited for
+// does not.
+func alive(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !os.IsNotExist(err)
+	}
+	_, after, _ := bytes.Cut(stat, []byte(") "))
+	return !bytes.HasPrefix(after, []byte("Z"))
+}
+
+func TestTheCommandsOnACluster(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "4")
+	require.Len(t, u.status.Nodes, 4)
+	require.Len(t, u.status.Spares, 4)
+	require.Empty(t, u.status.Groups)
+
+	require.Equal(t, "OK, node1\n", u.ok(t, "put", "key", "value"))
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+	var got operationResult
+	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "get", "key", "-o", "json")), &got))
+	require.Equal(t, "value", *got.Value)
+	require.Equal(t, "node1", got.Node)
+	require.EqualValues(t, 1, got.Group)
+	require.EqualValues(t, 1, got.Epoch)
+
+	code, stdout, stderr := u.on(t, "", "cas", "key", "99", "other")
+	require.Equal(t, cli.ExitConflict, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, fmt.Sprintf("it is at %d", got.Version))
+	require.Equal(t, "OK, node1\n", u.ok(t, "cas", "key", fmt.Sprint(got.Version), "other"))
+	require.Equal(t, "OK, node1\n", u.ok(t, "cas", "new", "0", "created"))
+
+	code, _, _ = u.on(t, "\xff\x00\n", "put", "bytes", "-")
+	require.Zero(t, code)
+	require.Equal(t, "\xff\x00\n", u.ok(t, "get", "bytes"), "exactly, with nothing added")
+	require.JSONEq(t, `"base64"`, field(t, u.ok(t, "get", "bytes", "-o", "json"), "encoding"))
+	require.JSONEq(t, `"/wAK"`, field(t, u.ok(t, "get", "bytes", "-o", "json"), "value"))
+	require.NotContains(t, u.ok(t, "put", "key", "again", "-o", "json"), `"value"`)
+
+	require.Equal(t, "OK, node1\n", u.ok(t, "delete", "key"))
+	for _, line := range []string{"get key", "delete key", "get never"} {
+		code, stdout, stderr := u.on(t, "", strings.Fields(line)...)
+		require.Equal(t, cli.ExitNotFound, code, line)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "the key is absent")
+	}
+
+	var s statusResult
+	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "status", "-o", "json")), &s))
+	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: []string{"node1", "node2", "node3"}, Keys: 3}}, s.Groups)
+	require.Equal(t, []string{"node4"}, s.Spares)
+	require.Equal(t, u.status.Manager, s.Manager)
+	require.Equal(t, "primary", s.Nodes[0].Role)
+	text := u.ok(t, "status")
+	for _, want := range []string{"3 keys", "node1 > node2 > node3", u.status.Nodes[3].Addr} {
+		require.Contains(t, text, want)
+	}
+}
+
+// field returns a field of a JSON object as it stands there.
+func field(t *testing.T, object, name string) string {
+	t.Helper()
+	var all map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(object), &all))
+	return string(all[name])
+}
+
+func TestBadInputOnACluster(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "2", "--replicas", "1")
+	big := strings.Repeat("v", core.ValueBytesMax+1)
+	for _, c := range []struct {
+		name, stdin string
+		args        []string
+		code        int
+		want        string
+	}{
+		{"empty key", "", []string{"put", "", "v"}, cli.ExitError, "a key of 0 bytes"},
+		{"long key", "", []string{"get", strings.Repeat("k", core.KeyBytesMax+1)}, cli.ExitError, "a key of 1025 bytes"},
+		{"long value", big, []string{"put", "k", "-"}, cli.ExitError, "more than 1048576 bytes"},
+		{"no version", "", []string{"cas", "k", "first", "v"}, cli.ExitUsage, `VERSION "first": want a number`},
+		{"not so sure", "", []string{"forget", "node1"}, cli.ExitUsage, "add --yes"},
+		{"no such node", "", []string{"forget", "node9", "--yes"}, cli.ExitNotFound, `no node "node9"`},
+		{"no such id", "", []string{"forget", "0123456789abcdef", "--yes"}, cli.ExitNotFound, "no node with the id"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, stdout, stderr := u.on(t, c.stdin, c.args...)
+			require.Equal(t, c.code, code, stderr)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, c.want)
+		})
+	}
+	t.Run("largest", func(t *testing.T) {
+		key := strings.Repeat("k", core.KeyBytesMax)
+		code, _, stderr := u.on(t, big[1:], "put", key, "-")
+		require.Zero(t, code, stderr)
+		require.Equal(t, big[1:], u.ok(t, "get", key))
+	})
+	t.Run("a storage node is no manager", func(t *testing.T) {
+		code, _, stderr := run(t, "", "get", "k", "--manager", u.status.Nodes[0].Addr)
+		require.Equal(t, cli.ExitUnavailable, code)
+		require.Contains(t, stderr, "is a storage node, not a manager")
+	})
+	t.Run("port in use", func(t *testing.T) {
+		_, port, err := net.SplitHostPort(u.status.Manager.Addr)
+		require.NoError(t, err)
+		cmd := exec.Command(os.Args[0], "up", "--nodes", "1", "--replicas", "0", "--base-port", port)
+		cmd.Env = append(os.Environ(), asCommand+"=1")
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Equal(t, cli.ExitError, cmd.ProcessState.ExitCode())
+		require.Contains(t, string(out), u.status.Manager.Addr+": the port is in use")
+		require.Contains(t, string(out), "--base-port")
+	})
+}
+
+func TestNoManager(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l.Close() // now nobody listens there
+	begin := time.Now()
+	for _, line := range []string{"put k v", "get k", "delete k", "cas k 0 v", "status", "status --watch", "forget n --yes"} {
+		t.Setenv(cli.Variable("manager"), l.Addr().String())
+		code, stdout, stderr := run(t, "", strings.Fields(line)...)
+		require.Equal(t, cli.ExitUnavailable, code, line)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "connection refused", line)
+		require.Contains(t, stderr, "gtstore up", line)
+	}
+	require.Less(t, time.Since(begin), 5*time.Second, "at once, and not after a time-out")
+}
+
+func TestAManagerThatSaysNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	code, _, stderr := run(t, "", "get", "k", "--manager", l.Addr().String(), "--timeout", "200ms")
+	require.Equal(t, cli.ExitUnavailable, code)
+	require.Contains(t, stderr, "handshake")
+}
+
+func TestForget(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "3")
+	u.ok(t, "put", "key", "value")
+	require.Equal(t, "OK, node2 is forgotten\n", u.ok(t, "forget", "node2", "--yes"))
+	require.Eventually(t, func() bool { return !alive(u.pids()[2]) }, patience, 5*time.Millisecond, "a forgotten node ends")
+	require.Eventually(t, func() bool {
+		return strings.Contains(u.stderr.String(), "node2 (pid "+fmt.Sprint(u.pids()[2])+", "+u.status.Nodes[1].Addr+") has ended: exit status 1")
+	}, patience, 5*time.Millisecond, "up reports it: %s", &u.stderr)
+	var s statusResult
+	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "status", "-o", "json")), &s))
+	require.Equal(t, "gone", s.Nodes[1].State)
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+}
+
+// However up ends, nothing that it started is left behind.
+func TestUpLeavesNothingBehind(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(s.String(), func(t *testing.T) {
+			u := startUp(t, nil, "--nodes", "3")
+			u.ok(t, "put", "key", "value")
+			require.NoError(t, u.cmd.Process.Signal(s))
+			err := u.cmd.Wait()
+			if s != syscall.SIGKILL {
+				require.NoError(t, err, "exit code 0: %s", &u.stderr)
+			}
+			u.gone(t)
+			require.NotContains(t, u.stderr.String(), "NO COPY", "an orderly end is no loss")
+		})
+	}
+}
+
+// The go command does not pass SIGTERM on, and nothing when it is killed. It is
+// played here by a shell under its name.
+func TestUpEndsWithTheGoCommand(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	require.NoError(t, err)
+	program, err := os.ReadFile(shell)
+	require.NoError(t, err)
+	goCommand := t.TempDir() + "/go"
+	require.NoError(t, os.WriteFile(goCommand, program, 0o755))
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		u := startUp(t, []string{goCommand, "-c", `"$@"; exit $?`, "sh"}, "--nodes", "3")
+		require.NoError(t, u.cmd.Process.Signal(s))
+		u.gone(t)
+	}
+}
+
+func TestALostGroupEndsUp(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "2", "--replicas", "1", "--lost-after", "300ms")
+	u.ok(t, "put", "key", "value")
+	for _, n := range u.status.Nodes {
+		require.NoError(t, syscall.Kill(int(n.PID), syscall.SIGKILL))
+	}
+	code, _, stderr := u.on(t, "", "get", "key")
+	require.Equal(t, cli.ExitGroupLost, code, stderr)
+	require.Error(t, u.cmd.Wait())
+	require.Equal(t, cli.ExitGroupLost, u.cmd.ProcessState.ExitCode())
+	require.Contains(t, u.stderr.String(), "no copy of a group is left: group 1")
+	require.Contains(t, u.stderr.String(), "the manager has ended")
+}
+
+func TestWrongFlagsOfUp(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"up --nodes 0", "--nodes 0: want 1 to"},
+		{"up --nodes 2", "--replicas 2 needs groups of 3 nodes, but --nodes is 2"},
+		{"up --base-port 65530", "--base-port 65530: want"},
+		{"up --dir data", "durable mode is not there yet"},
+		{"up --reads maybe", "want confirm or lease"},
+		{"up --min-chain many", "invalid argument"},
+		{"get k --timeout 0s", "--timeout 0s: want a time"},
+	} {
+		code, stdout, stderr := run(t, "", strings.Fields(c.line)...)
+		require.Equal(t, cli.ExitUsage, code, c.line)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, c.want)
+	}
+	t.Setenv(cli.Variable("nodes"), "none")
+	code, _, stderr := run(t, "", "up")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, stderr, "the environment variable GTSTORE_NODES")
+}

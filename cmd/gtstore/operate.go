@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+	"gtstore/netrpc"
+)
+
+// operationResult is what an operation prints with -o json.
+type operationResult struct {
+	Key      string       `json:"key"`
+	Value    *string      `json:"value,omitempty"` // of a get
+	Encoding string       `json:"encoding,omitempty"`
+	Version  core.Seq     `json:"version"`
+	Node     string       `json:"node"`
+	Group    core.GroupID `json:"group"`
+	Epoch    core.Epoch   `json:"epoch"`
+}
+
+func newPut() *cobra.Command {
+	return newOperation("put KEY VALUE", "Set a key", `Sets a key and prints "OK, NODE" with the node that served it, once every member of the
+key's group has the write. The value - is read from standard input.`, 2,
+		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
+			value, err := readValue(args[1], stdin)
+			if err != nil {
+				return netrpc.Result{}, err
+			}
+			return c.Put(ctx, args[0], value)
+		})
+}
+
+func newDelete() *cobra.Command {
+	return newOperation("delete KEY", "Remove a key", `Removes a key and prints "OK, NODE". A key that is absent is an error (exit code 3).`, 1,
+		func(ctx context.Context, c *netrpc.Client, args []string, _ io.Reader) (netrpc.Result, error) {
+			return c.Delete(ctx, args[0])
+		})
+}
+
+func newCAS() *cobra.Command {
+	return newOperation("cas KEY VERSION VALUE", "Set a key if it has a version", `Sets a key if its version is VERSION, which get -o json prints; 0 stands for a key that is
+absent. Another version is an error that tells the current one (exit code 7).
+The value - is read from standard input.`, 3,
+		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
+			version, err := strconv.ParseUint(args[1], 10, 64)
+			if err != nil {
+				return netrpc.Result{}, cli.Errorf(cli.ExitUsage, "VERSION %q: want a number; get -o json tells a key's version", args[1])
+			}
+			value, err := readValue(args[2], stdin)
+			if err != nil {
+				return netrpc.Result{}, err
+			}
+			return c.CompareAndSwap(ctx, args[0], core.Seq(version), value)
+		})
+}
+
+// newOperation is a command that does one write.
+func newOperation(use, short, long string, args int,
+	do func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error)) *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: cobra.ExactArgs(args),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
+				r, err := do(ctx, c, args, cmd.InOrStdin())
+				if err != nil {
+					return err
+				}
+				node := servedBy(ctx, c, r)
+				if t.output == formatJSON {
+					return printJSON(cmd.OutOrStdout(), operationResult{Key: args[0], Version: r.Version, Node: node, Group: r.Group, Epoch: r.Epoch})
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "OK, %s\n", node)
+				return err
+			})
+		},
+	}
+	t.add(cmd)
+	return cmd
+}
+
+func newGet() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "get KEY",
+		Short: "Print the value of a key",
+		Long: `Prints the value of a key, exactly; on a terminal a line break follows. A key that is
+absent is an error (exit code 3). With -o json its version is printed too, and a
+value that is not UTF-8 in base64.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
+				v, err := c.Get(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				out := cmd.OutOrStdout()
+				if t.output == formatJSON {
+					r := operationResult{Key: args[0], Version: v.Version, Node: servedBy(ctx, c, v.Result), Group: v.Group, Epoch: v.Epoch}
+					value, encoding := textOf(v.Data)
+					r.Value, r.Encoding = &value, encoding
+					return printJSON(out, r)
+				}
+				if _, err := out.Write(v.Data); err != nil {
+					return err
+				}
+				if cli.IsTerminal(out) {
+					_, err = fmt.Fprintln(out)
+				}
+				return err
+			})
+		},
+	}
+	t.add(cmd)
+	return cmd
+}
+
+// servedBy is the name of the node that served an operation. The manager knows
+// it; if that is away, the id must do.
+func servedBy(ctx context.Context, c *netrpc.Client, r netrpc.Result) string {
+	s, err := c.Status(ctx)
+	if err != nil {
+		s = nil
+	}
+	return nameOf(s, r.Node)
+}
+
+// readValue takes a value from the command line, or from standard input.
+func readValue(text string, stdin io.Reader) ([]byte, error) {
+	if text != "-" {
+		return []byte(text), nil
+	}
+	value, err := io.ReadAll(io.LimitReader(stdin, core.ValueBytesMax+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the value from standard input: %w", err)
+	}
+	if len(value) > core.ValueBytesMax {
+		return nil, fmt.Errorf("the value on standard input has more than %d bytes, the most that a value may have", core.ValueBytesMax)
+	}
+	return value, nil
+}
+
+// textOf makes a value fit for JSON.
+func textOf(data []byte) (text, encoding string) {
+	if utf8.Valid(data) {
+		return string(data), ""
+	}
+	return encodeBase64(data), "base64"
+}

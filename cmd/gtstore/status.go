@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+	"gtstore/netrpc"
+)
+
+func encodeBase64(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
+
+// statusResult is what status, and up once, print with -o json.
+type statusResult struct {
+	Cluster string         `json:"cluster"`
+	Manager statusManager  `json:"manager"`
+	Nodes   []statusNode   `json:"nodes"`
+	Groups  []statusGroup  `json:"groups"`
+	Spares  []string       `json:"spares"`
+	Keys    uint64         `json:"keys"`
+	source  *netrpc.Status // what it was made from
+}
+
+type statusManager struct {
+	Addr string `json:"addr"`
+	PID  uint64 `json:"pid"`
+}
+
+type statusNode struct {
+	ID    string       `json:"id"`
+	Name  string       `json:"name"`
+	Addr  string       `json:"addr"`
+	PID   uint64       `json:"pid"`
+	State string       `json:"state"` // up, silent, gone
+	Group core.GroupID `json:"group"` // 0 for a spare
+	Role  string       `json:"role"`  // primary, replica, spare
+	Boot  core.Boot    `json:"boot"`
+}
+
+type statusGroup struct {
+	ID      core.GroupID `json:"id"`
+	Epoch   core.Epoch   `json:"epoch"`
+	State   string       `json:"state"` // ok, short, unavailable, lost
+	Chain   []string     `json:"chain"` // the primary first
+	Joining *string      `json:"joining"`
+	Keys    uint64       `json:"keys"`
+}
+
+// Roles of a node.
+const (
+	rolePrimary = "primary"
+	roleReplica = "replica"
+	roleSpare   = "spare"
+)
+
+func newStatusResult(s *netrpc.Status) *statusResult {
+	r := &statusResult{
+		Cluster: s.Cluster.String(), Manager: statusManager{s.Manager.Addr, s.Process}, Keys: s.Keys,
+		Nodes: []statusNode{}, Groups: []statusGroup{}, Spares: []string{}, source: s,
+	}
+	primaries := map[core.NodeID]bool{}
+	for _, g := range s.Groups {
+		out := statusGroup{ID: g.Group, Epoch: g.Epoch, State: g.State.String(), Keys: g.Keys, Chain: []string{}}
+		primaries[g.Chain[0]] = true
+		for _, id := range g.Chain {
+			out.Chain = append(out.Chain, nameOf(s, id))
+		}
+		r.Groups = append(r.Groups, out)
+	}
+	for _, n := range s.Nodes {
+		out := statusNode{
+			ID: n.ID.String(), Name: nameOf(s, n.ID), Addr: n.Addr, PID: n.Process, State: n.State.String(),
+			Group: n.Group, Role: roleReplica, Boot: n.Boot,
+		}
+		switch {
+		case n.Group == 0:
+			out.Role = roleSpare
+			if n.State == core.NodeUp {
+				r.Spares = append(r.Spares, out.Name)
+			}
+		case primaries[n.ID]:
+			out.Role = rolePrimary
+		}
+		r.Nodes = append(r.Nodes, out)
+	}
+	return r
+}
+
+func newStatus() *cobra.Command {
+	var t target
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show nodes and groups",
+		Long: `Shows what the manager knows: nodes (up, silent, or gone for good), groups (ok, short of
+members, unavailable, or lost) with their chains, the primary first, and the number of
+keys mapped to each.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return t.watch(cmd)
+			}
+			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
+				s, err := c.Status(ctx)
+				if err != nil {
+					return err
+				}
+				return newStatusResult(s).print(t.output, cmd.OutOrStdout())
+			})
+		},
+	}
+	t.add(cmd)
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every second, until interrupted")
+	return cmd
+}
+
+// watch shows the status until the command is interrupted. The time-out is that
+// of each look.
+func (t *target) watch(cmd *cobra.Command) error {
+	out := cmd.OutOrStdout()
+	for {
+		err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
+			s, err := c.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if t.output == formatText && cli.IsTerminal(out) {
+				fmt.Fprint(out, "\x1b[H\x1b[2J")
+			}
+			return newStatusResult(s).print(t.output, out)
+		})
+		if cmd.Context().Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-cmd.Context().Done():
+			return nil
+		}
+		if t.output == formatText && !cli.IsTerminal(out) {
+			fmt.Fprintln(out)
+		}
+	}
+}
+
+func (r *statusResult) print(f format, w io.Writer) error {
+	if f == formatJSON {
+		return printJSON(w, r)
+	}
+	_, err := io.WriteString(w, r.text())
+	return err
+}
+
+func (r *statusResult) text() string {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tADDRESS\tPID\tSTATE\tGROUP\tROLE")
+	for _, n := range r.Nodes {
+		group := "-"
+		if n.Group != 0 {
+			group = fmt.Sprint(n.Group)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.State, group, n.Role)
+	}
+	if len(r.Groups) > 0 {
+		fmt.Fprintln(w)
+		fmt.Fprintln(w, "GROUP\tEPOCH\tSTATE\tKEYS\tCHAIN")
+	}
+	for _, g := range r.Groups {
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", g.ID, g.Epoch, g.State, cli.Grouped(int(g.Keys)), strings.Join(g.Chain, " > "))
+	}
+	w.Flush()
+	return b.String()
+}

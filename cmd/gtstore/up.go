@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/daemon"
+	"gtstore/core"
+	"gtstore/netrpc"
+)
+
+// startTime bounds how long the processes of a cluster may take to find each
+// other.
+const startTime = 30 * time.Second
+
+// nodesMax is the most storage nodes that up starts on one machine.
+const nodesMax = 256
+
+type upFlags struct {
+	nodes    int
+	basePort int
+	dir      string
+	logLevel cli.OneOf
+	output   format
+	manager  *daemon.ManagerFlags
+}
+
+func newUp() *cobra.Command {
+	f := upFlags{manager: daemon.NewManagerFlags()}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run a whole cluster on this machine",
+		Long: `Starts a manager and storage nodes, each a process of its own, in memory, and waits. All
+of them end with this command, however it ends. A process that dies is reported and
+not replaced.`,
+		Example: `  gtstore up
+  gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Environment(cmd); err != nil {
+				return err
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			return cli.Failed(runUp(cmd, &f))
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.nodes, "nodes", 7, "storage nodes")
+	flags.IntVar(&f.basePort, "base-port", defaultPort, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
+	flags.StringVar(&f.dir, "dir", "", "directory for durable data: not there yet, the cluster runs in memory")
+	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
+	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
+	f.manager.Add(flags)
+	addOutput(cmd, &f.output)
+	return cmd
+}
+
+func (f *upFlags) check() error {
+	switch o := f.manager.Options(); {
+	case f.dir != "":
+		return cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory", f.dir)
+	case f.nodes < 1 || f.nodes > nodesMax:
+		return cli.Errorf(cli.ExitUsage, "--nodes %d: want 1 to %d", f.nodes, nodesMax)
+	case f.basePort < 0 || f.basePort+f.nodes > 65535:
+		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.nodes)
+	case o.Replicas >= f.nodes:
+		return cli.Errorf(cli.ExitUsage, "--replicas %d needs groups of %d nodes, but --nodes is %d", o.Replicas, o.Replicas+1, f.nodes)
+	}
+	return nil
+}
+
+func (f *upFlags) address(i int) string {
+	port := 0
+	if f.basePort != 0 {
+		port = f.basePort + i
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
+
+// runUp starts the cluster, tells how to use it, and waits for its end.
+func runUp(cmd *cobra.Command, f *upFlags) error {
+	ctx, cancel := watchParent(cmd.Context())
+	defer cancel()
+	b := newBrood(cmd.ErrOrStderr())
+	defer b.end()
+	args := []string{"node", "manager", "--listen", f.address(0), "--log-level", f.logLevel.Value}
+	// What was said to up, on the command line or in the environment, the
+	// manager is told; that it reads the environment too changes nothing.
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	daemon.NewManagerFlags().Add(own)
+	own.VisitAll(func(flag *pflag.Flag) {
+		args = append(args, "--"+flag.Name+"="+cmd.Flags().Lookup(flag.Name).Value.String())
+	})
+	manager, err := b.start(ctx, "manager", args)
+	if err != nil {
+		return f.hint(err)
+	}
+	for i := range f.nodes {
+		name := fmt.Sprintf("node%d", i+1)
+		if _, err := b.start(ctx, name, []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager.address,
+			"--name", name, "--log-level", f.logLevel.Value}); err != nil {
+			return f.hint(err)
+		}
+	}
+	status, err := f.assembled(ctx, manager.address)
+	if err != nil {
+		return err
+	}
+	if err := f.present(cmd.OutOrStdout(), newStatusResult(status)); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-manager.ended:
+		if code := manager.code(); code != 0 {
+			return cli.Errorf(code, "the manager has ended (%s), and with it the cluster", manager.how())
+		}
+	}
+	return nil
+}
+
+// hint adds what to do about a port that is in use.
+func (f *upFlags) hint(err error) error {
+	if f.basePort == 0 {
+		return err
+	}
+	return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
+}
+
+// assembled waits until every node is registered and answers.
+func (f *upFlags) assembled(ctx context.Context, manager string) (*netrpc.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	c, err := netrpc.Dial(ctx, []string{manager})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	for {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		up := 0
+		for i := range s.Nodes {
+			if s.Nodes[i].State == core.NodeUp {
+				up++
+			}
+		}
+		if up == f.nodes {
+			return s, nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d nodes are there after %v: see what they say above, or with --log-level info", up, f.nodes, startTime)
+		}
+	}
+}
+
+// present prints what was started, and what to type next.
+func (f *upFlags) present(w io.Writer, s *statusResult) error {
+	if f.output == formatJSON {
+		return printJSON(w, s)
+	}
+	var b bytes.Buffer
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tPID\tADDRESS")
+	fmt.Fprintf(t, "manager\t%d\t%s\n", s.Manager.PID, s.Manager.Addr)
+	for _, n := range s.Nodes {
+		fmt.Fprintf(t, "%s\t%d\t%s\n", n.Name, n.PID, n.Addr)
+	}
+	t.Flush()
+	flag := ""
+	if f.basePort != defaultPort {
+		flag = " --manager " + s.Manager.Addr
+	}
+	fmt.Fprintf(&b, `
+A cluster of %d storage nodes, %d replicas, in memory. In another shell:
+
+  %[3]s put hello world%[4]s
+  %[3]s get hello%[4]s
+  %[3]s status%[4]s
+
+Ctrl-C stops it.
+`, len(s.Nodes), f.manager.Options().Replicas, self(), flag)
+	_, err := w.Write(b.Bytes())
+	return err
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/cmd/internal/cli"
+)
+
+func TestWrongCommandLines(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for _, c := range []struct {
+		line string
+		code int
+		want string
+	}{
+		{"manager", cli.ExitUsage, "--listen is missing"},
+		{"manager --listen 127.0.0.1", cli.ExitUsage, "want HOST:PORT"},
+		{"manager --listen :0", cli.ExitUsage, "say with --advertise"},
+		{"manager --listen 0.0.0.0:0", cli.ExitUsage, "say with --advertise"},
+		{"manager --listen 127.0.0.1:0 --dir data", cli.ExitUsage, "durable mode is not there yet"},
+		{"manager --listen 127.0.0.1:0 --replicas 99", cli.ExitUsage, "99 replicas, want 0 to"},
+		{"manager --listen 127.0.0.1:0 --replicas 1 --min-chain 3", cli.ExitUsage, "minimum chain of 3, want 1 to 2"},
+		{"manager --listen 127.0.0.1:0 --on-group-loss weep", cli.ExitUsage, "want halt or continue"},
+		{"manager --listen " + taken.Addr().String(), cli.ExitError, "the port is in use"},
+		{"storage --listen 127.0.0.1:0", cli.ExitUsage, `--manager "": say where the manager is`},
+		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:1 --name " + strings.Repeat("n", 65), cli.ExitUsage, "name of 65 bytes, at most 64"},
+		{"storage --nonsense", cli.ExitUsage, "unknown flag: --nonsense"},
+		{"paint", cli.ExitUsage, `unknown command "paint"`},
+	} {
+		cmd := exec.Command(os.Args[0], strings.Fields(c.line)...)
+		cmd.Env = append(os.Environ(), asNode+"=1")
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err, c.line)
+		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s: %s", c.line, out)
+		require.Contains(t, string(out), c.want)
+	}
+}
+
+// A storage node that is asked to end says farewell; its group goes on without
+// it, and nobody takes it for a crash.
+func TestSIGTERMEndsANodeInGoodOrder(t *testing.T) {
+	c := startCluster(t, 3, "--replicas", "2")
+	c.put("key", "value")
+	primary := c.chain(1)[0]
+	primary.signal(syscall.SIGTERM)
+	require.Zero(t, primary.exitCode())
+	require.Equal(t, "value", c.get("key"))
+	require.Len(t, c.status().Groups[0].Chain, 2)
+	require.Contains(t, c.manager.stderr.String(), "a node's data is gone")
+	c.manager.signal(syscall.SIGINT)
+	require.Zero(t, c.manager.exitCode())
+}
+
+func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
+	t.Setenv(cli.Variable("replicas"), "0")
+	t.Setenv(cli.Variable("log-format"), "json")
+	c := startCluster(t, 1)
+	c.put("key", "value")
+	require.Contains(t, c.manager.stderr.String(), `"replicas":"0"`, "they are told at the start")
+}
+
+// A storage node of another cluster at a manager's address is refused, and the
+// refused one says so and goes on trying.
+func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
+	a := startCluster(t, 1, "--replicas", "0")
+	b := startCluster(t, 1, "--replicas", "0")
+	a.put("key", "a")
+	b.put("key", "b")
+	// The manager of a ends; that of another cluster takes its address.
+	a.manager.kill()
+	<-a.manager.exited
+	intruder := startProcess(t, "manager", "manager", "--listen", a.manager.addr, "--replicas", "0")
+	require.Equal(t, a.manager.addr, intruder.addr)
+	a.eventually(func() bool {
+		return strings.Contains(intruder.stderr.String(), "refused messages for another node or cluster")
+	},
+		"the new manager refuses the old node: %s", &intruder.stderr)
+	require.Equal(t, "a", a.get("key"), "mapped keys go on being served")
+	require.Equal(t, "b", b.get("key"))
+}
