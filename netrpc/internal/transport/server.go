@@ -37,8 +37,10 @@ type conn struct {
 	ready   atomic.Bool  // the preface has come
 	usedAt  atomic.Int64 // when it last asked for something, in nanoseconds
 	outbox  *Queue       // what a Collect on it returns
-	done    chan struct{}
-	once    sync.Once
+
+	collects atomic.Int32 // that wait
+	done     chan struct{}
+	once     sync.Once
 
 	order   sync.Mutex // held by the call of Deliver that hands on
 	mu      sync.Mutex
@@ -65,9 +67,21 @@ func (s *service) Hello(_ *Empty, reply *Hello) error {
 // Deliver takes envelopes in.
 func (s *service) Deliver(b *Batch, _ *Empty) error { return b.conn.deliver() }
 
+// collectsPerConn bounds the Collects that wait on one connection. They must
+// never fill its window: then it would not be read any more, and nobody would
+// notice that the caller is gone.
+const collectsPerConn = 4
+
+var errCollects = errors.New("too many Collects at once")
+
 // Collect waits for envelopes to the caller. It ends with the connection.
 func (s *service) Collect(e *Empty, reply *Batch) error {
 	c := e.conn
+	defer c.collects.Add(-1)
+	if c.collects.Add(1) > collectsPerConn {
+		c.end(errCollects)
+		return errCollects
+	}
 	for {
 		reply.envelopes = c.outbox.Take(nil, batchCountMax, batchBytesMax)
 		if len(reply.envelopes) > 0 {

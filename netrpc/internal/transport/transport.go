@@ -51,6 +51,7 @@ func (o *Options) complete() {
 	}
 	fill(&o.ConnectionsMax, d.ConnectionsMax)
 	fill(&o.WindowMax, d.WindowMax)
+	o.WindowMax = max(o.WindowMax, 2*collectsPerConn)
 	fill(&o.QueueMax, d.QueueMax)
 	fill(&o.QueueBytesMax, d.QueueBytesMax)
 	fill(&o.PeersMax, d.PeersMax)
