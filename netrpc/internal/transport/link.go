@@ -172,7 +172,11 @@ func dial(ctx context.Context, address string, o *Options) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
 	s, err := handshake(c, o.DialTimeout, o.FrameTimeout)
+	if !stop() { // the context has ended, and with it the connection
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("handshake: %w", err)
