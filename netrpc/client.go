@@ -134,10 +134,13 @@ var waiters = sync.Pool{New: func() any { return make(chan *core.Result, 1) }}
 // do hands a call to the core and waits for its one result.
 func (c *Client) do(ctx context.Context, call *core.Call) (*core.Result, error) {
 	call.ID, call.Timeout = c.last.Add(1), timeoutMax
+	err := context.Cause(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
-		call.Timeout = time.Until(deadline)
+		if call.Timeout = time.Until(deadline); call.Timeout <= 0 && err == nil {
+			err = context.DeadlineExceeded // the context's own timer is a little late
+		}
 	}
-	if err := context.Cause(ctx); err != nil {
+	if err != nil {
 		return nil, &Error{Class: ErrUnavailable, Op: call.Kind.String(), Key: call.Key, Cause: err}
 	}
 	waiter := waiters.Get().(chan *core.Result)

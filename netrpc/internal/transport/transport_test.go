@@ -390,7 +390,7 @@ func TestAReaderThatDoesNotReadIsCutOff(t *testing.T) {
 	_, err := c.Write(request(methodDeliver, 1, hi))
 	require.NoError(t, err)
 	peer := e.received(1)[0].From
-	for i := range uint64(8) {
+	for i := range uint64(2) {
 		_, err = c.Write(request(methodCollect, 2+i, nil))
 		require.NoError(t, err)
 	}
