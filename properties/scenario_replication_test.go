@@ -29,6 +29,13 @@ func play(t *testing.T, trace string) *performance {
 	require.NoError(t, err)
 	s, err := sim.Parse(string(text))
 	require.NoError(t, err)
+	p := perform(t, s)
+	require.Equal(t, "holds", p.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", p.Violation, trace)
+	return p
+}
+
+// perform runs a schedule and keeps what was sent.
+func perform(t *testing.T, s *sim.Schedule) *performance {
 	p := &performance{t: t, host: map[core.NodeID]string{}}
 	p.Outcome = sim.CheckWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
 		if r.What == sim.LogSent {
@@ -38,7 +45,6 @@ func play(t *testing.T, trace string) *performance {
 			p.host[r.Env.From.ID] = r.From
 		}
 	}})
-	require.Equal(t, "holds", p.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", p.Violation, trace)
 	return p
 }
 
@@ -96,8 +102,6 @@ func TestStalePrimaryServesAGet(t *testing.T) {
 	}
 }
 
-// Does the manager lock a group during a request? No: see the next three.
-//
 // The primary dies with a put under way. Reconciliation gives it to everybody,
 // and the retry, in the same session with the same number, finds its result.
 func TestPutInFlightOverAPromotion(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 func run(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = execute(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	code = cli.Execute(t.Context(), newRoot(), args, strings.NewReader(stdin), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -102,7 +102,7 @@ func TestFuzzWhenInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	require.Equal(t, cli.ExitOK, execute(ctx, []string{"fuzz", "--for", "1h"}, nil, &out, &errs))
+	require.Equal(t, cli.ExitOK, cli.Execute(ctx, newRoot(), []string{"fuzz", "--for", "1h"}, nil, &out, &errs))
 	require.Contains(t, out.String(), "schedules   0\n")
 	require.Contains(t, out.String(), "interrupted")
 }
@@ -218,7 +218,7 @@ func TestReplayWhenInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	require.Equal(t, cli.ExitError, execute(ctx, []string{"replay", "a", "b"}, nil, &out, &errs))
+	require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), []string{"replay", "a", "b"}, nil, &out, &errs))
 	require.Contains(t, errs.String(), "interrupted after 0 of 2 traces")
 }
 

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -16,30 +12,7 @@ import (
 	"gtstore/cmd/internal/daemon"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks the command to end, the second one ends the process.
-	context.AfterFunc(ctx, stop)
-	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
-
-// execute carries out a command line and returns the exit code.
-func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	ran, err := root.ExecuteContextC(ctx)
-	code := cli.Code(err)
-	if err != nil {
-		fmt.Fprintf(stderr, "gtstore: %v\n", err)
-	}
-	if code == cli.ExitUsage {
-		fmt.Fprintf(stderr, "Try: %s --help\n", ran.CommandPath())
-	}
-	return code
-}
+func main() { cli.Main(newRoot()) }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -47,9 +20,6 @@ func newRoot() *cobra.Command {
 		Short: "GTStore, a replicated key-value store",
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-
-		SilenceErrors: true, // execute prints them, once
-		SilenceUsage:  true, // an error is easier to find without a page of help around it
 	}
 	root.AddCommand(newUp(), newPut(), newGet(), newDelete(), newCAS(), newStatus(), newForget(), newFuzz(), newReplay(), newNode())
 	return root
