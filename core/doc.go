@@ -42,9 +42,8 @@
 // finish nothing; what it left half done is completed by the next one (R5), and
 // the client's retry of the same session and number finds the stored result
 // (R12). A lock would put the manager on the path of every request, and would
-// still not stop a message that is late. TestPutInFlightOverAPromotion,
-// TestGroupReconfiguredUnderAPut and TestManagerIsOnThePathOfARequest in package
-// properties show it.
+// still not stop a message that is late. TestManagerDoesNotLockAGroup in package
+// properties shows it.
 //
 // # The rules, and where they are kept
 //

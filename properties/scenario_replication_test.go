@@ -184,6 +184,16 @@ func TestPrimaryDropsASlowReplica(t *testing.T) {
 	}
 }
 
+// What n1 did not acknowledge without n2 is done by n2, which was promoted
+// without it.
+func TestPromotionOfASlowReplica(t *testing.T) {
+	p := play(t, "promotion-of-a-slow-replica")
+	put := p.requireResult("c1 put x b", 1, 3, "n2", 2)
+	require.Greater(t, put.Returned, time.Second, "only the manager says who is to be n1's successor")
+	require.Equal(t, "b", p.requireResult("c2 get x", 1, 3, "n2", 2).Result.Value)
+	require.Equal(t, 1, p.Seen[core.EventTruncated], "n3 had n1's x=b at seq 3")
+}
+
 func TestLeaseOutlivesTheCut(t *testing.T) {
 	p := play(t, "lease-outlives-the-cut")
 	for n := 2; n <= 3; n++ {
@@ -197,6 +207,17 @@ func TestLeaseOutlivesTheCut(t *testing.T) {
 	put := p.requireResult("c3 put x b", 1, 4, "n2", 2)
 	require.Greater(t, put.Returned, p.result("c2 get x", 3).Returned)
 	require.Equal(t, "b", p.requireResult("c2 get x", 4, 4, "n2", 2).Result.Value)
+}
+
+func TestStalledPrimaryWithALease(t *testing.T) {
+	p := play(t, "stalled-primary-with-a-lease")
+	put := p.requireResult("c3 put x b", 1, 4, "n2", 2)
+	get := p.requireResult("c2 get x", 2, 4, "n2", 2)
+	require.Less(t, put.Returned, get.Called)
+	require.Equal(t, "b", get.Result.Value)
+	asked := p.between(get.Called, get.Called, core.KindOp)
+	require.Len(t, asked, 1)
+	require.Equal(t, "n1", asked[0].To, "it was in the queue of the primary that stalled")
 }
 
 func TestRestartedPrimary(t *testing.T) {
