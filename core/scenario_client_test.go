@@ -104,7 +104,8 @@ func TestTheReplyToAnOpeningIsNotTheWritesResult(t *testing.T) {
 }
 
 // When the time of a call is over, a write that has left may happen yet: its
-// outcome is unknown, never a failure. What has not left certainly did not.
+// outcome is unknown, never a failure (rule R12). What has not left certainly did
+// not.
 func TestTheOutcomeWhenTheTimeIsOver(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind OpKind

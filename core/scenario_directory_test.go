@@ -85,7 +85,7 @@ func TestAnUnmappedKeyIsNotFound(t *testing.T) {
 }
 
 // Two clients put the same new key while the command of the first is on its way
-// to the disk. There is one mapping, and both learn it.
+// to the disk. There is one mapping, and both learn it (rule manager 1).
 func TestTwoClientsMapTheSameNewKey(t *testing.T) {
 	r := newRealm(t, 6, inDurableMode)
 	index := r.manager().Index()
@@ -105,7 +105,7 @@ func TestTwoClientsMapTheSameNewKey(t *testing.T) {
 }
 
 // The mapping itself is idempotent: should two commands for a key ever be on
-// their way, the first wins, and the second takes no nodes.
+// their way, the first wins, and the second takes no nodes (rule manager 1).
 func TestTheFirstMappingOfAKeyWins(t *testing.T) {
 	d := directoryOf("n1", "n2")
 	first := d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1}, Terms: Terms{ReadConfirm, 0, 1}})
@@ -131,7 +131,7 @@ func directoryOf(names ...string) *Directory {
 }
 
 // Commands decide when they are applied. One of an epoch that is over changes
-// nothing, and none takes the last member out (rule R2).
+// nothing (rule manager 4), and none takes the last member out (rule R2).
 func TestReconfigurationIsByCompareAndSetOnTheEpoch(t *testing.T) {
 	d := directoryOf("n1", "n2", "n3")
 	d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
@@ -150,7 +150,7 @@ func TestReconfigurationIsByCompareAndSetOnTheEpoch(t *testing.T) {
 }
 
 // Two first puts at once must not count on the same spares: the second would
-// find them taken and pile its key onto the first one's group.
+// find them taken and pile its key onto the first one's group (rule manager 1).
 func TestTwoGroupsFormedAtOnceTakeDifferentSpares(t *testing.T) {
 	r := newRealm(t, 5, inDurableMode, replicas(1))
 	r.held = true
@@ -168,7 +168,7 @@ func TestTwoGroupsFormedAtOnceTakeDifferentSpares(t *testing.T) {
 }
 
 // A spare that has died must not be in a new group: its first writes would wait
-// for a dead node.
+// for a dead node (rule manager 1).
 func TestDeadSparesAreNotPickedForANewGroup(t *testing.T) {
 	for name, kill := range map[string]func(r *realm){
 		"silent":    func(r *realm) { r.ail(silent, "n1") },
@@ -189,7 +189,7 @@ func TestDeadSparesAreNotPickedForANewGroup(t *testing.T) {
 }
 
 // With fewer than k+1 spares a new key goes to the next group; with no group
-// either it is refused, and the refusal says what is missing.
+// either it is refused, and the refusal says what is missing (rule manager 1).
 func TestFewerSparesThanAGroupTakes(t *testing.T) {
 	r := newRealm(t, 3)
 	r.pass(time.Second)
@@ -371,8 +371,8 @@ func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 }
 
 // A node that lost its data comes back under its old address. It is another
-// node: a spare. The member it was is found to be gone by what its address
-// answers, and leaves the chain.
+// node: a spare (rule "who a node is"). The member it was is found to be gone by
+// what its address answers, and leaves the chain.
 func TestAWipedNodeThatComesBackIsNotCounted(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
@@ -388,8 +388,8 @@ func TestAWipedNodeThatComesBackIsNotCounted(t *testing.T) {
 	require.Zero(t, r.manager().Node(3, r.now).Group)
 }
 
-// The wiped node's side: whatever is addressed to the node it was is refused,
-// and a config whose chain names that one concerns it no more.
+// The wiped node's side: whatever is addressed to the node it was is refused, and
+// a config whose chain names that one concerns it no more (rule "who a node is").
 func TestAWipedNodeTakesInNothingThatWasMeantForItsPast(t *testing.T) {
 	n := newStorageAt(t, "n3").registered()
 	old := Peer{ID: 0x33, Addr: "n3"}
@@ -517,7 +517,7 @@ func TestARestartedManagerKeepsItsDirectory(t *testing.T) {
 
 // A manager that was started over an older copy of its disk must not go on: it
 // would give epochs and keys away twice. The nodes remember the highest index
-// they have seen, and say so.
+// they have seen, and say so (rule manager 7).
 func TestAManagerWithAmnesiaHalts(t *testing.T) {
 	for name, tell := range map[string]func(r *realm){
 		"by a Pong":     func(r *realm) { r.pass(50 * time.Millisecond) },
@@ -621,8 +621,8 @@ func startStorage(s Space) (Node, error) {
 }
 
 // A crash may lose the last batches: that is no damage, for nobody was told of
-// them. A record that does not read, or is missing between others, is: the node
-// must not start over it, and says what is wrong.
+// them (rule "durable before sent"). A record that does not read, or is missing
+// between others, is: the node must not start over it, and says what is wrong.
 func TestATornTailIsNoDamageAndAHoleIs(t *testing.T) {
 	command := func(i uint64) string { return ordered(prefixCommand, i) }
 	entry := func(i uint64) string { return ordered(prefixLog, 1, i) }
@@ -670,9 +670,10 @@ func TestATornTailIsNoDamageAndAHoleIs(t *testing.T) {
 }
 
 // The identity is durable before anything else is, and a group's config before
-// its entries. A disk that has the later and not the earlier is damaged: taken
-// for an empty one, or the group for one that the node was never in, it would
-// begin a new log over the remains of the old, which the next start reads.
+// its entries (rule "durable before sent"). A disk that has the later and not the
+// earlier is damaged: taken for an empty one, or the group for one that the node
+// was never in, it would begin a new log over the remains of the old, which the
+// next start reads.
 func TestARecordMissingBeneathOthersIsDamage(t *testing.T) {
 	for name, c := range map[string]struct {
 		space func(*testing.T) rigSpace

@@ -103,8 +103,8 @@ func TestLeftNodeForgetsTheEpochAndServesAnOldConfig(t *testing.T) {
 	}
 }
 
-// A primary that is removed stops at once: nobody who waits is told a result,
-// each is sent on to the config that ended it, and no heartbeat keeps the
+// Rule R1: a primary that is removed stops at once. Nobody who waits is told a
+// result, each is sent on to the config that ended it, and no heartbeat keeps the
 // others from following it.
 func TestRemovedPrimaryKeepsActing(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2", "n3"))
@@ -138,8 +138,9 @@ func TestRemovedPrimaryKeepsWhatIsParked(t *testing.T) {
 	same(t, &Reply{Group: 1, Req: 9, Status: StatusNotPrimary, Epoch: 3, Config: config(3, "n3")}, only[*Reply](n, "c1"))
 }
 
-// A replica that is removed acks nothing more: an ack would count for a group
-// that has gone on without it. Nor does a member follow anyone but its primary.
+// Rule R1: a replica that is removed acks nothing more. An ack would count for a
+// group that has gone on without it. Nor does a member follow anyone but its
+// primary.
 func TestRemovedReplicaKeepsAcking(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n1", "n3"))

@@ -255,7 +255,7 @@ func suspect(epoch Epoch, name string) *Suspect {
 var everyMember = []probing{{to: "n1"}, {to: "n2"}, {to: "n3"}}
 
 // A client that is cut off from a healthy primary says that the primary is dead.
-// Its report is worth a probe and nothing more (rule 3 of the manager).
+// Its report is worth a probe and nothing more (rule manager 3).
 func TestClientsBrokenNetworkCondemnsAHealthyPrimary(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -299,8 +299,8 @@ func TestARefusedProbeCountsAsNoAnswer(t *testing.T) {
 }
 
 // Two reports of one death must not take two members out, nor one epoch the
-// other's place: a removal is by compare-and-set on the epoch. Here both are
-// proposed before either is durable.
+// other's place: a removal is by compare-and-set on the epoch (rule manager 4).
+// Here both are reported before the removal is durable.
 func TestTwoReportsOfTheSameDeathAreAppliedOnce(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
@@ -326,8 +326,8 @@ func TestTwoReportsOfTheSameDeathAreAppliedOnce(t *testing.T) {
 
 // Two commands of one epoch under way: the primary restarts, which re-issues
 // its chain, while a removal by the old epoch waits for the disk. The second to
-// be applied finds the epoch gone and changes nothing; the dead member is found
-// out again in the new one.
+// be applied finds the epoch gone and changes nothing (rule manager 4); the dead
+// member is found out again in the new one.
 func TestTwoCommandsInFlightOnlyTheFirstCounts(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
@@ -348,7 +348,7 @@ func TestTwoCommandsInFlightOnlyTheFirstCounts(t *testing.T) {
 }
 
 // The manager stalls longer than anyone may be silent. When it goes on, the
-// silence is its own: everybody gets a new full grace (rule 3).
+// silence is its own: everybody gets a new full grace (rule manager 3).
 func TestTheManagersOwnPauseEvictsNobody(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -370,7 +370,8 @@ func TestTheManagersOwnPauseEvictsNobody(t *testing.T) {
 }
 
 // A pause in the middle of an inquiry: the answers may have come during the
-// pause and gone unread, so the probes are begun anew before anyone is judged.
+// pause and gone unread, so the probes are begun anew before anyone is judged
+// (rule manager 3).
 func TestAPauseBeginsTheProbesAnew(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -386,7 +387,7 @@ func TestAPauseBeginsTheProbesAnew(t *testing.T) {
 }
 
 // A manager that has just started knows of no silence: it asks everybody first,
-// and waits as long as for a node that has just answered.
+// and waits as long as for a node that has just answered (rule manager 3).
 func TestAManagerThatJustStartedGivesEverybodyAGrace(t *testing.T) {
 	r := newRealm(t, 4, inDurableMode)
 	r.place("a")
@@ -411,7 +412,7 @@ func TestAManagerThatJustStartedGivesEverybodyAGrace(t *testing.T) {
 
 // The manager is cut off from all, so all look dead. If it removed all but one,
 // the crash of that one would be fatal. Nobody leaves on suspicion unless a
-// member that stays has answered (rule 3).
+// member that stays has answered (rule manager 3).
 func TestSuspicionOfAllEmptiesNoChain(t *testing.T) {
 	for name, h := range map[string]health{"silent": silent, "refusing": refusing, "hanging": hanging} {
 		t.Run(name, func(t *testing.T) {
@@ -437,7 +438,7 @@ func TestSuspicionOfAllEmptiesNoChain(t *testing.T) {
 
 // Primary and first replica die together. The member that is to be promoted had
 // answered a probe about the first death; before both are removed it must prove
-// itself again, for the time at which only it counts begins now.
+// itself again, for the time at which only it counts begins now (rule manager 3).
 func TestWhoIsToBePromotedProvesItselfAfterTheLastSuspicion(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -473,7 +474,8 @@ func TestALateProbeReplyProvesNothing(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
-// The last member is never evicted on suspicion: its group waits for it.
+// The last member is never evicted on suspicion: its group waits for it (rule
+// manager 5).
 func TestTheLastMemberIsNeverEvictedOnSuspicion(t *testing.T) {
 	for name, h := range map[string]health{"silent": silent, "refusing": refusing, "hanging": hanging, "replaced": replaced} {
 		t.Run(name, func(t *testing.T) {
@@ -494,7 +496,7 @@ func TestTheLastMemberIsNeverEvictedOnSuspicion(t *testing.T) {
 
 // A primary whose network is broken reports one healthy member after the other.
 // A third that reaches the accused shows who is at fault, and the primary goes
-// (rule 3): else it would evict everyone and keep the group for itself.
+// (rule manager 3): else it would evict everyone and keep the group for itself.
 func TestHalfBrokenPrimaryEvictsNobody(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -506,7 +508,8 @@ func TestHalfBrokenPrimaryEvictsNobody(t *testing.T) {
 }
 
 // The manager reaches both, but they do not reach each other. One must go, for
-// the group can do no write; which one depends on who else reaches the accused.
+// the group can do no write; which one depends on who else reaches the accused
+// (rule manager 3).
 func TestPartialPartition(t *testing.T) {
 	for name, c := range map[string]struct {
 		nodes, replicas int
@@ -557,7 +560,8 @@ func TestPartialPartition(t *testing.T) {
 // A half-broken primary, a dead replica and a healthy one. The dead one cannot
 // say who is at fault between the other two, so a spare is asked, which reaches
 // the accused: the one that holds the group together is the healthy replica,
-// and the half-broken primary must not end up as the group's only member.
+// and the half-broken primary must not end up as the group's only member (rule
+// manager 3).
 func TestASpareIsTheWitnessWhenTheThirdMemberIsSilent(t *testing.T) {
 	r := newRealm(t, 4)
 	r.place("a")
@@ -603,7 +607,7 @@ func TestAnAccuserThatDoesNotAnswerIsTheAccused(t *testing.T) {
 
 // Gray failure: a node whose disk hangs goes on answering pings. It says how
 // long its disk has owed it a sync; over the bound, it has to prove that it can
-// write, and without that proof it goes, also as the primary (rule 3).
+// write, and without that proof it goes, also as the primary (rule manager 3).
 func TestSlowDiskThatStillAnswersPings(t *testing.T) {
 	for name, c := range map[string]struct {
 		lag    time.Duration
@@ -639,7 +643,7 @@ func TestSlowDiskThatStillAnswersPings(t *testing.T) {
 }
 
 // The other side of it: in durable mode a storage node answers a probe only
-// after a write, and tells how long its disk has kept it waiting.
+// after a write, and tells how long its disk has kept it waiting (rule manager 3).
 func TestAProbeIsAnsweredAfterADurableWrite(t *testing.T) {
 	n := newStorageAt(t, "n1", durable).registered()
 	n.held = true
@@ -673,7 +677,7 @@ func TestAWitnessReportsARoundTrip(t *testing.T) {
 }
 
 // A storm of reports leads to one inquiry at a time, and so to one probe of each
-// member; when it ends without a result, the next waits a while.
+// member; when it ends without a result, the next waits a while (rule manager 3).
 func TestReportStorm(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -698,8 +702,9 @@ func TestReportStorm(t *testing.T) {
 	r.requireChain(1, "n1", "n2", "n3")
 }
 
-// A node that comes and goes is probed each time it is silent for long, and
-// stays when it answers.
+// A node that comes and goes stays for as long as it answers in time. Once it
+// does not, it goes, and its comings and goings are the group's concern no more:
+// each of them would else be another epoch (rule manager 3).
 func TestFlappingNode(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -711,6 +716,15 @@ func TestFlappingNode(t *testing.T) {
 	}
 	require.Empty(t, r.probed(), "an answer in time ends the count of missed pings")
 	r.requireChain(1, "n1", "n2", "n3")
+
+	for range 20 {
+		r.ail(silent, "n3")
+		r.pass(400 * time.Millisecond)
+		r.ail(well, "n3")
+		r.pass(100 * time.Millisecond)
+	}
+	require.Equal(t, everyMember, r.probed(), "one inquiry")
+	r.requireChain(2, "n1", "n2")
 }
 
 // A report speaks of one epoch and of a member of it. What was true of an

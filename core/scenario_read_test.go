@@ -106,8 +106,8 @@ func TestGetWaitsForAMemberThatLeft(t *testing.T) {
 	require.Len(t, sent[*Reply](n, "c2"), 1)
 }
 
-// Only the commit point serves gets: what is behind it may be lost with this
-// primary, and then the get would have seen a write that never was.
+// Rule R8: only the commit point serves gets. What is behind it may be lost with
+// this primary, and then the get would have seen a write that never was.
 func TestGetSeesAWriteThatIsLaterLost(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"))
 	n.together("c1", put(3, 1, 2, "x", "b"), get(4, "x"), get(5, "y"), put(6, 1, 3, "y", "c"))

@@ -32,7 +32,7 @@ func TestDelayedRetryOverwritesANewerWrite(t *testing.T) {
 	same(t, map[string]Versioned{"x": {"b", 3}}, n.values())
 }
 
-// The same while the newer write is still pending.
+// The same (rule R12) while the newer write is still pending.
 func TestDelayedRetryMeetsAPendingWrite(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
@@ -91,8 +91,8 @@ func TestSessionExpiresAndAnOldRetryExecutesAgain(t *testing.T) {
 	same(t, map[string]Versioned{"x": {"b", 4}}, n.values())
 }
 
-// The same where the retry was appended behind the expiry before that was
-// committed: the log decides.
+// The same (rule R12) where the retry was appended behind the expiry before that
+// was committed: the log decides.
 func TestRetryIsAppendedBehindTheExpiry(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.SessionTTL = time.Second })
 	n.step("c1", put(2, 1, 1, "x", "a"))

@@ -1,0 +1,198 @@
+package properties
+
+import (
+	"fmt"
+	"go/ast"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/sim"
+)
+
+// scenario is a failure that has bitten real systems, the rule that stands
+// against it here, and what shows that it does: tests of the core, and traces by
+// their names in traces/. Each of them names the rule too, a test in its comment
+// and a trace in its heading, and fails when the rule is taken away.
+type scenario struct{ failure, rule, shown string }
+
+// R1 to R12 are listed in core/doc.go. Of the manager's rules, 1 is about first
+// puts and new groups, 3 about suspicion, 4 about changing a chain, 5 about last
+// members and losses, and 7 about a manager that restarts.
+//
+// What can only happen with joins, snapshots or a disk engine is not here: the
+// core has none of them yet.
+var scenarios = []scenario{
+	{"a stale primary serves a get after a successor acked a put", "R8",
+		"TestStalePrimaryServesAGet TestGetIsServedByAnEarlierRound stale-primary-get"},
+	{"a get sees a write that is later lost", "R8",
+		"TestGetSeesAWriteThatIsLaterLost"},
+	{"a lease without a margin for drift", "R9",
+		"TestLeaseWithoutDriftMargin"},
+	{"a lease's promise is lost over a restart", "R9",
+		"TestLeasePromiseLostOverARestart TestGrantForgottenWhenTheModeChanges"},
+	{"a successor serves while the primary before it may still read alone", "R9",
+		"TestLeaseCountsFromTheAnswer TestLeaseOfOneMemberIsMissing lease-outlives-the-cut"},
+	{"a get is served by the clock of before it was dequeued", "R9",
+		"TestGetAfterAPauseIsServedByAnOldLease stalled-primary-with-a-lease"},
+
+	{"a replica is promoted that lacks an acked write, for the primary did without it", "R3",
+		"TestPrimaryDropsASlowReplicaByItself slow-replica promotion-of-a-slow-replica"},
+	{"a divergent uncommitted suffix after a promotion", "R7",
+		"TestDivergentUncommittedSuffixAfterPromotion TestPrevOfAnotherEpochIsTakenForAMatch divergent-suffix"},
+	{"a replica acks its own last seq", "R7",
+		"TestReplicaAcksItsOwnLastSeq TestVerifiedPrefixOutlivesItsEpoch"},
+	{"a late and short message truncates", "R7",
+		"TestLateShortMessageTruncates"},
+	{"a new primary serves before it has reconciled", "R5",
+		"TestNewPrimaryServesBeforeReconciling put-in-flight-over-promotion"},
+	{"a reconciliation that waits for nobody", "R5",
+		"TestReconcileThatWaitsForNobody"},
+
+	{"a delayed replicate of an old epoch", "R1",
+		"TestDelayedReplicateOfAnOldEpoch"},
+	{"an epoch is adopted without its config", "R1",
+		"TestEpochAdoptedWithoutItsConfig"},
+	{"a node that left forgets the epoch and serves an old config", "R1",
+		"TestLeftNodeForgetsTheEpochAndServesAnOldConfig"},
+	{"a removed node keeps acting in its old role", "R1",
+		"TestRemovedPrimaryKeepsActing TestRemovedReplicaKeepsAcking promoted-under-a-put"},
+	{"an ack of one group is counted in another", "every group message names its group",
+		"TestAckOfOneGroupCountedInAnother"},
+	{"a wiped node comes back under its address and is counted", "who a node is",
+		"TestAWipedNodeThatComesBackIsNotCounted TestAWipedNodeTakesInNothingThatWasMeantForItsPast wiped-replica-returns"},
+	{"a restarted primary serves in its old epoch", "R11",
+		"TestRestartedPrimaryServesInItsOldEpoch restarted-primary restart-while-manager-away"},
+
+	{"a delayed retry overwrites a newer write", "R12",
+		"TestDelayedRetryOverwritesANewerWrite TestDelayedRetryMeetsAPendingWrite TestOperationIsInTheLogTwice"},
+	{"a session expires and an old retry executes again", "R12",
+		"TestSessionExpiresAndAnOldRetryExecutesAgain TestRetryIsAppendedBehindTheExpiry"},
+	{"a deposed primary reports a failure or a conflict", "R12",
+		"TestConflictReportedByADeposedPrimary TestRefusalsThatEndACall TestTheOutcomeWhenTheTimeIsOver unknown-outcome"},
+	{"a late NotFound answers a newer get", "every reply names its request",
+		"TestALateNotFoundDoesNotAnswerANewerGet late-not-found"},
+
+	{"two clients map the same new key", "manager 1",
+		"TestTwoClientsMapTheSameNewKey TestTheFirstMappingOfAKeyWins two-clients-map-the-same-new-key"},
+	{"two groups formed at once take the same spares", "manager 1",
+		"TestTwoGroupsFormedAtOnceTakeDifferentSpares"},
+	{"dead spares are picked for a new group", "manager 1",
+		"TestDeadSparesAreNotPickedForANewGroup"},
+	{"fewer than k+1 nodes are left", "manager 1",
+		"TestFewerSparesThanAGroupTakes too-few-nodes"},
+
+	{"a client's broken network condemns a healthy primary", "manager 3",
+		"TestClientsBrokenNetworkCondemnsAHealthyPrimary client-cut-off-from-the-primary"},
+	{"two reports of the same death are applied twice", "manager 4",
+		"TestTwoReportsOfTheSameDeathAreAppliedOnce TestTwoCommandsInFlightOnlyTheFirstCounts TestReconfigurationIsByCompareAndSetOnTheEpoch"},
+	{"the manager's own pause makes it evict everyone", "manager 3",
+		"TestTheManagersOwnPauseEvictsNobody TestAPauseBeginsTheProbesAnew TestAManagerThatJustStartedGivesEverybodyAGrace manager-pauses"},
+	{"suspicion empties the chain, then one crash is fatal", "manager 3",
+		"TestSuspicionOfAllEmptiesNoChain TestWhoIsToBePromotedProvesItselfAfterTheLastSuspicion suspicion-of-all-then-a-crash"},
+	{"a half-broken primary evicts everyone", "manager 3",
+		"TestHalfBrokenPrimaryEvictsNobody TestASpareIsTheWitnessWhenTheThirdMemberIsSilent half-broken-primary"},
+	{"the manager reaches two members that do not reach each other", "manager 3",
+		"TestPartialPartition partial-partition-with-a-third-member partial-partition-with-a-spare partial-partition-without-a-witness"},
+	{"a slow disk that still answers pings", "manager 3",
+		"TestSlowDiskThatStillAnswersPings TestAProbeIsAnsweredAfterADurableWrite slow-disk-of-the-primary slow-disk-of-a-replica"},
+	{"a flapping node", "manager 3",
+		"TestFlappingNode"},
+	{"a storm of reports", "manager 3",
+		"TestReportStorm"},
+	{"the last member is evicted on suspicion", "manager 5",
+		"TestTheLastMemberIsNeverEvictedOnSuspicion last-member-pauses"},
+	{"a group is declared lost for a member that only paused", "manager 5",
+		"TestALossDeclaredForAPausedNodeIsWithdrawn lost-declared-for-a-paused-node"},
+	{"the manager restarts with amnesia", "manager 7",
+		"TestAManagerWithAmnesiaHalts"},
+	{"a torn tail is taken for corruption, or a hole for a torn tail", "durable before sent",
+		"TestATornTailIsNoDamageAndAHoleIs TestARecordMissingBeneathOthersIsDamage"},
+}
+
+// evidence is what can show a scenario, with the text that must name the rule.
+type evidence map[string]string
+
+func gatherEvidence(t *testing.T) evidence {
+	t.Helper()
+	found := evidence{}
+	for _, f := range source(t) {
+		if f.dir != "core" || !f.test {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
+				found[fn.Name.Name] = fn.Doc.Text()
+			}
+		}
+	}
+	traces, err := filepath.Glob(filepath.Join(traceDir, "*.trace"))
+	require.NoError(t, err)
+	for _, file := range traces {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		s, err := sim.Parse(string(text))
+		require.NoError(t, err, file)
+		found[strings.TrimSuffix(filepath.Base(file), ".trace")] = s.Rule
+	}
+	return found
+}
+
+// judge says what is wrong with a row of the table.
+func (e evidence) judge(s scenario) (wrong []string) {
+	if s.failure == "" || s.rule == "" || s.shown == "" {
+		wrong = append(wrong, "it is incomplete")
+	}
+	for _, name := range strings.Fields(s.shown) {
+		text, exists := e[name]
+		words := " " + strings.Join(strings.FieldsFunc(text, isNoPartOfARule), " ") + " "
+		switch {
+		case !exists:
+			wrong = append(wrong, fmt.Sprintf("there is no %s", name))
+		case !strings.Contains(strings.ToLower(words), " "+strings.ToLower(s.rule)+" "):
+			wrong = append(wrong, fmt.Sprintf("%s does not name the rule, %s", name, s.rule))
+		}
+	}
+	return wrong
+}
+
+func isNoPartOfARule(r rune) bool { return strings.ContainsRune(" \n.,:;()\"", r) }
+
+// Every failure of the table has a test or a trace, and each of these says which
+// rule it guards.
+func TestEveryFailureHasAScenario(t *testing.T) {
+	found := gatherEvidence(t)
+	seen := map[string]bool{}
+	for _, s := range scenarios {
+		require.False(t, seen[s.failure], "twice: %s", s.failure)
+		seen[s.failure] = true
+		for _, wrong := range found.judge(s) {
+			t.Errorf("%s: %s", s.failure, wrong)
+		}
+	}
+}
+
+func TestScenarioTableBites(t *testing.T) {
+	e := evidence{"TestA": "Rule R1, and R12: it holds.", "TestB": "", "a-trace": "manager 3, a new\ngrace"}
+	for _, c := range []struct {
+		scenario
+		wrong []string
+	}{
+		{scenario{"f", "R1", "TestA"}, nil},
+		{scenario{"f", "R12", "TestA"}, nil},
+		{scenario{"f", "manager 3", "a-trace"}, nil},
+		{scenario{"f", "a new grace", "a-trace"}, nil},
+		{scenario{"f", "R1", "TestA TestC b-trace"}, []string{"there is no TestC", "there is no b-trace"}},
+		{scenario{"f", "R2", "TestA"}, []string{"TestA does not name the rule, R2"}},
+		{scenario{"f", "R1", "TestB"}, []string{"TestB does not name the rule, R1"}},
+		{scenario{"f", "manager", "a-trace TestA"}, []string{"TestA does not name the rule, manager"}},
+		{scenario{"f", "R1", ""}, []string{"it is incomplete"}},
+		{scenario{"", "R1", "TestA"}, []string{"it is incomplete"}},
+	} {
+		require.True(t, slices.Equal(c.wrong, e.judge(c.scenario)), "%v: %q", c.scenario, e.judge(c.scenario))
+	}
+}
