@@ -95,8 +95,9 @@ func requireNoNeedOfTheManager(t *testing.T, away, back string, reads core.ReadM
 
 	for _, r := range p.between(awayFrom, awayTo-1, 0) {
 		require.NotEqual(t, "m", r.From, "what is done without any message of the manager does not need one")
-		if r.To == "m" { // a node that has long heard nothing asks whether it is still known
+		if r.To == "m" { // a node that has heard nothing for a second asks whether it is still known
 			require.Equal(t, core.KindRegister, core.KindOf(r.Env.Body), "%s to m at %v", r.From, r.At)
+			require.Greater(t, r.At, awayFrom+900*time.Millisecond, "%s", r.From)
 		}
 	}
 }
