@@ -8,16 +8,23 @@ import (
 )
 
 // FrameBytesMax bounds every frame that this codec writes, and it reads none
-// that is longer. A Replicate is the longest message: either one entry of the
-// largest key and value, or many that together hold BatchBytesMax.
+// that is longer. It is above the longest Replicate (one entry of the largest key
+// and value, or many that together hold BatchBytesMax) and the longest Chunk (as
+// many keys as it may have, the last of them of the largest size, and all
+// sessions).
 const (
 	FrameBytesMax = wire.FrameBytes + 1 + 8 + 2*peerBytesMax + // kind, cluster, from, to
-		8*varintBytesMax + configBytesMax + // the fields of Replicate around its entries
-		BatchEntriesMax*entryHeadBytesMax + BatchBytesMax + KeyBytesMax
+		8*varintBytesMax + configBytesMax + // the fields around entries or items
+		max(replicateBytesMax, chunkBytesMax)
+
+	replicateBytesMax = BatchEntriesMax*entryHeadBytesMax + BatchBytesMax + KeyBytesMax
+	// The last chunk has all sessions, but no key that exceeds ChunkBytesMax.
+	chunkBytesMax = ChunkItemsMax*3*varintBytesMax + ChunkBytesMax +
+		max(KeyBytesMax+ValueBytesMax, SessionsMax*4*varintBytesMax)
 
 	varintBytesMax    = 10
 	peerBytesMax      = 8 + varintBytesMax + AddrBytesMax
-	configBytesMax    = 8*varintBytesMax + ChainMax*peerBytesMax
+	configBytesMax    = 8*varintBytesMax + (ChainMax+1)*peerBytesMax
 	entryHeadBytesMax = 7 * varintBytesMax // everything but the bytes of key and value
 )
 
@@ -27,8 +34,10 @@ const (
 	entryBytesMin      = 7
 	groupEpochBytesMin = 2
 
-	nodeStatusBytesMin  = peerBytesMin + 5
-	groupStatusBytesMin = 5
+	nodeStatusBytesMin  = peerBytesMin + 8
+	groupStatusBytesMin = 6
+	itemBytesMin        = 3
+	sessionBytesMin     = 4
 )
 
 // skipMax bounds the groups that a Command's Skip names.
@@ -240,6 +249,16 @@ func newMessage(kind Kind) Message {
 		return new(Ack)
 	case KindNack:
 		return new(Nack)
+	case KindChunk:
+		return new(Chunk)
+	case KindChunkAck:
+		return new(ChunkAck)
+	case KindCaughtUp:
+		return new(CaughtUp)
+	case KindDrain:
+		return new(Drain)
+	case KindDrained:
+		return new(Drained)
 	case KindOp:
 		return new(Op)
 	case KindReply:
@@ -289,6 +308,16 @@ func codeMessage(c *wire.Coder, m Message) {
 	case *Ack:
 		m.code(c)
 	case *Nack:
+		m.code(c)
+	case *Chunk:
+		m.code(c)
+	case *ChunkAck:
+		m.code(c)
+	case *CaughtUp:
+		m.code(c)
+	case *Drain:
+		m.code(c)
+	case *Drained:
 		m.code(c)
 	case *Op:
 		m.code(c)
@@ -370,7 +399,11 @@ func (n *NodeStatus) code(c *wire.Coder) {
 	wire.Uint(c, &n.Process)
 	wire.Uint(c, &n.Boot)
 	wire.Uint(c, &n.Group)
+	wire.Uint(c, &n.Joining)
 	wire.Enum(c, &n.State, nodeStateEnd)
+	c.Bool(&n.Draining)
+	wire.Int(c, &n.Quarantine)
+	c.Check(n.Quarantine >= 0, "negative duration")
 }
 
 func (g *GroupStatus) code(c *wire.Coder) {
@@ -381,6 +414,12 @@ func (g *GroupStatus) code(c *wire.Coder) {
 		wire.Fixed64(c, &g.Chain[i])
 	}
 	wire.Uint(c, &g.Keys)
+	if wire.Optional(c, &g.Join) {
+		wire.Fixed64(c, &g.Join.Node)
+		wire.Int(c, &g.Join.Age)
+		c.Check(g.Join.Age >= 0, "negative duration")
+		g.Join.Progress.code(c)
+	}
 }
 
 func (m *Ping) code(c *wire.Coder) {
@@ -396,8 +435,20 @@ func (m *Pong) code(c *wire.Coder) {
 		wire.Uint(c, &m.Groups[i].Group)
 		wire.Uint(c, &m.Groups[i].Epoch)
 	}
+	if wire.Optional(c, &m.Join) {
+		m.Join.code(c)
+	}
 	wire.Int(c, &m.Lag)
 	c.Check(m.Lag >= 0, "negative duration")
+}
+
+func (j *JoinProgress) code(c *wire.Coder) {
+	wire.Uint(c, &j.Group)
+	wire.Uint(c, &j.Start)
+	wire.Uint(c, &j.Keys)
+	wire.Uint(c, &j.KeysTotal)
+	wire.Uint(c, &j.Bytes)
+	wire.Uint(c, &j.BytesTotal)
 }
 
 func (m *Probe) code(c *wire.Coder) {
@@ -414,6 +465,9 @@ func (m *Config) code(c *wire.Coder) {
 		m.Chain[i].code(c)
 	}
 	c.Check(isChain(m.Chain), "chain that is empty or whose members are not distinct and nonzero")
+	m.Joining.code(c)
+	c.Check(m.position(m.Joining.ID) < 0, "joining node that is a member")
+	wire.Uint(c, &m.Start)
 	wire.Enum(c, &m.Reads, readModeEnd)
 	wire.Int(c, &m.Lease)
 	c.Check(m.Lease >= 0, "negative duration")
@@ -460,6 +514,7 @@ func (m *Replicate) code(c *wire.Coder) {
 		c.CheckMax(batchBytes, BatchBytesMax, "key and value bytes of a batch")
 	}
 	wire.Uint(c, &m.Commit)
+	wire.Uint(c, &m.Trim)
 }
 
 func (m *Ack) code(c *wire.Coder) {
@@ -477,6 +532,80 @@ func (m *Nack) code(c *wire.Coder) {
 		m.Config.code(c)
 	}
 	wire.Uint(c, &m.Last)
+}
+
+func (m *Chunk) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	if wire.Optional(c, &m.Config) {
+		m.Config.code(c)
+	}
+	wire.Uint(c, &m.Start)
+	wire.Uint(c, &m.Tenure)
+	wire.Uint(c, &m.Attempt)
+	wire.Uint(c, &m.Number)
+	wire.Fixed64(c, &m.Sum)
+	m.codeContent(c)
+}
+
+// codeContent codes what the checksum is of.
+func (m *Chunk) codeContent(c *wire.Coder) {
+	bytes := 0
+	for i := range wire.Slice(c, &m.Items, ChunkItemsMax, itemBytesMin) {
+		it := &m.Items[i]
+		it.code(c)
+		bytes += len(it.Key) + len(it.Value)
+	}
+	if len(m.Items) > 1 {
+		c.CheckMax(bytes, ChunkBytesMax+KeyBytesMax+ValueBytesMax, "key and value bytes of a chunk")
+	}
+	c.Bool(&m.Last)
+	wire.Uint(c, &m.At.Epoch)
+	wire.Uint(c, &m.At.Seq)
+	for i := range wire.Slice(c, &m.Sessions, SessionsMax, sessionBytesMin) {
+		m.Sessions[i].code(c)
+	}
+}
+
+func (i *Item) code(c *wire.Coder) {
+	codeKey(c, &i.Key, true)
+	wire.String(c, &i.Value, ValueBytesMax)
+	wire.Uint(c, &i.Version)
+}
+
+func (s *SessionRecord) code(c *wire.Coder) {
+	wire.Uint(c, &s.ID)
+	wire.Uint(c, &s.Last)
+	wire.Uint(c, &s.Status)
+	c.Check(s.Status < statusEnd, "status")
+	wire.Uint(c, &s.Version)
+}
+
+func (m *ChunkAck) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Start)
+	wire.Uint(c, &m.Tenure)
+	wire.Uint(c, &m.Attempt)
+	wire.Uint(c, &m.Next)
+	c.Bool(&m.Refused)
+}
+
+func (m *CaughtUp) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Epoch)
+	wire.Uint(c, &m.Start)
+	wire.Fixed64(c, &m.Node)
+}
+
+func (m *Drain) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Fixed64(c, &m.Node)
+}
+
+func (m *Drained) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Status, statusEnd)
 }
 
 func (m *Op) code(c *wire.Coder) {

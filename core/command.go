@@ -10,6 +10,8 @@ const (
 	CommandPlace                              // Key, Members, Skip
 	CommandReconfigure                        // Group, Epoch, Remove
 	CommandGone                               // Node.ID
+	CommandJoin                               // Group, Epoch, Node.ID
+	CommandMember                             // Group, Epoch, Node.ID
 	commandKindEnd
 )
 
@@ -37,7 +39,8 @@ type Command struct {
 
 	// Node registers with this record; a boot at or below the known one with the
 	// known address changes nothing. A new boot of a primary, and a new address
-	// of a member, re-issue the group's chain at the next epoch (rule R11).
+	// of a member, re-issue the group's chain at the next epoch (rule R11). Either
+	// ends a join that was under way.
 	Node NodeRecord
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these
@@ -49,7 +52,10 @@ type Command struct {
 	Terms   Terms // of the new group
 
 	// Group loses the members in Remove, if its epoch is still Epoch and at
-	// least one member stays. An empty Remove re-issues the chain.
+	// least one member stays. An empty Remove re-issues the chain. With
+	// CommandJoin, likewise if the epoch is current, Node begins to join the
+	// group, if it is uninitialised and no other joins; 0 ends the join. With
+	// CommandMember the node that joins becomes the last of the chain.
 	Group  GroupID
 	Epoch  Epoch
 	Remove []NodeID

@@ -20,7 +20,13 @@ type contact struct {
 	// connections, or to answer as another node, without a break; Never if not.
 	refusedSince, otherSince, evidenceAt Time
 
-	reserved bool // a command under way makes it a member
+	reserved bool // a command under way makes it a member, or lets it join
+
+	draining    bool // an operator wants to stop it: it is not to be used
+	wanted      int  // with draining: how many others its group must have before it may go
+	quarantined Time // not to be used before then
+	flaps       uint // how often it was put in quarantine lately
+	flappedAt   Time // and when last
 }
 
 func (c *contact) reset(now Time) {
@@ -92,6 +98,9 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	c.answered = b.Nonce
 	m.heard(c)
 	m.remind(c, b.Groups)
+	if b.Join != nil && b.Join.Group == c.node.group {
+		m.onProgress(b.Join)
+	}
 	if b.Lag > m.opt.ProbeTimeout {
 		m.suspect(c.node.group, c.node.ID, 0)
 	}
@@ -99,7 +108,7 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 
 // remind sends a node the configs of its groups that it has missed.
 func (m *Manager) remind(c *contact, known []GroupEpoch) {
-	own := c.node.group
+	own := max(c.node.group, c.node.joining) // one of them is 0
 	for _, k := range known {
 		if k.Group == own {
 			own = 0
@@ -141,6 +150,7 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 	if b.Refused {
 		m.evidence(c, &c.refusedSince)
 		m.failed(c)
+		m.cancelJoin(c.node.joining)
 	}
 	m.suspect(c.node.group, c.node.ID, 0)
 }

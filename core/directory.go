@@ -17,13 +17,15 @@ type Directory struct {
 	turn   int // whose turn it is in the round robin of groups
 }
 
-// nodeEntry is a registered node. It is an uninitialised node (a spare) while
-// group is 0, else a member of that group's chain.
+// nodeEntry is a registered node. It is a member of the chain of group, or on the
+// way to be one of that of joining; or an uninitialised node (a spare), when both
+// are 0.
 type nodeEntry struct {
 	NodeRecord
-	place int // in Directory.nodes
-	group GroupID
-	gone  bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
+	place   int // in Directory.nodes
+	group   GroupID
+	joining GroupID
+	gone    bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
 }
 
 type groupEntry struct {
@@ -40,6 +42,8 @@ type applied struct {
 	gone       bool      // Gone: the node was there and not gone before
 	changed    []*Config // the configs that came into being
 }
+
+func (n *nodeEntry) isSpare() bool { return n.group == 0 && n.joining == 0 }
 
 func newDirectory() *Directory {
 	return &Directory{byID: make(map[NodeID]*nodeEntry), keys: make(map[string]GroupID)}
@@ -77,6 +81,10 @@ func (d *Directory) apply(c *Command) applied {
 		return d.reconfigure(c)
 	case CommandGone:
 		return d.forget(c)
+	case CommandJoin:
+		return d.join(c)
+	case CommandMember:
+		return d.member(c)
 	}
 	panic(fmt.Sprintf("core: directory command at index %d is of unknown kind %d", d.index, c.Kind))
 }
@@ -98,6 +106,9 @@ func (d *Directory) register(c *Command) applied {
 	a := applied{registered: true}
 	if g := d.group(n.group); g != nil && (moved || restarted && g.config.Chain[0].ID == n.ID) {
 		a.changed = append(a.changed, d.issue(g, nil))
+	}
+	if n.joining != 0 {
+		a.changed = append(a.changed, d.endJoin(d.group(n.joining)))
 	}
 	return a
 }
@@ -124,7 +135,7 @@ func (d *Directory) form(members []NodeID, t *Terms) *groupEntry {
 	chain := make([]Peer, 0, len(members))
 	for _, id := range members {
 		n := d.node(id)
-		if n == nil || n.gone || n.group != 0 {
+		if n == nil || n.gone || !n.isSpare() {
 			return nil
 		}
 		chain = append(chain, n.Peer)
@@ -179,6 +190,9 @@ func (d *Directory) reconfigure(c *Command) applied {
 func (d *Directory) issue(g *groupEntry, remove []NodeID) *Config {
 	next := *g.config
 	next.Epoch++
+	if next.Joining.ID != 0 {
+		next.Joining = d.node(next.Joining.ID).Peer
+	}
 	next.Chain = make([]Peer, 0, len(g.config.Chain))
 	for _, p := range g.config.Chain {
 		n := d.node(p.ID)
@@ -198,5 +212,54 @@ func (d *Directory) forget(c *Command) applied {
 		return applied{}
 	}
 	n.gone = true
-	return applied{gone: true}
+	a := applied{gone: true}
+	if n.joining != 0 {
+		a.changed = append(a.changed, d.endJoin(d.group(n.joining)))
+	}
+	return a
+}
+
+// join starts a join, which the epoch that it brings names, or ends one.
+func (d *Directory) join(c *Command) applied {
+	g := d.group(c.Group)
+	if g == nil || g.config.Epoch != c.Epoch {
+		return applied{}
+	}
+	if c.Node.ID == 0 {
+		if g.config.Joining.ID == 0 {
+			return applied{}
+		}
+		return applied{changed: []*Config{d.endJoin(g)}}
+	}
+	n := d.node(c.Node.ID)
+	if n == nil || n.gone || !n.isSpare() || g.config.Joining.ID != 0 || len(g.config.Chain) == ChainMax || d.lost(g) {
+		return applied{}
+	}
+	n.joining = c.Group
+	next := d.issue(g, nil)
+	next.Joining, next.Start = n.Peer, next.Epoch
+	return applied{changed: []*Config{next}}
+}
+
+func (d *Directory) endJoin(g *groupEntry) *Config {
+	d.node(g.config.Joining.ID).joining = 0
+	next := d.issue(g, nil)
+	next.Joining, next.Start = Peer{}, 0
+	return next
+}
+
+// member makes the node that joins the last of the chain. Only its primary may
+// ask for that, and does so for exactly one join and epoch (rule R2). A group
+// that was lost meanwhile stays lost: clients have been told.
+func (d *Directory) member(c *Command) applied {
+	g := d.group(c.Group)
+	if g == nil || g.config.Epoch != c.Epoch || c.Node.ID == 0 || g.config.Joining.ID != c.Node.ID || d.lost(g) {
+		return applied{}
+	}
+	n := d.node(c.Node.ID)
+	n.group, n.joining = n.joining, 0
+	next := d.issue(g, nil)
+	next.Chain = append(next.Chain, n.Peer)
+	next.Joining, next.Start = Peer{}, 0
+	return applied{changed: []*Config{next}}
 }

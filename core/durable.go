@@ -9,18 +9,27 @@ import (
 )
 
 // The keys of a node's durable space. A storage node keeps its identity, the
-// config of each of its groups, and their logs; its maps are what the logs add
-// up to. A manager keeps its identity and the commands of its Directory.
+// config of each of its groups, and what it holds of them: values and sessions
+// up to a position, and the log from before that position on. A manager keeps
+// its identity and the commands of its Directory.
 const (
 	keyIdentity = "identity"
 	keyProbe    = "probe" // written by a probe only to see whether it can be
 
-	prefixConfig  = "config/"  // + group
-	prefixLog     = "log/"     // + group + seq
-	prefixCommand = "command/" // + index
+	prefixConfig   = "config/"   // + group
+	prefixProgress = "progress/" // + group
+	prefixLog      = "log/"      // + group + seq
+	prefixValue    = "value/"    // + group + key
+	prefixSession  = "session/"  // + group + id
+	prefixCommand  = "command/"  // + index
 )
 
-const tagIdentity = 0x90
+const (
+	tagIdentity = 0x90 + iota
+	tagProgress
+	tagValue
+	tagSession
+)
 
 // identity is what a node is across restarts.
 type identity struct {
@@ -107,8 +116,111 @@ func (s *Storage) unpersistEntry(g GroupID, seq Seq) {
 	}
 }
 
-// restore takes up what an earlier start made durable. The maps stay empty
-// until a commit point is known again: only what is committed may be seen.
+// progress is what a group's other records are: the log begins after base, and
+// the values and sessions are the state at applied.
+type progress struct {
+	base    Mark
+	applied Seq
+	start   Epoch // of the join that brought this node into the group, or 0
+	partial bool  // that join's snapshot is not complete: the values are worth nothing
+}
+
+func (p *progress) code(c *wire.Coder) {
+	c.Tag(tagProgress)
+	wire.Uint(c, &p.base.Epoch)
+	wire.Uint(c, &p.base.Seq)
+	wire.Uint(c, &p.applied)
+	wire.Uint(c, &p.start)
+	c.Bool(&p.partial)
+}
+
+func (v *value) code(c *wire.Coder) {
+	c.Tag(tagValue)
+	wire.String(c, &v.data, ValueBytesMax)
+	wire.Uint(c, &v.version)
+}
+
+// record makes a durable record of what the function codes.
+func record(what string, code func(c *wire.Coder)) string {
+	c := wire.NewFrame(nil)
+	code(&c)
+	return string(sealRecord(&c, what))
+}
+
+// readRecord is the reverse of record.
+func readRecord(text string, code func(c *wire.Coder)) error {
+	c := wire.OpenFrame([]byte(text))
+	code(&c)
+	return c.End()
+}
+
+func (g *group) persistProgress() {
+	if g.s.opt.Durable {
+		p := progress{g.log.base, g.applied, g.start, g.joiner != nil && !g.joiner.complete}
+		g.s.persist(ordered(prefixProgress, uint64(g.id)), record("progress", p.code))
+	}
+}
+
+func (g *group) persistValue(key string) {
+	if !g.s.opt.Durable {
+		return
+	}
+	w := Write{Key: ordered(prefixValue, uint64(g.id)) + key}
+	if v, present := g.state.values[key]; present {
+		w.Value = record("value", v.code)
+	} else {
+		w.Delete = true
+	}
+	g.s.out.Persist = append(g.s.out.Persist, w)
+}
+
+func (g *group) persistSession(id Seq) {
+	if !g.s.opt.Durable {
+		return
+	}
+	w := Write{Key: ordered(prefixSession, uint64(g.id), uint64(id))}
+	if s := g.state.session(id); s != nil {
+		r := s.record()
+		w.Value = record("session", func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
+	} else {
+		w.Delete = true
+	}
+	g.s.out.Persist = append(g.s.out.Persist, w)
+}
+
+// persistApplied makes the durable values and sessions those at the commit
+// point.
+func (g *group) persistApplied() {
+	if !g.s.opt.Durable {
+		return
+	}
+	for ; g.applied < g.commit; g.applied++ {
+		seq := g.applied + 1
+		switch e := g.log.at(seq); e.Kind {
+		case OpOpen:
+			g.persistSession(seq)
+		case OpExpire:
+			g.persistSession(e.Session)
+		default:
+			g.persistSession(e.Session)
+			g.persistValue(e.Key)
+		}
+	}
+}
+
+// unpersistData deletes all that is held of a group; its epoch stays.
+func (g *group) unpersistData() {
+	if !g.s.opt.Durable {
+		return
+	}
+	for _, prefix := range []string{prefixLog, prefixValue, prefixSession} {
+		g.s.out.Persist = append(g.s.out.Persist, Write{Key: ordered(prefix, uint64(g.id)), Delete: true, Prefix: true})
+	}
+}
+
+// restore takes up what an earlier start made durable. What was committed after
+// the position of the durable values is applied again when a commit point is
+// known: only what is committed may be seen.
 func (s *Storage) restore(space Space) error {
 	i, err := readIdentity(space)
 	if err != nil || i == nil {
@@ -130,32 +242,82 @@ func (s *Storage) restore(space Space) error {
 	}
 	for _, g := range s.groups {
 		if err := g.restore(space); err != nil {
+			return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", i.id, g.id, g.log.last(), errDamaged, err)
+		}
+	}
+	for _, prefix := range []string{prefixLog, prefixValue, prefixSession, prefixProgress} {
+		err := space.Range(prefix, func(k, _ string) error {
+			id := GroupID(0)
+			if n := []byte(k[len(prefix):]); len(n) >= 8 {
+				id = GroupID(binary.BigEndian.Uint64(n))
+			}
+			if s.group(id) == nil {
+				return fmt.Errorf("core: node %v: %w: there is a record %q of group %d but no config of it", i.id, errDamaged, prefix, id)
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return space.Range(prefixLog, func(k, _ string) error {
-		id := GroupID(0)
-		if n := []byte(k[len(prefixLog):]); len(n) >= 8 {
-			id = GroupID(binary.BigEndian.Uint64(n))
-		}
-		if s.group(id) == nil {
-			return fmt.Errorf("core: node %v: %w: there is a log of group %d but no config of it", i.id, errDamaged, id)
-		}
-		return nil
-	})
+	return nil
 }
 
 func (g *group) restore(space Space) error {
-	prefix := ordered(prefixLog, uint64(g.id))
-	return space.Range(prefix, func(k, v string) error {
+	var p progress
+	err := space.Range(ordered(prefixProgress, uint64(g.id)), func(_, v string) error { return readRecord(v, p.code) })
+	if err != nil {
+		return err
+	}
+	g.start = p.start
+	if g.config.Joining.ID == g.s.self.ID {
+		g.joiner = &joiner{begun: true, complete: !p.partial}
+	}
+	if p.partial {
+		return nil // start discards the rest
+	}
+	g.log.base, g.applied, g.commit = p.base, p.applied, p.applied
+	if err := g.restoreLog(space); err != nil {
+		return err
+	}
+	return g.restoreState(space)
+}
+
+func (g *group) restoreLog(space Space) error {
+	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
 		e, err := DecodeEntry(v)
 		if err != nil {
-			return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", g.s.self.ID, g.id, g.log.last(), errDamaged, err)
+			return err
 		}
-		if k != ordered(prefixLog, uint64(g.id), uint64(g.log.append(e))) {
-			return fmt.Errorf("core: node %v, group %d: %w: no entry at seq %d", g.s.self.ID, g.id, errDamaged, g.log.last())
+		if seq := g.log.append(e); k != ordered(prefixLog, uint64(g.id), uint64(seq)) {
+			return fmt.Errorf("no entry at seq %d", seq)
 		}
 		return nil
+	})
+	if err == nil && g.log.last() < g.applied {
+		err = fmt.Errorf("values of seq %d", g.applied)
+	}
+	return err
+}
+
+func (g *group) restoreState(space Space) error {
+	prefix := ordered(prefixValue, uint64(g.id))
+	err := space.Range(prefix, func(k, text string) error {
+		var v value
+		if err := readRecord(text, v.code); err != nil {
+			return err
+		}
+		g.state.set(k[len(prefix):], v.data, v.version)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return space.Range(ordered(prefixSession, uint64(g.id)), func(_, text string) error {
+		var r SessionRecord
+		err := readRecord(text, func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
+		g.state.sessions = append(g.state.sessions, r.session())
+		return err
 	})
 }
 

@@ -5,17 +5,22 @@ type EventKind uint8
 
 const (
 	// Storage.
-	EventAdopted   EventKind = iota + 1 // Group, Epoch: a higher config was taken over
-	EventServing                        // Group, Epoch, Seq: the primary has reconciled up to Seq and serves
-	EventDeposed                        // Group, Epoch: a primary adopted a config with another primary
-	EventTruncated                      // Group, Epoch, Seq: a conflicting suffix from Seq on was cut off
-	EventCommitted                      // Group, Epoch, Seq: the commit point moved up to Seq
-	EventApplied                        // Group, Seq, Session, OpSeq, Status; Effect: the entry changed a value
-	EventRetried                        // Group, Session, OpSeq: a retry of a pending or finished operation came in
-	EventParked                         // Group: a request waits for the primary to reconcile
-	EventRead                           // Group, Epoch, Seq: a get was served at commit point Seq; Effect: by lease alone
-	EventRefused                        // Node: a message from Node was refused
-	EventDropped                        // Node: a message from Node made no sense here and was dropped
+	EventAdopted      EventKind = iota + 1 // Group, Epoch: a higher config was taken over
+	EventServing                           // Group, Epoch, Seq: the primary has reconciled up to Seq and serves
+	EventDeposed                           // Group, Epoch: a primary adopted a config with another primary
+	EventTruncated                         // Group, Epoch, Seq: a conflicting suffix from Seq on was cut off
+	EventCommitted                         // Group, Epoch, Seq: the commit point moved up to Seq
+	EventApplied                           // Group, Seq, Session, OpSeq, Status; Effect: the entry changed a value
+	EventRetried                           // Group, Session, OpSeq: a retry of a pending or finished operation came in
+	EventParked                            // Group: a request waits for the primary to reconcile
+	EventRead                              // Group, Epoch, Seq: a get was served at commit point Seq; Effect: by lease alone
+	EventRefused                           // Node: a message from Node was refused
+	EventDropped                           // Node: a message from Node made no sense here and was dropped
+	EventTrimmed                           // Group, Epoch, Seq: the log up to Seq was forgotten
+	EventDiscarded                         // Group, Epoch, Seq: what was held of the group, up to Seq, was given up
+	EventInstalled                         // Group, Epoch, Seq: a joining node has all of a snapshot, of Seq
+	EventCaughtUp                          // Group, Epoch, Seq: the primary requires the joining node from now on
+	EventChunkRefused                      // Group, Epoch, Seq: the checksum of chunk number Seq was wrong
 	// Storage and client.
 	EventSuspected // Group, Epoch, Node: Node was reported to the manager
 	// Manager.
@@ -28,6 +33,10 @@ const (
 	EventGone         // Node: its data is certainly gone
 	EventLost         // Group, Epoch: no copy is left; Effect: certainly
 	EventWithdrawn    // Group, Epoch: a member of a group presumed lost answered
+	EventJoining      // Group, Epoch, Node: Node was told to join
+	EventJoinEnded    // Group, Epoch, Node: its join was cancelled
+	EventJoined       // Group, Epoch, Node: it is a member
+	EventQuarantined  // Node: it is not to be used for a while
 	EventPaused       // the manager noticed that it had been paused, or just started
 	eventKindEnd
 )
@@ -42,6 +51,8 @@ var eventKindNames = [...]string{
 	EventRegistered: "registered", EventFormed: "formed", EventMapped: "mapped", EventReconfigured: "reconfigured",
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
 	EventWithdrawn: "withdrawn", EventPaused: "paused",
+	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused",
+	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 
 func (k EventKind) String() string { return name(eventKindNames[:], int(k), "EventKind") }

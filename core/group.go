@@ -18,7 +18,16 @@ type group struct {
 	// verified is the prefix that matches the current epoch's primary's log. An
 	// Ack speaks of this and not of the log's end, which may be a suffix that no
 	// primary knows (rule R7).
-	verified   Seq
+	verified Seq
+	// applied is, in durable mode, the position that the durable values and
+	// sessions are the state of; the log before it can be trimmed.
+	applied Seq
+	// start names the join by which this node came, or is coming, into the group;
+	// 0 when it was there from the beginning or is out. joiner is nil unless the
+	// join is under way.
+	start  Epoch
+	joiner *joiner
+
 	grantUntil Time // a primary may count on this node's lease until then
 
 	tenure *tenure // nil unless this node is the primary, since it adopted that epoch
@@ -61,13 +70,26 @@ func (g *group) adopt(c *Config) {
 	g.verified = 0
 	g.s.persistConfig(c)
 	g.event(EventAdopted, g.log.last())
-	switch {
-	case g.primary() != g.s.self.ID:
+	if g.primary() != g.s.self.ID {
 		g.depose(c)
-	case g.tenure != nil:
-		g.continueTenure()
-	default:
-		g.beginTenure()
+	}
+	switch {
+	case g.isMember():
+		if g.joiner != nil && !g.joiner.complete {
+			g.broken("made a member in the middle of a snapshot")
+		}
+		g.joiner = nil
+	case c.Joining.ID != g.s.self.ID:
+		g.leave()
+	case c.Start != g.start || g.joiner == nil:
+		g.beginJoin(c)
+	}
+	if g.primary() == g.s.self.ID {
+		if g.tenure != nil {
+			g.continueTenure()
+		} else {
+			g.beginTenure()
+		}
 	}
 	// Tells this node when the epoch, and the log as it is, are durable.
 	g.s.after(g.s.self, &Ack{Group: g.id, Epoch: c.Epoch, Matched: g.log.last()})
@@ -80,6 +102,7 @@ func (g *group) depose(c *Config) {
 		return
 	}
 	g.tenure, g.dirty = nil, false
+	g.state.unpin()
 	g.event(EventDeposed, g.commit)
 	for i := range t.pending {
 		g.refuse(t.pending[i].client, t.pending[i].req, StatusNotPrimary, c)
@@ -108,7 +131,7 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 	case m.Epoch > g.config.Epoch: // its config did not come along
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round})
 		return
-	case from.ID != g.primary() || from.ID == g.s.self.ID || !g.isMember():
+	case from.ID != g.primary() || from.ID == g.s.self.ID || !g.follows():
 		g.s.event(Event{Kind: EventDropped, Node: from.ID})
 		return
 	}
@@ -122,6 +145,7 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 	g.take(m)
 	g.verified = max(g.verified, m.Prev.Seq+Seq(len(m.Entries)))
 	g.commitTo(min(m.Commit, g.verified))
+	g.trim(m.Trim)
 	if g.config.Reads == ReadLease {
 		g.grantUntil = max(g.grantUntil, g.s.now.After(grant(g.config.Lease, g.s.opt.DriftPPM)))
 	}
@@ -135,7 +159,7 @@ func (g *group) take(m *Replicate) {
 	for i := range m.Entries {
 		e, seq := &m.Entries[i], m.Prev.Seq+Seq(i)+1
 		if seq <= g.log.last() {
-			if g.log.at(seq).Epoch == e.Epoch {
+			if seq <= g.log.base.Seq || g.log.at(seq).Epoch == e.Epoch {
 				continue
 			}
 			g.truncate(seq)
@@ -178,4 +202,23 @@ func (g *group) tick() {
 	if g.tenure != nil {
 		g.tickTenure()
 	}
+}
+
+// trim forgets entries that every member holds, up to seq at most, but keeps
+// some: a joining node that is only a little behind is spared a new snapshot.
+// It happens seldom, since the log that stays is copied. In durable mode what
+// was applied is made durable as values first: they take the log's place.
+func (g *group) trim(seq Seq) {
+	keep := Seq(g.s.opt.LogKeep)
+	seq = min(seq, g.commit)
+	if seq <= g.log.base.Seq+2*keep {
+		return
+	}
+	g.persistApplied()
+	for at := g.log.base.Seq + 1; at <= seq-keep; at++ {
+		g.s.unpersistEntry(g.id, at)
+	}
+	g.log.trim(seq - keep)
+	g.persistProgress()
+	g.event(EventTrimmed, g.log.base.Seq)
 }

@@ -1,26 +1,32 @@
 package core
 
-// log is a group's log. Its entries are never changed in place, so that a
-// Replicate may share them with the log that it was cut from.
+// log is the part of a group's log that is kept. What lies before base was
+// applied by every member and trimmed. Entries are never changed in place, so
+// that a Replicate may share them with the log that it was cut from.
 type log struct {
-	entries []Entry // entries[i] is at seq i+1
+	base    Mark
+	entries []Entry // entries[i] is at seq base.Seq+1+i
 }
 
-func (l *log) last() Seq { return Seq(len(l.entries)) }
+func (l *log) last() Seq { return l.base.Seq + Seq(len(l.entries)) }
 
-// at returns the entry at seq, which must be in the log.
-func (l *log) at(seq Seq) *Entry { return &l.entries[seq-1] }
+// at returns the entry at seq, which must be in the log and after its base.
+func (l *log) at(seq Seq) *Entry { return &l.entries[seq-l.base.Seq-1] }
 
-// mark returns the Mark of seq; that of 0, the start of every log, is zero.
+// mark returns the Mark of seq, which must not be before the base; that of 0,
+// the start of every log, is zero.
 func (l *log) mark(seq Seq) Mark {
-	if seq == 0 {
-		return Mark{}
+	if seq == l.base.Seq {
+		return l.base
 	}
 	return Mark{Epoch: l.at(seq).Epoch, Seq: seq}
 }
 
-// holds tells whether the log has the entry that m stands for.
-func (l *log) holds(m Mark) bool { return m.Seq <= l.last() && l.mark(m.Seq) == m }
+// holds tells whether the log has the entry that m stands for. What was trimmed
+// was committed, and there is only one of that.
+func (l *log) holds(m Mark) bool {
+	return m.Seq < l.base.Seq || m.Seq <= l.last() && l.mark(m.Seq) == m
+}
 
 // append adds an entry and returns its seq.
 func (l *log) append(e Entry) Seq {
@@ -30,10 +36,21 @@ func (l *log) append(e Entry) Seq {
 
 // truncate cuts off seq from and what follows. The capacity goes too: the next
 // append moves to new memory, and messages that share the old stay as they are.
-func (l *log) truncate(from Seq) { l.entries = l.entries[: from-1 : from-1] }
+func (l *log) truncate(from Seq) {
+	n := from - l.base.Seq - 1
+	l.entries = l.entries[:n:n]
+}
 
-// batch returns the entries from seq from up to at most seq to, within the
-// bounds of one Replicate; at least one when from is not beyond to.
+// trim forgets the entries up to seq. The rest moves to memory of its own.
+func (l *log) trim(to Seq) {
+	base := l.mark(to)
+	l.entries = append([]Entry(nil), l.entries[to-l.base.Seq:]...)
+	l.base = base
+}
+
+// batch returns the entries from seq from, which is after the base, up to at
+// most seq to, within the bounds of one Replicate; at least one when from is not
+// beyond to.
 func (l *log) batch(from, to Seq) []Entry {
 	if to > l.last() {
 		to = l.last()
@@ -51,7 +68,8 @@ func (l *log) batch(from, to Seq) []Entry {
 			break
 		}
 	}
-	return l.entries[from-1 : end-1 : end-1]
+	from, end = from-l.base.Seq-1, end-l.base.Seq-1
+	return l.entries[from:end:end]
 }
 
 // hint is what to answer when m is not in the log: the seq after which the

@@ -23,6 +23,7 @@ type Manager struct {
 	waiters  map[string][]waiter
 	waiting  int      // in waiters
 	forgets  []forget // until their node is gone
+	drains   []forget // until their node is in no chain
 	nonce    uint64   // of the last ping or probe
 
 	started bool
@@ -41,7 +42,7 @@ type waiter struct {
 	req    uint64
 }
 
-// forget is an operator who waits for a node to be forgotten.
+// forget is an operator who waits for a node to be forgotten, or drained.
 type forget struct {
 	waiter
 	node NodeID
@@ -80,6 +81,7 @@ func (m *Manager) Tick(now Time, out *Output) {
 	if m.ready && now >= m.pingAt {
 		m.ping()
 		m.judgeLosses()
+		m.heal()
 	}
 	for i := range m.watches {
 		m.tickWatch(&m.watches[i])
@@ -135,13 +137,13 @@ func (m *Manager) event(e Event) { m.out.Events = append(m.out.Events, e) }
 func (m *Manager) drop(in Envelope) { m.event(Event{Kind: EventDropped, Node: in.From.ID}) }
 
 // accepts tells whether a message is for this manager and from its cluster.
-// Who does not know the two yet may register, look up, forget and ask for the
-// status without.
+// Who does not know the two yet may register, look up, forget, drain and ask
+// for the status without.
 func (m *Manager) accepts(in Envelope) bool {
 	reason := Refusal(0)
 	stranger := false
 	switch in.Body.(type) {
-	case *Register, *Lookup, *Forget, *StatusQuery:
+	case *Register, *Lookup, *Forget, *Drain, *StatusQuery:
 		stranger = true
 	}
 	switch {
@@ -194,6 +196,10 @@ func (m *Manager) onMessage(in Envelope) {
 		m.onSuspect(in, b)
 	case *StatusQuery:
 		m.onStatusQuery(in.From, b)
+	case *CaughtUp:
+		m.onCaughtUp(in, b)
+	case *Drain:
+		m.onDrain(in.From, b)
 	default:
 		m.drop(in)
 	}
@@ -220,6 +226,10 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.placed(c, a)
 	case CommandGone:
 		m.gone(c.Node.ID, a)
+	case CommandJoin, CommandMember:
+		m.joinChanged(c, a)
+	case CommandReconfigure:
+		m.watch(c.Group).join.proposed = false
 	}
 	for _, config := range a.changed {
 		m.spread(config)
@@ -227,8 +237,12 @@ func (m *Manager) onCommitted(b *Committed) {
 	if c.Kind == CommandReconfigure && len(a.changed) > 0 {
 		for _, id := range c.Remove {
 			m.send(m.dir.node(id).Peer, a.changed[0])
+			if out := m.contact(id); !out.draining {
+				m.quarantine(out)
+			}
 		}
 	}
+	m.settleDrains()
 }
 
 // spread announces a new config to its members and ends the suspicions that
@@ -239,6 +253,9 @@ func (m *Manager) spread(c *Config) {
 	w.suspicion = nil
 	for _, p := range c.Chain {
 		m.send(p, c)
+	}
+	if c.Joining.ID != 0 {
+		m.send(c.Joining, c)
 	}
 }
 
@@ -293,6 +310,7 @@ func (m *Manager) registered(c *Command, a applied) {
 	}
 	m.heard(m.contacts[n.place])
 	if a.registered {
+		m.contacts[n.place].draining = m.drained(n.ID)
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
 	m.send(n.Peer, &Registered{Boot: n.Boot, Index: m.dir.index})
@@ -385,7 +403,7 @@ func (m *Manager) tell(w waiter, id GroupID) {
 }
 
 func (m *Manager) tellUnavailable(w waiter) {
-	m.send(w.client, &LookupReply{Req: w.req, Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1)})
+	m.send(w.client, &LookupReply{Req: w.req, Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1 + m.opt.Spares)})
 }
 
 // place proposes a group for a key that has none: a new one while enough
@@ -394,7 +412,8 @@ func (m *Manager) tellUnavailable(w waiter) {
 func (m *Manager) place(key string) bool {
 	o := &m.opt
 	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
-	if spares := m.spares(); len(spares) > o.Replicas {
+	// Healing comes before new groups.
+	if spares := m.spares(); len(spares)-m.lacking()-o.Spares > o.Replicas {
 		for _, s := range spares[:o.Replicas+1] {
 			s.reserved = true
 			c.Members = append(c.Members, s.node.ID)
@@ -412,12 +431,13 @@ func (m *Manager) place(key string) bool {
 	return true
 }
 
-// spares are the uninitialised nodes that answered recently and that no
-// command under way is about to use: a new group must not begin with the dead.
+// spares are the uninitialised nodes that answered recently, are not in
+// quarantine or being drained, and that no command under way is about to use: a
+// new group must not begin with the dead.
 func (m *Manager) spares() []*contact {
 	var list []*contact
 	for _, c := range m.contacts {
-		if c.node.group == 0 && !c.node.gone && !c.reserved && c.answers(m.now, &m.opt) {
+		if c.node.isSpare() && !c.node.gone && !c.reserved && !c.draining && m.now >= c.quarantined && c.answers(m.now, &m.opt) {
 			list = append(list, c)
 		}
 	}

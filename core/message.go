@@ -25,6 +25,11 @@ const (
 	KindReplicate
 	KindAck
 	KindNack
+	KindChunk
+	KindChunkAck
+	KindCaughtUp
+	KindDrain
+	KindDrained
 	KindOp
 	KindReply
 	// Local messages: between a node, its driver and its caller; never on a wire.
@@ -47,7 +52,8 @@ var kindNames = [...]string{
 	KindStatusQuery: "StatusQuery", KindStatusReply: "StatusReply",
 	KindPing: "Ping", KindPong: "Pong", KindProbe: "Probe", KindProbeReply: "ProbeReply",
 	KindConfig: "Config", KindLookup: "Lookup", KindLookupReply: "LookupReply", KindSuspect: "Suspect",
-	KindReplicate: "Replicate", KindAck: "Ack", KindNack: "Nack", KindOp: "Op", KindReply: "Reply",
+	KindReplicate: "Replicate", KindAck: "Ack", KindNack: "Nack", KindChunk: "Chunk", KindChunkAck: "ChunkAck", KindCaughtUp: "CaughtUp",
+	KindDrain: "Drain", KindDrained: "Drained", KindOp: "Op", KindReply: "Reply",
 	KindCall: "Call", KindCancel: "Cancel", KindResult: "Result", KindPeerDown: "PeerDown", KindStop: "Stop",
 	KindSynced: "Synced", KindCommitted: "Committed",
 }
@@ -156,7 +162,17 @@ type Pong struct {
 	Boot   Boot
 	Index  Index // the highest Directory index the node has seen
 	Groups []GroupEpoch
+	Join   *JoinProgress // of the join that the node serves as a primary, if any
 	Lag    time.Duration // how long the node's disk has owed it a sync; 0 when it owes none
+}
+
+// JoinProgress tells how far a primary has brought a joining node. Done counts
+// up while the join makes progress, and starts anew with a new attempt.
+type JoinProgress struct {
+	Group             GroupID
+	Start             Epoch
+	Keys, KeysTotal   uint64 // sent, and in the group
+	Bytes, BytesTotal uint64 // of the keys and values sent, and about as many as there are
 }
 
 // Probe asks a node for proof that it works: in durable mode the reply follows
@@ -175,6 +191,8 @@ type Config struct {
 	Group    GroupID
 	Epoch    Epoch
 	Chain    []Peer // ordered; the first is the primary; 1 to ChainMax
+	Joining  Peer   // a node that is to become a member; zero for none
+	Start    Epoch  // the epoch in which that join was started, which names it
 	Reads    ReadMode
 	Lease    time.Duration // length L of a lease, with Reads == ReadLease; else 0
 	MinChain uint32        // a shorter chain takes no writes
@@ -224,6 +242,7 @@ type Replicate struct {
 	Prev    Mark    // the entry before Entries; zero at the start of the log
 	Entries []Entry
 	Commit  Seq // the primary's commit point
+	Trim    Seq // every member of the chain holds all up to here, durably
 }
 
 // Ack says that the replica's log matches the primary's, durably, up to
@@ -243,6 +262,78 @@ type Nack struct {
 	Round  uint64
 	Config *Config
 	Last   Seq
+}
+
+// Chunk is a part of a snapshot, from the primary to a joining node. The chunks
+// of an attempt come in order and are of no use without each other. A value
+// that changes after it was sent is sent again; the last chunk says of which
+// log position all of it together is the state.
+type Chunk struct {
+	Group    GroupID
+	Epoch    Epoch
+	Config   *Config // until the joining node has answered in this epoch
+	Start    Epoch   // names the join
+	Tenure   Epoch   // with Attempt names the attempt: when the primary became one,
+	Attempt  uint64  // and a count from 1
+	Number   uint64  // from 0
+	Items    []Item
+	Sum      uint64 // checksum of all chunks of the attempt up to this one
+	Last     bool
+	At       Mark            // with Last
+	Sessions []SessionRecord // with Last: all of them, in the order of their ids
+}
+
+// Item is a key of a snapshot.
+type Item struct {
+	Key     string
+	Value   string
+	Version Seq // 0: the key is absent
+}
+
+// SessionRecord is a session as a snapshot holds it: its last operation and the
+// result of that.
+type SessionRecord struct {
+	ID      Seq
+	Last    uint64
+	Status  Status // 0 when there was no operation yet
+	Version Seq
+}
+
+// ChunkAck tells which chunk a joining node needs next; all before are durable.
+type ChunkAck struct {
+	Group   GroupID
+	Epoch   Epoch
+	Start   Epoch
+	Tenure  Epoch
+	Attempt uint64
+	Next    uint64
+	Refused bool // a checksum was wrong: the attempt is void
+}
+
+// CaughtUp asks the manager to make the joining node a member. Its primary
+// counts it as required from before it sends this.
+type CaughtUp struct {
+	Group GroupID
+	Epoch Epoch
+	Start Epoch
+	Node  NodeID
+}
+
+// Drain asks the manager to move a node's place to a spare, so that the node can
+// be stopped.
+type Drain struct {
+	Req  uint64
+	Node NodeID
+}
+
+// Drained answers the Drain with the same Req.
+type Drained struct {
+	Req uint64
+	// OK: the node is in no chain and will not be used again until it restarts.
+	// NotFound: no such node is registered. Unavailable: there is no spare to
+	// take its place; nothing was changed. GroupLost: it is in a group of which no
+	// copy is left. Overloaded: too many drains.
+	Status Status
 }
 
 // Op is one operation on one key, or with OpOpen the wish for a session. A
@@ -337,6 +428,11 @@ func (*Suspect) kind() Kind     { return KindSuspect }
 func (*Replicate) kind() Kind   { return KindReplicate }
 func (*Ack) kind() Kind         { return KindAck }
 func (*Nack) kind() Kind        { return KindNack }
+func (*Chunk) kind() Kind       { return KindChunk }
+func (*ChunkAck) kind() Kind    { return KindChunkAck }
+func (*CaughtUp) kind() Kind    { return KindCaughtUp }
+func (*Drain) kind() Kind       { return KindDrain }
+func (*Drained) kind() Kind     { return KindDrained }
 func (*Op) kind() Kind          { return KindOp }
 func (*Reply) kind() Kind       { return KindReply }
 func (*Call) kind() Kind        { return KindCall }

@@ -25,6 +25,7 @@ type Write struct {
 	Key    string
 	Value  string
 	Delete bool
+	Prefix bool // with Delete: every key that begins with Key
 }
 
 // A Space is what a node made durable before it stopped.

@@ -38,6 +38,9 @@ type StorageOptions struct {
 	ParkedMax       int // requests that wait for a reconciling primary
 	SessionsMax     int // sessions of a group
 	SessionTTL      time.Duration
+	LogKeep         int // entries of a group's log that are kept at least; up to three times as many are
+	ChunkItems      int // keys in one chunk of a snapshot, at most ChunkItemsMax
+	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
 }
 
 // DefaultStorageOptions are those of a cluster on one site's network.
@@ -47,7 +50,7 @@ func DefaultStorageOptions() StorageOptions {
 		HeartbeatInterval: 50 * time.Millisecond, ResendInterval: 40 * time.Millisecond,
 		AckTimeout: 100 * time.Millisecond, DriftPPM: 1000,
 		PendingMax: 1024, PendingBytesMax: 16 << 20, ReadsMax: 4096, ParkedMax: 1024,
-		SessionsMax: 4096, SessionTTL: 10 * time.Minute,
+		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16,
 	}
 }
 
@@ -65,6 +68,9 @@ func (o *StorageOptions) complete() error {
 	fill(&o.ParkedMax, d.ParkedMax)
 	fill(&o.SessionsMax, d.SessionsMax)
 	fill(&o.SessionTTL, d.SessionTTL)
+	fill(&o.LogKeep, d.LogKeep)
+	fill(&o.ChunkItems, d.ChunkItems)
+	fill(&o.JoinLagMax, d.JoinLagMax)
 	switch {
 	case o.Self.ID == 0:
 		return errors.New("core: StorageOptions.Self.ID is 0: draw one at random")
@@ -74,6 +80,12 @@ func (o *StorageOptions) complete() error {
 		return fmt.Errorf("core: address of %d bytes, at most %d", len(o.Self.Addr), AddrBytesMax)
 	case o.DriftPPM < 0 || o.DriftPPM > 100_000:
 		return fmt.Errorf("core: drift bound of %d ppm, want 0 to 100000", o.DriftPPM)
+	case o.SessionsMax < 1 || o.SessionsMax > SessionsMax:
+		return fmt.Errorf("core: %d sessions of a group, want 1 to %d", o.SessionsMax, SessionsMax)
+	case o.ChunkItems < 1 || o.ChunkItems > ChunkItemsMax:
+		return fmt.Errorf("core: %d keys in a chunk, want 1 to %d", o.ChunkItems, ChunkItemsMax)
+	case o.LogKeep < 1 || o.JoinLagMax < 1:
+		return fmt.Errorf("core: log bounds of %d and %d entries, want at least 1", o.LogKeep, o.JoinLagMax)
 	case o.PendingMax < 1 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:
 		return fmt.Errorf("core: pending limits %d entries and %d bytes cannot hold one write", o.PendingMax, o.PendingBytesMax)
 	}
@@ -88,7 +100,7 @@ type ManagerOptions struct {
 	Process uint64    // as in StorageOptions
 	Durable bool
 
-	Replicas   int // k, 0 to ChainMax-1: a group has k+1 members
+	Replicas   int // k, 0 to ReplicasMax: a group has k+1 members
 	MinChain   int // from 1 (the default) to k+1: a shorter chain takes no writes
 	Reads      ReadMode
 	Lease      time.Duration // with ReadLease
@@ -101,6 +113,11 @@ type ManagerOptions struct {
 	LostAfter  time.Duration // of refused connections before a node is presumed lost; ten times that of silence
 	DrainTime  time.Duration // between a loss and the manager's halt
 	WaitersMax int           // lookups that wait for a command
+
+	Spares        int           // uninitialised nodes that new groups leave for healing
+	JoinTimeout   time.Duration // without progress before a join is cancelled and another spare tried
+	QuarantineMin time.Duration // before a node that left a chain is used again; doubles each time,
+	QuarantineMax time.Duration // up to this
 }
 
 // DefaultManagerOptions are those of a cluster on one site's network.
@@ -109,6 +126,7 @@ func DefaultManagerOptions() ManagerOptions {
 		Replicas: 2, MinChain: 1, Reads: ReadConfirm, Lease: 100 * time.Millisecond, HaltOnLoss: true,
 		PingInterval: 50 * time.Millisecond, MissesMax: 4, ProbeTimeout: 75 * time.Millisecond,
 		LostAfter: 2 * time.Second, DrainTime: time.Second, WaitersMax: 1 << 14,
+		JoinTimeout: 5 * time.Second, QuarantineMin: time.Second, QuarantineMax: time.Minute,
 	}
 }
 
@@ -125,6 +143,9 @@ func (o *ManagerOptions) complete() error {
 	fill(&o.LostAfter, d.LostAfter)
 	fill(&o.DrainTime, d.DrainTime)
 	fill(&o.WaitersMax, d.WaitersMax)
+	fill(&o.JoinTimeout, d.JoinTimeout)
+	fill(&o.QuarantineMin, d.QuarantineMin)
+	fill(&o.QuarantineMax, d.QuarantineMax)
 	if o.Reads == ReadLease {
 		fill(&o.Lease, d.Lease)
 	} else {
@@ -133,8 +154,10 @@ func (o *ManagerOptions) complete() error {
 	switch {
 	case o.Self.ID == 0 || o.Cluster == 0:
 		return errors.New("core: ManagerOptions.Self.ID or Cluster is 0: draw them at random")
-	case o.Replicas < 0 || o.Replicas >= ChainMax:
-		return fmt.Errorf("core: %d replicas, want 0 to %d", o.Replicas, ChainMax-1)
+	case o.Replicas < 0 || o.Replicas > ReplicasMax:
+		return fmt.Errorf("core: %d replicas, want 0 to %d", o.Replicas, ReplicasMax)
+	case o.Spares < 0 || o.Spares > nodesMax:
+		return fmt.Errorf("core: %d spares to be held back, want 0 to %d", o.Spares, nodesMax)
 	case o.MinChain < 1 || o.MinChain > o.Replicas+1:
 		return fmt.Errorf("core: minimum chain of %d, want 1 to %d (replicas + 1)", o.MinChain, o.Replicas+1)
 	case o.Reads >= readModeEnd:

@@ -57,7 +57,7 @@ func (g *group) leaseLivesAt(now Time) bool {
 		return false
 	}
 	for i := range t.members {
-		if t.members[i].lease <= now {
+		if m := &t.members[i]; !m.learner && m.lease <= now {
 			return false
 		}
 	}

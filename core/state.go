@@ -1,17 +1,29 @@
 package core
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // state is what a log of committed entries adds up to: the values and the
 // sessions. It changes only by apply, in log order, the same on every member.
 type state struct {
 	values   map[string]value
 	sessions []*session // ascending ids, which is the order of their opening
+
+	// order lists the keys, so that a snapshot can be read bit by bit while writes
+	// go on. Meanwhile it is pinned: every key keeps its place, a new one comes
+	// last, and a deleted one leaves a hole.
+	order  []string
+	pinned bool
+	holes  []int
+	bytes  int // of all keys and values
 }
 
 type value struct {
 	data    string
 	version Seq
+	place   int // in order
 }
 
 // session remembers the last operation of a client's session and its result,
@@ -75,15 +87,84 @@ func (st *state) write(seq Seq, e *Entry) (result, bool) {
 		if !present {
 			return result{status: StatusNotFound}, false
 		}
-		delete(st.values, e.Key)
+		st.remove(e.Key)
 		return result{StatusOK, seq}, true
 	case OpCAS:
 		if e.Version != current.version { // an absent key has version 0
 			return result{StatusConflict, current.version}, false
 		}
 	}
-	st.values[e.Key] = value{e.Value, seq}
+	st.set(e.Key, e.Value, seq)
 	return result{StatusOK, seq}, true
+}
+
+// set gives a key a value, and a place if it has none.
+func (st *state) set(key, data string, version Seq) {
+	v, present := st.values[key]
+	if !present {
+		v.place = len(st.order)
+		st.order = append(st.order, key)
+		st.bytes += len(key)
+	}
+	st.bytes += len(data) - len(v.data)
+	v.data, v.version = data, version
+	st.values[key] = v
+}
+
+func (st *state) remove(key string) {
+	v, present := st.values[key]
+	if !present {
+		return
+	}
+	delete(st.values, key)
+	st.bytes -= len(key) + len(v.data)
+	st.order[v.place] = ""
+	if st.pinned {
+		st.holes = append(st.holes, v.place)
+	} else {
+		st.fill(v.place)
+	}
+}
+
+// fill closes the hole at a place with the last key.
+func (st *state) fill(place int) {
+	last := len(st.order) - 1
+	if key := st.order[last]; key != "" && place < last {
+		v := st.values[key]
+		v.place = place
+		st.values[key] = v
+		st.order[place] = key
+	}
+	st.order = st.order[:last]
+}
+
+// pin keeps every key at its place until unpin.
+func (st *state) pin() { st.pinned = true }
+
+func (st *state) unpin() {
+	st.pinned = false
+	slices.Sort(st.holes)
+	for i := len(st.holes) - 1; i >= 0; i-- { // from the end, so that the last is a key or the hole itself
+		st.fill(st.holes[i])
+	}
+	st.holes = nil
+}
+
+// records returns the sessions as a snapshot holds them.
+func (st *state) records() []SessionRecord {
+	list := make([]SessionRecord, len(st.sessions))
+	for i, s := range st.sessions {
+		list[i] = s.record()
+	}
+	return list
+}
+
+func (s *session) record() SessionRecord {
+	return SessionRecord{s.id, s.last, s.result.status, s.result.version}
+}
+
+func (r *SessionRecord) session() *session {
+	return &session{id: r.ID, last: r.Last, result: result{r.Status, r.Version}}
 }
 
 func (st *state) expire(id Seq) {

@@ -1,5 +1,7 @@
 package core
 
+import "time"
+
 // NodeState is what the manager thinks of a storage node.
 type NodeState uint8
 
@@ -32,8 +34,12 @@ func (s GroupState) String() string { return name(groupStateNames[:], int(s), "G
 // NodeStatus is a registered node as a StatusReply shows it.
 type NodeStatus struct {
 	NodeRecord
-	Group GroupID // 0 for a spare
-	State NodeState
+	Group   GroupID // 0 for a spare, or a node that joins
+	Joining GroupID // the group that it is to be a member of, or 0
+	State   NodeState
+	// Draining: it is to be stopped, or can be when it is in no group.
+	Draining   bool
+	Quarantine time.Duration // before it is used again
 }
 
 // GroupStatus is a group as a StatusReply shows it.
@@ -43,6 +49,14 @@ type GroupStatus struct {
 	State GroupState
 	Chain []NodeID // the first is the primary
 	Keys  uint64   // mapped to it
+	Join  *JoinStatus
+}
+
+// JoinStatus is the join of a group as a StatusReply shows it.
+type JoinStatus struct {
+	Node     NodeID
+	Age      time.Duration
+	Progress JoinProgress
 }
 
 func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
@@ -52,12 +66,20 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)),
 	}
 	for _, n := range page(d.nodes, b.NodeFrom) {
-		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, m.nodeState(n)})
+		c := m.contacts[n.place]
+		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, n.joining, m.nodeState(n), c.draining, max(0, c.quarantined.Since(m.now))})
 	}
 	for _, g := range page(d.groups, b.GroupFrom) {
 		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: uint64(g.keys)}
 		for _, p := range g.config.Chain {
 			s.Chain = append(s.Chain, p.ID)
+		}
+		if id := g.config.Joining.ID; id != 0 {
+			j := &m.watch(s.Group).join
+			s.Join = &JoinStatus{Node: id, Progress: j.progress}
+			if j.start == g.config.Start {
+				s.Join.Age = m.now.Since(j.begunAt)
+			}
 		}
 		r.Groups = append(r.Groups, s)
 	}

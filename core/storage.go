@@ -34,6 +34,8 @@ type Storage struct {
 	out   *Output
 	alarm Time // no later than the next moment anything is due
 	dirty bool // some group has work to flush before the Output leaves
+
+	scratch []byte // for checksums
 }
 
 // NewStorage starts a storage node over what it made durable before. It returns
@@ -107,6 +109,10 @@ func (s *Storage) start() {
 	s.persistIdentity()
 	for _, g := range s.groups {
 		g.grantUntil = s.now.After(grant(s.leaseMax, s.opt.DriftPPM))
+		if g.joiner != nil && !g.joiner.complete { // a part of a snapshot is of no use
+			g.joiner.begun = false
+			g.unpersistData()
+		}
 	}
 	s.register()
 }
@@ -185,7 +191,7 @@ func (s *Storage) accepts(in Envelope) bool {
 // isRequest tells whether the sender of a message waits for an answer.
 func isRequest(m Message) bool {
 	switch m.(type) {
-	case *Register, *Ping, *Probe, *Config, *Lookup, *Replicate, *Op, *Forget, *StatusQuery:
+	case *Register, *Ping, *Probe, *Config, *Lookup, *Replicate, *Op, *Chunk, *Forget, *Drain, *StatusQuery:
 		return true
 	}
 	return false
@@ -240,6 +246,12 @@ func (s *Storage) onMessage(in Envelope) {
 		}
 	case *Op:
 		s.onOp(in.From, m)
+	case *Chunk:
+		s.onChunk(in.From, m)
+	case *ChunkAck:
+		if g := s.group(m.Group); g != nil {
+			g.onChunkAck(in.From, m)
+		}
 	default:
 		s.event(Event{Kind: EventDropped, Node: in.From.ID})
 	}
@@ -318,6 +330,9 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 		pong.Groups = make([]GroupEpoch, len(s.groups))
 		for i, g := range s.groups {
 			pong.Groups[i] = GroupEpoch{g.id, g.durable}
+			if g.tenure != nil && g.tenure.transfer != nil {
+				pong.Join = g.progress()
+			}
 		}
 	}
 	s.send(in.From, pong)
@@ -335,6 +350,20 @@ func (s *Storage) onReplicate(from Peer, m *Replicate) {
 		return
 	}
 	g.onReplicate(from, m)
+}
+
+// onChunk finds the group, adopting a higher epoch if its config came along.
+func (s *Storage) onChunk(from Peer, m *Chunk) {
+	g := s.group(m.Group)
+	if (g == nil || m.Epoch > g.config.Epoch) && m.Config != nil && m.Config.Group == m.Group && m.Config.Epoch == m.Epoch {
+		s.adopt(m.Config)
+		g = s.group(m.Group)
+	}
+	if g == nil {
+		s.event(Event{Kind: EventDropped, Node: from.ID})
+		return
+	}
+	g.onChunk(from, m)
 }
 
 func (s *Storage) onOp(from Peer, m *Op) {
@@ -361,7 +390,7 @@ func (s *Storage) group(id GroupID) *group {
 func (s *Storage) adopt(c *Config) {
 	g := s.group(c.Group)
 	if g == nil {
-		if c.Epoch == 0 || c.position(s.self.ID) < 0 || len(s.groups) == GroupsMax {
+		if c.Epoch == 0 || c.position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {
 			return
 		}
 		g = newGroup(s, c.Group)

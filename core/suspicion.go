@@ -10,6 +10,7 @@ type watch struct {
 	suspicion *suspicion // nil when nobody is suspected
 	quietTill Time       // after a round that could remove nobody, missed pings alone start none until then
 	loss      loss
+	join      joinWatch
 }
 
 // suspicion is one inquiry into a group: somebody did not answer somebody, and
@@ -42,6 +43,10 @@ const (
 // the two removed.
 func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	g := m.dir.group(b.Group)
+	if g != nil && g.config.Epoch == b.Epoch && g.config.Joining.ID == b.Node && in.From.ID == g.config.Chain[0].ID {
+		m.cancelJoin(b.Group) // the primary waits for it in vain
+		return
+	}
 	if g == nil || g.config.Epoch != b.Epoch || g.config.position(b.Node) < 0 {
 		m.drop(in)
 		return
@@ -217,8 +222,8 @@ func (m *Manager) confront(w *watch, overdue bool) {
 	m.send(witness, &Probe{Nonce: s.witness, Target: m.dir.node(s.accused[0]).Peer})
 }
 
-// witness picks a third member that has answered, else a spare. It says to wait
-// while a third member may still answer.
+// witness picks a third member that has answered, else the node that joins, else
+// a spare. It says to wait while a third member may still answer.
 func (m *Manager) witness(s *suspicion) (p Peer, wait bool) {
 	for i, member := range s.config.Chain {
 		if member.ID == s.accuser || slices.Contains(s.accused, member.ID) {
@@ -230,6 +235,9 @@ func (m *Manager) witness(s *suspicion) (p Peer, wait bool) {
 		case verdictOpen:
 			wait = true
 		}
+	}
+	if joining := m.contact(s.config.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
+		return joining.node.Peer, wait
 	}
 	if spares := m.spares(); len(spares) > 0 {
 		p = spares[0].node.Peer

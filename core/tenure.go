@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // tenure is a primary's time in office: from the epoch that made it primary,
 // over later epochs in which it stays, until it is deposed or restarts.
@@ -12,7 +15,7 @@ type tenure struct {
 	notBefore  Time
 
 	durable Seq      // the prefix of its own log that is durable here
-	members []member // the required set without the primary itself (rule R3)
+	members []member // the required set without the primary itself (rule R3), and perhaps a learner
 
 	round   uint64  // of the last flush
 	flushed Seq     // the log's end at the last flush
@@ -22,11 +25,15 @@ type tenure struct {
 	pending []write // the entries behind the commit point, in log order
 	bytes   int     // of user data in pending
 	sweepAt Time    // when to look for idle sessions
+
+	transfer *transfer // of the node that joins, if any
+	trimmed  Seq       // what every required member holds durably, as last told to them
 }
 
 // member is what the primary knows of another required member.
 type member struct {
 	peer    Peer
+	learner bool   // a joining node of which nothing is required yet
 	acked   Epoch  // the highest epoch in which it acked; below the current one the config goes along
 	matched Seq    // the prefix it holds durably
 	asked   uint64 // the last round sent to it
@@ -91,7 +98,7 @@ func (g *group) continueTenure() {
 	t := g.tenure
 	stay := make([]member, 0, len(g.config.Chain))
 	for _, p := range g.config.Chain[1:] {
-		if m := t.member(p.ID); m != nil {
+		if m := t.member(p.ID); m != nil && !m.learner {
 			m.peer = p
 			stay = append(stay, *m)
 		}
@@ -99,8 +106,30 @@ func (g *group) continueTenure() {
 	if len(stay) != len(g.config.Chain)-1 {
 		g.broken("the chain grew without a join: %v", g.config.Chain)
 	}
+	if j := g.config.Joining; t.joining(j.ID) && t.transfer.start == g.config.Start {
+		if m := t.member(j.ID); m != nil { // a learner, or proposed already
+			m.peer = j
+			stay = append(stay, *m)
+		}
+	}
 	t.members = stay
+	g.followJoin()
 	g.flushSoon()
+}
+
+func (t *tenure) removeMember(id NodeID) {
+	t.members = slices.DeleteFunc(t.members, func(m member) bool { return m.peer.ID == id })
+}
+
+// required is how many nodes' acks a commit needs, the primary's own included.
+func (t *tenure) required() int {
+	n := 1
+	for i := range t.members {
+		if !t.members[i].learner {
+			n++
+		}
+	}
+	return n
 }
 
 // flushSoon asks for a Tick before the Output leaves, so that everything that
@@ -162,7 +191,7 @@ func (g *group) replicate(m *member) {
 	window := m.from + Seq(g.s.opt.PendingMax) - 1
 	for {
 		entries := g.log.batch(m.next, window)
-		r := &Replicate{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Prev: g.log.mark(m.next - 1), Entries: entries, Commit: g.commit}
+		r := &Replicate{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Prev: g.log.mark(m.next - 1), Entries: entries, Commit: g.commit, Trim: t.trimmed}
 		if m.acked < g.config.Epoch {
 			r.Config = g.config
 		}
@@ -267,7 +296,8 @@ func (g *group) onNack(from Peer, n *Nack) {
 	if n.Epoch < g.config.Epoch {
 		m.acked = min(m.acked, n.Epoch) // it asks for the config
 	} else {
-		m.from = max(m.matched, min(n.Last, g.log.last())) + 1
+		// No member lacks what was trimmed.
+		m.from = max(m.matched, g.log.base.Seq, min(n.Last, g.log.last())) + 1
 	}
 	m.next = m.from
 	m.back = t.round
@@ -294,6 +324,7 @@ func (g *group) advance() {
 		t.reconciled = true
 		g.commitTo(t.inherited)
 		g.event(EventServing, g.commit)
+		g.followJoin()
 		parked := t.parked
 		t.parked = nil
 		for i := range parked {
@@ -302,11 +333,19 @@ func (g *group) advance() {
 	}
 	matched, round := t.durable, t.round
 	for i := range t.members {
-		matched = min(matched, t.members[i].matched)
-		round = min(round, t.members[i].round)
+		if m := &t.members[i]; !m.learner {
+			matched = min(matched, m.matched)
+			round = min(round, m.round)
+		}
 	}
 	g.commitTo(matched)
 	g.serveReads(round)
+	g.considerJoin()
+	if t.transfer != nil && !t.transfer.complete {
+		g.pump()
+	}
+	t.trimmed = max(t.trimmed, g.keepFor(min(matched, g.commit)))
+	g.trim(t.trimmed)
 }
 
 // mayServe tells whether a new primary has done its duty (rule R5).
@@ -316,7 +355,7 @@ func (g *group) mayServe() bool {
 		return false
 	}
 	for i := range t.members {
-		if t.members[i].acked < g.config.Epoch || t.members[i].matched < t.inherited {
+		if m := &t.members[i]; !m.learner && (m.acked < g.config.Epoch || m.matched < t.inherited) {
 			return false
 		}
 	}
@@ -336,6 +375,7 @@ func (g *group) tickTenure() {
 		g.sweepSessions()
 	}
 	s.wakeBy(t.sweepAt)
+	g.tickTransfer()
 	for i := range t.members {
 		g.tickMember(&t.members[i])
 	}
@@ -361,7 +401,9 @@ func (g *group) tickMember(m *member) {
 	}
 	if m.since != Never && s.now >= m.reportAt {
 		m.reportAt = s.now.After(s.opt.AckTimeout)
-		s.suspect(g, m.peer.ID)
+		if !m.learner {
+			s.suspect(g, m.peer.ID)
+		}
 	}
 	s.wakeBy(m.resendAt)
 	if m.since != Never {

@@ -71,9 +71,14 @@ const (
 	ValueBytesMax = 1 << 20 // a value has 0 to ValueBytesMax bytes
 	NameBytesMax  = 64      // a storage node's label
 	AddrBytesMax  = 256     // a peer's address
-	ChainMax      = 16      // members of a chain
+	ReplicasMax   = 15      // replicas of a group (k)
+	ChainMax      = 32      // members of a chain: above k+1 while nodes are being drained
 	GroupsMax     = 1 << 10 // groups one storage node may remember
 	StatusPageMax = 1 << 8  // nodes, and groups, in one StatusReply
+
+	SessionsMax   = 1 << 14 // sessions of a group, and so in the last chunk of a snapshot
+	ChunkItemsMax = 1 << 12 // keys in one Chunk
+	ChunkBytesMax = 1 << 16 // key and value bytes in one Chunk; one key may exceed it alone
 
 	BatchEntriesMax = 256           // entries in one Replicate
 	BatchBytesMax   = ValueBytesMax // key and value bytes in one Replicate; one entry may exceed it alone

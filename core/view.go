@@ -12,12 +12,15 @@ type GroupView struct {
 	Group    GroupID
 	Config   *Config // of the highest epoch adopted; not to be changed
 	Durable  Epoch   // the highest epoch known to be durable
+	Base     Seq     // the log's part up to here was trimmed, or came as a snapshot
 	Last     Seq     // the log's end
 	Commit   Seq     // the commit point
 	Verified Seq     // a replica's prefix that matches the current primary's log
 	Primary  bool    // in a tenure
 	Serving  bool    // and reconciled
 	Alone    bool    // and may serve a get at this moment without asking anybody
+	Joining  bool    // on the way to become a member
+	Partial  bool    // and not in possession of a whole snapshot yet
 	Required int     // members without whose ack the primary commits nothing, itself included
 	Pending  int     // uncommitted writes of this tenure
 	Sessions int
@@ -41,17 +44,20 @@ func (s *Storage) Groups() int { return len(s.groups) }
 func (s *Storage) Group(i int, now Time) GroupView {
 	g := s.groups[i]
 	v := GroupView{
-		Group: g.id, Config: g.config, Durable: g.durable, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
+		Group: g.id, Config: g.config, Durable: g.durable, Base: g.log.base.Seq, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
 		Sessions: len(g.state.sessions), Keys: len(g.state.values),
 	}
 	if t := g.tenure; t != nil {
-		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), 1+len(t.members)
+		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), t.required()
 		v.Alone = g.leaseLivesAt(now)
+	}
+	if g.joiner != nil {
+		v.Joining, v.Partial = true, !g.joiner.complete
 	}
 	return v
 }
 
-// Entry returns the entry at seq, 1 to Last, of the i-th group's log. It must
+// Entry returns the entry at seq, Base+1 to Last, of the i-th group's log. It must
 // not be changed.
 func (s *Storage) Entry(i int, seq Seq) *Entry { return s.groups[i].log.at(seq) }
 
@@ -76,10 +82,13 @@ type Versioned struct {
 // NodeView shows what the manager knows of a registered node.
 type NodeView struct {
 	NodeRecord
-	Group   GroupID // 0 for an uninitialised node
-	Gone    bool    // its data is certainly gone
-	Missed  int     // pings in a row
-	Answers bool    // it answered recently
+	Group   GroupID // 0 for a node in no chain
+	Joining GroupID // what it is on the way to be a member of
+	// Unfit: in quarantine, or being drained: not to be used now.
+	Unfit   bool
+	Gone    bool // its data is certainly gone
+	Missed  int  // pings in a row
+	Answers bool // it answered recently
 }
 
 // ID returns the manager's id.
@@ -120,8 +129,9 @@ func (m *Manager) Nodes() int { return len(m.dir.nodes) }
 // registration.
 func (m *Manager) Node(i int, now Time) NodeView {
 	n := m.dir.nodes[i]
-	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Gone: n.gone}
+	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Gone: n.gone}
 	if i < len(m.contacts) {
+		v.Unfit = m.contacts[i].draining || now < m.contacts[i].quarantined
 		v.Missed, v.Answers = m.contacts[i].missed, m.contacts[i].answers(now, &m.opt)
 	}
 	return v

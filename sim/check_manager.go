@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"gtstore/core"
 )
 
@@ -35,7 +37,10 @@ func (c *checker) onRestart(w *World, m *core.Manager) {
 		case int(n.Epoch) < known || int(n.Epoch) == known && !sameChain(n, g.config()):
 			w.Fail("config-rules", "the manager restarted with group %d at epoch %d, after %d", n.Group, n.Epoch, known)
 		case int(n.Epoch) > known:
-			before := g.configs
+			var before *core.Config
+			if known > 0 && known+1 == int(n.Epoch) {
+				before = g.config()
+			}
 			for len(g.configs)+1 < int(n.Epoch) {
 				g.configs = append(g.configs, nil)
 			}
@@ -52,27 +57,58 @@ func (c *checker) onConfig(w *World, n *core.Config) {
 		w.Fail("config-rules", "group %d went from epoch %d to %d", n.Group, len(g.configs), n.Epoch)
 		return
 	}
-	c.admit(w, g, n, g.configs)
+	var before *core.Config
+	if len(g.configs) > 0 {
+		before = g.config()
+	}
+	c.admit(w, g, n, before)
 }
 
-func (c *checker) admit(w *World, g *groupRef, n *core.Config, before []*core.Config) {
-	if len(before) == 0 {
-		if n.Epoch == 1 && len(n.Chain) != w.Schedule().Shape.Replicas+1 {
-			w.Fail("config-rules", "group %d was formed of %d nodes, not of %d", n.Group, len(n.Chain), w.Schedule().Shape.Replicas+1)
-		}
-	} else if !isSubsequence(n.Chain, before[len(before)-1].Chain) {
-		w.Fail("config-rules", "group %d at epoch %d: the chain is not a part of the one before, in its order", n.Group, n.Epoch)
+// admit takes a config in; before is the one that it follows, nil when that is
+// not known.
+func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
+	if n.Epoch == 1 && len(n.Chain) != w.Schedule().Shape.Replicas+1 {
+		w.Fail("config-rules", "group %d was formed of %d nodes, not of %d", n.Group, len(n.Chain), w.Schedule().Shape.Replicas+1)
 	}
 	g.configs = append(g.configs, n)
+	if before != nil {
+		c.checkStep(w, g, before, n)
+	}
 	for i, other := range c.groups {
 		if core.GroupID(i+1) == n.Group || len(other.configs) == 0 {
 			continue
 		}
-		for _, p := range n.Chain {
-			if position(other.config(), p.ID) >= 0 {
-				w.Fail("one-group", "node %v is in the chains of groups %d and %d", p.ID, n.Group, i+1)
+		for _, p := range append(n.Chain[:len(n.Chain):len(n.Chain)], n.Joining) {
+			if p.ID != 0 && (position(other.config(), p.ID) >= 0 || other.config().Joining.ID == p.ID) {
+				w.Fail("one-group", "node %v is in groups %d and %d", p.ID, n.Group, i+1)
 			}
 		}
+	}
+}
+
+// checkStep holds a config against the one before: members leave, or the node
+// that joined comes last, having all that is committed; a join begins in the
+// epoch that names it, or ends, or goes on (rules R2 and R10).
+func (c *checker) checkStep(w *World, g *groupRef, before, n *core.Config) {
+	last := n.Chain[len(n.Chain)-1]
+	if added := before.Joining.ID != 0 && last.ID == before.Joining.ID; added {
+		if n.Joining.ID != 0 || len(n.Chain) != len(before.Chain)+1 || !isSubsequence(before.Chain, n.Chain) {
+			w.Fail("config-rules", "group %d at epoch %d: more happened than that %s became a member", n.Group, n.Epoch, last.Addr)
+		}
+		if h := c.owner[last.ID]; h != nil && h.Up() && h.Peer().ID == last.ID {
+			c.checkHolds(w, h, n.Group, g, "was made one")
+		}
+		return
+	}
+	if !isSubsequence(n.Chain, before.Chain) {
+		w.Fail("config-rules", "group %d at epoch %d: the chain is not a part of the one before, in its order", n.Group, n.Epoch)
+	}
+	goesOn := n.Joining.ID == before.Joining.ID && n.Start == before.Start
+	ends := n.Joining.ID == 0 && n.Start == 0
+	begins := before.Joining.ID == 0 && n.Joining.ID != 0 && n.Start == n.Epoch && position(before, n.Joining.ID) < 0
+	if !goesOn && !ends && !begins {
+		w.Fail("config-rules", "group %d at epoch %d: the join of %v from epoch %d follows that of %v from epoch %d",
+			n.Group, n.Epoch, n.Joining.ID, n.Start, before.Joining.ID, before.Start)
 	}
 }
 
@@ -112,8 +148,8 @@ func (c *checker) hasData(w *World, id core.NodeID) bool {
 // operator, or in memory mode the node itself in its farewell. It does not ask
 // the manager, whose word is what is checked.
 func (c *checker) gone(w *World, id core.NodeID) bool {
-	for i := range w.forgets {
-		if w.forgets[i].node == id && !w.forgets[i].unknown {
+	for i := range w.requests {
+		if r := &w.requests[i]; !r.drain && r.node == id && r.status != core.StatusNotFound {
 			return true
 		}
 	}
@@ -165,8 +201,39 @@ func (c *checker) unsettled(w *World) string {
 		if lead != nil && (!lead.Serving || lead.Commit != lead.Last) {
 			return "the primary does not serve"
 		}
+		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m) > 0 {
+			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))
+		}
+	}
+	for i := range w.requests {
+		if r := &w.requests[i]; r.drain && r.status == 0 && c.drainable(w, m, r.node) {
+			return fmt.Sprintf("the drain of node %v was not answered", r.node)
+		}
 	}
 	return ""
+}
+
+// drainable tells whether a node's group can move its place: somebody must be
+// there to lead it.
+func (c *checker) drainable(w *World, m *core.Manager, id core.NodeID) bool {
+	for i := range m.Groups() {
+		if config := m.Config(core.GroupID(i + 1)); position(config, id) >= 0 {
+			return c.works(w, config.Chain[0].ID)
+		}
+	}
+	return true
+}
+
+// eligible counts the spares that could be used.
+func (c *checker) eligible(w *World, m *core.Manager) int {
+	spares := 0
+	for i := range m.Nodes() {
+		n := m.Node(i, w.Local(w.Hosts()[0]))
+		if n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && c.works(w, n.ID) {
+			spares++
+		}
+	}
+	return spares
 }
 
 func (c *checker) view(w *World, h *Host, id core.GroupID) *core.GroupView {
@@ -233,13 +300,7 @@ func (c *checker) couldPlace(w *World, m *core.Manager) bool {
 			return true
 		}
 	}
-	spares := 0
-	for i := range m.Nodes() {
-		if n := m.Node(i, w.Local(w.Hosts()[0])); n.Group == 0 && !n.Gone && c.works(w, n.ID) {
-			spares++
-		}
-	}
-	return spares > w.Schedule().Shape.Replicas
+	return c.eligible(w, m) > w.Schedule().Shape.Replicas
 }
 
 // checkStates compares whole maps: members with one commit point have the same.

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"gtstore/core"
 )
@@ -105,7 +107,9 @@ func (d *disk) fold() {
 	}
 	for i := range d.journal {
 		w := &d.journal[i]
-		if w.Delete {
+		if w.Delete && w.Prefix {
+			maps.DeleteFunc(d.space, func(key, _ string) bool { return strings.HasPrefix(key, w.Key) })
+		} else if w.Delete {
 			delete(d.space, w.Key)
 		} else {
 			d.space[w.Key] = w.Value

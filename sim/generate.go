@@ -104,6 +104,9 @@ func (g *generator) drawShape() {
 	if g.chance("min-chain", 8) {
 		sh.MinChain = min(2, sh.Replicas+1)
 	}
+	sh.LogKeep = oneOf(g, "log-keep", LogKeepMax, 1, 2, 4, 8, 16)
+	sh.Chunk = oneOf(g, "chunk", core.ChunkItemsMax, 1, 1, 2)
+	sh.Quarantine = ms(oneOf(g, "quarantine", 60_000, 100, 100, 100, 300, 1000))
 	sh.Halt = g.chance("halt", 8)
 	sh.Seed = uint64(g.src.Intn("seed", 1<<30))
 	latency := oneOf(g, "latency", [2]int{1000, 1000}, [2]int{200, 2000}, [2]int{200, 2000}, [2]int{500, 5000},
@@ -342,6 +345,7 @@ var faultKinds = []faultKind{
 	{"crash manager", 4, 3, true, (*generator).crashManager},
 	{"stop", 2, 1, false, (*generator).stop},
 	{"forget", 2, 2, false, (*generator).forget},
+	{"drain", 3, 2, false, (*generator).drain},
 }
 
 // drawFaults draws the fault plan in the order of time, so that what is down
@@ -481,6 +485,10 @@ func (g *generator) forget(at time.Duration) {
 		return
 	}
 	g.add(Action{At: at, Verb: VerbForget, Host: oneOf(g, "forget", recent...)})
+}
+
+func (g *generator) drain(at time.Duration) {
+	g.add(Action{At: at, Verb: VerbDrain, Host: oneOf(g, "drained", g.nodes()...)})
 }
 
 func (g *generator) crashManager(at time.Duration) {

@@ -48,17 +48,18 @@ type client struct {
 	seen     map[string]core.Seq // the version of each key in the last result that told
 }
 
-// operatorAddr is where the operator who says forget gets the answers.
+// operatorAddr is where the operator who says forget and drain gets the answers.
 const operatorAddr = "op"
 
-// forgetInterval is how long the operator waits for an answer.
-const forgetInterval = 200 * time.Millisecond
+// operatorInterval is how long the operator waits for an answer.
+const operatorInterval = 200 * time.Millisecond
 
-// forgetting is a Forget that the operator repeats until it is answered.
-type forgetting struct {
-	node     core.NodeID
-	answered bool
-	unknown  bool // the answer was that no such node is registered
+// request is a Forget, or a Drain, that the operator repeats until it is
+// answered.
+type request struct {
+	node   core.NodeID
+	drain  bool
+	status core.Status // of the answer, 0 before
 }
 
 // makeHistory has an operation for every action that is one.
@@ -218,30 +219,41 @@ func (w *World) probe(op Operation) {
 	w.offer(len(w.ops) - 1)
 }
 
-// forget makes the operator tell the manager that a host's data is gone.
-func (w *World) forget(h *Host) {
-	w.forgets = append(w.forgets, forgetting{node: h.peer.ID})
-	w.sendForget(len(w.forgets) - 1)
+// operate makes the operator ask something of the manager.
+func (w *World) operate(h *Host, drain bool) {
+	w.requests = append(w.requests, request{node: h.peer.ID, drain: drain})
+	w.sendRequest(len(w.requests) - 1)
 }
 
-func (w *World) sendForget(i int) {
-	f := &w.forgets[i]
-	if f.answered {
+func (w *World) sendRequest(i int) {
+	r := &w.requests[i]
+	if r.status != 0 {
 		return
 	}
 	if m := w.hosts[0]; m.up {
-		w.pushLocal(m, w.now, tieFree, &core.Envelope{
-			From: core.Peer{Addr: operatorAddr}, To: core.Peer{Addr: m.name}, Body: &core.Forget{Req: uint64(i) + 1, Node: f.node},
-		})
+		e := &core.Envelope{From: core.Peer{Addr: operatorAddr}, To: core.Peer{Addr: m.name}}
+		if r.drain {
+			e.Body = &core.Drain{Req: uint64(i) + 1, Node: r.node}
+		} else {
+			e.Body = &core.Forget{Req: uint64(i) + 1, Node: r.node}
+		}
+		w.pushLocal(m, w.now, tieFree, e)
 	}
-	it := w.queue.push(w.now+int64(forgetInterval), tieFree)
-	it.kind, it.number = itemForget, uint64(i)
+	it := w.queue.push(w.now+int64(operatorInterval), tieFree)
+	it.kind, it.number = itemRequest, uint64(i)
 }
 
-func (w *World) onForgotten(e *core.Envelope) {
-	if r, ok := e.Body.(*core.Forgotten); ok && r.Req > 0 && r.Req <= uint64(len(w.forgets)) {
-		w.forgets[r.Req-1].answered = true
-		w.forgets[r.Req-1].unknown = r.Status == core.StatusNotFound
+// answered takes the manager's answer to the operator.
+func (w *World) answered(e *core.Envelope) {
+	req, status := uint64(0), core.Status(0)
+	switch b := e.Body.(type) {
+	case *core.Forgotten:
+		req, status = b.Req, b.Status
+	case *core.Drained:
+		req, status = b.Req, b.Status
+	}
+	if req > 0 && req <= uint64(len(w.requests)) {
+		w.requests[req-1].status = status
 	}
 }
 

@@ -195,6 +195,9 @@ func (w *World) identity(h *Host, salt uint64) uint64 {
 	return max(1, mix(mix(w.seed, salt<<32|h.code), uint64(h.incarnation)))
 }
 
+// joinTimeout is shorter than a real cluster's, for the few seconds of a run.
+const joinTimeout = time.Second
+
 // newNode makes the core of a host's role. It is the one place that knows the
 // core's constructors.
 func newNode(s *Schedule, h *Host, seed uint64) (core.Node, error) {
@@ -208,10 +211,12 @@ func newNode(s *Schedule, h *Host, seed uint64) (core.Node, error) {
 		return core.NewManager(core.ManagerOptions{
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
 			Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
+			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout,
 		}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
 			Self: h.peer, Manager: manager, Name: h.name, Durable: s.Shape.Durable,
+			LogKeep: s.Shape.LogKeep, JoinLagMax: 8 * s.Shape.LogKeep, ChunkItems: s.Shape.Chunk,
 		}, space)
 	}
 	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed})

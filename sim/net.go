@@ -142,7 +142,7 @@ func (w *World) send(from *Host, e *core.Envelope) {
 		w.record(from, e)
 		return
 	case e.To.Addr == operatorAddr:
-		w.onForgotten(e)
+		w.answered(e)
 		return
 	}
 	k := core.KindOf(e.Body)

@@ -11,7 +11,7 @@ const (
 	itemTimer                       // the deadline of host to
 	itemSync                        // the sync under way at host to ends
 	itemStart                       // host to starts for the first time
-	itemForget                      // the operator repeats a Forget until it is answered
+	itemRequest                     // the operator repeats a request until it is answered
 	itemPhase                       // look whether the next phase of the run begins
 )
 

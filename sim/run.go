@@ -161,7 +161,7 @@ type World struct {
 	clients    []client
 	unfinished int // operations
 	order      int // of calls and returns
-	forgets    []forgetting
+	requests   []request
 
 	inCore    *Host // whose core is running
 	violation *Violation
@@ -337,8 +337,8 @@ func (w *World) happen(slot uint32) {
 		if h.incarnation == 0 {
 			w.start(h)
 		}
-	case itemForget:
-		w.sendForget(int(number))
+	case itemRequest:
+		w.sendRequest(int(number))
 	case itemPhase:
 		w.onPhase()
 	}
@@ -508,11 +508,11 @@ func (w *World) faultProcess(a *Action, h *Host) bool {
 		}
 		h.stopped = true
 		w.pushLocal(h, w.now, tieLocal, &core.Envelope{From: h.peer, To: h.peer, Body: &core.Stop{}})
-	case VerbForget:
+	case VerbForget, VerbDrain:
 		if h.incarnation == 0 {
 			return false
 		}
-		w.forget(h)
+		w.operate(h, a.Verb == VerbDrain)
 	}
 	return true
 }

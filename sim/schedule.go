@@ -29,7 +29,12 @@ type Shape struct {
 	Reads    core.ReadMode
 	MinChain int
 	Halt     bool // --on-group-loss halt; else continue
-	Seed     uint64
+	LogKeep  int  // entries of a log that are kept at least, from 1
+	Chunk    int  // keys in one chunk of a snapshot, from 1
+
+	Quarantine time.Duration // of a node that left a chain; later ones up to ten times that
+
+	Seed uint64
 
 	LatencyMin, LatencyMax time.Duration // of a message; equal without jitter
 	SyncLatency            time.Duration // of a disk sync, in durable mode
@@ -70,6 +75,7 @@ const (
 	VerbSlowDisk                  // Host, Latency: its syncs take this long from now on
 	VerbStop                      // Host: the storage node is asked to stop (farewell)
 	VerbForget                    // Host: an operator says that the data the host has now is gone
+	VerbDrain                     // Host: an operator asks for the storage node's place to be moved to a spare
 	verbEnd
 )
 

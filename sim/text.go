@@ -620,6 +620,9 @@ var shapeFields = [...]shapeField{
 		func(sh *Shape) bool { return sh.Reads == core.ReadConfirm || sh.Reads == core.ReadLease },
 	},
 	number("cluster", "min-chain", 1, 4, func(sh *Shape) *int { return &sh.MinChain }),
+	number("cluster", "log-keep", 1, LogKeepMax, func(sh *Shape) *int { return &sh.LogKeep }),
+	number("cluster", "chunk", 1, core.ChunkItemsMax, func(sh *Shape) *int { return &sh.Chunk }),
+	duration("cluster", "quarantine", 1, func(sh *Shape) *time.Duration { return &sh.Quarantine }),
 	choice("cluster", "on-group-loss", "continue", "halt", func(sh *Shape) *bool { return &sh.Halt }),
 	{
 		"cluster", "seed", "a number from 0",

@@ -18,7 +18,7 @@ const canonical = `# A replica that acks its own last seq instead of the verifie
 #   makes the primary commit an entry the replica does not hold.
 rule R7
 expect violates acked writes survive
-cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 on-group-loss=halt seed=18446744073709551615 batch=4
+cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
 network latency=200µs..5ms
 disk sync=1.5ms
 clients timeout=700ms
@@ -45,6 +45,7 @@ at 50ms slow-disk n1 80ms
 at 50ms slow-disk m 0s
 at 1m0s stop n3
 at 1m0s forget n3
+at 1m0s drain n3
 at 1m0s wipe n3
 at 1m0s pause m
 at 1m0s pause c1

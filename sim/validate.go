@@ -19,6 +19,7 @@ const (
 	BatchMax      = 1_024     // messages that share an Output
 	KeepMax       = 1_000_000 // unsynced batches that may survive a crash
 	OrdinalMax    = 1_000_000 // of a message on its link
+	LogKeepMax    = 1 << 16   // entries of a log that are kept at least
 	PermilleMax   = 1_000     // of a flaky link's rates
 	PPMMax        = 100_000   // a clock's drift, either way
 	DurationMax   = time.Hour // every duration and every time
@@ -31,6 +32,7 @@ const (
 func DefaultShape() Shape {
 	return Shape{
 		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
+		LogKeep: LogKeepMax, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
 		LatencyMin: time.Millisecond, LatencyMax: time.Millisecond, SyncLatency: time.Millisecond,
 		OpTimeout: 2 * time.Second, Batch: 1,
 	}
@@ -180,6 +182,7 @@ var verbSpecs = [verbEnd]verbSpec{
 	VerbSlowDisk: {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
 	VerbStop:     {"stop", "stop NODE", hostStorage, useHost},
 	VerbForget:   {"forget", "forget NODE", hostStorage, useHost},
+	VerbDrain:    {"drain", "drain NODE", hostStorage, useHost},
 }
 
 // spec is the zero verbSpec for a verb that does not exist.

@@ -86,7 +86,7 @@ func TestTwoMembersOfAGroupAreKilled(t *testing.T) {
 	for i := range keys {
 		require.Equal(t, fmt.Sprintf("value%d", i), c.get(fmt.Sprintf("key%d", i)))
 	}
-	require.Len(t, c.status().Groups[0].Chain, 2)
+	c.eventually(func() bool { return len(c.status().Groups[0].Chain) == 4 }, "spares take the places of the dead")
 }
 
 // killGroup ends all of group 1 and returns a key of it and one of group 2.

@@ -47,8 +47,14 @@ var Table = []Mutant{
 		Name: `epoch-not-compared`, Rule: `R2`,
 		Story: `two reports of the same death are applied twice`,
 		File:  `core/directory.go`,
-		Old:   `if g == nil || g.config.Epoch != c.Epoch {`,
-		New:   `if g == nil {`,
+		Old: `	if g == nil || g.config.Epoch != c.Epoch {
+		return applied{}
+	}
+	stay := 0`,
+		New: `	if g == nil {
+		return applied{}
+	}
+	stay := 0`,
 	},
 	{
 		Name: `last-member-removed`, Rule: `R2`,
@@ -63,18 +69,18 @@ var Table = []Mutant{
 		Name: `primary-drops-slow`, Rule: `R3`,
 		Story: `the primary does without a slow member by itself`,
 		File:  `core/tenure.go`,
-		Old: `		matched = min(matched, t.members[i].matched)
+		Old: `			matched = min(matched, m.matched)
 `,
-		New: `		if m := &t.members[i]; m.since == Never || g.s.now.Since(m.since) <= g.s.opt.AckTimeout {
-			matched = min(matched, m.matched)
-		}
+		New: `			if m.since == Never || g.s.now.Since(m.since) <= g.s.opt.AckTimeout {
+				matched = min(matched, m.matched)
+			}
 `,
 	},
 	{
 		Name: `ack-before-replicas`, Rule: `R4`,
 		Story: `a write is acknowledged before the replicas have it`,
 		File:  `core/tenure.go`,
-		Old: `		matched = min(matched, t.members[i].matched)
+		Old: `			matched = min(matched, m.matched)
 `,
 		New: ``,
 	},
@@ -89,15 +95,15 @@ var Table = []Mutant{
 		Name: `serve-before-reconciled`, Rule: `R5`,
 		Story: `a new primary serves before it has reconciled`,
 		File:  `core/tenure.go`,
-		Old:   `		if t.members[i].acked < g.config.Epoch || t.members[i].matched < t.inherited {`,
-		New:   `		if t.members[i].acked > g.config.Epoch {`,
+		Old:   `!m.learner && (m.acked < g.config.Epoch || m.matched < t.inherited) {`,
+		New:   `!m.learner && m.acked > g.config.Epoch {`,
 	},
 	{
 		Name: `missing-ack-is-zero`, Rule: `R5`,
 		Story: `reconciliation waits for nobody's explicit ack`,
 		File:  `core/tenure.go`,
-		Old:   `t.members[i].acked < g.config.Epoch || t.members[i].matched < t.inherited`,
-		New:   `t.members[i].matched < t.inherited`,
+		Old:   `(m.acked < g.config.Epoch || m.matched < t.inherited)`,
+		New:   `m.matched < t.inherited`,
 	},
 	{
 		Name: `grants-not-waited-out`, Rule: `R5`,
@@ -336,7 +342,7 @@ var Table = []Mutant{
 		Name: `dead-spares`, Rule: `manager 1`,
 		Story: `dead nodes are picked for a new group`,
 		File:  `core/manager.go`,
-		Old:   `!c.reserved && c.answers(m.now, &m.opt)`,
+		Old:   `!c.reserved && !c.draining && m.now >= c.quarantined && c.answers(m.now, &m.opt)`,
 		New:   `!c.reserved`,
 	},
 	{
@@ -387,5 +393,158 @@ var Table = []Mutant{
 `,
 		New: `		return call.ID << 1
 `,
+	},
+	{
+		Name: `joiner-member-at-once`, Rule: `R10`,
+		Story: `the manager is asked to make a member of a node that lacks what is committed`,
+		File:  `core/transfer.go`,
+		Old: `		if m.acked < g.config.Epoch || m.matched < g.commit {
+			return
+		}
+`,
+		New: ``,
+	},
+	{
+		Name: `pending-add-not-required`, Rule: `R3`,
+		Story: `writes are acknowledged without the node that was proposed as a member`,
+		File:  `core/transfer.go`,
+		Old:   `		m.learner, x.required = false, true`,
+		New:   `		x.required = true`,
+	},
+	{
+		Name: `pending-add-forgotten`, Rule: `R3`,
+		Story: `the primary no longer requires a proposed node when the epoch changes`,
+		File:  `core/tenure.go`,
+		Old: `			m.peer = j
+`,
+		New: `			m.peer = j
+			m.learner = true
+`,
+	},
+	{
+		Name: `caught-up-of-any-epoch`, Rule: `R2`,
+		Story: `a joining node becomes a member on a word of an earlier epoch`,
+		File:  `core/heal.go`,
+		Old:   `|| g.config.Epoch != b.Epoch || g.config.Start != b.Start || g.config.Joining.ID != b.Node`,
+		New:   `|| g.config.Joining.ID != b.Node`,
+	},
+	{
+		Name: `joiner-keeps-its-data`, Rule: `R10`,
+		Story: `a node that joins again builds on what it held before`,
+		File:  `core/join.go`,
+		Old: `func (g *group) beginJoin(c *Config) {
+	g.discard()
+`,
+		New: `func (g *group) beginJoin(c *Config) {
+`,
+	},
+	{
+		Name: `earlier-attempt-accepted`, Rule: `R10`,
+		Story: `a chunk of an earlier attempt is taken for one of this`,
+		File:  `core/join.go`,
+		Old:   `	case m.Tenure < j.tenure || m.Tenure == j.tenure && m.Attempt < j.attempt:`,
+		New:   `	case m.Tenure < j.tenure:`,
+	},
+	{
+		Name: `snapshot-without-changes`, Rule: `R10`,
+		Story: `what changes after it was sent is not sent again`,
+		File:  `core/transfer.go`,
+		Old:   `		case v.place < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
+		New:   `		case false:`,
+	},
+	{
+		Name: `snapshot-without-deletions`, Rule: `R10`,
+		Story: `a key deleted after it was sent stays in the snapshot`,
+		File:  `core/transfer.go`,
+		Old: `		case !present:
+			add(Item{Key: e.Key})
+`,
+		New: `		case !present:
+`,
+	},
+	{
+		Name: `places-move`, Rule: `R10`,
+		Story: `keys change their places while a snapshot is read`,
+		File:  `core/state.go`,
+		Old:   `	if st.pinned {`,
+		New:   `	if false {`,
+	},
+	{
+		Name: `sessions-left-behind`, Rule: `R12`,
+		Story: `the session table does not travel with the snapshot`,
+		File:  `core/transfer.go`,
+		Old:   `		c.At, c.Sessions = x.at, g.state.records()`,
+		New:   `		c.At = x.at`,
+	},
+	{
+		Name: `snapshot-ahead-of-its-position`, Rule: `R10`,
+		Story: `a snapshot says that it is of a position that was not looked through`,
+		File:  `core/transfer.go`,
+		Old:   `x.cursor == len(g.state.order) && x.position == g.commit && room()`,
+		New:   `x.cursor == len(g.state.order) && room()`,
+	},
+	{
+		Name: `trim-what-a-member-lacks`, Rule: `trimming`,
+		Story: `the primary trims what it committed, and not what all hold`,
+		File:  `core/tenure.go`,
+		Old:   `	t.trimmed = max(t.trimmed, g.keepFor(min(matched, g.commit)))`,
+		New:   `	t.trimmed = max(t.trimmed, g.log.last())`,
+	},
+	{
+		Name: `trim-under-the-transfer`, Rule: `trimming`,
+		Story: `the log that a transfer still needs is trimmed`,
+		File:  `core/transfer.go`,
+		Old: `	x := g.tenure.transfer
+	if x == nil {
+		return upTo`,
+		New: `	x := g.tenure.transfer
+	if x == nil || x.installed {
+		return upTo`,
+	},
+	{
+		Name: `values-not-durable-before-the-trim`, Rule: `durable: values before the log is trimmed`,
+		Story: `the log is trimmed though the values it stands for are not durable`,
+		File:  `core/group.go`,
+		Old: `	g.persistApplied()
+`,
+		New: ``,
+	},
+	{
+		Name: `half-a-snapshot-counts`, Rule: `durable: complete snapshot before its last ack`,
+		Story: `a restarted node takes half a snapshot for all of it`,
+		File:  `core/durable.go`,
+		Old:   `g.joiner != nil && !g.joiner.complete}`,
+		New:   `false}`,
+	},
+	{
+		Name: `discard-not-durable`, Rule: `durable: a joiner's discard before its first ack`,
+		Story: `what was given up is there again after a restart`,
+		File:  `core/join.go`,
+		Old: `	g.commit, g.verified, g.applied = 0, 0, 0
+	g.unpersistData()
+`,
+		New: `	g.commit, g.verified, g.applied = 0, 0, 0
+`,
+	},
+	{
+		Name: `two-joins-at-once`, Rule: `R10`,
+		Story: `a second join begins while one is under way`,
+		File:  `core/directory.go`,
+		Old:   `!n.isSpare() || g.config.Joining.ID != 0 || len`,
+		New:   `!n.isSpare() || len`,
+	},
+	{
+		Name: `stalled-join-stays`, Rule: `healing`,
+		Story: `a joining node that does not answer holds the only slot`,
+		File:  `core/heal.go`,
+		Old:   `	if node.missed >= m.opt.MissesMax || node.draining || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
+		New:   `	if node.draining {`,
+	},
+	{
+		Name: `learner-counts-for-reads`, Rule: `R8`,
+		Story: `a primary that is alone with a learner waits for nobody else`,
+		File:  `core/tenure.go`,
+		Old:   `		if m := &t.members[i]; !m.learner {`,
+		New:   `		if m := &t.members[i]; m.learner {`,
 	},
 }

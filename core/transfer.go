@@ -1,0 +1,287 @@
+package core
+
+import "time"
+
+// A primary brings a joining node up to date while it goes on serving (rule
+// R10). It reads its state in chunks, each of which tells the present value of
+// keys. To every chunk it adds the keys that were sent before and have changed
+// since, by looking through the log from where the last chunk left off. When
+// all keys were sent and the log was looked through up to the commit point, what
+// was sent is the state at that point, exactly; the last chunk says so. From
+// there the joining node gets the log, like a member, but nobody waits for it.
+// Once it holds all that is committed, it is required (rule R3), and the manager
+// is asked to make it a member.
+//
+// Nothing is copied: a transfer needs memory for the chunks under way, and for
+// the log since the last chunk.
+
+// chunksMax bounds the chunks sent and not acked.
+const chunksMax = 4
+
+// chunkLooksMax bounds the log entries looked through for one chunk.
+const chunkLooksMax = 1 << 14
+
+// transfer is a join as its primary sees it.
+type transfer struct {
+	peer    Peer
+	start   Epoch // names the join
+	tenure  Epoch // and with attempt this attempt
+	attempt uint64
+
+	answered Epoch // the highest epoch in which the joining node answered
+	cursor   int   // places of the state before it were read
+	position Seq   // the log was looked through up to here
+	sum      uint64
+	next     uint64   // number of the next chunk
+	window   []*Chunk // sent and not acked, in order
+	complete bool     // the last chunk was made
+	at       Mark     // then: of which position it is the state
+
+	installed bool // it has all of the snapshot, and gets the log
+	required  bool // it has caught up, and is required
+	keys      uint64
+	bytes     uint64
+
+	resendAt    Time
+	resendAfter time.Duration
+	proposeAt   Time // when to ask the manager again
+}
+
+// joining reports that a message is from, or about, the node that joins in the
+// current config.
+func (t *tenure) joining(id NodeID) bool { return t.transfer != nil && t.transfer.peer.ID == id }
+
+// followJoin begins the transfer that the config asks for and ends one that it
+// no longer knows.
+func (g *group) followJoin() {
+	t, c := g.tenure, g.config
+	if x := t.transfer; x != nil && (c.Joining.ID != x.peer.ID || c.Start != x.start) {
+		g.endTransfer()
+	}
+	if c.Joining.ID != 0 && t.transfer == nil && t.reconciled {
+		t.transfer = &transfer{peer: c.Joining, start: c.Start, tenure: c.Epoch}
+		g.attemptTransfer()
+	}
+	if t.transfer != nil {
+		t.transfer.peer = c.Joining
+	}
+}
+
+func (g *group) endTransfer() {
+	g.tenure.transfer = nil
+	g.state.unpin()
+}
+
+// attemptTransfer begins the transfer, or begins it anew: what the joining node
+// had of an earlier attempt is void.
+func (g *group) attemptTransfer() {
+	t := g.tenure
+	x := t.transfer
+	g.state.unpin()
+	g.state.pin()
+	if x.installed {
+		t.removeMember(x.peer.ID)
+	}
+	*x = transfer{
+		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered,
+		position: g.commit, resendAfter: g.s.opt.ResendInterval,
+	}
+	x.resendAt = g.s.now.After(x.resendAfter)
+	g.s.wakeBy(x.resendAt)
+	g.pump()
+}
+
+// pump sends chunks as far as the window goes.
+func (g *group) pump() {
+	x := g.tenure.transfer
+	for !x.complete && len(x.window) < chunksMax {
+		c := g.cutChunk(x)
+		x.window = append(x.window, c)
+		g.sendChunk(x, c)
+	}
+}
+
+// sendChunk sends a chunk under the current epoch. A message is never changed
+// once sent, so a chunk of an older epoch goes as a copy.
+func (g *group) sendChunk(x *transfer, c *Chunk) {
+	m := *c
+	m.Epoch = g.config.Epoch
+	if x.answered < g.config.Epoch {
+		m.Config = g.config
+	}
+	g.send(x.peer, &m)
+}
+
+// cutChunk makes the next chunk: first what has changed of the keys sent
+// before, then further keys.
+func (g *group) cutChunk(x *transfer) *Chunk {
+	c := &Chunk{Group: g.id, Start: x.start, Tenure: x.tenure, Attempt: x.attempt, Number: x.next}
+	x.next++
+	size := 0
+	room := func() bool { return size < ChunkBytesMax && len(c.Items) < g.s.opt.ChunkItems }
+	add := func(it Item) {
+		c.Items = append(c.Items, it)
+		size += len(it.Key) + len(it.Value)
+		x.bytes += uint64(len(it.Key) + len(it.Value))
+	}
+	for looks := 0; x.position < g.commit && room() && looks < chunkLooksMax; looks++ {
+		x.position++
+		e := g.log.at(x.position)
+		if e.Key == "" {
+			continue
+		}
+		switch v, present := g.state.values[e.Key]; {
+		case !present:
+			add(Item{Key: e.Key})
+		case v.place < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
+			add(Item{e.Key, v.data, v.version})
+		}
+	}
+	for x.cursor < len(g.state.order) && room() {
+		if key := g.state.order[x.cursor]; key != "" {
+			v := g.state.values[key]
+			add(Item{key, v.data, v.version})
+			x.keys++
+		}
+		x.cursor++
+	}
+	if x.cursor == len(g.state.order) && x.position == g.commit && room() {
+		x.complete, c.Last = true, true
+		x.at = g.log.mark(g.commit)
+		c.At, c.Sessions = x.at, g.state.records()
+		g.state.unpin()
+	}
+	x.sum = g.s.sum(c, x.sum)
+	c.Sum = x.sum
+	return c
+}
+
+// onChunkAck counts what the joining node has, and ends the snapshot when that
+// is all of it.
+func (g *group) onChunkAck(from Peer, a *ChunkAck) {
+	t := g.tenure
+	if t == nil || !t.joining(from.ID) {
+		return
+	}
+	x := t.transfer
+	if a.Start != x.start || a.Tenure != x.tenure || a.Attempt != x.attempt || a.Next > x.next || a.Epoch > g.config.Epoch {
+		return
+	}
+	x.answered = max(x.answered, a.Epoch)
+	if x.installed {
+		return
+	}
+	acked := x.next - uint64(len(x.window))
+	if a.Refused || a.Next < acked {
+		if a.Refused || a.Next == 0 { // it has lost what it had; else the answer is only late
+			g.attemptTransfer()
+		}
+		return
+	}
+	if a.Next == acked {
+		return
+	}
+	x.window = append([]*Chunk(nil), x.window[a.Next-acked:]...)
+	x.resendAfter = g.s.opt.ResendInterval
+	x.resendAt = g.s.now.After(x.resendAfter)
+	g.s.wakeBy(x.resendAt)
+	if x.complete && len(x.window) == 0 {
+		g.feed(x)
+		return
+	}
+	g.pump()
+}
+
+// feed goes on from the snapshot with the log. The joining node is treated like
+// a member of whom nothing is required.
+func (g *group) feed(x *transfer) {
+	x.installed = true
+	g.tenure.members = append(g.tenure.members, member{
+		peer: x.peer, learner: true, acked: min(x.answered, g.config.Epoch-1), matched: x.at.Seq, from: x.at.Seq + 1, next: x.at.Seq + 1,
+		since: Never, resendAt: g.s.now, reportAt: Never,
+	})
+	g.flushSoon()
+}
+
+// considerJoin makes the joining node required once it holds all that is
+// committed and has said so in this epoch (rule R3), and only then asks the
+// manager to make it a member.
+func (g *group) considerJoin() {
+	t := g.tenure
+	x := t.transfer
+	if x == nil || !x.installed {
+		return
+	}
+	m := t.member(x.peer.ID)
+	if !x.required {
+		if m.acked < g.config.Epoch || m.matched < g.commit {
+			return
+		}
+		m.learner, x.required = false, true
+		g.event(EventCaughtUp, m.matched)
+		g.proposeMember(x)
+	}
+}
+
+func (g *group) proposeMember(x *transfer) {
+	x.proposeAt = g.s.now.After(g.s.opt.ResendInterval)
+	g.s.wakeBy(x.proposeAt)
+	g.send(g.s.manager, &CaughtUp{Group: g.id, Epoch: g.config.Epoch, Start: x.start, Node: x.peer.ID})
+}
+
+// tickTransfer sends again what was not answered.
+func (g *group) tickTransfer() {
+	x := g.tenure.transfer
+	switch {
+	case x == nil:
+		return
+	case x.required:
+		if g.s.now >= x.proposeAt {
+			g.proposeMember(x)
+		}
+		g.s.wakeBy(x.proposeAt)
+		return
+	case x.installed:
+		return
+	}
+	if g.s.now >= x.resendAt {
+		x.resendAfter = min(2*x.resendAfter, 8*g.s.opt.ResendInterval)
+		x.resendAt = g.s.now.After(x.resendAfter)
+		for _, c := range x.window {
+			g.sendChunk(x, c)
+		}
+		g.pump()
+	}
+	g.s.wakeBy(x.resendAt)
+}
+
+// keepFor is the position in the log from which on the transfer still needs it.
+// A joining node that falls too far behind gets a new snapshot instead.
+func (g *group) keepFor(upTo Seq) Seq {
+	x := g.tenure.transfer
+	if x == nil {
+		return upTo
+	}
+	needs := x.position
+	if x.complete {
+		needs = x.at.Seq
+	}
+	if x.installed {
+		if x.required {
+			return upTo // counted among the members
+		}
+		needs = g.tenure.member(x.peer.ID).matched
+	}
+	if needs+Seq(g.s.opt.JoinLagMax) < upTo {
+		g.attemptTransfer()
+		return min(upTo, g.tenure.transfer.position)
+	}
+	return min(upTo, needs)
+}
+
+// progress tells the manager how far the join is.
+func (g *group) progress() *JoinProgress {
+	x := g.tenure.transfer
+	total := uint64(g.state.bytes)
+	return &JoinProgress{Group: g.id, Start: x.start, Keys: x.keys, KeysTotal: uint64(len(g.state.values)), Bytes: x.bytes, BytesTotal: max(total, x.bytes)}
+}
