@@ -36,6 +36,7 @@ type member struct {
 	learner bool   // a joining node of which nothing is required yet
 	acked   Epoch  // the highest epoch in which it acked; below the current one the config goes along
 	matched Seq    // the prefix it holds durably
+	first   uint64 // rounds before it were sent before it had the snapshot, and count for nothing
 	asked   uint64 // the last round sent to it
 	round   uint64 // the highest round it answered
 	lease   Time   // it has promised to follow nobody else until then
@@ -232,7 +233,7 @@ func (g *group) onAck(from Peer, a *Ack) {
 		return
 	}
 	m := t.member(from.ID)
-	if m == nil {
+	if m == nil || a.Round < m.first {
 		g.s.event(Event{Kind: EventDropped, Node: from.ID})
 		return
 	}
@@ -290,7 +291,7 @@ func (g *group) onNack(from Peer, n *Nack) {
 		return
 	}
 	m := t.member(from.ID)
-	if m == nil || n.Round <= m.back {
+	if m == nil || n.Round < m.first || n.Round <= m.back {
 		return
 	}
 	if n.Epoch < g.config.Epoch {

@@ -193,11 +193,15 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 }
 
 // feed goes on from the snapshot with the log. The joining node is treated like
-// a member of whom nothing is required.
+// a member of whom nothing is required. It may have got the log before, in an
+// earlier attempt, and have discarded it: only rounds from now on tell what it
+// holds.
 func (g *group) feed(x *transfer) {
 	x.installed = true
-	g.tenure.members = append(g.tenure.members, member{
-		peer: x.peer, learner: true, acked: min(x.answered, g.config.Epoch-1), matched: x.at.Seq, from: x.at.Seq + 1, next: x.at.Seq + 1,
+	t := g.tenure
+	t.nextRound(g)
+	t.members = append(t.members, member{
+		peer: x.peer, learner: true, first: t.round, acked: min(x.answered, g.config.Epoch-1), matched: x.at.Seq, from: x.at.Seq + 1, next: x.at.Seq + 1,
 		since: Never, resendAt: g.s.now, reportAt: Never,
 	})
 	g.flushSoon()
