@@ -26,7 +26,7 @@ var (
 // and ErrGroupLost.
 type Error struct {
 	Class   error  // one of the above
-	Op      string // "get", "put", "delete", "cas", "status", "forget"
+	Op      string // "get", "put", "delete", "cas", "status", "forget", "drain"
 	Key     string
 	Version core.Seq // with ErrConflict: the current one; 0 means absent
 	Group   core.GroupID

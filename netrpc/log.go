@@ -32,6 +32,14 @@ var said = [core.EventKindCount]struct {
 	core.EventGone:         {slog.LevelWarn, "a node's data is gone"},
 	core.EventLost:         {slog.LevelError, "NO COPY OF A GROUP IS LEFT"},
 	core.EventWithdrawn:    {slog.LevelWarn, "a member of a group presumed lost answered; the group is back"},
+	core.EventJoining:      {slog.LevelInfo, "a spare joins a group"},
+	core.EventJoined:       {slog.LevelInfo, "the joining node is a member"},
+	core.EventJoinEnded:    {slog.LevelWarn, "gave up a join"},
+	core.EventQuarantined:  {slog.LevelInfo, "a node left a chain or failed to join one; not used for a while"},
+	core.EventDiscarded:    {slog.LevelInfo, "discarded what was held of a group"},
+	core.EventInstalled:    {slog.LevelInfo, "the snapshot of a group is complete"},
+	core.EventCaughtUp:     {slog.LevelInfo, "the joining node has caught up; told the manager"},
+	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
 	core.EventPaused:       {slog.LevelInfo, "started, or was paused: every node gets a new grace"},
 }
 

@@ -61,6 +61,37 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 	return &Error{Class: ErrOverloaded, Op: "forget", Key: node.String()}
 }
 
+// Drain has a node's place in its group moved to a spare, and returns when the
+// node is in no group and will not be used again: it is safe to stop then, and it
+// stays reserved for that until it is started again. ErrNotFound says that no such
+// node is registered. ErrUnavailable says that nothing can take the node's place,
+// and that the node stays as it is; or, with the context's error, that time ran
+// out while the spare was catching up: the drain goes on, and may be asked for
+// again.
+func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
+	e, err := c.ask(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
+	if err != nil {
+		return err
+	}
+	failed := &Error{Class: ErrUnavailable, Op: "drain", Key: node.String()}
+	r, ok := e.Body.(*core.Drained)
+	switch {
+	case !ok:
+		failed.Detail = "the manager answered something else"
+	case r.Status == core.StatusOK:
+		return nil
+	case r.Status == core.StatusNotFound:
+		failed.Class, failed.Detail = ErrNotFound, "no such node is registered"
+	case r.Status == core.StatusGroupLost:
+		failed.Class, failed.Detail = ErrGroupLost, "there is nothing that a spare could take over"
+	case r.Status == core.StatusOverloaded:
+		failed.Class = ErrOverloaded
+	default:
+		failed.Detail = "no spare can take its place: the node stays; start another storage node, and drain again"
+	}
+	return failed
+}
+
 // askAgain is when an operator's request is repeated: the first may be lost.
 const askAgain = 200 * time.Millisecond
 
@@ -103,12 +134,14 @@ func (c *Client) ask(ctx context.Context, op string, request func(req uint64) co
 func (c *Client) operate(e *core.Envelope) bool {
 	req := uint64(0)
 	switch m := e.Body.(type) {
-	case *core.StatusQuery, *core.Forget:
+	case *core.StatusQuery, *core.Forget, *core.Drain:
 		c.host.net.Send([]core.Envelope{*e})
 		return true
 	case *core.StatusReply:
 		req = m.Req
 	case *core.Forgotten:
+		req = m.Req
+	case *core.Drained:
 		req = m.Req
 	default:
 		return false

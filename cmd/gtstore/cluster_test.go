@@ -201,6 +201,7 @@ func TestBadInputOnACluster(t *testing.T) {
 		{"no version", "", []string{"cas", "k", "first", "v"}, cli.ExitUsage, `VERSION "first": want a number`},
 		{"not so sure", "", []string{"forget", "node1"}, cli.ExitUsage, "add --yes"},
 		{"no such node", "", []string{"forget", "node9", "--yes"}, cli.ExitNotFound, `no node "node9"`},
+		{"drain of no node", "", []string{"drain", "node9"}, cli.ExitNotFound, `no node "node9"`},
 		{"no such id", "", []string{"forget", "0123456789abcdef", "--yes"}, cli.ExitNotFound, "no node with the id"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -239,7 +240,7 @@ func TestNoManager(t *testing.T) {
 	require.NoError(t, err)
 	l.Close() // now nobody listens there
 	begin := time.Now()
-	for _, line := range []string{"put k v", "get k", "delete k", "cas k 0 v", "status", "status --watch", "forget n --yes"} {
+	for _, line := range []string{"put k v", "get k", "delete k", "cas k 0 v", "status", "status --watch", "forget n --yes", "drain n"} {
 		t.Setenv(cli.Variable("manager"), l.Addr().String())
 		code, stdout, stderr := run(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitUnavailable, code, line)
@@ -339,4 +340,36 @@ func TestWrongFlagsOfUp(t *testing.T) {
 	code, _, stderr := run(t, "", "up")
 	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, "the environment variable GTSTORE_NODES")
+}
+
+func TestDrain(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "3", "--replicas", "1", "--spares", "1")
+	status := func() (s statusResult) {
+		require.NoError(t, json.Unmarshal([]byte(u.ok(t, "status", "-o", "json")), &s))
+		return s
+	}
+	u.ok(t, "put", "key", "value")
+	require.Equal(t, []string{"node3"}, status().Spares)
+	require.Equal(t, "OK, node1 is drained: it can be stopped\n", u.ok(t, "drain", "node1"))
+	s := status()
+	require.Equal(t, []string{"node2", "node3"}, s.Groups[0].Chain)
+	require.Equal(t, "ok", s.Groups[0].State)
+	require.Empty(t, s.Spares, "a drained node is not used again")
+	require.True(t, s.Nodes[0].Draining)
+	require.Equal(t, "OK, node1 is drained: it can be stopped\n", u.ok(t, "drain", "node1"), "once more changes nothing")
+	require.Contains(t, u.ok(t, "status"), "up, draining")
+
+	code, _, stderr := u.on(t, "", "drain", "node2")
+	require.Equal(t, cli.ExitUnavailable, code)
+	require.Contains(t, stderr, "no spare can take its place")
+	after := status()
+	require.Equal(t, s.Groups, after.Groups, "nothing is changed")
+	require.False(t, after.Nodes[1].Draining)
+
+	stopped, err := os.FindProcess(int(s.Nodes[0].PID))
+	require.NoError(t, err)
+	require.NoError(t, stopped.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return !alive(int(s.Nodes[0].PID)) }, patience, 5*time.Millisecond)
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+	require.Equal(t, s.Groups, status().Groups, "nobody misses it")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -42,8 +43,11 @@ type statusNode struct {
 	PID   uint64       `json:"pid"`
 	State string       `json:"state"` // up, silent, gone
 	Group core.GroupID `json:"group"` // 0 for a spare
-	Role  string       `json:"role"`  // primary, replica, spare
-	Boot  core.Boot    `json:"boot"`
+	Role  string       `json:"role"`  // primary, replica, joining, spare
+	// Draining: it is to be stopped, or can be when it is a spare.
+	Draining   bool      `json:"draining"`
+	Quarantine float64   `json:"quarantine_seconds"` // before it is used again
+	Boot       core.Boot `json:"boot"`
 }
 
 type statusGroup struct {
@@ -52,13 +56,26 @@ type statusGroup struct {
 	State   string       `json:"state"` // ok, short, unavailable, lost
 	Chain   []string     `json:"chain"` // the primary first
 	Joining *string      `json:"joining"`
+	Join    *statusJoin  `json:"join"` // how far that is
 	Keys    uint64       `json:"keys"`
+}
+
+// statusJoin is how far a join is: of what the snapshot is likely to hold.
+type statusJoin struct {
+	Keys       uint64  `json:"keys"`
+	KeysTotal  uint64  `json:"keys_total"`
+	Bytes      uint64  `json:"bytes"`
+	BytesTotal uint64  `json:"bytes_total"`
+	Percent    float64 `json:"percent"`
+	Seconds    float64 `json:"seconds"`           // since it began
+	Remaining  float64 `json:"remaining_seconds"` // estimated; 0 when nothing can be said yet
 }
 
 // Roles of a node.
 const (
 	rolePrimary = "primary"
 	roleReplica = "replica"
+	roleJoining = "joining"
 	roleSpare   = "spare"
 )
 
@@ -74,17 +91,23 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 		for _, id := range g.Chain {
 			out.Chain = append(out.Chain, nameOf(s, id))
 		}
+		if g.Join != nil {
+			name := nameOf(s, g.Join.Node)
+			out.Joining, out.Join = &name, newStatusJoin(g.Join)
+		}
 		r.Groups = append(r.Groups, out)
 	}
 	for _, n := range s.Nodes {
 		out := statusNode{
 			ID: n.ID.String(), Name: nameOf(s, n.ID), Addr: n.Addr, PID: n.Process, State: n.State.String(),
-			Group: n.Group, Role: roleReplica, Boot: n.Boot,
+			Group: n.Group, Role: roleReplica, Boot: n.Boot, Draining: n.Draining, Quarantine: n.Quarantine.Seconds(),
 		}
 		switch {
+		case n.Joining != 0:
+			out.Group, out.Role = n.Joining, roleJoining
 		case n.Group == 0:
 			out.Role = roleSpare
-			if n.State == core.NodeUp {
+			if n.State == core.NodeUp && !n.Draining && n.Quarantine == 0 {
 				r.Spares = append(r.Spares, out.Name)
 			}
 		case primaries[n.ID]:
@@ -95,15 +118,42 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 	return r
 }
 
+func newStatusJoin(j *core.JoinStatus) *statusJoin {
+	p := &j.Progress
+	out := &statusJoin{Keys: p.Keys, KeysTotal: p.KeysTotal, Bytes: p.Bytes, BytesTotal: p.BytesTotal, Seconds: j.Age.Seconds()}
+	if p.BytesTotal > 0 {
+		share := float64(p.Bytes) / float64(p.BytesTotal)
+		out.Percent = 100 * share
+		if share > 0 {
+			out.Remaining = out.Seconds * (1 - share) / share
+		}
+	}
+	return out
+}
+
+func (j *statusJoin) text() string {
+	if j.BytesTotal == 0 {
+		return "beginning"
+	}
+	text := fmt.Sprintf("%.0f%%, %s of %s keys, %s of %s", j.Percent, cli.Grouped(int(j.Keys)), cli.Grouped(int(j.KeysTotal)), mebibytes(j.Bytes), mebibytes(j.BytesTotal))
+	if j.Percent < 100 && j.Remaining > 0 {
+		text += fmt.Sprintf(", about %v left", time.Duration(j.Remaining*float64(time.Second)).Round(time.Second))
+	}
+	return text
+}
+
+func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
 func newStatus() *cobra.Command {
 	var t target
 	var watch bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes and groups",
-		Long: `Shows what the manager knows: nodes (up, silent, or gone for good), groups (ok, short of
-members, unavailable, or lost) with their chains, the primary first, and the number of
-keys mapped to each.`,
+		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, or in
+quarantine after they left a group), groups (ok, short of members, unavailable, or
+lost) with their chains, the primary first, the number of keys mapped to each, and the
+spares that join groups, with how far their snapshots are.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
@@ -163,6 +213,29 @@ func (r *statusResult) print(f format, w io.Writer) error {
 	return err
 }
 
+// condition is a node's state in words.
+func (n *statusNode) condition() string {
+	text := n.State
+	if n.Draining {
+		text += ", draining"
+	}
+	if n.Quarantine > 0 {
+		text += fmt.Sprintf(", in quarantine for %v", time.Duration(n.Quarantine*float64(time.Second)).Round(100*time.Millisecond))
+	}
+	return text
+}
+
+// short counts the groups that have fewer members than they should.
+func (r *statusResult) short() int {
+	n := 0
+	for _, g := range r.Groups {
+		if len(g.Chain) <= r.source.Replicas {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *statusResult) text() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)))
@@ -173,7 +246,7 @@ func (r *statusResult) text() string {
 		if n.Group != 0 {
 			group = fmt.Sprint(n.Group)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.State, group, n.Role)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.condition(), group, n.Role)
 	}
 	if len(r.Groups) > 0 {
 		fmt.Fprintln(w)
@@ -182,6 +255,18 @@ func (r *statusResult) text() string {
 	for _, g := range r.Groups {
 		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", g.ID, g.Epoch, g.State, cli.Grouped(int(g.Keys)), strings.Join(g.Chain, " > "))
 	}
+	if slices.ContainsFunc(r.Groups, func(g statusGroup) bool { return g.Join != nil }) {
+		fmt.Fprintln(w)
+		fmt.Fprintln(w, "JOINING\tGROUP\tPROGRESS")
+	}
+	for _, g := range r.Groups {
+		if g.Join != nil {
+			fmt.Fprintf(w, "%s\t%d\t%s\n", *g.Joining, g.ID, g.Join.text())
+		}
+	}
 	w.Flush()
+	if short := r.short(); short > 0 {
+		fmt.Fprintf(&b, "\n%d of %d groups below strength, %d spares.\n", short, len(r.Groups), len(r.Spares))
+	}
 	return b.String()
 }

@@ -12,11 +12,11 @@ import (
 // ManagerFlags are the flags that say how a cluster is run; gtstore up takes
 // them too.
 type ManagerFlags struct {
-	replicas, minChain int
-	reads, onLoss      cli.OneOf
-	lease, lostAfter   time.Duration
-	pingInterval       time.Duration
-	misses             int
+	replicas, spares, minChain int
+	reads, onLoss              cli.OneOf
+	lease, lostAfter           time.Duration
+	pingInterval               time.Duration
+	misses                     int
 }
 
 // NewManagerFlags returns the flags with their defaults.
@@ -31,6 +31,7 @@ func NewManagerFlags() *ManagerFlags {
 func (f *ManagerFlags) Add(flags *pflag.FlagSet) {
 	d := core.DefaultManagerOptions()
 	flags.IntVar(&f.replicas, "replicas", d.Replicas, "k: a group has one primary and k replicas, and outlives k deaths")
+	flags.IntVar(&f.spares, "spares", 0, "storage nodes that new groups leave unused, to take the places of the dead")
 	flags.IntVar(&f.minChain, "min-chain", d.MinChain, "a group with fewer members takes no writes; 1 serves to the last member")
 	flags.Var(&f.reads, "reads", "confirm: a get asks every member; lease: the primary answers alone, clocks permitting")
 	flags.DurationVar(&f.lease, "lease", d.Lease, "length of a lease, with --reads lease")
@@ -43,7 +44,7 @@ func (f *ManagerFlags) Add(flags *pflag.FlagSet) {
 // Options returns the core's options.
 func (f *ManagerFlags) Options() core.ManagerOptions {
 	o := core.ManagerOptions{
-		Replicas: f.replicas, MinChain: f.minChain, Reads: core.ReadConfirm, HaltOnLoss: f.onLoss.Value == "halt",
+		Replicas: f.replicas, Spares: f.spares, MinChain: f.minChain, Reads: core.ReadConfirm, HaltOnLoss: f.onLoss.Value == "halt",
 		LostAfter: f.lostAfter, PingInterval: f.pingInterval, MissesMax: f.misses,
 	}
 	if f.reads.Value == "lease" {
