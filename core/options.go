@@ -41,6 +41,7 @@ type StorageOptions struct {
 	LogKeep         int // entries of a group's log that are kept at least; up to three times as many are
 	ChunkItems      int // keys in one chunk of a snapshot, at most ChunkItemsMax
 	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
+	JoinRate        int // bytes of keys and values a second in the snapshot for a joining node
 }
 
 // DefaultStorageOptions are those of a cluster on one site's network.
@@ -50,7 +51,7 @@ func DefaultStorageOptions() StorageOptions {
 		HeartbeatInterval: 50 * time.Millisecond, ResendInterval: 40 * time.Millisecond,
 		AckTimeout: 100 * time.Millisecond, DriftPPM: 1000,
 		PendingMax: 1024, PendingBytesMax: 16 << 20, ReadsMax: 4096, ParkedMax: 1024,
-		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16,
+		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16, JoinRate: 24 << 20,
 	}
 }
 
@@ -71,6 +72,7 @@ func (o *StorageOptions) complete() error {
 	fill(&o.LogKeep, d.LogKeep)
 	fill(&o.ChunkItems, d.ChunkItems)
 	fill(&o.JoinLagMax, d.JoinLagMax)
+	fill(&o.JoinRate, d.JoinRate)
 	switch {
 	case o.Self.ID == 0:
 		return errors.New("core: StorageOptions.Self.ID is 0: draw one at random")
@@ -84,6 +86,8 @@ func (o *StorageOptions) complete() error {
 		return fmt.Errorf("core: %d sessions of a group, want 1 to %d", o.SessionsMax, SessionsMax)
 	case o.ChunkItems < 1 || o.ChunkItems > ChunkItemsMax:
 		return fmt.Errorf("core: %d keys in a chunk, want 1 to %d", o.ChunkItems, ChunkItemsMax)
+	case o.JoinRate < 1<<10 || o.JoinRate > 1<<40:
+		return fmt.Errorf("core: a rate of %d bytes a second for a snapshot, want 1024 to %d", o.JoinRate, 1<<40)
 	case o.LogKeep < 1 || o.JoinLagMax < 1:
 		return fmt.Errorf("core: log bounds of %d and %d entries, want at least 1", o.LogKeep, o.JoinLagMax)
 	case o.PendingMax < 1 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:

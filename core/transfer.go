@@ -42,6 +42,7 @@ type transfer struct {
 	keys      uint64
 	bytes     uint64
 
+	sendAt      Time // when the next chunk may go
 	resendAt    Time
 	resendAfter time.Duration
 	proposeAt   Time // when to ask the manager again
@@ -83,7 +84,7 @@ func (g *group) attemptTransfer() {
 		t.removeMember(x.peer.ID)
 	}
 	*x = transfer{
-		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered,
+		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered, sendAt: x.sendAt,
 		position: g.commit, resendAfter: g.s.opt.ResendInterval,
 	}
 	x.resendAt = g.s.now.After(x.resendAfter)
@@ -91,11 +92,20 @@ func (g *group) attemptTransfer() {
 	g.pump()
 }
 
-// pump sends chunks as far as the window goes.
+// pump sends chunks as far as the window goes, at a rate that leaves room for
+// the requests that this node and the network serve meanwhile.
 func (g *group) pump() {
 	x := g.tenure.transfer
 	for !x.complete && len(x.window) < chunksMax {
+		if g.s.now < x.sendAt {
+			g.s.wakeBy(x.sendAt)
+			return
+		}
+		sent := x.bytes
 		c := g.cutChunk(x)
+		// What was missed since it was due is made up for, up to the window.
+		pace := time.Duration(x.bytes-sent) * time.Second / time.Duration(g.s.opt.JoinRate)
+		x.sendAt = max(x.sendAt, g.s.now.After(-chunksMax*pace)).After(pace)
 		x.window = append(x.window, c)
 		g.sendChunk(x, c)
 	}
@@ -254,8 +264,8 @@ func (g *group) tickTransfer() {
 		for _, c := range x.window {
 			g.sendChunk(x, c)
 		}
-		g.pump()
 	}
+	g.pump()
 	g.s.wakeBy(x.resendAt)
 }
 

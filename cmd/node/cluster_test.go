@@ -35,7 +35,7 @@ func init() {
 
 // cluster is a manager and storage nodes, each a process of its own.
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	manager *process
 	nodes   []*process
 	client  *netrpc.Client
@@ -43,7 +43,7 @@ type cluster struct {
 
 // process is a node's.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	name   string
 	addr   string
 	cmd    *exec.Cmd
@@ -71,7 +71,7 @@ func (b *lockedBuffer) String() string {
 // patience is how long a test waits for what must happen; far more than it takes.
 const patience = 20 * time.Second
 
-func startProcess(t *testing.T, name string, args ...string) *process {
+func startProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, exited: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0], args...)
@@ -123,7 +123,7 @@ func (p *process) exitCode() int {
 
 // startCluster runs a manager with these flags and waits until the storage
 // nodes are registered.
-func startCluster(t *testing.T, nodes int, flags ...string) *cluster {
+func startCluster(t testing.TB, nodes int, flags ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	c.manager = startProcess(t, "manager", append([]string{"manager", "--listen", "127.0.0.1:0"}, flags...)...)

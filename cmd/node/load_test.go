@@ -20,7 +20,7 @@ import (
 
 // load is concurrent users whose history is recorded and must be linearizable.
 type load struct {
-	t    *testing.T
+	t    testing.TB
 	quit chan struct{}
 	wg   sync.WaitGroup
 
