@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"time"
 
 	"gtstore/core"
@@ -12,11 +13,22 @@ import (
 type Schedule struct {
 	Story  []string // the heading: what it shows, in sentences, one string a line
 	Rule   string   // the rule it guards, e.g. "R7"; may be empty
+	Mutant string   // "NAME violates PROPERTY": the core without a rule that this breaks, and how; may be empty
 	Expect string   // the verdict expected: "holds" (also when empty), "violates PROPERTY" or "not applicable"
 
 	Shape   Shape
 	Actions []Action // in the order of At; equal times keep this order
 	Deviate []Deviation
+}
+
+// Broken returns the mutant of the core that the schedule breaks, and the
+// property that it then violates; "" when it names none.
+func (s *Schedule) Broken() (mutant, property string) {
+	mutant, property, ok := strings.Cut(s.Mutant, " violates ")
+	if !ok || strings.ContainsAny(mutant, blanks) {
+		return "", ""
+	}
+	return mutant, property
 }
 
 // Shape is the cluster and its options.

@@ -43,11 +43,10 @@ func (s *Schedule) String() string {
 			line("#", text)
 		}
 	}
-	if s.Rule != "" {
-		line("rule", s.Rule)
-	}
-	if s.Expect != "" {
-		line("expect", s.Expect)
+	for i := range headLines {
+		if h := &headLines[i]; *h.field(s) != "" {
+			line(h.name, *h.field(s))
+		}
 	}
 	for i := range shapeFields {
 		f := &shapeFields[i]
@@ -192,7 +191,7 @@ func (p *parser) line(line, raw string) error {
 		first, rest = line[:i], strings.Trim(line[i:], blanks)
 	}
 	switch first {
-	case "rule", "expect":
+	case "rule", "mutant", "expect":
 		return p.head(first, rest)
 	}
 	words, err := split(rest)
@@ -209,7 +208,7 @@ func (p *parser) line(line, raw string) error {
 	case "drop", "duplicate", "delay", "corrupt":
 		return p.deviation(first, words)
 	}
-	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, expect, cluster, network, disk, clients, clock or #", first)
+	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, expect, cluster, network, disk, clients, clock or #", first)
 }
 
 func (p *parser) comment(raw string) error {
@@ -232,21 +231,33 @@ func (p *parser) once(name string) error {
 	return nil
 }
 
+// headLines are the lines between the story and the cluster, each of which a
+// schedule has once or not at all.
+var headLines = [...]struct {
+	name  string
+	field func(*Schedule) *string
+	lacks string
+	want  string
+}{
+	{"rule", func(s *Schedule) *string { return &s.Rule }, "a name", "rule NAME, such as rule R7"},
+	{"mutant", func(s *Schedule) *string { return &s.Mutant }, "a name", "mutant NAME violates PROPERTY"},
+	{"expect", func(s *Schedule) *string { return &s.Expect }, "a verdict", "expect holds, expect violates PROPERTY or expect not applicable"},
+}
+
 func (p *parser) head(name, rest string) error {
 	if err := p.once(name); err != nil {
 		return err
 	}
-	if name == "rule" {
-		if rest == "" {
-			return errors.New("rule without a name: want rule NAME, such as rule R7, or no such line")
+	for i := range headLines {
+		h := &headLines[i]
+		switch {
+		case h.name != name:
+		case rest == "":
+			return fmt.Errorf("%s without %s: want %s, or no such line", name, h.lacks, h.want)
+		default:
+			*h.field(p.s) = rest
 		}
-		p.s.Rule = rest
-		return nil
 	}
-	if rest == "" {
-		return errors.New("expect without a verdict: want expect holds, expect violates PROPERTY or expect not applicable")
-	}
-	p.s.Expect = rest
 	return nil
 }
 

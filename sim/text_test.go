@@ -17,6 +17,7 @@ const canonical = `# A replica that acks its own last seq instead of the verifie
 #
 #   makes the primary commit an entry the replica does not hold.
 rule R7
+mutant ack-own-last violates commit-durable
 expect violates acked writes survive
 cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
 network latency=200µs..5ms
@@ -139,6 +140,9 @@ func TestParseErrors(t *testing.T) {
 		{"rule twice", "rule R1\nrule R2", "line 2: a second rule line (the first is line 1)"},
 		{"rule empty", "rule", "line 1: rule without a name: want rule NAME"},
 		{"expect empty", "expect ", "line 1: expect without a verdict: want expect holds"},
+		{"mutant empty", "mutant", "line 1: mutant without a name: want mutant NAME violates PROPERTY"},
+		{"mutant", "# x\nmutant two names violates p", `line 2: "two names violates p": want NAME violates PROPERTY`},
+		{"mutant without property", "mutant m violates ", `line 1: "m violates": want NAME violates PROPERTY`},
 		{"expect", "# x\nexpect sometimes", `line 2: "sometimes" is no verdict: want holds, violates PROPERTY or not applicable`},
 		{"cluster twice", "cluster seed=1\ncluster nodes=3", "line 2: a second cluster line"},
 		{"option twice", "cluster seed=1 seed=2", "line 1: seed twice"},

@@ -275,6 +275,9 @@ func (s *Schedule) checkHead() *invalid {
 	if !oneLine(s.Rule) {
 		return &invalid{place{"rule", 0}, fmt.Sprintf("%q: want one line without blanks around it, such as R7", s.Rule)}
 	}
+	if name, property := s.Broken(); s.Mutant != "" && (name == "" || property == "") || !oneLine(s.Mutant) {
+		return &invalid{place{"mutant", 0}, fmt.Sprintf("%q: want NAME violates PROPERTY", s.Mutant)}
+	}
 	verdict := s.Expect == "" || s.Expect == "holds" || s.Expect == "not applicable" ||
 		strings.HasPrefix(s.Expect, "violates ")
 	if !verdict || !oneLine(s.Expect) {

@@ -2,7 +2,6 @@ package mutants
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -23,14 +22,6 @@ const (
 	env          = "GTSTORE_MUTANTS"
 )
 
-// source returns the file of a mutant with its rule removed.
-func (m *Mutant) source(t *testing.T) string {
-	text, err := os.ReadFile(filepath.Join(root, m.File))
-	require.NoError(t, err)
-	require.Equal(t, 1, strings.Count(string(text), m.Old), "how often the old text of %s stands in %s", m.Name, m.File)
-	return strings.Replace(string(text), m.Old, m.New, 1)
-}
-
 // TestMutantsStillApply: a mutant that no longer matches the source would be
 // caught by nothing but a broken build.
 func TestMutantsStillApply(t *testing.T) {
@@ -39,7 +30,9 @@ func TestMutantsStillApply(t *testing.T) {
 		m := &Table[i]
 		require.False(t, names[m.Name], "two mutants named %s", m.Name)
 		names[m.Name] = true
-		_, err := parser.ParseFile(token.NewFileSet(), m.File, m.source(t), parser.SkipObjectResolution)
+		text, err := m.source(root)
+		require.NoError(t, err)
+		_, err = parser.ParseFile(token.NewFileSet(), m.File, text, parser.SkipObjectResolution)
 		require.NoError(t, err, m.Name)
 	}
 }
@@ -63,14 +56,8 @@ func TestMutants(t *testing.T) {
 // hunt tells who caught the mutant, or nothing.
 func (m *Mutant) hunt(t *testing.T) string {
 	dir := t.TempDir()
-	file, err := filepath.Abs(filepath.Join(root, m.File))
+	overlay, err := m.Overlay(root, dir)
 	require.NoError(t, err)
-	mutated := filepath.Join(dir, "mutant.go")
-	require.NoError(t, os.WriteFile(mutated, []byte(m.source(t)), 0o666))
-	overlay := filepath.Join(dir, "overlay.json")
-	text, err := json.Marshal(map[string]map[string]string{"Replace": {file: mutated}})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(overlay, text, 0o666))
 
 	binary := filepath.Join(dir, "gtstore")
 	out, err := run("go", "build", "-overlay", overlay, "-o", binary, "./cmd/gtstore")
