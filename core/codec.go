@@ -108,20 +108,20 @@ func HashEnvelope(scratch []byte, e *Envelope) (uint64, []byte) {
 	return wire.Hash(scratch), scratch
 }
 
-// AppendCommand appends the durable record of cmd to dst. It panics if
+// AppendCommand appends the durable record of cmd under that key to dst. It panics if
 // DecodeCommand would refuse it.
-func AppendCommand(dst []byte, cmd *Command) []byte {
+func AppendCommand(dst []byte, key string, cmd *Command) []byte {
 	c := wire.NewFrame(dst)
 	c.Tag(tagCommand)
 	cmd.code(&c)
-	return sealRecord(&c, "Command")
+	return sealRecord(&c, key, "Command")
 }
 
-// DecodeCommand reads the record that b is. The error matches one of package
+// DecodeCommand reads the record that b is, which stood under that key. The error matches one of package
 // wire's classes.
-func DecodeCommand[B string | []byte](b B) (Command, error) {
+func DecodeCommand[B string | []byte](key string, b B) (Command, error) {
 	var cmd Command
-	c := openRecord([]byte(b), tagCommand)
+	c := openRecord([]byte(b), key, tagCommand)
 	cmd.code(&c)
 	if err := c.End(); err != nil {
 		return Command{}, fmt.Errorf("core: Command: %w", err)
@@ -129,20 +129,20 @@ func DecodeCommand[B string | []byte](b B) (Command, error) {
 	return cmd, nil
 }
 
-// AppendEntry appends the durable record of entry to dst. It panics if
+// AppendEntry appends the durable record of entry under that key to dst. It panics if
 // DecodeEntry would refuse it.
-func AppendEntry(dst []byte, entry *Entry) []byte {
+func AppendEntry(dst []byte, key string, entry *Entry) []byte {
 	c := wire.NewFrame(dst)
 	c.Tag(tagEntry)
 	entry.code(&c)
-	return sealRecord(&c, "Entry")
+	return sealRecord(&c, key, "Entry")
 }
 
-// DecodeEntry reads the record that b is. The error matches one of package
+// DecodeEntry reads the record that b is, which stood under that key. The error matches one of package
 // wire's classes.
-func DecodeEntry[B string | []byte](b B) (Entry, error) {
+func DecodeEntry[B string | []byte](key string, b B) (Entry, error) {
 	var entry Entry
-	c := openRecord([]byte(b), tagEntry)
+	c := openRecord([]byte(b), key, tagEntry)
 	entry.code(&c)
 	if err := c.End(); err != nil {
 		return Entry{}, fmt.Errorf("core: Entry: %w", err)
@@ -150,20 +150,20 @@ func DecodeEntry[B string | []byte](b B) (Entry, error) {
 	return entry, nil
 }
 
-// AppendConfig appends the durable record of config to dst. It panics if
+// AppendConfig appends the durable record of config under that key to dst. It panics if
 // DecodeConfig would refuse it.
-func AppendConfig(dst []byte, config *Config) []byte {
+func AppendConfig(dst []byte, key string, config *Config) []byte {
 	c := wire.NewFrame(dst)
 	c.Tag(tagConfig)
 	config.code(&c)
-	return sealRecord(&c, "Config")
+	return sealRecord(&c, key, "Config")
 }
 
-// DecodeConfig reads the record that b is. The error matches one of package
+// DecodeConfig reads the record that b is, which stood under that key. The error matches one of package
 // wire's classes.
-func DecodeConfig[B string | []byte](b B) (Config, error) {
+func DecodeConfig[B string | []byte](key string, b B) (Config, error) {
 	var config Config
-	c := openRecord([]byte(b), tagConfig)
+	c := openRecord([]byte(b), key, tagConfig)
 	config.code(&c)
 	if err := c.End(); err != nil {
 		return Config{}, fmt.Errorf("core: Config: %w", err)
@@ -171,15 +171,16 @@ func DecodeConfig[B string | []byte](b B) (Config, error) {
 	return config, nil
 }
 
-func sealRecord(c *wire.Coder, what string) []byte {
+// sealRecord binds a record to its key: read in another place it is damage.
+func sealRecord(c *wire.Coder, key, what string) []byte {
 	if err := c.Err(); err != nil {
 		panic(fmt.Sprintf("core: a %s to be made durable is outside the limits: %v", what, err))
 	}
-	return c.Seal()
+	return c.SealFor(key)
 }
 
-func openRecord(b []byte, tag byte) wire.Coder {
-	c := wire.OpenFrame(b)
+func openRecord(b []byte, key string, tag byte) wire.Coder {
+	c := wire.OpenFrameFor(b, key)
 	c.Tag(tag)
 	return c
 }

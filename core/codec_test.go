@@ -154,26 +154,26 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 
 func TestRecordRoundTrip(t *testing.T) {
 	for _, in := range sampleCommands {
-		frame := AppendCommand(nil, &in)
-		out, err := DecodeCommand(frame)
+		frame := AppendCommand(nil, "key", &in)
+		out, err := DecodeCommand("key", frame)
 		require.NoError(t, err)
 		require.Empty(t, cmp.Diff(in, out))
-		out, err = DecodeCommand(string(frame))
+		out, err = DecodeCommand("key", string(frame))
 		require.NoError(t, err)
 		require.Empty(t, cmp.Diff(in, out))
 	}
 	for _, in := range sampleEntries {
-		out, err := DecodeEntry(AppendEntry(nil, &in))
+		out, err := DecodeEntry("key", AppendEntry(nil, "key", &in))
 		require.NoError(t, err)
 		require.Empty(t, cmp.Diff(in, out))
 	}
-	out, err := DecodeConfig(AppendConfig(nil, &sampleConfig))
+	out, err := DecodeConfig("key", AppendConfig(nil, "key", &sampleConfig))
 	require.NoError(t, err)
 	require.Empty(t, cmp.Diff(sampleConfig, out))
 
-	_, err = DecodeEntry(AppendConfig(nil, &sampleConfig))
+	_, err = DecodeEntry("key", AppendConfig(nil, "key", &sampleConfig))
 	require.ErrorIs(t, err, wire.ErrMalformed, "a record of another type")
-	_, err = DecodeEnvelope(AppendEntry(nil, &sampleEntry))
+	_, err = DecodeEnvelope(AppendEntry(nil, "", &sampleEntry))
 	require.ErrorIs(t, err, wire.ErrMalformed, "a record is no envelope")
 }
 
@@ -192,9 +192,9 @@ func TestEveryFlippedBitAndEveryTruncationIsDetected(t *testing.T) {
 	eachWireSample(t, func(t *testing.T, e *Envelope) {
 		damaged(t, AppendEnvelope(nil, e), func(b []byte) error { _, err := DecodeEnvelope(b); return err })
 	})
-	damaged(t, AppendCommand(nil, &sampleCommand), func(b []byte) error { _, err := DecodeCommand(b); return err })
-	damaged(t, AppendEntry(nil, &sampleEntry), func(b []byte) error { _, err := DecodeEntry(b); return err })
-	damaged(t, AppendConfig(nil, &sampleConfig), func(b []byte) error { _, err := DecodeConfig(b); return err })
+	damaged(t, AppendCommand(nil, "key", &sampleCommand), func(b []byte) error { _, err := DecodeCommand("key", b); return err })
+	damaged(t, AppendEntry(nil, "key", &sampleEntry), func(b []byte) error { _, err := DecodeEntry("key", b); return err })
+	damaged(t, AppendConfig(nil, "key", &sampleConfig), func(b []byte) error { _, err := DecodeConfig("key", b); return err })
 }
 
 // Without the checksum, a cut payload must still be refused: no value ends
@@ -327,9 +327,9 @@ func TestCommandsOutsideTheLimits(t *testing.T) {
 			c := wire.NewFrame(nil)
 			c.Tag(tagCommand)
 			test.cmd.code(&c)
-			_, err := DecodeCommand(c.Seal())
+			_, err := DecodeCommand("key", c.SealFor("key"))
 			require.ErrorIs(t, err, test.class)
-			require.Panics(t, func() { AppendCommand(nil, &test.cmd) })
+			require.Panics(t, func() { AppendCommand(nil, "key", &test.cmd) })
 		})
 	}
 }
@@ -561,10 +561,10 @@ func TestAllocations(t *testing.T) {
 	require.Equal(t, 2+64*2.0, testing.AllocsPerRun(100, func() { _ = DecodeEnvelopeInto(&out, buf) }),
 		"as above, with the addresses known")
 
-	record := AppendEntry(nil, &sampleEntry)
-	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendEntry(record[:0], &sampleEntry) }))
-	record = AppendCommand(nil, &sampleCommand)
-	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendCommand(record[:0], &sampleCommand) }))
+	record := AppendEntry(nil, "key", &sampleEntry)
+	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendEntry(record[:0], "key", &sampleEntry) }))
+	record = AppendCommand(nil, "key", &sampleCommand)
+	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendCommand(record[:0], "key", &sampleCommand) }))
 }
 
 func TestDecodeIntoLeavesTheEnvelopeOnError(t *testing.T) {
@@ -599,40 +599,40 @@ func FuzzDecodeEnvelope(f *testing.F) {
 
 func FuzzDecodeCommand(f *testing.F) {
 	for _, cmd := range sampleCommands {
-		b := AppendCommand(nil, &cmd)
+		b := AppendCommand(nil, "", &cmd)
 		f.Add(b[1 : len(b)-4])
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		_, _ = DecodeCommand(payload)
+		_, _ = DecodeCommand("", payload)
 		b := framed(payload)
-		if cmd, err := DecodeCommand(b); err == nil {
-			require.Equal(t, b, AppendCommand(nil, &cmd))
+		if cmd, err := DecodeCommand("", b); err == nil {
+			require.Equal(t, b, AppendCommand(nil, "", &cmd))
 		}
 	})
 }
 
 func FuzzDecodeEntry(f *testing.F) {
 	for _, entry := range sampleEntries {
-		b := AppendEntry(nil, &entry)
+		b := AppendEntry(nil, "", &entry)
 		f.Add(b[1 : len(b)-4])
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		_, _ = DecodeEntry(payload)
+		_, _ = DecodeEntry("", payload)
 		b := framed(payload)
-		if entry, err := DecodeEntry(b); err == nil {
-			require.Equal(t, b, AppendEntry(nil, &entry))
+		if entry, err := DecodeEntry("", b); err == nil {
+			require.Equal(t, b, AppendEntry(nil, "", &entry))
 		}
 	})
 }
 
 func FuzzDecodeConfig(f *testing.F) {
-	b := AppendConfig(nil, &sampleConfig)
+	b := AppendConfig(nil, "", &sampleConfig)
 	f.Add(b[1 : len(b)-4])
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		_, _ = DecodeConfig(payload)
+		_, _ = DecodeConfig("", payload)
 		b := framed(payload)
-		if config, err := DecodeConfig(b); err == nil {
-			require.Equal(t, b, AppendConfig(nil, &config))
+		if config, err := DecodeConfig("", b); err == nil {
+			require.Equal(t, b, AppendConfig(nil, "", &config))
 		}
 	})
 }

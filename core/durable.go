@@ -49,21 +49,15 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Int(c, &i.leaseMax)
 }
 
-func (i *identity) record() string {
-	c := wire.NewFrame(nil)
-	i.code(&c)
-	return string(sealRecord(&c, "identity"))
-}
+func (i *identity) record() string { return record(keyIdentity, i.code) }
 
 // readIdentity returns nil when the space is empty. The identity is the first
 // thing a node writes, so records without one are what is left of a damage.
 func readIdentity(space Space) (*identity, error) {
 	var found *identity
 	err := space.Range(keyIdentity, func(_, v string) error {
-		c := wire.OpenFrame([]byte(v))
 		found = new(identity)
-		found.code(&c)
-		if err := c.End(); err != nil {
+		if err := readRecord(keyIdentity, v, found.code); err != nil {
 			return fmt.Errorf("core: the identity: %w: %w", errDamaged, err)
 		}
 		return nil
@@ -100,13 +94,15 @@ func (s *Storage) persistIdentity() {
 
 func (s *Storage) persistConfig(c *Config) {
 	if s.opt.Durable {
-		s.persist(ordered(prefixConfig, uint64(c.Group)), string(AppendConfig(nil, c)))
+		key := ordered(prefixConfig, uint64(c.Group))
+		s.persist(key, string(AppendConfig(nil, key, c)))
 	}
 }
 
 func (s *Storage) persistEntry(g GroupID, seq Seq, e *Entry) {
 	if s.opt.Durable {
-		s.persist(ordered(prefixLog, uint64(g), uint64(seq)), string(AppendEntry(nil, e)))
+		key := ordered(prefixLog, uint64(g), uint64(seq))
+		s.persist(key, string(AppendEntry(nil, key, e)))
 	}
 }
 
@@ -140,16 +136,16 @@ func (v *value) code(c *wire.Coder) {
 	wire.Uint(c, &v.version)
 }
 
-// record makes a durable record of what the function codes.
-func record(what string, code func(c *wire.Coder)) string {
+// record makes a durable record, under that key, of what the function codes.
+func record(key string, code func(c *wire.Coder)) string {
 	c := wire.NewFrame(nil)
 	code(&c)
-	return string(sealRecord(&c, what))
+	return string(sealRecord(&c, key, "record"))
 }
 
 // readRecord is the reverse of record.
-func readRecord(text string, code func(c *wire.Coder)) error {
-	c := wire.OpenFrame([]byte(text))
+func readRecord(key, text string, code func(c *wire.Coder)) error {
+	c := wire.OpenFrameFor([]byte(text), key)
 	code(&c)
 	return c.End()
 }
@@ -157,7 +153,8 @@ func readRecord(text string, code func(c *wire.Coder)) error {
 func (g *group) persistProgress() {
 	if g.s.opt.Durable {
 		p := progress{g.log.base, g.applied, g.start, g.joiner != nil && !g.joiner.complete}
-		g.s.persist(ordered(prefixProgress, uint64(g.id)), record("progress", p.code))
+		key := ordered(prefixProgress, uint64(g.id))
+		g.s.persist(key, record(key, p.code))
 	}
 }
 
@@ -167,7 +164,7 @@ func (g *group) persistValue(key string) {
 	}
 	w := Write{Key: ordered(prefixValue, uint64(g.id)) + key}
 	if v, present := g.state.values[key]; present {
-		w.Value = record("value", v.code)
+		w.Value = record(w.Key, v.code)
 	} else {
 		w.Delete = true
 	}
@@ -181,7 +178,7 @@ func (g *group) persistSession(id Seq) {
 	w := Write{Key: ordered(prefixSession, uint64(g.id), uint64(id))}
 	if s := g.state.session(id); s != nil {
 		r := s.record()
-		w.Value = record("session", func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
+		w.Value = record(w.Key, func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
 	} else {
 		w.Delete = true
 	}
@@ -227,8 +224,8 @@ func (s *Storage) restore(space Space) error {
 		return err
 	}
 	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax = i.id, i.cluster, i.boot, i.index, i.leaseMax
-	err = space.Range(prefixConfig, func(_, v string) error {
-		c, err := DecodeConfig(v)
+	err = space.Range(prefixConfig, func(k, v string) error {
+		c, err := DecodeConfig(k, v)
 		if err != nil {
 			return fmt.Errorf("core: node %v: %w: %w", i.id, errDamaged, err)
 		}
@@ -265,7 +262,7 @@ func (s *Storage) restore(space Space) error {
 
 func (g *group) restore(space Space) error {
 	var p progress
-	err := space.Range(ordered(prefixProgress, uint64(g.id)), func(_, v string) error { return readRecord(v, p.code) })
+	err := space.Range(ordered(prefixProgress, uint64(g.id)), func(k, v string) error { return readRecord(k, v, p.code) })
 	if err != nil {
 		return err
 	}
@@ -285,7 +282,7 @@ func (g *group) restore(space Space) error {
 
 func (g *group) restoreLog(space Space) error {
 	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		e, err := DecodeEntry(v)
+		e, err := DecodeEntry(k, v)
 		if err != nil {
 			return err
 		}
@@ -304,7 +301,7 @@ func (g *group) restoreState(space Space) error {
 	prefix := ordered(prefixValue, uint64(g.id))
 	err := space.Range(prefix, func(k, text string) error {
 		var v value
-		if err := readRecord(text, v.code); err != nil {
+		if err := readRecord(k, text, v.code); err != nil {
 			return err
 		}
 		g.state.set(k[len(prefix):], v.data, v.version)
@@ -313,9 +310,9 @@ func (g *group) restoreState(space Space) error {
 	if err != nil {
 		return err
 	}
-	return space.Range(ordered(prefixSession, uint64(g.id)), func(_, text string) error {
+	return space.Range(ordered(prefixSession, uint64(g.id)), func(k, text string) error {
 		var r SessionRecord
-		err := readRecord(text, func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
+		err := readRecord(k, text, func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
 		g.state.sessions = append(g.state.sessions, r.session())
 		return err
 	})
@@ -330,7 +327,8 @@ func (m *Manager) persistIdentity() {
 
 func (m *Manager) persistCommand(i Index, c *Command) {
 	if m.opt.Durable {
-		m.out.Persist = append(m.out.Persist, Write{Key: ordered(prefixCommand, uint64(i)), Value: string(AppendCommand(nil, c))})
+		key := ordered(prefixCommand, uint64(i))
+		m.out.Persist = append(m.out.Persist, Write{Key: key, Value: string(AppendCommand(nil, key, c))})
 	}
 }
 
@@ -343,7 +341,7 @@ func (m *Manager) restore(space Space) error {
 	}
 	m.self.ID, m.cluster = i.id, i.cluster
 	err = space.Range(prefixCommand, func(k, v string) error {
-		c, err := DecodeCommand(v)
+		c, err := DecodeCommand(k, v)
 		if err != nil {
 			return fmt.Errorf("core: manager %v, after index %d: %w: %w", i.id, m.dir.index, errDamaged, err)
 		}

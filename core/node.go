@@ -28,7 +28,11 @@ type Write struct {
 	Prefix bool // with Delete: every key that begins with Key
 }
 
-// A Space is what a node made durable before it stopped.
+// A Space is what a node made durable before it stopped. Each record has a
+// checksum that its key is part of, so a node notices damage within a record, and
+// a record in the place of another; where the log or the commands have a hole it
+// notices that too. That all the rest is there, and nothing of an earlier time
+// in its stead, is the Space's to guarantee, or to return an error.
 type Space interface {
 	// Range calls f for every key with the prefix, in ascending order of the
 	// key's bytes, until f returns an error, which it then returns.

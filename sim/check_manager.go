@@ -141,7 +141,7 @@ func (c *checker) hasData(w *World, id core.NodeID) bool {
 	if h == nil || h.Peer().ID != id {
 		return false
 	}
-	return h.Up() || w.Schedule().Shape.Durable && !h.disk.empty()
+	return h.Up() || w.Schedule().Shape.Durable && !h.disk.empty() && h.Intact()
 }
 
 // gone tells whether somebody who may has said that a node's data is gone: an
@@ -160,7 +160,7 @@ func (c *checker) gone(w *World, id core.NodeID) bool {
 // works tells whether a node is up with its data and may serve.
 func (c *checker) works(w *World, id core.NodeID) bool {
 	h := c.owner[id]
-	return c.hasData(w, id) && h.Up() && !h.Paused() && !h.Stopped() && !c.gone(w, id)
+	return c.hasData(w, id) && h.Up() && !h.Paused() && !h.Stopped() && !h.Broken() && !c.gone(w, id)
 }
 
 // manager returns the manager if one is at work.

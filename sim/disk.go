@@ -1,11 +1,14 @@
 package sim
 
 import (
+	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
 	"gtstore/core"
+	"gtstore/core/wire"
 )
 
 // disk is what a host's durable storage holds, and what is on its way there. It
@@ -18,7 +21,18 @@ type disk struct {
 	covered int     // how many of them the sync under way covers; 0 with none under way
 	latency int64   // of a sync that begins now, in nanoseconds
 	spare   []batch
+
+	full    bool            // nothing more can be written
+	failing *Action         // the next sync that ends fails as this says; nil if none is to
+	damaged map[string]bool // keys whose records are not as they were written
+	unread  map[string]bool // and those that cannot be read at all
 }
+
+var (
+	errDiskFailed = errors.New("the disk failed: a sync ended with an error")
+	errDiskFull   = errors.New("the disk failed: it is full")
+	errUnreadable = errors.New("the disk failed: a record cannot be read")
+)
 
 // batch is what one Output wants to be durable, and what waits for it.
 type batch struct {
@@ -81,20 +95,103 @@ func (d *disk) finish(leave func(*core.Envelope)) {
 }
 
 // crash loses what was not durable, but for the first keep batches: a disk may
-// have written more than it said. Which envelopes waited is forgotten with the
-// process that wanted to send them.
-func (d *disk) crash(keep int) {
-	for i := range min(max(keep, 0), len(d.batches)) {
+// have written more than it said. Of the batch after them torn bytes were
+// written, from which it is recovered only when they are all of it. Which
+// envelopes waited is forgotten with the process that wanted to send them.
+func (d *disk) crash(keep, torn int) {
+	keep = min(max(keep, 0), len(d.batches))
+	for i := range keep {
 		d.journal = append(d.journal, d.batches[i].writes...)
 	}
+	if torn > 0 && keep < len(d.batches) {
+		frame := appendBatch(nil, d.batches[keep].writes)
+		if writes, err := decodeBatch(frame[:min(torn, len(frame))]); err == nil {
+			d.journal = append(d.journal, writes...)
+		}
+	}
 	clear(d.batches)
-	d.batches, d.covered = d.batches[:0], 0
+	d.batches, d.covered, d.failing = d.batches[:0], 0, nil
+}
+
+// appendBatch appends a batch as it stands in the disk's journal: a frame, so
+// that a part of it is told from all of it.
+func appendBatch(dst []byte, writes []core.Write) []byte {
+	c := wire.NewFrame(dst)
+	codeBatch(&c, &writes)
+	return c.Seal()
+}
+
+func decodeBatch(frame []byte) (writes []core.Write, err error) {
+	c := wire.OpenFrame(frame)
+	codeBatch(&c, &writes)
+	return writes, c.End()
+}
+
+func codeBatch(c *wire.Coder, writes *[]core.Write) {
+	list := wire.Slice(c, writes, math.MaxInt32, 4)
+	for i := range list {
+		w := &list[i]
+		wire.String(c, &w.Key, math.MaxInt32)
+		wire.String(c, &w.Value, math.MaxInt32)
+		c.Bool(&w.Delete)
+		c.Bool(&w.Prefix)
+	}
+}
+
+// damage does something to the durable record that comes number-th in the
+// order of keys, and reports whether there was one. A record without content
+// has nothing to damage.
+func (d *disk) damage(number int, verb Verb) bool {
+	d.fold()
+	var keys []string
+	for k, v := range d.space {
+		if v != "" {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return false
+	}
+	slices.Sort(keys)
+	key := keys[number%len(keys)]
+	switch verb {
+	case VerbRot:
+		record := []byte(d.space[key])
+		bit := mix(uint64(number), uint64(len(record))) % uint64(8*len(record))
+		record[bit/8] ^= 1 << (bit % 8)
+		d.space[key] = string(record)
+	case VerbMisdirect:
+		other := d.space[keys[(number+1)%len(keys)]]
+		if d.space[key] == other {
+			return false
+		}
+		d.space[key] = other
+	case VerbUnreadable:
+		note(&d.unread, key)
+	}
+	note(&d.damaged, key)
+	return true
+}
+
+func note(set *map[string]bool, key string) {
+	if *set == nil {
+		*set = make(map[string]bool)
+	}
+	(*set)[key] = true
+}
+
+// intact reports that whatever was made durable can be read as it was written.
+func (d *disk) intact() bool {
+	if len(d.damaged) > 0 {
+		d.fold() // a record that was written again is as good as new
+	}
+	return len(d.damaged) == 0
 }
 
 // wipe empties the disk.
 func (d *disk) wipe() {
-	d.crash(0)
-	d.space = nil
+	d.crash(0, 0)
+	d.space, d.damaged, d.unread = nil, nil, nil
 	clear(d.journal)
 	d.journal = d.journal[:0]
 }
@@ -107,8 +204,13 @@ func (d *disk) fold() {
 	}
 	for i := range d.journal {
 		w := &d.journal[i]
+		delete(d.damaged, w.Key)
+		delete(d.unread, w.Key)
 		if w.Delete && w.Prefix {
 			maps.DeleteFunc(d.space, func(key, _ string) bool { return strings.HasPrefix(key, w.Key) })
+			for _, set := range []map[string]bool{d.damaged, d.unread} {
+				maps.DeleteFunc(set, func(key string, _ bool) bool { return strings.HasPrefix(key, w.Key) })
+			}
 		} else if w.Delete {
 			delete(d.space, w.Key)
 		} else {
@@ -136,6 +238,9 @@ func (d *disk) Range(prefix string, f func(key, value string) error) error {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
+		if d.unread[k] {
+			return errUnreadable
+		}
 		if err := f(k, d.space[k]); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func TestDiskCrashKeeps(t *testing.T) {
 		d.begin() // under way or not makes no difference to what may survive
 		d.write([]core.Write{{Key: "a", Delete: true}, {Key: "c", Value: "3"}})
 		d.await(&core.Envelope{Body: &core.Ping{Nonce: 9}})
-		d.crash(keep)
+		d.crash(keep, 0)
 		require.Equal(t, want, contents(&d, ""), "keep=%d", keep)
 		require.True(t, d.clean())
 		d.write(set("z", "9"))

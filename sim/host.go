@@ -41,6 +41,8 @@ type Host struct {
 	mark    int      // events of out that were seen by earlier events
 	backlog []uint32 // what arrived during a pause, in order
 	disk    disk
+	slow    int64 // by how much whatever it does begins later
+	broken  bool  // it stays as broken as it is, though the faults are over
 }
 
 // Name returns the host's name, which is also its address.
@@ -73,6 +75,13 @@ func (h *Host) Node() core.Node { return h.node }
 
 // Peer returns the identity and address of the process, or of the last one.
 func (h *Host) Peer() core.Peer { return h.peer }
+
+// Broken reports that the host stays as broken as it is, though the faults are
+// over for the others.
+func (h *Host) Broken() bool { return h.broken }
+
+// Intact reports that what the host made durable can be read as it was written.
+func (h *Host) Intact() bool { return h.disk.intact() }
 
 // Disk returns what would survive if the host lost all that is not synced.
 // Without durable mode it is empty.
@@ -223,8 +232,8 @@ func newNode(s *Schedule, h *Host, seed uint64) (core.Node, error) {
 }
 
 // kill ends a host's process. Of the batches that were not synced the first keep
-// survive.
-func (w *World) kill(h *Host, keep int, change Change) {
+// survive, and perhaps the next, of which torn bytes were written.
+func (w *World) kill(h *Host, keep, torn int, change Change) {
 	w.breakConnections(h)
 	h.up, h.paused = false, false
 	h.life++
@@ -233,7 +242,7 @@ func (w *World) kill(h *Host, keep int, change Change) {
 		w.queue.release(slot)
 	}
 	h.backlog = h.backlog[:0]
-	h.disk.crash(keep)
+	h.disk.crash(keep, torn)
 	h.out.Reset()
 	w.changed(h, change)
 }
@@ -242,7 +251,14 @@ func (w *World) kill(h *Host, keep int, change Change) {
 func (w *World) halt(h *Host, why error) {
 	h.halted = why
 	w.noteHalt(h)
-	w.kill(h, 0, HostHalted)
+	w.kill(h, 0, 0, HostHalted)
+}
+
+// failDisk ends a process whose disk took no more: it can keep no promise.
+func (w *World) failDisk(h *Host, why error, keep, torn int) {
+	h.halted = why
+	w.noteHalt(h)
+	w.kill(h, keep, torn, HostHalted)
 }
 
 func (w *World) noteHalt(h *Host) {
@@ -283,7 +299,7 @@ func (w *World) arm(h *Host) {
 	if h.deadline == core.Never {
 		return
 	}
-	at := max(h.clock.virtual(h.deadline), w.now)
+	at := max(h.clock.virtual(h.deadline), w.now) + h.slow
 	if at >= h.timerAt {
 		return
 	}
@@ -451,6 +467,14 @@ func (w *World) onSync(h *Host, slot uint32) {
 	}
 	w.queue.release(slot)
 	if life != h.life {
+		return
+	}
+	if f := h.disk.failing; f != nil {
+		w.failDisk(h, errDiskFailed, f.Keep, f.Torn)
+		return
+	}
+	if h.disk.full {
+		w.failDisk(h, errDiskFull, 0, 0)
 		return
 	}
 	h.disk.finish(func(e *core.Envelope) { w.send(h, e) })

@@ -25,9 +25,11 @@ type network struct {
 // link is the state of one direction between two hosts.
 type link struct {
 	cut     bool
-	talked  bool  // the two processes have exchanged a message: they have a connection
-	pending bool  // a PeerDown about the host at the from end is on its way to the other
-	flaky   int16 // index into rules; 0 for none
+	clogged bool     // what is sent is held back
+	held    []uint32 // and that is what, in order
+	talked  bool     // the two processes have exchanged a message: they have a connection
+	pending bool     // a PeerDown about the host at the from end is on its way to the other
+	flaky   int16    // index into rules; 0 for none
 }
 
 // slot counts the messages of one kind on one link.
@@ -97,7 +99,10 @@ func (w *World) slot(from, to *Host, k core.Kind) *slot {
 }
 
 // connected reports that messages pass between the two both ways.
-func (w *World) connected(a, b *Host) bool { return !w.link(a, b).cut && !w.link(b, a).cut }
+func (w *World) connected(a, b *Host) bool {
+	to, from := w.link(a, b), w.link(b, a)
+	return !to.cut && !to.clogged && !from.cut && !from.clogged
+}
 
 // draw hashes what names a message: the link, the kind, and the how-manieth of
 // that kind it is. Hosts go by their codes, which do not depend on how many
@@ -196,11 +201,19 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 
 // carry makes one copy of a message arrive.
 func (w *World) carry(from, to *Host, e *core.Envelope, number, draw uint64, delay int64) {
-	at := w.now + w.latency(draw) + delay
+	at := w.now + w.latency(draw) + delay + to.slow
 	if w.batch > 1 {
 		at = (at + batchStep - 1) / batchStep * batchStep
 	}
-	it := w.queue.push(at, w.tie(draw, to, at))
+	var it *item
+	if l := w.link(from, to); l.clogged {
+		w.fired.Clogged++
+		slot := w.queue.alloc()
+		l.held = append(l.held, slot)
+		it = &w.queue.items[slot]
+	} else {
+		it = w.queue.push(at, w.tie(draw, to, at))
+	}
 	it.kind, it.env, it.number = itemMessage, *e, number
 	it.from, it.to = int16(from.index), int16(to.index)
 	if w.options.CheckImmutable {
@@ -340,13 +353,47 @@ func (w *World) cut(from, to string) bool {
 	return true
 }
 
-// healNetwork ends all cuts and flaky links, and reports whether there were any.
+// clog holds back what is sent on a link from now on.
+func (w *World) clog(from, to *Host) bool {
+	if from == nil || to == nil || from == to || w.link(from, to).clogged {
+		return false
+	}
+	w.link(from, to).clogged = true
+	return true
+}
+
+// unclog lets arrive what was held back on a link, in some order, as if it had
+// been sent now.
+func (w *World) unclog(from, to *Host) bool {
+	if from == nil || to == nil || !w.link(from, to).clogged {
+		return false
+	}
+	l := w.link(from, to)
+	l.clogged = false
+	for _, slot := range l.held {
+		draw := mix(w.seed, w.queue.items[slot].number)
+		at := w.now + w.latency(draw) + to.slow
+		w.queue.pushSlot(at, w.tie(draw, to, at), slot)
+	}
+	l.held = l.held[:0]
+	return true
+}
+
+// healNetwork ends all cuts, clogs and flaky links, and reports whether there
+// were any. What is broken for good stays cut off from the manager and the nodes;
+// but a client that cannot reach a node is no reason to do without that node.
 func (w *World) healNetwork() bool {
 	changed := false
 	for i := range w.net.links {
 		l := &w.net.links[i]
-		changed = changed || l.cut || l.flaky != 0
-		l.cut, l.flaky = false, 0
+		from, to := w.hosts[i/len(w.hosts)], w.hosts[i%len(w.hosts)]
+		changed = changed || l.cut || l.clogged || l.flaky != 0
+		l.flaky = 0
+		if (from.broken || to.broken) && from.role != RoleClient && to.role != RoleClient {
+			continue
+		}
+		l.cut = false
+		w.unclog(from, to)
 	}
 	return changed
 }

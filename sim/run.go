@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,6 +110,7 @@ type FaultCounts struct {
 	Verbs   [verbEnd]int // actions that had an effect, by Verb
 	Fates   [fateEnd]int // messages with that fate, by Fate
 	Cut     int          // messages lost in a cut or partition
+	Clogged int          // messages held back
 	Refused int          // messages to a host that was down, of which the sender was told
 }
 
@@ -452,6 +455,10 @@ func (w *World) fault(a *Action) bool {
 		return w.partition(a.Groups)
 	case VerbCut:
 		return w.cut(a.Link.From, a.Link.To)
+	case VerbClog:
+		return w.clog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
+	case VerbUnclog:
+		return w.unclog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
 	case VerbHeal:
 		return w.healNetwork()
 	case VerbFlaky:
@@ -474,10 +481,36 @@ func (w *World) fault(a *Action) bool {
 			return false
 		}
 		w.resume(h)
-	case VerbSlowDisk:
-		h.disk.latency = int64(a.Latency)
+	case VerbSlow:
+		h.slow = int64(a.Latency)
 	default:
+		if a.Verb.onDisk() {
+			return w.faultDisk(a, h)
+		}
 		return h.role != RoleClient && w.faultProcess(a, h)
+	}
+	return true
+}
+
+// faultDisk carries out an action on a host's disk.
+func (w *World) faultDisk(a *Action, h *Host) bool {
+	d := &h.disk
+	switch a.Verb {
+	case VerbSlowDisk:
+		d.latency = int64(a.Latency)
+	case VerbFailSync:
+		if !h.up || d.failing != nil {
+			return false
+		}
+		d.failing = a
+	case VerbFullDisk, VerbFreeDisk:
+		full := a.Verb == VerbFullDisk
+		if d.full == full {
+			return false
+		}
+		d.full = full
+	default:
+		return d.damage(a.Record, a.Verb)
 	}
 	return true
 }
@@ -490,7 +523,7 @@ func (w *World) faultProcess(a *Action, h *Host) bool {
 		if !h.up {
 			return false
 		}
-		w.kill(h, a.Keep, HostCrashed)
+		w.kill(h, a.Keep, a.Torn, HostCrashed)
 	case VerbRestart:
 		if h.up {
 			return false
@@ -498,7 +531,7 @@ func (w *World) faultProcess(a *Action, h *Host) bool {
 		w.start(h)
 	case VerbWipe:
 		if h.up {
-			w.kill(h, 0, HostCrashed)
+			w.kill(h, 0, 0, HostCrashed)
 		}
 		h.disk.wipe()
 		w.changed(h, HostWiped)
@@ -513,6 +546,8 @@ func (w *World) faultProcess(a *Action, h *Host) bool {
 			return false
 		}
 		w.operate(h, a.Verb == VerbDrain)
+	default:
+		return false
 	}
 	return true
 }
@@ -602,18 +637,48 @@ func (w *World) checkStuck() {
 	}
 }
 
-// heal ends all faults. What was stopped or has halted stays down, but for a
-// storage node in memory mode that halted: its host starts a new one.
+// heal ends all faults, but for those of hosts that are to stay broken. What was
+// stopped or has halted stays down, but for a storage node in memory mode that
+// halted, whose host starts a new one, and for a host whose disk works again.
 func (w *World) heal() {
+	w.leaveBroken()
 	w.healNetwork()
 	for _, h := range w.hosts {
-		h.disk.latency = int64(w.schedule.Shape.SyncLatency)
+		if h.broken {
+			continue
+		}
+		h.slow = 0
+		h.disk.latency, h.disk.full, h.disk.failing = int64(w.schedule.Shape.SyncLatency), false, nil
 		switch {
 		case h.paused:
 			w.resume(h)
 		case h.up || h.stopped || h.incarnation == 0:
-		case h.halted == nil || h.role == RoleStorage && !w.schedule.Shape.Durable:
+		case h.halted == nil || h.role == RoleStorage && !w.schedule.Shape.Durable || errors.Is(h.halted, errDiskFailed) || errors.Is(h.halted, errDiskFull):
 			w.start(h)
+		}
+	}
+}
+
+// leaveBroken settles which hosts stay broken: those that the schedule names,
+// but for the members of groups of which none of the others has a copy.
+func (w *World) leaveBroken() {
+	for _, name := range w.schedule.Unhealed {
+		w.hostNamed(name).broken = true
+	}
+	m, ok := w.hosts[0].node.(*core.Manager)
+	if !ok {
+		return
+	}
+	for i := range m.Groups() {
+		chain := m.Config(core.GroupID(i + 1)).Chain
+		if slices.ContainsFunc(chain, func(p core.Peer) bool {
+			h := w.hostNamed(p.Addr)
+			return !h.broken && !h.stopped && h.peer.ID == p.ID && (h.up || !h.disk.empty() && h.disk.intact())
+		}) {
+			continue
+		}
+		for _, p := range chain {
+			w.hostNamed(p.Addr).broken = false
 		}
 	}
 }

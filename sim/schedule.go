@@ -16,9 +16,10 @@ type Schedule struct {
 	Mutant string   // "NAME violates PROPERTY": the core without a rule that this breaks, and how; may be empty
 	Expect string   // the verdict expected: "holds" (also when empty), "violates PROPERTY" or "not applicable"
 
-	Shape   Shape
-	Actions []Action // in the order of At; equal times keep this order
-	Deviate []Deviation
+	Shape    Shape
+	Unhealed []string // storage nodes that stay as broken as they are when the faults end, unless a group needs them
+	Actions  []Action // in the order of At; equal times keep this order
+	Deviate  []Deviation
 }
 
 // Broken returns the mutant of the core that the schedule breaks, and the
@@ -70,24 +71,33 @@ const HostsMax = 16
 type Verb uint8
 
 const (
-	VerbPut       Verb = iota + 1 // Host (a client), Key, Value
-	VerbGet                       // Host, Key
-	VerbDelete                    // Host, Key
-	VerbCAS                       // Host, Key, Value, Version: "last" (what the client last saw of the key) or a number
-	VerbCrash                     // Host, Keep: its process dies; of its unsynced batches the first Keep survive
-	VerbRestart                   // Host: start it again; in memory mode as a new node. Without effect when up
-	VerbWipe                      // Host: crash it and empty its disk
-	VerbPause                     // Host: its process stalls, its clock goes on
-	VerbResume                    // Host
-	VerbPartition                 // Groups: hosts in different groups cannot reach each other; a host in none reaches all
-	VerbCut                       // Link: no message passes this way
-	VerbHeal                      // all cuts, partitions and flaky links end
-	VerbFlaky                     // Link (empty hosts: every link), Drop, Duplicate, Delay, Corrupt in permille, DelayMax
-	VerbReset                     // Link: connections between the two hosts break; both are told
-	VerbSlowDisk                  // Host, Latency: its syncs take this long from now on
-	VerbStop                      // Host: the storage node is asked to stop (farewell)
-	VerbForget                    // Host: an operator says that the data the host has now is gone
-	VerbDrain                     // Host: an operator asks for the storage node's place to be moved to a spare
+	VerbPut        Verb = iota + 1 // Host (a client), Key, Value
+	VerbGet                        // Host, Key
+	VerbDelete                     // Host, Key
+	VerbCAS                        // Host, Key, Value, Version: "last" (what the client last saw of the key) or a number
+	VerbCrash                      // Host, Keep, Torn: its process dies; of its unsynced batches the first Keep survive, and Torn bytes of the next
+	VerbRestart                    // Host: start it again; in memory mode as a new node. Without effect when up
+	VerbWipe                       // Host: crash it and empty its disk
+	VerbPause                      // Host: its process stalls, its clock goes on
+	VerbResume                     // Host
+	VerbPartition                  // Groups: hosts in different groups cannot reach each other; a host in none reaches all
+	VerbCut                        // Link: no message passes this way
+	VerbHeal                       // all cuts, partitions, clogs and flaky links end
+	VerbClog                       // Link: messages are held back on this way
+	VerbUnclog                     // Link: what was held back, and what follows, arrives
+	VerbFlaky                      // Link (empty hosts: every link), Drop, Duplicate, Delay, Corrupt in permille, DelayMax
+	VerbReset                      // Link: connections between the two hosts break; both are told
+	VerbSlowDisk                   // Host, Latency: its syncs take this long from now on
+	VerbFailSync                   // Host, Keep, Torn: its next sync fails, which ends its process; what survives is as at a crash
+	VerbFullDisk                   // Host: it can write nothing, which ends its process at the next write, until FreeDisk
+	VerbFreeDisk                   // Host
+	VerbRot                        // Host, Record: a bit of that durable record flips
+	VerbMisdirect                  // Host, Record: in the place of that durable record another one is read from now on
+	VerbUnreadable                 // Host, Record: that durable record can be read no more
+	VerbSlow                       // Host, Latency: whatever it does begins so much later from now on
+	VerbStop                       // Host: the storage node is asked to stop (farewell)
+	VerbForget                     // Host: an operator says that the data the host has now is gone
+	VerbDrain                      // Host: an operator asks for the storage node's place to be moved to a spare
 	verbEnd
 )
 
@@ -102,6 +112,8 @@ type Action struct {
 	Version    string
 
 	Keep    int
+	Torn    int // bytes
+	Record  int // counted from 0 in the order of keys, and from the first again after the last
 	Groups  [][]string
 	Latency time.Duration
 

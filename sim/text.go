@@ -61,6 +61,9 @@ func (s *Schedule) String() string {
 	for _, c := range s.Shape.Clocks {
 		line("clock", c.Host, "offset="+c.Offset.String(), "ppm="+strconv.FormatInt(c.PPM, 10))
 	}
+	if len(s.Unhealed) > 0 {
+		line("unhealed", strings.Join(s.Unhealed, " "))
+	}
 	for i := range s.Actions {
 		line(s.Actions[i].String())
 	}
@@ -107,8 +110,10 @@ func (a Action) String() string {
 		}
 		parts = append(parts, group...)
 	}
-	if a.Keep != 0 {
-		parts = append(parts, "keep="+strconv.Itoa(a.Keep))
+	for _, o := range a.numbers() {
+		if *o.at != 0 {
+			parts = append(parts, o.name+"="+strconv.Itoa(*o.at))
+		}
 	}
 	for i, rate := range [...]int{a.Drop, a.Duplicate, a.Delay, a.Corrupt} {
 		if rate != 0 {
@@ -119,6 +124,17 @@ func (a Action) String() string {
 		parts = append(parts, "delay-max="+a.DelayMax.String())
 	}
 	return strings.Join(parts, " ")
+}
+
+// numbers are the options that are plain numbers.
+func (a *Action) numbers() [3]struct {
+	name string
+	at   *int
+} {
+	return [3]struct {
+		name string
+		at   *int
+	}{{"keep", &a.Keep}, {"torn", &a.Torn}, {"record", &a.Record}}
 }
 
 // String is the deviation's line in the text of a schedule.
@@ -203,12 +219,14 @@ func (p *parser) line(line, raw string) error {
 		return p.shape(first, words)
 	case "clock":
 		return p.clock(words)
+	case "unhealed":
+		return p.unhealed(words)
 	case "at":
 		return p.action(words)
 	case "drop", "duplicate", "delay", "corrupt":
 		return p.deviation(first, words)
 	}
-	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, expect, cluster, network, disk, clients, clock or #", first)
+	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, expect, cluster, network, disk, clients, clock, unhealed or #", first)
 }
 
 func (p *parser) comment(raw string) error {
@@ -273,6 +291,19 @@ func (p *parser) shape(line string, words []token) error {
 		}
 	}
 	return options(words, opts)
+}
+
+func (p *parser) unhealed(words []token) error {
+	if err := p.once("unhealed"); err != nil {
+		return err
+	}
+	if len(words) == 0 {
+		return errors.New("unhealed without a host: want unhealed NODE..., or no such line")
+	}
+	for _, t := range words {
+		p.s.Unhealed = append(p.s.Unhealed, t.text)
+	}
+	return nil
 }
 
 func (p *parser) clock(words []token) error {
@@ -374,8 +405,14 @@ func (a *Action) parse(spec verbSpec, words []token) error {
 	case spec.uses&useGroups != 0:
 		a.Groups = groupsOf(words)
 		return nil
-	case spec.uses&useKeep != 0:
-		return options(words, []option{{"keep", "a number", numberOption(&a.Keep)}})
+	case spec.uses&(useKeep|useRecord) != 0:
+		var opts []option
+		for _, o := range a.numbers() {
+			if (o.name == "record") == (spec.uses&useRecord != 0) {
+				opts = append(opts, option{o.name, "a number", numberOption(o.at)})
+			}
+		}
+		return options(words, opts)
 	case spec.uses&useRates != 0:
 		opts := []option{{"delay-max", "a duration such as 200ms", durationOption(&a.DelayMax)}}
 		for i, rate := range [...]*int{&a.Drop, &a.Duplicate, &a.Delay, &a.Corrupt} {

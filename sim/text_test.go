@@ -25,6 +25,7 @@ disk sync=1.5ms
 clients timeout=700ms
 clock n1 offset=5s ppm=-100
 clock m offset=-1ns ppm=0
+unhealed n2 n5
 at 0s c1 put k1 v1
 at 0s c1 put "a key" ""
 at 10ms c2 get k1
@@ -34,6 +35,7 @@ at 12.000001ms c2 cas k1 17 "|"
 at 13ms c1 delete "#"
 at 20ms crash n2 keep=1
 at 20ms crash m
+at 20ms crash n1 keep=2 torn=40
 at 21ms restart n2
 at 30ms partition n1 n2 | n3 c1 | m
 at 30ms cut n1>n2
@@ -44,6 +46,17 @@ at 40ms heal
 at 45ms reset n1>c2
 at 50ms slow-disk n1 80ms
 at 50ms slow-disk m 0s
+at 50ms fail-sync n2 keep=1 torn=7
+at 50ms fail-sync m
+at 50ms full-disk n1
+at 50ms free-disk n1
+at 50ms rot n1 record=3
+at 50ms misdirect m
+at 50ms unreadable n3 record=1000000
+at 50ms slow n1 20ms
+at 50ms slow n1 0s
+at 50ms clog n1>n2
+at 50ms unclog n1>n2
 at 1m0s stop n3
 at 1m0s forget n3
 at 1m0s drain n3

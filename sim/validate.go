@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ const (
 	WidthMax      = 64        // operations a client may have under way
 	BatchMax      = 1_024     // messages that share an Output
 	KeepMax       = 1_000_000 // unsynced batches that may survive a crash
+	TornMax       = 1 << 24   // bytes of a batch that was being written at a crash
+	RecordMax     = 1_000_000 // durable records of a host
 	OrdinalMax    = 1_000_000 // of a message on its link
 	LogKeepMax    = 1 << 16   // entries of a log that are kept at least
 	PermilleMax   = 1_000     // of a flaky link's rates
@@ -46,6 +49,7 @@ func (s *Schedule) Size() int { return len(s.Actions) + len(s.Deviate) }
 func (s *Schedule) Clone() *Schedule {
 	c := *s
 	c.Story = append([]string(nil), s.Story...)
+	c.Unhealed = append([]string(nil), s.Unhealed...)
 	c.Shape.Clocks = append([]Clock(nil), s.Shape.Clocks...)
 	c.Actions = append([]Action(nil), s.Actions...)
 	c.Deviate = append([]Deviation(nil), s.Deviate...)
@@ -132,18 +136,19 @@ const (
 	useValue
 	useLatency
 	useGroups
-	useKeep
+	useKeep // and torn
+	useRecord
 	useRates
 )
 
-var useNames = [...]string{"a host", "a link", "a key", "a version", "a value", "a duration", "groups", "keep", "rates"}
+var useNames = [...]string{"a host", "a link", "a key", "a version", "a value", "a duration", "groups", "keep or torn", "record", "rates"}
 
 // used tells which fields of the action say something.
 func (a *Action) used() uses {
 	var u uses
 	for i, set := range [...]bool{
 		a.Host != "", a.Link != Link{}, a.Key != "", a.Version != "", a.Value != "", a.Latency != 0,
-		len(a.Groups) > 0, a.Keep != 0,
+		len(a.Groups) > 0, a.Keep != 0 || a.Torn != 0, a.Record != 0,
 		a.Drop != 0 || a.Duplicate != 0 || a.Delay != 0 || a.Corrupt != 0 || a.DelayMax != 0,
 	} {
 		if set {
@@ -168,21 +173,30 @@ var verbSpecs = [verbEnd]verbSpec{
 	VerbGet:       {"get", "cN get KEY", hostClient, useHost | useKey},
 	VerbDelete:    {"delete", "cN delete KEY", hostClient, useHost | useKey},
 	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE", hostClient, useHost | useKey | useVersion | useValue},
-	VerbCrash:     {"crash", "crash HOST [keep=N]", hostManager | hostStorage, useHost | useKeep},
+	VerbCrash:     {"crash", "crash HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
 	VerbRestart:   {"restart", "restart HOST", hostManager | hostStorage, useHost},
 	VerbWipe:      {"wipe", "wipe NODE", hostStorage, useHost},
 	VerbPause:     {"pause", "pause HOST", hostAll, useHost},
 	VerbResume:    {"resume", "resume HOST", hostAll, useHost},
 	VerbPartition: {"partition", "partition HOST... | HOST...", 0, useGroups},
 	VerbCut:       {"cut", "cut FROM>TO", 0, useLink},
+	VerbClog:      {"clog", "clog FROM>TO", 0, useLink},
+	VerbUnclog:    {"unclog", "unclog FROM>TO", 0, useLink},
 	VerbHeal:      {"heal", "heal", 0, 0},
 	VerbFlaky: {"flaky", "flaky FROM>TO|* [drop=N] [duplicate=N] [delay=N] [corrupt=N] [delay-max=DURATION]",
 		0, useLink | useRates},
-	VerbReset:    {"reset", "reset FROM>TO", 0, useLink},
-	VerbSlowDisk: {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
-	VerbStop:     {"stop", "stop NODE", hostStorage, useHost},
-	VerbForget:   {"forget", "forget NODE", hostStorage, useHost},
-	VerbDrain:    {"drain", "drain NODE", hostStorage, useHost},
+	VerbReset:      {"reset", "reset FROM>TO", 0, useLink},
+	VerbSlowDisk:   {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbFailSync:   {"fail-sync", "fail-sync HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
+	VerbFullDisk:   {"full-disk", "full-disk HOST", hostManager | hostStorage, useHost},
+	VerbFreeDisk:   {"free-disk", "free-disk HOST", hostManager | hostStorage, useHost},
+	VerbRot:        {"rot", "rot HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
+	VerbMisdirect:  {"misdirect", "misdirect HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
+	VerbUnreadable: {"unreadable", "unreadable HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
+	VerbSlow:       {"slow", "slow HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbStop:       {"stop", "stop NODE", hostStorage, useHost},
+	VerbForget:     {"forget", "forget NODE", hostStorage, useHost},
+	VerbDrain:      {"drain", "drain NODE", hostStorage, useHost},
 }
 
 // spec is the zero verbSpec for a verb that does not exist.
@@ -238,6 +252,14 @@ func (s *Schedule) check() *invalid {
 	}
 	if bad := s.Shape.check(); bad != nil {
 		return bad
+	}
+	for i, host := range s.Unhealed {
+		switch {
+		case s.Shape.hostKindOf(host) != hostStorage:
+			return &invalid{place{"unhealed", 0}, s.Shape.noHost(host, hostStorage)}
+		case slices.Contains(s.Unhealed[:i], host):
+			return &invalid{place{"unhealed", 0}, host + " twice: want it once"}
+		}
 	}
 	if n := len(s.Actions); n > ActionsMax {
 		return &invalid{place{"action", ActionsMax}, fmt.Sprintf("there are %d actions: want at most %d", n, ActionsMax)}
@@ -384,6 +406,10 @@ func (a *Action) checkNumbers() string {
 		return fmt.Sprintf("the value has %d bytes: want at most %d", len(a.Value), valueBytesMax)
 	case a.Keep < 0 || a.Keep > KeepMax:
 		return fmt.Sprintf("keep=%d: want 0 to %d", a.Keep, KeepMax)
+	case a.Torn < 0 || a.Torn > TornMax:
+		return fmt.Sprintf("torn=%d: want 0 to %d", a.Torn, TornMax)
+	case a.Record < 0 || a.Record > RecordMax:
+		return fmt.Sprintf("record=%d: want 0 to %d", a.Record, RecordMax)
 	case a.Latency < 0 || a.Latency > DurationMax:
 		return fmt.Sprintf("the latency %s: want 0s to %s", a.Latency, DurationMax)
 	case a.DelayMax < 0 || a.DelayMax > DurationMax:
@@ -407,8 +433,8 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 	switch {
 	case kind == 0:
 		return sh.noHost(a.Host, hosts)
-	case a.Verb == VerbSlowDisk && !sh.Durable:
-		return "slow-disk: no host has a disk: want mode=durable"
+	case a.Verb.onDisk() && !sh.Durable:
+		return spec.name + ": no host has a disk: want mode=durable"
 	case (a.Verb == VerbCrash || a.Verb == VerbRestart) && kind == hostManager && !sh.Durable:
 		return fmt.Sprintf("%s m: a manager in memory that restarts is another cluster: want mode=durable, or %s",
 			spec.name, sh.hostsNamed(hosts&^hostManager))
@@ -417,6 +443,9 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 	}
 	return ""
 }
+
+// onDisk tells whether the verb is about a host's disk.
+func (v Verb) onDisk() bool { return v >= VerbSlowDisk && v <= VerbUnreadable }
 
 func (sh *Shape) checkLink(l Link) string {
 	for _, host := range [...]string{l.From, l.To} {

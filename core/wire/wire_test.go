@@ -268,3 +268,23 @@ func TestHashIsFixedAndSensitive(t *testing.T) {
 		}
 	}
 }
+
+// A frame made for one place is damage in any other, and so is a plain one.
+func TestFrameForAPlace(t *testing.T) {
+	seal := func(place string) []byte {
+		c := wire.NewFrame([]byte("before"))
+		c.Tag(7)
+		return c.SealFor(place)[len("before"):]
+	}
+	for _, place := range []string{"", "a", "b", "a longer place than the frame itself"} {
+		for _, other := range []string{"", "a", "b", "a longer place than the frame itself"} {
+			c := wire.OpenFrameFor(seal(place), other)
+			c.Tag(7)
+			if place == other {
+				require.NoError(t, c.End())
+			} else {
+				require.ErrorIs(t, c.End(), wire.ErrChecksum, "%q read at %q", place, other)
+			}
+		}
+	}
+}
