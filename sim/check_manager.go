@@ -198,7 +198,7 @@ func (c *checker) unsettled(w *World) string {
 				return h.Name() + " has not caught up"
 			}
 		}
-		if lead != nil && (!lead.Serving || lead.Commit != lead.Last) {
+		if lead != nil && !c.servedByBroken(w, config) && (!lead.Serving || lead.Commit != lead.Last) {
 			return "the primary does not serve"
 		}
 		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m) > 0 {
@@ -301,6 +301,17 @@ func (c *checker) couldPlace(w *World, m *core.Manager) bool {
 		}
 	}
 	return c.eligible(w, m) > w.Schedule().Shape.Replicas
+}
+
+// servedByBroken reports that a group's primary is a node that stays broken, but
+// is well enough to serve: nobody has a reason to replace it.
+func (c *checker) servedByBroken(w *World, config *core.Config) bool {
+	h := c.owner[config.Chain[0].ID]
+	if h == nil || h.Peer().ID != config.Chain[0].ID || !h.Broken() || !h.Up() || h.Paused() {
+		return false
+	}
+	v := c.view(w, h, config.Group)
+	return v != nil && v.Config.Epoch == config.Epoch && v.Serving
 }
 
 // checkStates compares whole maps: members with one commit point have the same.

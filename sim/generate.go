@@ -24,6 +24,7 @@ func Generate(src Source) *Schedule {
 		s:      &Schedule{Expect: "holds", Shape: DefaultShape()},
 		busy:   map[string]time.Duration{},
 		disk:   map[string]time.Duration{},
+		slow:   map[string]time.Duration{},
 		down:   map[string]time.Duration{},
 		pauses: map[string][]window{},
 	}
@@ -32,6 +33,7 @@ func Generate(src Source) *Schedule {
 	g.drawFaults()
 	g.drawCalls()
 	g.drawDeviations()
+	g.drawUnhealed()
 	g.tidy()
 	return g.s
 }
@@ -44,7 +46,7 @@ func (g *generator) tidy() {
 	g.s.Actions = slices.DeleteFunc(g.s.Actions, func(a Action) bool {
 		was := broken
 		switch a.Verb {
-		case VerbPartition, VerbCut, VerbFlaky:
+		case VerbPartition, VerbCut, VerbClog, VerbFlaky:
 			broken = true
 		case VerbHeal:
 			broken = false
@@ -73,6 +75,7 @@ type generator struct {
 
 	busy   map[string]time.Duration // until when nothing may happen to a host: it is down or paused
 	disk   map[string]time.Duration // until when its disk is slow
+	slow   map[string]time.Duration // until when it is slow itself
 	down   map[string]time.Duration // when it last lost its process, for forget
 	pauses map[string][]window      // of a client, which makes no calls meanwhile
 	losses []time.Duration          // when copies of the data were destroyed
@@ -273,6 +276,18 @@ var ways = []struct {
 	{core.KindRegistered, 1, 2, "mn"},
 }
 
+// drawUnhealed draws which nodes stay as broken as they are: mostly none.
+func (g *generator) drawUnhealed() {
+	if !g.chance("some stay broken", 3) {
+		return
+	}
+	for _, host := range g.nodes() {
+		if g.chance("stays broken", 3) {
+			g.s.Unhealed = append(g.s.Unhealed, host)
+		}
+	}
+}
+
 func (g *generator) drawDeviations() {
 	total := 0
 	for _, way := range ways {
@@ -319,332 +334,4 @@ func (g *generator) links(way string) []Link {
 		}
 	}
 	return links
-}
-
-// faultKind is a kind of fault that a schedule has on or off.
-type faultKind struct {
-	name    string
-	on      int // in how many of eight schedules
-	weight  int // how often it is drawn in these
-	durable bool
-	draw    func(g *generator, at time.Duration)
-}
-
-var faultKinds = []faultKind{
-	{"crash", 5, 6, false, (*generator).crash},
-	{"pause", 4, 4, false, (*generator).pauseNode},
-	{"partition", 4, 4, false, (*generator).partition},
-	{"cut", 4, 4, false, (*generator).cut},
-	{"flaky", 4, 4, false, (*generator).flaky},
-	{"reset", 3, 3, false, (*generator).reset},
-	{"pause manager", 3, 2, false, (*generator).pauseManager},
-	{"pause client", 3, 2, false, (*generator).pauseClient},
-	{"wipe", 3, 2, false, (*generator).wipe},
-	{"slow disk", 4, 3, true, (*generator).slowDisk},
-	{"mass crash", 3, 2, true, (*generator).massCrash},
-	{"crash manager", 4, 3, true, (*generator).crashManager},
-	{"stop", 2, 1, false, (*generator).stop},
-	{"forget", 2, 2, false, (*generator).forget},
-	{"drain", 3, 2, false, (*generator).drain},
-}
-
-// drawFaults draws the fault plan in the order of time, so that what is down
-// or paused at a fault is known when it is drawn.
-func (g *generator) drawFaults() {
-	var on []faultKind
-	total := 1 // a fault that is none, the simplest
-	for _, kind := range faultKinds {
-		if kind.durable && !g.s.Shape.Durable {
-			continue
-		}
-		if g.src.Intn(kind.name, 8) >= 8-kind.on {
-			on = append(on, kind)
-			total += kind.weight
-		}
-	}
-	count := 6 + g.src.Intn("faults", 13)
-	mean := (g.end - ms(150)) / time.Duration(count)
-	at := ms(150)
-	for range count {
-		if n := g.src.Intn("fault", total); n > 0 {
-			g.fault(on, n-1, at)
-		}
-		// Mostly spread over the phase, sometimes nearly at once.
-		if n := g.src.Intn("until next", 10); n < 3 {
-			at += ms(3 * n)
-		} else {
-			at += (mean * time.Duration(n-2) / 3).Truncate(time.Millisecond)
-		}
-		if at > g.end {
-			break
-		}
-	}
-	if !g.s.Shape.Durable && g.chance("eclipse", 24) {
-		g.eclipse()
-	}
-}
-
-// eclipse hides all nodes from the manager for so long that it presumes every
-// group lost, from their silence alone; then they answer after all.
-func (g *generator) eclipse() {
-	g.add(Action{At: g.end + ms(210), Verb: VerbPartition, Groups: [][]string{{ManagerHost}, g.nodes()}})
-	g.add(Action{At: g.end + ms(210) + 21*time.Second, Verb: VerbHeal})
-}
-
-// fault draws the fault that the n-th part of the weights stands for.
-func (g *generator) fault(on []faultKind, n int, at time.Duration) {
-	i := 0
-	for n >= on[i].weight {
-		n -= on[i].weight
-		i++
-	}
-	before := len(g.s.Actions)
-	on[i].draw(g, at)
-	if len(g.s.Actions) > before {
-		g.faults = append(g.faults, at)
-	}
-}
-
-// lose tells whether a copy of the data may be destroyed, and if so notes it.
-// Most schedules destroy no more copies than a group has to spare in the time
-// it takes to heal: a lost group has little left to test.
-func (g *generator) lose(at time.Duration) bool {
-	recent := 0
-	for _, t := range g.losses {
-		if at-t < ms(800) {
-			recent++
-		}
-	}
-	if !g.bold && recent >= g.s.Shape.Replicas {
-		return false
-	}
-	g.losses = append(g.losses, at)
-	return true
-}
-
-// outages are for how long, in ms, a host is down; -1: to the end.
-var outages = []int{20, 50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1200, -1}
-
-func (g *generator) goDown(host string, at time.Duration) {
-	g.down[host] = at
-	g.busy[host] = g.until("outage", at, outages, Action{Verb: VerbRestart, Host: host})
-}
-
-// keep draws how many unsynced batches survive a crash.
-func (g *generator) keep() int {
-	if !g.s.Shape.Durable {
-		return 0
-	}
-	return g.src.Intn("keep", 7)
-}
-
-// node draws a storage node that is up and not paused; "" when there is none.
-func (g *generator) node(at time.Duration) string {
-	free := g.free(at, g.nodes())
-	if len(free) == 0 {
-		return ""
-	}
-	return oneOf(g, "node", free...)
-}
-
-func (g *generator) crash(at time.Duration) {
-	host := g.node(at)
-	if host == "" || !g.s.Shape.Durable && !g.lose(at) {
-		return
-	}
-	g.add(Action{At: at, Verb: VerbCrash, Host: host, Keep: g.keep()})
-	g.goDown(host, at)
-}
-
-func (g *generator) wipe(at time.Duration) {
-	host := g.node(at)
-	if host == "" || !g.lose(at) {
-		return
-	}
-	g.add(Action{At: at, Verb: VerbWipe, Host: host})
-	g.goDown(host, at)
-}
-
-func (g *generator) stop(at time.Duration) {
-	host := g.node(at)
-	if host == "" || !g.s.Shape.Durable && !g.lose(at) {
-		return
-	}
-	g.add(Action{At: at, Verb: VerbStop, Host: host})
-	g.goDown(host, at)
-}
-
-// forget tells the manager to give up a node that lost its process shortly
-// before, whether it has come back or not.
-func (g *generator) forget(at time.Duration) {
-	recent := slices.DeleteFunc(g.nodes(), func(host string) bool {
-		t, ok := g.down[host]
-		return !ok || at-t > ms(1000)
-	})
-	if len(recent) == 0 || !g.lose(at) {
-		return
-	}
-	g.add(Action{At: at, Verb: VerbForget, Host: oneOf(g, "forget", recent...)})
-}
-
-func (g *generator) drain(at time.Duration) {
-	g.add(Action{At: at, Verb: VerbDrain, Host: oneOf(g, "drained", g.nodes()...)})
-}
-
-func (g *generator) crashManager(at time.Duration) {
-	if g.busy[ManagerHost] > at {
-		return
-	}
-	g.add(Action{At: at, Verb: VerbCrash, Host: ManagerHost, Keep: g.keep()})
-	g.goDown(ManagerHost, at)
-}
-
-// massCrash takes every storage node down, within a few milliseconds and
-// sometimes with the manager, and up again one after the other.
-func (g *generator) massCrash(at time.Duration) {
-	hosts := g.free(at, g.nodes())
-	if len(hosts) < 2 {
-		return
-	}
-	if g.busy[ManagerHost] <= at && g.chance("with the manager", 3) {
-		hosts = append(hosts, ManagerHost)
-	}
-	keep := g.keep()
-	down := ms(oneOf(g, "stagger down", 0, 1, 3))
-	up := ms(oneOf(g, "stagger up", 0, 5, 30, 100))
-	back := at + ms(oneOf(g, "mass outage", 20, 50, 100, 200, 400, 700))
-	for i, host := range hosts {
-		t := at + time.Duration(i)*down
-		g.add(Action{At: t, Verb: VerbCrash, Host: host, Keep: (keep + i) % 7})
-		g.down[host] = t
-		g.busy[host] = forever
-		if t = back + time.Duration(i)*max(down, up); t <= g.end+ms(200) {
-			g.add(Action{At: t, Verb: VerbRestart, Host: host})
-			g.busy[host] = t
-		}
-	}
-}
-
-// stalls are for how long, in ms, a process is paused: from about a heartbeat
-// to well beyond the time in which it is given up.
-var stalls = []int{30, 60, 100, 150, 200, 300, 450, 600, 900, 1200, 1500}
-
-func (g *generator) pauseNode(at time.Duration) {
-	if host := g.node(at); host != "" {
-		g.pause(host, at)
-	}
-}
-
-func (g *generator) pauseManager(at time.Duration) { g.pause(ManagerHost, at) }
-
-func (g *generator) pauseClient(at time.Duration) {
-	g.pause(oneOf(g, "client", numbered("c", g.s.Shape.Clients)...), at)
-}
-
-func (g *generator) pause(host string, at time.Duration) {
-	if g.busy[host] > at {
-		return
-	}
-	g.add(Action{At: at, Verb: VerbPause, Host: host})
-	to := g.until("stall", at, stalls, Action{Verb: VerbResume, Host: host})
-	g.busy[host] = to
-	g.pauses[host] = append(g.pauses[host], window{at, to})
-}
-
-// breaks are for how long, in ms, a network fault lasts, unless another one
-// heals first; -1: to the end.
-var breaks = []int{30, 60, 100, 200, 300, 400, 600, 800, 1000, 1500, -1}
-
-// partition parts the hosts in one of several ways; hosts in no group reach all.
-func (g *generator) partition(at time.Duration) {
-	var hosts []string
-	nodes := g.nodes()
-	switch oneOf(g, "partition", "isolate", "full", "manager", "nodes", "clients") {
-	case "isolate":
-		one := oneOf(g, "isolated", nodes...)
-		g.part(at, []string{one}, slices.DeleteFunc(g.hosts(), func(host string) bool { return host == one }))
-		return
-	case "manager":
-		a, _ := g.halves(nodes)
-		g.part(at, []string{ManagerHost}, a)
-		return
-	case "clients":
-		_, b := g.halves(nodes)
-		g.part(at, numbered("c", g.s.Shape.Clients)[:1+g.src.Intn("cut off", g.s.Shape.Clients)], b)
-		return
-	case "full":
-		hosts = g.hosts()
-	case "nodes": // the manager reaches both sides, which do not reach each other
-		if hosts = nodes; len(hosts) == 1 {
-			hosts = append(hosts, ManagerHost)
-		}
-	}
-	a, b := g.halves(hosts)
-	g.part(at, a, b)
-}
-
-// halves draws two parts of the hosts; neither is empty when there are two
-// hosts or more, and of one host both are that one.
-func (g *generator) halves(hosts []string) (a, b []string) {
-	if len(hosts) == 1 {
-		return hosts, hosts
-	}
-	mask := 1 + g.src.Intn("split", 1<<len(hosts)-2)
-	for i, host := range hosts {
-		if mask>>i&1 == 1 {
-			a = append(a, host)
-		} else {
-			b = append(b, host)
-		}
-	}
-	return a, b
-}
-
-func (g *generator) part(at time.Duration, a, b []string) {
-	g.add(Action{At: at, Verb: VerbPartition, Groups: [][]string{a, b}})
-	g.until("heal", at, breaks, Action{Verb: VerbHeal})
-}
-
-// link draws a link over which messages go: those between nodes first and
-// often, the many to and from the clients seldom.
-func (g *generator) link() Link {
-	links := g.links("nnnnnnnnmnmnnmnmcnnccmmc")
-	return links[g.src.Intn("link", len(links))]
-}
-
-func (g *generator) cut(at time.Duration) {
-	g.add(Action{At: at, Verb: VerbCut, Link: g.link()})
-	g.until("heal", at, breaks, Action{Verb: VerbHeal})
-}
-
-func (g *generator) reset(at time.Duration) {
-	g.add(Action{At: at, Verb: VerbReset, Link: g.link()})
-}
-
-func (g *generator) flaky(at time.Duration) {
-	a := Action{At: at, Verb: VerbFlaky}
-	if !g.chance("every link", 2) {
-		a.Link = g.link()
-	}
-	for _, rate := range []*int{&a.Drop, &a.Duplicate, &a.Delay, &a.Corrupt} {
-		*rate = 50 * g.src.Intn("rate", 7)
-	}
-	if a.Delay > 0 {
-		a.DelayMax = ms(oneOf(g, "delay-max", 5, 20, 50, 100, 200))
-	} else if a.Drop+a.Duplicate+a.Corrupt == 0 {
-		a.Drop = 50
-	}
-	g.add(a)
-	g.until("heal", at, breaks, Action{Verb: VerbHeal})
-}
-
-// slowDisk makes a disk slow but not dead, which answers pings all the while.
-func (g *generator) slowDisk(at time.Duration) {
-	host := oneOf(g, "disk", append(g.nodes(), ManagerHost)...)
-	if g.disk[host] > at {
-		return
-	}
-	slow := ms(oneOf(g, "latency", 50, 80, 120, 200, 300, 400))
-	g.add(Action{At: at, Verb: VerbSlowDisk, Host: host, Latency: slow})
-	g.disk[host] = g.until("slow", at, breaks, Action{Verb: VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
 }

@@ -41,8 +41,13 @@ func faultCount(s *Schedule) int {
 	n := 0
 	for _, a := range s.Actions {
 		switch a.Verb {
-		case VerbCrash, VerbWipe, VerbPause, VerbPartition, VerbCut, VerbFlaky, VerbReset, VerbStop, VerbForget:
+		case VerbCrash, VerbWipe, VerbPause, VerbPartition, VerbCut, VerbClog, VerbFlaky, VerbReset, VerbStop, VerbForget,
+			VerbFailSync, VerbFullDisk, VerbRot, VerbMisdirect, VerbUnreadable:
 			n++
+		case VerbSlow:
+			if a.Latency > 0 {
+				n++
+			}
 		case VerbSlowDisk:
 			if a.Latency > s.Shape.SyncLatency {
 				n++
@@ -65,7 +70,7 @@ func callCount(s *Schedule) int {
 func TestGenerateIsWorthRunning(t *testing.T) {
 	const schedules = 5000
 	var draws, calls, faults, deviations, clients, replicas, gets []int
-	durable, lease, halt, drift, verbs, kinds := 0, 0, 0, 0, map[Verb]int{}, map[core.Kind]int{}
+	durable, lease, halt, drift, unhealed, verbs, kinds := 0, 0, 0, 0, 0, map[Verb]int{}, map[core.Kind]int{}
 	longest := time.Duration(0)
 	for seed := range uint64(schedules) {
 		src := &countingSource{Source: NewSource(seed)}
@@ -95,6 +100,7 @@ func TestGenerateIsWorthRunning(t *testing.T) {
 		durable += count(sh.Durable)
 		lease += count(sh.Reads == core.ReadLease)
 		halt += count(sh.Halt)
+		unhealed += count(len(s.Unhealed) > 0)
 		drift += count(slices.ContainsFunc(sh.Clocks, func(c Clock) bool { return c.PPM != 0 }))
 	}
 	t.Logf("medians of %d schedules: %d draws (most %d), %d calls (%d%% gets), %d faults, %d deviations, %d clients, k=%d; "+
@@ -112,6 +118,7 @@ func TestGenerateIsWorthRunning(t *testing.T) {
 	require.InDelta(t, schedules/2, lease, schedules/10)
 	require.InDelta(t, schedules/8, halt, schedules/20)
 	require.Greater(t, drift, schedules/2)
+	require.InDelta(t, schedules/3, unhealed, schedules/8)
 	require.Less(t, longest, 26*time.Second) // of an eclipse; others end within 5 s
 	for v := Verb(1); v < verbEnd; v++ {
 		require.Greater(t, verbs[v], schedules/50, "%s is hardly ever drawn", v)
@@ -132,15 +139,17 @@ func count(yes bool) int {
 // not pause or crash again, and a paused client makes no calls.
 func TestGenerateOnlyEnabled(t *testing.T) {
 	for seed := range uint64(2000) {
-		down, paused := map[string]bool{}, map[string]bool{}
+		down, paused, full := map[string]bool{}, map[string]bool{}, map[string]bool{}
 		for _, a := range Generate(NewSource(seed)).Actions {
 			switch a.Verb {
-			case VerbCrash, VerbWipe, VerbStop:
+			case VerbCrash, VerbWipe, VerbStop, VerbFailSync, VerbFullDisk:
 				require.False(t, down[a.Host] || paused[a.Host], "seed %d: %s", seed, a)
-				down[a.Host] = true
+				down[a.Host], full[a.Host] = true, a.Verb == VerbFullDisk
+			case VerbFreeDisk:
+				full[a.Host] = false
 			case VerbRestart:
 				require.True(t, down[a.Host], "seed %d: %s", seed, a)
-				down[a.Host] = false
+				down[a.Host] = full[a.Host]
 			case VerbPause:
 				require.False(t, down[a.Host] || paused[a.Host], "seed %d: %s", seed, a)
 				paused[a.Host] = true

@@ -134,6 +134,7 @@ func (s *Schedule) removeHost(prefix string, i int, count *int) {
 		}
 		return any
 	}
+	s.Unhealed = keepIf(s.Unhealed, func(host *string) bool { return !gone(host) })
 	s.Shape.Clocks = keepIf(s.Shape.Clocks, func(c *Clock) bool { return !gone(&c.Host) })
 	s.Deviate = keepIf(s.Deviate, func(d *Deviation) bool { return !gone(&d.Link.From, &d.Link.To) })
 	s.Actions = keepIf(s.Actions, func(a *Action) bool {
@@ -182,6 +183,12 @@ func (k *shrinker) simplifyShape() {
 	} {
 		k.try(func(s *Schedule) { change(&s.Shape) })
 	}
+	k.try(func(s *Schedule) { s.Unhealed = nil })
+	for i := len(k.best.Unhealed) - 1; i >= 0; i-- {
+		if i < len(k.best.Unhealed) {
+			k.try(func(s *Schedule) { s.Unhealed = slices.Delete(s.Unhealed, i, i+1) })
+		}
+	}
 	for i := len(k.best.Shape.Clocks) - 1; i >= 0; i-- {
 		if i >= len(k.best.Shape.Clocks) {
 			continue
@@ -205,6 +212,8 @@ func (k *shrinker) simplifyActions() {
 		a := k.best.Actions[i]
 		for _, change := range []func(*Action){
 			func(a *Action) { a.Keep = 0 },
+			func(a *Action) { a.Torn = 0 },
+			func(a *Action) { a.Record = 0 },
 			func(a *Action) { a.Drop, a.Duplicate, a.Delay, a.Corrupt, a.DelayMax = min(a.Drop, 1)*1000, 0, 0, 0, 0 },
 			func(a *Action) { a.Drop = 0 },
 			func(a *Action) { a.Duplicate = 0 },
