@@ -25,7 +25,7 @@ type contact struct {
 	draining    bool // an operator wants to stop it: it is not to be used
 	wanted      int  // with draining: how many others its group must have before it may go
 	quarantined Time // not to be used before then
-	flaps       uint // how often it was put in quarantine lately
+	flaps       uint // how often it was put in quarantine up to flappedAt, see Manager.flaps
 	flappedAt   Time // and when last
 }
 

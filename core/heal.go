@@ -81,15 +81,20 @@ func (m *Manager) lacking() int {
 	return n
 }
 
-// recruit has the spare that registered first join the group.
+// recruit has a spare join the group: of those that flapped least, the one that
+// registered first. A node that answers the manager but that the primary cannot
+// reach would otherwise be tried again and again, while another waits.
 func (m *Manager) recruit(w *watch, c *Config) bool {
 	spares := m.spares()
 	if len(spares) == 0 {
 		return false
 	}
-	spares[0].reserved = true
+	spare := slices.MinFunc(spares, func(a, b *contact) int {
+		return cmp.Compare(m.flaps(a), m.flaps(b))
+	})
+	spare.reserved = true
 	w.join.proposed = true
-	m.propose(Command{Kind: CommandJoin, Group: c.Group, Epoch: c.Epoch, Node: NodeRecord{Peer: Peer{ID: spares[0].node.ID}}})
+	m.propose(Command{Kind: CommandJoin, Group: c.Group, Epoch: c.Epoch, Node: NodeRecord{Peer: Peer{ID: spare.node.ID}}})
 	return true
 }
 
@@ -168,14 +173,20 @@ func (m *Manager) joinChanged(c *Command, a applied) {
 // quarantine keeps a node that left a chain, or failed to join one, from being
 // used at once; longer each time it happens.
 func (m *Manager) quarantine(c *contact) {
-	if m.now.Since(c.flappedAt) > 4*m.opt.QuarantineMax {
-		c.flaps = 0
-	}
-	wait := min(m.opt.QuarantineMin<<min(c.flaps, 16), m.opt.QuarantineMax)
-	c.flaps++
+	flaps := m.flaps(c)
+	wait := min(m.opt.QuarantineMin<<min(flaps, 16), m.opt.QuarantineMax)
+	c.flaps = flaps + 1
 	c.flappedAt = m.now
 	c.quarantined = m.now.After(wait)
 	m.event(Event{Kind: EventQuarantined, Node: c.node.ID})
+}
+
+// flaps counts how often a node was put in quarantine lately.
+func (m *Manager) flaps(c *contact) uint {
+	if m.now.Since(c.flappedAt) > 4*m.opt.QuarantineMax {
+		return 0
+	}
+	return c.flaps
 }
 
 // onDrain marks a node as one that is not to be used. Where no spare can take
