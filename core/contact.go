@@ -11,7 +11,7 @@ type contact struct {
 
 	pinged, answered uint64 // nonces: of the last ping, and of the last one answered
 	missed           int    // pings in a row without an answer
-	heardAt          Time   // when it last answered
+	answeredAt       Time   // when it last answered one, or registered a new boot
 
 	// quietSince is when its silence began to count: when it was last heard, or
 	// when the manager last gave everybody a new grace.
@@ -36,7 +36,7 @@ func (c *contact) reset(now Time) {
 
 // answers tells whether the node answered recently.
 func (c *contact) answers(now Time, o *ManagerOptions) bool {
-	return c.missed < o.MissesMax && now.Since(c.heardAt) <= time.Duration(o.MissesMax)*o.PingInterval
+	return c.missed < o.MissesMax && now.Since(c.answeredAt) <= time.Duration(o.MissesMax)*o.PingInterval
 }
 
 // contact returns what is known of a registered node, or nil.
@@ -95,8 +95,7 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	if m.forgotMore(in.From.ID, b.Index) {
 		return
 	}
-	c.answered = b.Nonce
-	m.heard(c)
+	m.answered(c)
 	m.remind(c, b.Groups)
 	if b.Join != nil && b.Join.Group == c.node.group {
 		m.onProgress(b.Join)
@@ -122,10 +121,18 @@ func (m *Manager) remind(c *contact, known []GroupEpoch) {
 	}
 }
 
+// answered takes in that a node heard the manager, and the manager it.
+func (m *Manager) answered(c *contact) {
+	c.missed, c.answered = 0, c.pinged
+	c.answeredAt = m.now
+	m.heard(c)
+}
+
 // heard takes a sign of life in, and with it back what was presumed of a loss.
+// That the node hears the manager is not shown by it: one that is cut off one
+// way registers again and again, and is not fit to be a member.
 func (m *Manager) heard(c *contact) {
-	c.reset(m.now)
-	c.heardAt = m.now
+	c.quietSince, c.refusedSince, c.otherSince = m.now, Never, Never
 	if c.node.group == 0 {
 		return
 	}

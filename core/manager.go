@@ -113,7 +113,7 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, &contact{node: n, heardAt: longAgo})
+			m.contacts = append(m.contacts, &contact{node: n, answeredAt: longAgo})
 		}
 		m.watches = make([]watch, len(m.dir.groups))
 		m.grace()
@@ -308,7 +308,7 @@ func (m *Manager) registered(c *Command, a applied) {
 	if n.gone {
 		return
 	}
-	m.heard(m.contacts[n.place])
+	m.answered(m.contacts[n.place])
 	if a.registered {
 		m.contacts[n.place].draining = m.drained(n.ID)
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
