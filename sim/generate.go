@@ -122,15 +122,20 @@ func (g *generator) drawShape() {
 	g.bold = g.chance("bold", 4)
 }
 
-// drawClocks gives every host an offset of its own, and often a drift that the
-// leases' bound of 1,000 ppm covers also between two hosts that drift apart.
+// drawClocks gives every host an offset of its own, and often a drift. Leases
+// allow for clocks that are driftBound wrong, either way; nothing else assumes
+// anything of clocks.
 func (g *generator) drawClocks() {
-	const ppmMax = 500
+	const driftBound = 1000
+	ppmMax := driftBound
+	if g.s.Shape.Reads == core.ReadConfirm && g.chance("any drift", 3) {
+		ppmMax = PPMMax
+	}
 	step := g.src.Intn("clock offsets", 10_000)
 	drift := g.src.Intn("drift", 3) > 0
 	for i, host := range g.hosts() {
 		c := Clock{Host: host, Offset: ms((i + 1) * step % 10_000)}
-		if drift && i <= g.s.Shape.Nodes {
+		if drift {
 			n := g.src.Intn("ppm", 2*ppmMax+1)
 			c.PPM = int64((n + 1) / 2)
 			if n%2 == 0 {

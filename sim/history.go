@@ -124,8 +124,8 @@ func (w *World) call(c *client) {
 			op.Version = c.expected(w.schedule.Actions[op.Action].Version, op.Key)
 		}
 		timeout := w.schedule.Shape.OpTimeout
-		if op.Final {
-			timeout = LivenessBound
+		if op.Final { // the bound is in virtual time, whatever the client's clock shows
+			timeout = c.host.clock.local(w.now + int64(LivenessBound)).Since(c.host.clock.local(w.now))
 		}
 		w.order++
 		op.Called, op.CallOrder = time.Duration(w.now), w.order
