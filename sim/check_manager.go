@@ -201,7 +201,7 @@ func (c *checker) unsettled(w *World) string {
 		if lead != nil && !c.servedByBroken(w, config) && (!lead.Serving || lead.Commit != lead.Last) {
 			return "the primary does not serve"
 		}
-		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m) > 0 {
+		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m, c.owner[config.Chain[0].ID]) > 0 {
 			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))
 		}
 	}
@@ -224,12 +224,16 @@ func (c *checker) drainable(w *World, m *core.Manager, id core.NodeID) bool {
 	return true
 }
 
-// eligible counts the spares that could be used.
-func (c *checker) eligible(w *World, m *core.Manager) int {
+// eligible counts the spares that could be used; beside a primary only those
+// that it can reach, as one that stays broken may be cut off from some.
+func (c *checker) eligible(w *World, m *core.Manager, primary *Host) int {
 	spares := 0
 	for i := range m.Nodes() {
 		n := m.Node(i, w.Local(w.Hosts()[0]))
-		if n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && c.works(w, n.ID) {
+		if n.Group != 0 || n.Joining != 0 || n.Gone || n.Unfit || !c.works(w, n.ID) {
+			continue
+		}
+		if primary == nil || w.connected(primary, c.owner[n.ID]) {
 			spares++
 		}
 	}
@@ -300,7 +304,7 @@ func (c *checker) couldPlace(w *World, m *core.Manager) bool {
 			return true
 		}
 	}
-	return c.eligible(w, m) > w.Schedule().Shape.Replicas
+	return c.eligible(w, m, nil) > w.Schedule().Shape.Replicas
 }
 
 // servedByBroken reports that a group's primary is a node that stays broken, but
