@@ -126,15 +126,14 @@ func (a Action) String() string {
 	return strings.Join(parts, " ")
 }
 
-// numbers are the options that are plain numbers.
-func (a *Action) numbers() [3]struct {
+// numberField is a field of an action that is written as NAME=N.
+type numberField struct {
 	name string
 	at   *int
-} {
-	return [3]struct {
-		name string
-		at   *int
-	}{{"keep", &a.Keep}, {"torn", &a.Torn}, {"record", &a.Record}}
+}
+
+func (a *Action) numbers() [3]numberField {
+	return [...]numberField{{"keep", &a.Keep}, {"torn", &a.Torn}, {"record", &a.Record}}
 }
 
 // String is the deviation's line in the text of a schedule.
