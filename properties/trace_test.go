@@ -41,8 +41,7 @@ func TestATraces(t *testing.T) {
 			}
 			out := sim.Check(s)
 			require.Equal(t, expect, out.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s", out.Violation, name)
-			require.Empty(t, out.IdleActions, "these actions (from 0) could not fire: the trace no longer shows what it says")
-			require.Empty(t, out.IdleDeviations, "these deviations (from 0) met no message: the trace no longer shows what it says")
+			require.Empty(t, out.Missing(s), "the trace no longer shows what it says")
 		})
 	}
 }

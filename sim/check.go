@@ -13,7 +13,7 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 	c := &checker{}
 	o.Observer = c
 	out := Run(s, o)
-	out.Seen = c.seen
+	out.Seen, out.Marks = c.seen, c.marks.reached
 	return out
 }
 
@@ -46,7 +46,9 @@ type checker struct {
 	owner  map[core.NodeID]*Host
 	keys   map[string]core.GroupID
 	leases bool
+	drifts bool // clocks run at different rates
 	seen   [core.EventKindCount]int
+	marks  marker
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -85,6 +87,11 @@ type hostGroup struct {
 	epoch    core.Epoch
 	durable  core.Epoch
 	serving  bool
+	// For the marks: as of the last event, and
+	primary   bool
+	pending   int
+	since     int64    // when it became the primary
+	installed core.Seq // of what came in a snapshot
 	// unproven: the state came as a snapshot, or from the disk, and was not yet
 	// compared with another member's.
 	unproven bool
@@ -95,16 +102,21 @@ func (c *checker) Begin(w *World) {
 	c.owner = make(map[core.NodeID]*Host)
 	c.keys = make(map[string]core.GroupID)
 	c.leases = w.Schedule().Shape.Reads == core.ReadLease
+	for _, clock := range w.Schedule().Shape.Clocks {
+		c.drifts = c.drifts || clock.PPM != 0
+	}
+	c.marks.begin(c, len(w.Hosts()))
 	for range w.Hosts() {
 		c.hosts = append(c.hosts, &hostRef{durable: make(map[nodeGroup]core.Epoch)})
 	}
 }
 
 // AfterResult implements Observer.
-func (c *checker) AfterResult(*World, *Operation) {}
+func (c *checker) AfterResult(_ *World, op *Operation) { c.marks.result(op) }
 
 // AfterChange implements Observer. A new process is looked at from scratch.
 func (c *checker) AfterChange(w *World, h *Host, ch Change) {
+	c.marks.change(w, h, ch)
 	if h.Role() == RoleManager && ch == HostStarted {
 		c.onRestart(w, h.Node().(*core.Manager))
 	}
@@ -113,7 +125,7 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	}
 	r := c.hosts[h.Index()]
 	for _, g := range r.groups {
-		g.serving = false
+		g.serving, g.primary, g.pending = false, false, 0
 	}
 	switch ch {
 	case HostCrashed, HostHalted:
@@ -193,14 +205,26 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 	case RoleStorage:
 		s := h.Node().(*core.Storage)
 		r := c.hosts[h.Index()]
+		if in := w.Taken(); in != nil {
+			c.marks.takenByStorage(w, h, r, in, events)
+		}
 		for i := range events {
+			c.marks.storageEvent(w, h, r, &events[i])
 			c.onStorageEvent(w, h, r, &events[i])
 		}
 		c.checkStorage(w, h, s, r)
 	case RoleManager:
 		m := h.Node().(*core.Manager)
+		if in := w.Taken(); in != nil {
+			c.marks.takenByManager(w, h, in, events)
+		}
 		for i := range events {
+			c.marks.managerEvent(w, h, &events[i])
 			c.onManagerEvent(w, m, &events[i])
+		}
+	case RoleClient:
+		if in := w.Taken(); in != nil {
+			c.marks.takenByClient(w, in)
 		}
 	}
 }
@@ -242,7 +266,7 @@ func (c *checker) onDiscarded(w *World, h *Host, hg *hostGroup, g *groupRef) {
 	if len(g.configs) > 0 && position(g.config(), h.Peer().ID) >= 0 {
 		w.Fail("commit-durable", "%s, a member of group %d at epoch %d, gave up what it holds", h.Name(), hg.id, g.config().Epoch)
 	}
-	hg.prefixes, hg.commit, hg.digest, hg.serving, hg.unproven = hg.prefixes[:0], 0, 0, false, false
+	hg.prefixes, hg.commit, hg.digest, hg.serving, hg.unproven, hg.installed = hg.prefixes[:0], 0, 0, false, false, 0
 }
 
 // onInstalled takes the snapshot for the log that it stands for; whether it is
@@ -253,6 +277,7 @@ func (c *checker) onInstalled(w *World, h *Host, hg *hostGroup, g *groupRef, at 
 		return
 	}
 	c.assume(hg, g, at, at)
+	hg.installed = at
 }
 
 // assume gives a node's group the known history up to the base of its log, and
@@ -342,7 +367,7 @@ func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
 			g := c.ref(v.Group)
 			c.checkServing(w, h, hg, g, v.Config.Epoch)
 		}
-		hg.serving = v.Serving
+		hg.serving, hg.primary, hg.pending = v.Serving, v.Primary, v.Pending
 		if hg.unproven {
 			c.prove(w, h, hg, &v)
 		}

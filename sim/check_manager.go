@@ -41,6 +41,7 @@ func (c *checker) onRestart(w *World, m *core.Manager) {
 			if known > 0 && known+1 == int(n.Epoch) {
 				before = g.config()
 			}
+			c.marks.reach(MarkCommandKeptUntold)
 			for len(g.configs)+1 < int(n.Epoch) {
 				g.configs = append(g.configs, nil)
 			}
@@ -72,6 +73,7 @@ func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
 	}
 	g.configs = append(g.configs, n)
 	if before != nil {
+		c.marks.config(w, before, n)
 		c.checkStep(w, g, before, n)
 	}
 	for i, other := range c.groups {
@@ -252,6 +254,7 @@ func (c *checker) view(w *World, h *Host, id core.GroupID) *core.GroupView {
 
 // End implements Observer: what must be true when all faults are over.
 func (c *checker) End(w *World) {
+	c.marks.end(w)
 	m := c.manager(w)
 	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
 		return

@@ -22,10 +22,11 @@ type disk struct {
 	latency int64   // of a sync that begins now, in nanoseconds
 	spare   []batch
 
-	full    bool            // nothing more can be written
-	failing *Action         // the next sync that ends fails as this says; nil if none is to
-	damaged map[string]bool // keys whose records are not as they were written
-	unread  map[string]bool // and those that cannot be read at all
+	full       bool            // nothing more can be written
+	failing    *Action         // the next sync that ends fails as this says; nil if none is to
+	damaged    map[string]bool // keys whose records are not as they were written
+	unread     map[string]bool // and those that cannot be read at all
+	lost, kept int             // batches that were not durable at the last crash, and those of them that survived
 }
 
 var (
@@ -100,6 +101,7 @@ func (d *disk) finish(leave func(*core.Envelope)) {
 // envelopes waited is forgotten with the process that wanted to send them.
 func (d *disk) crash(keep, torn int) {
 	keep = min(max(keep, 0), len(d.batches))
+	d.lost, d.kept = len(d.batches)-keep, keep
 	for i := range keep {
 		d.journal = append(d.journal, d.batches[i].writes...)
 	}

@@ -387,8 +387,10 @@ func (w *World) step(h *Host, slot uint32) {
 	w.inCore = h
 	h.node.Step(h.clock.local(w.now), *env, &h.out)
 	w.inCore = nil
-	w.queue.release(slot)
+	w.taken = env
 	w.afterEvent(h)
+	w.taken = nil
+	w.queue.release(slot)
 }
 
 // ticksMax is how many Ticks in a row a node may ask for at one moment.

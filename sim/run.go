@@ -133,6 +133,7 @@ type Outcome struct {
 	Halted []Halt
 	Fired  FaultCounts
 	Seen   [core.EventKindCount]int // the cores' events, by kind; filled in by Check
+	Marks  Marks                    // the situations that came about; filled in by Check
 
 	IdleActions    []int // actions that could not fire, as indices
 	IdleDeviations []int // deviations whose message was never sent, as indices
@@ -166,7 +167,8 @@ type World struct {
 	order      int // of calls and returns
 	requests   []request
 
-	inCore    *Host // whose core is running
+	inCore    *Host          // whose core is running
+	taken     *core.Envelope // see Taken
 	violation *Violation
 	done      bool
 	events    int
@@ -195,6 +197,10 @@ func (w *World) Now() time.Duration { return time.Duration(w.now) }
 
 // Local returns what a host's clock shows.
 func (w *World) Local(h *Host) core.Time { return h.clock.local(w.now) }
+
+// Taken returns the message that the event under way took in, nil for a Tick. It
+// is good only within an Observer's AfterEvent and must not be changed.
+func (w *World) Taken() *core.Envelope { return w.taken }
 
 // Events returns how many Steps and Ticks there have been.
 func (w *World) Events() int { return w.events }

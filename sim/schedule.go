@@ -14,6 +14,7 @@ type Schedule struct {
 	Story  []string // the heading: what it shows, in sentences, one string a line
 	Rule   string   // the rule it guards, e.g. "R7"; may be empty
 	Mutant string   // "NAME violates PROPERTY": the core without a rule that this breaks, and how; may be empty
+	Shows  string   // the marks that it must reach to show what it says, with blanks between them; may be empty
 	Expect string   // the verdict expected: "holds" (also when empty), "violates PROPERTY" or "not applicable"
 
 	Shape    Shape

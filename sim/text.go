@@ -206,7 +206,7 @@ func (p *parser) line(line, raw string) error {
 		first, rest = line[:i], strings.Trim(line[i:], blanks)
 	}
 	switch first {
-	case "rule", "mutant", "expect":
+	case "rule", "mutant", "shows", "expect":
 		return p.head(first, rest)
 	}
 	words, err := split(rest)
@@ -225,7 +225,7 @@ func (p *parser) line(line, raw string) error {
 	case "drop", "duplicate", "delay", "corrupt":
 		return p.deviation(first, words)
 	}
-	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, expect, cluster, network, disk, clients, clock, unhealed or #", first)
+	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, shows, expect, cluster, network, disk, clients, clock, unhealed or #", first)
 }
 
 func (p *parser) comment(raw string) error {
@@ -258,6 +258,7 @@ var headLines = [...]struct {
 }{
 	{"rule", func(s *Schedule) *string { return &s.Rule }, "a name", "rule NAME, such as rule R7"},
 	{"mutant", func(s *Schedule) *string { return &s.Mutant }, "a name", "mutant NAME violates PROPERTY"},
+	{"shows", func(s *Schedule) *string { return &s.Shows }, "a mark", "shows MARK..., such as shows divergent-suffix-cut"},
 	{"expect", func(s *Schedule) *string { return &s.Expect }, "a verdict", "expect holds, expect violates PROPERTY or expect not applicable"},
 }
 
@@ -271,6 +272,8 @@ func (p *parser) head(name, rest string) error {
 		case h.name != name:
 		case rest == "":
 			return fmt.Errorf("%s without %s: want %s, or no such line", name, h.lacks, h.want)
+		case name == "shows":
+			*h.field(p.s) = strings.Join(strings.Fields(rest), " ")
 		default:
 			*h.field(p.s) = rest
 		}

@@ -18,6 +18,7 @@ const canonical = `# A replica that acks its own last seq instead of the verifie
 #   makes the primary commit an entry the replica does not hold.
 rule R7
 mutant ack-own-last violates commit-durable
+shows unverified-suffix-at-an-ack divergent-suffix-cut
 expect violates acked writes survive
 cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
 network latency=200µs..5ms

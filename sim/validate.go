@@ -300,6 +300,9 @@ func (s *Schedule) checkHead() *invalid {
 	if name, property := s.Broken(); s.Mutant != "" && (name == "" || property == "") || !oneLine(s.Mutant) {
 		return &invalid{place{"mutant", 0}, fmt.Sprintf("%q: want NAME violates PROPERTY", s.Mutant)}
 	}
+	if bad := checkShows(s.Shows); bad != "" {
+		return &invalid{place{"shows", 0}, bad}
+	}
 	verdict := s.Expect == "" || s.Expect == "holds" || s.Expect == "not applicable" ||
 		strings.HasPrefix(s.Expect, "violates ")
 	if !verdict || !oneLine(s.Expect) {

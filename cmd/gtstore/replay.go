@@ -28,8 +28,8 @@ func newReplay() *cobra.Command {
 		Use:   "replay FILE...",
 		Short: "Run saved traces and say what came of each",
 		Long: `Runs each trace twice, with every check on, and prints its verdict: holds, violates PROPERTY,
-not applicable (it names a message that is never sent, or an action that has no effect), or
-not deterministic (the two runs differ). A trace says itself which verdict is expected of it.
+not applicable (it names a message that is never sent, an action that has no effect, or a
+situation that does not come about), or not deterministic (the two runs differ). A trace says itself which verdict is expected of it.
 The file - is standard input.`,
 		Example: `  gtstore replay traces/*.trace
   gtstore replay --trace traces/found/linearizable-7-120.trace`,
@@ -188,7 +188,7 @@ type replayResult struct {
 // judge compares two runs of a schedule with what it expects. A difference
 // between them weighs most: nothing else that they tell can be relied on. Then
 // comes a violation, which may well keep later actions from having an effect,
-// and then an action without one, since the trace no longer shows what it did.
+// and then what the run did not come to, since the trace no longer shows what it did.
 func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
 	r := &replayResult{
 		Verdict: first.Verdict, Expect: s.Expect, Events: first.Events, Operations: len(first.Ops),
@@ -201,8 +201,8 @@ func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
 		r.Verdict, r.Property, r.Text = "not deterministic", "deterministic", difference
 	} else if v := first.Violation; v != nil {
 		r.Property, r.Text, r.stack = v.Property, v.Text, v.Stack
-	} else if idle := idleLines(s, first); idle != "" {
-		r.Verdict, r.Text = "not applicable", idle
+	} else if missing := first.Missing(s); len(missing) > 0 {
+		r.Verdict, r.Text = "not applicable", strings.Join(missing, "\n")
 	}
 	r.AsExpected = r.Verdict == r.Expect
 	return r
@@ -226,18 +226,6 @@ func compareRuns(a, b *sim.Outcome) string {
 		return fmt.Sprintf("two equal runs were judged differently: %s; and: %s", a.Violation.Text, b.Violation.Text)
 	}
 	return ""
-}
-
-// idleLines lists what could not fire.
-func idleLines(s *sim.Schedule, out *sim.Outcome) string {
-	var lines []string
-	for _, i := range out.IdleActions {
-		lines = append(lines, "has no effect: "+s.Actions[i].String())
-	}
-	for _, i := range out.IdleDeviations {
-		lines = append(lines, "names a message that is never sent: "+s.Deviate[i].String())
-	}
-	return strings.Join(lines, "\n")
 }
 
 func (r *replayResult) print(f format, w io.Writer) error {

@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ type Stats struct {
 	Messages   int           // messages dropped, duplicated, delayed or corrupted
 	Virtual    time.Duration // simulated
 	Wall       time.Duration
+	Marks      [sim.MarkCount]int // in how many schedules each mark was reached
 
 	clients, keys, operations, faults, messages histogram // by schedule
 }
@@ -60,10 +62,11 @@ type sample struct {
 	operations       int // of the schedule alone
 	faults, messages int
 	virtual          time.Duration
+	marks            sim.Marks
 }
 
 func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
-	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, virtual: out.Virtual}
+	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, virtual: out.Virtual, marks: out.Marks}
 	keys := map[string]bool{}
 	for i := range s.Actions {
 		if a := &s.Actions[i]; isOperation(a.Verb) {
@@ -114,11 +117,37 @@ func (s *Stats) add(r *sample) {
 	s.Faults += r.faults
 	s.Messages += r.messages
 	s.Virtual += r.virtual
+	for mark, reached := range r.marks {
+		if reached {
+			s.Marks[mark]++
+		}
+	}
 	s.clients.add(r.clients)
 	s.keys.add(r.keys)
 	s.operations.add(r.operations)
 	s.faults.add(r.faults)
 	s.messages.add(r.messages)
+}
+
+// MarksReached is how many of the marks a schedule has reached so far.
+func (s *Stats) MarksReached() int {
+	n := 0
+	for _, count := range s.Marks {
+		if count > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Rarest lists the n marks that the fewest schedules reached, the rarest first.
+func (s *Stats) Rarest(n int) []sim.Mark {
+	marks := make([]sim.Mark, 0, sim.MarkCount)
+	for m := sim.Mark(1); int(m) < sim.MarkCount; m++ {
+		marks = append(marks, m)
+	}
+	slices.SortStableFunc(marks, func(a, b sim.Mark) int { return cmp.Compare(s.Marks[a], s.Marks[b]) })
+	return marks[:min(n, len(marks))]
 }
 
 // histogram counts how often each number came. A search may run for days, and
