@@ -11,7 +11,7 @@ const (
 	EventTruncated                         // Group, Epoch, Seq: a conflicting suffix from Seq on was cut off
 	EventCommitted                         // Group, Epoch, Seq: the commit point moved up to Seq
 	EventApplied                           // Group, Seq, Session, OpSeq, Status; Effect: the entry changed a value
-	EventRetried                           // Group, Session, OpSeq: a retry of a pending or finished operation came in
+	EventRetried                           // Group, Session, OpSeq: a retry came in; Status: its stored result, 0 while it is pending
 	EventParked                            // Group: a request waits for the primary to reconcile
 	EventRead                              // Group, Epoch, Seq: a get was served at commit point Seq; Effect: by lease alone
 	EventRefused                           // Node: a message from Node was refused

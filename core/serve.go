@@ -141,14 +141,14 @@ func (g *group) onWrite(from Peer, op *Op) {
 		}
 		if w.opSeq == op.OpSeq {
 			w.client, w.req = from, op.Req
-			g.retried(op)
+			g.retried(op, 0)
 			return
 		}
 		last = max(last, w.opSeq)
 	}
 	switch {
 	case op.OpSeq == last:
-		g.retried(op)
+		g.retried(op, s.result.status)
 		g.answer(from, op.Req, s.result)
 		return
 	case op.OpSeq < last:
@@ -161,8 +161,8 @@ func (g *group) onWrite(from Peer, op *Op) {
 	}
 }
 
-func (g *group) retried(op *Op) {
-	g.s.event(Event{Kind: EventRetried, Group: g.id, Epoch: g.config.Epoch, Session: op.Session, OpSeq: op.OpSeq})
+func (g *group) retried(op *Op, stored Status) {
+	g.s.event(Event{Kind: EventRetried, Status: stored, Group: g.id, Epoch: g.config.Epoch, Session: op.Session, OpSeq: op.OpSeq})
 }
 
 // admits checks what must hold before anything is appended; after that only a

@@ -116,6 +116,12 @@ func (m *Manager) Lost(id GroupID) (lost, certain bool) {
 	return l != lossNone, l == lossCertain
 }
 
+// Inquiring tells whether the manager asks the members of a group for proof that
+// they work.
+func (m *Manager) Inquiring(id GroupID) bool {
+	return int(id) <= len(m.watches) && m.watches[id-1].suspicion != nil
+}
+
 // Keys returns how many keys are mapped, and KeyGroup the group of one, or 0.
 func (m *Manager) Keys() int { return len(m.dir.keys) }
 

@@ -46,7 +46,6 @@ type checker struct {
 	owner  map[core.NodeID]*Host
 	keys   map[string]core.GroupID
 	leases bool
-	drifts bool // clocks run at different rates
 	seen   [core.EventKindCount]int
 	marks  marker
 }
@@ -87,11 +86,13 @@ type hostGroup struct {
 	epoch    core.Epoch
 	durable  core.Epoch
 	serving  bool
-	// For the marks: as of the last event, and
-	primary   bool
-	pending   int
-	since     int64    // when it became the primary
-	installed core.Seq // of what came in a snapshot
+	// For the marks.
+	primary    bool
+	reconciled bool     // and serves
+	out        bool     // neither a member nor joining, in its own epoch
+	pending    int      // writes that are not committed
+	since      int64    // when it became the primary
+	installed  core.Seq // what is known from a snapshot alone
 	// unproven: the state came as a snapshot, or from the disk, and was not yet
 	// compared with another member's.
 	unproven bool
@@ -102,9 +103,6 @@ func (c *checker) Begin(w *World) {
 	c.owner = make(map[core.NodeID]*Host)
 	c.keys = make(map[string]core.GroupID)
 	c.leases = w.Schedule().Shape.Reads == core.ReadLease
-	for _, clock := range w.Schedule().Shape.Clocks {
-		c.drifts = c.drifts || clock.PPM != 0
-	}
 	c.marks.begin(c, len(w.Hosts()))
 	for range w.Hosts() {
 		c.hosts = append(c.hosts, &hostRef{durable: make(map[nodeGroup]core.Epoch)})
@@ -125,7 +123,7 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	}
 	r := c.hosts[h.Index()]
 	for _, g := range r.groups {
-		g.serving, g.primary, g.pending = false, false, 0
+		g.serving, g.primary, g.reconciled, g.pending = false, false, false, 0
 	}
 	switch ch {
 	case HostCrashed, HostHalted:
@@ -222,6 +220,7 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 			c.marks.managerEvent(w, h, &events[i])
 			c.onManagerEvent(w, m, &events[i])
 		}
+		c.marks.sentByManager(h)
 	case RoleClient:
 		if in := w.Taken(); in != nil {
 			c.marks.takenByClient(w, in)
@@ -304,8 +303,8 @@ func (c *checker) prove(w *World, h *Host, hg *hostGroup, v *core.GroupView) {
 			if og.id != hg.id || og.unproven || og.commit != hg.commit {
 				continue
 			}
-			o := c.view(w, other, hg.id)
-			if o == nil || o.Commit != v.Commit || o.Partial {
+			o, known := c.view(w, other, hg.id)
+			if !known || o.Commit != v.Commit || o.Partial {
 				continue
 			}
 			if o.Sessions != v.Sessions || !sameValues(c.values(other, hg.id), c.values(h, hg.id)) {
@@ -367,7 +366,7 @@ func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
 			g := c.ref(v.Group)
 			c.checkServing(w, h, hg, g, v.Config.Epoch)
 		}
-		hg.serving, hg.primary, hg.pending = v.Serving, v.Primary, v.Pending
+		hg.serving, hg.primary, hg.reconciled, hg.pending = v.Serving, v.Primary, v.Serving, v.Pending
 		if hg.unproven {
 			c.prove(w, h, hg, &v)
 		}
@@ -440,6 +439,7 @@ func (c *checker) checkEpoch(w *World, h *Host, s *core.Storage, r *hostRef, hg 
 			w.Fail("config-agreement", "%s adopted a config of group %d at epoch %d that was never issued", h.Name(), hg.id, n)
 		}
 		hg.epoch = v.Config.Epoch
+		hg.out = position(v.Config, s.ID()) < 0 && v.Config.Joining.ID != s.ID()
 	}
 	hg.durable = v.Durable
 	r.durable[nodeGroup{s.ID(), hg.id}] = v.Durable
@@ -499,7 +499,8 @@ func (c *checker) checkReaders(w *World, h *Host, v *core.GroupView) {
 				continue
 			}
 			old, last := other, hg.epoch
-			alone := c.view(w, other, v.Group).Alone
+			view, _ := c.view(w, other, v.Group)
+			alone := view.Alone
 			if hg.epoch > v.Config.Epoch {
 				old, last, alone = h, v.Config.Epoch, v.Alone
 			}

@@ -190,12 +190,12 @@ func (c *checker) unsettled(w *World) string {
 				continue
 			}
 			h := c.owner[p.ID]
-			v := c.view(w, h, config.Group)
+			v, known := c.view(w, h, config.Group)
 			switch {
-			case v == nil || v.Config.Epoch != config.Epoch:
+			case !known || v.Config.Epoch != config.Epoch:
 				return h.Name() + " has not adopted the last config"
 			case lead == nil:
-				lead = v
+				lead = &v
 			case v.Last != lead.Last || v.Commit != lead.Commit:
 				return h.Name() + " has not caught up"
 			}
@@ -242,19 +242,18 @@ func (c *checker) eligible(w *World, m *core.Manager, primary *Host) int {
 	return spares
 }
 
-func (c *checker) view(w *World, h *Host, id core.GroupID) *core.GroupView {
+func (c *checker) view(w *World, h *Host, id core.GroupID) (v core.GroupView, known bool) {
 	s := h.Node().(*core.Storage)
 	for i := range s.Groups() {
-		if v := s.Group(i, w.Local(h)); v.Group == id {
-			return &v
+		if v = s.Group(i, w.Local(h)); v.Group == id {
+			return v, true
 		}
 	}
-	return nil
+	return core.GroupView{}, false
 }
 
 // End implements Observer: what must be true when all faults are over.
 func (c *checker) End(w *World) {
-	c.marks.end(w)
 	m := c.manager(w)
 	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
 		return
@@ -317,8 +316,8 @@ func (c *checker) servedByBroken(w *World, config *core.Config) bool {
 	if h == nil || h.Peer().ID != config.Chain[0].ID || !h.Broken() || !h.Up() || h.Paused() {
 		return false
 	}
-	v := c.view(w, h, config.Group)
-	return v != nil && v.Config.Epoch == config.Epoch && v.Serving
+	v, known := c.view(w, h, config.Group)
+	return known && v.Config.Epoch == config.Epoch && v.Serving
 }
 
 // checkStates compares whole maps: members with one commit point have the same.

@@ -22,11 +22,14 @@ type disk struct {
 	latency int64   // of a sync that begins now, in nanoseconds
 	spare   []batch
 
-	full       bool            // nothing more can be written
-	failing    *Action         // the next sync that ends fails as this says; nil if none is to
-	damaged    map[string]bool // keys whose records are not as they were written
-	unread     map[string]bool // and those that cannot be read at all
-	lost, kept int             // batches that were not durable at the last crash, and those of them that survived
+	full    bool            // nothing more can be written
+	failing *Action         // the next sync that ends fails as this says; nil if none is to
+	damaged map[string]bool // keys whose records are not as they were written
+	unread  map[string]bool // and those that cannot be read at all
+
+	// Of the last crash: how many batches that were not durable were lost, and how
+	// many survived, and how many of the manager's commands were in those lost.
+	lost, kept, commands int
 }
 
 var (
@@ -101,7 +104,6 @@ func (d *disk) finish(leave func(*core.Envelope)) {
 // envelopes waited is forgotten with the process that wanted to send them.
 func (d *disk) crash(keep, torn int) {
 	keep = min(max(keep, 0), len(d.batches))
-	d.lost, d.kept = len(d.batches)-keep, keep
 	for i := range keep {
 		d.journal = append(d.journal, d.batches[i].writes...)
 	}
@@ -109,6 +111,15 @@ func (d *disk) crash(keep, torn int) {
 		frame := appendBatch(nil, d.batches[keep].writes)
 		if writes, err := decodeBatch(frame[:min(torn, len(frame))]); err == nil {
 			d.journal = append(d.journal, writes...)
+			keep++
+		}
+	}
+	d.lost, d.kept, d.commands = len(d.batches)-keep, keep, 0
+	for _, b := range d.batches[keep:] {
+		for i := range b.after {
+			if _, ok := b.after[i].Body.(*core.Committed); ok {
+				d.commands++
+			}
 		}
 	}
 	clear(d.batches)

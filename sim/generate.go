@@ -107,7 +107,7 @@ func (g *generator) drawShape() {
 	if g.chance("min-chain", 8) {
 		sh.MinChain = min(2, sh.Replicas+1)
 	}
-	sh.LogKeep = oneOf(g, "log-keep", LogKeepMax, 1, 2, 4, 8, 16)
+	sh.LogKeep = oneOf(g, "log-keep", LogKeepMax, 1, 1, 2, 4, 8, 16)
 	sh.Chunk = oneOf(g, "chunk", core.ChunkItemsMax, 1, 1, 2)
 	sh.Quarantine = ms(oneOf(g, "quarantine", 60_000, 100, 100, 100, 300, 1000))
 	sh.Halt = g.chance("halt", 8)
@@ -185,7 +185,7 @@ func (g *generator) until(label string, at time.Duration, choices []int, undo Ac
 // drawCalls draws the operations, in bursts: at the start, around the faults
 // and between them.
 func (g *generator) drawCalls() {
-	keys := []string{"a", "b", "c", "d"}[:oneOf(g, "keys", 1, 2, 2, 3, 3, 4)]
+	keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}[:oneOf(g, "keys", 1, 2, 2, 3, 3, 4, 8)]
 	left := 30 + g.src.Intn("operations", 61)
 	bursts := 5 + g.src.Intn("bursts", 6)
 	for b := range bursts {

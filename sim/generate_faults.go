@@ -37,6 +37,8 @@ var faultKinds = []faultKind{
 	{"stop", 2, 1, false, (*generator).stop},
 	{"forget", 2, 2, false, (*generator).forget},
 	{"drain", 3, 2, false, (*generator).drain},
+	{"hampered join", 4, 3, false, (*generator).hamperJoin},
+	{"replace all", 3, 2, false, (*generator).replaceAll},
 }
 
 // drawFaults draws the fault plan in the order of time, so that what is down

@@ -20,10 +20,12 @@ type marker struct {
 
 // hostMarks is what the marker remembers of a host.
 type hostMarks struct {
-	id      core.NodeID // of its last process
-	paused  int64       // when it was last paused, and resumed
-	resumed int64
-	attempt attempt // the snapshot that it was last sent
+	id       core.NodeID // of its last process
+	running  bool
+	stopping bool  // the process takes no more messages
+	paused   int64 // when it was last paused, and resumed
+	resumed  int64
+	attempt  attempt // the snapshot that it was last sent
 }
 
 // attempt is a snapshot on its way to a joining node.
@@ -32,25 +34,32 @@ type attempt struct {
 	start     core.Epoch
 	tenure    core.Epoch
 	number    uint64
-	committed int  // entries when it began
+	committed int  // entries when its first chunk came
 	started   bool // a chunk was taken since the process started
 	installed bool
 }
 
-// groupMarks is what the marker remembers of a group. Inquiry and what follows
-// it are of the current epoch.
+// groupMarks is what the marker remembers of a group.
 type groupMarks struct {
 	caughtUp core.Epoch               // the start of the last join of which the primary said that it is done
 	ended    map[core.NodeID]struct{} // nodes whose join was ended
 
+	// Of the current epoch:
 	reporters uint64        // hosts that reported a member, as bits
 	suspects  []core.NodeID // members that the primary reported
+	probed    bool          // there was an inquiry
+	inquiry   inquiry       // the last one
+}
 
-	inquiry   bool
+// inquiry is one of the manager's into a group.
+type inquiry struct {
 	byClient  bool          // a client's report began it
 	byPrimary bool          // the primary's did
-	answered  []core.NodeID // to the probes
-	witnessed core.NodeID   // the accused whom a witness was asked to reach
+	nonce     uint64        // of the probes
+	answered  []core.NodeID // them
+	accused   core.NodeID   // whom a witness was asked to reach; 0 before
+	witness   uint64        // nonce of the probe that the witness was sent
+	confirmed bool          // the witness has reached the accused
 }
 
 func (m *marker) begin(c *checker, hosts int) {
@@ -107,63 +116,84 @@ func happened(events []core.Event, k core.EventKind) bool {
 	return false
 }
 
+// process returns the host on which a node runs, nil when it runs nowhere.
+func (m *marker) process(id core.NodeID) *Host {
+	if h := m.c.owner[id]; h != nil && h.up && h.peer.ID == id {
+		return h
+	}
+	return nil
+}
+
 // takenByStorage looks at a message that a storage node has taken in.
 func (m *marker) takenByStorage(w *World, h *Host, r *hostRef, in *core.Envelope, events []core.Event) {
-	if in.To.ID != h.peer.ID && in.To.ID != 0 {
-		m.reach(MarkMessageForAnotherNode)
+	hm := &m.hosts[h.index]
+	switch {
+	case in.To.ID != h.peer.ID && in.To.ID != 0:
+		m.misdirected(in.To.ID)
+		return
+	case in.From.ID == h.peer.ID:
+		if _, ok := in.Body.(*core.Stop); ok {
+			hm.stopping = true
+		}
+		return
+	case hm.stopping || in.Cluster != h.node.(*core.Storage).Cluster():
 		return
 	}
 	switch b := in.Body.(type) {
 	case *core.Op:
 		m.takenOp(w, h, r, b, events)
 	case *core.Replicate:
-		m.ofGroup(h, r, b.Group, b.Epoch)
+		m.fromAPeer(h, r, b.Group, b.Epoch)
 		m.takenReplicate(w, h, r, b, events)
 	case *core.Ack:
-		if in.From.ID == h.peer.ID {
-			return
-		}
-		m.ofGroup(h, r, b.Group, 0)
-		if len(events) > 0 && happened(events, core.EventDropped) && r.known(b.Group) != nil {
-			config := m.c.ref(b.Group).issued(r.known(b.Group).epoch)
-			m.reachIf(MarkAckFromBeforeTheSnapshot, config != nil && b.Epoch == config.Epoch && config.Joining.ID == in.From.ID)
+		m.fromAPeer(h, r, b.Group, 0)
+		if len(events) > 0 && happened(events, core.EventDropped) {
+			m.droppedAck(r, in.From.ID, b)
 		}
 	case *core.Nack:
-		m.ofGroup(h, r, b.Group, 0)
+		m.fromAPeer(h, r, b.Group, 0)
 		if hg := r.known(b.Group); hg != nil {
 			m.reachIf(MarkReplicaLackedThePrev, b.Config == nil && hg.primary && b.Epoch == hg.epoch)
 		}
 	case *core.Config:
-		m.ofGroup(h, r, b.Group, b.Epoch)
+		m.ofAnOldEpoch(h, r.known(b.Group), b.Epoch)
 	case *core.Chunk:
-		m.ofGroup(h, r, b.Group, b.Epoch)
-		m.takenChunk(h, r, b)
-	case *core.Probe:
-		if b.Target.ID != 0 && b.Target.ID != h.peer.ID {
-			m.asked(h, b.Target.ID)
+		m.fromAPeer(h, r, b.Group, b.Epoch)
+		m.takenChunk(h, b)
+	}
+}
+
+// misdirected looks at a message for the node that had this address before.
+func (m *marker) misdirected(wanted core.NodeID) {
+	if m.reached[MarkMessageForAWipedMember] {
+		return
+	}
+	for _, g := range m.c.groups {
+		m.reachIf(MarkMessageForAWipedMember, len(g.configs) > 0 && position(g.config(), wanted) >= 0)
+	}
+}
+
+// fromAPeer looks at a storage node's message for whether its receiver has left
+// the group that it is of. An epoch of 0 tells nothing.
+func (m *marker) fromAPeer(h *Host, r *hostRef, id core.GroupID, epoch core.Epoch) {
+	hg := r.known(id)
+	if hg == nil || !hg.out {
+		return
+	}
+	m.ofAnOldEpoch(h, hg, epoch)
+	for _, other := range r.groups {
+		if c := m.c.ref(other.id).issued(other.epoch); c != nil && !other.out {
+			m.reach(MarkMessageOfAFormerGroup)
 		}
 	}
 }
 
-// ofGroup looks at a message of a group for whether its receiver is in it. An
-// epoch of 0 tells nothing.
-func (m *marker) ofGroup(h *Host, r *hostRef, id core.GroupID, epoch core.Epoch) {
-	hg := r.known(id)
-	if hg == nil || hg.epoch == 0 || hg.epoch == 1 && len(r.groups) == 1 {
+func (m *marker) ofAnOldEpoch(h *Host, hg *hostGroup, epoch core.Epoch) {
+	if hg == nil || !hg.out || epoch >= hg.epoch {
 		return
 	}
-	config := m.c.ref(id).issued(hg.epoch)
-	if config == nil || position(config, h.peer.ID) >= 0 || config.Joining.ID == h.peer.ID {
-		return
-	}
-	if old := m.c.ref(id).issued(epoch); old != nil && epoch < hg.epoch {
-		m.reachIf(MarkLeaverGotAnOldEpoch, position(old, h.peer.ID) >= 0)
-	}
-	for _, other := range r.groups {
-		if c := m.c.ref(other.id).issued(other.epoch); c != nil && position(c, h.peer.ID) >= 0 {
-			m.reach(MarkMessageOfAFormerGroup)
-		}
-	}
+	old := m.c.ref(hg.id).issued(epoch)
+	m.reachIf(MarkLeaverGotAnOldEpoch, old != nil && position(old, h.peer.ID) >= 0)
 }
 
 // takenOp looks at a request.
@@ -173,45 +203,57 @@ func (m *marker) takenOp(w *World, h *Host, r *hostRef, op *core.Op, events []co
 		return
 	}
 	g := m.c.ref(op.Group)
-	write := op.Kind != core.OpGet && op.Kind != core.OpOpen
+	get := op.Kind == core.OpGet
 	switch config := g.issued(hg.epoch); {
 	case config == nil:
 	case !hg.primary:
 		m.reachIf(MarkRestartedPrimaryAsked, config.Chain[0].ID == h.peer.ID)
 	case int(config.MinChain) > len(config.Chain):
-		m.reachIf(MarkMinChainStoppedAWrite, write && hg.serving)
+		reply := replyTo(&h.out, op.Req)
+		m.reachIf(MarkMinChainStoppedAWrite, hg.serving && reply != nil && reply.Status == core.StatusUnavailable)
+	case get && hg.serving && int(hg.commit) < len(hg.prefixes) && !m.reached[MarkGetBesideAnUncommittedWrite]:
+		m.reachIf(MarkGetBesideAnUncommittedWrite, pending(h.node.(*core.Storage), op.Group, op.Key))
 	}
-	if hg.primary && int(hg.epoch) < len(g.configs) && len(g.at) > 0 && g.at[len(g.at)-1] > hg.epoch {
-		m.reachIf(MarkStalePrimaryGotAGet, op.Kind == core.OpGet)
-		m.reachIf(MarkStalePrimaryGotAWrite, write)
+	if get && hg.primary && int(hg.epoch) < len(g.configs) && len(g.at) > 0 {
+		m.reachIf(MarkStalePrimaryGotAGet, g.at[len(g.at)-1] > hg.epoch)
 	}
-	if op.Kind == core.OpGet && m.c.leases && m.hosts[h.index].resumed == w.now && hg.serving && !m.reached[MarkGetWaitedThroughAPause] {
-		if v := m.c.view(w, h, op.Group); v != nil {
-			m.reachIf(MarkGetWaitedThroughAPause, v.Serving && !v.Alone)
-		}
+	if get && m.c.leases && m.hosts[h.index].resumed == w.now && hg.serving {
+		v, _ := m.c.view(w, h, op.Group)
+		m.reachIf(MarkGetWaitedThroughAPause, v.Serving && !v.Alone)
 	}
 	for i := range events {
 		switch e := &events[i]; {
 		case e.Kind == core.EventRetried && e.OpSeq == op.OpSeq && e.Session == op.Session:
-			m.retried(h, hg, g, op)
+			m.retried(h, hg, g, op, e.Status)
 		case e.Kind == core.EventDropped && e.Group != 0:
 			m.reach(MarkOldRetryDropped)
 		}
 	}
 }
 
+// pending tells whether a log has an uncommitted entry for a key.
+func pending(s *core.Storage, id core.GroupID, key string) bool {
+	for i := range s.Groups() {
+		v := s.Group(i, 0)
+		if v.Group != id {
+			continue
+		}
+		for seq := v.Commit + 1; seq <= v.Last; seq++ {
+			if s.Entry(i, seq).Key == key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // retried looks at a write that came again: it is answered at once if its
 // result is stored.
-func (m *marker) retried(h *Host, hg *hostGroup, g *groupRef, op *core.Op) {
-	r := replyTo(&h.out, op.Req)
-	if r == nil {
-		m.reach(MarkRetryOfAPendingOp)
-		return
-	}
-	m.reach(MarkRetryAfterTheResult)
-	m.reachIf(MarkConflictToldToARetry, r.Status == core.StatusConflict)
+func (m *marker) retried(h *Host, hg *hostGroup, g *groupRef, op *core.Op, stored core.Status) {
+	m.reachIf(MarkRetryOfAPendingOp, stored == 0)
+	m.reachIf(MarkConflictToldToARetry, stored == core.StatusConflict)
 	at := g.effects[effect{op.Session, op.OpSeq}]
-	if at == 0 || int(at) > len(g.at) {
+	if stored == 0 || at == 0 || int(at) > len(g.at) {
 		return
 	}
 	if config := g.issued(g.at[at-1]); config != nil {
@@ -237,27 +279,24 @@ func (m *marker) takenReplicate(w *World, h *Host, r *hostRef, b *core.Replicate
 	hg := r.known(b.Group)
 	switch {
 	case hg == nil || hg.epoch < b.Epoch:
-		m.reachIf(MarkEpochLearntFromAReplicate, b.Config != nil && happened(events, core.EventAdopted))
+		m.reachIf(MarkEpochLearntFromAReplicate, b.Epoch > 1 && b.Config != nil && happened(events, core.EventAdopted))
 		return
 	case hg.epoch > b.Epoch:
 		m.reach(MarkOldReplicateRefused)
 		return
 	}
 	end := b.Prev.Seq + core.Seq(len(b.Entries))
-	if int(end) >= len(hg.prefixes) {
+	if int(end) >= len(hg.prefixes) || m.reached[MarkLateShortReplicate] && m.reached[MarkUnverifiedSuffixAtAnAck] {
 		return
 	}
-	// What the replica has after the end either came with a later message, or no
+	// What the replica has after the end either came with another message, or no
 	// primary of this epoch knows of it.
-	if m.reached[MarkLateShortReplicate] && m.reached[MarkUnverifiedSuffixAtAnAck] {
+	v, known := m.c.view(w, h, b.Group)
+	if !known || v.Verified < end || happened(events, core.EventTruncated) {
 		return
 	}
-	v := m.c.view(w, h, b.Group)
-	if v == nil {
-		return
-	}
-	m.reachIf(MarkLateShortReplicate, len(b.Entries) > 0 && end < v.Verified && !happened(events, core.EventTruncated))
-	if v.Verified < v.Last && v.Verified >= end && !happened(events, core.EventTruncated) {
+	m.reachIf(MarkLateShortReplicate, len(b.Entries) > 0 && v.Verified > end)
+	if v.Verified < v.Last && !m.reached[MarkUnverifiedSuffixAtAnAck] {
 		m.reachIf(MarkUnverifiedSuffixAtAnAck, !m.primaryHolds(w, b.Group, b.Epoch, hg.prefixes))
 	}
 }
@@ -274,8 +313,20 @@ func (m *marker) primaryHolds(w *World, id core.GroupID, epoch core.Epoch, prefi
 	return true // it is gone: nobody can tell
 }
 
+// droppedAck looks at an ack that a primary made nothing of: from a node that
+// joins, and in this epoch, it speaks of what that had before its present
+// attempt.
+func (m *marker) droppedAck(r *hostRef, from core.NodeID, a *core.Ack) {
+	hg := r.known(a.Group)
+	if hg == nil || !hg.primary || a.Epoch != hg.epoch {
+		return
+	}
+	config := m.c.ref(a.Group).issued(hg.epoch)
+	m.reachIf(MarkAckFromBeforeTheSnapshot, config != nil && config.Joining.ID == from)
+}
+
 // takenChunk looks at a chunk of a snapshot.
-func (m *marker) takenChunk(h *Host, r *hostRef, b *core.Chunk) {
+func (m *marker) takenChunk(h *Host, b *core.Chunk) {
 	a := &m.hosts[h.index].attempt
 	same := a.group == b.Group && a.start == b.Start
 	switch {
@@ -301,7 +352,9 @@ func (m *marker) takenChunk(h *Host, r *hostRef, b *core.Chunk) {
 func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	switch e.Kind {
 	case core.EventRead:
-		m.read(h, r, e)
+		if e.Effect && !m.reached[MarkLeaseReadUnderDrift] {
+			m.readByLease(h, e)
+		}
 	case core.EventAdopted:
 		m.adopted(w, h, r, e)
 	case core.EventTruncated:
@@ -309,9 +362,12 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	case core.EventParked:
 		m.reach(MarkRequestWhileReconciling)
 	case core.EventDeposed:
-		m.reachIf(MarkDeposedWithPendingWrites, r.group(e.Group).pending > 0)
+		if hg := r.known(e.Group); hg != nil { // who stops is deposed too, in the same epoch
+			m.reachIf(MarkDeposedWithPendingWrites, hg.pending > 0 && e.Epoch > hg.epoch)
+		}
 	case core.EventServing:
 		hg := r.group(e.Group)
+		hg.reconciled = true
 		m.reachIf(MarkGrantWaitedOut, m.c.leases && w.taken == nil && w.now > hg.since)
 	case core.EventSuspected:
 		m.suspected(r, e)
@@ -326,15 +382,16 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	}
 }
 
-func (m *marker) read(h *Host, r *hostRef, e *core.Event) {
-	if e.Effect {
-		m.reach(MarkLeaseRead)
-		m.reachIf(MarkLeaseReadUnderDrift, m.c.drifts && h.clock.rate < million)
-	} else {
-		m.reachIf(MarkGetWithoutALease, m.c.leases)
+// readByLease looks at a get that a primary answered alone, for a member whose
+// clock runs faster: its promise ends sooner than the primary's own clock tells.
+func (m *marker) readByLease(h *Host, e *core.Event) {
+	config := m.c.ref(e.Group).issued(e.Epoch)
+	if config == nil {
+		return
 	}
-	if !m.reached[MarkGetBesideAnUncommittedWrite] {
-		m.reachIf(MarkGetBesideAnUncommittedWrite, int(e.Seq) < len(r.group(e.Group).prefixes))
+	for _, p := range config.Chain[1:] {
+		member := m.c.owner[p.ID]
+		m.reachIf(MarkLeaseReadUnderDrift, member != nil && member.clock.rate > h.clock.rate)
 	}
 }
 
@@ -354,24 +411,12 @@ func (m *marker) adopted(w *World, h *Host, r *hostRef, e *core.Event) {
 	if before == nil || before.Chain[0].ID == h.peer.ID {
 		return
 	}
-	if v := m.c.view(w, h, e.Group); v != nil {
-		m.reachIf(MarkPromotedWithUncommittedSuffix, v.Primary && v.Commit < v.Last)
+	v, _ := m.c.view(w, h, e.Group)
+	m.reachIf(MarkPromotedWithUncommittedSuffix, v.Primary && v.Commit < v.Last)
+	if old := m.process(before.Chain[0].ID); old != nil && m.c.leases {
+		v, _ := m.c.view(w, old, e.Group)
+		m.reachIf(MarkPromotedUnderAnOldLease, v.Alone)
 	}
-	if !m.c.leases {
-		return
-	}
-	if old := m.process(before.Chain[0].ID); old != nil {
-		v := m.c.view(w, old, e.Group)
-		m.reachIf(MarkPromotedUnderAnOldLease, v != nil && v.Alone)
-	}
-}
-
-// process returns the host on which a node runs, nil when it runs nowhere.
-func (m *marker) process(id core.NodeID) *Host {
-	if h := m.c.owner[id]; h != nil && h.up && h.peer.ID == id {
-		return h
-	}
-	return nil
 }
 
 func (m *marker) suspected(r *hostRef, e *core.Event) {
@@ -379,8 +424,8 @@ func (m *marker) suspected(r *hostRef, e *core.Event) {
 	if !hg.primary {
 		return
 	}
-	m.reachIf(MarkReconcileMissedAMember, !hg.serving)
-	m.reachIf(MarkWriteWaitedForASuspect, hg.serving && hg.pending > 0)
+	m.reachIf(MarkReconcileMissedAMember, !hg.reconciled)
+	m.reachIf(MarkWriteWaitedForASuspect, hg.reconciled && hg.pending > 0)
 	if int(e.Epoch) == len(m.c.ref(e.Group).configs) {
 		gm := m.group(e.Group)
 		gm.suspects = append(gm.suspects, e.Node)
@@ -390,12 +435,16 @@ func (m *marker) suspected(r *hostRef, e *core.Event) {
 // takenByClient looks at a message that a client has taken in.
 func (m *marker) takenByClient(w *World, in *core.Envelope) {
 	b, ok := in.Body.(*core.Reply)
-	if !ok || b.Req == 0 || b.Req>>1 > uint64(len(w.ops)) {
+	if !ok || b.Status != core.StatusNotFound || m.reached[MarkLateNotFound] || b.Req>>1 == 0 || b.Req>>1 > uint64(len(w.ops)) {
 		return
 	}
-	if w.ops[b.Req>>1-1].Result != nil {
-		m.reach(MarkLateReply)
-		m.reachIf(MarkLateNotFound, b.Status == core.StatusNotFound)
+	late := &w.ops[b.Req>>1-1]
+	if late.Kind != core.OpGet || late.Result == nil {
+		return
+	}
+	for i := range w.ops {
+		op := &w.ops[i]
+		m.reachIf(MarkLateNotFound, op.Client == late.Client && op.Kind == core.OpGet && op.Key == late.Key && op.CallOrder > late.ReturnOrder && op.Result == nil)
 	}
 }
 

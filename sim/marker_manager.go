@@ -22,10 +22,12 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 	case *core.Suspect:
 		m.takenSuspect(w, in, b)
 	case *core.ProbeReply:
-		for i, g := range m.c.groups {
-			if len(g.configs) > 0 && position(g.config(), in.From.ID) >= 0 {
-				gm := m.group(core.GroupID(i + 1))
-				gm.answered = append(gm.answered, in.From.ID)
+		for i := range m.groups {
+			switch q := &m.groups[i].inquiry; b.Nonce {
+			case q.nonce:
+				q.answered = append(q.answered, in.From.ID)
+			case q.witness:
+				q.confirmed = true
 			}
 		}
 	case *core.Pong:
@@ -35,13 +37,13 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 		m.boots[in.From.ID] = b.Boot
 	case *core.CaughtUp:
 		if g := m.c.ref(b.Group); len(g.configs) > 0 {
-			m.reachIf(MarkCaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch)
+			m.reachIf(MarkCaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && position(g.config(), b.Node) < 0)
 		}
 	case *core.Lookup:
 		m.takenLookup(w, node, in, b, &h.out)
 	case *core.Committed:
 		if b.Command.Kind == core.CommandPlace {
-			m.placed(b.Command.Key, events)
+			delete(m.mapping, b.Command.Key)
 		}
 	}
 }
@@ -74,7 +76,7 @@ func (m *marker) takenLookup(w *World, node *core.Manager, in *core.Envelope, b 
 		return
 	}
 	for i := range out.Send {
-		if r, ok := out.Send[i].Body.(*core.LookupReply); ok && r.Req == b.Req {
+		if r, ok := out.Send[i].Body.(*core.LookupReply); ok && r.Req == b.Req && out.Send[i].To.ID == in.From.ID {
 			return // refused at once
 		}
 	}
@@ -85,39 +87,27 @@ func (m *marker) takenLookup(w *World, node *core.Manager, in *core.Envelope, b 
 	}
 }
 
-// placed looks at a key that got a group, or none.
-func (m *marker) placed(key string, events []core.Event) {
-	delete(m.mapping, key)
-	if happened(events, core.EventFormed) {
-		m.reachIf(MarkKeyWhileAGroupForms, len(m.mapping) > 0)
-	} else {
-		m.reachIf(MarkKeyToAnOldGroup, happened(events, core.EventMapped))
-	}
-}
-
 // managerEvent looks at what the manager says has happened.
 func (m *marker) managerEvent(w *World, h *Host, e *core.Event) {
 	node := h.node.(*core.Manager)
 	switch e.Kind {
 	case core.EventProbing:
-		m.probing(w, node, e)
-	case core.EventCleared:
-		gm := m.group(e.Group)
-		m.reachIf(MarkClientsReportCleared, gm.byClient)
-		gm.inquiry = false
-	case core.EventLost:
-		m.reach(MarkLossPresumed)
-		if e.Effect {
-			m.reach(MarkLossCertain)
+		m.probing(w, node, &h.out, e)
+	case core.EventPaused: // the probes under way are sent anew
+		for i := range m.groups {
+			m.groups[i].inquiry = inquiry{}
 		}
+	case core.EventCleared:
+		primary := node.Config(e.Group).Chain[0].ID
+		m.reachIf(MarkClientsReportCleared, m.group(e.Group).inquiry.byClient && e.Node == primary)
+	case core.EventLost:
+		m.reachIf(MarkLossCertain, e.Effect)
 	case core.EventWithdrawn:
 		m.reach(MarkLossWithdrawn)
 	case core.EventFormed:
 		m.formed(w, node, e.Group)
 	case core.EventJoining:
 		m.joining(w, node, e)
-	case core.EventJoined:
-		m.reachIf(MarkQuarantinedNodeUsedAgain, m.flaps[e.Node] > 0)
 	case core.EventQuarantined:
 		m.flaps[e.Node]++
 		m.reachIf(MarkFlappingNode, m.flaps[e.Node] > 1)
@@ -125,15 +115,16 @@ func (m *marker) managerEvent(w *World, h *Host, e *core.Event) {
 }
 
 // probing looks at the beginning of an inquiry.
-func (m *marker) probing(w *World, node *core.Manager, e *core.Event) {
+func (m *marker) probing(w *World, node *core.Manager, out *core.Output, e *core.Event) {
 	gm, config := m.group(e.Group), node.Config(e.Group)
-	gm.inquiry, gm.byClient, gm.byPrimary = true, false, false
-	gm.answered, gm.witnessed = gm.answered[:0], 0
+	gm.probed = true
+	q := &gm.inquiry
+	*q = inquiry{answered: q.answered[:0], nonce: lastProbe(out)}
 	if w.taken != nil {
 		if _, ok := w.taken.Body.(*core.Suspect); ok {
 			from := w.hostNamed(w.taken.From.Addr)
-			gm.byClient = from != nil && from.role == RoleClient
-			gm.byPrimary = w.taken.From.ID == config.Chain[0].ID
+			q.byClient = from != nil && from.role == RoleClient
+			q.byPrimary = w.taken.From.ID == config.Chain[0].ID && e.Node != w.taken.From.ID
 		}
 	}
 	if len(config.Chain) == 1 {
@@ -150,6 +141,43 @@ func (m *marker) probing(w *World, node *core.Manager, e *core.Event) {
 		}
 	}
 	m.reachIf(MarkAllMembersSilent, silent == len(config.Chain))
+}
+
+// lastProbe returns the nonce of the last probe of members that an Output holds.
+func lastProbe(out *core.Output) uint64 {
+	for i := len(out.Send) - 1; i >= 0; i-- {
+		if p, ok := out.Send[i].Body.(*core.Probe); ok && p.Target.ID == 0 {
+			return p.Nonce
+		}
+	}
+	return 0
+}
+
+// sentByManager looks for a probe with a target, while a primary's report is
+// inquired into: somebody is asked to reach the accused.
+func (m *marker) sentByManager(h *Host) {
+	for i := range m.groups {
+		if q := &m.groups[i].inquiry; q.byPrimary && q.witness == 0 {
+			m.witness(h, core.GroupID(i+1), q)
+		}
+	}
+}
+
+func (m *marker) witness(h *Host, id core.GroupID, q *inquiry) {
+	node := h.node.(*core.Manager)
+	for i := range h.out.Send {
+		p, ok := h.out.Send[i].Body.(*core.Probe)
+		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || position(node.Config(id), p.Target.ID) < 0 {
+			continue
+		}
+		q.accused, q.witness = p.Target.ID, p.Nonce
+		spare := true
+		for g := range node.Groups() {
+			c := node.Config(core.GroupID(g + 1))
+			spare = spare && position(c, h.out.Send[i].To.ID) < 0 && c.Joining.ID != h.out.Send[i].To.ID
+		}
+		m.reachIf(MarkWitnessWasASpare, spare)
+	}
 }
 
 // formed looks for an uninitialised node that registered before one of a new
@@ -170,10 +198,6 @@ func (m *marker) joining(w *World, node *core.Manager, e *core.Event) {
 	gm, config := m.group(e.Group), node.Config(e.Group)
 	_, again := gm.ended[e.Node]
 	m.reachIf(MarkCancelledJoinerJoinedAgain, again)
-	for i := range node.Groups() {
-		other := node.Config(core.GroupID(i + 1))
-		m.reachIf(MarkTwoGroupsHealAtOnce, other.Group != e.Group && other.Joining.ID != 0)
-	}
 	if m.reached[MarkTwoMembersShort] || len(config.Chain)+1 >= w.schedule.Shape.Replicas+1 {
 		return
 	}
@@ -183,80 +207,59 @@ func (m *marker) joining(w *World, node *core.Manager, e *core.Event) {
 	}
 }
 
-// asked looks at a witness that is asked to reach an accused member.
-func (m *marker) asked(h *Host, accused core.NodeID) {
-	spare := true
-	for i, g := range m.c.groups {
-		if len(g.configs) == 0 {
-			continue
-		}
-		c := g.config()
-		spare = spare && position(c, h.peer.ID) < 0 && c.Joining.ID != h.peer.ID
-		if position(c, accused) >= 0 {
-			m.group(core.GroupID(i + 1)).witnessed = accused
-		}
-	}
-	m.reachIf(MarkWitnessWasASpare, spare)
-}
-
 // config looks at a new config and at the one before it.
 func (m *marker) config(w *World, before, n *core.Config) {
 	gm := m.group(n.Group)
-	added := len(n.Chain) > len(before.Chain)
-	if before.Joining.ID != 0 && n.Joining.ID != before.Joining.ID && !added {
+	if before.Joining.ID != 0 && n.Joining.ID != before.Joining.ID && len(n.Chain) <= len(before.Chain) {
 		gm.ended[before.Joining.ID] = struct{}{}
-		if h := m.process(before.Joining.ID); h == nil {
-			m.reach(MarkJoinerDied)
-		} else {
-			m.reachIf(MarkStalledJoinEnded, !h.paused)
-		}
+		h := m.process(before.Joining.ID)
+		m.reachIf(MarkStalledJoinEnded, h != nil && !h.paused && !m.toBeDrained(w, before.Joining.ID))
 	}
 	goesOn := before.Joining.ID != 0 && n.Joining.ID == before.Joining.ID && n.Start == before.Start
-	drained := m.drains(w, before)
 	for i, p := range before.Chain {
 		if position(n, p.ID) >= 0 {
 			continue
 		}
 		m.reachIf(MarkJoinMetAnEviction, goesOn)
 		m.reachIf(MarkPendingAddMetAnEviction, goesOn && gm.caughtUp == before.Start)
-		m.removed(w, gm, n, p.ID, i == 0)
-		asked := slices.Contains(drained, p.ID)
 		if i == 0 {
 			m.reachIf(MarkJoinMetAPromotion, goesOn)
 			m.reachIf(MarkSuspectPromoted, slices.Contains(gm.suspects, n.Chain[0].ID))
-			m.reachIf(MarkPrimaryDrained, asked && m.process(p.ID) != nil)
 		}
-		m.reachIf(MarkDrainMetAnEviction, !asked && len(drained) > 0)
+		if m.toBeDrained(w, p.ID) {
+			m.reachIf(MarkPrimaryDrained, i == 0 && !gm.probed && m.process(p.ID) != nil)
+		} else {
+			m.evicted(w, gm, before, n, i)
+		}
 	}
-	gm.inquiry, gm.witnessed, gm.reporters = false, 0, 0
-	gm.answered, gm.suspects = gm.answered[:0], gm.suspects[:0]
+	gm.reporters, gm.suspects, gm.probed = 0, gm.suspects[:0], false
+	gm.inquiry = inquiry{answered: gm.inquiry.answered[:0]}
 }
 
-// removed looks at why a member was removed.
-func (m *marker) removed(w *World, gm *groupMarks, n *core.Config, id core.NodeID, primary bool) {
-	switch {
-	case primary:
-		m.reachIf(MarkWitnessAgainstThePrimary, gm.witnessed != 0 && position(n, gm.witnessed) >= 0)
-	case gm.witnessed == id:
-		m.reach(MarkWitnessInVain)
-	default:
-		m.reachIf(MarkNoWitness, gm.byPrimary && gm.witnessed == 0 && slices.Contains(gm.answered, id))
+// evicted looks at why the member at a place of the chain before was removed.
+func (m *marker) evicted(w *World, gm *groupMarks, before, n *core.Config, at int) {
+	id, q := before.Chain[at].ID, &gm.inquiry
+	if at == 0 {
+		m.reachIf(MarkWitnessAgainstThePrimary, q.confirmed && position(n, q.accused) >= 0)
+	} else {
+		m.reachIf(MarkNoWitness, q.byPrimary && q.accused == 0 && slices.Contains(q.answered, id))
 	}
-	h := m.process(id)
-	if h != nil && !h.paused && !h.disk.clean() && w.connected(h, w.hosts[0]) {
+	for _, p := range before.Chain {
+		m.reachIf(MarkDrainMetAnEviction, p.ID != id && m.toBeDrained(w, p.ID))
+	}
+	if h := m.process(id); h != nil && !h.paused && !h.disk.clean() && w.connected(h, w.hosts[0]) {
 		m.reachIf(MarkHungDiskEvicted, h.disk.latency > int64(w.schedule.Shape.SyncLatency))
 	}
 }
 
-// drains lists the members of a chain that an operator waits to see drained.
-func (m *marker) drains(w *World, c *core.Config) []core.NodeID {
-	var list []core.NodeID
+// toBeDrained tells whether an operator waits to see a node drained.
+func (m *marker) toBeDrained(w *World, id core.NodeID) bool {
 	for i := range w.requests {
-		if r := &w.requests[i]; r.drain && r.status == 0 && position(c, r.node) >= 0 {
-			list = append(list, r.node)
+		if r := &w.requests[i]; r.drain && r.status == 0 && r.node == id {
+			return true
 		}
 	}
-	return list
+	return false
 }
 
 // change looks at a host whose process started, ended or stalled.
@@ -267,55 +270,56 @@ func (m *marker) change(w *World, h *Host, ch Change) {
 		hm.paused = w.now
 	case HostResumed:
 		hm.resumed = w.now
-		m.reachIf(MarkManagerPausedPastAllGrace, h.role == RoleManager && len(m.groups) > 0 && w.now-hm.paused > int64(graceTime))
+		m.reachIf(MarkManagerPausedPastAllGrace, h.role == RoleManager && len(m.c.groups) > 0 && w.now-hm.paused > int64(graceTime))
 	case HostStarted:
-		if h.role == RoleStorage {
-			m.started(w, h)
-			hm.id = h.peer.ID
+		switch h.role {
+		case RoleStorage:
+			m.started(w, h, hm)
+		case RoleManager:
+			m.reachIf(MarkCommandLost, hm.id == h.peer.ID && h.disk.commands > 0)
+			clear(m.mapping)
 		}
-	case HostCrashed:
-		m.crashed(h)
-	case HostHalted:
-		m.reachIf(MarkForgottenNodeStopped, h.role == RoleStorage && errors.Is(h.halted, core.ErrForgotten))
+		hm.id, hm.running, hm.stopping = h.peer.ID, true, false
+	case HostCrashed, HostHalted:
+		m.ended(h, hm)
+		hm.running = false
 	}
 }
 
-func (m *marker) crashed(h *Host) {
-	lost, kept := h.disk.lost, h.disk.kept
-	m.reachIf(MarkPartOfUnsyncedWritesKept, lost > 0 && kept > 0)
-	if h.role == RoleStorage {
-		m.reachIf(MarkUnsyncedWritesLost, lost > 0)
-		return
+// ended looks at a process that has ended, or did not even start.
+func (m *marker) ended(h *Host, hm *hostMarks) {
+	switch h.role {
+	case RoleStorage:
+		m.reachIf(MarkForgottenNodeStopped, errors.Is(h.halted, core.ErrForgotten))
+		m.reachIf(MarkDamagedRecordsFound, !hm.running && !h.disk.intact())
+	case RoleManager:
+		node, ok := h.node.(*core.Manager)
+		for i := range m.groups {
+			m.reachIf(MarkManagerCrashedInAnInquiry, ok && hm.running && node.Inquiring(core.GroupID(i+1)))
+		}
 	}
-	m.reachIf(MarkCommandLost, lost > 0 && h.incarnation > 0)
-	for i := range m.groups {
-		m.reachIf(MarkManagerCrashedInAnInquiry, m.groups[i].inquiry)
-		m.groups[i].inquiry = false
-	}
-	clear(m.mapping)
 }
 
 // started looks at a new process of a storage node; the checker still knows what
 // its last one held.
-func (m *marker) started(w *World, h *Host) {
-	hm := &m.hosts[h.index]
-	returned := hm.id == h.peer.ID
+func (m *marker) started(w *World, h *Host, hm *hostMarks) {
+	if hm.id != h.peer.ID {
+		return
+	}
+	m.reachIf(MarkUnsyncedWritesLost, h.disk.lost > 0)
+	m.reachIf(MarkPartOfUnsyncedWritesKept, h.disk.lost > 0 && h.disk.kept > 0)
 	for i, g := range m.c.groups {
 		if len(g.configs) == 0 {
 			continue
 		}
 		config := g.config()
-		if !returned {
-			m.reachIf(MarkWipedMemberReturned, position(config, hm.id) >= 0)
-			continue
-		}
 		switch at := position(config, h.peer.ID); {
 		case at == 0:
 			m.reachIf(MarkPrimaryRestartedDuringAJoin, config.Joining.ID != 0)
 		case at > 0 && m.c.leases:
 			if primary := m.process(config.Chain[0].ID); primary != nil {
-				v := m.c.view(w, primary, core.GroupID(i+1))
-				m.reachIf(MarkGranterRestarted, v != nil && v.Alone)
+				v, _ := m.c.view(w, primary, core.GroupID(i+1))
+				m.reachIf(MarkGranterRestarted, v.Alone)
 			}
 		case config.Joining.ID == h.peer.ID:
 			a := &hm.attempt
@@ -323,12 +327,4 @@ func (m *marker) started(w *World, h *Host) {
 		}
 	}
 	hm.attempt.started = false
-}
-
-// end looks at what came of the operator's requests.
-func (m *marker) end(w *World) {
-	for i := range w.requests {
-		r := &w.requests[i]
-		m.reachIf(MarkDrainRefused, r.drain && r.status == core.StatusUnavailable)
-	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,16 +28,13 @@ const (
 	MarkWriteWaitedForASuspect
 	MarkSuspectPromoted
 	MarkStalePrimaryGotAGet
-	MarkStalePrimaryGotAWrite
 	MarkDeposedWithPendingWrites
 	MarkGetBesideAnUncommittedWrite
 	MarkMessageOfAFormerGroup
 	MarkLeaverGotAnOldEpoch
 
 	// Leases.
-	MarkLeaseRead
 	MarkLeaseReadUnderDrift
-	MarkGetWithoutALease
 	MarkGetWaitedThroughAPause
 	MarkPromotedUnderAnOldLease
 	MarkGrantWaitedOut
@@ -44,23 +42,21 @@ const (
 
 	// Clients and sessions.
 	MarkRetryOfAPendingOp
-	MarkRetryAfterTheResult
 	MarkRetryAnsweredByASuccessor
 	MarkRetryAnsweredFromASnapshot
 	MarkConflictToldToARetry
 	MarkOldRetryDropped
 	MarkOutcomeUnknown
-	MarkLateReply
 	MarkLateNotFound
 	MarkMinChainStoppedAWrite
 
 	// Processes, data and disks.
-	MarkWipedMemberReturned
-	MarkMessageForAnotherNode
+	MarkMessageForAWipedMember
 	MarkRestartedPrimaryAsked
 	MarkDuplicateRegister
 	MarkUnsyncedWritesLost
 	MarkPartOfUnsyncedWritesKept
+	MarkDamagedRecordsFound
 	MarkForgottenNodeStopped
 	MarkCommandLost
 	MarkCommandKeptUntold
@@ -75,19 +71,15 @@ const (
 	MarkLastMemberSuspected
 	MarkWitnessAgainstThePrimary
 	MarkWitnessWasASpare
-	MarkWitnessInVain
 	MarkNoWitness
 	MarkHungDiskEvicted
 	MarkLagToldInAPong
 	MarkFlappingNode
-	MarkLossPresumed
 	MarkLossCertain
 	MarkLossWithdrawn
 
 	// New keys and groups.
 	MarkTwoClientsMapAKey
-	MarkKeyWhileAGroupForms
-	MarkKeyToAnOldGroup
 	MarkTooFewNodes
 	MarkDeadSparePassedOver
 
@@ -96,7 +88,6 @@ const (
 	MarkJoinMetAPromotion
 	MarkPendingAddMetAnEviction
 	MarkCaughtUpOfAnOldEpoch
-	MarkJoinerDied
 	MarkStalledJoinEnded
 	MarkCancelledJoinerJoinedAgain
 	MarkAckFromBeforeTheSnapshot
@@ -107,12 +98,9 @@ const (
 	MarkJoinerTooFarBehind
 	MarkRestartWithHalfASnapshot
 	MarkPrimaryRestartedDuringAJoin
-	MarkTwoGroupsHealAtOnce
 	MarkTwoMembersShort
-	MarkQuarantinedNodeUsedAgain
 	MarkPrimaryDrained
 	MarkDrainMetAnEviction
-	MarkDrainRefused
 	markEnd
 )
 
@@ -137,10 +125,19 @@ func (m Mark) Of() string { return markSpecs[m].of }
 // Text says in a sentence what has happened.
 func (m Mark) Text() string { return markSpecs[m].text }
 
+// AllMarks lists the marks in their order.
+func AllMarks() []Mark {
+	list := make([]Mark, 0, MarkCount-1)
+	for m := Mark(1); m < markEnd; m++ {
+		list = append(list, m)
+	}
+	return list
+}
+
 // MarkNamed returns the mark of that name, 0 when there is none.
 func MarkNamed(name string) Mark {
-	for m := Mark(1); m < markEnd; m++ {
-		if markSpecs[m].name == name {
+	for _, m := range AllMarks() {
+		if m.String() == name {
 			return m
 		}
 	}
@@ -152,13 +149,7 @@ type Marks [MarkCount]bool
 
 // Reached lists the marks of the set in their order.
 func (s *Marks) Reached() []Mark {
-	var list []Mark
-	for m := Mark(1); m < markEnd; m++ {
-		if s[m] {
-			list = append(list, m)
-		}
-	}
-	return list
+	return slices.DeleteFunc(AllMarks(), func(m Mark) bool { return !s[m] })
 }
 
 // Shown returns the marks that the schedule says it shows; it must be valid.
@@ -176,7 +167,7 @@ func checkShows(shows string) string {
 	for i, name := range names {
 		switch {
 		case MarkNamed(name) == 0:
-			return fmt.Sprintf("%q is no mark: want some of %s", name, markList())
+			return fmt.Sprintf("%q is no mark: near it are %s", name, nearMarks(name))
 		case slices.Contains(names[:i], name):
 			return fmt.Sprintf("the mark %s twice: want it once", name)
 		}
@@ -187,9 +178,32 @@ func checkShows(shows string) string {
 	return ""
 }
 
-func markList() string {
-	names := make([]string, 0, MarkCount)
-	for m := Mark(1); m < markEnd; m++ {
+// nearMax is how many marks are named instead of one that there is not.
+const nearMax = 5
+
+// nearMarks lists the marks whose names are most like what was written, for who
+// mistyped one or remembers half of it.
+func nearMarks(name string) string {
+	words := strings.Split(strings.ToLower(name), "-")
+	likeness := func(m Mark) int { // letters with which words of both begin
+		sum := 0
+		for _, word := range strings.Split(m.String(), "-") {
+			most := 0
+			for _, w := range words {
+				n := 0
+				for n < min(len(w), len(word)) && w[n] == word[n] {
+					n++
+				}
+				most = max(most, n)
+			}
+			sum += most
+		}
+		return sum
+	}
+	marks := AllMarks()
+	slices.SortStableFunc(marks, func(a, b Mark) int { return cmp.Compare(likeness(b), likeness(a)) })
+	names := make([]string, 0, nearMax)
+	for _, m := range marks[:nearMax] {
 		names = append(names, m.String())
 	}
 	return strings.Join(names, ", ")

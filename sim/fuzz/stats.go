@@ -142,10 +142,7 @@ func (s *Stats) MarksReached() int {
 
 // Rarest lists the n marks that the fewest schedules reached, the rarest first.
 func (s *Stats) Rarest(n int) []sim.Mark {
-	marks := make([]sim.Mark, 0, sim.MarkCount)
-	for m := sim.Mark(1); int(m) < sim.MarkCount; m++ {
-		marks = append(marks, m)
-	}
+	marks := sim.AllMarks()
 	slices.SortStableFunc(marks, func(a, b sim.Mark) int { return cmp.Compare(s.Marks[a], s.Marks[b]) })
 	return marks[:min(n, len(marks))]
 }
