@@ -123,7 +123,10 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	}
 	r := c.hosts[h.Index()]
 	for _, g := range r.groups {
-		g.serving, g.primary, g.reconciled, g.pending = false, false, false, 0
+		g.serving = false
+		if ch != HostPaused && ch != HostResumed {
+			g.primary, g.reconciled, g.pending = false, false, 0
+		}
 	}
 	switch ch {
 	case HostCrashed, HostHalted:

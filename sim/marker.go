@@ -210,14 +210,14 @@ func (m *marker) takenOp(w *World, h *Host, r *hostRef, op *core.Op, events []co
 		m.reachIf(MarkRestartedPrimaryAsked, config.Chain[0].ID == h.peer.ID)
 	case int(config.MinChain) > len(config.Chain):
 		reply := replyTo(&h.out, op.Req)
-		m.reachIf(MarkMinChainStoppedAWrite, hg.serving && reply != nil && reply.Status == core.StatusUnavailable)
-	case get && hg.serving && int(hg.commit) < len(hg.prefixes) && !m.reached[MarkGetBesideAnUncommittedWrite]:
+		m.reachIf(MarkMinChainStoppedAWrite, hg.reconciled && reply != nil && reply.Status == core.StatusUnavailable)
+	case get && hg.reconciled && int(hg.commit) < len(hg.prefixes) && !m.reached[MarkGetBesideAnUncommittedWrite]:
 		m.reachIf(MarkGetBesideAnUncommittedWrite, pending(h.node.(*core.Storage), op.Group, op.Key))
 	}
 	if get && hg.primary && int(hg.epoch) < len(g.configs) && len(g.at) > 0 {
 		m.reachIf(MarkStalePrimaryGotAGet, g.at[len(g.at)-1] > hg.epoch)
 	}
-	if get && m.c.leases && m.hosts[h.index].resumed == w.now && hg.serving {
+	if get && m.c.leases && m.hosts[h.index].resumed == w.now && hg.reconciled {
 		v, _ := m.c.view(w, h, op.Group)
 		m.reachIf(MarkGetWaitedThroughAPause, v.Serving && !v.Alone)
 	}

@@ -95,7 +95,7 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 		Seed: o.Seed, Interrupted: ctx.Err() != nil && failure == nil,
 		Schedules: stats.Schedules, Events: stats.Events, Operations: stats.Operations,
 		Faults: stats.Faults, Messages: stats.Messages, Medians: stats.Medians(),
-		WallSeconds: stats.Wall.Seconds(), SimulatedSeconds: stats.Virtual.Seconds(), Ratio: stats.Ratio(),
+		Marks: marksOf(stats), WallSeconds: stats.Wall.Seconds(), SimulatedSeconds: stats.Virtual.Seconds(), Ratio: stats.Ratio(),
 	}
 	if failure == nil {
 		return r.print(f.output, stdout)
@@ -146,6 +146,7 @@ type fuzzResult struct {
 	Faults           int          `json:"faults"`
 	Messages         int          `json:"messages"` // dropped, duplicated, delayed or corrupted
 	Medians          fuzz.Medians `json:"medians"`
+	Marks            fuzzMarks    `json:"marks"`
 	WallSeconds      float64      `json:"wall_seconds"`
 	SimulatedSeconds float64      `json:"simulated_seconds"`
 	Ratio            float64      `json:"ratio"` // simulated seconds in a second of wall time
@@ -181,6 +182,7 @@ func (r *fuzzResult) text() string {
 		fmt.Sprintf("operations  %s checked\n", cli.Grouped(r.Operations)) +
 		fmt.Sprintf("faults      %s, and %s messages disturbed\n", cli.Grouped(r.Faults), cli.Grouped(r.Messages)) +
 		fmt.Sprintf("medians     %d clients, %d keys, %d operations, %d faults, %d messages disturbed\n", m.Clients, m.Keys, m.Operations, m.Faults, m.Messages) +
+		r.Marks.text() +
 		fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",
 			r.WallSeconds, cli.Grouped(int(r.SimulatedSeconds)), cli.Grouped(int(r.Ratio)))
 	switch {

@@ -87,7 +87,7 @@ func TestFuzzRepeats(t *testing.T) {
 func TestFuzzPrintsASummary(t *testing.T) {
 	code, stdout, stderr := run(t, "", "fuzz", "--schedules", "20", "--seed", "11", "--out", t.TempDir())
 	require.Contains(t, []int{cli.ExitOK, cli.ExitViolated}, code, stderr)
-	for _, heading := range []string{"seed        11\n", "schedules   ", "events      ", "operations  ", "faults      ", "medians     ", "time        ", "verdict     "} {
+	for _, heading := range []string{"seed        11\n", "schedules   ", "events      ", "operations  ", "faults      ", "medians     ", "marks       reached ", "time        ", "verdict     "} {
 		require.Contains(t, stdout, heading)
 	}
 	require.NotContains(t, stderr, "\r", "no progress where nobody watches")

@@ -29,7 +29,8 @@ func newReplay() *cobra.Command {
 		Short: "Run saved traces and say what came of each",
 		Long: `Runs each trace twice, with every check on, and prints its verdict: holds, violates PROPERTY,
 not applicable (it names a message that is never sent, an action that has no effect, or a
-situation that does not come about), or not deterministic (the two runs differ). A trace says itself which verdict is expected of it.
+situation that does not come about), or not deterministic (the two runs differ). A trace says
+itself which verdict is expected of it.
 The file - is standard input.`,
 		Example: `  gtstore replay traces/*.trace
   gtstore replay --trace traces/found/linearizable-7-120.trace`,

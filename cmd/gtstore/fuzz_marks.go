@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"gtstore/sim"
+	"gtstore/sim/fuzz"
+)
+
+// rarestShown is how many marks are named of those that the fewest schedules
+// reached.
+const rarestShown = 3
+
+// fuzzMarks tells which situations a search has been in: what it says of the
+// others is nothing.
+type fuzzMarks struct {
+	Reached int        `json:"reached"`
+	Of      int        `json:"of"`
+	Rarest  []fuzzMark `json:"rarest"` // rarestShown of them, but all that were not reached
+}
+
+type fuzzMark struct {
+	Name      string `json:"name"`
+	Schedules int    `json:"schedules"` // that reached it
+}
+
+func marksOf(s *fuzz.Stats) fuzzMarks {
+	r := fuzzMarks{Reached: s.MarksReached(), Of: len(sim.AllMarks())}
+	for _, m := range s.Rarest(max(rarestShown, r.Of-r.Reached)) {
+		r.Rarest = append(r.Rarest, fuzzMark{m.String(), s.Marks[m]})
+	}
+	return r
+}
+
+func (r *fuzzMarks) text() string {
+	names := make([]string, 0, rarestShown)
+	for _, m := range r.Rarest[:min(rarestShown, len(r.Rarest))] {
+		names = append(names, fmt.Sprintf("%s %d", m.Name, m.Schedules))
+	}
+	return fmt.Sprintf("marks       reached %d of %d; in the fewest schedules: %s\n", r.Reached, r.Of, strings.Join(names, ", "))
+}
