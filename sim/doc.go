@@ -18,6 +18,11 @@
 //     LivenessBound, every group of which a copy works serves again, its members
 //     agree, and a group of which no copy is left is said to be lost.
 //
+// Check also notes which Marks a run reaches: situations with a name, such as a
+// promotion with an uncommitted suffix. A search tells nothing of a situation that
+// none of its schedules came to; and a trace whose heading says "shows MARK..."
+// is not applicable when its run no longer does (see Outcome.Missing).
+//
 // A message is named by link, kind and ordinal, as in "drop n1>n2 Replicate#3",
 // so that a saved trace still means what it says after a small change of code.
 package sim

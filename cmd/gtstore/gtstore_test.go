@@ -175,6 +175,7 @@ func TestReplay(t *testing.T) {
 		{"an expectation that fails", "", []string{expecting}, cli.ExitError, "expected: violates liveness\n  the violation no longer happens", "1 of 1 traces not as expected"},
 		{"an action without effect", "", []string{inapplicable}, cli.ExitError, ": not applicable: has no effect: at 300ms heal\n  expected: holds\n", "not as expected"},
 		{"the same, expected", "expect not applicable\n" + idle, []string{"-"}, cli.ExitOK, "-: not applicable: has no effect: at 300ms heal\n", ""},
+		{"a situation that does not come about", "shows no-witness\n" + calm, []string{"-"}, cli.ExitError, "-: not applicable: the situation no-witness did not come about: A primary accused", "not as expected"},
 		{"a malformed one", "", []string{bad}, cli.ExitError, "", bad + `:2: "`},
 		{"none at all", "", []string{"nowhere.trace"}, cli.ExitError, "", "cannot read the trace: open nowhere.trace"},
 		{"all of them, whatever comes first", "", []string{"nowhere.trace", bad, good}, cli.ExitError, good + ": holds\n", "2 of 3 not readable"},
