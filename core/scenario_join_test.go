@@ -26,6 +26,11 @@ func chunkItems(n int) func(*StorageOptions) {
 	return func(o *StorageOptions) { o.ChunkItems = n }
 }
 
+// keep is an option of a storage node.
+func keep(entries int) func(*StorageOptions) {
+	return func(o *StorageOptions) { o.LogKeep = entries }
+}
+
 // ackChunks acks, as the joining node, all chunks that were sent to it, and
 // returns them.
 func (n *rig) ackChunks(joiner string) []*Chunk {
@@ -125,7 +130,7 @@ func TestRestartedPrimaryForgetsThePendingAdd(t *testing.T) {
 	require.EqualValues(t, 3, only[*CaughtUp](n, "m").Epoch)
 }
 
-// What a joining node answers that makes no sense changes nothing.
+// Rule R10: what a joining node answers that makes no sense changes nothing.
 func TestJoiningNodeSendsNonsense(t *testing.T) {
 	n := serving(t, config(1, "n1"))
 	n.step("m", joined(2, 2, "n3", "n1"))
@@ -197,18 +202,23 @@ func TestChunkOfAnEarlierAttempt(t *testing.T) {
 	require.EqualValues(t, chunks[len(chunks)-1].At.Seq, n.view().Commit)
 }
 
-// A later attempt begins with nothing of the one before it.
+// Rule R10: a later attempt begins with nothing of the one before it, also on the
+// disk.
 func TestNextAttemptBuildsOnTheOneBefore(t *testing.T) {
-	n := following(t, "n3", joined(2, 2, "n3", "n1"))
+	n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
 	n.step("n1", snapshotOf(t, 5)[0])
 	require.Len(t, n.values(), 2)
 	n.step("n1", renewed(snapshotOf(t, 0)[0], 2))
 	require.Empty(t, n.values())
 	require.EqualValues(t, 1, n.view().Commit)
+	n.crash(0)
+	n.restart()
+	require.EqualValues(t, 1, n.view().Commit, "the second is complete")
+	require.Empty(t, n.values(), "of the first nothing is left")
 }
 
-// A chunk whose content is not what its checksum says is refused, and the
-// attempt with it: the primary begins anew.
+// Rule R10: a chunk whose content is not what its checksum says is refused, and
+// the attempt with it: the primary begins anew.
 func TestChunkWithAWrongChecksum(t *testing.T) {
 	chunks := snapshotOf(t, 5)
 	n := following(t, "n3", joined(2, 2, "n3", "n1"))
@@ -258,26 +268,78 @@ func TestHalfASnapshotCounts(t *testing.T) {
 }
 
 // Rule R10: what a node held from an earlier time in the group is discarded,
-// durably, before it answers as a joining node.
+// durably, before it answers as a joining node; also when it never heard that it
+// had left.
 func TestJoinerIsCancelledWipedAndJoinedAgain(t *testing.T) {
-	n := heir(t, config(1, "n1", "n2"), durable)
-	require.Len(t, n.values(), 1)
-	n.step("m", config(2, "n1"))
-	require.Empty(t, n.values(), "a node that left gives up its data")
-	n.held = true
-	n.step("m", joined(3, 3, "n2", "n1"))
-	n.step("n1", replicate(3, 9, Mark{1, 3}, 3))
-	for _, a := range sent[*Ack](n, "n1") {
-		require.Zero(t, a.Matched, "it has nothing yet")
+	for name, told := range map[string]bool{"that it left": true, "only that it joins": false} {
+		n := heir(t, config(1, "n1", "n2"), durable)
+		require.Len(t, n.values(), 1)
+		if told {
+			n.step("m", config(2, "n1"))
+			require.Empty(t, n.values(), "a node that left gives up its data")
+			require.Zero(t, n.view().Last)
+		}
+		n.held = true
+		n.step("m", joined(3, 3, "n2", "n1"))
+		require.Empty(t, n.values(), "it heard %s", name)
+		n.step("n1", replicate(3, 9, Mark{1, 3}, 3))
+		for _, a := range sent[*Ack](n, "n1") {
+			require.Zero(t, a.Matched, "it has nothing yet")
+		}
+		n.step("n1", &Chunk{Group: 1, Epoch: 3, Start: 3, Tenure: 3, Attempt: 1, Number: 4})
+		require.Empty(t, sent[*ChunkAck](n, "n1"))
+		n.sync()
+		require.Zero(t, only[*ChunkAck](n, "n1").Next)
+		n.crash(0)
+		n.restart()
+		require.Empty(t, n.values())
+		require.Zero(t, n.view().Last)
 	}
-	n.step("n1", &Chunk{Group: 1, Epoch: 3, Start: 3, Tenure: 3, Attempt: 1, Number: 4})
-	require.Empty(t, sent[*ChunkAck](n, "n1"))
-	n.sync()
-	require.Zero(t, only[*ChunkAck](n, "n1").Next)
-	n.crash(0)
-	n.restart()
-	require.Empty(t, n.values())
-	require.Zero(t, n.view().Last)
+}
+
+// Rules R6 and R10: what the primary knows of a joining node is void when it
+// joins for the second time: that node may have discarded all of it.
+func TestOldAcksOfAJoinerCountInItsNextJoin(t *testing.T) {
+	n := feeding(t)
+	old := latest[*Replicate](n, "n3")
+	n.step("m", config(3, "n1"))
+	n.step("m", joined(4, 4, "n3", "n1"))
+	c := only[*Chunk](n, "n3")
+	require.EqualValues(t, 4, c.Start)
+	require.EqualValues(t, 4, c.Tenure, "an attempt of its own")
+	for _, epoch := range []Epoch{2, 4} {
+		n.step("n3", &Ack{Group: 1, Epoch: epoch, Round: old.Round, Matched: 2})
+		n.step("n3", &ChunkAck{Group: 1, Epoch: epoch, Start: 2, Tenure: 2, Attempt: 1, Next: 1})
+	}
+	n.tick(100 * time.Millisecond)
+	require.Empty(t, sent[*CaughtUp](n, "m"))
+	require.Empty(t, sent[*Replicate](n, "n3"), "the log follows the snapshot")
+	require.Equal(t, 1, n.view().Required)
+	n.step("n3", &ChunkAck{Group: 1, Epoch: 4, Start: 4, Tenure: 4, Attempt: 1, Next: 1})
+	n.answer("n3")
+	same(t, &CaughtUp{Group: 1, Epoch: 4, Start: 4, Node: peerOf("n3").ID}, only[*CaughtUp](n, "m"))
+}
+
+// Rules R3 and R2: the only replica is evicted while a joining node is proposed
+// as a member. The primary must not need nobody in between: the manager may have
+// added the node already.
+func TestJoinRacesWithEviction(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"))
+	n.step("m", joined(2, 2, "n3", "n1", "n2"))
+	n.answer("n2")
+	require.Len(t, n.ackChunks("n3"), 1)
+	n.answer("n3")
+	require.EqualValues(t, 2, only[*CaughtUp](n, "m").Epoch)
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.step("m", joined(2, 3, "n3", "n1"))
+	require.Equal(t, 2, n.view().Required)
+	require.Empty(t, sent[*Reply](n, "c1"), "n2 is gone, but n3 is required")
+	n.tick(100 * time.Millisecond)
+	require.EqualValues(t, 3, latest[*CaughtUp](n, "m").Epoch, "what it said in epoch 2 counts for nothing in this")
+	n.step("m", config(4, "n1", "n3"))
+	require.Empty(t, sent[*Reply](n, "c1"))
+	n.answer("n3")
+	require.EqualValues(t, 2, only[*Reply](n, "c1").Version)
 }
 
 // model is what a joining node has of the chunks of an attempt.
@@ -295,8 +357,8 @@ func model(chunks []*Chunk) map[string]Versioned {
 	return m
 }
 
-// Snapshot races with writes: whatever is put and deleted between two chunks, the
-// whole of them is the state at exactly the position that the last one names.
+// Rule R10: whatever is put and deleted between two chunks of a snapshot, the whole
+// of them is the state at exactly the position that the last one names.
 func TestSnapshotRacesWithWrites(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -343,209 +405,95 @@ func TestSnapshotRacesWithWrites(t *testing.T) {
 	}
 }
 
-// Rules R2 and R10: the Directory takes one join at a time, for a spare only, and
-// makes a member of nobody but the node that joins, by the epoch and the join in
-// which it caught up.
-func TestTwoRecruitsAtOnce(t *testing.T) {
-	d := newDirectory()
-	for _, name := range []string{"n1", "n2", "n3", "n4"} {
-		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(name), Boot: 1}})
+// Rule R10: the last chunk says of which position the whole is the state, and is
+// not made before the log was looked through up to there, which takes several
+// chunks when the writes were many.
+func TestSnapshotIsAheadOfItsPosition(t *testing.T) {
+	n := serving(t, config(1, "n1"), chunkItems(2))
+	opSeq := uint64(0)
+	write := func(key string) {
+		opSeq++
+		n.step("c1", put(opSeq+1, 1, opSeq, key, fmt.Sprint("v", opSeq)))
+		n.mail, n.past = nil, nil
 	}
-	id := func(name string) NodeRecord { return NodeRecord{Peer: Peer{ID: peerOf(name).ID}} }
-	d.apply(&Command{Kind: CommandPlace, Key: "k", Members: []NodeID{peerOf("n1").ID, peerOf("n2").ID}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
-	changes := func(c Command) bool { return len(d.apply(&c).changed) > 0 }
-	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 1, Node: id("n2")}), "a member cannot join")
-	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 7, Node: id("n3")}))
-	require.True(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 1, Node: id("n3")}))
-	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 1, Node: id("n4")}), "decided in the epoch before")
-	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 2, Node: id("n4")}), "one at a time")
-	require.True(t, d.node(peerOf("n4").ID).isSpare())
-
-	require.False(t, changes(Command{Kind: CommandMember, Group: 1, Epoch: 1, Node: id("n3")}), "caught up in another epoch")
-	require.False(t, changes(Command{Kind: CommandMember, Group: 1, Epoch: 2, Node: id("n4")}), "another node")
-	require.True(t, changes(Command{Kind: CommandMember, Group: 1, Epoch: 2, Node: id("n3")}))
-	require.Len(t, d.group(1).config.Chain, 3)
-	require.Equal(t, peerOf("n3"), d.group(1).config.Chain[2], "the newest is the last to be promoted")
-	require.Zero(t, d.group(1).config.Joining)
-	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 3}), "nothing to give up")
-}
-
-// quick is an option of a manager.
-func quick(o *ManagerOptions) {
-	o.JoinTimeout, o.QuarantineMin, o.QuarantineMax = time.Second, 2*time.Second, 16*time.Second
-}
-
-// joiningNode is the name of the node that joins group 1, or "".
-func (r *realm) joiningNode() string { return r.manager().Config(1).Joining.Addr }
-
-// Join racing with eviction, and who may ask for a member: only the primary, for
-// the current epoch, and for exactly that join and that node (rule R2).
-func TestCaughtUpOfAnotherEpochOrNode(t *testing.T) {
-	r := newRealm(t, 5, quick)
-	r.place("k")
-	r.ail(refusing, "n3")
-	r.pass(time.Second)
-	require.Equal(t, "n4", r.joiningNode())
-	c := r.manager().Config(1)
-	chain, epoch := r.members(1), r.epoch(1)
-	require.Equal(t, []string{"n1", "n2"}, chain)
-	good := CaughtUp{Group: 1, Epoch: c.Epoch, Start: c.Start, Node: peerOf("n4").ID}
-	for name, change := range map[string]func(b *CaughtUp) string{
-		"an earlier epoch":   func(b *CaughtUp) string { b.Epoch--; return "n1" },
-		"an epoch to come":   func(b *CaughtUp) string { b.Epoch++; return "n1" },
-		"another join":       func(b *CaughtUp) string { b.Start--; return "n1" },
-		"another node":       func(b *CaughtUp) string { b.Node = peerOf("n5").ID; return "n1" },
-		"the node that left": func(b *CaughtUp) string { b.Node = peerOf("n3").ID; return "n1" },
-		"no node":            func(b *CaughtUp) string { b.Node = 0; return "n1" },
-		"another group":      func(b *CaughtUp) string { b.Group = 2; return "n1" },
-		"from a replica":     func(*CaughtUp) string { return "n2" },
-		"from itself":        func(*CaughtUp) string { return "n4" },
-	} {
-		b := good
-		from := change(&b)
-		r.say(from, &b)
-		require.Equal(t, chain, r.members(1), name)
-		require.Equal(t, epoch, r.epoch(1), name)
+	for i := range 2 * chunksMax {
+		write(fmt.Sprint("k", i))
 	}
-	r.say("n1", &good)
-	require.Equal(t, []string{"n1", "n2", "n4"}, r.members(1))
-	require.Empty(t, r.joiningNode())
-}
-
-// A stalled joiner holds the only slot: it is given up, put in quarantine, and
-// another spare is tried; one that makes progress is left alone.
-func TestStalledJoinerHoldsTheOnlySlot(t *testing.T) {
-	r := newRealm(t, 5, quick)
-	r.place("k")
-	r.ail(refusing, "n3")
-	r.pass(600 * time.Millisecond)
-	require.Equal(t, "n4", r.joiningNode())
-	start := r.manager().Config(1).Start
-	for i := range uint64(30) {
-		r.actors["n1"].join = &JoinProgress{Group: 1, Start: start, Keys: i, KeysTotal: 100, Bytes: i, BytesTotal: 100}
-		r.pass(100 * time.Millisecond)
-		require.Equal(t, "n4", r.joiningNode(), "it makes progress")
+	n.step("m", joined(2, 2, "n3", "n1"))
+	n.tick(time.Millisecond)
+	chunks := sent[*Chunk](n, "n3")
+	require.Len(t, chunks, chunksMax, "all keys, but no room to say that this is all")
+	for range chunkLooksMax + 100 {
+		write("k0")
 	}
-	r.pass(1200 * time.Millisecond)
-	require.Equal(t, "n5", r.joiningNode())
-	require.NotEmpty(t, r.happened(EventJoinEnded))
-	r.say("n1", &CaughtUp{Group: 1, Epoch: r.epoch(1), Start: start, Node: peerOf("n4").ID})
-	require.Equal(t, []string{"n1", "n2"}, r.members(1), "it has caught up too late")
-}
-
-// Every group of one that is short gets its spare, and the one with the fewest
-// members first.
-func TestMostEndangeredGroupIsHealedFirst(t *testing.T) {
-	r := newRealm(t, 6, quick)
-	r.place("a")
-	r.place("b")
-	r.ail(refusing, "n3", "n5", "n6")
-	r.pass(time.Second)
-	require.Equal(t, []string{"n4"}, r.members(2))
-	r.register(peerOf("n7"))
-	r.pass(100 * time.Millisecond)
-	require.Equal(t, "n7", r.manager().Config(2).Joining.Addr)
-	require.Zero(t, r.manager().Config(1).Joining)
-	r.register(peerOf("n8"))
-	r.pass(100 * time.Millisecond)
-	require.Equal(t, "n8", r.manager().Config(1).Joining.Addr)
-}
-
-// --spares holds nodes back from new groups, not from healing; and healing comes
-// before new groups.
-func TestSparesAreHeldBack(t *testing.T) {
-	r := newRealm(t, 6, quick, func(o *ManagerOptions) { o.Spares = 1 })
-	r.place("a")
-	r.place("b")
-	require.Equal(t, 1, r.manager().Groups(), "three more nodes would make a group, but none would be left")
-	r.register(peerOf("n7"))
-	r.place("c")
-	require.Equal(t, 2, r.manager().Groups())
-	r.ail(refusing, "n3")
-	r.pass(time.Second)
-	require.Equal(t, "n7", r.joiningNode())
-}
-
-// drain has an operator ask for a node to be drained, and returns the answers
-// that came at once.
-func (r *realm) drain(req uint64, name string) []*Drained {
-	r.t.Helper()
-	r.stepRaw(Envelope{From: Peer{Addr: "op"}, To: Peer{Addr: "m"}, Body: &Drain{Req: req, Node: peerOf(name).ID}})
-	r.serve()
-	return received[*Drained](r, "op")
-}
-
-// A drained node's place goes to a spare before it leaves. Without a spare, and
-// of the last copy, nothing is changed.
-func TestDrain(t *testing.T) {
-	r := newRealm(t, 4, quick)
-	r.place("k")
-	same(t, []*Drained{{Req: 1, Status: StatusNotFound}}, r.drain(1, "n9"))
-	require.Empty(t, r.drain(2, "n1"))
-	require.Empty(t, r.drain(3, "n1"), "twice at once")
-	r.pass(100 * time.Millisecond)
-	require.Equal(t, "n4", r.joiningNode())
-	require.Equal(t, []string{"n1", "n2", "n3"}, r.members(1), "it leaves when the other is there")
-	c := r.manager().Config(1)
-	r.say("n1", &CaughtUp{Group: 1, Epoch: c.Epoch, Start: c.Start, Node: peerOf("n4").ID})
-	r.pass(100 * time.Millisecond)
-	require.Equal(t, []string{"n2", "n3", "n4"}, r.members(1))
-	same(t, []*Drained{{Req: 2, Status: StatusOK}, {Req: 3, Status: StatusOK}}, received[*Drained](r, "op"))
-	same(t, []*Drained{{Req: 4, Status: StatusOK}}, r.drain(4, "n1"))
-
-	epoch := r.epoch(1)
-	same(t, []*Drained{{Req: 5, Status: StatusUnavailable}}, r.drain(5, "n2"))
-	r.pass(time.Minute)
-	require.Equal(t, epoch, r.epoch(1), "no spare is left: n1 is not used again")
-}
-
-// The last copy stays whatever is asked, and its drain is refused.
-func TestDrainOfTheLastCopy(t *testing.T) {
-	r := newRealm(t, 1, quick, replicas(0))
-	r.place("k")
-	same(t, []*Drained{{Req: 1, Status: StatusUnavailable}}, r.drain(1, "n1"))
-	r.pass(time.Minute)
-	require.Equal(t, []string{"n1"}, r.members(1))
-	require.EqualValues(t, 1, r.epoch(1))
-}
-
-// The spare that a drain counted on dies before it has caught up: the node stays
-// and whoever waits is told.
-func TestDrainLosesItsSpare(t *testing.T) {
-	r := newRealm(t, 4, quick)
-	r.place("k")
-	require.Empty(t, r.drain(1, "n1"))
-	r.pass(100 * time.Millisecond)
-	r.ail(refusing, "n4")
-	r.pass(3 * time.Second)
-	same(t, []*Drained{{Req: 1, Status: StatusUnavailable}}, received[*Drained](r, "op"))
-	require.Equal(t, []string{"n1", "n2", "n3"}, r.members(1))
-	require.Empty(t, r.joiningNode())
-}
-
-// A node that leaves chains again and again waits longer each time before it is
-// used again.
-func TestQuarantineGrows(t *testing.T) {
-	r := newRealm(t, 3, quick)
-	r.place("k")
-	var waits []time.Duration
-	for range 3 {
-		r.ail(refusing, "n3")
-		r.pass(time.Second)
-		require.Equal(t, []string{"n1", "n2"}, r.members(1))
-		r.ail(well, "n3")
-		from := r.now
-		for r.joiningNode() == "" {
-			r.pass(50 * time.Millisecond)
-			require.Less(t, r.now.Since(from), time.Minute)
-		}
-		waits = append(waits, r.now.Since(from))
-		c := r.manager().Config(1)
-		r.say("n1", &CaughtUp{Group: 1, Epoch: c.Epoch, Start: c.Start, Node: peerOf("n3").ID})
-		require.Equal(t, []string{"n1", "n2", "n3"}, r.members(1))
+	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: chunksMax})
+	for !chunks[len(chunks)-1].Last {
+		n.tick(10 * time.Millisecond)
+		more := n.ackChunks("n3")
+		require.NotEmpty(t, more)
+		chunks = append(chunks, more...)
 	}
-	require.Greater(t, waits[1], waits[0]+time.Second)
-	require.Greater(t, waits[2], waits[1]+3*time.Second)
+	require.Equal(t, n.view().Commit, chunks[len(chunks)-1].At.Seq)
+	require.Equal(t, n.values(), model(chunks))
+}
+
+// Trimming: an entry goes only when every member holds it, and a joining node's
+// primary keeps what that needs to follow its snapshot. What a member lacks it
+// gets from the log: a member never discards.
+func TestTrimKeepsWhatAMemberLacks(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2", "n3"), keep(1))
+	for i := range uint64(20) {
+		n.step("c1", put(i+2, 1, i+1, "x", fmt.Sprint("v", i)))
+	}
+	r := latest[*Replicate](n, "n2")
+	n.answer("n3")
+	n.step("n2", &Ack{Group: 1, Epoch: 1, Round: r.Round, Matched: 9})
+	require.EqualValues(t, 9, n.view().Commit)
+	require.EqualValues(t, 8, n.view().Base, "all but one entry that n2 holds")
+	sent[*Replicate](n, "n2")
+	n.tick(100 * time.Millisecond)
+	r = sent[*Replicate](n, "n2")[0]
+	require.EqualValues(t, 9, r.Prev.Seq, "n2 goes on from where it is")
+	require.LessOrEqual(t, r.Trim, Seq(9))
+	n.step("n2", &Ack{Group: 1, Epoch: 1, Round: r.Round, Matched: 21})
+	require.EqualValues(t, 21, n.view().Commit)
+	require.EqualValues(t, 20, n.view().Base)
+
+	n.step("m", joined(2, 2, "n4", "n1", "n2", "n3"))
+	n.answer("n2", "n3")
+	require.Len(t, n.ackChunks("n4"), 1)
+	for i := range uint64(20) {
+		n.step("c1", put(i+22, 1, i+21, "x", fmt.Sprint("w", i)))
+		n.answer("n2", "n3")
+	}
+	require.EqualValues(t, 41, n.view().Commit)
+	require.EqualValues(t, 20, n.view().Base, "the joining node has the snapshot to seq 21 and nothing more yet")
+	n.answer("n4")
+	only[*CaughtUp](n, "m")
+	require.EqualValues(t, 40, n.view().Base)
+}
+
+// Trimming: a replica trims what the primary says that all hold, but nothing
+// beyond its own commit point; in durable mode the values that the entries stand
+// for are durable before these are gone.
+func TestReplicaTrimsWhatItHasNotApplied(t *testing.T) {
+	n := following(t, "n2", config(1, "n1", "n2"), durable, keep(1))
+	entries := []Entry{opened(1)}
+	for i := range uint64(9) {
+		entries = append(entries, wrote(1, i+1, fmt.Sprint("k", i%4), fmt.Sprint("v", i)))
+	}
+	m := replicate(1, 1, Mark{}, 6, entries...)
+	m.Trim = 10
+	n.step("n1", m)
+	require.EqualValues(t, 5, n.view().Base)
+	require.EqualValues(t, 10, n.view().Last)
+	before := n.values()
+	require.Len(t, before, 4)
+	n.crash(0)
+	n.restart()
+	require.Equal(t, before, n.values())
+	require.EqualValues(t, 5, n.view().Base)
+	require.EqualValues(t, 10, n.view().Last)
 }
 
 // A transfer copies nothing: whatever the group's size, it needs memory for the
