@@ -245,6 +245,25 @@ func TestDrainOfAJoiningNode(t *testing.T) {
 	require.Equal(t, "n5", r.joiningNode())
 }
 
+// Manager 6: of nodes that are gone and in no group there are more and more. They
+// are pinged only now and then, but members, dead or not, with every round; and a
+// node that comes back is a spare at once.
+func TestTheLongDeadArePingedSeldom(t *testing.T) {
+	r := newRealm(t, 5, quick)
+	r.place("k")
+	r.ail(silent, "n4", "n5")
+	r.pass(3 * time.Second)
+	r.pings = 0
+	r.pass(10 * time.Second)
+	require.InDelta(t, 3*200+2*10, r.pings, 10)
+	r.ail(well, "n4", "n5")
+	require.Empty(t, r.manager().spares())
+	r.present(r.actors["n4"])
+	require.Len(t, r.manager().spares(), 1)
+	r.pass(1100 * time.Millisecond)
+	require.Len(t, r.manager().spares(), 2, "n5 has answered a ping")
+}
+
 // Manager 6: a node that leaves chains again and again waits longer each time
 // before it is used again.
 func TestQuarantineGrows(t *testing.T) {

@@ -300,24 +300,30 @@ func TestJoinerIsCancelledWipedAndJoinedAgain(t *testing.T) {
 // Rules R6 and R10: what the primary knows of a joining node is void when it
 // joins for the second time: that node may have discarded all of it.
 func TestOldAcksOfAJoinerCountInItsNextJoin(t *testing.T) {
-	n := feeding(t)
-	old := latest[*Replicate](n, "n3")
-	n.step("m", config(3, "n1"))
-	n.step("m", joined(4, 4, "n3", "n1"))
-	c := only[*Chunk](n, "n3")
-	require.EqualValues(t, 4, c.Start)
-	require.EqualValues(t, 4, c.Tenure, "an attempt of its own")
-	for _, epoch := range []Epoch{2, 4} {
-		n.step("n3", &Ack{Group: 1, Epoch: epoch, Round: old.Round, Matched: 2})
-		n.step("n3", &ChunkAck{Group: 1, Epoch: epoch, Start: 2, Tenure: 2, Attempt: 1, Next: 1})
+	for name, told := range map[string]bool{"told of the end of the first join": true, "told only of the second": false} {
+		t.Run(name, func(t *testing.T) {
+			n := feeding(t)
+			old := latest[*Replicate](n, "n3")
+			if told {
+				n.step("m", config(3, "n1"))
+			}
+			n.step("m", joined(4, 4, "n3", "n1"))
+			c := only[*Chunk](n, "n3")
+			require.EqualValues(t, 4, c.Start)
+			require.EqualValues(t, 4, c.Tenure, "an attempt of its own")
+			for _, epoch := range []Epoch{2, 4} {
+				n.step("n3", &Ack{Group: 1, Epoch: epoch, Round: old.Round, Matched: 2})
+				n.step("n3", &ChunkAck{Group: 1, Epoch: epoch, Start: 2, Tenure: 2, Attempt: 1, Next: 1})
+			}
+			n.tick(100 * time.Millisecond)
+			require.Empty(t, sent[*CaughtUp](n, "m"))
+			require.Empty(t, sent[*Replicate](n, "n3"), "the log follows the snapshot")
+			require.Equal(t, 1, n.view().Required)
+			n.step("n3", &ChunkAck{Group: 1, Epoch: 4, Start: 4, Tenure: 4, Attempt: 1, Next: 1})
+			n.answer("n3")
+			same(t, &CaughtUp{Group: 1, Epoch: 4, Start: 4, Node: peerOf("n3").ID}, only[*CaughtUp](n, "m"))
+		})
 	}
-	n.tick(100 * time.Millisecond)
-	require.Empty(t, sent[*CaughtUp](n, "m"))
-	require.Empty(t, sent[*Replicate](n, "n3"), "the log follows the snapshot")
-	require.Equal(t, 1, n.view().Required)
-	n.step("n3", &ChunkAck{Group: 1, Epoch: 4, Start: 4, Tenure: 4, Attempt: 1, Next: 1})
-	n.answer("n3")
-	same(t, &CaughtUp{Group: 1, Epoch: 4, Start: 4, Node: peerOf("n3").ID}, only[*CaughtUp](n, "m"))
 }
 
 // Rules R3 and R2: the only replica is evicted while a joining node is proposed
