@@ -65,6 +65,11 @@ func (m *Manager) grace() {
 	}
 }
 
+// pingsSeldom is how many pings a node outside all groups may miss before only
+// every so many are sent to it. Most such nodes are gone for good, and over the
+// years they get many; one that comes back registers by itself.
+const pingsSeldom = 20
+
 // ping counts what the last round missed and sends the next.
 func (m *Manager) ping() {
 	m.pingAt = m.now.After(m.opt.PingInterval)
@@ -73,6 +78,9 @@ func (m *Manager) ping() {
 	for _, c := range m.contacts {
 		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
 			m.suspect(c.node.group, c.node.ID, 0)
+			continue
+		}
+		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.place))%pingsSeldom != 0 {
 			continue
 		}
 		if c.answered < c.pinged {
@@ -130,8 +138,10 @@ func (m *Manager) answered(c *contact) {
 
 // heard takes a sign of life in, and with it back what was presumed of a loss.
 // That the node hears the manager is not shown by it: one that is cut off one
-// way registers again and again, and is not fit to be a member.
+// way registers again and again, and is not fit to be a member. But it is worth
+// a ping with the next round.
 func (m *Manager) heard(c *contact) {
+	c.missed = min(c.missed, pingsSeldom-1)
 	c.quietSince, c.refusedSince, c.otherSince = m.now, Never, Never
 	if c.node.group == 0 {
 		return

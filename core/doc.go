@@ -56,7 +56,7 @@
 //	R7  a replica acks the verified prefix, cuts only on a conflict   group.onReplicate, group.take
 //	R8  a confirm-read waits for a round sent after it came           group.onGet, group.serveReads
 //	R9  a lease-read is served while every member's promise lives     group.leaseLives, grant, Storage.start
-//	R10 joins                                                         not yet
+//	R10 a joining node gets a snapshot, then the log, then is required group.beginJoin, group.onChunk, transfer.go
 //	R11 a restarted primary waits for a later epoch                   Directory.register, group.onOp
 //	R12 sessions: at most once, decided at apply                      state.apply, group.onWrite
 //
@@ -64,5 +64,8 @@
 //
 // Values are strings, copied once where bytes come in. Nothing grows without a
 // bound: see the limits in types.go and in the options. Beyond one the answer is
-// a clear status. A group's log is not trimmed yet: it grows with every write.
+// a clear status. A log is trimmed of what every member holds: it keeps up to three
+// times LogKeep entries, and up to JoinLagMax more for a joining node. A transfer
+// copies nothing: its primary needs memory for four chunks, of 64 KiB and one key
+// each, whatever the size of the group.
 package core

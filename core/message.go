@@ -166,8 +166,8 @@ type Pong struct {
 	Lag    time.Duration // how long the node's disk has owed it a sync; 0 when it owes none
 }
 
-// JoinProgress tells how far a primary has brought a joining node. Done counts
-// up while the join makes progress, and starts anew with a new attempt.
+// JoinProgress tells how far a primary has brought a joining node. What was sent
+// counts up while the join makes progress, and starts anew with a new attempt.
 type JoinProgress struct {
 	Group             GroupID
 	Start             Epoch

@@ -250,7 +250,9 @@ func (n *rig) settle() {
 
 func (s rigSpace) write(writes []Write) {
 	for _, w := range writes {
-		if w.Delete {
+		if w.Delete && w.Prefix {
+			maps.DeleteFunc(s, func(k, _ string) bool { return strings.HasPrefix(k, w.Key) })
+		} else if w.Delete {
 			delete(s, w.Key)
 		} else {
 			s[w.Key] = w.Value

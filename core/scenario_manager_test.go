@@ -34,6 +34,7 @@ type actor struct {
 	index  Index // the highest Directory index it has seen
 	lag    time.Duration
 	epochs []GroupEpoch
+	join   *JoinProgress // of the join that it serves
 	health health
 	cut    []string // the peers whom it cannot reach
 }
@@ -156,7 +157,7 @@ func (r *realm) answer(a *actor, e Envelope) {
 		a.index = max(a.index, b.Index)
 	case *Ping:
 		a.index = max(a.index, b.Index)
-		r.reply(a, &Pong{Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Lag: a.lag})
+		r.reply(a, &Pong{Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Join: a.join, Lag: a.lag})
 	case *Probe:
 		target := r.actors[b.Target.Addr]
 		reached := target == nil || (target.health == well || target.health == hanging) && !slices.Contains(a.cut, b.Target.Addr)

@@ -14,7 +14,7 @@ var (
 	ErrNotFound       = errors.New("the key is absent")
 	ErrConflict       = errors.New("the key has another version")
 	ErrUnavailable    = errors.New("unavailable: nothing was done")
-	ErrUnknownOutcome = errors.New("the outcome is unknown: the write may have happened")
+	ErrUnknownOutcome = errors.New("the outcome is unknown: what was asked for may have happened")
 	ErrGroupLost      = errors.New("the group is lost: no copy of its data is left")
 	ErrTooLarge       = errors.New("the key or the value is outside the limits")
 	ErrOverloaded     = errors.New("overloaded: nothing was done")

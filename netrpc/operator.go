@@ -65,11 +65,14 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 // node is in no group and will not be used again: it is safe to stop then, and it
 // stays reserved for that until it is started again. ErrNotFound says that no such
 // node is registered. ErrUnavailable says that nothing can take the node's place,
-// and that the node stays as it is; or, with the context's error, that time ran
-// out while the spare was catching up: the drain goes on, and may be asked for
-// again.
+// and that the node stays as it is; ErrUnknownOutcome, that the context ended
+// first: the drain goes on, and may be asked for again.
 func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
 	e, err := c.ask(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return &Error{Class: ErrUnknownOutcome, Op: "drain", Key: node.String(), Cause: cause,
+			Detail: "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"}
+	}
 	if err != nil {
 		return err
 	}

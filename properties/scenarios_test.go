@@ -22,10 +22,8 @@ type scenario struct{ failure, rule, shown string }
 
 // R1 to R12 are listed in core/doc.go. Of the manager's rules, 1 is about first
 // puts and new groups, 3 about suspicion, 4 about changing a chain, 5 about last
-// members and losses, and 7 about a manager that restarts.
-//
-// What can only happen with joins, snapshots or a disk engine is not here: the
-// core has none of them yet.
+// members and losses, 6 about healing and draining, and 7 about a manager that
+// restarts.
 var scenarios = []scenario{
 	{"a stale primary serves a get after a successor acked a put", "R8",
 		"TestStalePrimaryServesAGet TestGetIsServedByAnEarlierRound stale-primary-get"},
@@ -77,6 +75,39 @@ var scenarios = []scenario{
 	{"a late NotFound answers a newer get", "every reply names its request",
 		"TestALateNotFoundDoesNotAnswerANewerGet late-not-found"},
 
+	{"a join that races with an eviction leaves a primary that needs nobody", "R3",
+		"TestJoinRacesWithEviction TestPendingAddIsForgotten"},
+	{"a node is made a member on a word of another epoch or about another join", "R2",
+		"TestCaughtUpOfAnotherEpochOrNode forgotten-in-the-middle-of-a-join"},
+	{"a restarted primary forgets its pending add", "R2",
+		"TestRestartedPrimaryForgetsThePendingAdd"},
+	{"a joiner that was cancelled, wiped and joined again builds on what it had", "R10",
+		"TestJoinerIsCancelledWipedAndJoinedAgain"},
+	{"a joiner that was cancelled, wiped and joined again is counted with its old acks", "R6",
+		"TestOldAcksOfAJoinerCountInItsNextJoin TestAcksFromBeforeTheSnapshotAreCounted acks-of-an-earlier-attempt"},
+	{"a chunk of an earlier snapshot attempt is accepted", "R10",
+		"TestChunkOfAnEarlierAttempt TestNextAttemptBuildsOnTheOneBefore"},
+	{"a snapshot races with writes", "R10",
+		"TestSnapshotRacesWithWrites TestSnapshotIsAheadOfItsPosition"},
+	{"half a snapshot counts after a restart", "durable before sent",
+		"TestHalfASnapshotCounts"},
+	{"a chunk with a wrong checksum", "R10",
+		"TestChunkWithAWrongChecksum"},
+	{"a joiner sends nonsense", "R10",
+		"TestJoiningNodeSendsNonsense"},
+	{"two recruits at once", "R2",
+		"TestTwoRecruitsAtOnce"},
+	{"a stalled joiner holds the only slot", "manager 6",
+		"TestStalledJoinerHoldsTheOnlySlot"},
+	{"a spare that the primary cannot reach is tried again and again", "manager 6",
+		"unreachable-spare"},
+	{"new groups take the spares that healing needs", "manager 6",
+		"TestMostEndangeredGroupIsHealedFirst TestSparesAreHeldBack"},
+	{"a drain takes the last copy, or leaves a group short", "manager 6",
+		"TestDrain TestDrainOfTheLastCopy TestDrainLosesItsSpare TestTwoMembersAreDrainedAtOnce TestDrainOfAllNodes TestDrainOfAJoiningNode drain-while-the-group-forms"},
+	{"what a member lacks is trimmed", "trimming",
+		"TestTrimKeepsWhatAMemberLacks TestReplicaTrimsWhatItHasNotApplied"},
+
 	{"two clients map the same new key", "manager 1",
 		"TestTwoClientsMapTheSameNewKey TestTheFirstMappingOfAKeyWins two-clients-map-the-same-new-key"},
 	{"two groups formed at once take the same spares", "manager 1",
@@ -102,6 +133,8 @@ var scenarios = []scenario{
 		"TestSlowDiskThatStillAnswersPings TestAProbeIsAnsweredAfterADurableWrite slow-disk-of-the-primary slow-disk-of-a-replica"},
 	{"a flapping node", "manager 3",
 		"TestFlappingNode"},
+	{"a flapping node is used again at once", "manager 6",
+		"TestQuarantineGrows"},
 	{"a storm of reports", "manager 3",
 		"TestReportStorm"},
 	{"the last member is evicted on suspicion", "manager 5",

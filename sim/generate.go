@@ -19,15 +19,7 @@ import (
 // what is paused or crashed comes back within the schedule, or is left to the
 // end of the fault phase, which needs no action.
 func Generate(src Source) *Schedule {
-	g := &generator{
-		src:    src,
-		s:      &Schedule{Expect: "holds", Shape: DefaultShape()},
-		busy:   map[string]time.Duration{},
-		disk:   map[string]time.Duration{},
-		slow:   map[string]time.Duration{},
-		down:   map[string]time.Duration{},
-		pauses: map[string][]window{},
-	}
+	g := newGenerator(src)
 	g.drawShape()
 	g.drawClocks()
 	g.drawFaults()
@@ -81,6 +73,18 @@ type generator struct {
 	losses []time.Duration          // when copies of the data were destroyed
 	bold   bool                     // destroy copies faster than groups can heal
 	faults []time.Duration          // when the faults are: calls gather around them
+}
+
+func newGenerator(src Source) *generator {
+	return &generator{
+		src:    src,
+		s:      &Schedule{Expect: "holds", Shape: DefaultShape()},
+		busy:   map[string]time.Duration{},
+		disk:   map[string]time.Duration{},
+		slow:   map[string]time.Duration{},
+		down:   map[string]time.Duration{},
+		pauses: map[string][]window{},
+	}
 }
 
 // chance is true one time in n; false is the simpler.

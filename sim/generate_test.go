@@ -198,3 +198,51 @@ func BenchmarkGenerate(b *testing.B) {
 		Generate(NewSource(seed))
 	}
 }
+
+// In a long schedule groups can heal: what failed is over, and back, before the
+// next failure begins, and no failure hits more nodes than a group can spare.
+func TestGenerateLongLetsGroupsHeal(t *testing.T) {
+	verbs := map[Verb]int{}
+	for seed := range uint64(100) {
+		s := GenerateLong(NewSource(seed), 10*time.Minute)
+		require.NoError(t, s.Validate(), "seed %d", seed)
+		down, lost, failed := map[string]bool{}, map[string]bool{}, 0
+		last, network := time.Duration(0), false
+		for _, a := range s.Actions {
+			verbs[a.Verb]++
+			if a.Verb.operation() != 0 {
+				continue
+			}
+			require.Less(t, a.At, 10*time.Minute-longLast+healTime, "seed %d: %s", seed, a)
+			if a.At-last > 5*time.Second { // nothing lasts so long
+				require.Empty(t, down, "seed %d: %s", seed, a)
+				require.False(t, network, "seed %d: %s", seed, a)
+				clear(lost)
+				failed++
+			}
+			last = a.At
+			switch a.Verb {
+			case VerbRestart, VerbResume:
+				delete(down, a.Host)
+			case VerbHeal:
+				network = false
+			case VerbPartition, VerbFlaky:
+				network = true
+			case VerbDrain:
+			default:
+				down[a.Host] = true
+				if a.Host != ManagerHost && (a.Verb == VerbWipe || !s.Shape.Durable && a.Verb != VerbPause) {
+					lost[a.Host] = true
+					require.LessOrEqual(t, len(lost), s.Shape.Replicas, "seed %d: %s", seed, a)
+				}
+			}
+		}
+		require.Empty(t, down, "seed %d", seed)
+		require.Greater(t, failed, 10, "seed %d", seed)
+	}
+	for _, v := range []Verb{VerbCrash, VerbWipe, VerbStop, VerbDrain, VerbPause, VerbPartition, VerbFlaky} {
+		require.Greater(t, verbs[v], 50, "%v", v)
+	}
+	require.NoError(t, GenerateLong(zeroSource{}, LongMin).Validate())
+	require.NoError(t, GenerateLong(endSource{}, LongMax).Validate())
+}

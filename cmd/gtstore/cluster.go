@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,12 @@ type target struct {
 	output  format
 }
 
-func (t *target) add(cmd *cobra.Command) {
+func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second) }
+
+// addFor is add for a command that may take as long as that.
+func (t *target) addFor(cmd *cobra.Command, timeout time.Duration) {
 	cmd.Flags().StringVar(&t.manager, "manager", "127.0.0.1:"+strconv.Itoa(defaultPort), "address of the cluster's manager, HOST:PORT; several may be given, with commas")
-	cmd.Flags().DurationVar(&t.timeout, "timeout", 5*time.Second, "bound of the whole command")
+	cmd.Flags().DurationVar(&t.timeout, "timeout", timeout, "bound of the whole command")
 	addOutput(cmd, &t.output)
 }
 
@@ -87,6 +91,10 @@ func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 			found = append(found, n)
 		}
 	}
+	// Who came back under its old name is meant, not what it was before.
+	if left := slices.DeleteFunc(slices.Clone(found), func(n *core.NodeStatus) bool { return n.State == core.NodeGone }); len(left) > 0 {
+		found = left
+	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
@@ -98,7 +106,7 @@ func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 	}
 	ids := make([]string, len(found))
 	for i, n := range found {
-		ids[i] = n.ID.String()
+		ids[i] = fmt.Sprintf("%v (%v)", n.ID, n.State)
 	}
 	return nil, cli.Errorf(cli.ExitUsage, "%d nodes are named %q: say which by its id: %s", len(found), text, strings.Join(ids, ", "))
 }

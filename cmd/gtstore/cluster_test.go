@@ -19,6 +19,7 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
+	"gtstore/netrpc"
 )
 
 // asCommand makes this test binary behave as gtstore, also as the processes
@@ -357,11 +358,11 @@ func TestDrain(t *testing.T) {
 	require.Empty(t, s.Spares, "a drained node is not used again")
 	require.True(t, s.Nodes[0].Draining)
 	require.Equal(t, "OK, node1 is drained: it can be stopped\n", u.ok(t, "drain", "node1"), "once more changes nothing")
-	require.Contains(t, u.ok(t, "status"), "up, draining")
+	require.Contains(t, u.ok(t, "status"), "up, drained")
 
 	code, _, stderr := u.on(t, "", "drain", "node2")
 	require.Equal(t, cli.ExitUnavailable, code)
-	require.Contains(t, stderr, "no spare can take its place")
+	require.Contains(t, stderr, `drain "node2": unavailable: nothing was done: no spare can take its place`)
 	after := status()
 	require.Equal(t, s.Groups, after.Groups, "nothing is changed")
 	require.False(t, after.Nodes[1].Draining)
@@ -372,4 +373,35 @@ func TestDrain(t *testing.T) {
 	require.Eventually(t, func() bool { return !alive(int(s.Nodes[0].PID)) }, patience, 5*time.Millisecond)
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 	require.Equal(t, s.Groups, status().Groups, "nobody misses it")
+	require.Regexp(t, `node1 .* gone +- +-\n`, u.ok(t, "status"))
+	require.Equal(t, "OK, node1 is drained: it can be stopped\n", u.ok(t, "drain", "node1"), "it is stopped already")
+
+	require.NoError(t, syscall.Kill(int(s.Nodes[2].PID), syscall.SIGKILL))
+	require.Eventually(t, func() bool {
+		return strings.Contains(u.ok(t, "status"), "1 of 1 groups below strength, 0 spares: start more storage nodes.")
+	}, patience, 5*time.Millisecond)
+	code, _, stderr = u.on(t, "", "drain", "node2")
+	require.Equal(t, cli.ExitUnavailable, code, "the last copy")
+	require.Contains(t, stderr, "no spare can take its place")
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+}
+
+// A node that comes back under its old name is another: the name then means that
+// one, and of two that may both live neither.
+func TestANameMeansTheNodeThatLives(t *testing.T) {
+	s := &netrpc.Status{Nodes: []core.NodeStatus{
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 1}, Name: "node1"}, State: core.NodeGone},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 2}, Name: "node1"}, State: core.NodeUp},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 3}, Name: "node2"}, State: core.NodeSilent},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 4}, Name: "node2"}, State: core.NodeUp},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 5}, Name: "node3"}, State: core.NodeGone},
+	}}
+	for name, want := range map[string]core.NodeID{"node1": 2, "node3": 5, core.NodeID(1).String(): 1, core.NodeID(3).String(): 3} {
+		n, err := findNode(s, name)
+		require.NoError(t, err)
+		require.Equal(t, want, n.ID, name)
+	}
+	_, err := findNode(s, "node2")
+	require.ErrorContains(t, err, `2 nodes are named "node2": say which by its id: 0000000000000003 (silent), 0000000000000004 (up)`)
+	require.Equal(t, cli.ExitUsage, cli.Code(err))
 }

@@ -14,7 +14,7 @@
 //
 //	gtstore put KEY VALUE | get KEY | delete KEY | cas KEY VERSION VALUE
 //	gtstore status [--watch]
-//	gtstore forget NODE --yes
+//	gtstore forget NODE --yes | drain NODE
 //
 // talk to a cluster, by default the one that up runs on this machine; --manager
 // HOST:PORT or GTSTORE_MANAGER names another. --timeout bounds the command. The
@@ -22,7 +22,7 @@
 //
 // On the simulator:
 //
-//	gtstore fuzz [--schedules N | --for 5m] [--seed S] [--workers W] [--out DIR] [-o json]
+//	gtstore fuzz [--schedules N | --for 5m] [--seed S] [--length 1h] [--workers W] [--out DIR] [-o json]
 //
 // searches for a schedule of calls and faults that violates a property. It runs
 // schedules in the simulator, 2,000 unless told otherwise, on all cores. The
@@ -46,6 +46,6 @@
 //
 // Exit codes: 0 all is well, 1 an error, 2 a wrong command line, 3 the key is
 // absent, 4 unreachable or unavailable (nothing was done), 5 the outcome is
-// unknown (the write may have happened), 6 a property was violated, 7 the key
+// unknown (it may have happened), 6 a property was violated, 7 the key
 // has another version, 8 the group is lost, 9 overloaded.
 package main

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
+	"gtstore/sim"
 	"gtstore/sim/fuzz"
 )
 
@@ -30,9 +31,14 @@ func newFuzz() *cobra.Command {
 		Short: "Search for a schedule that violates a property",
 		Long: `Runs generated schedules of calls and faults in the simulator, with every check on.
 The first that violates a property is shrunk, saved as a trace, and the command that replays it is printed.
-Schedule i of a seed is always the same, whatever the number of workers.`,
+Schedule i of a seed is always the same, whatever the number of workers.
+
+With --length each schedule is that long, in virtual time, and failures go on and on in it, one every
+30 s, but never faster than groups can heal: then nothing at all may be lost. Without, a schedule is some
+seconds full of faults, and may lose groups.`,
 		Example: `  gtstore fuzz
   gtstore fuzz --for 5m
+  gtstore fuzz --length 1h --schedules 100
   gtstore fuzz --seed 7 --schedules 100000 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,6 +52,7 @@ Schedule i of a seed is always the same, whatever the number of workers.`,
 	flags := cmd.Flags()
 	flags.IntVar(&f.options.Schedules, "schedules", schedulesDefault, "how many schedules to run")
 	flags.DurationVar(&f.options.For, "for", 0, "how long to go on, instead of a number of schedules")
+	flags.DurationVar(&f.options.Length, "length", 0, "virtual time of each schedule, with failures that groups have the time to heal")
 	flags.Uint64Var(&f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
 	flags.IntVar(&f.options.Workers, "workers", runtime.GOMAXPROCS(0), "schedules run at the same time")
 	flags.StringVar(&f.out, "out", "", "directory for the trace of a failure (default: traces, if there is one here, else traces/found)")
@@ -64,6 +71,8 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 		return cli.Errorf(cli.ExitUsage, "--schedules %d: want at least 1", o.Schedules)
 	case given("for") && o.For <= 0:
 		return cli.Errorf(cli.ExitUsage, "--for %v: want a time such as 30s or 5m", o.For)
+	case given("length") && (o.Length < sim.LongMin || o.Length > sim.LongMax):
+		return cli.Errorf(cli.ExitUsage, "--length %v: want %v to %v", o.Length, sim.LongMin, sim.LongMax)
 	case o.Workers < 1:
 		return cli.Errorf(cli.ExitUsage, "--workers %d: want at least 1", o.Workers)
 	}
@@ -89,12 +98,12 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	stats, failure, err := fuzz.Search(ctx, o)
 	p.clear()
 	if err != nil {
-		return fmt.Errorf("%w\nRepeat with: %s", err, repeatCommand(o.Seed, stats.Schedules+1))
+		return fmt.Errorf("%w\nRepeat with: %s", err, repeatCommand(&o, stats.Schedules+1))
 	}
 	r := fuzzResult{
 		Seed: o.Seed, Interrupted: ctx.Err() != nil && failure == nil,
 		Schedules: stats.Schedules, Events: stats.Events, Operations: stats.Operations,
-		Faults: stats.Faults, Messages: stats.Messages, Medians: stats.Medians(),
+		Faults: stats.Faults, Messages: stats.Messages, Writes: stats.Writes, Gone: stats.Gone, Joins: stats.Joins, Lost: stats.Lost, Medians: stats.Medians(),
 		Marks: marksOf(stats), WallSeconds: stats.Wall.Seconds(), SimulatedSeconds: stats.Virtual.Seconds(), Ratio: stats.Ratio(),
 	}
 	if failure == nil {
@@ -119,15 +128,19 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	}
 	if saveErr != nil {
 		return cli.Errorf(cli.ExitViolated, "property %s was violated, but the trace could not be saved: %w\nRepeat, with another --out, with: %s",
-			v.Property, saveErr, repeatCommand(o.Seed, failure.Index+1))
+			v.Property, saveErr, repeatCommand(&o, failure.Index+1))
 	}
 	return cli.Errorf(cli.ExitViolated, "property %s was violated", v.Property)
 }
 
 func replayCommand(file string) string { return "go run ./cmd/gtstore replay " + file }
 
-func repeatCommand(seed uint64, schedules int) string {
-	return fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", seed, schedules)
+func repeatCommand(o *fuzz.Options, schedules int) string {
+	text := fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", o.Seed, schedules)
+	if o.Length > 0 {
+		text += fmt.Sprintf(" --length %v", o.Length)
+	}
+	return text
 }
 
 func searchLine(s *fuzz.Stats) string {
@@ -145,6 +158,10 @@ type fuzzResult struct {
 	Operations       int          `json:"operations"`
 	Faults           int          `json:"faults"`
 	Messages         int          `json:"messages"` // dropped, duplicated, delayed or corrupted
+	Writes           int          `json:"writes"`   // acknowledged
+	Gone             int          `json:"gone"`     // storage nodes that ended with their data
+	Joins            int          `json:"joins"`    // nodes that became members of a group that others had left
+	Lost             int          `json:"lost"`     // groups of which no copy was left
 	Medians          fuzz.Medians `json:"medians"`
 	Marks            fuzzMarks    `json:"marks"`
 	WallSeconds      float64      `json:"wall_seconds"`
@@ -181,6 +198,8 @@ func (r *fuzzResult) text() string {
 		fmt.Sprintf("events      %s\n", cli.Grouped(r.Events)) +
 		fmt.Sprintf("operations  %s checked\n", cli.Grouped(r.Operations)) +
 		fmt.Sprintf("faults      %s, and %s messages disturbed\n", cli.Grouped(r.Faults), cli.Grouped(r.Messages)) +
+		fmt.Sprintf("healing     %s nodes ended with their data, %s joined a group, %s groups lost; %s writes acknowledged\n",
+			cli.Grouped(r.Gone), cli.Grouped(r.Joins), cli.Grouped(r.Lost), cli.Grouped(r.Writes)) +
 		fmt.Sprintf("medians     %d clients, %d keys, %d operations, %d faults, %d messages disturbed\n", m.Clients, m.Keys, m.Operations, m.Faults, m.Messages) +
 		r.Marks.text() +
 		fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",

@@ -34,6 +34,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"fuzz --schedules 0", "--schedules 0: want at least 1", "gtstore fuzz --help"},
 		{"fuzz --schedules 1 --for 1s", "give one of them", "gtstore fuzz --help"},
 		{"fuzz --for -1s", "--for -1s: want a time such as", "gtstore fuzz --help"},
+		{"fuzz --length 1s", "--length 1s: want 2m0s to 1h0m0s", "gtstore fuzz --help"},
 		{"fuzz --workers 0", "--workers 0: want at least 1", "gtstore fuzz --help"},
 		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},
 		{"replay", "which traces?", "gtstore replay --help"},

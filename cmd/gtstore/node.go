@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,13 +44,13 @@ func newDrain() *cobra.Command {
 node is in no group: it is not used again then and can be stopped without a group
 getting shorter. Where no spare is there to take its place, that is said and nothing
 is changed. If the time runs out first, the drain goes on: ask again to wait for it.`,
-		Example: "  gtstore drain node3 --timeout 10m",
+		Example: "  gtstore drain node3",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.withNode(cmd, args[0], "drained: it can be stopped", (*netrpc.Client).Drain)
 		},
 	}
-	t.add(cmd)
+	t.addFor(cmd, 10*time.Minute)
 	return cmd
 }
 
@@ -64,6 +66,9 @@ func (t *target) withNode(cmd *cobra.Command, text, done string, do func(*netrpc
 			return err
 		}
 		if err := do(c, ctx, n.ID); err != nil {
+			if e := new(netrpc.Error); errors.As(err, &e) && n.Name != "" {
+				e.Key = n.Name // as a person knows it
+			}
 			return err
 		}
 		if t.output == formatJSON {

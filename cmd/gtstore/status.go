@@ -150,8 +150,8 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes and groups",
-		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, or in
-quarantine after they left a group), groups (ok, short of members, unavailable, or
+		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, drained and
+fit to be stopped, or in quarantine after they left a group), groups (ok, short of members, unavailable, or
 lost) with their chains, the primary first, the number of keys mapped to each, and the
 spares that join groups, with how far their snapshots are.`,
 		Args: cobra.NoArgs,
@@ -216,7 +216,11 @@ func (r *statusResult) print(f format, w io.Writer) error {
 // condition is a node's state in words.
 func (n *statusNode) condition() string {
 	text := n.State
-	if n.Draining {
+	switch {
+	case n.State == core.NodeGone.String():
+	case n.Draining && n.Role == roleSpare:
+		text += ", drained"
+	case n.Draining:
 		text += ", draining"
 	}
 	if n.Quarantine > 0 {
@@ -242,11 +246,13 @@ func (r *statusResult) text() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tADDRESS\tPID\tSTATE\tGROUP\tROLE")
 	for _, n := range r.Nodes {
-		group := "-"
+		group, role := "-", n.Role
 		if n.Group != 0 {
 			group = fmt.Sprint(n.Group)
+		} else if n.State == core.NodeGone.String() {
+			role = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.condition(), group, n.Role)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.condition(), group, role)
 	}
 	if len(r.Groups) > 0 {
 		fmt.Fprintln(w)
@@ -255,7 +261,8 @@ func (r *statusResult) text() string {
 	for _, g := range r.Groups {
 		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\n", g.ID, g.Epoch, g.State, cli.Grouped(int(g.Keys)), strings.Join(g.Chain, " > "))
 	}
-	if slices.ContainsFunc(r.Groups, func(g statusGroup) bool { return g.Join != nil }) {
+	joins := slices.ContainsFunc(r.Groups, func(g statusGroup) bool { return g.Join != nil })
+	if joins {
 		fmt.Fprintln(w)
 		fmt.Fprintln(w, "JOINING\tGROUP\tPROGRESS")
 	}
@@ -266,7 +273,11 @@ func (r *statusResult) text() string {
 	}
 	w.Flush()
 	if short := r.short(); short > 0 {
-		fmt.Fprintf(&b, "\n%d of %d groups below strength, %d spares.\n", short, len(r.Groups), len(r.Spares))
+		fmt.Fprintf(&b, "\n%d of %d groups below strength, %d spares", short, len(r.Groups), len(r.Spares))
+		if len(r.Spares) == 0 && !joins {
+			b.WriteString(": start more storage nodes")
+		}
+		b.WriteString(".\n")
 	}
 	return b.String()
 }

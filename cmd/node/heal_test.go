@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -63,6 +64,27 @@ func TestOneStorageNodeAfterTheOtherIsKilled(t *testing.T) {
 	slices.Sort(times)
 	t.Logf("%d kills: full strength again after %v (median), %v (most)", kills,
 		times[kills/2].Round(time.Millisecond), times[kills-1].Round(time.Millisecond))
+}
+
+// A snapshot of the largest values arrives, though each chunk is far beyond what
+// chunks mostly are.
+func TestTheLargestValuesTravelInASnapshot(t *testing.T) {
+	const keys = 10
+	c := startCluster(t, 4, "--replicas", "2", "--spares", "1")
+	value := func(i int) string { return strings.Repeat(fmt.Sprint(i%10), core.ValueBytesMax) }
+	for i := range keys {
+		c.put(fmt.Sprintf("key%d", i), value(i))
+	}
+	victim := c.chain(1)[2]
+	t.Logf("full strength again after %v", c.healed(victim, 3, victim.kill()).Round(time.Millisecond))
+	for range 2 { // until only the node that joined is left
+		epoch := c.status().Groups[0].Epoch
+		c.chain(1)[0].kill()
+		c.eventually(func() bool { return c.status().Groups[0].Epoch > epoch }, "the dead primary is replaced")
+	}
+	for i := range keys {
+		require.Equal(t, value(i), c.get(fmt.Sprintf("key%d", i)))
+	}
 }
 
 // SIGTERM after a drain takes nothing away: the group was never short.

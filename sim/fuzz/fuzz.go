@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"gtstore/core"
 	"gtstore/sim"
 )
 
@@ -19,6 +20,7 @@ type Options struct {
 	Schedules int           // how many at most; 0 for no bound
 	For       time.Duration // how long to begin new ones; 0 for no bound
 	Workers   int           // from 1
+	Length    time.Duration // of each schedule, which is then by sim.GenerateLong; 0 for the usual ones
 
 	// Progress, if not nil, is told now and then how far the search is. Calls
 	// do not overlap.
@@ -31,6 +33,7 @@ type Options struct {
 type Failure struct {
 	Seed      uint64
 	Index     int
+	Length    time.Duration // as in Options
 	Schedule  *sim.Schedule
 	Violation *sim.Violation
 }
@@ -38,6 +41,14 @@ type Failure struct {
 // Schedule returns schedule i of a seed.
 func Schedule(seed uint64, i int) *sim.Schedule {
 	return sim.Generate(sim.NewSource(mix(mix(seed) + uint64(i))))
+}
+
+// schedule returns schedule i of the search.
+func (o *Options) schedule(i int) *sim.Schedule {
+	if o.Length == 0 {
+		return Schedule(o.Seed, i)
+	}
+	return sim.GenerateLong(sim.NewSource(mix(mix(o.Seed)+uint64(i))), o.Length)
 }
 
 // mix is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): near
@@ -65,6 +76,23 @@ func Check(s *sim.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 	return sim.CheckWith(s, o)
 }
 
+// PropertyGroupLost is violated by a schedule in which groups have the time to
+// heal, and one is lost all the same.
+const PropertyGroupLost = "group-lost"
+
+// checkFor returns the check for schedules of that length.
+func checkFor(length time.Duration) func(*sim.Schedule) *sim.Outcome {
+	return func(s *sim.Schedule) *sim.Outcome {
+		out := Check(s, sim.RunOptions{})
+		if n := out.Seen[core.EventLost]; length > 0 && n > 0 && out.Violation == nil {
+			out.Violation = &sim.Violation{Property: PropertyGroupLost, Event: out.Events, At: out.Virtual,
+				Text: fmt.Sprintf("%d times no copy of a group was left, though no more nodes failed at a time than a group can spare", n)}
+			out.Verdict = "violates " + PropertyGroupLost
+		}
+		return out
+	}
+}
+
 // Search runs schedules until one fails, enough have run, the time is up, or
 // the context ends, and returns what it counted and the first failure, if any.
 // Schedules that have begun are finished first. The error says that a schedule
@@ -72,7 +100,7 @@ func Check(s *sim.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, last: -1}
 	if l.options.check == nil {
-		l.options.check = func(s *sim.Schedule) *sim.Outcome { return Check(s, sim.RunOptions{}) }
+		l.options.check = checkFor(o.Length)
 	}
 	l.shown = l.begin
 	var workers sync.WaitGroup
@@ -139,14 +167,14 @@ func (l *search) run(i int) (r *report) {
 			r = &report{err: fmt.Errorf("making schedule %d of seed %d panicked: %v\n%s", i, l.options.Seed, p, debug.Stack())}
 		}
 	}()
-	s := Schedule(l.options.Seed, i)
+	s := l.options.schedule(i)
 	if err := s.Validate(); err != nil {
-		return &report{err: fmt.Errorf("schedule %d of seed %d is not valid, which is a bug in sim.Generate: %w", i, l.options.Seed, err)}
+		return &report{err: fmt.Errorf("schedule %d of seed %d is not valid, which is a bug in its generator: %w", i, l.options.Seed, err)}
 	}
 	out := l.options.check(s)
 	r = &report{sample: sampleOf(s, out)}
 	if out.Violation != nil {
-		r.failure = &Failure{l.options.Seed, i, s, out.Violation}
+		r.failure = &Failure{l.options.Seed, i, l.options.Length, s, out.Violation}
 	}
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
+	"gtstore/core"
 	"gtstore/sim"
 )
 
@@ -136,8 +138,33 @@ at 0s heal
 		out.Fired.Verbs[a.Verb]++
 	}
 	out.Fired.Fates[sim.FateDrop], out.Fired.Fates[sim.FateDelay] = 2, 3
-	want := sample{events: 9, checked: 5, clients: 3, keys: 2, operations: 3, faults: 1, messages: 5, virtual: time.Second}
+	out.Ops[0] = sim.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusOK}}
+	out.Ops[1] = sim.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusUnknown}}
+	out.Ops[2] = sim.Operation{Kind: core.OpGet, Result: &core.Result{Status: core.StatusOK}}
+	out.Seen[core.EventJoined], out.Seen[core.EventLost] = 4, 1
+	want := sample{events: 9, checked: 5, clients: 3, keys: 2, operations: 3, faults: 1, messages: 5, virtual: time.Second,
+		writes: 1, gone: 1, joins: 4, lost: 1}
 	require.Equal(t, want, sampleOf(s, out))
+	s.Shape.Durable = true
+	require.Zero(t, sampleOf(s, out).gone, "what crashes keeps its data")
+}
+
+// In a long schedule no group may be lost; in the usual ones some are.
+func TestALostGroupIsAViolationOnlyInALongSchedule(t *testing.T) {
+	s, err := sim.Parse(`cluster nodes=1 replicas=0
+at 100ms c1 put a x
+at 200ms crash n1
+at 300ms restart n1
+at 4s c1 get a
+`)
+	require.NoError(t, err)
+	require.Nil(t, checkFor(0)(s).Violation)
+	out := checkFor(time.Hour)(s)
+	require.Equal(t, "violates "+PropertyGroupLost, out.Verdict)
+	f := &Failure{Schedule: s, Violation: out.Violation, Length: time.Hour}
+	shrunk := Shrink(t.Context(), f, nil)
+	require.Equal(t, s, shrunk.Schedule, "a part of it is another matter")
+	require.Contains(t, strings.Join(Trace(f, shrunk).Story, "\n"), "gtstore fuzz --seed 0 --length 1h0m0s, schedule 0")
 }
 
 func TestMedian(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"gtstore/core"
 	"gtstore/sim"
 )
 
@@ -16,6 +17,10 @@ type Stats struct {
 	Operations int           // whose results were checked, the final probes among them
 	Faults     int           // fault actions that had an effect
 	Messages   int           // messages dropped, duplicated, delayed or corrupted
+	Writes     int           // acknowledged
+	Gone       int           // storage nodes that ended with their data
+	Joins      int           // nodes that became members of a group that others had left
+	Lost       int           // groups of which no copy was left
 	Virtual    time.Duration // simulated
 	Wall       time.Duration
 	Marks      [sim.MarkCount]int // in how many schedules each mark was reached
@@ -61,6 +66,8 @@ type sample struct {
 	clients, keys    int
 	operations       int // of the schedule alone
 	faults, messages int
+	writes, gone     int
+	joins, lost      int
 	virtual          time.Duration
 	marks            sim.Marks
 }
@@ -83,6 +90,16 @@ func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
 	for _, n := range out.Fired.Fates {
 		r.messages += n
 	}
+	for i := range out.Ops {
+		if op := &out.Ops[i]; op.Kind != core.OpGet && op.Result != nil && op.Result.Status == core.StatusOK {
+			r.writes++
+		}
+	}
+	r.gone = out.Fired.Verbs[sim.VerbWipe]
+	if !s.Shape.Durable {
+		r.gone += out.Fired.Verbs[sim.VerbCrash] + out.Fired.Verbs[sim.VerbStop]
+	}
+	r.joins, r.lost = out.Seen[core.EventJoined], out.Seen[core.EventLost]
 	return r
 }
 
@@ -116,6 +133,10 @@ func (s *Stats) add(r *sample) {
 	s.Operations += r.checked
 	s.Faults += r.faults
 	s.Messages += r.messages
+	s.Writes += r.writes
+	s.Gone += r.gone
+	s.Joins += r.joins
+	s.Lost += r.lost
 	s.Virtual += r.virtual
 	for mark, reached := range r.marks {
 		if reached {

@@ -29,15 +29,20 @@ type Shrunk struct {
 }
 
 // Shrink looks for a smaller schedule that violates the same property. When
-// the context ends, it returns the smallest found so far. Progress, if not nil,
+// the context ends, it returns the smallest found so far. One that violates
+// PropertyGroupLost stays as it is: with a part of it, losses follow each other
+// that had time between them, or nodes do not come back. Progress, if not nil,
 // is told after each run how many there were and the size of the smallest.
 func Shrink(ctx context.Context, f *Failure, progress func(runs, size int)) *Shrunk {
-	return shrink(ctx, f, progress, func(s *sim.Schedule) *sim.Outcome { return Check(s, sim.RunOptions{}) })
+	return shrink(ctx, f, progress, checkFor(f.Length))
 }
 
 func shrink(ctx context.Context, f *Failure, progress func(runs, size int), check func(*sim.Schedule) *sim.Outcome) *Shrunk {
 	ctx, cancel := context.WithTimeout(ctx, ShrinkTimeMax)
 	defer cancel()
+	if f.Violation.Property == PropertyGroupLost {
+		return &Shrunk{Schedule: f.Schedule, Violation: f.Violation}
+	}
 	r := &Shrunk{Violation: f.Violation}
 	size := f.Schedule.Size()
 	r.Schedule = sim.Shrink(f.Schedule, func(s *sim.Schedule) bool {
@@ -58,6 +63,13 @@ func shrink(ctx context.Context, f *Failure, progress func(runs, size int), chec
 	return r
 }
 
+func (f *Failure) lengthFlag() string {
+	if f.Length == 0 {
+		return ""
+	}
+	return " --length " + f.Length.String()
+}
+
 // Trace is what is saved of a failure: the shrunk schedule with a heading. It
 // is a regression, so it expects the property to hold, as it will once the
 // fault in the code is mended.
@@ -70,8 +82,8 @@ func Trace(f *Failure, r *Shrunk) *sim.Schedule {
 	}
 	lines[0] = fmt.Sprintf("Violated %s: %s", r.Violation.Property, lines[0])
 	s.Story = append(lines,
-		fmt.Sprintf("Found by gtstore fuzz --seed %d, schedule %d; shrunk from %d to %d actions and deviations.",
-			f.Seed, f.Index, f.Schedule.Size(), s.Size()))
+		fmt.Sprintf("Found by gtstore fuzz --seed %d%s, schedule %d; shrunk from %d to %d actions and deviations.",
+			f.Seed, f.lengthFlag(), f.Index, f.Schedule.Size(), s.Size()))
 	for i, line := range s.Story {
 		s.Story[i] = strings.TrimRight(strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "\r", " "), " \t")
 	}

@@ -69,6 +69,12 @@ func sizeOf(e *core.Envelope) int {
 			n += 128 + len(m.Entries[i].Key) + len(m.Entries[i].Value)
 		}
 		return n
+	case *core.Chunk:
+		n := fixed + 64*len(m.Sessions)
+		for i := range m.Items {
+			n += 64 + len(m.Items[i].Key) + len(m.Items[i].Value)
+		}
+		return n
 	case *core.Op:
 		return fixed + len(m.Key) + len(m.Value)
 	case *core.Reply:

@@ -495,3 +495,28 @@ func ExampleRole() {
 	fmt.Println(RoleManager, "and", RoleStorage)
 	// Output: manager and storage node
 }
+
+// However large the messages are that wait, the batch that is taken of them fits a
+// frame: a longer one would break the connection, again and again. Chunks once
+// counted for nothing, and a snapshot of large values never arrived.
+func TestABatchFitsAFrame(t *testing.T) {
+	value := strings.Repeat("v", core.ValueBytesMax)
+	small := strings.Repeat("v", core.ChunkBytesMax/2)
+	for _, m := range []core.Message{
+		&core.Chunk{Group: 1, Epoch: 1, Items: []core.Item{{Key: "k", Value: small}, {Key: "l", Value: value}}},
+		&core.Chunk{Group: 1, Epoch: 1, Last: true, Sessions: make([]core.SessionRecord, core.SessionsMax)},
+		&core.Replicate{Group: 1, Epoch: 1, Entries: []core.Entry{{Epoch: 1, Kind: core.OpPut, Key: "k", Value: value}}},
+		&core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: value},
+		&core.Reply{Group: 1, Status: core.StatusOK, Value: value},
+		&core.Lookup{Key: strings.Repeat("k", core.KeyBytesMax)},
+		&core.Ack{Group: 1, Epoch: 1},
+	} {
+		e := &core.Envelope{Cluster: 1, From: core.Peer{ID: 1}, To: core.Peer{ID: 2, Addr: "127.0.0.1:1"}, Body: m}
+		require.GreaterOrEqual(t, sizeOf(e)+256, len(core.AppendEnvelope(nil, e)), "%T", m)
+		q := NewQueue(2*batchCountMax, 1<<30)
+		for q.Put(e) {
+		}
+		b := Batch{envelopes: q.Take(nil, batchCountMax, batchBytesMax)}
+		require.Less(t, len(b.append(nil)), frameBytesMax-64, "%T", m)
+	}
+}
