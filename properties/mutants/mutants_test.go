@@ -30,10 +30,12 @@ func TestMutantsStillApply(t *testing.T) {
 		m := &Table[i]
 		require.False(t, names[m.Name], "two mutants named %s", m.Name)
 		names[m.Name] = true
-		text, err := m.source(root)
+		texts, err := m.sources(root)
 		require.NoError(t, err)
-		_, err = parser.ParseFile(token.NewFileSet(), m.File, text, parser.SkipObjectResolution)
-		require.NoError(t, err, m.Name)
+		for file, text := range texts {
+			_, err = parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+			require.NoError(t, err, m.Name)
+		}
 	}
 }
 

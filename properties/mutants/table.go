@@ -1,5 +1,7 @@
 package mutants
 
+import "slices"
+
 // Mutant is the core with one rule removed.
 type Mutant struct {
 	Name  string
@@ -8,16 +10,28 @@ type Mutant struct {
 	File  string // from the module's root
 	Old   string // must stand in the file exactly once
 	New   string
+	Also  []Edit // what else stands in for the rule, and must go with it
 }
 
-// Table lists the mutants, by rule.
-var Table = []Mutant{
+// Edit replaces a piece of a source file, which must stand there exactly once.
+type Edit struct{ File, Old, New string }
+
+// Table lists the mutants: those that lack one rule, and those that lack as well
+// what else would keep its failure away.
+var Table = slices.Concat(bare, stripped)
+
+// bare are in the order of the rules.
+var bare = []Mutant{
 	{
 		Name: `accept-lower-epoch`, Rule: `R1`,
 		Story: `a delayed Replicate of an old epoch is taken in`,
 		File:  `core/group.go`,
-		Old:   `case m.Epoch < g.config.Epoch:`,
-		New:   `case m.Epoch+100 < g.config.Epoch:`,
+		Old: `	case m.Epoch < g.config.Epoch:
+		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Config: g.config})
+		return
+	case m.Epoch > g.config.Epoch: // its`,
+		New: `	case m.Epoch < g.config.Epoch:
+	case m.Epoch > g.config.Epoch: // its`,
 	},
 	{
 		Name: `send-before-epoch-durable`, Rule: `durable: epoch and config before anything in that epoch`,
@@ -329,14 +343,12 @@ var Table = []Mutant{
 		Name: `no-grace`, Rule: `manager 3`,
 		Story: `the manager's own pause makes it evict everyone`,
 		File:  `core/contact.go`,
-		Old: `	for _, c := range m.contacts {
+		Old: `	m.wakeBy(m.now)
+	for _, c := range m.contacts {
 		c.reset(m.now)
 	}
-`,
-		New: `	for _, c := range m.contacts {
-		c.missed += m.opt.MissesMax
-	}
-`,
+	for i := range m.watches {`,
+		New: `	for i := range m.watches[:0] {`,
 	},
 	{
 		Name: `dead-spares`, Rule: `manager 1`,
