@@ -83,17 +83,13 @@ var stripped = []Mutant{
 `,
 	},
 	{
-		Name: `removed-primary-goes-on`, Rule: `R1`,
-		Story: `a primary that was removed keeps its office`,
-		File:  `core/group.go`,
-		Old: `	if g.primary() != g.s.self.ID {
-		g.depose(c)
-	}
-`,
-		New: `	if g.primary() != g.s.self.ID && g.tenure != nil {
-		return
-	}
-`,
+		Name: `whoever-is-asked-serves`, Rule: `R1`,
+		Story: `a node answers gets though it is, or is no longer, no primary`,
+		File:  `core/serve.go`,
+		Old:   `	case t == nil && (!g.isMember() ||`,
+		New: `	case t == nil && op.Kind == OpGet:
+		g.serveRead(from, op, false)
+	case t == nil && (!g.isMember() ||`,
 	},
 	{
 		Name: `any-reply-will-do`, Rule: `every reply names its request`,
