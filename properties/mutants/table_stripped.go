@@ -178,16 +178,19 @@ var stripped = []Mutant{
 		Name: `hole-taken-for-the-end`, Rule: `durable before sent`,
 		Story: `damage in the middle of the log is taken for its end`,
 		File:  `core/durable.go`,
-		Old: `		e, err := DecodeEntry(k, v)
+		Old: `	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
+		e, err := DecodeEntry(k, v)
 		if err != nil {
 			return err
 		}
-		if seq`,
-		New: `		e, err := DecodeEntry(k, v)
-		if err != nil || g.log.base.Epoch > 1<<40 {
+`,
+		New: `	torn := false
+	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
+		e, err := DecodeEntry(k, v)
+		if torn = torn || err != nil; torn {
 			return nil
 		}
-		if seq`,
+`,
 	},
 	{
 		Name: `silence-is-certain`, Rule: `manager 5`,
