@@ -245,7 +245,11 @@ var stripped = []Mutant{
 		New:   `t.joining(j.ID) {`,
 		Also: []Edit{{`core/transfer.go`,
 			`(c.Joining.ID != x.peer.ID || c.Start != x.start) {`,
-			`(c.Joining.ID != x.peer.ID) {`}},
+			`(c.Joining.ID != x.peer.ID) {`}, {`core/transfer.go`,
+			`		t.transfer.peer = c.Joining
+`,
+			`		t.transfer.peer, t.transfer.start = c.Joining, c.Start
+`}},
 	},
 	{
 		Name: `chunk-of-any-attempt`, Rule: `R10`,
