@@ -22,96 +22,110 @@ type scenario struct{ failure, rule, shown string }
 
 // R1 to R12 are listed in core/doc.go. Of the manager's rules, 1 is about first
 // puts and new groups, 3 about suspicion, 4 about changing a chain, 5 about last
-// members and losses, and 7 about a manager that restarts.
-//
-// What can only happen with joins, snapshots or a disk engine is not here: the
-// core has none of them yet.
+// members and losses, 6 about healing, and 7 about a manager that restarts.
 var scenarios = []scenario{
 	{"a stale primary serves a get after a successor acked a put", "R8",
-		"TestStalePrimaryServesAGet TestGetIsServedByAnEarlierRound stale-primary-get"},
+		"TestStalePrimaryServesAGet TestGetIsServedByAnEarlierRound stale-primary-get gallery/stale-primary-serves-a-get"},
 	{"a get sees a write that is later lost", "R8",
-		"TestGetSeesAWriteThatIsLaterLost"},
+		"TestGetSeesAWriteThatIsLaterLost gallery/get-sees-a-write-that-is-lost"},
 	{"a lease without a margin for drift", "R9",
-		"TestLeaseWithoutDriftMargin"},
+		"TestLeaseWithoutDriftMargin gallery/lease-without-margin"},
 	{"a lease's promise is lost over a restart", "R9",
-		"TestLeasePromiseLostOverARestart TestGrantForgottenWhenTheModeChanges"},
+		"TestLeasePromiseLostOverARestart TestGrantForgottenWhenTheModeChanges gallery/lease-promise-lost-over-a-restart"},
 	{"a successor serves while the primary before it may still read alone", "R9",
 		"TestLeaseCountsFromTheAnswer TestLeaseOfOneMemberIsMissing lease-outlives-the-cut"},
 	{"a get is served by the clock of before it was dequeued", "R9",
 		"TestGetAfterAPauseIsServedByAnOldLease stalled-primary-with-a-lease"},
 
 	{"a replica is promoted that lacks an acked write, for the primary did without it", "R3",
-		"TestPrimaryDropsASlowReplicaByItself slow-replica promotion-of-a-slow-replica"},
+		"TestPrimaryDropsASlowReplicaByItself slow-replica promotion-of-a-slow-replica gallery/slow-replica-dropped-by-its-primary"},
 	{"a divergent uncommitted suffix after a promotion", "R7",
-		"TestDivergentUncommittedSuffixAfterPromotion TestPrevOfAnotherEpochIsTakenForAMatch divergent-suffix"},
+		"TestDivergentUncommittedSuffixAfterPromotion TestPrevOfAnotherEpochIsTakenForAMatch divergent-suffix gallery/divergent-suffix-kept"},
 	{"a replica acks its own last seq", "R7",
-		"TestReplicaAcksItsOwnLastSeq TestVerifiedPrefixOutlivesItsEpoch"},
+		"TestReplicaAcksItsOwnLastSeq TestVerifiedPrefixOutlivesItsEpoch gallery/acks-its-own-last-seq"},
 	{"a late and short message truncates", "R7",
-		"TestLateShortMessageTruncates"},
+		"TestLateShortMessageTruncates gallery/late-short-message-truncates"},
 	{"a new primary serves before it has reconciled", "R5",
-		"TestNewPrimaryServesBeforeReconciling put-in-flight-over-promotion"},
+		"TestNewPrimaryServesBeforeReconciling put-in-flight-over-promotion gallery/serves-before-reconciling"},
 	{"a reconciliation that waits for nobody", "R5",
-		"TestReconcileThatWaitsForNobody"},
+		"TestReconcileThatWaitsForNobody gallery/reconciliation-waits-for-nobody"},
 
 	{"a delayed replicate of an old epoch", "R1",
-		"TestDelayedReplicateOfAnOldEpoch"},
+		"TestDelayedReplicateOfAnOldEpoch gallery/delayed-replicate-of-an-old-epoch"},
 	{"an epoch is adopted without its config", "R1",
-		"TestEpochAdoptedWithoutItsConfig"},
+		"TestEpochAdoptedWithoutItsConfig gallery/epoch-without-its-config"},
 	{"a node that left forgets the epoch and serves an old config", "R1",
-		"TestLeftNodeForgetsTheEpochAndServesAnOldConfig"},
+		"TestLeftNodeForgetsTheEpochAndServesAnOldConfig gallery/left-node-forgets"},
 	{"a removed node keeps acting in its old role", "R1",
-		"TestRemovedPrimaryKeepsActing TestRemovedReplicaKeepsAcking promoted-under-a-put"},
+		"TestRemovedPrimaryKeepsActing TestRemovedReplicaKeepsAcking promoted-under-a-put gallery/removed-primary-goes-on"},
 	{"an ack of one group is counted in another", "every group message names its group",
-		"TestAckOfOneGroupCountedInAnother"},
+		"TestAckOfOneGroupCountedInAnother gallery/ack-of-another-group"},
 	{"a wiped node comes back under its address and is counted", "who a node is",
-		"TestAWipedNodeThatComesBackIsNotCounted TestAWipedNodeTakesInNothingThatWasMeantForItsPast wiped-replica-returns"},
+		"TestAWipedNodeThatComesBackIsNotCounted TestAWipedNodeTakesInNothingThatWasMeantForItsPast wiped-replica-returns gallery/wiped-node-comes-back"},
 	{"a restarted primary serves in its old epoch", "R11",
 		"TestRestartedPrimaryServesInItsOldEpoch restarted-primary restart-while-manager-away"},
 
 	{"a delayed retry overwrites a newer write", "R12",
-		"TestDelayedRetryOverwritesANewerWrite TestDelayedRetryMeetsAPendingWrite TestOperationIsInTheLogTwice"},
+		"TestDelayedRetryOverwritesANewerWrite TestDelayedRetryMeetsAPendingWrite TestOperationIsInTheLogTwice gallery/retry-overwrites-a-newer-write"},
 	{"a session expires and an old retry executes again", "R12",
-		"TestSessionExpiresAndAnOldRetryExecutesAgain TestRetryIsAppendedBehindTheExpiry"},
+		"TestSessionExpiresAndAnOldRetryExecutesAgain TestRetryIsAppendedBehindTheExpiry gallery/expired-session-revived"},
 	{"a deposed primary reports a failure or a conflict", "R12",
-		"TestConflictReportedByADeposedPrimary TestRefusalsThatEndACall TestTheOutcomeWhenTheTimeIsOver unknown-outcome"},
+		"TestConflictReportedByADeposedPrimary TestRefusalsThatEndACall TestTheOutcomeWhenTheTimeIsOver unknown-outcome gallery/deposed-primary-reports-a-conflict"},
 	{"a late NotFound answers a newer get", "every reply names its request",
-		"TestALateNotFoundDoesNotAnswerANewerGet late-not-found"},
+		"TestALateNotFoundDoesNotAnswerANewerGet late-not-found gallery/late-not-found"},
 
 	{"two clients map the same new key", "manager 1",
-		"TestTwoClientsMapTheSameNewKey TestTheFirstMappingOfAKeyWins two-clients-map-the-same-new-key"},
+		"TestTwoClientsMapTheSameNewKey TestTheFirstMappingOfAKeyWins two-clients-map-the-same-new-key gallery/two-clients-map-the-same-new-key"},
 	{"two groups formed at once take the same spares", "manager 1",
 		"TestTwoGroupsFormedAtOnceTakeDifferentSpares"},
 	{"dead spares are picked for a new group", "manager 1",
-		"TestDeadSparesAreNotPickedForANewGroup"},
+		"TestDeadSparesAreNotPickedForANewGroup gallery/dead-spares-form-a-group"},
 	{"fewer than k+1 nodes are left", "manager 1",
-		"TestFewerSparesThanAGroupTakes too-few-nodes"},
+		"TestFewerSparesThanAGroupTakes too-few-nodes gallery/group-of-too-few"},
 
 	{"a client's broken network condemns a healthy primary", "manager 3",
-		"TestClientsBrokenNetworkCondemnsAHealthyPrimary client-cut-off-from-the-primary"},
+		"TestClientsBrokenNetworkCondemnsAHealthyPrimary client-cut-off-from-the-primary gallery/client-condemns-a-healthy-primary"},
 	{"two reports of the same death are applied twice", "manager 4",
-		"TestTwoReportsOfTheSameDeathAreAppliedOnce TestTwoCommandsInFlightOnlyTheFirstCounts TestReconfigurationIsByCompareAndSetOnTheEpoch"},
+		"TestTwoReportsOfTheSameDeathAreAppliedOnce TestTwoCommandsInFlightOnlyTheFirstCounts TestReconfigurationIsByCompareAndSetOnTheEpoch gallery/one-death-reported-twice"},
 	{"the manager's own pause makes it evict everyone", "manager 3",
-		"TestTheManagersOwnPauseEvictsNobody TestAPauseBeginsTheProbesAnew TestAManagerThatJustStartedGivesEverybodyAGrace manager-pauses"},
+		"TestTheManagersOwnPauseEvictsNobody TestAPauseBeginsTheProbesAnew TestAManagerThatJustStartedGivesEverybodyAGrace manager-pauses gallery/manager-pauses"},
 	{"suspicion empties the chain, then one crash is fatal", "manager 3",
-		"TestSuspicionOfAllEmptiesNoChain TestWhoIsToBePromotedProvesItselfAfterTheLastSuspicion suspicion-of-all-then-a-crash"},
+		"TestSuspicionOfAllEmptiesNoChain TestWhoIsToBePromotedProvesItselfAfterTheLastSuspicion suspicion-of-all-then-a-crash gallery/suspicion-empties-the-chain"},
 	{"a half-broken primary evicts everyone", "manager 3",
-		"TestHalfBrokenPrimaryEvictsNobody TestASpareIsTheWitnessWhenTheThirdMemberIsSilent half-broken-primary"},
+		"TestHalfBrokenPrimaryEvictsNobody TestASpareIsTheWitnessWhenTheThirdMemberIsSilent half-broken-primary gallery/half-broken-primary"},
 	{"the manager reaches two members that do not reach each other", "manager 3",
-		"TestPartialPartition partial-partition-with-a-third-member partial-partition-with-a-spare partial-partition-without-a-witness"},
+		"TestPartialPartition partial-partition-with-a-third-member partial-partition-with-a-spare partial-partition-without-a-witness gallery/partial-partition"},
 	{"a slow disk that still answers pings", "manager 3",
-		"TestSlowDiskThatStillAnswersPings TestAProbeIsAnsweredAfterADurableWrite slow-disk-of-the-primary slow-disk-of-a-replica"},
+		"TestSlowDiskThatStillAnswersPings TestAProbeIsAnsweredAfterADurableWrite slow-disk-of-the-primary slow-disk-of-a-replica gallery/slow-disk-answers-pings"},
 	{"a flapping node", "manager 3",
 		"TestFlappingNode"},
 	{"a storm of reports", "manager 3",
-		"TestReportStorm"},
+		"TestReportStorm gallery/report-storm"},
 	{"the last member is evicted on suspicion", "manager 5",
-		"TestTheLastMemberIsNeverEvictedOnSuspicion last-member-pauses"},
+		"TestTheLastMemberIsNeverEvictedOnSuspicion last-member-pauses gallery/last-member-evicted"},
 	{"a group is declared lost for a member that only paused", "manager 5",
-		"TestALossDeclaredForAPausedNodeIsWithdrawn lost-declared-for-a-paused-node"},
+		"TestALossDeclaredForAPausedNodeIsWithdrawn lost-declared-for-a-paused-node gallery/lost-declared-for-a-paused-node"},
+	{"a node that flaps is taken again before any other", "manager 6",
+		"gallery/flapping-node"},
+	{"a stalled joining node holds the only slot", "manager 6",
+		"gallery/stalled-joiner"},
+	{"two nodes are recruited at once", "R10",
+		"gallery/two-recruits-at-once"},
+	{"a joining node is cancelled, joins again and is counted with its old acks", "R10",
+		"gallery/old-acks-of-a-joining-node"},
+	{"a chunk of an earlier snapshot attempt is accepted", "R10",
+		"gallery/chunk-of-an-earlier-attempt"},
+	{"a snapshot races with writes", "R10",
+		"gallery/snapshot-races-with-writes"},
+	{"a join races with an eviction and leaves a primary that needs nobody", "R3",
+		"gallery/join-races-with-an-eviction"},
+	{"a restarted primary forgets its pending add", "R2",
+		"gallery/pending-add-forgotten"},
+
 	{"the manager restarts with amnesia", "manager 7",
 		"TestAManagerWithAmnesiaHalts"},
 	{"a torn tail is taken for corruption, or a hole for a torn tail", "durable before sent",
-		"TestATornTailIsNoDamageAndAHoleIs TestARecordMissingBeneathOthersIsDamage"},
+		"TestATornTailIsNoDamageAndAHoleIs TestARecordMissingBeneathOthersIsDamage gallery/hole-in-the-log"},
 }
 
 // evidence is what can show a scenario, with the text that must name the rule.
@@ -132,12 +146,16 @@ func gatherEvidence(t *testing.T) evidence {
 	}
 	traces, err := filepath.Glob(filepath.Join(traceDir, "*.trace"))
 	require.NoError(t, err)
-	for _, file := range traces {
+	gallery, err := filepath.Glob(filepath.Join(traceDir, "gallery", "*.trace"))
+	require.NoError(t, err)
+	for _, file := range append(traces, gallery...) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		s, err := sim.Parse(string(text))
 		require.NoError(t, err, file)
-		found[strings.TrimSuffix(filepath.Base(file), ".trace")] = s.Rule
+		name, err := filepath.Rel(traceDir, file)
+		require.NoError(t, err)
+		found[strings.TrimSuffix(filepath.ToSlash(name), ".trace")] = s.Rule
 	}
 	return found
 }
