@@ -71,6 +71,10 @@ func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
 	if n.Epoch == 1 && len(n.Chain) != w.Schedule().Shape.Replicas+1 {
 		w.Fail("config-rules", "group %d was formed of %d nodes, not of %d", n.Group, len(n.Chain), w.Schedule().Shape.Replicas+1)
 	}
+	if len(n.Chain) == 0 {
+		w.Fail("config-rules", "group %d has no members at epoch %d", n.Group, n.Epoch)
+		return
+	}
 	g.configs = append(g.configs, n)
 	if before != nil {
 		c.marks.config(w, before, n)

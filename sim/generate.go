@@ -189,6 +189,8 @@ func (g *generator) until(label string, at time.Duration, choices []int, undo Ac
 // drawCalls draws the operations, in bursts: at the start, around the faults
 // and between them.
 func (g *generator) drawCalls() {
+	// Mostly few, so that operations meet; sometimes more than the chunks of a
+	// snapshot that are under way at once, so that a write can come between them.
 	keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}[:oneOf(g, "keys", 1, 2, 2, 3, 3, 4, 8)]
 	left := 30 + g.src.Intn("operations", 61)
 	bursts := 5 + g.src.Intn("bursts", 6)

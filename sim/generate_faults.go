@@ -340,7 +340,10 @@ var breaks = []int{30, 60, 100, 200, 300, 400, 600, 800, 1000, 1500, -1}
 func (g *generator) partition(at time.Duration) {
 	var hosts []string
 	nodes := g.nodes()
-	switch oneOf(g, "partition", "isolate", "full", "manager", "nodes", "clients") {
+	switch oneOf(g, "partition", "isolate", "full", "manager", "nodes", "clients", "strand") {
+	case "strand":
+		g.strand(at)
+		return
 	case "isolate":
 		one := oneOf(g, "isolated", nodes...)
 		g.part(at, []string{one}, slices.DeleteFunc(g.hosts(), func(host string) bool { return host == one }))
@@ -362,6 +365,22 @@ func (g *generator) partition(at time.Duration) {
 	}
 	a, b := g.halves(hosts)
 	g.part(at, a, b)
+}
+
+// strand leaves a client alone with a node, which may be the primary that it
+// knows, while all the others go on; and has calls come in when these may have
+// a new primary. So a primary that was replaced without knowing it is read from.
+func (g *generator) strand(at time.Duration) {
+	pair := []string{oneOf(g, "stranded node", g.nodes()...), oneOf(g, "stranded client", numbered("c", g.s.Shape.Clients)...)}
+	g.add(Action{At: at, Verb: VerbPartition, Groups: [][]string{
+		pair, slices.DeleteFunc(g.hosts(), func(host string) bool { return slices.Contains(pair, host) }),
+	}})
+	g.until("heal", at, []int{600, 800, 1000, 1500, -1}, Action{Verb: VerbHeal})
+	for _, after := range []int{400, 500, 700} {
+		if t := at + ms(after); t < g.end {
+			g.faults = append(g.faults, t)
+		}
+	}
 }
 
 // halves draws two parts of the hosts; neither is empty when there are two

@@ -172,6 +172,7 @@ func (w *World) record(h *Host, e *core.Envelope) {
 	if w.log != nil {
 		w.logOperation(LogReturned, h, op)
 	}
+	w.checkWant(op)
 	if w.options.Observer != nil {
 		w.options.Observer.AfterResult(w, op)
 	}
@@ -182,6 +183,18 @@ func (w *World) record(h *Host, e *core.Envelope) {
 	if w.unfinished == 0 {
 		w.pushPhase(0)
 	}
+}
+
+// checkWant holds a result against what the schedule says of it.
+func (w *World) checkWant(op *Operation) {
+	if op.Final {
+		return
+	}
+	want, got := w.schedule.Actions[op.Action].Want, Want{op.Result.Status, op.Result.Value}
+	if want.Status == 0 || got == want || got.Status == want.Status && want.Value == "" {
+		return
+	}
+	w.Fail("outcome", "%v ended with %v, not with %v", op, got, want)
 }
 
 // learn remembers the version of the key, if the result tells: it is what a

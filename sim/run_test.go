@@ -488,6 +488,26 @@ func TestObserver(t *testing.T) {
 	require.Equal(t, []int{1, 2, 3}, out.IdleActions, "what was not reached")
 }
 
+// A schedule may say how its calls must end, which judges them alone.
+func TestWantedOutcomes(t *testing.T) {
+	const text = `at 100ms c1 put k v1 -> ok
+at 200ms c1 get k -> ok v1
+at 300ms c1 get l -> not-found
+at 400ms c1 cas k 0 v2 -> conflict
+at 500ms c1 get k -> `
+	for want, verdict := range map[string]string{
+		"ok v1": "holds", "ok": "holds", "ok v2": "violates outcome", "not-found": "violates outcome",
+	} {
+		s, err := Parse(text + want)
+		require.NoError(t, err)
+		out := Check(s)
+		require.Equal(t, verdict, out.Verdict, want)
+		if out.Violation != nil {
+			require.Equal(t, "c1 get k ended with ok v1, not with "+want, out.Violation.Text)
+		}
+	}
+}
+
 func TestViolationsOfTheContract(t *testing.T) {
 	for name, c := range map[string]struct {
 		property, text string

@@ -111,6 +111,7 @@ type Action struct {
 
 	Key, Value string
 	Version    string
+	Want       Want // of a client's call
 
 	Keep    int
 	Torn    int // bytes
@@ -120,6 +121,14 @@ type Action struct {
 
 	Drop, Duplicate, Delay, Corrupt int // permille
 	DelayMax                        time.Duration
+}
+
+// Want says how a call must end: "at 1s c1 get a -> ok v1". It is for failures
+// that break no invariant, such as a group that is lost without need. The zero
+// Want leaves it open.
+type Want struct {
+	Status core.Status
+	Value  string // of a get that ends with ok; "" for any
 }
 
 // Link is the way from one host to another.

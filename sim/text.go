@@ -123,7 +123,42 @@ func (a Action) String() string {
 	if a.DelayMax != 0 {
 		parts = append(parts, "delay-max="+a.DelayMax.String())
 	}
+	if a.Want != (Want{}) {
+		parts = append(parts, arrow, a.Want.String())
+	}
 	return strings.Join(parts, " ")
+}
+
+// arrow stands before what a call must end with.
+const arrow = "->"
+
+// String is what stands behind the arrow.
+func (w Want) String() string {
+	if w.Value == "" {
+		return w.Status.String()
+	}
+	return w.Status.String() + " " + word(w.Value)
+}
+
+// parseWant reads how a call must end.
+func (a *Action) parseWant(words []token) error {
+	if len(words) < 2 || words[1].quoted {
+		return errors.New("the arrow points at nothing: want -> STATUS, or -> ok VALUE of a get")
+	}
+	for s := core.StatusOK; s <= core.StatusUnknown; s++ {
+		if s.String() == words[1].text {
+			a.Want.Status = s
+		}
+	}
+	switch {
+	case a.Want.Status == 0:
+		return fmt.Errorf("%q is no status: want such as ok, not-found, conflict, unavailable, group-lost or unknown", words[1].text)
+	case len(words) == 2:
+		return nil
+	case len(words) > 3:
+		return fmt.Errorf("%q is too much", words[3].text)
+	}
+	return a.parseWord(useValue, words[2], &a.Want.Value)
 }
 
 // numberField is a field of an action that is written as NAME=N.
@@ -398,12 +433,14 @@ func (a *Action) parse(spec verbSpec, words []token) error {
 		if len(words) == 0 {
 			return fmt.Errorf("%s ends early", spec.name)
 		}
-		if err := a.parseWord(use, words[0]); err != nil {
+		if err := a.parseWord(use, words[0], &a.Value); err != nil {
 			return err
 		}
 		words = words[1:]
 	}
 	switch {
+	case spec.hosts == hostClient && len(words) > 0 && words[0] == (token{text: arrow}):
+		return a.parseWant(words)
 	case spec.uses&useGroups != 0:
 		a.Groups = groupsOf(words)
 		return nil
@@ -427,7 +464,8 @@ func (a *Action) parse(spec verbSpec, words []token) error {
 	return nil
 }
 
-func (a *Action) parseWord(use uses, t token) error {
+// parseWord reads one word; value is where one that is written or read goes.
+func (a *Action) parseWord(use uses, t token, value *string) error {
 	switch use {
 	case useKey, useValue:
 		if !t.quoted && !isBare(t.text) {
@@ -436,7 +474,7 @@ func (a *Action) parseWord(use uses, t token) error {
 		if use == useKey {
 			a.Key = t.text
 		} else {
-			a.Value = t.text
+			*value = t.text
 		}
 		return nil
 	}

@@ -30,8 +30,11 @@ unhealed n2 n5
 at 0s c1 put k1 v1
 at 0s c1 put "a key" ""
 at 10ms c2 get k1
+at 10ms c2 get k1 -> ok v1
+at 10ms c2 get k1 -> ok
+at 10ms c1 get k9 -> not-found
 at 12ms c2 cas k1 last v2
-at 12ms c2 cas k1 0 "v\x003\n"
+at 12ms c2 cas k1 0 "v\x003\n" -> group-lost
 at 12.000001ms c2 cas k1 17 "|"
 at 13ms c1 delete "#"
 at 20ms crash n2 keep=1
@@ -196,6 +199,12 @@ func TestParseErrors(t *testing.T) {
 		{"no such client", "at 1s c3 get k", `line 1: there is no host "c3": want c1 to c2`},
 		{"short", "at 1s c1 put k", "line 1: put ends early: want at TIME cN put KEY VALUE"},
 		{"long", "at 1s c1 get k v", `line 1: "v" is too much: want at TIME cN get KEY`},
+		{"want nothing", "at 1s c1 get k ->", "line 1: the arrow points at nothing: want -> STATUS"},
+		{"want no status", "at 1s c1 get k -> v", `line 1: "v" is no status: want such as ok, not-found`},
+		{"want too much", "at 1s c1 get k -> ok v w", `line 1: "w" is too much`},
+		{"want a value of a put", "at 1s c1 put k v -> ok v", "line 1: only a get that ends with ok has a value"},
+		{"want a value of nothing", "at 1s c1 get k -> not-found v", "line 1: only a get that ends with ok has a value"},
+		{"want of a fault", "at 1s crash n1 -> ok", `line 1: "->" is no option`},
 		{"not a word", "at 1s c1 put k ä", "line 1: ä is no word"},
 		{"open quotes", `at 1s c1 put k "v`, "line 1: \"v: the quotes do not match"},
 		{"after quotes", `at 1s c1 put k "v"w`, `line 1: "v" goes on after the quotes`},

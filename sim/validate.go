@@ -169,10 +169,10 @@ type verbSpec struct {
 const hostAll = hostManager | hostStorage | hostClient
 
 var verbSpecs = [verbEnd]verbSpec{
-	VerbPut:       {"put", "cN put KEY VALUE", hostClient, useHost | useKey | useValue},
-	VerbGet:       {"get", "cN get KEY", hostClient, useHost | useKey},
-	VerbDelete:    {"delete", "cN delete KEY", hostClient, useHost | useKey},
-	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE", hostClient, useHost | useKey | useVersion | useValue},
+	VerbPut:       {"put", "cN put KEY VALUE [-> STATUS]", hostClient, useHost | useKey | useValue},
+	VerbGet:       {"get", "cN get KEY [-> ok [VALUE]|STATUS]", hostClient, useHost | useKey},
+	VerbDelete:    {"delete", "cN delete KEY [-> STATUS]", hostClient, useHost | useKey},
+	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE [-> STATUS]", hostClient, useHost | useKey | useVersion | useValue},
 	VerbCrash:     {"crash", "crash HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
 	VerbRestart:   {"restart", "restart HOST", hostManager | hostStorage, useHost},
 	VerbWipe:      {"wipe", "wipe NODE", hostStorage, useHost},
@@ -403,6 +403,10 @@ func (a *Action) checkNumbers() string {
 		}
 	}
 	switch {
+	case a.Want != (Want{}) && a.Verb.operation() == 0:
+		return "only a client's call ends with a status: want no ->"
+	case a.Want.Value != "" && (a.Verb != VerbGet || a.Want.Status != core.StatusOK):
+		return "only a get that ends with ok has a value: want no value behind the status"
 	case len(a.Key) > keyBytesMax:
 		return fmt.Sprintf("the key has %d bytes: want at most %d", len(a.Key), keyBytesMax)
 	case len(a.Value) > valueBytesMax:

@@ -1,15 +1,10 @@
 package mutants
 
 import (
-	"bytes"
 	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +13,7 @@ import (
 
 const (
 	root         = "../.."
-	schedulesMax = "4000" // that the simulator gets to catch a mutant
+	schedulesMax = 4000 // that the simulator gets to catch a mutant
 	env          = "GTSTORE_MUTANTS"
 )
 
@@ -30,10 +25,12 @@ func TestMutantsStillApply(t *testing.T) {
 		m := &Table[i]
 		require.False(t, names[m.Name], "two mutants named %s", m.Name)
 		names[m.Name] = true
-		text, err := m.source(root)
+		texts, err := m.sources(root)
 		require.NoError(t, err)
-		_, err = parser.ParseFile(token.NewFileSet(), m.File, text, parser.SkipObjectResolution)
-		require.NoError(t, err, m.Name)
+		for file, text := range texts {
+			_, err = parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+			require.NoError(t, err, m.Name)
+		}
 	}
 }
 
@@ -45,47 +42,14 @@ func TestMutants(t *testing.T) {
 	for i := range Table {
 		m := &Table[i]
 		t.Run(m.Name, func(t *testing.T) {
+			if m.Equivalent != "" {
+				t.Skipf("nobody can catch it: %s", m.Equivalent)
+			}
 			begin := time.Now()
-			by := m.hunt(t)
-			require.NotEmpty(t, by, "nobody caught it: %s", m.Story)
-			fmt.Printf("%-26s %-24.24s %-60s %5.1f s\n", m.Name, m.Rule, by, time.Since(begin).Seconds())
+			c, err := m.Hunt(root, t.TempDir(), 1, schedulesMax)
+			require.NoError(t, err)
+			require.NotEmpty(t, c.By, "nobody caught it: %s", m.Story)
+			fmt.Printf("%-28s %-24.24s %-50s %5.1f s\n", m.Name, m.Rule, c.By, time.Since(begin).Seconds())
 		})
 	}
-}
-
-// hunt tells who caught the mutant, or nothing.
-func (m *Mutant) hunt(t *testing.T) string {
-	dir := t.TempDir()
-	overlay, err := m.Overlay(root, dir)
-	require.NoError(t, err)
-
-	binary := filepath.Join(dir, "gtstore")
-	out, err := run("go", "build", "-overlay", overlay, "-o", binary, "./cmd/gtstore")
-	require.NoError(t, err, "the mutant does not build:\n%s", out)
-	if out, err := run(binary, "fuzz", "--seed", "1", "--schedules", schedulesMax, "--out", dir, "-o", "json"); err != nil {
-		if found := regexp.MustCompile(`"property":"([^"]+)"`).FindStringSubmatch(out); found != nil {
-			return "fuzz: " + found[1]
-		}
-		require.Fail(t, "the search ended otherwise", out)
-	}
-	if out, err := run("go", "test", "-overlay", overlay, "-count=1", "./core"); err != nil {
-		if found := regexp.MustCompile(`--- FAIL: (\S+)`).FindStringSubmatch(out); found != nil {
-			return found[1]
-		}
-		if strings.Contains(out, "panic: core: ") {
-			return "an assertion of the core"
-		}
-		require.Fail(t, "the scenario tests ended otherwise", out)
-	}
-	return ""
-}
-
-// run runs a command in the module's root and returns all that it printed.
-func run(name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = root
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	return out.String(), err
 }

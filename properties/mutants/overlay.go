@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 )
 
@@ -18,38 +19,68 @@ func Find(name string) *Mutant {
 	return nil
 }
 
-// source returns the mutant's file with its rule removed. The root is the
-// module's folder.
-func (m *Mutant) source(root string) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(root, m.File))
-	if err != nil {
-		return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
+// sources returns the mutant's files with its rule removed, by their names from
+// the module's root.
+func (m *Mutant) sources(root string) (map[string][]byte, error) {
+	texts := map[string][]byte{}
+	for _, e := range append([]Edit{{m.File, m.Old, m.New}}, m.Also...) {
+		text, ok := texts[e.File]
+		if !ok {
+			var err error
+			if text, err = os.ReadFile(filepath.Join(root, e.File)); err != nil {
+				return nil, fmt.Errorf("mutant %s: %w", m.Name, err)
+			}
+		}
+		if n := bytes.Count(text, []byte(e.Old)); n != 1 {
+			return nil, fmt.Errorf("mutant %s: its old text %q stands %d times in %s, not once: the source has changed, so change the mutant too", m.Name, e.Old, n, e.File)
+		}
+		texts[e.File] = bytes.Replace(text, []byte(e.Old), []byte(e.New), 1)
 	}
-	if n := bytes.Count(text, []byte(m.Old)); n != 1 {
-		return nil, fmt.Errorf("mutant %s: its old text stands %d times in %s, not once: the source has changed, so change the mutant too", m.Name, n, m.File)
-	}
-	return bytes.Replace(text, []byte(m.Old), []byte(m.New), 1), nil
+	return texts, nil
 }
 
 // Overlay writes into dir what the go command needs to build the mutant of the
 // module at root, and returns the file for its -overlay flag.
 func (m *Mutant) Overlay(root, dir string) (string, error) {
-	text, err := m.source(root)
+	texts, err := m.sources(root)
 	if err != nil {
 		return "", err
 	}
-	original, err := filepath.Abs(filepath.Join(root, m.File))
-	if err != nil {
-		return "", err
+	replace := map[string]string{}
+	for file, text := range texts {
+		original, err := filepath.Abs(filepath.Join(root, file))
+		if err != nil {
+			return "", err
+		}
+		mutated := filepath.Join(dir, m.Name+"-"+filepath.Base(file))
+		if err := os.WriteFile(mutated, text, 0o666); err != nil {
+			return "", err
+		}
+		replace[original] = mutated
 	}
-	mutated := filepath.Join(dir, m.Name+".go")
-	if err := os.WriteFile(mutated, text, 0o666); err != nil {
-		return "", err
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutated}})
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
 	name := filepath.Join(dir, m.Name+".json")
 	return name, os.WriteFile(name, overlay, 0o666)
+}
+
+// Build makes, in dir, a gtstore of which the core is the mutant, and returns
+// its path.
+func (m *Mutant) Build(root, dir string) (string, error) {
+	overlay, err := m.Overlay(root, dir)
+	if err != nil {
+		return "", err
+	}
+	binary, err := filepath.Abs(filepath.Join(dir, m.Name))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-overlay", overlay, "-o", binary, "./cmd/gtstore")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("mutant %s does not build: %w\n%s", m.Name, err, out)
+	}
+	return binary, nil
 }

@@ -1,0 +1,67 @@
+package mutants
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"gtstore/sim"
+)
+
+// Exhibit is a trace of the gallery: a schedule that the core survives, and that
+// the mutant which it names does not.
+type Exhibit struct {
+	File     string // from the module's root
+	Schedule *sim.Schedule
+	Mutant   *Mutant
+	Property string // that the mutant violates
+}
+
+// Gallery reads traces/gallery of the module at root.
+func Gallery(root string) ([]Exhibit, error) {
+	files, err := filepath.Glob(filepath.Join(root, "traces/gallery/*.trace"))
+	if err != nil {
+		return nil, err
+	}
+	var list []Exhibit
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		s, err := sim.Parse(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		name, property := s.Broken()
+		m := Find(name)
+		if m == nil {
+			return nil, fmt.Errorf("%s: there is no mutant %q: want one of the table", file, name)
+		}
+		if file, err = filepath.Rel(root, file); err != nil {
+			return nil, err
+		}
+		list = append(list, Exhibit{file, s, m, property})
+	}
+	return list, nil
+}
+
+// replay runs a trace with a mutant's gtstore and returns the property that it
+// violates there, or else the verdict. The file is named from root.
+func replay(root, binary, file string) (string, error) {
+	cmd := exec.Command(binary, "replay", "-o", "json", file)
+	cmd.Dir = root
+	out, runErr := cmd.Output() // it fails when the verdict is another than that expected
+	line, _, _ := strings.Cut(string(out), "\n")
+	var result struct{ Verdict, Property string }
+	if err := json.Unmarshal([]byte(line), &result); err != nil {
+		return "", fmt.Errorf("the replay of %s printed no result: %w (%w)\n%s", file, err, runErr, out)
+	}
+	if result.Property != "" {
+		return result.Property, nil
+	}
+	return result.Verdict, nil
+}

@@ -1,0 +1,50 @@
+package mutants
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const galleryEnv = "GTSTORE_GALLERY"
+
+// TestGalleryIsWhole: a trace of the gallery tells a story of some sentences, and
+// names the rule that its mutant lacks. That the core itself holds is for the
+// replay of all traces, in package properties, to show.
+func TestGalleryIsWhole(t *testing.T) {
+	list, err := Gallery(root)
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	for _, e := range list {
+		require.Equal(t, "holds", e.Schedule.Expect, e.File)
+		require.Greater(t, len(e.Schedule.Story), 4, "%s: want the story: what the rule is, and what goes wrong without it, step by step", e.File)
+		require.NotEmpty(t, e.Schedule.Rule, e.File)
+	}
+}
+
+// TestGallery shows the other side of each trace: the mutant that it names
+// violates that very property.
+func TestGallery(t *testing.T) {
+	if os.Getenv(galleryEnv) == "" {
+		t.Skipf("it builds a binary for each mutant; run: %s=1 go test ./properties/mutants -run TestGallery -v", galleryEnv)
+	}
+	list, err := Gallery(root)
+	require.NoError(t, err)
+	of := map[*Mutant][]Exhibit{}
+	for _, e := range list {
+		of[e.Mutant] = append(of[e.Mutant], e)
+	}
+	for m, list := range of {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			binary, err := m.Build(root, t.TempDir())
+			require.NoError(t, err)
+			for _, e := range list {
+				property, err := replay(root, binary, e.File)
+				require.NoError(t, err)
+				require.Equal(t, e.Property, property, "the property that %s violates in %s", m.Name, e.File)
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+package mutants
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Caught says who caught a mutant, and at which cost.
+type Caught struct {
+	By string // a property, a trace of the gallery or a test; "" for nobody
+
+	// Of the search over generated schedules; medians of the seeds that found it.
+	Seeds, Found  int
+	Schedules     int
+	Seconds       float64
+	Before, After int // actions and deviations, before and after shrinking
+}
+
+// Hunt builds the mutant of the module at root in dir, and looks for who catches
+// it: generated schedules, so many at most for each of the seeds 1 to seeds; if
+// they do not, its traces in the gallery; then the core's scenario tests.
+func (m *Mutant) Hunt(root, dir string, seeds, schedules int) (*Caught, error) {
+	binary, err := m.Build(root, dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Caught{Seeds: seeds}
+	if err := c.search(root, dir, binary, schedules); err != nil || c.By != "" {
+		return c, err
+	}
+	if c.By, err = m.exhibited(root, binary); err != nil || c.By != "" {
+		return c, err
+	}
+	c.By, err = m.tested(root, dir)
+	return c, err
+}
+
+// search lets gtstore fuzz run the mutant.
+func (c *Caught) search(root, dir, binary string, schedules int) error {
+	var counts, before, after []int
+	var seconds []float64
+	for seed := 1; seed <= c.Seeds; seed++ {
+		cmd := exec.Command(binary, "fuzz", "--seed", fmt.Sprint(seed), "--schedules", fmt.Sprint(schedules), "--out", dir, "-o", "json")
+		cmd.Dir = root
+		out, err := cmd.Output()
+		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+			return err
+		}
+		var result struct {
+			Schedules   int
+			WallSeconds float64 `json:"wall_seconds"`
+			Failure     *struct {
+				Property   string
+				SizeBefore int `json:"size_before"`
+				SizeAfter  int `json:"size_after"`
+			}
+		}
+		if err := json.Unmarshal(out, &result); err != nil {
+			return fmt.Errorf("gtstore fuzz --seed %d printed no result: %w\n%s", seed, err, out)
+		}
+		if f := result.Failure; f != nil {
+			if c.By == "" {
+				c.By = f.Property
+			}
+			counts, seconds = append(counts, result.Schedules), append(seconds, result.WallSeconds)
+			before, after = append(before, f.SizeBefore), append(after, f.SizeAfter)
+		}
+	}
+	if c.Found = len(counts); c.Found > 0 {
+		c.Schedules, c.Seconds, c.Before, c.After = Median(counts), Median(seconds), Median(before), Median(after)
+	}
+	return nil
+}
+
+// Median is the lower one of the two in the middle.
+func Median[T int | float64](list []T) T {
+	slices.Sort(list)
+	return list[(len(list)-1)/2]
+}
+
+// exhibited names a trace of the gallery that the mutant breaks, or is "".
+func (m *Mutant) exhibited(root, binary string) (string, error) {
+	list, err := Gallery(root)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range list {
+		if e.Mutant != m {
+			continue
+		}
+		property, err := replay(root, binary, e.File)
+		if err != nil {
+			return "", err
+		}
+		if property == e.Property {
+			return "gallery/" + strings.TrimSuffix(filepath.Base(e.File), ".trace"), nil
+		}
+	}
+	return "", nil
+}
+
+var failedTest = regexp.MustCompile(`--- FAIL: (\S+)`)
+
+// tested names the scenario test of the core that the mutant fails, or is "".
+func (m *Mutant) tested(root, dir string) (string, error) {
+	overlay, err := m.Overlay(root, dir)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "./core")
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return "", nil
+	}
+	if found := failedTest.FindSubmatch(out); found != nil {
+		return string(found[1]), nil
+	}
+	if strings.Contains(string(out), "panic: core: ") {
+		return "an assertion of the core", nil
+	}
+	return "", fmt.Errorf("the scenario tests of the core ended otherwise: %w\n%s", err, out)
+}
