@@ -29,8 +29,10 @@ type StorageOptions struct {
 	SilenceMax        time.Duration // without a word from the manager before registering again
 	HeartbeatInterval time.Duration // between a primary's words to a replica
 	ResendInterval    time.Duration // before an unanswered Replicate goes out again; doubles up to 8 times that
-	AckTimeout        time.Duration // before a silent replica is reported
-	DriftPPM          int64         // bound of the clocks' drift that leases allow for
+	AckTimeout        time.Duration // before a silent replica is reported; 300 ms by default in durable mode.
+	// It must be longer than the manager's ProbeTimeout: a primary that reports a
+	// replica which is as slow as it may be would be taken for the one at fault.
+	DriftPPM int64 // bound of the clocks' drift that leases allow for
 
 	PendingMax      int // uncommitted entries a primary holds
 	PendingBytesMax int // and their key and value bytes
@@ -61,6 +63,9 @@ func (o *StorageOptions) complete() error {
 	fill(&o.SilenceMax, d.SilenceMax)
 	fill(&o.HeartbeatInterval, d.HeartbeatInterval)
 	fill(&o.ResendInterval, d.ResendInterval)
+	if o.Durable {
+		fill(&o.AckTimeout, 300*time.Millisecond) // an ack follows a sync
+	}
 	fill(&o.AckTimeout, d.AckTimeout)
 	fill(&o.DriftPPM, d.DriftPPM)
 	fill(&o.PendingMax, d.PendingMax)

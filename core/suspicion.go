@@ -108,6 +108,9 @@ func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 		if at := s.config.position(in.From.ID); s.nonce == b.Nonce && at >= 0 {
 			if s.members[at] == verdictOpen {
 				s.members[at] = verdictAnswered
+				// As good as a Pong: a member that is slow, but not too slow, misses
+				// pings all the time, and healing must have its turn between inquiries.
+				m.answered(m.contact(in.From.ID))
 			}
 			m.judge(w, false)
 			return
