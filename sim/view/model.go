@@ -7,6 +7,7 @@ type Page struct {
 	Rule   string   `json:"rule"`
 	Trace  string   `json:"trace"` // the schedule as text
 	Expect string   `json:"expect"`
+	Note   string   `json:"note"` // what the reader should know of the page itself; may be empty
 	Runs   []*Run   `json:"runs"` // the first is shown first
 }
 

@@ -230,8 +230,11 @@ func (r *recorder) chooseMoments(out *sim.Outcome, stuck *sim.Operation, part []
 	for weight := weightLight; len(all) > momentsMax && weight < weightKey; weight++ {
 		excess := len(all) - momentsMax
 		all = slices.DeleteFunc(all, func(m Moment) bool {
+			if m.weight != weight || excess == 0 {
+				return false
+			}
 			excess--
-			return m.weight == weight && excess >= 0
+			return true
 		})
 	}
 	slices.SortStableFunc(all, func(a, b Moment) int { return a.Step - b.Step })
