@@ -123,7 +123,7 @@ func (r *recorder) partition(at int, groups [][]string) {
 			continue
 		}
 		for _, name := range group {
-			r.begin(bandCut, r.host(name), at, "cut off from "+strings.Join(groups[largest], " "))
+			r.begin(bandCut, r.host(name), at, "cut off")
 		}
 	}
 }

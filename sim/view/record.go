@@ -44,6 +44,7 @@ type step struct {
 	events              []string
 	told                bool // its host's state changed
 	quiet               bool // a reader need not see it, unless something came of it
+	news                bool // the core said something that it had not just said before
 	routine             bool
 }
 
@@ -51,7 +52,7 @@ type message struct {
 	at                          int64
 	from, to, kind, text, group int
 	cause, takes                int
-	beat                        bool // of a kind that only says "I am here"
+	beat                        bool // it only says "I am here", or was lost like the one before it
 	routine, late               bool
 }
 
@@ -74,12 +75,22 @@ type recorder struct {
 	cause    []int          // by host: the step of which what it sends now is the work
 	ops      map[*sim.Operation]int
 	open     []int // bands that have not ended
+
+	gone   map[way]string     // why the last message of that way was lost
+	doubts map[[2]string]bool // who has told of whom lately that it does not answer
+}
+
+// way is how messages go that can stand for each other.
+type way struct {
+	from, to string
+	kind     core.Kind
 }
 
 func newRecorder(s *sim.Schedule, from, eventsMax int) *recorder {
 	r := &recorder{
 		schedule: s, from: from, max: eventsMax, run: &Run{Bad: -1, Healed: -1, Skipped: from},
 		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*sim.Operation]int{},
+		gone: map[way]string{}, doubts: map[[2]string]bool{},
 	}
 	r.intern("")
 	seen := map[string]bool{}
@@ -191,12 +202,32 @@ func (r *recorder) AfterEvent(w *sim.World, h *sim.Host) {
 	}
 	i := len(r.steps) - 1
 	for _, e := range h.Events() {
-		r.tellEvent(i, h, &e)
-		if text := r.names.eventText(&e); text != "" && !slices.Contains(r.steps[i].events, text) {
-			r.steps[i].events = append(r.steps[i].events, text)
+		text := r.names.eventText(&e)
+		if text == "" || slices.Contains(r.steps[i].events, text) {
+			continue
+		}
+		r.steps[i].events = append(r.steps[i].events, text)
+		if !r.repeated(h, &e) {
+			r.steps[i].news = true
+			r.tellEvent(i, h, &e)
 		}
 	}
 	r.note(i, h)
+}
+
+// repeated tells that a suspicion is only said once more. Whoever cannot reach
+// anybody says so again and again; it is news when the group has changed.
+func (r *recorder) repeated(h *sim.Host, e *core.Event) bool {
+	switch e.Kind {
+	case core.EventReconfigured, core.EventServing, core.EventAdopted:
+		clear(r.doubts)
+	case core.EventSuspected:
+		doubt := [2]string{h.Name(), r.names.node(e.Node, "?")}
+		known := r.doubts[doubt]
+		r.doubts[doubt] = true
+		return known
+	}
+	return false
 }
 
 // AfterChange records that a process started, ended, paused or went on.
@@ -266,6 +297,9 @@ func (r *recorder) log(l *sim.LogRecord) {
 	case sim.LogLost:
 		i := r.add(StepLose, to, l.Text)
 		m := r.messageOf(l, to)
+		key := way{l.From, l.To, core.KindOf(l.Env.Body)}
+		r.messages[m].beat = r.messages[m].beat || r.gone[key] == l.Text
+		r.gone[key] = l.Text
 		r.steps[i].message, r.steps[i].quiet = m, r.messages[m].beat
 	case sim.LogTicked:
 		r.ticked(to)
@@ -333,6 +367,7 @@ func (r *recorder) delivered(l *sim.LogRecord, to int) {
 	}
 	m := r.messageOf(l, to)
 	i := r.add(StepTake, to, "")
+	delete(r.gone, way{l.From, l.To, core.KindOf(l.Env.Body)})
 	r.messages[m].takes++
 	late := int64(l.At)-r.messages[m].at > 2*int64(r.schedule.Shape.LatencyMax)
 	r.messages[m].late = r.messages[m].late || late
@@ -414,7 +449,7 @@ func (r *recorder) settleRoutine() {
 	useful := make([]bool, len(r.steps))
 	for i := range r.steps {
 		s := &r.steps[i]
-		useful[i] = !s.quiet || len(s.events) > 0 || s.told && s.kind != StepHost
+		useful[i] = !s.quiet || s.news || s.told && s.kind != StepHost
 	}
 	for i := range r.messages {
 		m := &r.messages[i]

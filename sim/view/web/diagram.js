@@ -44,7 +44,7 @@ class Diagram {
   layout() {
     const width = this.scroller.clientWidth, narrow = width < 600;
     this.gutter = narrow ? 52 : 74;
-    this.margin = narrow ? 60 : 110; // right of the last lane, for its labels
+    this.margin = narrow ? 70 : 150; // right of the last lane, for its labels
     const n = Math.max(1, this.shownHosts.length);
     const room = (width - this.gutter - this.margin) / Math.max(1, n - 0.5);
     this.lane = Math.max(narrow ? 58 : 76, Math.min(room, 240));
@@ -388,6 +388,7 @@ class Diagram {
     const ink = this.colour("--ink"), wide = Math.max(this.lane * 1.6, 120);
     if (kind === FAULT || kind === BAD) {
       const x = Math.max(this.left + this.gutter + 6, kind === BAD && host >= 0 ? this.left + this.gutter + 6 : 0);
+      if (kind === BAD && host >= 0 && this.x[host] >= 0) this.wrong(this.x[host], y);
       this.label((kind === FAULT ? "⚡ " : "✕ ") + trace.strings[trace.text[step]], x, y, "left", this.view.w - this.gutter - 20, this.colour(kind === BAD ? "--bad" : "--warn"), "700");
       return;
     }
@@ -409,11 +410,25 @@ class Diagram {
       const op = trace.ops[trace.opOf.get(step)];
       const sign = kind === CALL ? "▸ " : `${statusSigns[op.s] || "✕"} `;
       const colour = op.p === 2 ? this.colour("--bad") : op.p === 1 ? this.colour("--accent") : ink;
-      this.label(sign + (kind === CALL ? op.x : op.r) + (bad ? "  ← here it went wrong" : ""), this.opX(op) + 10, y, "left", Math.max(wide, 220), colour, op.p ? "700" : "600");
+      if (bad) {
+        this.wrong(this.opX(op), y);
+        this.label("✕ it went wrong here", this.left + this.gutter + 6, y, "left", this.lane * 2, this.colour("--bad"), "700");
+      }
+      this.label(sign + (kind === CALL ? op.x : op.r), this.opX(op) + 10, y, "left", Math.max(wide, 220), colour, op.p ? "700" : "600");
       return;
     }
     const text = trace.strings[trace.text[step]];
     this.label(kind === TICK && said ? said : said ? `${text}: ${said}` : text, x + 11, y, "left", wide, this.colour("--muted"), kind === HOST ? "700" : "italic");
+  }
+
+  // wrong puts a ring around where it went wrong.
+  wrong(x, y) {
+    const c = this.context;
+    c.strokeStyle = this.colour("--bad");
+    c.lineWidth = 3;
+    c.beginPath();
+    c.arc(x, y, Math.max(7, this.zoom * 0.42), 0, 7);
+    c.stroke();
   }
 
   // drawLaneLabels says at the start of each stretch of a lane, or at the top
@@ -424,7 +439,7 @@ class Diagram {
         if (!lane.epoch || lane.step > this.to || lane.end <= this.from) continue;
         const y = Math.max(this.y(lane.step) + this.zoom * 0.55, 10);
         if (lane.end !== Infinity && this.y(Math.min(lane.end, this.trace.count - 1)) < y + 6) continue;
-        const text = `${lane.role === "replica" ? "" : lane.role + " "}e${lane.epoch}`;
+        const text = `${lane.role === "replica" && this.lane < 90 ? "" : lane.role + " "}e${lane.epoch}`;
         this.badge(text, this.x[host], y, this.epochColour(lane.epoch), lane.role === "left");
       }
     }

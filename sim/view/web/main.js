@@ -30,7 +30,7 @@ class App {
       input.name = "run";
       input.value = i;
       input.addEventListener("change", () => { this.showRun(i); this.first(); });
-      label.append(input, " ", run.core ? `✕ without rule ${run.removed} (${run.core})` : "✓ the real core");
+      label.append(input, " ", `${run.property ? "✕" : "✓"} ${run.core ? `without a rule (${run.core})` : "the real core"}`);
       tabs.append(label);
     });
   }
@@ -49,7 +49,8 @@ class App {
     $("facts").textContent = run.facts + (run.skipped ? `. The first ${run.skipped} events are not shown.` : "");
     const core = $("core");
     core.hidden = !run.core;
-    core.textContent = run.core ? `This is the core with rule ${run.removed} removed: ${run.without}.` : "";
+    core.textContent = run.core ? `This is the core with one rule removed (${run.removed}): ${run.without}.` : "";
+    $("note").textContent = this.page.note;
     const input = document.querySelector(`input[name=run][value="${i}"]`);
     if (input) input.checked = true;
     this.fillFilters();
@@ -69,8 +70,20 @@ class App {
     const range = this.$("range");
     range.max = Math.max(0, this.rows.steps.length - 1);
     this.diagram.show(trace, this.rows, this.filter);
+    this.marks();
     this.search(this.query);
     this.$("hidden").textContent = this.rows.hidden ? `${this.rows.hidden} events not shown` : "";
+  }
+
+  // marks puts the moments of the story beside the slider.
+  marks() {
+    const trace = this.trace(), most = Math.max(1, this.rows.steps.length - 1);
+    this.$("marks").replaceChildren(...trace.moments.map((moment) => {
+      const mark = element("span", moment.k, momentSigns[moment.k]);
+      mark.style.left = `${(100 * this.rows.row(moment.s)) / most}%`;
+      mark.title = moment.x;
+      return mark;
+    }));
   }
 
   select(step, part) {

@@ -139,6 +139,12 @@ class Trace {
     return i >= 0 ? lanes[i] : null;
   }
 
+  // faults says what is wrong at a step.
+  faults(step) {
+    return this.bands.filter((b) => b.a <= step && (b.b < 0 || b.b > step))
+      .map((b) => `${b.h >= 0 ? `${this.hosts[b.h].name} ` : b.k === "cut" ? "cut " : b.k === "clog" ? "clogged " : "flaky "}${b.x}`);
+  }
+
   name(host) { return host < 0 ? "the network" : this.hosts[host].name; }
 
   // what says what a step is, in a line.

@@ -41,6 +41,8 @@ class Panel {
     const heading = element("p", "what", what);
     const where = element("p", "where", `Event ${row + 1} of ${rows}, at ${clock(trace.time[step])}`);
     const parts = [where, heading];
+    const faults = trace.faults(step);
+    if (faults.length) parts.push(element("p", "faults", `⚡ Under way: ${faults.join("; ")}`));
     if (said) parts.push(element("p", "said", said));
     const sends = (trace.sends.get(step) || []).map((m) => this.sendItem(m));
     if (sends.length) {
