@@ -216,8 +216,21 @@ func (n names) reply(m *core.Reply) string {
 func (n names) eventText(e *core.Event) string {
 	group, seq := fmt.Sprintf(" group %d", e.Group), fmt.Sprintf(" %d", e.Seq)
 	switch e.Kind {
-	case core.EventRead, core.EventParked, core.EventPaused, core.EventTrimmed:
-		return e.Kind.String()
+	case core.EventRead:
+		if e.Effect {
+			return "serves the get alone, by its leases, at commit point" + seq
+		}
+		return "serves the get, at commit point" + seq
+	case core.EventParked:
+		return "the request waits for the reconciliation"
+	case core.EventDropped:
+		return "takes no notice of it"
+	case core.EventPaused:
+		return "notices that it was silent itself, and gives everybody time"
+	case core.EventTrimmed:
+		return "forgets its log up to" + seq
+	case core.EventRegistered:
+		return "registers " + n.node(e.Node, "a node")
 	case core.EventCommitted:
 		return "committed up to" + seq
 	case core.EventApplied:

@@ -25,6 +25,12 @@ const traceTextMax = 1 << 16
 // first is shown first.
 func NewPage(name string, s *sim.Schedule, runs ...*Run) *Page {
 	p := &Page{Name: name, Story: s.Story, Rule: s.Rule, Expect: s.Expect, Runs: runs, Trace: s.String()}
+	for _, line := range s.Story {
+		if line == "" {
+			break
+		}
+		p.Lead = strings.TrimSpace(p.Lead + " " + line)
+	}
 	if p.Expect == "" {
 		p.Expect = "holds"
 	}

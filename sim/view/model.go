@@ -4,6 +4,7 @@ package view
 type Page struct {
 	Name   string   `json:"name"` // of the trace's file
 	Story  []string `json:"story"`
+	Lead   string   `json:"lead"` // the story's first paragraph
 	Rule   string   `json:"rule"`
 	Trace  string   `json:"trace"` // the schedule as text
 	Expect string   `json:"expect"`

@@ -44,6 +44,7 @@ type step struct {
 	events              []string
 	told                bool // its host's state changed
 	quiet               bool // a reader need not see it, unless something came of it
+	again               bool // the message was taken before
 	news                bool // the core said something that it had not just said before
 	routine             bool
 }
@@ -78,6 +79,8 @@ type recorder struct {
 
 	gone   map[way]string     // why the last message of that way was lost
 	doubts map[[2]string]bool // who has told of whom lately that it does not answer
+	told   map[string]bool    // moments of which one is enough
+	entry  string             // what the violation is about, if it is a log's entry
 }
 
 // way is how messages go that can stand for each other.
@@ -90,7 +93,7 @@ func newRecorder(s *sim.Schedule, from, eventsMax int) *recorder {
 	r := &recorder{
 		schedule: s, from: from, max: eventsMax, run: &Run{Bad: -1, Healed: -1, Skipped: from},
 		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*sim.Operation]int{},
-		gone: map[way]string{}, doubts: map[[2]string]bool{},
+		gone: map[way]string{}, doubts: map[[2]string]bool{}, told: map[string]bool{},
 	}
 	r.intern("")
 	seen := map[string]bool{}
@@ -253,10 +256,16 @@ func (r *recorder) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 		text += ": " + h.Halted().Error()
 	}
 	recording := r.recording()
-	i := r.add(StepHost, h.Index(), text)
+	i := len(r.steps) - 1
+	if s := r.last(h.Index()); s == nil || s.kind != StepFault {
+		i = r.add(StepHost, h.Index(), text)
+	} else if !slices.Contains([]sim.Change{sim.HostCrashed, sim.HostPaused, sim.HostResumed}, c) && text != "started again" {
+		s.events = append(s.events, text) // the fault's own step says the rest
+	}
+	i = max(i, 0)
 	r.hostBand(i, h, c, text)
 	if recording {
-		r.steps[i].quiet = first
+		r.steps[i].quiet = r.steps[i].quiet || first
 		r.note(i, h)
 		r.cause[h.Index()] = i
 	}
@@ -280,7 +289,8 @@ func (r *recorder) End(w *sim.World) {
 		host = r.host(strings.TrimRight(first, ":,"))
 	}
 	line, _, _ := strings.Cut(v.Text, "\n")
-	r.run.Bad = r.add(StepBad, host, v.Property+": "+line)
+	r.entry = entryOf(w, line)
+	r.run.Bad = r.add(StepBad, host, v.Property+": "+line+r.entry)
 }
 
 // log takes in a record of the run's log.
@@ -368,6 +378,7 @@ func (r *recorder) delivered(l *sim.LogRecord, to int) {
 	m := r.messageOf(l, to)
 	i := r.add(StepTake, to, "")
 	delete(r.gone, way{l.From, l.To, core.KindOf(l.Env.Body)})
+	r.steps[i].again = r.messages[m].takes > 0
 	r.messages[m].takes++
 	late := int64(l.At)-r.messages[m].at > 2*int64(r.schedule.Shape.LatencyMax)
 	r.messages[m].late = r.messages[m].late || late

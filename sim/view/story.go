@@ -2,7 +2,9 @@ package view
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,7 +76,7 @@ func (r *recorder) tellEvent(i int, h *sim.Host, e *core.Event) {
 	switch e.Kind {
 	case core.EventReconfigured, core.EventFormed:
 		m, ok := h.Node().(*core.Manager)
-		if !ok {
+		if !ok || e.Kind == core.EventReconfigured && e.Epoch == 1 {
 			return
 		}
 		c := m.Config(e.Group)
@@ -96,7 +98,14 @@ func (r *recorder) tellEvent(i int, h *sim.Host, e *core.Event) {
 	case core.EventWithdrawn:
 		text, weight = fmt.Sprintf("the manager withdraws the loss of group %d", e.Group), weightKey
 	case core.EventSuspected:
-		text, weight = fmt.Sprintf("%s suspects %s", h.Name(), r.names.node(e.Node, "a node")), weightLight
+		if text = fmt.Sprintf("%s suspects %s", h.Name(), r.names.node(e.Node, "a node")); r.told[text] {
+			return
+		}
+		r.told[text], weight = true, weightLight
+		if n := len(r.run.Moments); n > 0 && r.run.Moments[n-1].Step == i && r.run.Moments[n-1].weight == weightLight {
+			r.run.Moments[n-1].Text += " and " + r.names.node(e.Node, "a node")
+			return
+		}
 	case core.EventCaughtUp:
 		text, weight = h.Name()+" has brought the joining node up to date", weightLight
 	default:
@@ -124,12 +133,44 @@ func (r *recorder) judge(out *sim.Outcome) {
 			run.Bad = r.run.Ops[r.ops[stuck]].Return
 		}
 	}
+	line += r.entry
 	run.Headline = "Violated: " + v.Property + ": " + line
 	if run.Bad < 0 {
 		run.Bad = len(r.steps) - 1
 	}
+	if last := run.Bad - 1; stuck == nil && last >= 0 && r.steps[last].kind == StepTake && r.steps[last].message >= 0 &&
+		!r.steps[last].again && !r.messages[r.steps[last].message].late {
+		// The event after which a check failed.
+		r.moment(last, r.steps[last].host, momentOp, fmt.Sprintf("%s takes %s", run.Hosts[r.steps[last].host].Name, run.stepName(last)), weightKey)
+	}
 	r.chooseMoments(out, stuck, part)
 	r.moment(run.Bad, r.steps[run.Bad].host, momentBad, line, weightKey)
+}
+
+var entryWords = regexp.MustCompile(`group (\d+).*\bentry at seq (\d+)`)
+
+// entryOf says what a violation's text means by the entry of a group's log, and
+// who has committed it; "" if there is nothing to say.
+func entryOf(w *sim.World, text string) string {
+	found := entryWords.FindStringSubmatch(text)
+	if found == nil {
+		return ""
+	}
+	group, _ := strconv.ParseUint(found[1], 10, 64) // the expression has seen to it
+	n, _ := strconv.ParseUint(found[2], 10, 64)
+	seq := core.Seq(n)
+	for _, h := range w.Hosts() {
+		s, ok := h.Node().(*core.Storage)
+		if !ok {
+			continue
+		}
+		for i := range s.Groups() {
+			if v := s.Group(i, w.Local(h)); v.Group == core.GroupID(group) && v.Base < seq && seq <= v.Commit {
+				return fmt.Sprintf(" (%s, which %s has committed)", entryText(s.Entry(i, seq)), h.Name())
+			}
+		}
+	}
+	return ""
 }
 
 // explain says why no order explains the result of an operation, and which
@@ -214,15 +255,7 @@ func (r *recorder) chooseMoments(out *sim.Outcome, stuck *sim.Operation, part []
 			r.momentOf(x, op, weightOp)
 		}
 	}
-	for i := range r.steps {
-		if s := &r.steps[i]; s.kind == StepFault {
-			kind := momentFault
-			if i == run.Healed {
-				kind = momentGood
-			}
-			r.moment(i, s.host, kind, run.Strings[s.text], weightFault)
-		}
-	}
+	r.faultMoments()
 	all := run.Moments
 	if run.Bad >= 0 {
 		all = slices.DeleteFunc(all, func(m Moment) bool { return m.Step > run.Bad })
@@ -239,6 +272,38 @@ func (r *recorder) chooseMoments(out *sim.Outcome, stuck *sim.Operation, part []
 	}
 	slices.SortStableFunc(all, func(a, b Moment) int { return a.Step - b.Step })
 	run.Moments = all
+}
+
+// faultMoments proposes the actions of the schedule, and what its deviations did
+// to single messages.
+func (r *recorder) faultMoments() {
+	run := r.run
+	for i := range r.steps {
+		s := &r.steps[i]
+		kind := momentFault
+		if i == run.Healed {
+			kind = momentGood
+		}
+		if s.kind == StepFault {
+			r.moment(i, s.host, kind, run.Strings[s.text], weightFault)
+			continue
+		}
+		if s.message < 0 || s.routine {
+			continue
+		}
+		m := &r.messages[s.message]
+		what := run.Strings[m.text] + " from " + run.Hosts[m.from].Name
+		switch {
+		case s.kind == StepLose:
+			if why := run.Strings[s.text]; why == sim.FateDrop.String() || why == sim.FateCorrupt.String() {
+				r.moment(i, s.host, kind, fmt.Sprintf("%s to %s is lost (%s)", what, run.Hosts[m.to].Name, why), weightFault)
+			}
+		case s.again:
+			r.moment(i, s.host, kind, fmt.Sprintf("%s takes %s a second time", run.Hosts[m.to].Name, what), weightFault)
+		case m.late:
+			r.moment(i, s.host, kind, fmt.Sprintf("%s takes %s, %v late", run.Hosts[m.to].Name, what, time.Duration(s.at-m.at)), weightFault)
+		}
+	}
 }
 
 func (r *recorder) momentOf(x *Op, op *sim.Operation, weight int) {

@@ -43,7 +43,8 @@ class Diagram {
   // layout settles where the lanes are.
   layout() {
     const width = this.scroller.clientWidth, narrow = width < 600;
-    this.gutter = narrow ? 52 : 74;
+    this.gutter = narrow ? 62 : 74;
+    this.times = this.gutter - 24; // right end of the times
     this.margin = narrow ? 70 : 150; // right of the last lane, for its labels
     const n = Math.max(1, this.shownHosts.length);
     const room = (width - this.gutter - this.margin) / Math.max(1, n - 0.5);
@@ -80,11 +81,22 @@ class Diagram {
       e.style.maxWidth = `${this.lane - 4}px`;
       const name = document.createElement("b"), role = document.createElement("span");
       name.textContent = info.name;
-      role.textContent = info.role;
       e.append(name, role);
       return e;
     }));
     this.slideHeads();
+    this.tellHeads();
+  }
+
+  // tellHeads says under each name what the host is at the selected step.
+  tellHeads() {
+    this.shownHosts.forEach((host, i) => {
+      const lane = this.trace.lane(host, this.selected), line = this.head.children[i].lastChild;
+      const faults = this.trace.bandsAt(this.selected).filter((b) => b.h === host);
+      const what = lane && lane.epoch && lane.role !== "left" ? `${lane.role} e${lane.epoch}` : lane && lane.role === "left" ? "out of its group" : lane ? "spare" : this.trace.hosts[host].role;
+      line.textContent = faults.length ? faults.map((b) => `${bandLooks[b.k].sign} ${b.x}`).join(" ") : what;
+      line.className = faults.length ? "fault" : "";
+    });
   }
 
   slideHeads() { this.head.style.transform = `translateX(${-this.scroller.scrollLeft}px)`; }
@@ -188,7 +200,7 @@ class Diagram {
     for (const band of trace.bands) {
       const end = band.b < 0 ? trace.count - 1 : band.b;
       if (end < this.from || band.a > this.to || band.h >= 0 && this.x[band.h] < 0) continue;
-      const y0 = this.y(band.a), y1 = band.b < 0 ? this.height - this.top : this.y(end);
+      const y0 = this.y(band.a), y1 = band.b < 0 ? this.height - this.top - 30 : this.y(end);
       const look = bandLooks[band.k];
       if (band.h < 0) {
         // The network's bands run along the gutter.
@@ -211,7 +223,8 @@ class Diagram {
       c.strokeStyle = this.colour(look.colour);
       c.lineWidth = 1;
       c.strokeRect(x - half, y0, 2 * half, y1 - y0);
-      if (this.labels) this.tags.push({ x, y: Math.max(y0, 0) + this.zoom * 0.9, limit: y1, text: `${look.sign} ${band.x}`, colour: this.colour(look.colour) });
+      // A crash or a pause is told by the row with which its band begins.
+      if (this.labels && band.k !== "down" && band.k !== "paused") this.tags.push({ x, y: y0 + this.zoom, text: `${look.sign} ${band.x}`, colour: this.colour(look.colour) });
     }
   }
 
@@ -342,7 +355,7 @@ class Diagram {
     for (const op of trace.ops) {
       const end = op.d < 0 ? trace.count - 1 : op.d;
       if (end < this.from || op.c > this.to || this.x[op.h] < 0) continue;
-      const x = this.opX(op), y0 = this.y(op.c), y1 = op.d < 0 ? this.height - this.top : this.y(op.d);
+      const x = this.opX(op), y0 = this.y(op.c), y1 = op.d < 0 ? this.height - this.top - 30 : this.y(op.d);
       const colour = this.colour(op.p === 2 ? "--bad" : op.p === 1 ? "--accent" : op.s === "ok" ? "--good" : "--warn");
       c.fillStyle = this.colour("--paper");
       c.fillRect(x - 5, y0, 10, Math.max(2, y1 - y0));
@@ -374,22 +387,24 @@ class Diagram {
     if (!this.labels) return;
     this.drawLaneLabels();
     for (const tag of this.tags) {
-      const y = Math.min(tag.y, tag.limit - this.zoom * 0.4);
-      this.label(tag.text, tag.x + 8, y, "left", this.lane * 0.9, tag.colour, "600");
+      this.label(tag.text, tag.x + 8, tag.y, "left", this.lane * 0.9, tag.colour, "600");
     }
     for (let row = first; row <= last && row < this.rows.steps.length; row++) this.drawText(this.rows.steps[row]);
   }
 
   // drawText writes a row's words: what arrived on the side it came from, and
-  // what came of it on the other.
+  // what came of it on the other, if there is room.
   drawText(step) {
     const trace = this.trace, kind = trace.kind[step], y = this.y(step), host = trace.host[step], m = trace.message[step];
     const said = trace.strings[trace.said[step]], bad = step === trace.run.bad;
     const ink = this.colour("--ink"), wide = Math.max(this.lane * 1.6, 120);
     if (kind === FAULT || kind === BAD) {
-      const x = Math.max(this.left + this.gutter + 6, kind === BAD && host >= 0 ? this.left + this.gutter + 6 : 0);
+      // A fault of one host stands beside its lane, others at the left.
+      const near = kind === FAULT && host >= 0 && this.x[host] >= 0;
+      const x = near ? this.x[host] + 10 : this.left + this.gutter + 6;
+      const text = (kind === FAULT ? "⚡ " : "✕ ") + trace.strings[trace.text[step]] + (said ? `: ${said}` : "");
+      this.label(text, x, y, "left", this.view.w - this.gutter - 20, this.colour(kind === BAD ? "--bad" : "--warn"), "700");
       if (kind === BAD && host >= 0 && this.x[host] >= 0) this.wrong(this.x[host], y);
-      this.label((kind === FAULT ? "⚡ " : "✕ ") + trace.strings[trace.text[step]], x, y, "left", this.view.w - this.gutter - 20, this.colour(kind === BAD ? "--bad" : "--warn"), "700");
       return;
     }
     const x = this.x[host];
@@ -402,8 +417,10 @@ class Diagram {
         this.label(`${text} ✕ ${trace.strings[trace.text[step]]}`, middle - side * 9, y, side < 0 ? "left" : "right", room, this.colour("--bad"));
         return;
       }
-      this.label((trace.again(step) ? "2× " : "") + text, to + side * 13, y, side < 0 ? "right" : "left", room, ink);
-      if (said) this.label(said, to - side * 13, y, side < 0 ? "left" : "right", wide, this.colour("--muted"), "italic");
+      const free = side < 0 ? this.width - to : to - this.gutter;
+      const fits = said && this.context.measureText(said).width < Math.min(free - 16, wide);
+      this.label((trace.again(step) ? "2× " : "") + text + (said && !fits ? `: ${said}` : ""), to + side * 13, y, side < 0 ? "right" : "left", room, ink);
+      if (fits) this.label(said, to - side * 13, y, side < 0 ? "left" : "right", wide, this.colour("--muted"), "italic");
       return;
     }
     if (kind === CALL || kind === RETURN) {
@@ -482,16 +499,18 @@ class Diagram {
   // drawGutter writes the times, over whatever has scrolled below them.
   drawGutter(first, last) {
     const c = this.context;
+    c.fillStyle = this.colour("--halo");
+    c.fillRect(0, 0, this.times + 2, this.view.h);
     c.font = `10px ${FONT}`;
     c.textBaseline = "middle";
     c.textAlign = "right";
-    const x = this.gutter - 30;
+    const x = this.times;
     let below = -Infinity, shown = "";
     for (let row = first; row <= last && row < this.rows.steps.length; row++) {
       const step = this.rows.steps[row], y = this.y(step), text = clock(this.trace.time[step]);
       if (text === shown || y < below) continue;
       c.fillStyle = this.colour(step === this.selected ? "--accent" : "--muted");
-      c.fillText(text, x + 6, y);
+      c.fillText(text, x, y);
       shown = text;
       below = y + 13;
     }
@@ -502,7 +521,7 @@ class Diagram {
       const y = (gap.at + 0.5) * this.zoom + 8 - this.top;
       if (y < -10) continue;
       if (y > this.view.h + 10) break;
-      c.fillText(`+${gap.text}`, x + 6, y);
+      c.fillText(`+${gap.text}`, x, y);
     }
   }
 

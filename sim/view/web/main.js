@@ -96,6 +96,7 @@ class App {
     range.setAttribute("aria-valuetext", `event ${row + 1} of ${this.rows.steps.length}, ${clock(trace.time[step])}`);
     this.$("place").textContent = `${row + 1} / ${this.rows.steps.length}`;
     this.panel.select(step, row, this.rows.steps.length, this.filter);
+    this.diagram.tellHeads();
     this.diagram.reveal(step, part);
     this.write();
   }

@@ -139,9 +139,11 @@ class Trace {
     return i >= 0 ? lanes[i] : null;
   }
 
-  // faults says what is wrong at a step.
+  // bandsAt returns what is wrong at a step, and faults says it.
+  bandsAt(step) { return this.bands.filter((b) => b.a <= step && (b.b < 0 || b.b > step)); }
+
   faults(step) {
-    return this.bands.filter((b) => b.a <= step && (b.b < 0 || b.b > step))
+    return this.bandsAt(step)
       .map((b) => `${b.h >= 0 ? `${this.hosts[b.h].name} ` : b.k === "cut" ? "cut " : b.k === "clog" ? "clogged " : "flaky "}${b.x}`);
   }
 
