@@ -276,3 +276,4 @@ class App {
 
 const page = JSON.parse(document.getElementById("data").textContent);
 window.app = new App(page);
+performance.mark("drawn");
