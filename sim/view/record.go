@@ -490,7 +490,7 @@ func (r *recorder) columns() {
 		s.Message = append(s.Message, x.message)
 		s.Text = append(s.Text, x.text)
 		s.Events = append(s.Events, r.intern(strings.Join(x.events, "; ")))
-		s.Routine = append(s.Routine, flag(x.routine))
+		s.Routine = append(s.Routine, bit(x.routine))
 	}
 	at = 0
 	for i := range r.messages {
@@ -502,12 +502,12 @@ func (r *recorder) columns() {
 		m.Text = append(m.Text, x.text)
 		m.Group = append(m.Group, x.group)
 		m.Cause = append(m.Cause, x.cause)
-		m.Routine = append(m.Routine, flag(x.routine))
-		m.Late = append(m.Late, flag(x.late))
+		m.Routine = append(m.Routine, bit(x.routine))
+		m.Late = append(m.Late, bit(x.late))
 	}
 }
 
-func flag(b bool) int {
+func bit(b bool) int {
 	if b {
 		return 1
 	}
