@@ -53,9 +53,9 @@ and how the real core does not. That takes the project's source and Go, since th
 			r := &replayer{stdin: cmd.InOrStdin()}
 			s, err := r.read(file)
 			if err != nil {
-				return err
+				return cli.Failed(err)
 			}
-			return f.view(cmd.Context(), file, s, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return cli.Failed(f.view(cmd.Context(), file, s, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()
