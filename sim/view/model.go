@@ -35,6 +35,7 @@ type Run struct {
 	Bands    []Band     `json:"bands"`
 	Moments  []Moment   `json:"moments"` // in order
 	Skipped  int        `json:"skipped"` // events at the start that were not recorded
+	Thinned  int        `json:"thinned"` // events that changed nothing, left out since the run is long
 	End      int64      `json:"end"`
 	Bad      int        `json:"bad"`    // the step at which it went wrong
 	Healed   int        `json:"healed"` // the first step after the faults

@@ -12,9 +12,13 @@ import (
 )
 
 const (
-	// EventsShownMax is how many events of a run are recorded. Of a longer run
-	// it is the last ones, since that is where a violation is.
-	EventsShownMax = 50_000
+	// StepsShownMax is how many steps of a run are kept. Of a run with more, what
+	// is left out first is the heartbeats and other events that changed nothing;
+	// if that is not enough, all but the last events, since that is where a
+	// violation is.
+	StepsShownMax = 50_000
+	// recordedFactor times as many events are recorded, to be thinned out.
+	recordedFactor = 8
 	// runEventsMax ends a run that is a livelock sooner than a search would: its
 	// last events look like all before.
 	runEventsMax = 2_000_000
@@ -22,16 +26,25 @@ const (
 
 // Record runs a schedule, which must be valid, with every check on, and returns
 // what there is to see.
-func Record(s *sim.Schedule) *Run { return record(s, EventsShownMax) }
+func Record(s *sim.Schedule) *Run { return record(s, StepsShownMax) }
 
-func record(s *sim.Schedule, eventsMax int) *Run {
-	r := newRecorder(s, 0, eventsMax)
+func record(s *sim.Schedule, stepsMax int) *Run {
+	r := newRecorder(s, 0, recordedFactor*stepsMax)
 	out := r.watch()
-	if out.Events > eventsMax {
+	fits := out.Events <= recordedFactor*stepsMax
+	if fits {
+		r.settleRoutine()
+		if len(r.steps) > stepsMax {
+			r.thin()
+		}
+		fits = len(r.steps) <= stepsMax
+	}
+	if !fits {
 		// The run was too long. It is always the same, so the second time it is
 		// known when the part begins that is to be seen.
-		r = newRecorder(s, out.Events-eventsMax, eventsMax)
+		r = newRecorder(s, max(0, out.Events-stepsMax), out.Events)
 		out = r.watch()
+		r.settleRoutine()
 	}
 	return r.finish(out)
 }
@@ -59,10 +72,10 @@ type message struct {
 
 // recorder collects a Run. It is the Observer of the run and reads its log.
 type recorder struct {
-	schedule  *sim.Schedule
-	world     *sim.World
-	from, max int // events: the first to be recorded, and how many
-	on        bool
+	schedule *sim.Schedule
+	world    *sim.World
+	from, to int // events: the first to be recorded, and the last
+	on       bool
 
 	run     *Run
 	strings map[string]int
@@ -89,9 +102,9 @@ type way struct {
 	kind     core.Kind
 }
 
-func newRecorder(s *sim.Schedule, from, eventsMax int) *recorder {
+func newRecorder(s *sim.Schedule, from, to int) *recorder {
 	r := &recorder{
-		schedule: s, from: from, max: eventsMax, run: &Run{Bad: -1, Healed: -1, Skipped: from},
+		schedule: s, from: from, to: to, run: &Run{Bad: -1, Healed: -1, Skipped: from},
 		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*sim.Operation]int{},
 		gone: map[way]string{}, doubts: map[[2]string]bool{}, told: map[string]bool{},
 	}
@@ -131,6 +144,9 @@ func (r *recorder) host(name string) int {
 // recording tells whether what happens now is to be kept. The step with which
 // it begins has the state of every host.
 func (r *recorder) recording() bool {
+	if r.world.Events() > r.to {
+		r.on = false
+	}
 	if r.on || r.world.Events() < r.from || len(r.steps) > 0 {
 		return r.on
 	}
@@ -446,7 +462,6 @@ func (r *recorder) finish(out *sim.Outcome) *Run {
 	for _, b := range r.open {
 		run.Bands[b].To = -1
 	}
-	r.settleRoutine()
 	r.columns()
 	run.Facts = facts(out)
 	r.judge(out)
@@ -477,6 +492,57 @@ func (r *recorder) settleRoutine() {
 	for i := range r.messages {
 		r.messages[i].routine = r.messages[i].beat
 	}
+}
+
+// thin leaves out the steps that are routine, and the messages that only they
+// took.
+func (r *recorder) thin() {
+	steps, where := r.steps[:0], make([]int, len(r.steps))
+	for i, s := range r.steps {
+		where[i] = len(steps) // of one that goes: the next that stays
+		if s.routine && !s.told {
+			r.run.Thinned++
+			continue
+		}
+		steps = append(steps, s)
+	}
+	r.steps = steps
+	last := len(steps) - 1
+	at := func(i *int) {
+		if *i >= 0 {
+			*i = min(where[*i], last)
+		}
+	}
+	messages, moved := r.messages[:0], make([]int, len(r.messages))
+	for i, m := range r.messages {
+		moved[i] = len(messages)
+		if !m.routine {
+			at(&m.cause)
+			messages = append(messages, m)
+		}
+	}
+	r.messages = messages
+	for i := range r.steps {
+		if m := &r.steps[i].message; *m >= 0 {
+			*m = moved[*m]
+		}
+	}
+	for _, change := range r.run.Steps.Changes {
+		at(&change[0])
+	}
+	for i := range r.run.Ops {
+		at(&r.run.Ops[i].Call)
+		at(&r.run.Ops[i].Return)
+	}
+	for i := range r.run.Bands {
+		at(&r.run.Bands[i].From)
+		at(&r.run.Bands[i].To)
+	}
+	for i := range r.run.Moments {
+		at(&r.run.Moments[i].Step)
+	}
+	at(&r.run.Bad)
+	at(&r.run.Healed)
 }
 
 func (r *recorder) columns() {

@@ -58,6 +58,7 @@ var meanings = map[string]string{
 	"lost-falsely":           "A group may be declared lost for certain only when no copy is left.",
 	"lost-silently":          "A loss that can be noticed must be declared.",
 	"livelock":               "The nodes must come to rest.",
+	"outcome":                "An operation must end as the trace says that it does.",
 	"panic":                  "No assertion of the core may fail.",
 	"immutability":           "A message must not change once it was sent.",
 	"driver-contract":        "A node must keep its contract with whoever drives it.",

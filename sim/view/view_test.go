@@ -187,7 +187,7 @@ func TestStatesAddUp(t *testing.T) {
 func TestLongRunsAreCut(t *testing.T) {
 	s := saved(t, "divergent-suffix.trace")
 	whole, cut := Record(s), record(s, 100)
-	require.Zero(t, whole.Skipped)
+	require.Zero(t, whole.Skipped+whole.Thinned+cut.Thinned)
 	require.Greater(t, cut.Skipped, 300)
 	require.Less(t, len(cut.Steps.Kind), 250)
 	require.Contains(t, cut.Strings[cut.Steps.Text[0]], "events before this are not shown")
@@ -201,9 +201,35 @@ func TestLongRunsAreCut(t *testing.T) {
 	}
 }
 
+// Before that, what is left out is what a reader does not see anyhow.
+func TestLongRunsAreThinned(t *testing.T) {
+	s := saved(t, "divergent-suffix.trace")
+	whole, thin := Record(s), record(s, 300)
+	require.Zero(t, thin.Skipped)
+	require.Equal(t, len(whole.Steps.Kind)-len(thin.Steps.Kind), thin.Thinned)
+	require.LessOrEqual(t, len(thin.Steps.Kind), 300)
+	shown := func(run *Run) (list []string) {
+		at := int64(0)
+		for i := range run.Steps.Kind {
+			if at += run.Steps.Time[i]; run.Steps.Routine[i] == 0 {
+				list = append(list, fmt.Sprint(at, run.Steps.Host[i], run.stepName(i), run.Strings[run.Steps.Events[i]]))
+			}
+		}
+		return list
+	}
+	require.Empty(t, cmp.Diff(shown(whole), shown(thin)))
+	for host := range thin.Hosts {
+		require.Empty(t, cmp.Diff(whole.state(host, len(whole.Steps.Kind)), thin.state(host, len(thin.Steps.Kind))))
+	}
+	require.Equal(t, whole.momentTexts(), thin.momentTexts())
+	for i, m := range thin.Moments {
+		require.Equal(t, whole.Steps.Kind[whole.Moments[i].Step], thin.Steps.Kind[m.Step], m.Text)
+	}
+}
+
 func TestRecordingChangesNothing(t *testing.T) {
 	s := saved(t, "divergent-suffix.trace")
-	plain, watched := sim.Check(s), newRecorder(s, 0, EventsShownMax).watch()
+	plain, watched := sim.Check(s), newRecorder(s, 0, StepsShownMax).watch()
 	require.Equal(t, plain.Hash, watched.Hash)
 	require.Equal(t, plain.Verdict, watched.Verdict)
 	first, err := json.Marshal(Record(s))

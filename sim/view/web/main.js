@@ -46,7 +46,8 @@ class App {
     $("meaning").textContent = run.meaning || "";
     $("detail").textContent = run.detail || "";
     $("detailbox").hidden = !run.detail;
-    $("facts").textContent = run.facts + (run.skipped ? `. The first ${run.skipped} events are not shown.` : "");
+    $("facts").textContent = run.facts + (run.skipped ? `. The first ${run.skipped} events are not shown.` : "") +
+      (run.thinned ? `. The run is long: ${run.thinned} heartbeats and other events that changed nothing are left out.` : "");
     const core = $("core");
     core.hidden = !run.core;
     core.textContent = run.core ? `This is the core with one rule removed (${run.removed}): ${run.without}.` : "";
