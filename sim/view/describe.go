@@ -218,7 +218,7 @@ func (n names) eventText(e *core.Event) string {
 	switch e.Kind {
 	case core.EventRead:
 		if e.Effect {
-			return "serves the get alone, by its leases, at commit point" + seq
+			return "serves the get without asking the others, at commit point" + seq
 		}
 		return "serves the get, at commit point" + seq
 	case core.EventParked:

@@ -91,7 +91,7 @@ type recorder struct {
 	open     []int // bands that have not ended
 
 	gone   map[way]string     // why the last message of that way was lost
-	doubts map[[2]string]bool // who has told of whom lately that it does not answer
+	doubts map[[3]string]bool // who has lately said that of whom
 	told   map[string]bool    // moments of which one is enough
 	entry  string             // what the violation is about, if it is a log's entry
 }
@@ -106,7 +106,7 @@ func newRecorder(s *sim.Schedule, from, to int) *recorder {
 	r := &recorder{
 		schedule: s, from: from, to: to, run: &Run{Bad: -1, Healed: -1, Skipped: from},
 		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*sim.Operation]int{},
-		gone: map[way]string{}, doubts: map[[2]string]bool{}, told: map[string]bool{},
+		gone: map[way]string{}, doubts: map[[3]string]bool{}, told: map[string]bool{},
 	}
 	r.intern("")
 	seen := map[string]bool{}
@@ -234,14 +234,15 @@ func (r *recorder) AfterEvent(w *sim.World, h *sim.Host) {
 	r.note(i, h)
 }
 
-// repeated tells that a suspicion is only said once more. Whoever cannot reach
-// anybody says so again and again; it is news when the group has changed.
+// repeated tells that something is only said once more. Whoever cannot reach
+// anybody, or is not listened to, says so again and again; it is news when a group
+// has changed.
 func (r *recorder) repeated(h *sim.Host, e *core.Event) bool {
 	switch e.Kind {
 	case core.EventReconfigured, core.EventServing, core.EventAdopted:
 		clear(r.doubts)
-	case core.EventSuspected:
-		doubt := [2]string{h.Name(), r.names.node(e.Node, "?")}
+	case core.EventSuspected, core.EventRefused, core.EventDropped:
+		doubt := [3]string{h.Name(), e.Kind.String(), r.names.node(e.Node, "?")}
 		known := r.doubts[doubt]
 		r.doubts[doubt] = true
 		return known
@@ -369,7 +370,7 @@ func (r *recorder) newMessage(l *sim.LogRecord, to, cause int) int {
 		m.beat = true
 	case *core.Replicate:
 		m.beat = len(b.Entries) == 0 && b.Config == nil && r.ofTimer(cause)
-	case *core.Ack:
+	case *core.Ack, *core.Refused:
 		m.beat = cause >= 0 && r.steps[cause].message >= 0 && r.messages[r.steps[cause].message].beat
 	}
 	r.messages = append(r.messages, m)

@@ -139,7 +139,7 @@ func (r *recorder) judge(out *sim.Outcome) {
 	if run.Bad < 0 {
 		run.Bad = len(r.steps) - 1
 	}
-	if last := run.Bad - 1; stuck == nil && last >= 0 && r.steps[last].kind == StepTake && r.steps[last].message >= 0 &&
+	if last := run.Bad - 1; stuck == nil && last >= 0 && r.steps[last].kind == StepTake && r.steps[last].message >= 0 && !r.steps[last].routine &&
 		!r.steps[last].again && !r.messages[r.steps[last].message].late {
 		// The event after which a check failed.
 		r.moment(last, r.steps[last].host, momentOp, fmt.Sprintf("%s takes %s", run.Hosts[r.steps[last].host].Name, run.stepName(last)), weightKey)
