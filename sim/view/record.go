@@ -87,6 +87,7 @@ type recorder struct {
 	messages []message
 	number   map[uint64]int // of a message in the world, to its place
 	cause    []int          // by host: the step of which what it sends now is the work
+	resumed  []int64        // by host: when it last went on after a pause
 	ops      map[*sim.Operation]int
 	open     []int // bands that have not ended
 
@@ -201,6 +202,7 @@ func (r *recorder) Begin(w *sim.World) {
 		r.run.Hosts = append(r.run.Hosts, HostInfo{h.Name(), roleName(h.Role())})
 		r.states = append(r.states, fields{known: map[string]string{}})
 		r.cause = append(r.cause, -1)
+		r.resumed = append(r.resumed, 0)
 	}
 }
 
@@ -252,6 +254,9 @@ func (r *recorder) repeated(h *sim.Host, e *core.Event) bool {
 
 // AfterChange records that a process started, ended, paused or went on.
 func (r *recorder) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
+	if c == sim.HostResumed {
+		r.resumed[h.Index()] = int64(w.Now())
+	}
 	text := c.String()
 	first := c == sim.HostStarted && h.Incarnation() == 1
 	if c == sim.HostStarted {
@@ -397,7 +402,8 @@ func (r *recorder) delivered(l *sim.LogRecord, to int) {
 	delete(r.gone, way{l.From, l.To, core.KindOf(l.Env.Body)})
 	r.steps[i].again = r.messages[m].takes > 0
 	r.messages[m].takes++
-	late := int64(l.At)-r.messages[m].at > 2*int64(r.schedule.Shape.LatencyMax)
+	// What waited for a process that was paused is no news of its own.
+	late := r.messages[m].at >= r.resumed[to] && int64(l.At)-r.messages[m].at > 2*int64(r.schedule.Shape.LatencyMax)
 	r.messages[m].late = r.messages[m].late || late
 	r.steps[i].message, r.steps[i].quiet = m, r.messages[m].beat
 	r.cause[to] = i

@@ -261,6 +261,12 @@ func (r *recorder) chooseMoments(out *sim.Outcome, stuck *sim.Operation, part []
 	if run.Bad >= 0 {
 		all = slices.DeleteFunc(all, func(m Moment) bool { return m.Step > run.Bad })
 	}
+	// Of equal weight the earlier ones go: what led to a violation came late. Where
+	// nothing went wrong, how it began says more than how it went on.
+	slices.SortStableFunc(all, func(a, b Moment) int { return a.Step - b.Step })
+	if run.Bad < 0 {
+		slices.Reverse(all)
+	}
 	for weight := weightLight; len(all) > momentsMax && weight < weightKey; weight++ {
 		excess := len(all) - momentsMax
 		all = slices.DeleteFunc(all, func(m Moment) bool {
@@ -333,7 +339,10 @@ func (r *recorder) focus() [2]int {
 			return [2]int{m.Step, m.Step}
 		}
 	}
-	return [2]int{0, max(0, len(r.steps)-1)}
+	if len(run.Moments) > 0 {
+		return [2]int{run.Moments[0].Step, run.Moments[0].Step}
+	}
+	return [2]int{0, 0}
 }
 
 func operationText(op *sim.Operation) string { return write(op.Kind, op.Key, op.Value, op.Version) }

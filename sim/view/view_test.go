@@ -151,6 +151,19 @@ at 800ms c1 get x
 	}, got))
 }
 
+// A pause is one moment, not one for each message that waited for its end; a
+// message that a trace delays is a moment.
+func TestLateMessages(t *testing.T) {
+	paused := Record(saved(t, "lost-declared-for-a-paused-node.trace"))
+	texts := strings.Join(paused.momentTexts(), "\n")
+	require.Contains(t, texts, "n1 stalls")
+	require.Contains(t, texts, "n1 goes on")
+	require.Contains(t, texts, "the manager declares group 1 lost")
+	require.NotContains(t, texts, " late")
+	delayed := Record(saved(t, "late-not-found.trace"))
+	require.Contains(t, strings.Join(delayed.momentTexts(), "\n"), "c1 takes Reply not-found from n1, ")
+}
+
 // state puts together what a page shows of a host after a step.
 func (run *Run) state(host, step int) map[string]string {
 	state := map[string]string{}

@@ -369,7 +369,9 @@ class Diagram {
     }
   }
 
-  opX(op) { return this.x[op.h] + op.place * 13; }
+  // opX puts operations that are under way at the same time side by side, closer
+  // the more there are.
+  opX(op) { return this.x[op.h] + op.place * Math.max(2, Math.min(13, (this.lane * 0.6) / this.trace.places[op.h])); }
 
   drawSteps(first, last) {
     const c = this.context, trace = this.trace;
@@ -456,7 +458,8 @@ class Diagram {
         if (!lane.epoch || lane.step > this.to || lane.end <= this.from) continue;
         const y = Math.max(this.y(lane.step) + this.zoom * 0.55, 10);
         if (lane.end !== Infinity && this.y(Math.min(lane.end, this.trace.count - 1)) < y + 6) continue;
-        const text = `${lane.role === "replica" && this.lane < 90 ? "" : lane.role + " "}e${lane.epoch}`;
+        const group = this.trace.groups.size > 1 && this.lane >= 90 ? `g${lane.group} ` : "";
+        const text = `${group}${lane.role === "replica" && this.lane < 90 ? "" : lane.role + " "}e${lane.epoch}`;
         this.badge(text, this.x[host], y, this.epochColour(lane.epoch), lane.role === "left");
       }
     }

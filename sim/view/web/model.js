@@ -92,6 +92,7 @@ class Trace {
       ends[place] = op.d;
       op.place = place;
     });
+    this.places = busy.map((ends) => Math.max(1, ends.length));
   }
 
   // indexStates makes the state of every host at any step a look-up.
