@@ -10,7 +10,7 @@
 //   - a Mermaid sequence diagram (WriteMermaid), for short ones.
 //
 // What a person sees in ten seconds is settled here, in Go, where it is tested:
-// the sentence on top (see headline) and the moments (see choose). The page only
-// draws them. Its files are in web/: a template, a style sheet and plain
+// the sentence on top and the moments (see judge). The page only draws them. Its
+// files are in web/: a template, a style sheet and plain
 // JavaScript, put together at run time, without a build step.
 package view

@@ -9,6 +9,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/fuzz"
 )
 
 const (
@@ -121,7 +122,14 @@ func newRecorder(s *sim.Schedule, from, to int) *recorder {
 }
 
 func (r *recorder) watch() *sim.Outcome {
-	return sim.CheckWith(r.schedule, sim.RunOptions{Observer: r, Log: r.log, EventsMax: runEventsMax})
+	out := fuzz.Check(r.schedule, sim.RunOptions{Observer: r, Log: r.log, EventsMax: runEventsMax})
+	if v := out.Violation; v != nil && v.Property == fuzz.PropertyPanic && r.world != nil {
+		// The run broke off; what there is of it is worth seeing.
+		r.on = true
+		r.run.Bad = r.add(StepBad, -1, v.Property+": "+v.Text)
+		out.Events, out.Virtual, out.Ops = r.world.Events(), r.world.Now(), r.world.Ops()
+	}
+	return out
 }
 
 func (r *recorder) intern(text string) int {

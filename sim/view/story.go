@@ -10,6 +10,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/fuzz"
 )
 
 // momentsMax is how many moments a reader is given: more are no summary.
@@ -59,6 +60,7 @@ var meanings = map[string]string{
 	"lost-silently":          "A loss that can be noticed must be declared.",
 	"livelock":               "The nodes must come to rest.",
 	"outcome":                "An operation must end as the trace says that it does.",
+	fuzz.PropertyPanic:       "The simulator itself must not fail.",
 	"panic":                  "No assertion of the core may fail.",
 	"immutability":           "A message must not change once it was sent.",
 	"driver-contract":        "A node must keep its contract with whoever drives it.",

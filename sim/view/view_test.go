@@ -164,6 +164,17 @@ func TestLateMessages(t *testing.T) {
 	require.Contains(t, strings.Join(delayed.momentTexts(), "\n"), "c1 takes Reply not-found from n1, ")
 }
 
+// A run that the simulator itself does not survive is shown as far as it went.
+func TestABrokenSimulatorIsShown(t *testing.T) {
+	s := parse(t, calm)
+	s.Deviate[0].Fate = 99 // no valid schedule
+	run := Record(s)
+	require.Equal(t, "violates simulator-panic", run.Verdict)
+	require.Contains(t, run.Headline, "Violated: simulator-panic: runtime error")
+	require.Equal(t, StepBad, run.Steps.Kind[run.Bad])
+	require.Greater(t, run.Bad, 10)
+}
+
 // state puts together what a page shows of a host after a step.
 func (run *Run) state(host, step int) map[string]string {
 	state := map[string]string{}
