@@ -47,6 +47,14 @@ func (n names) node(id core.NodeID, otherwise string) string {
 	return "?"
 }
 
+// in puts names in the place of NodeIDs in a text.
+func (n names) in(text string) string {
+	for id, name := range n {
+		text = strings.ReplaceAll(text, id.String(), name)
+	}
+	return text
+}
+
 func (n names) chain(c *core.Config) string {
 	parts := make([]string, len(c.Chain))
 	for i, p := range c.Chain {

@@ -320,7 +320,7 @@ func (r *recorder) End(w *sim.World) {
 	}
 	line, _, _ := strings.Cut(v.Text, "\n")
 	r.entry = entryOf(w, line)
-	r.run.Bad = r.add(StepBad, host, v.Property+": "+line+r.entry)
+	r.run.Bad = r.add(StepBad, host, v.Property+": "+r.names.in(line)+r.entry)
 }
 
 // log takes in a record of the run's log.

@@ -136,7 +136,7 @@ func (r *recorder) judge(out *sim.Outcome) {
 			run.Bad = r.run.Ops[r.ops[stuck]].Return
 		}
 	}
-	line += r.entry
+	line = r.names.in(line) + r.entry
 	run.Headline = "Violated: " + v.Property + ": " + line
 	if run.Bad < 0 {
 		run.Bad = len(r.steps) - 1

@@ -175,6 +175,11 @@ func TestABrokenSimulatorIsShown(t *testing.T) {
 	require.Greater(t, run.Bad, 10)
 }
 
+func TestNodeIDsAreNamed(t *testing.T) {
+	n := names{1: "n1", 0xabc: "n2#2"}
+	require.Equal(t, "the join of n2#2 follows that of n1", n.in("the join of "+core.NodeID(0xabc).String()+" follows that of "+core.NodeID(1).String()))
+}
+
 // state puts together what a page shows of a host after a step.
 func (run *Run) state(host, step int) map[string]string {
 	state := map[string]string{}
