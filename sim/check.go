@@ -8,10 +8,15 @@ import (
 // liveness, and linearizability of the whole history.
 func Check(s *Schedule) *Outcome { return CheckWith(s, RunOptions{}) }
 
-// CheckWith is Check with options; their Observer is replaced.
+// CheckWith is Check with options; their Observer, if any, is called after the
+// checks.
 func CheckWith(s *Schedule, o RunOptions) *Outcome {
 	c := &checker{}
-	o.Observer = c
+	if o.Observer == nil {
+		o.Observer = c
+	} else {
+		o.Observer = &watched{checker: c, also: o.Observer}
+	}
 	out := Run(s, o)
 	out.Seen, out.Marks = c.seen, c.marks.reached
 	return out

@@ -281,12 +281,15 @@ const (
 	LogCalled                       // Op begins at To
 	LogReturned                     // Op has its result
 	LogChanged                      // Text happened to To
-	LogAction                       // Text, an action of the schedule
+	LogAction                       // Action, one of the schedule's; Text is its line
+	LogSynced                       // To's disk has made durable what was being written
+	LogHealed                       // the faults end now
 )
 
 var logKindNames = [...]string{
 	LogSent: "send", LogDelivered: "take", LogLost: "lose", LogTicked: "tick", LogCalled: "call", LogReturned: "return",
 	LogChanged: "host", LogAction: "action",
+	LogSynced: "sync", LogHealed: "heal",
 }
 
 // LogRecord is one thing that happened in a run, for a person or a viewer.
@@ -298,6 +301,7 @@ type LogRecord struct {
 	Number   uint64 // of a message, in the order of sending; 0 for one that crosses no network
 	Env      *core.Envelope
 	Op       *Operation
+	Action   *Action
 	Text     string
 }
 

@@ -479,6 +479,9 @@ func (w *World) onSync(h *Host, slot uint32) {
 		w.failDisk(h, errDiskFull, 0, 0)
 		return
 	}
+	if w.log != nil {
+		w.log(&LogRecord{At: time.Duration(w.now), What: LogSynced, To: h.name})
+	}
 	h.disk.finish(func(e *core.Envelope) { w.send(h, e) })
 	w.sync(h)
 }

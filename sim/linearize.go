@@ -207,20 +207,8 @@ var keyModel = porcupine.Model{
 // there is none, or none is found in time, it returns the property that is
 // violated and how.
 func CheckLinearizable(ops []Operation) (property, text string) {
-	var keys []string
-	byKey := map[string][]*Operation{}
-	for i := range ops {
-		op := &ops[i]
-		if op.CallOrder == 0 {
-			continue // never called
-		}
-		if byKey[op.Key] == nil {
-			keys = append(keys, op.Key)
-		}
-		byKey[op.Key] = append(byKey[op.Key], op)
-	}
+	keys, byKey := operationsByKey(ops)
 	for _, key := range keys {
-		slices.SortFunc(byKey[key], func(a, b *Operation) int { return a.CallOrder - b.CallOrder })
 		history := keyHistory(byKey[key])
 		switch porcupine.CheckOperationsTimeout(keyModel, history, linearizeMax) {
 		case porcupine.Illegal:
@@ -230,6 +218,26 @@ func CheckLinearizable(ops []Operation) (property, text string) {
 		}
 	}
 	return "", ""
+}
+
+// operationsByKey sorts the operations that were called, those of each key in the
+// order of their calls; the keys are in the order of their first operation.
+func operationsByKey(ops []Operation) (keys []string, byKey map[string][]*Operation) {
+	byKey = map[string][]*Operation{}
+	for i := range ops {
+		op := &ops[i]
+		if op.CallOrder == 0 {
+			continue
+		}
+		if byKey[op.Key] == nil {
+			keys = append(keys, op.Key)
+		}
+		byKey[op.Key] = append(byKey[op.Key], op)
+	}
+	for _, key := range keys {
+		slices.SortFunc(byKey[key], func(a, b *Operation) int { return a.CallOrder - b.CallOrder })
+	}
+	return keys, byKey
 }
 
 // keyHistory turns the operations on one key into what the checker takes.
@@ -313,6 +321,19 @@ func versionsSeen(ops []*Operation) map[string]core.Seq {
 		}
 	}
 	return seen
+}
+
+// Unexplained returns, of a history that CheckLinearizable objects to, the
+// operation with the first result that cannot be explained; nil when all can be,
+// or when it takes too long to tell.
+func Unexplained(ops []Operation) *Operation {
+	keys, byKey := operationsByKey(ops)
+	for _, key := range keys {
+		if porcupine.CheckOperationsTimeout(keyModel, keyHistory(byKey[key]), linearizeMax) == porcupine.Illegal {
+			return firstStuck(byKey[key])
+		}
+	}
+	return nil
 }
 
 // explain shows the operations on a key, and marks the one with the first result

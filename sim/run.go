@@ -429,7 +429,7 @@ func (w *World) changed(h *Host, c Change) {
 func (w *World) act(i int) {
 	a := &w.schedule.Actions[i]
 	if w.log != nil {
-		w.log(&LogRecord{At: time.Duration(w.now), What: LogAction, To: a.Host, Text: a.String()})
+		w.log(&LogRecord{At: time.Duration(w.now), What: LogAction, To: a.Host, Action: a, Text: a.String()})
 	}
 	var fired bool
 	if a.Verb.operation() != 0 {
@@ -647,6 +647,9 @@ func (w *World) checkStuck() {
 // stopped or has halted stays down, but for a storage node in memory mode that
 // halted, whose host starts a new one, and for a host whose disk works again.
 func (w *World) heal() {
+	if w.log != nil {
+		w.log(&LogRecord{At: time.Duration(w.now), What: LogHealed, Text: "the faults end"})
+	}
 	w.leaveBroken()
 	w.healNetwork()
 	for _, h := range w.hosts {

@@ -38,6 +38,16 @@
 // longer has anything to act on), or is not deterministic. The file says what is
 // expected. With --trace every event is printed. The file - is standard input.
 //
+//	gtstore view [FILE] [-o OUT] [--format html|perfetto|mermaid] [--mutant NAME|none] [--source DIR]
+//
+// runs a trace and writes what happened as one HTML file that works offline: a
+// space-time diagram, the moments that decided the run, and the state of every
+// host at every event. Without a FILE it is the last failure that fuzz saved; a
+// directory stands for the newest trace in it. Of a trace that names a mutant of
+// the core both sides are shown, for which the mutant is built: that takes the
+// project's source and Go. Perfetto's JSON suits long traces, a Mermaid diagram
+// short ones.
+//
 // Results go to standard output, progress and errors to standard error. With
 // -o json a result is one JSON object on a line.
 //

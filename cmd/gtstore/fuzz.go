@@ -135,6 +135,8 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 
 func replayCommand(file string) string { return "go run ./cmd/gtstore replay " + file }
 
+func viewCommand(file string) string { return "go run ./cmd/gtstore view " + file }
+
 func repeatCommand(o *fuzz.Options, schedules int) string {
 	text := fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", o.Seed, schedules)
 	if o.Length > 0 {
@@ -222,7 +224,7 @@ func (f *fuzzFailure) text(seed uint64) string {
 		fmt.Sprintf("shrunk      from %s to %s actions and deviations, in %s runs\n",
 			cli.Grouped(f.SizeBefore), cli.Grouped(f.SizeAfter), cli.Grouped(f.ShrinkRuns))
 	if f.File != "" {
-		text += fmt.Sprintf("saved       %s\n\nReplay with: %s\n", f.File, f.Replay)
+		text += fmt.Sprintf("saved       %s\n\nReplay with: %s\nSee it with: %s\n", f.File, f.Replay, viewCommand(f.File))
 	}
 	return text
 }

@@ -117,7 +117,7 @@ func TestFuzzTextOfAFailure(t *testing.T) {
 	require.Contains(t, text, "schedules   1,234\n")
 	require.Contains(t, text, "verdict     violates linearizable\n\n  two lines\n  of text\n\n")
 	require.Contains(t, text, "found       schedule 17 of seed 4\nshrunk      from 85 to 7 actions and deviations, in 1,200 runs\n")
-	require.True(t, strings.HasSuffix(text, "Replay with: go run ./cmd/gtstore replay traces/linearizable-4-17.trace\n"), text)
+	require.True(t, strings.HasSuffix(text, "Replay with: go run ./cmd/gtstore replay traces/linearizable-4-17.trace\nSee it with: go run ./cmd/gtstore view traces/linearizable-4-17.trace\n"), text)
 }
 
 func TestFuzzDefaultDirectory(t *testing.T) {
@@ -283,7 +283,7 @@ func TestJudge(t *testing.T) {
 
 func TestReplayCountsViolations(t *testing.T) {
 	r := replayResult{File: "f", Verdict: "violates p", Expect: "holds", Property: "p", Text: "why\nit was", stack: "stack"}
-	require.Equal(t, "f: violates p: why\n  it was\n  stack\n  expected: holds\n  see every event with: go run ./cmd/gtstore replay --trace f\n", r.text())
+	require.Equal(t, "f: violates p: why\n  it was\n  stack\n  expected: holds\n  see it with: go run ./cmd/gtstore view f\n", r.text())
 	require.Equal(t, "2 of 5 traces not as expected, 1 of 5 not readable", notAsExpected(5, 2, 1))
 	require.Empty(t, notAsExpected(5, 0, 0))
 }

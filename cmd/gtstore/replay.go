@@ -256,7 +256,7 @@ func (r *replayResult) text() string {
 	text += "  expected: " + r.Expect + "\n"
 	switch {
 	case r.Property != "":
-		text += "  see every event with: go run ./cmd/gtstore replay --trace " + r.File + "\n"
+		text += "  see it with: " + viewCommand(r.File) + "\n"
 	case r.Verdict == "not applicable":
 		text += "  the code behaves otherwise than when the trace was saved: mend the trace, delete it, or let it expect not applicable\n"
 	default:

@@ -1,0 +1,183 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gtstore/sim"
+)
+
+// The kinds of Band.
+const (
+	bandDown   = "down"
+	bandPaused = "paused"
+	bandCut    = "cut"   // off from others
+	bandClog   = "clog"  // messages are held back
+	bandFlaky  = "flaky" // messages are lost, doubled or late
+	bandSlow   = "slow"
+	bandDisk   = "disk" // slow or full
+)
+
+func (r *recorder) begin(kind string, host, from int, text string) {
+	r.open = append(r.open, len(r.run.Bands))
+	r.run.Bands = append(r.run.Bands, Band{Host: host, Kind: kind, From: from, To: -1, Text: text})
+}
+
+func (r *recorder) close(band, at int) {
+	r.run.Bands[band].To = at
+	r.open = slices.DeleteFunc(r.open, func(b int) bool { return b == band })
+}
+
+// end closes the bands of that kind and host, and with a text only the one
+// that has it. Host -1 means the network's.
+func (r *recorder) end(kind string, host, at int, text string) {
+	for _, b := range slices.Clone(r.open) {
+		band := &r.run.Bands[b]
+		if band.Kind == kind && band.Host == host && (text == "" || band.Text == text) {
+			r.close(b, at)
+		}
+	}
+}
+
+// hostBand follows a process's ups and downs.
+func (r *recorder) hostBand(at int, h *sim.Host, c sim.Change, text string) {
+	i := h.Index()
+	switch c {
+	case sim.HostStarted:
+		r.end(bandDown, i, at, "")
+	case sim.HostCrashed, sim.HostHalted:
+		r.end(bandPaused, i, at, "")
+		r.end(bandDown, i, at, "")
+		r.begin(bandDown, i, at, text)
+	case sim.HostPaused:
+		r.begin(bandPaused, i, at, "paused")
+	case sim.HostResumed:
+		r.end(bandPaused, i, at, "")
+	}
+}
+
+// action records a fault of the schedule as a step and as a band.
+func (r *recorder) action(a *sim.Action) {
+	switch a.Verb {
+	case sim.VerbPut, sim.VerbGet, sim.VerbDelete, sim.VerbCAS:
+		return // told when it really begins
+	}
+	host := -1
+	if a.Host != "" {
+		host = r.host(a.Host)
+	}
+	at := r.add(StepFault, host, actionText(a))
+	link := a.Link.String()
+	switch a.Verb {
+	case sim.VerbPartition:
+		r.partition(at, a.Groups)
+	case sim.VerbCut:
+		r.begin(bandCut, -1, at, link)
+	case sim.VerbClog:
+		r.begin(bandClog, -1, at, link)
+	case sim.VerbUnclog:
+		r.end(bandClog, -1, at, link)
+	case sim.VerbHeal:
+		for h := -1; h < len(r.run.Hosts); h++ {
+			for _, kind := range [...]string{bandCut, bandClog, bandFlaky} {
+				r.end(kind, h, at, "")
+			}
+		}
+	case sim.VerbFlaky:
+		if a.Link == (sim.Link{}) {
+			link = "every link"
+		}
+		r.end(bandFlaky, -1, at, link)
+		if a.Drop|a.Duplicate|a.Delay|a.Corrupt != 0 {
+			r.begin(bandFlaky, -1, at, link)
+		}
+	case sim.VerbSlow:
+		r.end(bandSlow, host, at, "")
+		if a.Latency > 0 {
+			r.begin(bandSlow, host, at, fmt.Sprintf("slow by %v", a.Latency))
+		}
+	case sim.VerbSlowDisk:
+		r.end(bandDisk, host, at, "")
+		if a.Latency > r.schedule.Shape.SyncLatency {
+			r.begin(bandDisk, host, at, fmt.Sprintf("a sync takes %v", a.Latency))
+		}
+	case sim.VerbFullDisk:
+		r.begin(bandDisk, host, at, "disk full")
+	case sim.VerbFreeDisk:
+		r.end(bandDisk, host, at, "disk full")
+	}
+}
+
+// partition marks the hosts that are cut off: all but the largest side. Of equal
+// sides it is the first that counts as the rest of the world.
+func (r *recorder) partition(at int, groups [][]string) {
+	largest := 0
+	for i := range groups {
+		if len(groups[i]) > len(groups[largest]) {
+			largest = i
+		}
+	}
+	for i, group := range groups {
+		if i == largest {
+			continue
+		}
+		for _, name := range group {
+			r.begin(bandCut, r.host(name), at, "cut off")
+		}
+	}
+}
+
+// actionText is an action's line as a person says it.
+func actionText(a *sim.Action) string {
+	switch a.Verb {
+	case sim.VerbCrash:
+		return a.Host + " crashes"
+	case sim.VerbRestart:
+		return a.Host + " is started again"
+	case sim.VerbWipe:
+		return a.Host + " loses its disk"
+	case sim.VerbPause:
+		return a.Host + " stalls"
+	case sim.VerbResume:
+		return a.Host + " goes on"
+	case sim.VerbPartition:
+		sides := make([]string, len(a.Groups))
+		for i, group := range a.Groups {
+			sides[i] = strings.Join(group, " ")
+		}
+		return "a partition: " + strings.Join(sides, " | ")
+	case sim.VerbCut:
+		return fmt.Sprintf("no message gets from %s to %s", a.Link.From, a.Link.To)
+	case sim.VerbHeal:
+		return "the network is whole again"
+	case sim.VerbClog:
+		return fmt.Sprintf("messages from %s to %s are held back", a.Link.From, a.Link.To)
+	case sim.VerbUnclog:
+		return fmt.Sprintf("messages from %s to %s flow again", a.Link.From, a.Link.To)
+	case sim.VerbSlow:
+		return fmt.Sprintf("%s does everything %v later", a.Host, a.Latency)
+	case sim.VerbSlowDisk:
+		return fmt.Sprintf("%s's disk takes %v for a sync", a.Host, a.Latency)
+	case sim.VerbFullDisk:
+		return a.Host + "'s disk is full"
+	case sim.VerbFreeDisk:
+		return a.Host + "'s disk has room again"
+	case sim.VerbFailSync:
+		return a.Host + "'s next sync fails"
+	case sim.VerbStop:
+		return a.Host + " is asked to stop"
+	case sim.VerbForget:
+		return "an operator says that " + a.Host + "'s data is gone"
+	case sim.VerbDrain:
+		return "an operator drains " + a.Host
+	}
+	// The text of a schedule, without "at TIME".
+	text := a.String()
+	if _, rest, ok := strings.Cut(text, " "); ok {
+		if _, rest, ok := strings.Cut(rest, " "); ok {
+			return rest
+		}
+	}
+	return text
+}

@@ -1,0 +1,66 @@
+package view
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+
+	"gtstore/sim"
+)
+
+//go:embed web
+var web embed.FS
+
+// scripts are put one after the other: the page has no module of its own to
+// import from.
+var scripts = []string{"model.js", "diagram.js", "panel.js", "main.js"}
+
+// traceTextMax bounds how many bytes of a schedule's text a page quotes.
+const traceTextMax = 1 << 16
+
+// NewPage is the page of a trace, of that name, and of runs of it, of which the
+// first is shown first.
+func NewPage(name string, s *sim.Schedule, runs ...*Run) *Page {
+	p := &Page{Name: name, Story: s.Story, Rule: s.Rule, Expect: s.Expect, Runs: runs, Trace: s.String()}
+	for _, line := range s.Story {
+		if line == "" {
+			break
+		}
+		p.Lead = strings.TrimSpace(p.Lead + " " + line)
+	}
+	if p.Expect == "" {
+		p.Expect = "holds"
+	}
+	if len(p.Trace) > traceTextMax {
+		p.Trace = strings.ToValidUTF8(p.Trace[:traceTextMax], "") + fmt.Sprintf("\n… and %d bytes more", len(p.Trace)-traceTextMax)
+	}
+	return p
+}
+
+// WriteHTML writes the page as one file that needs nothing else. What stands in
+// a trace, such as keys and values, is data to it, never markup or script: it is
+// in one JSON text, and the scripts set it as text.
+func WriteHTML(w io.Writer, p *Page) error {
+	t, err := template.ParseFS(web, "web/page.html")
+	if err != nil {
+		return err
+	}
+	style, err := web.ReadFile("web/page.css")
+	if err != nil {
+		return err
+	}
+	var script bytes.Buffer
+	for _, name := range scripts {
+		text, err := web.ReadFile("web/" + name)
+		if err != nil {
+			return err
+		}
+		script.Write(text)
+	}
+	return t.Execute(w, map[string]any{
+		"Page": p, "Style": template.CSS(style), "Script": template.JS(script.String()),
+	})
+}
