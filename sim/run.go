@@ -24,9 +24,12 @@ const (
 	// finalMax is how long the probe for liveness may take: a put and a get after
 	// it, each of which the client ends itself after LivenessBound.
 	finalMax = 2*LivenessBound + time.Second
-	// eventsMax bounds a run whose nodes never come to rest, unless
-	// RunOptions.EventsMax says otherwise.
-	eventsMax = 20_000_000
+	// eventsMax and eventsMaxRate bound a run whose nodes never come to rest,
+	// unless RunOptions.EventsMax says otherwise: so many events, and so many more
+	// for each second of the schedule. A busy cluster makes a tenth of that; and a
+	// livelock that took much longer to notice could not be shrunk.
+	eventsMax     = 1_000_000
+	eventsMaxRate = 10_000
 )
 
 // RunOptions say how a Schedule is run; none of them changes what happens.
@@ -37,7 +40,7 @@ type RunOptions struct {
 	SkipLinearizability bool
 	KeepHashes          bool // fill in Outcome.Hashes
 	FullHash            bool // hash whole messages; the Hash is then another one
-	EventsMax           int  // a run of more events is a livelock; 0 for the default
+	EventsMax           int  // a run of more events is a livelock; 0 for a default that grows with the schedule
 
 	newNode func(s *Schedule, h *Host, seed uint64) (core.Node, error) // for tests of the engine
 }
@@ -253,6 +256,9 @@ func newWorld(s *Schedule, o RunOptions) *World {
 	}
 	if w.options.EventsMax == 0 {
 		w.options.EventsMax = eventsMax
+		if n := len(w.schedule.Actions); n > 0 {
+			w.options.EventsMax += eventsMaxRate * int(w.schedule.Actions[n-1].At/time.Second)
+		}
 	}
 	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
 	w.latencyMin = int64(s.Shape.LatencyMin)
