@@ -134,11 +134,15 @@ func TestFuzzDefaultDirectory(t *testing.T) {
 func TestProgressOnATerminal(t *testing.T) {
 	var out bytes.Buffer
 	p := progress{w: &out, on: true}
-	p.show("%d done", 1)
-	p.show("%d done", 2) // too soon
+	p.show("1 done")
+	p.show("2 done") // too soon
 	p.clear()
-	p.show("%d done", 3)
-	require.Equal(t, "\r\x1b[?7l1 done\x1b[K\x1b[?7h\r\x1b[K\r\x1b[?7l3 done\x1b[K\x1b[?7h", out.String())
+	p.show("3 done", "and more")
+	p.clear()
+	p.say("it stays")
+	require.Equal(t, "\r\x1b[?7l1 done\x1b[J\x1b[?7h"+"\r\x1b[J"+
+		"\r\x1b[?7l3 done\x1b[K\nand more\x1b[J\x1b[?7h"+"\r\x1b[1A\x1b[J"+
+		"\r\x1b[Jit stays\n", out.String())
 }
 
 // A calm schedule: nothing but calls, on a whole cluster.
