@@ -29,7 +29,13 @@ type fuzzFlags struct {
 }
 
 func newFuzz() *cobra.Command {
-	var f fuzzFlags
+	cmd, _ := fuzzCommand()
+	return cmd
+}
+
+// fuzzCommand returns the command and the flags that it will have parsed.
+func fuzzCommand() (*cobra.Command, *fuzzFlags) {
+	f := &fuzzFlags{}
 	cmd := &cobra.Command{
 		Use:   "fuzz",
 		Short: "Search for a schedule that violates a property",
@@ -61,7 +67,7 @@ schedule once. Archives of the parts may be copied into one directory.`,
 			if err := f.check(given); err != nil {
 				return err
 			}
-			return cli.Failed(runFuzz(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			return cli.Failed(runFuzz(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()
@@ -74,7 +80,7 @@ schedule once. Archives of the parts may be copied into one directory.`,
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation, and keep the state in --out (default: true with --for and --out)")
 	flags.StringVar(&f.shard, "shard", "", "run only part i of n of the schedules: i/n")
 	addOutput(cmd, &f.output)
-	return cmd
+	return cmd, f
 }
 
 // check completes the flags, of which it is told whether they were given, or

@@ -66,7 +66,7 @@ func OpenArchive(dir string, search Options, seedGiven bool, tell func(Found)) (
 	}
 	a := &Archive{dir: dir, file: stateFile(dir, search.Shard), shard: search.Shard, tell: tell}
 	var err error
-	if a.unlock, err = lockFile(a.file + ".lock"); err != nil {
+	if a.unlock, err = lockFile(filepath.Join(dir, "."+filepath.Base(a.file)+".lock")); err != nil {
 		return nil, fmt.Errorf("cannot have the archive %s for this search alone: %w", dir, err)
 	}
 	if err := a.load(&search, seedGiven); err != nil {
