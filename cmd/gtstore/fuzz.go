@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,13 +20,22 @@ const schedulesDefault = 2000
 
 // fuzzFlags are what a person said.
 type fuzzFlags struct {
-	options fuzz.Options
-	out     string
-	output  format
+	options   fuzz.Options
+	seedGiven bool
+	out       string
+	keepGoing bool
+	shard     string
+	output    format
 }
 
 func newFuzz() *cobra.Command {
-	var f fuzzFlags
+	cmd, _ := fuzzCommand()
+	return cmd
+}
+
+// fuzzCommand returns the command and the flags that it will have parsed.
+func fuzzCommand() (*cobra.Command, *fuzzFlags) {
+	f := &fuzzFlags{}
 	cmd := &cobra.Command{
 		Use:   "fuzz",
 		Short: "Search for a schedule that violates a property",
@@ -35,18 +45,29 @@ Schedule i of a seed is always the same, whatever the number of workers.
 
 With --length each schedule is that long, in virtual time, and failures go on and on in it, one every
 30 s, but never faster than groups can heal: then nothing at all may be lost. Without, a schedule is some
-seconds full of faults, and may lose groups.`,
+seconds full of faults, and may lose groups.
+
+With --for and --out together, or with --keep-going, it is a search for the night: it goes on after a
+violation, and --out is an archive, with one trace for each property and place (what the check said, but
+for names and numbers), the shortest that was found, and the search's state, search.json. The same command
+again goes on where the last one ended, however that was; --schedules then counts from the first one. The
+totals and the verdict are those of the whole search. Another seed needs another directory.
+
+--shard 2/4 is the second of four parts of a search, for as many machines: all parts together run every
+schedule once. Archives of the parts may be copied into one directory.`,
 		Example: `  gtstore fuzz
   gtstore fuzz --for 5m
   gtstore fuzz --length 1h --schedules 100
-  gtstore fuzz --seed 7 --schedules 100000 -o json`,
+  gtstore fuzz --seed 7 --schedules 100000 -o json
+  gtstore fuzz --for 8h --out nightly
+  gtstore fuzz --for 8h --out nightly --seed 7 --shard 2/4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := cmd.Flags().Changed
 			if err := f.check(given); err != nil {
 				return err
 			}
-			return cli.Failed(runFuzz(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			return cli.Failed(runFuzz(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()
@@ -55,15 +76,20 @@ seconds full of faults, and may lose groups.`,
 	flags.DurationVar(&f.options.Length, "length", 0, "virtual time of each schedule, with failures that groups have the time to heal")
 	flags.Uint64Var(&f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
 	flags.IntVar(&f.options.Workers, "workers", runtime.GOMAXPROCS(0), "schedules run at the same time")
-	flags.StringVar(&f.out, "out", "", "directory for the trace of a failure (default: traces, if there is one here, else traces/found)")
+	flags.StringVar(&f.out, "out", "", "directory for the traces of failures (default: traces, if there is one here, else traces/found)")
+	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation, and keep the state in --out (default: true with --for and --out)")
+	flags.StringVar(&f.shard, "shard", "", "run only part i of n of the schedules: i/n")
 	addOutput(cmd, &f.output)
-	return cmd
+	return cmd, f
 }
 
 // check completes the flags, of which it is told whether they were given, or
 // says what is wrong with them.
 func (f *fuzzFlags) check(given func(string) bool) error {
 	o := &f.options
+	if !given("keep-going") {
+		f.keepGoing = given("for") && given("out")
+	}
 	switch {
 	case given("schedules") && given("for"):
 		return cli.Errorf(cli.ExitUsage, "--schedules and --for both say when to end: give one of them")
@@ -75,11 +101,19 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 		return cli.Errorf(cli.ExitUsage, "--length %v: want %v to %v", o.Length, sim.LongMin, sim.LongMax)
 	case o.Workers < 1:
 		return cli.Errorf(cli.ExitUsage, "--workers %d: want at least 1", o.Workers)
+	case f.keepGoing && !given("out"):
+		return cli.Errorf(cli.ExitUsage, "--keep-going: want --out too, the directory for what is found and how far the search is")
+	}
+	if given("shard") {
+		var err error
+		if o.Shard, err = fuzz.ParseShard(f.shard); err != nil {
+			return cli.Errorf(cli.ExitUsage, "--shard %s: %w", f.shard, err)
+		}
 	}
 	if given("for") {
 		o.Schedules = 0
 	}
-	if !given("seed") {
+	if f.seedGiven = given("seed"); !f.seedGiven {
 		o.Seed = uint64(time.Now().UnixMilli())
 	}
 	if f.out == "" {
@@ -93,25 +127,24 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 
 func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error {
 	p := &progress{w: stderr, on: cli.IsTerminal(stderr)}
+	if f.keepGoing {
+		return runNight(ctx, f, p, stdout)
+	}
 	o := f.options
-	o.Progress = func(s *fuzz.Stats) { p.show("%s", searchLine(s)) }
+	o.Progress = func(s *fuzz.Stats) { p.show(searchLines(s)...) }
 	stats, failure, err := fuzz.Search(ctx, o)
 	p.clear()
 	if err != nil {
-		return fmt.Errorf("%w\nRepeat with: %s", err, repeatCommand(&o, stats.Schedules+1))
+		return fmt.Errorf("%w\nRepeat with: %s", err, f.repeatCommand(o.Shard.End(stats.Schedules+1)))
 	}
-	r := fuzzResult{
-		Seed: o.Seed, Interrupted: ctx.Err() != nil && failure == nil,
-		Schedules: stats.Schedules, Events: stats.Events, Operations: stats.Operations,
-		Faults: stats.Faults, Messages: stats.Messages, Writes: stats.Writes, Gone: stats.Gone, Joins: stats.Joins, Lost: stats.Lost, Medians: stats.Medians(),
-		Marks: marksOf(stats), WallSeconds: stats.Wall.Seconds(), SimulatedSeconds: stats.Virtual.Seconds(), Ratio: stats.Ratio(),
-	}
+	r := resultOf(o.Seed, o.Shard, stats)
+	r.Interrupted = ctx.Err() != nil && failure == nil
 	if failure == nil {
 		return r.print(f.output, stdout)
 	}
 	shrunk := fuzz.Shrink(ctx, failure, func(runs, size int) {
-		p.show("shrinking: %s of at most %s schedules tried, %s of %s lines left",
-			cli.Grouped(runs), cli.Grouped(fuzz.ShrinkRunsMax), cli.Grouped(size), cli.Grouped(failure.Schedule.Size()))
+		p.show(fmt.Sprintf("shrinking: %s of at most %s schedules tried, %s of %s lines left",
+			cli.Grouped(runs), cli.Grouped(fuzz.ShrinkRunsMax), cli.Grouped(size), cli.Grouped(failure.Schedule.Size())))
 	})
 	p.clear()
 	v := shrunk.Violation
@@ -128,7 +161,7 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	}
 	if saveErr != nil {
 		return cli.Errorf(cli.ExitViolated, "property %s was violated, but the trace could not be saved: %w\nRepeat, with another --out, with: %s",
-			v.Property, saveErr, repeatCommand(&o, failure.Index+1))
+			v.Property, saveErr, f.repeatCommand(failure.Index+1))
 	}
 	return cli.Errorf(cli.ExitViolated, "property %s was violated", v.Property)
 }
@@ -137,39 +170,74 @@ func replayCommand(file string) string { return "go run ./cmd/gtstore replay " +
 
 func viewCommand(file string) string { return "go run ./cmd/gtstore view " + file }
 
-func repeatCommand(o *fuzz.Options, schedules int) string {
-	text := fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", o.Seed, schedules)
-	if o.Length > 0 {
-		text += fmt.Sprintf(" --length %v", o.Length)
+// repeatCommand runs the same schedules again, those below an index.
+func (f *fuzzFlags) repeatCommand(schedules int) string {
+	command := fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", f.options.Seed, schedules)
+	if f.options.Length > 0 {
+		command += " --length " + f.options.Length.String()
 	}
-	return text
-}
-
-func searchLine(s *fuzz.Stats) string {
-	return fmt.Sprintf("%s schedules, %s/s, %s events/s, %s operations checked, %s faults",
-		cli.Grouped(s.Schedules), cli.Grouped(s.PerSecond(s.Schedules)), cli.Grouped(s.PerSecond(s.Events)),
-		cli.Grouped(s.Operations), cli.Grouped(s.Faults))
+	if f.options.Shard.N > 0 {
+		command += " --shard " + f.options.Shard.String()
+	}
+	return command
 }
 
 // fuzzResult is what fuzz prints, in the order of its lines.
 type fuzzResult struct {
 	Seed             uint64       `json:"seed"`
+	Shard            string       `json:"shard,omitempty"`
 	Interrupted      bool         `json:"interrupted"`
 	Schedules        int          `json:"schedules"`
 	Events           int          `json:"events"`
 	Operations       int          `json:"operations"`
 	Faults           int          `json:"faults"`
 	Messages         int          `json:"messages"` // dropped, duplicated, delayed or corrupted
-	Writes           int          `json:"writes"`   // acknowledged
-	Gone             int          `json:"gone"`     // storage nodes that ended with their data
-	Joins            int          `json:"joins"`    // nodes that became members of a group that others had left
-	Lost             int          `json:"lost"`     // groups of which no copy was left
+	Kinds            faultKinds   `json:"kinds"`
+	Writes           int          `json:"writes"` // acknowledged
+	Gone             int          `json:"gone"`   // storage nodes that ended with their data
+	Joins            int          `json:"joins"`  // nodes that became members of a group that others had left
+	Lost             int          `json:"lost"`   // groups of which no copy was left
 	Medians          fuzz.Medians `json:"medians"`
 	Marks            fuzzMarks    `json:"marks"`
 	WallSeconds      float64      `json:"wall_seconds"`
 	SimulatedSeconds float64      `json:"simulated_seconds"`
 	Ratio            float64      `json:"ratio"` // simulated seconds in a second of wall time
 	Failure          *fuzzFailure `json:"failure"`
+	Night            *nightResult `json:"night,omitempty"` // of a search that goes on after a failure
+}
+
+func resultOf(seed uint64, shard fuzz.Shard, s *fuzz.Stats) *fuzzResult {
+	return &fuzzResult{
+		Seed: seed, Shard: shard.String(),
+		Schedules: s.Schedules, Events: s.Events, Operations: s.Operations,
+		Faults: s.Faults, Messages: s.Messages, Kinds: kindsOf(s),
+		Writes: s.Writes, Gone: s.Gone, Joins: s.Joins, Lost: s.Lost, Medians: s.Medians(), Marks: marksOf(s),
+		WallSeconds: s.Wall.Seconds(), SimulatedSeconds: s.Virtual.Seconds(), Ratio: s.Ratio(),
+	}
+}
+
+// faultKinds say how often each kind of fault happened, the commonest first.
+type faultKinds []faultKind
+
+type faultKind struct {
+	Kind  string `json:"kind"`
+	Count int    `json:"count"`
+}
+
+func kindsOf(s *fuzz.Stats) faultKinds {
+	kinds := faultKinds{}
+	for _, kind := range s.Common() {
+		kinds = append(kinds, faultKind{kind, s.Kinds[kind]})
+	}
+	return kinds
+}
+
+func (k faultKinds) String() string {
+	parts := make([]string, len(k))
+	for i, kind := range k {
+		parts[i] = kind.Kind + " " + cli.Grouped(kind.Count)
+	}
+	return strings.Join(parts, ", ")
 }
 
 type fuzzFailure struct {
@@ -195,18 +263,25 @@ func (r *fuzzResult) print(f format, w io.Writer) error {
 
 func (r *fuzzResult) text() string {
 	m := r.Medians
-	text := fmt.Sprintf("seed        %d\n", r.Seed) +
+	text := fmt.Sprintf("seed        %d\n", r.Seed)
+	if r.Shard != "" {
+		text += fmt.Sprintf("shard       %s\n", r.Shard)
+	}
+	text +=
 		fmt.Sprintf("schedules   %s\n", cli.Grouped(r.Schedules)) +
-		fmt.Sprintf("events      %s\n", cli.Grouped(r.Events)) +
-		fmt.Sprintf("operations  %s checked\n", cli.Grouped(r.Operations)) +
-		fmt.Sprintf("faults      %s, and %s messages disturbed\n", cli.Grouped(r.Faults), cli.Grouped(r.Messages)) +
-		fmt.Sprintf("healing     %s nodes ended with their data, %s joined a group, %s groups lost; %s writes acknowledged\n",
-			cli.Grouped(r.Gone), cli.Grouped(r.Joins), cli.Grouped(r.Lost), cli.Grouped(r.Writes)) +
-		fmt.Sprintf("medians     %d clients, %d keys, %d operations, %d faults, %d messages disturbed\n", m.Clients, m.Keys, m.Operations, m.Faults, m.Messages) +
-		r.Marks.text() +
-		fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",
-			r.WallSeconds, cli.Grouped(int(r.SimulatedSeconds)), cli.Grouped(int(r.Ratio)))
+			fmt.Sprintf("events      %s\n", cli.Grouped(r.Events)) +
+			fmt.Sprintf("operations  %s checked\n", cli.Grouped(r.Operations)) +
+			fmt.Sprintf("faults      %s, and %s messages disturbed\n", cli.Grouped(r.Faults), cli.Grouped(r.Messages)) +
+			fmt.Sprintf("kinds       %s\n", r.Kinds) +
+			fmt.Sprintf("healing     %s nodes ended with their data, %s joined a group, %s groups lost; %s writes acknowledged\n",
+				cli.Grouped(r.Gone), cli.Grouped(r.Joins), cli.Grouped(r.Lost), cli.Grouped(r.Writes)) +
+			fmt.Sprintf("medians     %d clients, %d keys, %d operations, %d faults, %d messages disturbed\n", m.Clients, m.Keys, m.Operations, m.Faults, m.Messages) +
+			r.Marks.text() +
+			fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",
+				r.WallSeconds, cli.Grouped(int(r.SimulatedSeconds)), cli.Grouped(int(r.Ratio)))
 	switch {
+	case r.Night != nil:
+		return text + r.Night.text(r.Interrupted)
 	case r.Failure != nil:
 		return text + r.Failure.text(r.Seed)
 	case r.Interrupted:
@@ -227,30 +302,4 @@ func (f *fuzzFailure) text(seed uint64) string {
 		text += fmt.Sprintf("saved       %s\n\nReplay with: %s\nSee it with: %s\n", f.File, f.Replay, viewCommand(f.File))
 	}
 	return text
-}
-
-// progress is a line on a terminal that is written over again and again.
-type progress struct {
-	w     io.Writer
-	on    bool
-	shown time.Time
-}
-
-// progressInterval is how often the line changes, at most.
-const progressInterval = 100 * time.Millisecond
-
-func (p *progress) show(pattern string, args ...any) {
-	if !p.on || time.Since(p.shown) < progressInterval {
-		return
-	}
-	p.shown = time.Now()
-	// Without wrapping: on a narrow terminal a second line would stay for ever.
-	fmt.Fprintf(p.w, "\r\x1b[?7l"+pattern+"\x1b[K\x1b[?7h", args...)
-}
-
-func (p *progress) clear() {
-	if p.on {
-		fmt.Fprint(p.w, "\r\x1b[K")
-		p.shown = time.Time{}
-	}
 }

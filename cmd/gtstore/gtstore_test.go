@@ -13,6 +13,7 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/sim"
+	"gtstore/sim/fuzz"
 )
 
 // run carries out a command line as a person would, without a process.
@@ -35,6 +36,9 @@ func TestWrongCommandLines(t *testing.T) {
 		{"fuzz --schedules 1 --for 1s", "give one of them", "gtstore fuzz --help"},
 		{"fuzz --for -1s", "--for -1s: want a time such as", "gtstore fuzz --help"},
 		{"fuzz --length 1s", "--length 1s: want 2m0s to 1h0m0s", "gtstore fuzz --help"},
+		{"fuzz --keep-going", "--keep-going: want --out too", "gtstore fuzz --help"},
+		{"fuzz --shard 0/4", "--shard 0/4: want i/n with 1 ≤ i ≤ n", "gtstore fuzz --help"},
+		{"fuzz --shard=", "--shard : want i/n with 1 ≤ i ≤ n", "gtstore fuzz --help"},
 		{"fuzz --workers 0", "--workers 0: want at least 1", "gtstore fuzz --help"},
 		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},
 		{"replay", "which traces?", "gtstore replay --help"},
@@ -108,6 +112,77 @@ func TestFuzzWhenInterrupted(t *testing.T) {
 	require.Contains(t, out.String(), "interrupted")
 }
 
+func TestFuzzGoesOnOnlyWhenThatIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		flags string
+		night bool
+	}{
+		{"", false},
+		{"--out x", false},
+		{"--for 1h", false},
+		{"--for 1h --out x", true},
+		{"--for 1h --out x --keep-going=false", false},
+		{"--schedules 9 --out x --keep-going", true},
+	} {
+		t.Run(c.flags, func(t *testing.T) {
+			cmd, f := fuzzCommand()
+			require.NoError(t, cmd.ParseFlags(strings.Fields(c.flags)))
+			require.NoError(t, f.check(cmd.Flags().Changed))
+			require.Equal(t, c.night, f.keepGoing)
+		})
+	}
+}
+
+// A search for the night that is ended and taken up again comes to the same as
+// one that is not.
+func TestFuzzOfTheNightGoesOn(t *testing.T) {
+	night := func(dir string, args ...string) (r fuzzResult) {
+		code, stdout, stderr := run(t, "", append([]string{"fuzz", "-o", "json", "--keep-going", "--out", dir}, args...)...)
+		require.Equal(t, cli.ExitOK, code, stderr)
+		require.NoError(t, json.Unmarshal([]byte(stdout), &r))
+		require.Empty(t, r.Night.Found)
+		r.WallSeconds, r.Ratio, r.Night.Dir = 0, 0, ""
+		return r
+	}
+	whole := night(t.TempDir(), "--seed", "7", "--schedules", "30")
+	dir := t.TempDir()
+	require.Equal(t, 12, night(dir, "--seed", "7", "--schedules", "12", "--workers", "1").Schedules)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	require.Equal(t, cli.ExitOK, cli.Execute(ctx, newRoot(), []string{"fuzz", "--for", "1h", "--out", dir}, nil, &out, &errs), errs.String())
+	require.Contains(t, out.String(), "seed        7\nschedules   12\n")
+	require.Contains(t, out.String(), "verdict     holds, so far: interrupted; the same command goes on\n")
+	require.Equal(t, whole, night(dir, "--schedules", "30"))
+
+	code, _, stderr := run(t, "", "fuzz", "--for", "1h", "--out", dir, "--seed", "8")
+	require.Equal(t, cli.ExitError, code)
+	require.Contains(t, stderr, "of a search of seed 7, not of seed 8")
+
+	parts := 0
+	for _, shard := range []string{"1/3", "2/3", "3/3"} {
+		parts += night(dir, "--seed", "7", "--schedules", "30", "--shard", shard).Events
+	}
+	require.Equal(t, whole.Events, parts)
+}
+
+func TestNightText(t *testing.T) {
+	n := nightResult{Others: 1000, Found: []nightFound{
+		{fuzz.Found{Property: "lost", Place: "key # is gone", Seen: 1234, Size: 7}, "d/lost-1.trace", replayCommand("d/lost-1.trace")},
+		{fuzz.Found{Property: "lost", Place: "at #", Seen: 1, Size: 8}, "d/lost-2.trace", replayCommand("d/lost-2.trace")},
+	}}
+	require.Equal(t, `verdict     violates lost
+
+lost, by 1,234 schedules: key # is gone
+  7 actions and deviations: go run ./cmd/gtstore replay d/lost-1.trace
+
+lost, by 1 schedules: at #
+  8 actions and deviations: go run ./cmd/gtstore replay d/lost-2.trace
+
+and 1,000 failures that are not in the archive, which keeps 1,000
+`, n.text(false))
+}
+
 func TestFuzzTextOfAFailure(t *testing.T) {
 	r := fuzzResult{Seed: 4, Schedules: 1234, Failure: &fuzzFailure{
 		Property: "linearizable", Text: "two lines\nof text", Index: 17, SizeBefore: 85, SizeAfter: 7, ShrinkRuns: 1200,
@@ -134,11 +209,15 @@ func TestFuzzDefaultDirectory(t *testing.T) {
 func TestProgressOnATerminal(t *testing.T) {
 	var out bytes.Buffer
 	p := progress{w: &out, on: true}
-	p.show("%d done", 1)
-	p.show("%d done", 2) // too soon
+	p.show("1 done")
+	p.show("2 done") // too soon
 	p.clear()
-	p.show("%d done", 3)
-	require.Equal(t, "\r\x1b[?7l1 done\x1b[K\x1b[?7h\r\x1b[K\r\x1b[?7l3 done\x1b[K\x1b[?7h", out.String())
+	p.show("3 done", "and more")
+	p.clear()
+	p.say("it stays")
+	require.Equal(t, "\r\x1b[?7l1 done\x1b[J\x1b[?7h"+"\r\x1b[J"+
+		"\r\x1b[?7l3 done\x1b[K\nand more\x1b[J\x1b[?7h"+"\r\x1b[1A\x1b[J"+
+		"\r\x1b[Jit stays\n", out.String())
 }
 
 // A calm schedule: nothing but calls, on a whole cluster.

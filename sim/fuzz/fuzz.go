@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -11,16 +12,26 @@ import (
 	"gtstore/sim"
 )
 
-// progressInterval is how often, at most, Options.Progress is called.
-const progressInterval = 100 * time.Millisecond
+const (
+	// progressInterval is how often, at most, Options.Progress is called.
+	progressInterval = 100 * time.Millisecond
+	// saveInterval is how much of a search a process that is killed can lose.
+	saveInterval = 5 * time.Second
+)
 
 // Options say what Search does.
 type Options struct {
 	Seed      uint64
-	Schedules int           // how many at most; 0 for no bound
+	Schedules int           // search those below this index; 0 for no bound
 	For       time.Duration // how long to begin new ones; 0 for no bound
 	Workers   int           // from 1
 	Length    time.Duration // of each schedule, which is then by sim.GenerateLong; 0 for the usual ones
+	Shard     Shard         // which of the schedules; all, when it is the zero Shard
+
+	// Archive, if not nil, takes in every failure, and the search goes on: from
+	// where the archive's state says that an earlier one ended, and with its
+	// totals. It must be of the same Seed and Shard.
+	Archive *Archive
 
 	// Progress, if not nil, is told now and then how far the search is. Calls
 	// do not overlap.
@@ -95,20 +106,30 @@ func checkFor(length time.Duration) func(*sim.Schedule) *sim.Outcome {
 
 // Search runs schedules until one fails, enough have run, the time is up, or
 // the context ends, and returns what it counted and the first failure, if any.
-// Schedules that have begun are finished first. The error says that a schedule
-// could not be made.
+// With an Archive it goes on after failures, returns none, and has saved its
+// state when it returns. Schedules that have begun are finished first. The error
+// says that a schedule could not be made, or the archive not be written.
 func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, last: -1}
 	if l.options.check == nil {
 		l.options.check = checkFor(o.Length)
 	}
-	l.shown = l.begin
+	l.next = o.Shard.first()
+	if o.Archive != nil {
+		l.next = o.Archive.next()
+		l.stats = o.Archive.totals()
+	}
+	l.counted, l.before = l.next, l.stats.Wall
+	l.shown, l.saved = l.begin, l.begin
 	var workers sync.WaitGroup
 	for range o.Workers {
 		workers.Go(l.work)
 	}
 	workers.Wait()
-	l.stats.Wall = time.Since(l.begin)
+	l.stats.Wall = l.before + time.Since(l.begin)
+	if o.Archive != nil {
+		l.err = errors.Join(l.err, o.Archive.save(&l.stats, l.counted))
+	}
 	return &l.stats, l.failure, l.err
 }
 
@@ -117,6 +138,7 @@ type search struct {
 	ctx     context.Context
 	options Options
 	begin   time.Time
+	before  time.Duration // wall time of earlier searches, whose totals are in stats
 
 	mu      sync.Mutex
 	next    int             // the next schedule to run
@@ -127,6 +149,7 @@ type search struct {
 	failure *Failure
 	err     error
 	shown   time.Time
+	saved   time.Time
 }
 
 // report is what came of one schedule.
@@ -136,8 +159,16 @@ type report struct {
 	err     error
 }
 
+// work shrinks before it searches on: a failure is worth more than another
+// schedule, and what waits to be shrunk stays little.
 func (l *search) work() {
 	for {
+		if a := l.options.Archive; a != nil {
+			if job := a.takeJob(); job != nil {
+				l.fail(a.shrink(l.ctx, job, l.options.check))
+				continue
+			}
+		}
 		i, ok := l.take()
 		if !ok {
 			return
@@ -152,13 +183,25 @@ func (l *search) take() (int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.next
-	if l.ctx.Err() != nil || l.last >= 0 ||
+	if l.ctx.Err() != nil || l.last >= 0 || l.err != nil ||
 		l.options.Schedules > 0 && i >= l.options.Schedules ||
 		l.options.For > 0 && time.Since(l.begin) >= l.options.For {
 		return 0, false
 	}
-	l.next++
+	l.next += l.options.Shard.step()
 	return i, true
+}
+
+// fail ends the search with an error, if there is one.
+func (l *search) fail(err error) {
+	if err == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
 }
 
 func (l *search) run(i int) (r *report) {
@@ -183,22 +226,44 @@ func (l *search) run(i int) (r *report) {
 func (l *search) put(i int, r *report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if (r.failure != nil || r.err != nil) && (l.last < 0 || i < l.last) {
+	fails := r.failure != nil && l.options.Archive == nil
+	if (fails || r.err != nil) && (l.last < 0 || i < l.last) {
 		l.last = i
 	}
 	l.waiting[i] = r
 	for l.failure == nil && l.err == nil && l.waiting[l.counted] != nil {
 		r := l.waiting[l.counted]
 		delete(l.waiting, l.counted)
-		l.counted++
-		l.failure, l.err = r.failure, r.err
-		if r.err == nil {
-			l.stats.add(&r.sample)
-		}
+		l.count(r)
 	}
 	if l.options.Progress != nil && time.Since(l.shown) >= progressInterval {
 		l.shown = time.Now()
-		l.stats.Wall = time.Since(l.begin)
+		l.stats.Wall = l.before + time.Since(l.begin)
 		l.options.Progress(&l.stats)
 	}
+	if a := l.options.Archive; a != nil && l.err == nil && time.Since(l.saved) >= saveInterval {
+		l.saved = time.Now()
+		l.stats.Wall = l.before + time.Since(l.begin)
+		l.err = a.save(&l.stats, l.counted)
+	}
+}
+
+// count takes the next report in: they come in the order of their schedules. One
+// whose failure could not be archived is not counted, so that a search that is
+// taken up again meets it again.
+func (l *search) count(r *report) {
+	switch a := l.options.Archive; {
+	case r.err != nil:
+		l.err = r.err
+		return
+	case r.failure == nil:
+	case a == nil:
+		l.failure = r.failure
+	default:
+		if l.err = a.note(r.failure, l.options.check); l.err != nil {
+			return
+		}
+	}
+	l.stats.add(&r.sample)
+	l.counted += l.options.Shard.step()
 }

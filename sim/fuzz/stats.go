@@ -24,8 +24,16 @@ type Stats struct {
 	Virtual    time.Duration // simulated
 	Wall       time.Duration
 	Marks      [sim.MarkCount]int // in how many schedules each mark was reached
+	Kinds      map[string]int     // Faults and Messages by kind, as a schedule's text names it
 
 	clients, keys, operations, faults, messages histogram // by schedule
+}
+
+// Common lists the kinds of fault, the commonest first.
+func (s *Stats) Common() []string {
+	return slices.SortedFunc(maps.Keys(s.Kinds), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.Kinds[b], s.Kinds[a]), cmp.Compare(a, b))
+	})
 }
 
 // Medians say what half of the schedules have at least.
@@ -68,12 +76,13 @@ type sample struct {
 	faults, messages int
 	writes, gone     int
 	joins, lost      int
+	fired            sim.FaultCounts
 	virtual          time.Duration
 	marks            sim.Marks
 }
 
 func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
-	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, virtual: out.Virtual, marks: out.Marks}
+	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, fired: out.Fired, virtual: out.Virtual, marks: out.Marks}
 	keys := map[string]bool{}
 	for i := range s.Actions {
 		if a := &s.Actions[i]; isOperation(a.Verb) {
@@ -111,11 +120,11 @@ func isOperation(v sim.Verb) bool {
 	return false
 }
 
-// isFault tells whether a verb makes something worse; restart, resume, heal
-// and forget end or follow a fault that is counted already.
+// isFault tells whether a verb makes something worse; restart, resume, heal,
+// unclog, free-disk and forget end or follow a fault that is counted already.
 func isFault(v sim.Verb) bool {
 	switch v {
-	case sim.VerbRestart, sim.VerbResume, sim.VerbHeal, sim.VerbForget:
+	case sim.VerbRestart, sim.VerbResume, sim.VerbHeal, sim.VerbUnclog, sim.VerbFreeDisk, sim.VerbForget:
 		return false
 	}
 	return !isOperation(v)
@@ -143,6 +152,7 @@ func (s *Stats) add(r *sample) {
 			s.Marks[mark]++
 		}
 	}
+	s.addKinds(&r.fired)
 	s.clients.add(r.clients)
 	s.keys.add(r.keys)
 	s.operations.add(r.operations)
@@ -166,6 +176,22 @@ func (s *Stats) Rarest(n int) []sim.Mark {
 	marks := sim.AllMarks()
 	slices.SortStableFunc(marks, func(a, b sim.Mark) int { return cmp.Compare(s.Marks[a], s.Marks[b]) })
 	return marks[:min(n, len(marks))]
+}
+
+func (s *Stats) addKinds(fired *sim.FaultCounts) {
+	if s.Kinds == nil {
+		s.Kinds = map[string]int{}
+	}
+	for verb, n := range fired.Verbs {
+		if n > 0 && isFault(sim.Verb(verb)) {
+			s.Kinds[sim.Verb(verb).String()] += n
+		}
+	}
+	for fate, n := range fired.Fates {
+		if n > 0 {
+			s.Kinds[sim.Fate(fate).String()] += n
+		}
+	}
 }
 
 // histogram counts how often each number came. A search may run for days, and

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/sim"
+	"gtstore/sim/fuzz"
+)
+
+// progressInterval is how often the lines change, at most.
+const progressInterval = 100 * time.Millisecond
+
+// progress is some lines on a terminal that are written over again and again.
+type progress struct {
+	w     io.Writer
+	on    bool
+	shown time.Time
+	lines int // that stand there now
+}
+
+func (p *progress) show(lines ...string) {
+	if !p.on || time.Since(p.shown) < progressInterval {
+		return
+	}
+	p.shown = time.Now()
+	// Without wrapping: on a narrow terminal a second line would stay for ever.
+	fmt.Fprint(p.w, p.top()+"\x1b[?7l"+strings.Join(lines, "\x1b[K\n")+"\x1b[J\x1b[?7h")
+	p.lines = len(lines)
+}
+
+// top goes to where the first line begins.
+func (p *progress) top() string {
+	if p.lines > 1 {
+		return fmt.Sprintf("\r\x1b[%dA", p.lines-1)
+	}
+	return "\r"
+}
+
+func (p *progress) clear() {
+	if p.on {
+		fmt.Fprint(p.w, p.top()+"\x1b[J")
+		p.shown, p.lines = time.Time{}, 0
+	}
+}
+
+// say writes a line that stays, also where nobody watches.
+func (p *progress) say(line string) {
+	p.clear()
+	fmt.Fprintln(p.w, line)
+}
+
+// searchLines are what is worth knowing of a search that is under way.
+func searchLines(s *fuzz.Stats) []string {
+	return []string{
+		fmt.Sprintf("%s schedules, %s/s; %s events/s; %s operations checked; %v",
+			cli.Grouped(s.Schedules), cli.Grouped(s.PerSecond(s.Schedules)), cli.Grouped(s.PerSecond(s.Events)),
+			cli.Grouped(s.Operations), s.Wall.Round(time.Second)),
+		fmt.Sprintf("marks: %d of %d reached", s.MarksReached(), len(sim.AllMarks())),
+		fmt.Sprintf("faults: %s", kindsOf(s)),
+	}
+}

@@ -1,0 +1,209 @@
+package fuzz
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gtstore/sim"
+)
+
+const (
+	stateFormat   = "gtstore fuzz search 1"
+	stateBytesMax = 16 << 20 // some hundred bytes for each place, and little else
+	pendingMax    = 10_000   // more than any number of workers leaves
+)
+
+// state is what an archive knows of its search; its file holds it as JSON.
+type state struct {
+	Format string        `json:"format"`
+	Seed   uint64        `json:"seed"`
+	Length time.Duration `json:"length_ns"` // of each schedule; 0 for the usual ones
+	Shard  string        `json:"shard"`     // "" for the whole
+	Next   int           `json:"next"`      // the schedules of the shard before this one are counted
+	Totals totals        `json:"totals"`    // of these
+	Found  []*Found      `json:"found"`     // one for each property and place, in the order in which they came
+	Others int           `json:"others"`    // failures at further places, when Found is full
+
+	Pending []int `json:"pending"` // failures that are still to be shrunk
+}
+
+// totals are Stats as a state holds them.
+type totals struct {
+	Schedules  int            `json:"schedules"`
+	Events     int            `json:"events"`
+	Operations int            `json:"operations"`
+	Faults     int            `json:"faults"`
+	Messages   int            `json:"messages"`
+	Writes     int            `json:"writes"`
+	Gone       int            `json:"gone"`
+	Joins      int            `json:"joins"`
+	Lost       int            `json:"lost"`
+	Virtual    time.Duration  `json:"virtual_ns"`
+	Wall       time.Duration  `json:"wall_ns"`
+	Kinds      map[string]int `json:"kinds"`
+	Marks      map[string]int `json:"marks"` // by name: their numbers change
+
+	// By schedule: how many schedules had each number.
+	ClientsBy    histogram `json:"clients_by"`
+	KeysBy       histogram `json:"keys_by"`
+	OperationsBy histogram `json:"operations_by"`
+	FaultsBy     histogram `json:"faults_by"`
+	MessagesBy   histogram `json:"messages_by"`
+}
+
+func totalsOf(s *Stats) totals {
+	t := totals{
+		Schedules: s.Schedules, Events: s.Events, Operations: s.Operations, Faults: s.Faults, Messages: s.Messages,
+		Writes: s.Writes, Gone: s.Gone, Joins: s.Joins, Lost: s.Lost, Virtual: s.Virtual, Wall: s.Wall,
+		Kinds: s.Kinds, Marks: map[string]int{},
+		ClientsBy: s.clients, KeysBy: s.keys, OperationsBy: s.operations, FaultsBy: s.faults, MessagesBy: s.messages,
+	}
+	for _, m := range sim.AllMarks() {
+		t.Marks[m.String()] = s.Marks[m]
+	}
+	return t
+}
+
+// stats returns the Stats; a mark that there is no more is forgotten.
+func (t *totals) stats() Stats {
+	s := Stats{
+		Schedules: t.Schedules, Events: t.Events, Operations: t.Operations, Faults: t.Faults, Messages: t.Messages,
+		Writes: t.Writes, Gone: t.Gone, Joins: t.Joins, Lost: t.Lost, Virtual: t.Virtual, Wall: t.Wall,
+		Kinds:   t.Kinds,
+		clients: t.ClientsBy, keys: t.KeysBy, operations: t.OperationsBy, faults: t.FaultsBy, messages: t.MessagesBy,
+	}
+	for _, m := range sim.AllMarks() {
+		s.Marks[m] = t.Marks[m.String()]
+	}
+	return s
+}
+
+// stateFile names the state of a shard; each shard has its own, so that their
+// archives may be put together in one directory.
+func stateFile(dir string, shard Shard) string {
+	name := "search.json"
+	if shard.N > 0 {
+		name = fmt.Sprintf("search-%d-of-%d.json", shard.I, shard.N)
+	}
+	return filepath.Join(dir, name)
+}
+
+// readState reads a state; nil when there is none yet. The error says what is
+// wrong with the file and what to do; the file is left as it is.
+func readState(file string, shard Shard) (*state, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the state of the search: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, stateBytesMax+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the state of the search: %w", err)
+	}
+	s, err := parseState(text, shard)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the state of a search that could be gone on with: %w\nIt was left as it is. Move it away to begin at the first schedule, or choose another directory", file, err)
+	}
+	return s, nil
+}
+
+func parseState(text []byte, shard Shard) (*state, error) {
+	if len(text) > stateBytesMax {
+		return nil, fmt.Errorf("it has more than %d bytes", stateBytesMax)
+	}
+	var s state
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, err
+	}
+	if s.Format != stateFormat {
+		return nil, fmt.Errorf("its format is %q, want %q", s.Format, stateFormat)
+	}
+	if s.Shard != shard.String() {
+		return nil, fmt.Errorf("it is of the shard %q, want %q", s.Shard, shard)
+	}
+	return &s, s.check(shard)
+}
+
+// check tells what in a state cannot be: it was not written by a search, or
+// damaged since.
+func (s *state) check(shard Shard) error {
+	t := &s.Totals
+	for _, n := range []int{t.Schedules, t.Events, t.Operations, t.Faults, t.Messages, t.Writes, t.Gone, t.Joins, t.Lost, int(t.Virtual), int(t.Wall), s.Others} {
+		if n < 0 {
+			return fmt.Errorf("a total is %d", n)
+		}
+	}
+	if !shard.has(s.Next) {
+		return fmt.Errorf("the next schedule, %d, is none of the shard", s.Next)
+	}
+	if done := (s.Next - shard.first()) / shard.step(); done != t.Schedules {
+		return fmt.Errorf("%d schedules were counted, but the next is schedule %d", t.Schedules, s.Next)
+	}
+	if len(s.Found) > PlacesMax {
+		return fmt.Errorf("it has %d places, want at most %d", len(s.Found), PlacesMax)
+	}
+	if len(s.Pending) > pendingMax {
+		return fmt.Errorf("%d failures are still to be shrunk, want at most %d", len(s.Pending), pendingMax)
+	}
+	for _, i := range s.Pending {
+		if i >= s.Next || !shard.has(i) {
+			return fmt.Errorf("schedule %d, which is to be shrunk, is none that was counted", i)
+		}
+	}
+	failures := s.Others
+	seen := map[string]bool{}
+	for _, f := range s.Found {
+		if f == nil || f.Property == "" || f.Seen < 1 || f.Index >= s.Next || !shard.has(f.Index) || f.Size < 0 {
+			return errors.New("what it says of a failure cannot be")
+		}
+		name := fileName(f.Property, f.Place)
+		if seen[name] {
+			return fmt.Errorf("it has property %s, place %q twice", f.Property, f.Place)
+		}
+		seen[name] = true
+		failures += f.Seen
+	}
+	if failures > t.Schedules {
+		return fmt.Errorf("%d of %d schedules failed", failures, t.Schedules)
+	}
+	return nil
+}
+
+func (s *state) write(file string) error {
+	text, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	if len(text) >= stateBytesMax {
+		return fmt.Errorf("the state of the search has %d bytes, and at most %d can be read again", len(text), stateBytesMax)
+	}
+	return WriteFile(file, append(text, '\n'))
+}
+
+// WriteFile writes a file so that, whenever the process or the machine ends, it
+// is as it was before or as it shall be, and never half of it.
+func WriteFile(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, bytes.NewReader(data))
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
