@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -125,7 +126,14 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	return nil
 }
 
+// gcPercent lets a search, whose heap is some ten MiB, collect garbage a quarter
+// as often as by default: it runs a fifth faster for it.
+const gcPercent = 400
+
 func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error {
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	p := &progress{w: stderr, on: cli.IsTerminal(stderr)}
 	if f.keepGoing {
 		return runNight(ctx, f, p, stdout)
