@@ -124,7 +124,8 @@ type Outcome struct {
 
 	Hash         uint64 // of all events: equal runs have equal ones
 	Hashes       []uint64
-	Events       int // Steps and Ticks
+	Recording    *Recording // with the Hash; nil for a run without an event
+	Events       int        // Steps and Ticks
 	EventsByKind [core.KindCount]int
 	Ticks        int
 	Sent         int           // messages put on the network
@@ -180,6 +181,7 @@ type World struct {
 	sent      uint64
 	hash      uint64
 	hashes    []uint64
+	recording Recording // but for what is known at the end
 	fired     FaultCounts
 	halts     []Halt
 	idle      struct{ actions, deviations []bool }
@@ -260,6 +262,7 @@ func newWorld(s *Schedule, o RunOptions) *World {
 			w.options.EventsMax += eventsMaxRate * int(w.schedule.Actions[n-1].At/time.Second)
 		}
 	}
+	w.recording.Every, w.recording.Checkpoints = 1, make([]uint16, 0, CheckpointsMax)
 	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
 	w.latencyMin = int64(s.Shape.LatencyMin)
 	w.latencySpan = max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin))
@@ -279,6 +282,12 @@ func (w *World) outcome() *Outcome {
 	out := &Outcome{
 		Hash: w.hash, Hashes: w.hashes, Events: w.events, EventsByKind: w.byKind, Ticks: w.ticks, Sent: int(w.sent),
 		Virtual: time.Duration(w.now), Healed: time.Duration(w.healedAt), Ops: w.ops, Halted: w.halts, Fired: w.fired,
+	}
+	if w.events > 0 {
+		r := w.recording
+		r.Events, r.Hash = w.events, w.hash
+		r.checkpoint(w.events, w.hash) // of an event in which the core panicked
+		out.Recording = &r
 	}
 	for i, idle := range w.idle.actions {
 		if idle || i >= w.cursor {
@@ -411,6 +420,7 @@ func sketch(m core.Message) uint64 {
 // afterEvent ends an event.
 func (w *World) afterEvent(h *Host) {
 	w.hash = mix(w.hash, uint64(len(h.out.Send))<<40^uint64(len(h.out.Persist))<<20^uint64(len(h.out.After)))
+	w.recording.checkpoint(w.events, w.hash)
 	if w.options.KeepHashes {
 		w.hashes = append(w.hashes, w.hash)
 	}

@@ -17,6 +17,8 @@ type Schedule struct {
 	Shows  string   // the marks that it must reach to show what it says, with blanks between them; may be empty
 	Expect string   // the verdict expected: "holds" (also when empty), "violates PROPERTY" or "not applicable"
 
+	Recorded *Recording // of the run for which it was saved; nil for none
+
 	Shape    Shape
 	Unhealed []string // storage nodes that stay as broken as they are when the faults end, unless a group needs them
 	Actions  []Action // in the order of At; equal times keep this order

@@ -17,6 +17,7 @@ import (
 // depends on s and the answers alone.
 func Shrink(s *Schedule, fails func(*Schedule) bool, budget int) *Schedule {
 	k := &shrinker{best: s.Clone(), fails: fails, left: budget, tried: map[string]bool{s.String(): true}}
+	k.best.Recorded = nil // it is of another schedule
 	for before := ""; k.left > 0 && before != k.best.String(); {
 		before = k.best.String()
 		k.removeChunks()

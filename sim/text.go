@@ -64,6 +64,9 @@ func (s *Schedule) String() string {
 	if len(s.Unhealed) > 0 {
 		line("unhealed", strings.Join(s.Unhealed, " "))
 	}
+	if s.Recorded != nil {
+		line(s.Recorded.String())
+	}
 	for i := range s.Actions {
 		line(s.Actions[i].String())
 	}
@@ -255,12 +258,14 @@ func (p *parser) line(line, raw string) error {
 		return p.clock(words)
 	case "unhealed":
 		return p.unhealed(words)
+	case "recorded":
+		return p.recorded(words)
 	case "at":
 		return p.action(words)
 	case "drop", "duplicate", "delay", "corrupt":
 		return p.deviation(first, words)
 	}
-	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, shows, expect, cluster, network, disk, clients, clock, unhealed or #", first)
+	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, shows, expect, cluster, network, disk, clients, clock, unhealed, recorded or #", first)
 }
 
 func (p *parser) comment(raw string) error {

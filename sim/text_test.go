@@ -27,6 +27,7 @@ clients timeout=700ms
 clock n1 offset=5s ppm=-100
 clock m offset=-1ns ppm=0
 unhealed n2 n5
+recorded events=812 hash=00c1f0d2a3b4e5f6 every=256 checkpoints=03f1a2b400ff
 at 0s c1 put k1 v1
 at 0s c1 put "a key" ""
 at 10ms c2 get k1
@@ -157,6 +158,20 @@ func TestParseErrors(t *testing.T) {
 		{"rule twice", "rule R1\nrule R2", "line 2: a second rule line (the first is line 1)"},
 		{"rule empty", "rule", "line 1: rule without a name: want rule NAME"},
 		{"expect empty", "expect ", "line 1: expect without a verdict: want expect holds"},
+		{"recorded twice", "recorded events=1 hash=0000000000000001 every=1 checkpoints=0001\nrecorded", "line 2: a second recorded line"},
+		{"recorded empty", "recorded", "line 1: something is missing: want recorded events=N hash=X every=N checkpoints=X"},
+		{"recorded in part", "recorded events=3 every=4 checkpoints=", "line 1: something is missing"},
+		{"recorded nothing", "# x\nrecorded events=0 hash=0000000000000001 every=1 checkpoints=", "line 2: events=0: want a number from 1 to 20000001"},
+		{"recorded too much", "recorded events=20000002 hash=0000000000000001 every=1 checkpoints=", "line 1: events=20000002: want a number"},
+		{"recorded hash", "recorded events=1 hash=1 every=1 checkpoints=0001", "line 1: hash=1: want 16 hexadecimal digits"},
+		{"recorded hash in capitals", "recorded events=1 hash=000000000000000A every=1 checkpoints=0001", "line 1: hash=000000000000000A: want 16 hexadecimal digits, in lower case"},
+		{"recorded every", "recorded events=9 hash=0000000000000001 every=3 checkpoints=000100020003", "line 1: every=3: want a power of two"},
+		{"recorded every 0", "recorded events=9 hash=0000000000000001 every=0 checkpoints=", "line 1: every=0: want a power of two"},
+		{"recorded too few checkpoints", "recorded events=9 hash=0000000000000001 every=4 checkpoints=0001", "line 1: 1 checkpoints of 9 events: want one every 4"},
+		{"recorded half a checkpoint", "recorded events=4 hash=0000000000000001 every=4 checkpoints=00012", "line 1: checkpoints=00012: want 4 hexadecimal digits"},
+		{"recorded no checkpoint", "recorded events=4 hash=0000000000000001 every=4 checkpoints=+001", "line 1: checkpoints=+001: want 4 hexadecimal digits"},
+		{"recorded too many checkpoints", "recorded events=65 hash=0000000000000001 every=1 checkpoints=" + strings.Repeat("0001", 65), "line 1: checkpoints=00010001"},
+		{"recorded something else", "recorded events=1 verdict=holds", "line 1: there is no verdict here: want events="},
 		{"mutant empty", "mutant", "line 1: mutant without a name: want mutant NAME violates PROPERTY"},
 		{"mutant", "# x\nmutant two names violates p", `line 2: "two names violates p": want NAME violates PROPERTY`},
 		{"mutant without property", "mutant m violates ", `line 1: "m violates": want NAME violates PROPERTY`},
@@ -296,6 +311,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("#\n# \n#  x\r\nat 1s c1 put \"\\xff\" \"\"\n")
 	f.Add("rule a\rb\nexpect violates  x")
 	f.Add(Generate(NewSource(1)).String())
+	f.Add("recorded events=1 hash=0000000000000001 every=1 checkpoints=0001\n")
+	f.Add("recorded events=7 checkpoints= every=8 hash=ffffffffffffffff")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text)
 		if err != nil {
@@ -307,5 +324,11 @@ func FuzzParse(f *testing.F) {
 		require.NoError(t, err, canonical)
 		require.Equal(t, s, back)
 		require.Equal(t, canonical, back.String())
+
+		r := &Recording{3, 4, 2, []uint16{5}}
+		s.Recorded = r
+		back, err = Parse(WithRecording(text, r))
+		require.NoError(t, err, text)
+		require.Empty(t, cmp.Diff(s, back, cmpopts.EquateEmpty()), "a recording changes nothing else")
 	})
 }

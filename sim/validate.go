@@ -49,6 +49,11 @@ func (s *Schedule) Size() int { return len(s.Actions) + len(s.Deviate) }
 func (s *Schedule) Clone() *Schedule {
 	c := *s
 	c.Story = append([]string(nil), s.Story...)
+	if s.Recorded != nil {
+		r := *s.Recorded
+		r.Checkpoints = append([]uint16(nil), r.Checkpoints...)
+		c.Recorded = &r
+	}
 	c.Unhealed = append([]string(nil), s.Unhealed...)
 	c.Shape.Clocks = append([]Clock(nil), s.Shape.Clocks...)
 	c.Actions = append([]Action(nil), s.Actions...)
@@ -302,6 +307,11 @@ func (s *Schedule) checkHead() *invalid {
 	}
 	if bad := checkShows(s.Shows); bad != "" {
 		return &invalid{place{"shows", 0}, bad}
+	}
+	if s.Recorded != nil {
+		if bad := s.Recorded.check(); bad != "" {
+			return &invalid{place{"recorded", 0}, bad}
+		}
 	}
 	verdict := s.Expect == "" || s.Expect == "holds" || s.Expect == "not applicable" ||
 		strings.HasPrefix(s.Expect, "violates ")
