@@ -42,6 +42,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"fuzz --workers 0", "--workers 0: want at least 1", "gtstore fuzz --help"},
 		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},
 		{"replay", "which traces?", "gtstore replay --help"},
+		{"replay --record x -", "--record writes into the files", "gtstore replay --help"},
 		{"replay --trace -o json x", "leave out -o json", "gtstore replay --help"},
 	} {
 		t.Run(c.line, func(t *testing.T) {
@@ -268,6 +269,59 @@ func TestReplay(t *testing.T) {
 			require.NotContains(t, stderr, "--help", "what is wrong is not the command line")
 		})
 	}
+}
+
+// A recording of today's run says nothing; one of another is told beside the
+// verdict, which still counts.
+func TestReplayOfARecording(t *testing.T) {
+	text := strings.Replace(calm, "at 300ms", "# Then:\nat 300ms", 1)
+	file := write(t, "calm.trace", text)
+	code, stdout, stderr := run(t, "", "replay", "--record", file)
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Equal(t, file+": holds\n", stdout)
+	recorded, err := os.ReadFile(file)
+	require.NoError(t, err)
+	head, line, _ := strings.Cut(string(recorded), "recorded ")
+	line, rest, _ := strings.Cut(line, "\n")
+	require.Equal(t, text, head+rest, "all else stands as it did")
+	require.Regexp(t, `^events=\d+ hash=[0-9a-f]{16} every=\d+ checkpoints=([0-9a-f]{4})+$`, line)
+
+	code, stdout, stderr = run(t, "", "replay", file)
+	require.Equal(t, cli.ExitOK, code)
+	require.Equal(t, file+": holds\n", stdout)
+	require.Empty(t, stderr)
+
+	// What the code does after the put is another thing now.
+	changed := write(t, "changed.trace", strings.Replace(string(recorded), "c2 get a", "c2 delete a", 1))
+	code, stdout, stderr = run(t, "", "replay", file, changed)
+	require.Equal(t, cli.ExitOK, code)
+	require.Regexp(t, changed+`: holds; diverged at event \d+( to \d+)? \(\d+ events now, \d+ when it was recorded\)\n`, stdout)
+	require.Contains(t, stderr, "1 of 2 traces diverged from their recordings")
+	code, stdout, _ = run(t, "", "replay", "-o", "json", changed)
+	require.Equal(t, cli.ExitOK, code)
+	var r replayResult
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r))
+	require.Equal(t, "holds", r.Verdict)
+	require.True(t, r.AsExpected)
+	require.Greater(t, r.Diverged.From, 1)
+	require.GreaterOrEqual(t, r.Diverged.To, r.Diverged.From)
+
+	code, _, _ = run(t, "", "replay", "--record", changed)
+	require.Equal(t, cli.ExitOK, code)
+	code, stdout, stderr = run(t, "", "replay", changed)
+	require.Equal(t, cli.ExitOK, code)
+	require.Equal(t, changed+": holds\n", stdout)
+	require.Empty(t, stderr)
+}
+
+func TestReplayRecordsOnlyWhatIsExpected(t *testing.T) {
+	file := write(t, "idle.trace", idle)
+	code, _, stderr := run(t, "", "replay", "--record", file)
+	require.Equal(t, cli.ExitError, code)
+	require.Contains(t, stderr, "1 of 1 traces not as expected")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, idle, string(text))
 }
 
 func TestReplayJSON(t *testing.T) {

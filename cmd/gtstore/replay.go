@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ const traceBytesMax = 64 << 20
 
 func newReplay() *cobra.Command {
 	var output format
-	var trace bool
+	var trace, record bool
 	cmd := &cobra.Command{
 		Use:   "replay FILE...",
 		Short: "Run saved traces and say what came of each",
@@ -31,9 +32,15 @@ func newReplay() *cobra.Command {
 not applicable (it names a message that is never sent, an action that has no effect, or a
 situation that does not come about), or not deterministic (the two runs differ). A trace says
 itself which verdict is expected of it.
+
+A trace may also carry a recording, a fingerprint of a run; those that fuzz saves do. If the code now
+behaves otherwise, that is said beside the verdict, as in: holds; diverged at event 529 to 544. The verdict
+counts all the same, for the exit code too: a trace says what happens from outside, and what must hold
+then. --record writes the recording of today's run into each file whose verdict is as expected.
 The file - is standard input.`,
 		Example: `  gtstore replay traces/*.trace
-  gtstore replay --trace traces/found/linearizable-7-120.trace`,
+  gtstore replay --trace traces/found/linearizable-7-120.trace
+  gtstore replay --record traces/linearizable-7-120.trace`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cli.Errorf(cli.ExitUsage, "which traces? Give at least one file, or - for standard input")
@@ -44,11 +51,15 @@ The file - is standard input.`,
 			if trace && output == formatJSON {
 				return cli.Errorf(cli.ExitUsage, "--trace prints text: leave out -o json")
 			}
-			r := &replayer{stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), output: output, trace: trace}
+			if record && slices.Contains(files, "-") {
+				return cli.Errorf(cli.ExitUsage, "--record writes into the files: standard input is none")
+			}
+			r := &replayer{stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), output: output, trace: trace, record: record}
 			return cli.Failed(r.replayAll(cmd.Context(), files))
 		},
 	}
 	cmd.Flags().BoolVar(&trace, "trace", false, "print every event")
+	cmd.Flags().BoolVar(&record, "record", false, "write the recording of this run into each file")
 	addOutput(cmd, &output)
 	return cmd
 }
@@ -57,19 +68,19 @@ type replayer struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	output         format
-	trace          bool
+	trace, record  bool
 }
 
 // replayAll goes on after a file that is not as expected: all of them are worth
 // knowing about.
 func (r *replayer) replayAll(ctx context.Context, files []string) error {
-	unread, violated, unexpected, done := 0, 0, 0, 0
+	unread, violated, unexpected, diverged, done := 0, 0, 0, 0, 0
 	for _, file := range files {
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after %d of %d traces", done, len(files))
 		}
 		done++
-		s, err := r.read(file)
+		text, s, err := r.read(file)
 		if err != nil {
 			unread++
 			fmt.Fprintf(r.stderr, "gtstore: %v\n", err)
@@ -87,7 +98,17 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 			if result.Property != "" {
 				violated++
 			}
+		} else if r.record {
+			if err := record(file, text, result.recording); err != nil {
+				return err
+			}
 		}
+		if result.Diverged != nil {
+			diverged++
+		}
+	}
+	if diverged > 0 && !r.record {
+		fmt.Fprintf(r.stderr, "gtstore: %d of %d traces diverged from their recordings: the code behaves otherwise than it did then. If that is meant, replay --record them\n", diverged, len(files))
 	}
 	switch text := notAsExpected(len(files), unexpected, unread); {
 	case violated > 0:
@@ -110,29 +131,40 @@ func notAsExpected(files, unexpected, unread int) string {
 	return strings.Join(parts, ", ")
 }
 
-// read parses a file; an error begins with FILE:LINE where there is a line.
-func (r *replayer) read(file string) (*sim.Schedule, error) {
+// record writes a recording into a trace, which is otherwise left as it stands.
+func record(file, text string, r *sim.Recording) error {
+	if r == nil {
+		return nil // not one event
+	}
+	if err := fuzz.WriteFile(file, []byte(sim.WithRecording(text, r))); err != nil {
+		return fmt.Errorf("cannot write the recording: %w", err)
+	}
+	return nil
+}
+
+// read reads and parses a file; an error begins with FILE:LINE where there is a line.
+func (r *replayer) read(file string) (string, *sim.Schedule, error) {
 	in := r.stdin
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read the trace: %w", err)
+			return "", nil, fmt.Errorf("cannot read the trace: %w", err)
 		}
 		defer f.Close()
 		in = f
 	}
 	text, err := io.ReadAll(io.LimitReader(in, traceBytesMax+1))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the trace: %w", err)
+		return "", nil, fmt.Errorf("cannot read the trace: %w", err)
 	}
 	if len(text) > traceBytesMax {
-		return nil, fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
+		return "", nil, fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
 	}
 	s, err := sim.Parse(string(text))
 	if err != nil {
-		return nil, errors.New(located(file, err))
+		return "", nil, errors.New(located(file, err))
 	}
-	return s, nil
+	return string(text), s, nil
 }
 
 // located says where in a file a fault is, in the way editors understand:
@@ -183,13 +215,28 @@ type replayResult struct {
 	WallSeconds      float64 `json:"wall_seconds"` // of the first run
 	Hash             string  `json:"hash"`         // of all events
 
-	stack string
+	Diverged *divergence `json:"diverged,omitempty"` // from the trace's recording
+
+	stack     string
+	recording *sim.Recording
+}
+
+// divergence is where the run begins to differ from the trace's recording: at an
+// event from From to To.
+type divergence struct {
+	From           int `json:"from"`
+	To             int `json:"to"`
+	RecordedEvents int `json:"recorded_events"`
+
+	text string
 }
 
 // judge compares two runs of a schedule with what it expects. A difference
 // between them weighs most: nothing else that they tell can be relied on. Then
 // comes a violation, which may well keep later actions from having an effect,
 // and then what the run did not come to, since the trace no longer shows what it did.
+// That the code behaves otherwise than when the trace was recorded is said
+// beside the verdict, and does not change it: the schedule means the same.
 func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
 	r := &replayResult{
 		Verdict: first.Verdict, Expect: s.Expect, Events: first.Events, Operations: len(first.Ops),
@@ -205,6 +252,12 @@ func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
 	} else if missing := first.Missing(s); len(missing) > 0 {
 		r.Verdict, r.Text = "not applicable", strings.Join(missing, "\n")
 	}
+	if s.Recorded != nil && r.Verdict != "not deterministic" {
+		if d := s.Recorded.Compare(first); d != nil {
+			r.Diverged = &divergence{d.From, d.To, d.Recorded, d.String()}
+		}
+	}
+	r.recording = first.Recording
 	r.AsExpected = r.Verdict == r.Expect
 	return r
 }
@@ -239,6 +292,9 @@ func (r *replayResult) print(f format, w io.Writer) error {
 
 func (r *replayResult) text() string {
 	text := r.File + ": " + r.Verdict
+	if d := r.Diverged; d != nil {
+		text += fmt.Sprintf("; %s (%s events now, %s when it was recorded)", d.text, cli.Grouped(r.Events), cli.Grouped(d.RecordedEvents))
+	}
 	if r.Text != "" {
 		head, rest, more := strings.Cut(r.Text, "\n")
 		text += ": " + head

@@ -214,10 +214,11 @@ func TestFailureBecomesATrace(t *testing.T) {
 	saved, err := sim.Parse(string(text))
 	require.NoError(t, err)
 	require.Equal(t, "holds", saved.Expect)
+	require.Equal(t, sim.Check(saved).Recording, saved.Recorded)
 	require.Equal(t, "Violated read your/writes: lost", saved.Story[0])
 	require.Equal(t, "  a put", saved.Story[1])
 	require.Regexp(t, `^Found by gtstore fuzz --seed 3, schedule 5; shrunk from \d+ to 2 actions and deviations\.$`, saved.Story[2])
-	require.Empty(t, cmp.Diff(r.Schedule, saved, cmpopts.IgnoreFields(sim.Schedule{}, "Story", "Expect"), cmpopts.EquateEmpty()))
+	require.Empty(t, cmp.Diff(r.Schedule, saved, cmpopts.IgnoreFields(sim.Schedule{}, "Story", "Expect", "Recorded"), cmpopts.EquateEmpty()))
 }
 
 func TestShrinkEndsWithTheContext(t *testing.T) {

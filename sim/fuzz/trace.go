@@ -72,10 +72,13 @@ func (f *Failure) lengthFlag() string {
 
 // Trace is what is saved of a failure: the shrunk schedule with a heading. It
 // is a regression, so it expects the property to hold, as it will once the
-// fault in the code is mended.
+// fault in the code is mended. It carries the recording of the run that failed:
+// as long as replaying it says nothing of a divergence, that is the very same
+// failure, and after a change it may or may not be.
 func Trace(f *Failure, r *Shrunk) *sim.Schedule {
 	s := r.Schedule.Clone()
 	s.Expect = "holds"
+	s.Recorded = Check(s, sim.RunOptions{}).Recording
 	lines := strings.Split(r.Violation.Text, "\n")
 	if len(lines) > storyTextLinesMax {
 		lines = append(lines[:storyTextLinesMax], "...")
