@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,59 +14,193 @@ import (
 )
 
 const (
-	determinismSchedules = 60
-	determinismEnv       = "GTSTORE_DETERMINISM_CHILD"
+	determinismSchedules = 120
+	// determinismEnv makes TestDeterminism a child: it prints its answer to a
+	// question, "runs" or "events SCHEDULE FROM TO", and nothing is tested.
+	determinismEnv = "GTSTORE_DETERMINISM_CHILD"
+	answerMark     = "answer: "
 )
 
-// hashes runs schedules and gives a line for each, with the hash of everything
-// that happened.
-func hashes(check func(*sim.Schedule) *sim.Outcome) []string {
-	lines := make([]string, determinismSchedules)
-	for i := range lines {
-		out := check(sim.Generate(sim.NewSource(uint64(i))))
-		lines[i] = fmt.Sprintf("schedule %d: %s, %d events, hash %016x", i, out.Verdict, out.Events, out.Hash)
+// An asker has a schedule run somewhere, in this process or another, and tells
+// of it in lines.
+type asker func(t *testing.T, question string) []string
+
+// here answers in this process; make makes schedule i.
+func here(make func(i int) *sim.Schedule) asker {
+	return func(t *testing.T, question string) []string {
+		var i, from, to int
+		if question == "runs" {
+			return runLines(make)
+		}
+		_, err := fmt.Sscanf(question, "events %d %d %d", &i, &from, &to)
+		require.NoError(t, err)
+		return eventLines(make(i), from, to)
+	}
+}
+
+func determinismSchedule(i int) *sim.Schedule { return sim.Generate(sim.NewSource(uint64(i))) }
+
+// runLines has a line for each schedule: the recording of its run, in which whole
+// messages are hashed, and the verdict.
+func runLines(make func(i int) *sim.Schedule) []string {
+	lines := []string{}
+	for i := range determinismSchedules {
+		out := sim.CheckWith(make(i), sim.RunOptions{FullHash: true})
+		lines = append(lines, fmt.Sprintf("%v # %s", out.Recording, out.Verdict))
 	}
 	return lines
 }
 
-func fullHash(s *sim.Schedule) *sim.Outcome {
-	return sim.CheckWith(s, sim.RunOptions{FullHash: true})
+// eventLines has a line for each of some events of a run: the hash after it, and
+// what it was.
+func eventLines(s *sim.Schedule, from, to int) []string {
+	events := map[int]string{}
+	out := sim.CheckWith(s, sim.RunOptions{FullHash: true, KeepHashes: true, Log: func(r *sim.LogRecord) {
+		if r.Event >= from && r.Event <= to {
+			events[r.Event] = r.String()
+		}
+	}})
+	lines := []string{}
+	for n := from; n <= min(to, len(out.Hashes)); n++ {
+		lines = append(lines, fmt.Sprintf("%016x %s", out.Hashes[n-1], events[n]))
+	}
+	return lines
+}
+
+// child answers in a fresh process of a test binary of this package.
+func child(binary, threads string) asker {
+	return func(t *testing.T, question string) []string {
+		cmd := exec.Command(binary, "-test.run=^TestDeterminism$")
+		cmd.Env = append(os.Environ(), determinismEnv+"="+question, "GOMAXPROCS="+threads)
+		out, err := cmd.Output()
+		require.NoError(t, err, "%s", out)
+		lines := []string{}
+		for line := range strings.SplitSeq(string(out), "\n") {
+			if answer, ok := strings.CutPrefix(line, answerMark); ok {
+				lines = append(lines, answer)
+			}
+		}
+		return lines
+	}
+}
+
+// firstDifference compares the runs of two askers, and says of the first schedule
+// that ran differently at which event that begins: the checkpoints of the two
+// recordings tell about where, and then both run again to tell what happened
+// there. It is "" when there is no difference.
+func firstDifference(t *testing.T, a, b asker) string {
+	as, bs := a(t, "runs"), b(t, "runs")
+	require.Len(t, as, determinismSchedules)
+	require.Len(t, bs, determinismSchedules)
+	for i := range as {
+		if as[i] == bs[i] {
+			continue
+		}
+		from, to := differenceOf(t, as[i], bs[i])
+		question := fmt.Sprintf("events %d %d %d", i, from, to)
+		ae, be := append(a(t, question), "it has ended"), append(b(t, question), "it has ended")
+		for n := range min(len(ae), len(be)) {
+			if ae[n] != be[n] {
+				return fmt.Sprintf("schedule %d differs from event %d on:\n%s\n%s", i, from+n, ae[n], be[n])
+			}
+		}
+		return fmt.Sprintf("schedule %d: the events are the same, but not what followed the last, or the verdict:\n%s\n%s", i, as[i], bs[i])
+	}
+	return ""
+}
+
+// differenceOf returns between which events two runs begin to differ.
+func differenceOf(t *testing.T, a, b string) (from, to int) {
+	ra, rb := recordingIn(t, a), recordingIn(t, b)
+	to = min(ra.Events, rb.Events) + 1
+	every := max(ra.Every, rb.Every) // a power of two, as is the other
+	for from = every; from < to; from += every {
+		if ra.Checkpoints[from/ra.Every-1] != rb.Checkpoints[from/rb.Every-1] {
+			to = from
+			break
+		}
+	}
+	return from - every + 1, to
+}
+
+func recordingIn(t *testing.T, line string) *sim.Recording {
+	line, _, _ = strings.Cut(line, " # ")
+	s, err := sim.Parse(line)
+	require.NoError(t, err)
+	return s.Recorded
 }
 
 // TestDeterminism: the same schedule gives the same events, twice in this
-// process and in fresh ones with other numbers of threads.
+// process, and in fresh ones with one thread and with two, with the race detector
+// and without.
 func TestDeterminism(t *testing.T) {
-	first := hashes(fullHash)
-	if os.Getenv(determinismEnv) != "" {
-		fmt.Println(strings.Join(first, "\n"))
+	first := here(determinismSchedule)
+	if question, ok := os.LookupEnv(determinismEnv); ok {
+		for _, line := range first(t, question) {
+			fmt.Println(answerMark + line)
+		}
 		return
 	}
-	require.Equal(t, first, hashes(fullHash), "twice in one process")
-	for _, threads := range []string{"1", "2", "4"} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestDeterminism$")
-		cmd.Env = append(os.Environ(), determinismEnv+"=1", "GOMAXPROCS="+threads)
-		out, err := cmd.Output()
-		require.NoError(t, err)
-		child := strings.Split(string(out), "\n")
-		require.GreaterOrEqual(t, len(child), len(first))
-		require.Equal(t, first, child[:len(first)], "in a fresh process with GOMAXPROCS=%s", threads)
+	require.Empty(t, firstDifference(t, first, first), "twice in one process")
+	for _, build := range []struct {
+		name string
+		race bool
+	}{{"plain", false}, {"race detector", true}} {
+		t.Run(build.name, func(t *testing.T) {
+			binary := testBinary(t, build.race)
+			for _, threads := range []string{"1", "2"} {
+				require.Empty(t, firstDifference(t, first, child(binary, threads)), "in a fresh process with GOMAXPROCS=%s", threads)
+			}
+		})
 	}
 }
 
-// TestDivergenceIsFound: two runs that differ do have different hashes, and the
-// first event at which they do is told.
+// testBinary is a test binary of this package with the race detector, or without:
+// the running one if that will do.
+func testBinary(t *testing.T, race bool) string {
+	if race == raceDetector {
+		return os.Args[0]
+	}
+	args := []string{"test", "-c", "-o", filepath.Join(t.TempDir(), "properties.test")}
+	if race {
+		compiler, err := exec.Command("go", "env", "CC").Output()
+		require.NoError(t, err)
+		if _, err := exec.LookPath(strings.TrimSpace(string(compiler))); err != nil {
+			t.Skipf("the race detector needs a C compiler, and there is none here (%v); .ci/run installs one", err)
+		}
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
+	if race {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return args[3]
+}
+
+// TestDivergenceIsFound: of two runs that differ the first event at which they do
+// is told, and it is the right one.
 func TestDivergenceIsFound(t *testing.T) {
-	s := sim.Generate(sim.NewSource(1))
-	other := s.Clone()
-	other.Shape.Seed++
-	a := sim.CheckWith(s, sim.RunOptions{KeepHashes: true})
-	b := sim.CheckWith(other, sim.RunOptions{KeepHashes: true})
-	require.NotEqual(t, a.Hash, b.Hash)
+	const odd = 3 // this schedule has another seed, so its messages other delays
+	changed := func(i int) *sim.Schedule {
+		s := determinismSchedule(i)
+		if i == odd {
+			s.Shape.Seed++
+		}
+		return s
+	}
+	text := firstDifference(t, here(determinismSchedule), here(changed))
+
+	a := sim.CheckWith(determinismSchedule(odd), sim.RunOptions{FullHash: true, KeepHashes: true})
+	b := sim.CheckWith(changed(odd), sim.RunOptions{FullHash: true, KeepHashes: true})
 	at := 0
 	for at < min(len(a.Hashes), len(b.Hashes)) && a.Hashes[at] == b.Hashes[at] {
 		at++
 	}
 	require.Less(t, at, min(len(a.Hashes), len(b.Hashes)), "the first diverging event")
+	require.Contains(t, text, fmt.Sprintf("schedule %d differs from event %d on:\n%016x ", odd, at+1, a.Hashes[at]))
+	require.Contains(t, text, fmt.Sprintf("\n%016x ", b.Hashes[at]))
 }
 
 // TestMessagesAreImmutable: nobody changes a message after it was sent.
