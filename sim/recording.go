@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Recording is the fingerprint of a run. A schedule may carry that of the run
@@ -30,8 +31,8 @@ type Recording struct {
 // a thousand events tells a difference to within 16.
 const CheckpointsMax = 64
 
-// recordedMax are the events of a run that was ended as a livelock.
-const recordedMax = eventsMax + 1
+// recordedMax are the events of the longest run that was ended as a livelock.
+const recordedMax = eventsMax + eventsMaxRate*int(DurationMax/time.Second) + 1
 
 // checkpoint notes the hash after an event, if it is one's turn. When there are
 // too many, every second one goes, so that a run of any length has half of
