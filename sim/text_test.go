@@ -162,7 +162,7 @@ func TestParseErrors(t *testing.T) {
 		{"recorded empty", "recorded", "line 1: something is missing: want recorded events=N hash=X every=N checkpoints=X"},
 		{"recorded in part", "recorded events=3 every=4 checkpoints=", "line 1: something is missing"},
 		{"recorded nothing", "# x\nrecorded events=0 hash=0000000000000001 every=1 checkpoints=", "line 2: events=0: want a number from 1 to 37000001"},
-		{"recorded too much", "recorded events=20000002 hash=0000000000000001 every=1 checkpoints=", "line 1: events=20000002: want a number"},
+		{"recorded too much", "recorded events=37000002 hash=0000000000000001 every=1 checkpoints=", "line 1: events=37000002: want a number"},
 		{"recorded hash", "recorded events=1 hash=1 every=1 checkpoints=0001", "line 1: hash=1: want 16 hexadecimal digits"},
 		{"recorded hash in capitals", "recorded events=1 hash=000000000000000A every=1 checkpoints=0001", "line 1: hash=000000000000000A: want 16 hexadecimal digits, in lower case"},
 		{"recorded every", "recorded events=9 hash=0000000000000001 every=3 checkpoints=000100020003", "line 1: every=3: want a power of two"},
