@@ -80,7 +80,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 			return fmt.Errorf("interrupted after %d of %d traces", done, len(files))
 		}
 		done++
-		text, s, err := r.read(file)
+		s, err := r.read(file)
 		if err != nil {
 			unread++
 			fmt.Fprintf(r.stderr, "gtstore: %v\n", err)
@@ -99,7 +99,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 				violated++
 			}
 		} else if r.record {
-			if err := record(file, text, result.recording); err != nil {
+			if err := r.write(file, result.recording); err != nil {
 				return err
 			}
 		}
@@ -131,40 +131,49 @@ func notAsExpected(files, unexpected, unread int) string {
 	return strings.Join(parts, ", ")
 }
 
-// record writes a recording into a trace, which is otherwise left as it stands.
-func record(file, text string, r *sim.Recording) error {
-	if r == nil {
-		return nil // not one event
+// write puts a recording into a trace, which is otherwise left as it stands.
+func (r *replayer) write(file string, recording *sim.Recording) error {
+	text, err := r.text(file)
+	if err == nil && recording != nil { // nil when there was not one event
+		err = fuzz.WriteFile(file, []byte(sim.WithRecording(text, recording)))
 	}
-	if err := fuzz.WriteFile(file, []byte(sim.WithRecording(text, r))); err != nil {
+	if err != nil {
 		return fmt.Errorf("cannot write the recording: %w", err)
 	}
 	return nil
 }
 
-// read reads and parses a file; an error begins with FILE:LINE where there is a line.
-func (r *replayer) read(file string) (string, *sim.Schedule, error) {
+// read parses a file; an error begins with FILE:LINE where there is a line.
+func (r *replayer) read(file string) (*sim.Schedule, error) {
+	text, err := r.text(file)
+	if err != nil {
+		return nil, err
+	}
+	s, err := sim.Parse(text)
+	if err != nil {
+		return nil, errors.New(located(file, err))
+	}
+	return s, nil
+}
+
+func (r *replayer) text(file string) (string, error) {
 	in := r.stdin
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return "", nil, fmt.Errorf("cannot read the trace: %w", err)
+			return "", fmt.Errorf("cannot read the trace: %w", err)
 		}
 		defer f.Close()
 		in = f
 	}
 	text, err := io.ReadAll(io.LimitReader(in, traceBytesMax+1))
 	if err != nil {
-		return "", nil, fmt.Errorf("cannot read the trace: %w", err)
+		return "", fmt.Errorf("cannot read the trace: %w", err)
 	}
 	if len(text) > traceBytesMax {
-		return "", nil, fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
+		return "", fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
 	}
-	s, err := sim.Parse(string(text))
-	if err != nil {
-		return "", nil, errors.New(located(file, err))
-	}
-	return string(text), s, nil
+	return string(text), nil
 }
 
 // located says where in a file a fault is, in the way editors understand:
