@@ -21,7 +21,9 @@
 // Check also notes which Marks a run reaches: situations with a name, such as a
 // promotion with an uncommitted suffix. A search tells nothing of a situation that
 // none of its schedules came to; and a trace whose heading says "shows MARK..."
-// is not applicable when its run no longer does (see Outcome.Missing).
+// is not applicable when its run no longer does (see Outcome.Missing). With a
+// Recording it also tells from which event on the code behaves otherwise than it
+// did when the trace was saved.
 //
 // A message is named by link, kind and ordinal, as in "drop n1>n2 Replicate#3",
 // so that a saved trace still means what it says after a small change of code.

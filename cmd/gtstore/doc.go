@@ -23,6 +23,7 @@
 // On the simulator:
 //
 //	gtstore fuzz [--schedules N | --for 5m] [--seed S] [--length 1h] [--workers W] [--out DIR] [-o json]
+//	             [--keep-going] [--shard i/n]
 //
 // searches for a schedule of calls and faults that violates a property. It runs
 // schedules in the simulator, 2,000 unless told otherwise, on all cores. The
@@ -31,12 +32,20 @@
 // a trace in DIR (by default traces, if there is such a directory here, else
 // traces/found), and the command that replays it is printed.
 //
-//	gtstore replay FILE... [--trace] [-o json]
+// With --for and --out together, or with --keep-going, it goes on after a
+// failure, and DIR is an archive: one trace for each property and place, the
+// shortest that was found, and the search's state, search.json, with which the
+// same command goes on another night. --shard splits the schedules among machines.
+//
+//	gtstore replay FILE... [--trace] [--record] [-o json]
 //
 // runs saved traces, each twice, and says of each what came of it: it holds,
 // violates a property, is not applicable (an action or deviation of it no
 // longer has anything to act on), or is not deterministic. The file says what is
-// expected. With --trace every event is printed. The file - is standard input.
+// expected. Where the code behaves otherwise than in the run of which the file
+// has a recording, that is said too, as in "holds; diverged at event 529 to 544";
+// the verdict counts all the same. --record writes a recording of today's run
+// into the file. With --trace every event is printed. The file - is standard input.
 //
 //	gtstore view [FILE] [-o OUT] [--format html|perfetto|mermaid] [--mutant NAME|none] [--source DIR]
 //

@@ -6,4 +6,8 @@
 // and results count in the order of i. So a search over a given number of
 // schedules always ends in the same result: the same totals, or the same first
 // failure.
+//
+// With an Archive a search goes on after failures, for a night or for many: it
+// keeps the shortest trace of each Place, and can be ended and taken up again. A
+// Shard of it runs on another machine.
 package fuzz
