@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -205,6 +207,16 @@ func TestFuzzDefaultDirectory(t *testing.T) {
 		require.Equal(t, want, f.out)
 		require.NoError(t, os.MkdirAll("traces", 0o777))
 	}
+}
+
+func TestSearchLines(t *testing.T) {
+	s := &fuzz.Stats{Schedules: 3000, Events: 8_000_000, Operations: 1234, Wall: 2 * time.Second, Kinds: map[string]int{"crash": 7, "drop": 1200, "cut": 7}}
+	s.Marks[sim.AllMarks()[0]] = 1
+	require.Equal(t, []string{
+		"3,000 schedules, 1,500/s; 4,000,000 events/s; 1,234 operations checked; 2s",
+		fmt.Sprintf("marks: 1 of %d reached", len(sim.AllMarks())),
+		"faults: drop 1,200, crash 7, cut 7",
+	}, searchLines(s))
 }
 
 func TestProgressOnATerminal(t *testing.T) {
