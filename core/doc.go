@@ -66,6 +66,6 @@
 // bound: see the limits in types.go and in the options. Beyond one the answer is
 // a clear status. A log is trimmed of what every member holds: it keeps up to three
 // times LogKeep entries, and up to JoinLagMax more for a joining node. A transfer
-// copies nothing: its primary needs memory for four chunks, of 64 KiB and one key
+// copies nothing: its primary needs memory for four chunks, of 16 KiB and one key
 // each, whatever the size of the group.
 package core

@@ -53,7 +53,7 @@ func DefaultStorageOptions() StorageOptions {
 		HeartbeatInterval: 50 * time.Millisecond, ResendInterval: 40 * time.Millisecond,
 		AckTimeout: 100 * time.Millisecond, DriftPPM: 1000,
 		PendingMax: 1024, PendingBytesMax: 16 << 20, ReadsMax: 4096, ParkedMax: 1024,
-		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16, JoinRate: 24 << 20,
+		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16, JoinRate: 22 << 20,
 	}
 }
 

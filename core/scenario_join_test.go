@@ -503,7 +503,7 @@ func TestReplicaTrimsWhatItHasNotApplied(t *testing.T) {
 }
 
 // A transfer copies nothing: whatever the group's size, it needs memory for the
-// chunks under way, at most four of 64 KiB and a key each, and for what the log
+// chunks under way, at most four of 16 KiB and a key each, and for what the log
 // got since the last one.
 func TestTransferOfAMillionKeys(t *testing.T) {
 	const keys = 1_000_000

@@ -78,7 +78,7 @@ const (
 
 	SessionsMax   = 1 << 14 // sessions of a group, and so in the last chunk of a snapshot
 	ChunkItemsMax = 1 << 12 // keys in one Chunk
-	ChunkBytesMax = 1 << 16 // key and value bytes in one Chunk; one key may exceed it alone
+	ChunkBytesMax = 1 << 14 // key and value bytes in one Chunk; one key may exceed it alone
 
 	BatchEntriesMax = 256           // entries in one Replicate
 	BatchBytesMax   = ValueBytesMax // key and value bytes in one Replicate; one entry may exceed it alone
