@@ -102,7 +102,12 @@ func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 			continue
 		}
 		if s.witness != 0 && s.witness == b.Nonce { // it reaches the accused: so the accuser is at fault
-			m.remove(w, []NodeID{s.accuser})
+			// Who would follow it must have proved itself, or it is the next to be asked.
+			if next := s.config.Chain[1].ID; s.of(next) == verdictOpen {
+				m.inquire(w, s.config, []NodeID{next}, 0)
+			} else {
+				m.remove(w, []NodeID{s.accuser})
+			}
 			return
 		}
 		if at := s.config.position(in.From.ID); s.nonce == b.Nonce && at >= 0 {
