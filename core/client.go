@@ -16,6 +16,8 @@ type Client struct {
 	manager Peer
 	random  *rand.Rand // of jitter only
 
+	trips roundTrips // of operations, from when they were first sent to a primary
+
 	calls  map[uint64]*call
 	order  []*call // the same calls, oldest first
 	keys   map[string]GroupID
@@ -43,9 +45,14 @@ type clientSession struct {
 type call struct {
 	*Call
 	deadline Time
-	retryAt  Time // when to try again, if there is no answer
+	retryAt  Time // when to try again, or to ask the manager, if there is no answer
 	attempts int
 	waiting  bool // backing off: answers to the last attempt are of no more interest
+
+	asked   uint64        // Req of what the target is asked for
+	askedAt Time          // when it was first asked for that
+	sentAt  Time          // and when last
+	again   time.Duration // after which it is sent to the target again; doubles
 
 	route   *route         // nil until the key's group is known
 	session *clientSession // of a write, once it has one
@@ -79,7 +86,7 @@ func (c *Client) Step(now Time, in Envelope, out *Output) {
 			c.timeOut(call)
 		}
 	case *PeerDown:
-		c.onPeerDown(b.Peer.ID)
+		c.onPeerDown(b.Peer, b.Refused)
 	default:
 		if c.accepts(in) {
 			c.onReply(in)
@@ -134,7 +141,7 @@ func (c *Client) onReply(in Envelope) {
 		}
 	case *Refused: // an address that is now another node's is as good as a broken connection
 		if b.Reason == RefusedOtherNode {
-			c.onPeerDown(b.Wanted)
+			c.onPeerDown(Peer{b.Wanted, in.From.Addr}, true)
 		}
 	default:
 		c.out.Events = append(c.out.Events, Event{Kind: EventDropped, Node: in.From.ID})
@@ -168,8 +175,10 @@ func (c *Client) onCall(b *Call) {
 func (c *Client) attempt(call *call) {
 	call.attempts++
 	call.waiting = false
-	call.retryAt = c.now.After(c.opt.AttemptTimeout)
+	call.retryAt = c.now.After(c.patience())
+	call.sentAt = c.now
 	if call.route == nil {
+		call.target = c.manager
 		c.lookup(call)
 		return
 	}
@@ -185,13 +194,23 @@ func (c *Client) attempt(call *call) {
 		op.Key, op.Value, op.Version = call.Key, call.Value, call.Version
 		call.sent = true
 	}
-	call.target = call.route.config.Chain[0]
+	if primary := call.route.config.Chain[0]; op.Req != call.asked || primary != call.target {
+		call.target, call.asked = primary, op.Req
+		call.askedAt, call.again = c.now, c.patience()+transferTime(len(op.Key)+len(op.Value))
+	}
 	c.send(call.target, op)
+}
+
+// patience is how long to wait for an answer before asking the manager about it.
+func (c *Client) patience() time.Duration {
+	if !c.trips.known() {
+		return c.opt.AttemptTimeout
+	}
+	return c.trips.patience(c.opt.AttemptTimeout)
 }
 
 func (c *Client) lookup(call *call) {
 	create := call.Kind == OpPut || call.Kind == OpCAS && call.Version == 0
-	call.target = c.manager
 	c.send(c.manager, &Lookup{Req: call.ID, Key: call.Key, Create: create})
 }
 
@@ -220,21 +239,30 @@ func (call *call) take(s *clientSession) {
 
 // retry follows an attempt that was not answered, or the end of a back-off. A
 // silent primary is reported, and the manager is asked for a newer config; but
-// the primary is asked again too, since the manager may be away.
+// the primary is asked again too, since the manager may be away. That waits longer
+// each time: what was sent is most likely still on its way, and big.
 func (c *Client) retry(call *call) {
-	if !call.waiting && call.route != nil {
-		c.suspect(call)
+	if call.route == nil || call.waiting {
+		if call.route != nil {
+			c.lookup(call)
+		}
+		c.attempt(call)
+		return
 	}
-	if call.route != nil {
-		c.lookup(call)
+	c.suspect(call, false)
+	c.lookup(call)
+	if c.now.Since(call.sentAt) < call.again {
+		call.retryAt = c.now.After(c.patience())
+		return
 	}
+	call.again = min(2*call.again, patienceMax)
 	c.attempt(call)
 }
 
-func (c *Client) suspect(call *call) {
+func (c *Client) suspect(call *call, refused bool) {
 	g := call.route.config
 	c.out.Events = append(c.out.Events, Event{Kind: EventSuspected, Group: g.Group, Epoch: g.Epoch, Node: call.target.ID})
-	c.send(c.manager, &Suspect{Group: g.Group, Epoch: g.Epoch, Node: call.target.ID})
+	c.send(c.manager, &Suspect{Group: g.Group, Epoch: g.Epoch, Node: call.target.ID, Refused: refused})
 }
 
 // backOff waits before the next attempt, longer each time, with jitter so that
@@ -355,6 +383,9 @@ func (call *call) req(opening bool) uint64 {
 
 // onAnswer ends the call with a result; or it was a session that was opened.
 func (c *Client) onAnswer(in Envelope, call *call, b *Reply) {
+	if in.From.ID == call.target.ID && b.Req == call.asked {
+		c.trips.observe(c.now.Since(call.askedAt))
+	}
 	if b.Req == call.req(true) {
 		if call.session != nil {
 			return // opened twice: one is enough, the other will expire
@@ -399,6 +430,7 @@ func (c *Client) learn(key string, config *Config) {
 		c.routes[config.Group] = r
 	} else if config.Epoch > r.config.Epoch {
 		r.config = config
+		c.redirect(r)
 	}
 	if key == "" {
 		return
@@ -409,17 +441,26 @@ func (c *Client) learn(key string, config *Config) {
 	c.keys[key] = config.Group
 }
 
+// redirect sends what was asked of an earlier primary to the present one.
+func (c *Client) redirect(r *route) {
+	for _, call := range c.order {
+		if call.route == r && !call.waiting && call.target.ID != r.config.Chain[0].ID {
+			c.attempt(call)
+			c.wakeFor(call)
+		}
+	}
+}
+
 // onPeerDown tries again soon what a broken connection or a refusing address
 // left unanswered, and reports a storage node at once.
-func (c *Client) onPeerDown(id NodeID) {
+func (c *Client) onPeerDown(peer Peer, refused bool) {
 	for _, call := range c.order {
-		if call.waiting || call.target.ID != id {
+		if call.waiting || call.target != peer {
 			continue
 		}
 		if call.route != nil {
-			c.suspect(call)
+			c.suspect(call, refused)
 			c.lookup(call)
-			call.target = call.route.config.Chain[0]
 		}
 		c.backOff(call, 0)
 	}

@@ -457,7 +457,10 @@ func (m *Probe) code(c *wire.Coder) {
 	m.Target.code(c)
 }
 
-func (m *ProbeReply) code(c *wire.Coder) { wire.Uint(c, &m.Nonce) }
+func (m *ProbeReply) code(c *wire.Coder) {
+	wire.Uint(c, &m.Nonce)
+	c.Bool(&m.Refused)
+}
 
 func (m *Config) code(c *wire.Coder) {
 	wire.Uint(c, &m.Group)
@@ -495,6 +498,7 @@ func (m *Suspect) code(c *wire.Coder) {
 	wire.Uint(c, &m.Group)
 	wire.Uint(c, &m.Epoch)
 	wire.Fixed64(c, &m.Node)
+	c.Bool(&m.Refused)
 }
 
 func (m *Replicate) code(c *wire.Coder) {

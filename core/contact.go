@@ -1,24 +1,21 @@
 package core
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // contact is the manager's soft state about one registered node.
 type contact struct {
 	node *nodeEntry
 
-	pinged, answered uint64 // nonces: of the last ping, and of the last one answered
-	missed           int    // pings in a row without an answer
-	answeredAt       Time   // when it last answered one, or registered a new boot
+	pinged, answered uint64     // nonces: of the last ping, and of the last one answered
+	sentAt           pingTimes  // when the last pings were sent
+	trips            roundTrips // of pings
+	fresh            bool       // it has answered a ping since the last one was sent
+	missed           int        // pings in a row before which it answered none
+	since            Time       // when the manager began to ping it
+	answeredAt       Time       // when it last answered one, or registered a new boot
 
-	// quietSince is when its silence began to count: when it was last heard, or
-	// when the manager last gave everybody a new grace.
-	quietSince Time
-	// refusedSince and otherSince are when its address began to refuse
-	// connections, or to answer as another node, without a break; Never if not.
-	refusedSince, otherSince, evidenceAt Time
+	quietSince Time // when it was last heard
+	evidence   evidence
 
 	reserved bool // a command under way makes it a member, or lets it join
 
@@ -29,14 +26,38 @@ type contact struct {
 	flappedAt   Time // and when last
 }
 
-func (c *contact) reset(now Time) {
-	c.missed, c.answered = 0, c.pinged
-	c.quietSince, c.refusedSince, c.otherSince = now, Never, Never
+// newContact begins with no knowledge: a node's silence counts from now.
+func newContact(n *nodeEntry, now Time) *contact {
+	return &contact{node: n, since: now, quietSince: now, answeredAt: longAgo, evidence: noEvidence}
+}
+
+// pingTimes remembers when pings were sent, by the last digits of their nonces,
+// so that an answer tells the length of the round trip.
+type pingTimes [64]struct {
+	nonce uint64
+	at    Time
+}
+
+func (p *pingTimes) note(nonce uint64, at Time) {
+	slot := &p[nonce%uint64(len(p))]
+	slot.nonce, slot.at = nonce, at
+}
+
+func (p *pingTimes) of(nonce uint64) (at Time, known bool) {
+	slot := &p[nonce%uint64(len(p))]
+	return slot.at, slot.nonce == nonce
 }
 
 // answers tells whether the node answered recently.
 func (c *contact) answers(now Time, o *ManagerOptions) bool {
-	return c.missed < o.MissesMax && now.Since(c.answeredAt) <= time.Duration(o.MissesMax)*o.PingInterval
+	recent := time.Duration(o.MissesMax+1)*o.PingInterval + 4*c.trips.deviation
+	return c.missed < o.MissesMax && now.Since(c.answeredAt) <= recent && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
+}
+
+// silent tells whether the node has missed so many pings that it is worth an
+// inquiry. One that has never answered gets the time of a first round trip.
+func (c *contact) silent(now Time, o *ManagerOptions) bool {
+	return c.missed >= o.MissesMax && (c.trips.known() || now.Since(c.since) >= firstPatience)
 }
 
 // contact returns what is known of a registered node, or nil.
@@ -45,24 +66,6 @@ func (m *Manager) contact(id NodeID) *contact {
 		return m.contacts[n.place]
 	}
 	return nil
-}
-
-// grace starts every measure of silence anew, after a start or a pause.
-func (m *Manager) grace() {
-	m.event(Event{Kind: EventPaused})
-	m.pingAt = m.now
-	if m.haltAt != Never {
-		m.haltAt = m.now.After(m.opt.DrainTime)
-	}
-	m.wakeBy(m.now)
-	for _, c := range m.contacts {
-		c.reset(m.now)
-	}
-	for i := range m.watches {
-		if s := m.watches[i].suspicion; s != nil && !s.proposed {
-			m.probe(&m.watches[i], s)
-		}
-	}
 }
 
 // pingsSeldom is how many pings a node outside all groups may miss before only
@@ -83,12 +86,13 @@ func (m *Manager) ping() {
 		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.place))%pingsSeldom != 0 {
 			continue
 		}
-		if c.answered < c.pinged {
+		if !c.fresh && c.pinged != 0 {
 			c.missed++
 		}
-		c.pinged = m.nonce
+		c.fresh, c.pinged = false, m.nonce
+		c.sentAt.note(m.nonce, m.now)
 		m.send(c.node.Peer, p)
-		if c.missed >= m.opt.MissesMax {
+		if c.silent(m.now, &m.opt) {
 			m.suspect(c.node.group, c.node.ID, 0)
 		}
 	}
@@ -103,7 +107,11 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	if m.forgotMore(in.From.ID, b.Index) {
 		return
 	}
-	m.answered(c)
+	c.answered = b.Nonce
+	if at, known := c.sentAt.of(b.Nonce); known {
+		c.trips.observe(m.now.Since(at))
+	}
+	m.answersPings(c)
 	m.remind(c, b.Groups)
 	if b.Join != nil && b.Join.Group == c.node.group {
 		m.onProgress(b.Join)
@@ -129,9 +137,16 @@ func (m *Manager) remind(c *contact, known []GroupEpoch) {
 	}
 }
 
-// answered takes in that a node heard the manager, and the manager it.
-func (m *Manager) answered(c *contact) {
-	c.missed, c.answered = 0, c.pinged
+// welcome begins anew with a node that has started, or moved: how long its answers
+// take is not known yet.
+func (m *Manager) welcome(c *contact) {
+	c.since, c.trips = m.now, roundTrips{}
+	m.answersPings(c)
+}
+
+// answersPings takes in that a node heard the manager, and the manager it.
+func (m *Manager) answersPings(c *contact) {
+	c.fresh, c.missed = true, 0
 	c.answeredAt = m.now
 	m.heard(c)
 }
@@ -142,7 +157,7 @@ func (m *Manager) answered(c *contact) {
 // a ping with the next round.
 func (m *Manager) heard(c *contact) {
 	c.missed = min(c.missed, pingsSeldom-1)
-	c.quietSince, c.refusedSince, c.otherSince = m.now, Never, Never
+	c.quietSince, c.evidence = m.now, noEvidence
 	if c.node.group == 0 {
 		return
 	}
@@ -158,100 +173,37 @@ func (m *Manager) heard(c *contact) {
 }
 
 // onPeerDown takes the driver's hint: the node is probed at once, and one whose
-// address refuses connections has failed the probes under way.
+// address refuses connections has failed the probes under way. What an address
+// does at which the node no longer is says nothing about it.
 func (m *Manager) onPeerDown(b *PeerDown) {
 	c := m.contact(b.Peer.ID)
-	if c == nil || c.node.gone {
+	if c == nil || c.node.gone || b.Peer.Addr != c.node.Addr {
 		return
 	}
 	if b.Refused {
-		m.evidence(c, &c.refusedSince)
-		m.failed(c)
-		m.cancelJoin(c.node.joining)
+		m.notThere(c, &c.evidence.refusedSince)
 	}
 	m.suspect(c.node.group, c.node.ID, 0)
 }
 
 // onRefused: the node's address answered as another node.
-func (m *Manager) onRefused(b *Refused) {
+func (m *Manager) onRefused(in Envelope, b *Refused) {
 	c := m.contact(b.Wanted)
-	if c == nil || c.node.gone || b.Reason != RefusedOtherNode {
+	if c == nil || c.node.gone || b.Reason != RefusedOtherNode || in.From.Addr != c.node.Addr {
 		return
 	}
-	m.evidence(c, &c.otherSince)
-	m.failed(c)
+	m.notThere(c, &c.evidence.otherSince)
 	m.suspect(c.node.group, c.node.ID, 0)
 }
 
-// evidence notes that a node is not at its address. Evidence with a gap counts
-// from anew: what happened in between is not known.
-func (m *Manager) evidence(c *contact, since *Time) {
-	if gap := 2 * time.Duration(m.opt.MissesMax) * m.opt.PingInterval; m.now.Since(c.evidenceAt) > gap {
-		c.refusedSince, c.otherSince = Never, Never
+// notThere notes that a node is not at its address, which is as good as no answer
+// to a probe.
+func (m *Manager) notThere(c *contact, since *Time) {
+	if m.now.Since(c.evidence.at) > m.evidenceGap() {
+		c.evidence = noEvidence
 	}
-	c.evidenceAt = m.now
+	c.evidence.at = m.now
 	*since = min(*since, m.now)
-}
-
-// loss says how sure it is that no copy of a group is left.
-type loss uint8
-
-const (
-	lossNone     loss = iota
-	lossSilent        // presumed, from the silence of at least one member
-	lossPresumed      // presumed, from what the members' addresses answered
-	lossCertain
-)
-
-// lossOf tells how sure it is that a node's data is lost. A durable node that
-// is down keeps its data, so only another node at its address counts.
-func (m *Manager) lossOf(c *contact) loss {
-	fresh := m.now.Since(c.evidenceAt) <= 2*time.Duration(m.opt.MissesMax)*m.opt.PingInterval
-	since := c.otherSince
-	if !m.opt.Durable {
-		since = min(since, c.refusedSince)
-	}
-	switch {
-	case c.node.gone:
-		return lossCertain
-	case fresh && since != Never && m.now.Since(since) >= m.opt.LostAfter:
-		return lossPresumed
-	case !m.opt.Durable && m.now.Since(c.quietSince) >= 10*m.opt.LostAfter:
-		return lossSilent
-	}
-	return lossNone
-}
-
-// judgeLosses declares the groups lost of which every member is, as surely as
-// the least sure of them. Only an answer withdraws a presumption.
-func (m *Manager) judgeLosses() {
-	for i, g := range m.dir.groups {
-		w := m.watch(GroupID(i + 1))
-		l := lossCertain
-		for _, p := range g.config.Chain {
-			l = min(l, m.lossOf(m.contact(p.ID)))
-		}
-		if l > w.loss {
-			w.loss = l
-			m.event(Event{Kind: EventLost, Group: g.config.Group, Epoch: g.config.Epoch, Effect: l == lossCertain})
-		}
-		if w.loss > lossSilent && m.opt.HaltOnLoss && m.haltAt == Never {
-			m.haltAt = m.now.After(m.opt.DrainTime) // until then everyone who asks is told
-			m.wakeBy(m.haltAt)
-		}
-	}
-}
-
-func (m *Manager) haltForLoss() {
-	for i := range m.watches {
-		if w := &m.watches[i]; w.loss > lossSilent {
-			c := m.dir.groups[i].config
-			how := "presumably: their addresses no longer answer for them"
-			if w.loss == lossCertain {
-				how = "certainly: each said farewell or was forgotten"
-			}
-			m.out.Halt = fmt.Errorf("core: manager %v: %w: group %d, epoch %d, members %v are gone, %s", m.self.ID, ErrGroupLost, c.Group, c.Epoch, c.Chain, how)
-			return
-		}
-	}
+	m.failed(c)
+	m.cancelJoin(c.node.joining)
 }

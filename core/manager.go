@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // nodesMax bounds the storage nodes ever registered in a cluster.
@@ -25,15 +26,19 @@ type Manager struct {
 	forgets  []forget // until their node is gone
 	drains   []forget // until their node is in no chain
 	nonce    uint64   // of the last ping or probe
+	turn     int      // in contacts: who was asked last about others
 
 	started bool
 	ready   bool // the identity is durable
 	pingAt  Time
 	haltAt  Time // Never, or when a lost group ends this manager
 
-	now   Time
-	out   *Output
-	alarm Time
+	// now is the manager's own time, in which everything here is measured. It stands
+	// still while the manager itself does: see begin. driver is the driver's time
+	// at the last call.
+	now, driver Time
+	out         *Output
+	alarm       Time
 }
 
 // waiter is a client that waits for a key to be mapped.
@@ -78,15 +83,16 @@ func (m *Manager) Step(now Time, in Envelope, out *Output) {
 func (m *Manager) Tick(now Time, out *Output) {
 	m.begin(now, out)
 	m.alarm = Never
-	if m.ready && now >= m.pingAt {
+	if m.ready && m.now >= m.pingAt {
 		m.ping()
+		m.askOthers()
 		m.judgeLosses()
 		m.heal()
 	}
 	for i := range m.watches {
 		m.tickWatch(&m.watches[i])
 	}
-	if now >= m.haltAt {
+	if m.now >= m.haltAt {
 		m.haltForLoss()
 	}
 	if m.ready { // until then only its own Synced can move it
@@ -100,27 +106,41 @@ func (m *Manager) Deadline() Time {
 	if !m.started {
 		return 0
 	}
-	return m.alarm
+	if m.alarm == Never {
+		return Never
+	}
+	return m.driver.After(m.alarm.Since(m.now))
 }
 
-// begin notices when this call comes late: then the nodes' silence is the
-// manager's own, and everybody gets a full new grace.
+// begin measures time. A manager that stalls cannot tell who was silent meanwhile,
+// so of the time between two calls no more counts than two pings are apart: what
+// came during the stall is taken in before anybody is judged, and a manager that
+// stalls again and again decides later, but decides.
 func (m *Manager) begin(now Time, out *Output) {
-	m.now, m.out = now, out
+	m.out = out
 	if !m.started {
 		m.started = true
+		m.now, m.driver = now, now
 		m.persistIdentity()
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, &contact{node: n, answeredAt: longAgo})
+			m.contacts = append(m.contacts, newContact(n, now))
 		}
 		m.watches = make([]watch, len(m.dir.groups))
-		m.grace()
-	} else if now.Since(m.pingAt) > m.opt.PingInterval {
-		m.grace()
+		return
 	}
+	if now.Since(m.driver) > m.stallMax() {
+		m.event(Event{Kind: EventPaused})
+	}
+	m.now, m.driver = m.at(now), now
 }
+
+// at turns the driver's time into the manager's own.
+func (m *Manager) at(now Time) Time { return m.now.After(min(now.Since(m.driver), m.stallMax())) }
+
+// stallMax is the most that counts of the time between two calls.
+func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 
 func (m *Manager) wakeBy(t Time) { m.alarm = min(m.alarm, t) }
 
@@ -185,7 +205,7 @@ func (m *Manager) onMessage(in Envelope) {
 	case *Forget:
 		m.onForget(in, b)
 	case *Refused:
-		m.onRefused(b)
+		m.onRefused(in, b)
 	case *Pong:
 		m.onPong(in, b)
 	case *ProbeReply:
@@ -230,6 +250,9 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.joinChanged(c, a)
 	case CommandReconfigure:
 		m.watch(c.Group).join.proposed = false
+	}
+	if c.Kind == CommandMember || c.Kind == CommandReconfigure && len(c.Remove) > 0 {
+		m.watch(c.Group).doubts = 0
 	}
 	for _, config := range a.changed {
 		m.spread(config)
@@ -303,12 +326,12 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
 	if n.place == len(m.contacts) {
-		m.contacts = append(m.contacts, &contact{node: n})
+		m.contacts = append(m.contacts, newContact(n, m.now))
 	}
 	if n.gone {
 		return
 	}
-	m.answered(m.contacts[n.place])
+	m.welcome(m.contacts[n.place])
 	if a.registered {
 		m.contacts[n.place].draining = m.drained(n.ID)
 		m.event(Event{Kind: EventRegistered, Node: n.ID})

@@ -176,14 +176,19 @@ type JoinProgress struct {
 }
 
 // Probe asks a node for proof that it works: in durable mode the reply follows
-// a durable write. With a target the node reports a round trip to that peer.
+// a durable write. With a target the node reports a round trip to that peer; a
+// primary that waits for the target as a member of its group reports the next
+// progress of that member's log instead.
 type Probe struct {
 	Nonce  uint64
 	Target Peer // zero: the receiver itself
 }
 
 // ProbeReply answers the Probe with the same Nonce.
-type ProbeReply struct{ Nonce uint64 }
+type ProbeReply struct {
+	Nonce   uint64
+	Refused bool // of a probe with a target: its address refuses connections, or is another node's
+}
 
 // Config is one configuration of a group. The Config of a (group, epoch) never
 // changes.
@@ -216,9 +221,10 @@ type LookupReply struct {
 // Suspect reports that a node did not answer in time (from a client or a
 // primary); it counts only while group and epoch are current.
 type Suspect struct {
-	Group GroupID
-	Epoch Epoch
-	Node  NodeID
+	Group   GroupID
+	Epoch   Epoch
+	Node    NodeID
+	Refused bool // its address refuses connections, or is another node's
 }
 
 // Entry is one entry of a group's log. Its seq is its position.

@@ -29,10 +29,11 @@ type StorageOptions struct {
 	SilenceMax        time.Duration // without a word from the manager before registering again
 	HeartbeatInterval time.Duration // between a primary's words to a replica
 	ResendInterval    time.Duration // before an unanswered Replicate goes out again; doubles up to 8 times that
-	AckTimeout        time.Duration // before a silent replica is reported; 300 ms by default in durable mode.
-	// It must be longer than the manager's ProbeTimeout: a primary that reports a
-	// replica which is as slow as it may be would be taken for the one at fault.
-	DriftPPM int64 // bound of the clocks' drift that leases allow for
+	// AckTimeout is the least that a primary waits for a sign of progress before it
+	// reports a replica; 500 ms by default in durable mode. It waits longer where
+	// round trips are long, or many bytes under way, and up to patienceMax.
+	AckTimeout time.Duration
+	DriftPPM   int64 // bound of the clocks' drift that leases allow for
 
 	PendingMax      int // uncommitted entries a primary holds
 	PendingBytesMax int // and their key and value bytes
@@ -51,7 +52,7 @@ func DefaultStorageOptions() StorageOptions {
 	return StorageOptions{
 		RegisterInterval: 100 * time.Millisecond, SilenceMax: time.Second,
 		HeartbeatInterval: 50 * time.Millisecond, ResendInterval: 40 * time.Millisecond,
-		AckTimeout: 100 * time.Millisecond, DriftPPM: 1000,
+		AckTimeout: 300 * time.Millisecond, DriftPPM: 1000,
 		PendingMax: 1024, PendingBytesMax: 16 << 20, ReadsMax: 4096, ParkedMax: 1024,
 		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16, JoinRate: 22 << 20,
 	}
@@ -64,7 +65,7 @@ func (o *StorageOptions) complete() error {
 	fill(&o.HeartbeatInterval, d.HeartbeatInterval)
 	fill(&o.ResendInterval, d.ResendInterval)
 	if o.Durable {
-		fill(&o.AckTimeout, 300*time.Millisecond) // an ack follows a sync
+		fill(&o.AckTimeout, 500*time.Millisecond) // an ack follows a sync
 	}
 	fill(&o.AckTimeout, d.AckTimeout)
 	fill(&o.DriftPPM, d.DriftPPM)
@@ -116,12 +117,14 @@ type ManagerOptions struct {
 	HaltOnLoss bool          // a lost group ends the manager; else the other groups go on
 
 	PingInterval time.Duration
-	MissesMax    int           // pings missed in a row before a node is probed
-	ProbeTimeout time.Duration // without a reply to a probe a node has failed it; 250 ms by default in durable mode.
-	// Also the bound of a disk's lag above which a node is probed.
-	LostAfter  time.Duration // of refused connections before a node is presumed lost; ten times that of silence
-	DrainTime  time.Duration // between a loss and the manager's halt
-	WaitersMax int           // lookups that wait for a command
+	MissesMax    int // pings missed in a row before a node is probed
+	// ProbeTimeout is the least that a reply to a probe is waited for; 400 ms by
+	// default in durable mode. It is waited for longer where round trips are long, up
+	// to patienceMax. Also the bound of a disk's lag above which a node is probed.
+	ProbeTimeout time.Duration
+	LostAfter    time.Duration // of refused connections before a node is presumed lost; ten times that of silence
+	DrainTime    time.Duration // between a loss that is certain and the manager's halt; LostAfter more if it is presumed
+	WaitersMax   int           // lookups that wait for a command
 
 	Spares        int           // uninitialised nodes that new groups leave for healing
 	JoinTimeout   time.Duration // without progress before a join is cancelled and another spare tried
@@ -133,7 +136,7 @@ type ManagerOptions struct {
 func DefaultManagerOptions() ManagerOptions {
 	return ManagerOptions{
 		Replicas: 2, MinChain: 1, Reads: ReadConfirm, Lease: 100 * time.Millisecond, HaltOnLoss: true,
-		PingInterval: 50 * time.Millisecond, MissesMax: 4, ProbeTimeout: 75 * time.Millisecond,
+		PingInterval: 50 * time.Millisecond, MissesMax: 3, ProbeTimeout: 200 * time.Millisecond,
 		LostAfter: 2 * time.Second, DrainTime: time.Second, WaitersMax: 1 << 14,
 		JoinTimeout: 5 * time.Second, QuarantineMin: time.Second, QuarantineMax: time.Minute,
 	}
@@ -146,7 +149,7 @@ func (o *ManagerOptions) complete() error {
 	fill(&o.PingInterval, d.PingInterval)
 	fill(&o.MissesMax, d.MissesMax)
 	if o.Durable {
-		fill(&o.ProbeTimeout, 250*time.Millisecond) // the reply follows a sync
+		fill(&o.ProbeTimeout, 400*time.Millisecond) // the reply follows a sync
 	}
 	fill(&o.ProbeTimeout, d.ProbeTimeout)
 	fill(&o.LostAfter, d.LostAfter)

@@ -159,9 +159,20 @@ func (s *Storage) after(to Peer, m Message) {
 func (s *Storage) event(e Event) { s.out.Events = append(s.out.Events, e) }
 
 // suspect reports a member to the manager.
-func (s *Storage) suspect(g *group, id NodeID) {
+func (s *Storage) suspect(g *group, id NodeID, refused bool) {
 	s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
-	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id})
+	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id, Refused: refused})
+}
+
+// onPeerDown takes the hint that a connection broke, or that an address refuses
+// connections or is another node's.
+func (s *Storage) onPeerDown(peer Peer, refused bool) {
+	for _, g := range s.groups {
+		g.onMemberDown(peer, refused)
+	}
+	if refused {
+		s.relays.refused(s, peer)
+	}
 }
 
 // accepts tells whether a message from elsewhere is for this node and from its
@@ -206,9 +217,7 @@ func (s *Storage) onSelf(m Message) {
 	case *Synced:
 		s.disk.onSynced(m)
 	case *PeerDown:
-		for _, g := range s.groups {
-			g.onMemberDown(m.Peer.ID)
-		}
+		s.onPeerDown(m.Peer, m.Refused)
 	case *Stop:
 		s.onStop()
 	}
@@ -276,9 +285,7 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 // another node's, which is as good as a refused connection.
 func (s *Storage) onRefused(in Envelope, m *Refused) {
 	if m.Reason == RefusedOtherNode {
-		for _, g := range s.groups {
-			g.onMemberDown(m.Wanted)
-		}
+		s.onPeerDown(Peer{m.Wanted, in.From.Addr}, true)
 		return
 	}
 	if s.registered && in.From.ID != s.manager.ID {
@@ -404,43 +411,6 @@ func (s *Storage) adopt(c *Config) {
 		s.persistIdentity()
 	}
 	g.adopt(c)
-}
-
-// relays are the probes of other nodes that this one was asked for.
-type relays struct {
-	last  uint64 // nonce
-	slots [8]relay
-}
-
-type relay struct {
-	nonce uint64 // of this node's probe
-	asked uint64 // the nonce of the one who asked
-	by    Peer
-}
-
-// onProbe proves that this node works. The reply follows whatever the node has
-// still to make durable, and in durable mode at least one write, so that a disk
-// that hangs shows. With a target the proof is a round trip to it.
-func (s *Storage) onProbe(in Envelope, m *Probe) {
-	if m.Target.ID == 0 || m.Target.ID == s.self.ID {
-		s.persist(keyProbe, "")
-		s.after(in.From, &ProbeReply{Nonce: m.Nonce})
-		return
-	}
-	r := &s.relays
-	r.last++
-	r.slots[r.last%uint64(len(r.slots))] = relay{r.last, m.Nonce, in.From}
-	s.send(m.Target, &Probe{Nonce: r.last})
-}
-
-func (s *Storage) onProbeReply(in Envelope, m *ProbeReply) {
-	slot := &s.relays.slots[m.Nonce%uint64(len(s.relays.slots))]
-	if slot.nonce != m.Nonce || m.Nonce == 0 {
-		s.event(Event{Kind: EventDropped, Node: in.From.ID})
-		return
-	}
-	s.send(slot.by, &ProbeReply{Nonce: slot.asked})
-	*slot = relay{}
 }
 
 // diskLag measures how long a sync takes, one at a time.

@@ -1,34 +1,77 @@
 package core
 
-import (
-	"slices"
-	"time"
+import "time"
+
+// The manager inquires into a group when somebody did not answer somebody: it asks
+// every member for proof that it works, and others whether they reach the one that
+// is accused. A hiccup is not a death, so whoever answers anybody is given time:
+//
+//   - Refused: the accused's process has ended, or moved. It goes at once.
+//   - Silent to the manager, and to all others that were asked: it goes when an
+//     answer is overdue by all that is known of the round trips.
+//   - Silent to the manager alone: it is the way between the two that is at fault.
+//     The group works, so there is time: it goes after vouchedMax.
+//   - It answers, but its primary, the accuser, waits for it in vain: the accuser is
+//     asked again, and when what it waits for has moved since, nobody goes. If
+//     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
+//     if another reaches the accused, else the accused does.
+//
+// Nobody goes unless a member that stays, the one to be the primary, has proved
+// itself in the same inquiry. While many members look silent at once, it is rather
+// the manager's own network, and silence counts only after crowdMax. And where only
+// one member would stay while the other still answers somebody, the manager wants to
+// come to the same end doubtsMax times in a row.
+//
+// Every inquiry ends, and none for nothing: it ends with a new config; or because
+// what was waited for has moved; or because nobody is there who could stay; or it
+// counts as a doubt, of which there are few. As the accused has proved itself when
+// the accuser is to go, there is always one that can stay then.
+const (
+	disputeMax = time.Second
+	vouchedMax = 2 * time.Second
+	crowdMax   = time.Second
+	doubtsMax  = 3
 )
 
 // watch is the manager's soft state about one group.
 type watch struct {
 	suspicion *suspicion // nil when nobody is suspected
-	quietTill Time       // after a round that could remove nobody, missed pings alone start none until then
+	doubts    int        // inquiries in a row that would have left one member, while the other answers
+	quietTill Time       // missed pings start no inquiry until then: healing has its turn
 	loss      loss
 	join      joinWatch
 }
 
-// suspicion is one inquiry into a group: somebody did not answer somebody, and
-// now every member is asked for proof that it works.
+// suspicion is one inquiry into a group.
 type suspicion struct {
 	config  *Config
-	accused []NodeID
+	accused NodeID
 	accuser NodeID // the primary that reported the accused, or 0
 
-	nonce    uint64
-	deadline Time
-	members  []verdict // in the order of the chain
+	begun   Time
+	nonce   uint64 // of the question for proof
+	about   uint64 // of the question whether somebody reaches the accused; 0 when it was not put yet
+	members []testimony
+	outside outsider // whom else was asked about the accused
+	againAt Time     // when to ask again who has not answered
 
-	witness  uint64 // nonce of the probe that a witness does; 0 before there is one
-	proposed bool   // a removal is under way; nothing more to do
+	proposed bool // a removal is under way; nothing more to do
 }
 
-// verdict is what the probe of one member has shown so far.
+// testimony is what a member, in the order of the chain, has shown so far.
+type testimony struct {
+	proof verdict // that it works
+	word  verdict // that it reaches the accused
+	since Time    // when it was first asked for the proof
+}
+
+// outsider is a node outside the chain that was asked whether it reaches the accused.
+type outsider struct {
+	node NodeID // 0 for none
+	word verdict
+}
+
+// verdict is what a question has brought so far.
 type verdict uint8
 
 const (
@@ -51,11 +94,16 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 		m.drop(in)
 		return
 	}
+	m.told(m.contact(b.Node), b.Refused)
 	accuser := NodeID(0)
 	if in.From.ID == g.config.Chain[0].ID && in.From.ID != b.Node {
 		accuser = in.From.ID
 	}
 	m.suspect(b.Group, b.Node, accuser)
+	if w := m.watch(b.Group); b.Refused && w.suspicion != nil && w.suspicion.accused == b.Node {
+		w.suspicion.hear(in.From.ID, verdictFailed)
+		m.judge(w)
+	}
 }
 
 // suspect begins an inquiry unless one is under way. Reports are repeated, so
@@ -65,75 +113,152 @@ func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 		return
 	}
 	w := m.watch(id)
-	if w.suspicion != nil || w.loss == lossCertain || m.now < w.quietTill {
-		return
+	switch s := w.suspicion; {
+	case w.loss == lossCertain:
+	case s == nil && (accuser != 0 || m.now >= w.quietTill):
+		m.inquire(w, m.dir.group(id).config, node, accuser)
+	case s != nil && !s.proposed && s.accused == node && s.accuser == 0 && accuser != 0:
+		s.accuser = accuser
+		m.askAbout(s)
+		m.judge(w)
 	}
-	m.inquire(w, m.dir.group(id).config, []NodeID{node}, accuser)
 }
 
-func (m *Manager) inquire(w *watch, c *Config, accused []NodeID, accuser NodeID) {
-	w.suspicion = &suspicion{config: c, accused: accused, accuser: accuser}
-	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused[0]})
-	m.probe(w, w.suspicion)
-}
-
-// probe asks every member for proof that it works, from now on.
-func (m *Manager) probe(w *watch, s *suspicion) {
+func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
 	m.nonce++
-	s.nonce, s.witness = m.nonce, 0
-	s.deadline = m.now.After(m.opt.ProbeTimeout)
-	s.members = make([]verdict, len(s.config.Chain))
-	m.wakeBy(s.deadline)
+	s := &suspicion{config: c, accused: accused, accuser: accuser, begun: m.now, nonce: m.nonce, members: make([]testimony, len(c.Chain))}
+	w.suspicion = s
+	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused})
+	for i := range s.members {
+		s.members[i].since = m.now
+	}
+	m.ask(s)
+	if accuser != 0 {
+		m.askAbout(s)
+	}
+	m.judge(w)
+}
+
+// ask asks who has not answered. Questions are repeated, since they, or their
+// answers, can be lost with a connection.
+func (m *Manager) ask(s *suspicion) {
+	s.againAt = m.now.After(m.opt.ProbeTimeout / 4)
+	m.wakeBy(s.againAt)
 	for i, p := range s.config.Chain {
-		if m.dir.node(p.ID).gone {
-			s.members[i] = verdictFailed
-		} else {
+		if s.members[i].proof == verdictOpen {
 			m.send(m.dir.node(p.ID).Peer, &Probe{Nonce: s.nonce})
 		}
 	}
-	m.judge(w, false)
+}
+
+// askAbout asks the others whether they reach the accused.
+func (m *Manager) askAbout(s *suspicion) {
+	accused := m.dir.node(s.accused)
+	if s.about == 0 {
+		m.nonce++
+		s.about = m.nonce
+		s.outside.node = m.outsider(s.config)
+	}
+	question := &Probe{Nonce: s.about, Target: accused.Peer}
+	for i, p := range s.config.Chain {
+		if s.members[i].word == verdictOpen && p.ID != s.accused {
+			m.send(m.dir.node(p.ID).Peer, question)
+		}
+	}
+	if c := m.contact(s.outside.node); c != nil && s.outside.word == verdictOpen {
+		m.send(c.node.Peer, question)
+	}
+}
+
+// outsider picks a node outside the chain that can be asked about a member: the
+// one that joins, else a spare.
+func (m *Manager) outsider(c *Config) NodeID {
+	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
+		return joining.node.ID
+	}
+	if spares := m.spares(); len(spares) > 0 {
+		return spares[0].node.ID
+	}
+	return 0
 }
 
 func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 	for i := range m.watches {
 		w := &m.watches[i]
-		s := w.suspicion
-		if s == nil || s.proposed {
-			continue
-		}
-		if s.witness != 0 && s.witness == b.Nonce { // it reaches the accused: so the accuser is at fault
-			// Who would follow it must have proved itself, or it is the next to be asked.
-			if next := s.config.Chain[1].ID; s.of(next) == verdictOpen {
-				m.inquire(w, s.config, []NodeID{next}, 0)
-			} else {
-				m.remove(w, []NodeID{s.accuser})
-			}
+		if s := w.suspicion; s != nil && !s.proposed && m.testify(s, in.From.ID, b) {
+			m.judge(w)
 			return
 		}
-		if at := s.config.position(in.From.ID); s.nonce == b.Nonce && at >= 0 {
-			if s.members[at] == verdictOpen {
-				s.members[at] = verdictAnswered
-				// As good as a Pong: a member that is slow, but not too slow, misses
-				// pings all the time, and healing must have its turn between inquiries.
-				m.answered(m.contact(in.From.ID))
-			}
-			m.judge(w, false)
+	}
+	for _, c := range m.contacts {
+		if c.evidence.asked == b.Nonce && b.Nonce != 0 {
+			m.onWord(c, b)
 			return
 		}
 	}
 	m.drop(in)
 }
 
-// failed notes that a node's address refused: as good as no answer.
+// testify notes an answer to one of an inquiry's two questions, and returns whether
+// it is one.
+func (m *Manager) testify(s *suspicion, from NodeID, b *ProbeReply) bool {
+	at := s.config.position(from)
+	switch {
+	case b.Nonce == s.nonce && at >= 0:
+		if s.members[at].proof == verdictOpen {
+			s.members[at].proof = verdictAnswered
+			// As good as a Pong: a member that is slow, but not too slow, misses pings
+			// all the time, and healing must have its turn between inquiries.
+			m.answersPings(m.contact(from))
+		}
+		return true
+	case b.Nonce != s.about || b.Nonce == 0:
+		return false
+	case b.Refused:
+		m.told(m.contact(s.accused), true)
+		return s.hear(from, verdictFailed)
+	}
+	return s.hear(from, verdictAnswered)
+}
+
+// hear notes what a node says of the accused, and returns whether it was asked.
+func (s *suspicion) hear(from NodeID, word verdict) bool {
+	if from == s.accused {
+		return false
+	}
+	if at := s.config.position(from); at >= 0 {
+		s.members[at].word = word
+		return true
+	}
+	if from == s.outside.node {
+		s.outside.word = word
+	}
+	return from == s.outside.node
+}
+
+// failed notes that a node is not at its address: as good as no answer.
 func (m *Manager) failed(c *contact) {
 	if c.node.group == 0 {
 		return
 	}
 	w := m.watch(c.node.group)
 	if s := w.suspicion; s != nil && !s.proposed {
-		if at := s.config.position(c.node.ID); at >= 0 && s.members[at] == verdictOpen {
-			s.members[at] = verdictFailed
-			m.judge(w, false)
+		if at := s.config.position(c.node.ID); at >= 0 && s.members[at].proof == verdictOpen {
+			s.members[at].proof = verdictFailed
+			if c.node.ID == s.accused {
+				s.forgetWords() // they speak of before
+			}
+			m.judge(w)
+		}
+	}
+}
+
+// forgetWords has the question about the accused put anew.
+func (s *suspicion) forgetWords() {
+	s.about, s.outside = 0, outsider{}
+	for i := range s.members {
+		if s.members[i].word == verdictAnswered {
+			s.members[i].word = verdictOpen
 		}
 	}
 }
@@ -143,137 +268,219 @@ func (m *Manager) tickWatch(w *watch) {
 	if s == nil || s.proposed {
 		return
 	}
-	if m.now >= s.deadline {
-		m.judge(w, true)
+	if m.now >= s.againAt {
+		m.ask(s)
+		m.askAbout(s)
 	}
-	if s = w.suspicion; s != nil && !s.proposed {
-		m.wakeBy(s.deadline)
-	}
+	m.wakeBy(s.againAt)
+	m.judge(w)
 }
 
-func (s *suspicion) of(id NodeID) verdict { return s.members[s.config.position(id)] }
-
-// judge decides as soon as the answers allow, and with overdue at the latest.
-func (m *Manager) judge(w *watch, overdue bool) {
+// judge decides as soon as the answers, and the time that has passed, allow.
+func (m *Manager) judge(w *watch) {
 	s := w.suspicion
-	var guilty []NodeID
-	for _, id := range s.accused {
-		switch v := s.of(id); {
-		case v == verdictFailed || v == verdictOpen && overdue:
-			guilty = append(guilty, id)
-		case v == verdictOpen:
-			return
-		}
-	}
-	if len(guilty) > 0 {
-		m.convict(w, guilty, overdue)
-	} else if s.accuser == 0 {
-		m.clear(w)
-	} else {
-		m.confront(w, overdue)
-	}
-}
-
-// convict removes who gave no proof, if the member that would be the primary
-// has given it: nobody leaves on suspicion unless one who stays has answered.
-func (m *Manager) convict(w *watch, guilty []NodeID, overdue bool) {
-	s := w.suspicion
-	for i, p := range s.config.Chain {
-		if slices.Contains(guilty, p.ID) {
-			continue
-		}
-		switch v := s.members[i]; {
-		case v == verdictAnswered:
-			m.remove(w, guilty)
-		case v == verdictFailed || overdue: // ask again without counting on it
-			m.inquire(w, s.config, append(guilty, p.ID), 0)
-		}
-		return
-	}
-	// Nobody would stay. The last member is never evicted on suspicion: the
-	// group waits for whoever of them returns first.
-	w.suspicion = nil
-	w.quietTill = m.now.After(time.Duration(m.opt.MissesMax) * m.opt.PingInterval)
-}
-
-// confront decides between a primary and the member it accuses, which both
-// answer the manager: a third that reaches the accused speaks against the
-// accuser. Without such a witness the accused goes, as the primary cannot do
-// without it.
-func (m *Manager) confront(w *watch, overdue bool) {
-	s := w.suspicion
-	if s.witness != 0 {
-		if overdue {
-			m.remove(w, s.accused)
-		}
-		return
-	}
-	switch v := s.of(s.accuser); {
-	case v == verdictFailed || v == verdictOpen && overdue:
-		m.inquire(w, s.config, []NodeID{s.accuser}, 0)
-		return
-	case v == verdictOpen:
-		return
-	}
-	witness, wait := m.witness(s)
+	m.reviewProofs(s)
+	accuser := s.config.position(s.accuser)
 	switch {
-	case wait && !overdue:
-		return
-	case witness.ID == 0:
-		m.remove(w, s.accused)
-		return
+	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
+		m.judgeSilent(w)
+	case accuser < 0:
+		m.clear(w, false)
+	case s.members[accuser].word == verdictAnswered:
+		m.clear(w, true)
+	case s.members[accuser].proof != verdictAnswered:
+		if m.unproved(s, accuser) { // it is the one to be judged then, whatever it says
+			m.clear(w, false)
+			m.inquire(w, s.config, s.accuser, 0)
+		}
+	case m.due(s, disputeMax):
+		m.judgeDispute(w)
 	}
-	m.nonce++
-	s.witness = m.nonce
-	s.deadline = m.now.After(m.opt.ProbeTimeout)
-	m.wakeBy(s.deadline)
-	m.send(witness, &Probe{Nonce: s.witness, Target: m.dir.node(s.accused[0]).Peer})
 }
 
-// witness picks a third member that has answered, else the node that joins, else
-// a spare. It says to wait while a third member may still answer.
-func (m *Manager) witness(s *suspicion) (p Peer, wait bool) {
-	for i, member := range s.config.Chain {
-		if member.ID == s.accuser || slices.Contains(s.accused, member.ID) {
-			continue
-		}
-		switch s.members[i] {
-		case verdictAnswered:
-			return member, false
-		case verdictOpen:
-			wait = true
-		}
-	}
-	if joining := m.contact(s.config.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
-		return joining.node.Peer, wait
-	}
-	if spares := m.spares(); len(spares) > 0 {
-		p = spares[0].node.Peer
-	}
-	return p, wait
-}
-
-// remove proposes the config without these members, if the one that would be
-// the primary has proved itself in this inquiry.
-func (m *Manager) remove(w *watch, members []NodeID) {
-	s := w.suspicion
+// reviewProofs takes back what holds no longer: a proof is good for as long as its
+// node goes on answering pings, and a node that is gone has none.
+func (m *Manager) reviewProofs(s *suspicion) {
 	for i, p := range s.config.Chain {
-		if slices.Contains(members, p.ID) {
+		t, c := &s.members[i], m.contact(p.ID)
+		if c.node.gone {
+			t.proof, t.word = verdictFailed, verdictFailed
+		} else if t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {
+			t.proof, t.since = verdictOpen, m.now
+		}
+	}
+}
+
+// due tells whether an inquiry has lasted that long, and else has it looked at then.
+func (m *Manager) due(s *suspicion, after time.Duration) bool {
+	at := s.begun.After(after)
+	if m.now < at {
+		m.wakeBy(at)
+	}
+	return m.now >= at
+}
+
+// unproved tells whether a member has failed to prove itself, or is overdue.
+func (m *Manager) unproved(s *suspicion, at int) bool {
+	switch s.members[at].proof {
+	case verdictAnswered:
+		return false
+	case verdictFailed:
+		return true
+	}
+	c := m.contact(s.config.Chain[at].ID)
+	return m.due(s, s.members[at].since.Since(s.begun)+c.trips.patience(m.opt.ProbeTimeout))
+}
+
+// judgeSilent decides about an accused that has not proved itself.
+func (m *Manager) judgeSilent(w *watch) {
+	s := w.suspicion
+	at := s.config.position(s.accused)
+	if !m.unproved(s, at) {
+		return
+	}
+	remove, wait := m.verdict(s, s.accused)
+	reached, heard := m.words(s)
+	switch {
+	case wait:
+		return
+	case remove == nil:
+		// Nobody would stay. The last member is never evicted on suspicion: the
+		// group waits for whoever of them returns first.
+		m.rest(w)
+		return
+	case reached:
+		if m.due(s, m.vouched(s)) {
+			m.remove(w, remove, true)
+		}
+		return
+	case m.dir.node(s.accused).gone || s.members[at].proof == verdictFailed && len(s.config.Chain)-len(remove) > 1:
+	case !heard:
+		if s.about == 0 {
+			m.askAbout(s)
+		}
+		return
+	case s.members[at].proof == verdictOpen && m.crowded() && !m.due(s, crowdMax):
+		return
+	}
+	m.remove(w, remove, false)
+}
+
+// vouched is how long an accused may be silent to the manager that others reach. If
+// its primary waits for it, the group stands still meanwhile.
+func (m *Manager) vouched(s *suspicion) time.Duration {
+	if at := s.config.position(s.accuser); at >= 0 && s.members[at].word != verdictAnswered {
+		return disputeMax
+	}
+	return vouchedMax
+}
+
+// words tells whether anybody but the accused itself says that it is reached, and
+// whether all who could say so have been heard, or had the time.
+func (m *Manager) words(s *suspicion) (reached, heard bool) {
+	heard = s.about != 0
+	weigh := func(id NodeID, word verdict) {
+		switch word {
+		case verdictAnswered:
+			reached = true
+		case verdictOpen:
+			heard = heard && m.due(s, m.wordPatience(s, id))
+		}
+	}
+	for i, p := range s.config.Chain {
+		if p.ID != s.accused {
+			weigh(p.ID, s.members[i].word)
+		}
+	}
+	if s.outside.node != 0 {
+		weigh(s.outside.node, s.outside.word)
+	}
+	return reached, heard || reached
+}
+
+// wordPatience is how long to wait for a node's word about the accused, to which it
+// may first have to set up a connection.
+func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
+	own, other := m.contact(id).trips.patience(0), m.contact(s.accused).trips.patience(0)
+	return min(max(m.opt.ProbeTimeout, own+3*max(own, other)), vouchedMax)
+}
+
+// judgeDispute decides between a primary and the member it accuses, both of whom
+// answer the manager: another that reaches the accused speaks against the accuser.
+// Without such a witness the accused goes, as the primary cannot do without it.
+func (m *Manager) judgeDispute(w *watch) {
+	s := w.suspicion
+	if reached, _ := m.words(s); !reached {
+		m.remove(w, []NodeID{s.accused}, true)
+		return
+	}
+	if remove, wait := m.verdict(s, s.accuser); !wait {
+		m.remove(w, remove, true)
+	}
+}
+
+// verdict returns whom to remove when one is guilty: with it go those who would
+// follow as the primary and have not proved themselves. Nil when nobody would be
+// left, wait when one of them still has time.
+func (m *Manager) verdict(s *suspicion, guilty NodeID) (remove []NodeID, wait bool) {
+	remove = []NodeID{guilty}
+	for i, p := range s.config.Chain {
+		switch {
+		case p.ID == guilty:
+		case s.members[i].proof == verdictAnswered:
+			return remove, false
+		case s.members[i].proof == verdictFailed || m.unproved(s, i) && m.due(s, crowdMax):
+			remove = append(remove, p.ID)
+		default:
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+// crowded tells whether so many members are silent at once that it is rather the
+// manager's own network.
+func (m *Manager) crowded() bool {
+	silent, members := 0, 0
+	for _, c := range m.contacts {
+		if c.node.group == 0 || c.node.gone || c.evidence.refusedSince != Never {
 			continue
 		}
-		if s.members[i] != verdictAnswered {
-			m.clear(w)
+		members++
+		if c.silent(m.now, &m.opt) {
+			silent++
+		}
+	}
+	return silent > 2 && 2*silent > members
+}
+
+// remove proposes the config without these members. One that would leave a single
+// member, while one of the removed answers somebody, is first doubted.
+func (m *Manager) remove(w *watch, members []NodeID, answers bool) {
+	s := w.suspicion
+	if answers && len(s.config.Chain)-len(members) < 2 {
+		if w.doubts++; w.doubts < doubtsMax {
+			m.rest(w)
 			return
 		}
-		s.proposed = true
-		m.propose(Command{Kind: CommandReconfigure, Group: s.config.Group, Epoch: s.config.Epoch, Remove: members})
-		return
 	}
-	m.clear(w)
+	s.proposed = true
+	m.propose(Command{Kind: CommandReconfigure, Group: s.config.Group, Epoch: s.config.Epoch, Remove: members})
 }
 
-func (m *Manager) clear(w *watch) {
-	c := w.suspicion.config
-	m.event(Event{Kind: EventCleared, Group: c.Group, Epoch: c.Epoch, Node: w.suspicion.accused[0]})
+// rest ends an inquiry that removes nobody, and lets healing have its turn.
+func (m *Manager) rest(w *watch) {
+	w.quietTill = m.now.After(time.Duration(m.opt.MissesMax) * m.opt.PingInterval)
+	m.clear(w, false)
+}
+
+// clear ends an inquiry that finds nobody guilty; moved when what the accuser
+// waits for has moved since.
+func (m *Manager) clear(w *watch, moved bool) {
+	s := w.suspicion
+	if moved {
+		w.doubts = 0
+	}
+	m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused, Effect: moved})
 	w.suspicion = nil
 }

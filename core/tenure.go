@@ -19,7 +19,7 @@ type tenure struct {
 
 	round   uint64  // of the last flush
 	flushed Seq     // the log's end at the last flush
-	sent    []Time  // when the rounds were sent, in lease mode; see sentAt
+	sent    []Time  // when the rounds were sent; see sentAt
 	reads   []read  // gets that wait for a round, in rising order of it
 	parked  []ask   // requests that wait for reconciliation
 	pending []write // the entries behind the commit point, in log order
@@ -44,11 +44,21 @@ type member struct {
 	from  Seq    // where to send from again: all before is known to match
 	next  Seq    // where to send from
 	back  uint64 // the round in which a Nack last took next back
-	since Time   // when the silence that counts against it began; Never when nothing is owed
+	since Time   // when it last made progress while something is owed; Never when nothing is
 
+	sentAt      Time // when it was last sent again what it lacks, or made progress
 	resendAt    Time
 	resendAfter time.Duration
 	reportAt    Time
+
+	trips    roundTrips // of rounds
+	question question   // of somebody who wants to know whether it still moves
+}
+
+// question is a Probe that is not answered yet; nobody asks if nonce is 0.
+type question struct {
+	nonce uint64
+	by    Peer
 }
 
 // ask is a client's request and whom to answer.
@@ -162,15 +172,12 @@ func (g *group) flush() {
 	g.advance() // a lone primary's gets need nobody's answer
 }
 
-// roundsMax bounds how many rounds' times are kept for leases. Beyond it an old
-// round earns no lease, which is only a loss of speed.
+// roundsMax bounds how many rounds' times are kept. Beyond it an old round earns no
+// lease and tells no round trip, which is only a loss of speed.
 const roundsMax = 1024
 
 func (t *tenure) nextRound(g *group) {
 	t.round++
-	if g.config.Reads != ReadLease {
-		return
-	}
 	if t.sent == nil {
 		t.sent = make([]Time, roundsMax)
 	}
@@ -204,12 +211,20 @@ func (g *group) replicate(m *member) {
 	}
 	m.asked = t.round
 	if m.since == Never {
-		m.since = g.s.now
-		m.resendAfter = g.s.opt.ResendInterval
-		m.resendAt = g.s.now.After(m.resendAfter)
-		m.reportAt = g.s.now.After(g.s.opt.AckTimeout)
-		g.s.wakeBy(min(m.resendAt, m.reportAt))
+		g.expect(m)
 	}
+}
+
+// expect has the time run in which a member must make progress.
+func (g *group) expect(m *member) {
+	m.since, m.sentAt = g.s.now, g.s.now
+	m.resendAfter = g.s.opt.ResendInterval
+	if m.trips.known() {
+		m.resendAfter = m.trips.patience(m.resendAfter)
+	}
+	m.resendAt = g.s.now.After(m.resendAfter)
+	m.reportAt = g.s.now.After(m.trips.patience(g.s.opt.AckTimeout))
+	g.s.wakeBy(min(m.resendAt, m.reportAt))
 }
 
 // onAck counts an ack of the current epoch. One of an older epoch says nothing:
@@ -251,6 +266,12 @@ func (g *group) credit(m *member, a *Ack) {
 	m.next = max(m.next, m.from)
 	if at, ok := t.sentAt(a.Round); ok {
 		m.lease = max(m.lease, at.After(g.config.Lease))
+		if progress {
+			m.trips.observe(g.s.now.Since(at))
+		}
+	}
+	if progress {
+		m.question.answer(g.s, false)
 	}
 	switch {
 	case m.round == m.asked && m.matched == g.log.last():
@@ -258,10 +279,7 @@ func (g *group) credit(m *member, a *Ack) {
 		m.resendAt = g.s.now.After(g.heartbeat())
 		g.s.wakeBy(m.resendAt)
 	case progress:
-		m.since = g.s.now
-		m.resendAfter = g.s.opt.ResendInterval
-		m.resendAt = g.s.now.After(m.resendAfter)
-		m.reportAt = g.s.now.After(g.s.opt.AckTimeout)
+		g.expect(m)
 		if m.next <= g.log.last() { // the window has moved
 			g.replicate(m)
 		}
@@ -308,9 +326,39 @@ func (g *group) onNack(from Peer, n *Nack) {
 
 // onMemberDown reports a member at once whose connection broke or whose
 // address is no longer its own.
-func (g *group) onMemberDown(id NodeID) {
-	if g.tenure != nil && g.tenure.member(id) != nil {
-		g.s.suspect(g, id)
+func (g *group) onMemberDown(peer Peer, refused bool) {
+	if g.tenure == nil {
+		return
+	}
+	m := g.tenure.member(peer.ID)
+	if m == nil || m.peer.Addr != peer.Addr || m.learner && !refused {
+		return
+	}
+	if refused {
+		m.question.answer(g.s, true)
+	}
+	g.s.suspect(g, peer.ID, refused)
+}
+
+// askAgain has a question answered by a member's next progress: on the same
+// connection, behind all that is under way, so that something big which does not
+// get through shows. It returns false when the node is no member.
+func (g *group) askAgain(id NodeID, q question) bool {
+	m := g.tenure.member(id)
+	if m == nil {
+		return false
+	}
+	if m.question != q {
+		m.question = q
+		g.flushSoon()
+	}
+	return true
+}
+
+func (q *question) answer(s *Storage, refused bool) {
+	if q.nonce != 0 {
+		s.send(q.by, &ProbeReply{Nonce: q.nonce, Refused: refused})
+		*q = question{}
 	}
 }
 
@@ -393,21 +441,42 @@ func (g *group) tickMember(m *member) {
 		if m.since == Never {
 			g.flushSoon()
 			m.resendAt = s.now.After(g.heartbeat())
-		} else {
-			m.resendAfter = min(2*m.resendAfter, 8*s.opt.ResendInterval)
+		} else if m.resendAt = m.sentAt.After(m.resendAfter + transferTime(g.underWay())); s.now >= m.resendAt {
+			m.sentAt = s.now
+			m.resendAfter = min(2*m.resendAfter, max(m.resendAfter, 8*s.opt.ResendInterval))
 			m.resendAt = s.now.After(m.resendAfter)
 			m.next = m.from
 			g.replicate(m)
 		}
 	}
 	if m.since != Never && s.now >= m.reportAt {
-		m.reportAt = s.now.After(s.opt.AckTimeout)
-		if !m.learner {
-			s.suspect(g, m.peer.ID)
+		wait := min(m.trips.patience(s.opt.AckTimeout)+transferTime(g.underWay()), progressMax)
+		if m.reportAt = m.since.After(wait); s.now >= m.reportAt {
+			m.reportAt = s.now.After(s.opt.AckTimeout)
+			if !m.learner {
+				s.suspect(g, m.peer.ID, false)
+			}
 		}
 	}
 	s.wakeBy(m.resendAt)
 	if m.since != Never {
 		s.wakeBy(m.reportAt)
 	}
+}
+
+// progressMax is the most that a primary waits for a member's progress before it
+// reports the member, however much is under way.
+const progressMax = patienceMax + time.Second
+
+// underWay is how many bytes of keys and values were sent to the members and not
+// acked: all of it shares this node's network.
+func (g *group) underWay() int {
+	bytes := 0
+	for i := range g.tenure.members {
+		m := &g.tenure.members[i]
+		for seq := max(m.matched, g.log.base.Seq) + 1; seq < m.next; seq++ {
+			bytes += g.log.at(seq).bytes()
+		}
+	}
+	return bytes
 }

@@ -137,8 +137,9 @@ func (m *Manager) Node(i int, now Time) NodeView {
 	n := m.dir.nodes[i]
 	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Gone: n.gone}
 	if i < len(m.contacts) {
-		v.Unfit = m.contacts[i].draining || now < m.contacts[i].quarantined
-		v.Missed, v.Answers = m.contacts[i].missed, m.contacts[i].answers(now, &m.opt)
+		c, now := m.contacts[i], m.at(now)
+		v.Unfit = c.draining || now < c.quarantined
+		v.Missed, v.Answers = c.missed, c.answers(now, &m.opt)
 	}
 	return v
 }

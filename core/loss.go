@@ -1,0 +1,169 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The manager declares a group lost when no copy of it is left. What it sees by
+// itself may be its own fault: connections that are refused, or silence, may come
+// from a firewall beside it, and one that reaches nobody suspects itself. So a loss
+// is presumed only when somebody else says the same of every member: a client or a
+// node that was refused as well, or the other node that has the member's address.
+
+// loss says how sure it is that no copy of a group is left.
+type loss uint8
+
+const (
+	lossNone     loss = iota
+	lossSilent        // presumed, from the silence of at least one member
+	lossPresumed      // presumed, from what the members' addresses answered
+	lossCertain
+)
+
+// evidence is what speaks for the loss of a node's data.
+type evidence struct {
+	// refusedSince and otherSince are when its address began to refuse
+	// connections, or to answer as another node, without a break; Never if not.
+	// at is when it last did either.
+	refusedSince, otherSince, at Time
+
+	toldAt    Time   // when a client or another node last said that the address refuses
+	missedAt  Time   // when a client last said that the node did not answer in time
+	reachedAt Time   // when another node last said that it reaches the node
+	asked     uint64 // nonce of the question to another node
+}
+
+var noEvidence = evidence{refusedSince: Never, otherSince: Never, at: longAgo, toldAt: longAgo, missedAt: longAgo, reachedAt: longAgo}
+
+// evidenceGap is how long evidence is fresh. What has a gap counts from anew: what
+// happened in between is not known.
+func (m *Manager) evidenceGap() time.Duration {
+	return 2 * time.Duration(m.opt.MissesMax+1) * m.opt.PingInterval
+}
+
+// told takes in what a client or a node says of another.
+func (m *Manager) told(c *contact, refused bool) {
+	if refused {
+		c.evidence.toldAt = m.now
+	} else {
+		c.evidence.missedAt = m.now
+	}
+}
+
+// lossOf tells how sure it is that a node's data is lost. A durable node that
+// is down keeps its data, so only another node at its address counts.
+func (m *Manager) lossOf(c *contact) loss {
+	e := &c.evidence
+	fresh := m.now.Since(e.at) <= m.evidenceGap()
+	switch {
+	case c.node.gone:
+		return lossCertain
+	case m.now.Since(e.reachedAt) <= m.opt.LostAfter:
+		return lossNone
+	case fresh && e.otherSince != Never && m.now.Since(e.otherSince) >= m.opt.LostAfter:
+		return lossPresumed
+	case m.opt.Durable:
+		return lossNone
+	case fresh && e.refusedSince != Never && m.now.Since(e.refusedSince) >= m.opt.LostAfter && m.now.Since(e.toldAt) <= m.opt.LostAfter:
+		return lossPresumed
+	case m.now.Since(c.quietSince) >= 10*m.opt.LostAfter && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || m.somebody() != nil):
+		return lossSilent
+	}
+	return lossNone
+}
+
+// judgeLosses declares the groups lost of which every member is, as surely as
+// the least sure of them. Only an answer withdraws a presumption. It takes longer
+// to act on one than to tell.
+func (m *Manager) judgeLosses() {
+	for i, g := range m.dir.groups {
+		w := m.watch(GroupID(i + 1))
+		l := lossCertain
+		for _, p := range g.config.Chain {
+			l = min(l, m.lossOf(m.contact(p.ID)))
+		}
+		if l > w.loss {
+			w.loss = l
+			m.event(Event{Kind: EventLost, Group: g.config.Group, Epoch: g.config.Epoch, Effect: l == lossCertain})
+		}
+		if w.loss > lossSilent && m.opt.HaltOnLoss && m.haltAt == Never {
+			wait := m.opt.DrainTime // until then everyone who asks is told
+			if w.loss == lossPresumed {
+				wait += m.opt.LostAfter
+			}
+			m.haltAt = m.now.After(wait)
+			m.wakeBy(m.haltAt)
+		}
+	}
+}
+
+// askOthers has another node try the members of groups of which none can be
+// reached, so that it is not the manager's word alone. It is called with every
+// ping.
+func (m *Manager) askOthers() {
+	for _, g := range m.dir.groups {
+		if m.watch(g.config.Group).loss == lossNone && !slices.ContainsFunc(g.config.Chain, func(p Peer) bool { return !m.missing(m.contact(p.ID)) }) {
+			for _, p := range g.config.Chain {
+				m.askOther(m.contact(p.ID))
+			}
+		}
+	}
+}
+
+// missing tells whether a node has not been at its address for a while.
+func (m *Manager) missing(c *contact) bool {
+	e := &c.evidence
+	return c.node.gone || m.now.Since(min(e.refusedSince, e.otherSince)) >= m.opt.LostAfter/4
+}
+
+// askOther repeats a question until it is answered, each time to another node: the
+// one asked before may itself be cut off.
+func (m *Manager) askOther(c *contact) {
+	other := m.somebody()
+	if c.node.gone || other == nil {
+		return
+	}
+	if c.evidence.asked == 0 {
+		m.nonce++
+		c.evidence.asked = m.nonce
+	}
+	m.send(other.node.Peer, &Probe{Nonce: c.evidence.asked, Target: c.node.Peer})
+}
+
+// somebody returns a node that answers, in turn, or nil: then it may well be the
+// manager that is cut off.
+func (m *Manager) somebody() *contact {
+	for range m.contacts {
+		m.turn = (m.turn + 1) % len(m.contacts)
+		if c := m.contacts[m.turn]; !c.node.gone && c.answers(m.now, &m.opt) {
+			return c
+		}
+	}
+	return nil
+}
+
+// onWord takes another node's answer to the question whether it reaches a node.
+func (m *Manager) onWord(c *contact, b *ProbeReply) {
+	c.evidence.asked = 0
+	if b.Refused {
+		m.told(c, true)
+	} else {
+		c.evidence.reachedAt = m.now
+	}
+}
+
+func (m *Manager) haltForLoss() {
+	for i := range m.watches {
+		if w := &m.watches[i]; w.loss > lossSilent {
+			c := m.dir.groups[i].config
+			how := "presumably: their addresses no longer answer for them"
+			if w.loss == lossCertain {
+				how = "certainly: each said farewell or was forgotten"
+			}
+			m.out.Halt = fmt.Errorf("core: manager %v: %w: group %d, epoch %d, members %v are gone, %s", m.self.ID, ErrGroupLost, c.Group, c.Epoch, c.Chain, how)
+			return
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package core
+
+import "time"
+
+// How long to wait for an answer is learnt from the answers that came, as TCP
+// does it (RFC 6298): between a floor, which lies above TCP's smallest
+// retransmission time-out, so that one lost packet is no death, and a ceiling.
+const (
+	// patienceMax is the most that an answer over a connection in use is waited for.
+	patienceMax = 2 * time.Second
+	// firstPatience is how long a first answer is waited for, when nothing is known
+	// of the way: three round trips to another continent, as setting up the
+	// connection takes two of them.
+	firstPatience = 1500 * time.Millisecond
+	// slowRate is the rate, in bytes a second, at which what is under way counts as
+	// moving: half of 100 Mbit/s.
+	slowRate = 6 << 20
+)
+
+// roundTrips is what was observed of the round trips on one way. The zero value
+// has observed none.
+type roundTrips struct {
+	mean      time.Duration
+	deviation time.Duration // mean, from the mean
+}
+
+func (r *roundTrips) known() bool { return r.mean > 0 }
+
+// observe takes in how long an answer took. One that comes late, as after a loss,
+// makes more patient for a while.
+func (r *roundTrips) observe(took time.Duration) {
+	took = min(max(took, 1), patienceMax)
+	if !r.known() {
+		r.mean, r.deviation = took, took/2
+		return
+	}
+	off := took - r.mean
+	r.mean += off / 8
+	r.deviation += (max(off, -off) - r.deviation) / 4
+}
+
+// patience is how long to wait for an answer: floor at least, patienceMax at
+// most, and firstPatience where none was ever observed.
+func (r *roundTrips) patience(floor time.Duration) time.Duration {
+	if !r.known() {
+		return max(floor, firstPatience)
+	}
+	return max(floor, min(r.mean+4*r.deviation, patienceMax))
+}
+
+// transferTime is how long so many bytes may take on a slow network.
+func transferTime(bytes int) time.Duration {
+	return time.Duration(bytes) * time.Second / slowRate
+}

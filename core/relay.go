@@ -1,0 +1,64 @@
+package core
+
+// relays are the probes of other nodes that this one was asked for.
+type relays struct {
+	last  uint64 // nonce
+	slots [16]relay
+}
+
+type relay struct {
+	nonce  uint64 // of this node's probe; 0 in a free slot
+	asked  uint64 // the nonce of the one who asked
+	by     Peer
+	target Peer
+}
+
+// onProbe proves that this node works. The reply follows whatever the node has
+// still to make durable, and in durable mode at least one write, so that a disk
+// that hangs shows. With a target the proof is a round trip to it.
+func (s *Storage) onProbe(in Envelope, m *Probe) {
+	if m.Target.ID == 0 || m.Target.ID == s.self.ID {
+		s.persist(keyProbe, "")
+		s.after(in.From, &ProbeReply{Nonce: m.Nonce})
+		return
+	}
+	for _, g := range s.groups {
+		if g.tenure != nil && g.askAgain(m.Target.ID, question{m.Nonce, in.From}) {
+			return
+		}
+	}
+	s.send(m.Target, &Probe{Nonce: s.relays.take(in.From, m)})
+}
+
+// take returns the nonce of the probe that goes to the target. A question that is
+// repeated is the same probe.
+func (r *relays) take(by Peer, m *Probe) uint64 {
+	for i := range r.slots {
+		if slot := &r.slots[i]; slot.nonce != 0 && slot.asked == m.Nonce && slot.by.ID == by.ID {
+			return slot.nonce
+		}
+	}
+	r.last++
+	r.slots[r.last%uint64(len(r.slots))] = relay{r.last, m.Nonce, by, m.Target}
+	return r.last
+}
+
+func (s *Storage) onProbeReply(in Envelope, m *ProbeReply) {
+	slot := &s.relays.slots[m.Nonce%uint64(len(s.relays.slots))]
+	if slot.nonce != m.Nonce || m.Nonce == 0 || slot.target.ID != in.From.ID {
+		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		return
+	}
+	s.send(slot.by, &ProbeReply{Nonce: slot.asked})
+	*slot = relay{}
+}
+
+// refused answers those who asked about a node that is not at its address.
+func (r *relays) refused(s *Storage, target Peer) {
+	for i := range r.slots {
+		if slot := &r.slots[i]; slot.nonce != 0 && slot.target == target {
+			s.send(slot.by, &ProbeReply{Nonce: slot.asked, Refused: true})
+			*slot = relay{}
+		}
+	}
+}
