@@ -28,8 +28,8 @@ const (
 	EventFormed       // Group: a group was formed
 	EventMapped       // Group: a key was mapped to it
 	EventReconfigured // Group, Epoch: the group's config changed
-	EventProbing      // Group, Epoch, Node: Node is accused and the chain is probed
-	EventCleared      // Group, Epoch, Node: the probes cleared the accused
+	EventProbing      // Group, Epoch, Node, Effect (its primary has reported it): Node is accused and the chain is probed
+	EventCleared      // Group, Epoch, Node, Effect (what its primary waits for has moved): nobody is removed
 	EventGone         // Node: its data is certainly gone
 	EventLost         // Group, Epoch: no copy is left; Effect: certainly
 	EventWithdrawn    // Group, Epoch: a member of a group presumed lost answered
@@ -37,7 +37,7 @@ const (
 	EventJoinEnded    // Group, Epoch, Node: its join was cancelled
 	EventJoined       // Group, Epoch, Node: it is a member
 	EventQuarantined  // Node: it is not to be used for a while
-	EventPaused       // the manager noticed that it had been paused, or just started
+	EventPaused       // the manager noticed that it had stalled: that time does not count
 	eventKindEnd
 )
 

@@ -48,7 +48,8 @@ func (r *roundTrips) patience(floor time.Duration) time.Duration {
 	return max(floor, min(r.mean+4*r.deviation, patienceMax))
 }
 
-// transferTime is how long so many bytes may take on a slow network.
+// transferTime is how long so many bytes may take on a slow network, in whole
+// milliseconds.
 func transferTime(bytes int) time.Duration {
-	return time.Duration(bytes) * time.Second / slowRate
+	return time.Duration(bytes/(slowRate/1000)) * time.Millisecond
 }

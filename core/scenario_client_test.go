@@ -473,7 +473,7 @@ func TestANodeIsReportedOnlyWhenItDidNotAnswer(t *testing.T) {
 			reports := sent[*Suspect](n, "m")
 			require.Len(t, reports, c.reports)
 			for _, s := range reports {
-				require.Equal(t, &Suspect{Group: 1, Epoch: 1, Node: 1}, s)
+				require.Equal(t, &Suspect{Group: 1, Epoch: 1, Node: 1, Refused: name == "another node at the address"}, s)
 			}
 		})
 	}

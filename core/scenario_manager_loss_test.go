@@ -71,9 +71,10 @@ func TestAFarewellThatIsNoLoss(t *testing.T) {
 	m.requireLost(false, false)
 }
 
-// What it takes to presume that a group is lost: every address refuses, or
-// answers as another node, for LostAfter; or all is silent for ten times that.
-// A stopped durable node keeps its data, so there only another node counts.
+// What it takes to presume that a group is lost: every address refuses, and
+// somebody else says so too, or answers as another node, for LostAfter; or all is
+// silent for ten times that, while somebody is heard. A stopped durable node keeps
+// its data, so there only another node counts.
 func TestWhatItTakesToPresumeALoss(t *testing.T) {
 	const never = time.Hour
 	memory := func(*ManagerOptions) {}
@@ -81,50 +82,87 @@ func TestWhatItTakesToPresumeALoss(t *testing.T) {
 		mode   func(*ManagerOptions)
 		health [2]health // of n1 and n2
 		gone   bool      // n1 says farewell, or is forgotten
+		others health    // of n3, a spare
+		client bool      // one says now and then that both refuse
 		after  time.Duration
 	}{
-		"memory, refused":                 {memory, [2]health{refusing, refusing}, false, 2 * time.Second},
-		"memory, another node answers":    {memory, [2]health{replaced, replaced}, false, 2 * time.Second},
-		"memory, silent":                  {memory, [2]health{silent, silent}, false, 20 * time.Second},
-		"memory, one of the two silent":   {memory, [2]health{refusing, silent}, false, 20 * time.Second},
-		"memory, one gone, one silent":    {memory, [2]health{silent, silent}, true, 20 * time.Second},
-		"memory, one gone, one refuses":   {memory, [2]health{silent, refusing}, true, 2 * time.Second},
-		"memory, one hangs":               {memory, [2]health{refusing, hanging}, false, never},
-		"durable, refused":                {inDurableMode, [2]health{refusing, refusing}, false, never},
-		"durable, silent":                 {inDurableMode, [2]health{silent, silent}, false, never},
-		"durable, another node answers":   {inDurableMode, [2]health{replaced, replaced}, false, 2 * time.Second},
-		"durable, one of the two refuses": {inDurableMode, [2]health{replaced, refusing}, false, never},
-		"durable, one gone, one refuses":  {inDurableMode, [2]health{silent, refusing}, true, never},
-		"durable, one gone, one other":    {inDurableMode, [2]health{silent, replaced}, true, 2 * time.Second},
+		"memory, refused":                 {memory, [2]health{refusing, refusing}, false, well, false, 2 * time.Second},
+		"memory, another node answers":    {memory, [2]health{replaced, replaced}, false, well, false, 2 * time.Second},
+		"memory, silent":                  {memory, [2]health{silent, silent}, false, well, false, 20 * time.Second},
+		"memory, one of the two silent":   {memory, [2]health{refusing, silent}, false, well, false, 20 * time.Second},
+		"memory, one gone, one silent":    {memory, [2]health{silent, silent}, true, well, false, 20 * time.Second},
+		"memory, one gone, one refuses":   {memory, [2]health{silent, refusing}, true, well, false, 2 * time.Second},
+		"memory, one hangs":               {memory, [2]health{refusing, hanging}, false, well, false, never},
+		"memory, nobody is reached":       {memory, [2]health{refusing, refusing}, false, refusing, false, never},
+		"memory, nobody is heard":         {memory, [2]health{silent, silent}, false, silent, false, never},
+		"memory, refused to a client too": {memory, [2]health{refusing, refusing}, false, refusing, true, 2 * time.Second},
+		"memory, silent, a client misses": {memory, [2]health{silent, silent}, false, silent, true, 20 * time.Second},
+		"durable, refused":                {inDurableMode, [2]health{refusing, refusing}, false, well, true, never},
+		"durable, silent":                 {inDurableMode, [2]health{silent, silent}, false, well, true, never},
+		"durable, another node answers":   {inDurableMode, [2]health{replaced, replaced}, false, well, false, 2 * time.Second},
+		"durable, one of the two refuses": {inDurableMode, [2]health{replaced, refusing}, false, well, false, never},
+		"durable, one gone, one refuses":  {inDurableMode, [2]health{silent, refusing}, true, well, false, never},
+		"durable, one gone, one other":    {inDurableMode, [2]health{silent, replaced}, true, well, false, 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRealm(t, 2, c.mode, replicas(1))
+			r := newRealm(t, 3, c.mode, replicas(1))
 			r.place("a")
 			r.pass(time.Second)
 			r.ail(c.health[0], "n1")
 			r.ail(c.health[1], "n2")
+			r.ail(c.others, "n3")
 			if c.gone && r.durable {
 				r.forget(1, 1)
 			} else if c.gone {
 				r.say("n1", &Farewell{Boot: 1})
 			}
+			pass := func(d time.Duration) {
+				for ; d > 0; d -= 20 * time.Millisecond {
+					r.pass(20 * time.Millisecond)
+					if c.client {
+						r.blame("n1", "n2")
+					}
+				}
+			}
 			if c.after == never {
-				r.pass(5 * time.Minute)
+				pass(5 * time.Minute)
 				r.requireLost(false, false)
 				return
 			}
-			r.pass(c.after - 60*time.Millisecond)
+			pass(c.after - 60*time.Millisecond)
 			r.requireLost(false, false)
-			r.pass(160 * time.Millisecond)
+			pass(160 * time.Millisecond)
 			r.requireLost(true, false)
 		})
 	}
 }
 
+// blame has a client report members of group 1, as it does when their addresses
+// refuse it.
+func (r *realm) blame(names ...string) {
+	for _, name := range names {
+		s := suspect(r.epoch(1), name)
+		s.Refused = true
+		r.say("c1", s)
+	}
+}
+
+// Connections that are refused on the manager's own side are no loss: for as long
+// as somebody else reaches the members, whatever the manager sees.
+func TestAMemberThatAnotherReachesIsNotLost(t *testing.T) {
+	r := newRealm(t, 2, replicas(0), haltOnLoss)
+	r.place("a")
+	r.actors["n1"].reachable = true
+	r.ail(refusing, "n1")
+	r.pass(time.Minute)
+	r.requireLost(false, false)
+	require.NoError(t, r.halted)
+}
+
 // Refusals with a gap between them are not one stretch: in the gap the node may
 // have been there. And refusals that have ended prove nothing about now.
 func TestEvidenceOfALossMustNotHaveGaps(t *testing.T) {
-	r := newRealm(t, 1, replicas(0))
+	r := newRealm(t, 2, replicas(0))
 	r.place("a")
 	r.pass(time.Second)
 	for range 4 {
@@ -159,7 +197,7 @@ func TestOtherRefusalsAreNoEvidence(t *testing.T) {
 // as that very node answers, with the same chain at the next epoch (rule manager
 // 5).
 func TestALossDeclaredForAPausedNodeIsWithdrawn(t *testing.T) {
-	r := newRealm(t, 1, replicas(0), haltOnLoss)
+	r := newRealm(t, 2, replicas(0), haltOnLoss)
 	r.place("a")
 	r.ail(silent, "n1")
 	r.pass(19 * time.Second)
@@ -182,6 +220,8 @@ func TestAWithdrawnLossCancelsTheHalt(t *testing.T) {
 	r := newRealm(t, 2, replicas(1), haltOnLoss)
 	r.place("a")
 	r.ail(refusing, "n1", "n2")
+	r.pass(1900 * time.Millisecond)
+	r.blame("n1", "n2")
 	r.pass(2900 * time.Millisecond)
 	r.requireLost(true, false)
 	r.ail(well, "n2")
@@ -195,20 +235,20 @@ func TestAWithdrawnLossCancelsTheHalt(t *testing.T) {
 
 // What is withdrawn for one group does not save the manager from another's loss.
 func TestAWithdrawnLossDoesNotCancelTheHaltForAnother(t *testing.T) {
-	r := newRealm(t, 2, replicas(0), haltOnLoss)
+	r := newRealm(t, 3, replicas(0), haltOnLoss)
 	r.place("a")
 	r.place("b")
 	r.ail(refusing, "n1", "n2")
-	r.pass(2900 * time.Millisecond)
+	r.pass(4900 * time.Millisecond)
 	r.ail(well, "n1")
-	r.pass(1100 * time.Millisecond)
+	r.pass(3100 * time.Millisecond)
 	require.ErrorIs(t, r.halted, ErrGroupLost)
 	require.Contains(t, r.halted.Error(), "group 2")
 }
 
 // Once presumed, a loss is not taken back because the evidence ends.
 func TestOnlyAnAnswerWithdrawsALoss(t *testing.T) {
-	r := newRealm(t, 1, replicas(0))
+	r := newRealm(t, 2, replicas(0))
 	r.place("a")
 	r.ail(refusing, "n1")
 	r.pass(2100 * time.Millisecond)
@@ -223,26 +263,27 @@ func TestOnlyAnAnswerWithdrawsALoss(t *testing.T) {
 }
 
 // By default a lost group ends the manager. Before, everybody who asks during
-// the drain time is told.
+// the drain time is told; and it takes longer to act on a presumption than to tell.
 func TestALostGroupHaltsTheManagerAfterTheDrainTime(t *testing.T) {
 	for name, c := range map[string]struct {
-		lose func(r *realm)
-		how  string
+		lose  func(r *realm)
+		after int // in tenths of a second
+		how   string
 	}{
-		"certainly": {func(r *realm) { r.forget(1, 1) }, "certainly: each said farewell or was forgotten"},
+		"certainly": {func(r *realm) { r.forget(1, 1) }, 9, "certainly: each said farewell or was forgotten"},
 		"presumably": {func(r *realm) {
 			r.ail(refusing, "n1")
 			for lost := false; !lost; lost, _ = r.manager().Lost(1) {
 				r.pass(10 * time.Millisecond)
 			}
-		}, "presumably: their addresses no longer answer for them"},
+		}, 29, "presumably: their addresses no longer answer for them"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRealm(t, 2, replicas(0), haltOnLoss)
 			r.place("a")
 			r.place("b")
 			c.lose(r)
-			for range 9 {
+			for range c.after {
 				r.pass(100 * time.Millisecond)
 				require.NoError(t, r.halted)
 				require.Equal(t, StatusGroupLost, r.lookup("a", true).Status)
@@ -256,13 +297,14 @@ func TestALostGroupHaltsTheManagerAfterTheDrainTime(t *testing.T) {
 	}
 }
 
-// A manager that stalls through the drain time has told nobody: it begins anew.
-func TestAPauseBeginsTheDrainTimeAnew(t *testing.T) {
+// A manager that stalls has told nobody meanwhile: that time is not of the drain
+// time.
+func TestAPauseIsNoPartOfTheDrainTime(t *testing.T) {
 	r := newRealm(t, 1, replicas(0), haltOnLoss)
 	r.place("a")
 	r.forget(1, 1)
 	r.pause(5 * time.Second)
-	r.pass(900 * time.Millisecond)
+	r.pass(850 * time.Millisecond)
 	require.NoError(t, r.halted)
 	r.requireLost(true, true)
 	r.pass(200 * time.Millisecond)

@@ -94,7 +94,7 @@ func TestPrimaryDropsASlowReplicaByItself(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2", "n3"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
-	n.tick(120 * time.Millisecond)
+	n.tick(320 * time.Millisecond)
 	same(t, &Suspect{Group: 1, Epoch: 1, Node: peerOf("n3").ID}, only[*Suspect](n, "m"))
 
 	n.tick(time.Minute)
@@ -245,10 +245,10 @@ func TestReconcileThatWaitsForNobody(t *testing.T) {
 	n.step("c1", open(1))
 	n.answer("n2")
 	n.step("n4", &Ack{Group: 1, Epoch: 1, Round: 1})
-	n.tick(time.Second)
+	n.tick(1500 * time.Millisecond)
 	require.False(t, n.view().Serving, "a missing ack is not an ack of nothing")
 	require.Zero(t, n.view().Last)
-	same(t, &Suspect{Group: 1, Epoch: 1, Node: peerOf("n3").ID}, sent[*Suspect](n, "m")[0])
+	require.Contains(t, sent[*Suspect](n, "m"), &Suspect{Group: 1, Epoch: 1, Node: peerOf("n3").ID})
 
 	n.answer("n3")
 	require.True(t, n.view().Serving)

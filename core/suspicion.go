@@ -36,6 +36,7 @@ const (
 // watch is the manager's soft state about one group.
 type watch struct {
 	suspicion *suspicion // nil when nobody is suspected
+	next      NodeID     // whom the primary has reported meanwhile; 0 for nobody
 	doubts    int        // inquiries in a row that would have left one member, while the other answers
 	quietTill Time       // missed pings start no inquiry until then: healing has its turn
 	loss      loss
@@ -51,6 +52,7 @@ type suspicion struct {
 	begun   Time
 	nonce   uint64 // of the question for proof
 	about   uint64 // of the question whether somebody reaches the accused; 0 when it was not put yet
+	aboutAt Time   // when it was put
 	members []testimony
 	outside outsider // whom else was asked about the accused
 	againAt Time     // when to ask again who has not answered
@@ -106,8 +108,9 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	}
 }
 
-// suspect begins an inquiry unless one is under way. Reports are repeated, so
-// none is lost by that.
+// suspect begins an inquiry unless one is under way. Reports are repeated, so none
+// is lost by that; but the primary's is kept for afterwards, as others may come in
+// step with it, each time just before.
 func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 	if id == 0 {
 		return
@@ -117,10 +120,13 @@ func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 	case w.loss == lossCertain:
 	case s == nil && (accuser != 0 || m.now >= w.quietTill):
 		m.inquire(w, m.dir.group(id).config, node, accuser)
-	case s != nil && !s.proposed && s.accused == node && s.accuser == 0 && accuser != 0:
+	case s == nil || s.proposed || accuser == 0:
+	case s.accused == node && s.accuser == 0:
 		s.accuser = accuser
 		m.askAbout(s)
 		m.judge(w)
+	case s.accused != node:
+		w.next = node
 	}
 }
 
@@ -128,12 +134,13 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
 	m.nonce++
 	s := &suspicion{config: c, accused: accused, accuser: accuser, begun: m.now, nonce: m.nonce, members: make([]testimony, len(c.Chain))}
 	w.suspicion = s
-	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused})
+	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused, Effect: accuser != 0})
 	for i := range s.members {
 		s.members[i].since = m.now
 	}
+	m.reviewProofs(s)
 	m.ask(s)
-	if accuser != 0 {
+	if accuser != 0 || m.contact(accused).missed > 0 { // else it is most likely well
 		m.askAbout(s)
 	}
 	m.judge(w)
@@ -156,7 +163,7 @@ func (m *Manager) askAbout(s *suspicion) {
 	accused := m.dir.node(s.accused)
 	if s.about == 0 {
 		m.nonce++
-		s.about = m.nonce
+		s.about, s.aboutAt = m.nonce, m.now
 		s.outside.node = m.outsider(s.config)
 	}
 	question := &Probe{Nonce: s.about, Target: accused.Peer}
@@ -253,13 +260,17 @@ func (m *Manager) failed(c *contact) {
 	}
 }
 
-// forgetWords has the question about the accused put anew.
+// forgetWords has the question about the accused put anew, if somebody has said that
+// it is reached.
 func (s *suspicion) forgetWords() {
-	s.about, s.outside = 0, outsider{}
+	reached := s.outside.word == verdictAnswered
 	for i := range s.members {
 		if s.members[i].word == verdictAnswered {
-			s.members[i].word = verdictOpen
+			s.members[i].word, reached = verdictOpen, true
 		}
+	}
+	if reached {
+		s.about, s.outside = 0, outsider{}
 	}
 }
 
@@ -270,6 +281,9 @@ func (m *Manager) tickWatch(w *watch) {
 	}
 	if m.now >= s.againAt {
 		m.ask(s)
+		if m.now.Since(s.aboutAt) >= m.opt.ProbeTimeout {
+			s.forgetWords() // what they say is of a while ago
+		}
 		m.askAbout(s)
 	}
 	m.wakeBy(s.againAt)
@@ -279,6 +293,9 @@ func (m *Manager) tickWatch(w *watch) {
 // judge decides as soon as the answers, and the time that has passed, allow.
 func (m *Manager) judge(w *watch) {
 	s := w.suspicion
+	if s == nil || s.proposed {
+		return
+	}
 	m.reviewProofs(s)
 	accuser := s.config.position(s.accuser)
 	switch {
@@ -290,6 +307,7 @@ func (m *Manager) judge(w *watch) {
 		m.clear(w, true)
 	case s.members[accuser].proof != verdictAnswered:
 		if m.unproved(s, accuser) { // it is the one to be judged then, whatever it says
+			w.next = 0
 			m.clear(w, false)
 			m.inquire(w, s.config, s.accuser, 0)
 		}
@@ -312,8 +330,9 @@ func (m *Manager) reviewProofs(s *suspicion) {
 }
 
 // due tells whether an inquiry has lasted that long, and else has it looked at then.
-func (m *Manager) due(s *suspicion, after time.Duration) bool {
-	at := s.begun.After(after)
+func (m *Manager) due(s *suspicion, after time.Duration) bool { return m.dueAt(s.begun.After(after)) }
+
+func (m *Manager) dueAt(at Time) bool {
 	if m.now < at {
 		m.wakeBy(at)
 	}
@@ -328,8 +347,22 @@ func (m *Manager) unproved(s *suspicion, at int) bool {
 	case verdictFailed:
 		return true
 	}
-	c := m.contact(s.config.Chain[at].ID)
-	return m.due(s, s.members[at].since.Since(s.begun)+c.trips.patience(m.opt.ProbeTimeout))
+	return m.dueAt(m.proofDue(m.contact(s.config.Chain[at].ID), s.members[at].since))
+}
+
+// proofDue is until when a node that was asked at a time must have proved itself. One
+// that answers pings meanwhile is given what its disk may take. One that is silent is
+// given a round trip, and goes only when it has missed seven pings: who stalls for
+// 250 ms misses six at the most.
+func (m *Manager) proofDue(c *contact, asked Time) Time {
+	floor := 4 * m.opt.PingInterval
+	switch {
+	case c.answeredAt > asked:
+		return asked.After(c.trips.patience(max(floor, m.opt.ProbeTimeout)))
+	case c.trips.known() || m.now.Since(c.since) < firstPatience:
+		floor = c.trips.patience(floor)
+	}
+	return max(asked.After(floor), c.answeredAt.After(7*m.opt.PingInterval))
 }
 
 // judgeSilent decides about an accused that has not proved itself.
@@ -384,11 +417,11 @@ func (m *Manager) words(s *suspicion) (reached, heard bool) {
 		case verdictAnswered:
 			reached = true
 		case verdictOpen:
-			heard = heard && m.due(s, m.wordPatience(s, id))
+			heard = heard && m.dueAt(s.aboutAt.After(m.wordPatience(s, id)))
 		}
 	}
 	for i, p := range s.config.Chain {
-		if p.ID != s.accused {
+		if p.ID != s.accused && s.members[i].proof != verdictFailed {
 			weigh(p.ID, s.members[i].word)
 		}
 	}
@@ -401,8 +434,11 @@ func (m *Manager) words(s *suspicion) (reached, heard bool) {
 // wordPatience is how long to wait for a node's word about the accused, to which it
 // may first have to set up a connection.
 func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
-	own, other := m.contact(id).trips.patience(0), m.contact(s.accused).trips.patience(0)
-	return min(max(m.opt.ProbeTimeout, own+3*max(own, other)), vouchedMax)
+	a, b := &m.contact(id).trips, &m.contact(s.accused).trips
+	if !a.known() || !b.known() {
+		return firstPatience
+	}
+	return min(max(4*m.opt.PingInterval, a.patience(0)+3*max(a.patience(0), b.patience(0))), vouchedMax)
 }
 
 // judgeDispute decides between a primary and the member it accuses, both of whom
@@ -410,7 +446,10 @@ func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
 // Without such a witness the accused goes, as the primary cannot do without it.
 func (m *Manager) judgeDispute(w *watch) {
 	s := w.suspicion
-	if reached, _ := m.words(s); !reached {
+	switch reached, heard := m.words(s); {
+	case !heard:
+		return
+	case !reached:
 		m.remove(w, []NodeID{s.accused}, true)
 		return
 	}
@@ -483,4 +522,8 @@ func (m *Manager) clear(w *watch, moved bool) {
 	}
 	m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused, Effect: moved})
 	w.suspicion = nil
+	if next := w.next; next != 0 {
+		w.next = 0
+		m.inquire(w, s.config, next, s.config.Chain[0].ID)
+	}
 }

@@ -19,7 +19,7 @@ const longAgo Time = math.MinInt64 / 2
 
 // After returns the time d later than t, saturating at Never.
 func (t Time) After(d time.Duration) Time {
-	if d >= time.Duration(Never-t) {
+	if t > 0 && d >= time.Duration(Never-t) {
 		return Never
 	}
 	return t + Time(d)

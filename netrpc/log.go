@@ -40,7 +40,7 @@ var said = [core.EventKindCount]struct {
 	core.EventInstalled:    {slog.LevelInfo, "the snapshot of a group is complete"},
 	core.EventCaughtUp:     {slog.LevelInfo, "the joining node has caught up; told the manager"},
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
-	core.EventPaused:       {slog.LevelInfo, "started, or was paused: every node gets a new grace"},
+	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 
 func (l *eventLog) events(list []core.Event) {

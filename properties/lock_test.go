@@ -34,7 +34,7 @@ func TestManagerDoesNotLockAGroup(t *testing.T) {
 	})
 	t.Run("a replica is promoted under a put", func(t *testing.T) {
 		put := requireNoLock(t, "promoted-under-a-put")
-		require.Equal(t, 2, put.tries, "the deposed primary sends the client on to its successor")
+		require.Greater(t, put.tries, 1, "the deposed primary sends the client on to its successor")
 	})
 }
 

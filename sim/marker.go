@@ -55,6 +55,7 @@ type groupMarks struct {
 type inquiry struct {
 	byClient  bool          // a client's report began it
 	byPrimary bool          // the primary's did
+	accuser   core.NodeID   // that primary
 	nonce     uint64        // of the probes
 	answered  []core.NodeID // them
 	accused   core.NodeID   // whom a witness was asked to reach; 0 before

@@ -27,7 +27,7 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 			case q.nonce:
 				q.answered = append(q.answered, in.From.ID)
 			case q.witness:
-				q.confirmed = true
+				q.confirmed = q.confirmed || !b.Refused && in.From.ID != q.accuser
 			}
 		}
 	case *core.Pong:
@@ -93,10 +93,6 @@ func (m *marker) managerEvent(w *World, h *Host, e *core.Event) {
 	switch e.Kind {
 	case core.EventProbing:
 		m.probing(w, node, &h.out, e)
-	case core.EventPaused: // the probes under way are sent anew
-		for i := range m.groups {
-			m.groups[i].inquiry = inquiry{}
-		}
 	case core.EventCleared:
 		primary := node.Config(e.Group).Chain[0].ID
 		m.reachIf(MarkClientsReportCleared, m.group(e.Group).inquiry.byClient && e.Node == primary)
@@ -124,9 +120,9 @@ func (m *marker) probing(w *World, node *core.Manager, out *core.Output, e *core
 		if _, ok := w.taken.Body.(*core.Suspect); ok {
 			from := w.hostNamed(w.taken.From.Addr)
 			q.byClient = from != nil && from.role == RoleClient
-			q.byPrimary = w.taken.From.ID == config.Chain[0].ID && e.Node != w.taken.From.ID
 		}
 	}
+	q.byPrimary, q.accuser = e.Effect, config.Chain[0].ID
 	if len(config.Chain) == 1 {
 		m.reach(MarkLastMemberSuspected)
 		return
@@ -154,7 +150,7 @@ func lastProbe(out *core.Output) uint64 {
 }
 
 // sentByManager looks for a probe with a target, while a primary's report is
-// inquired into: somebody is asked to reach the accused.
+// inquired into: somebody beside the primary is asked whether it reaches the accused.
 func (m *marker) sentByManager(h *Host) {
 	for i := range m.groups {
 		if q := &m.groups[i].inquiry; q.byPrimary && q.witness == 0 {
@@ -167,7 +163,7 @@ func (m *marker) witness(h *Host, id core.GroupID, q *inquiry) {
 	node := h.node.(*core.Manager)
 	for i := range h.out.Send {
 		p, ok := h.out.Send[i].Body.(*core.Probe)
-		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || position(node.Config(id), p.Target.ID) < 0 {
+		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || h.out.Send[i].To.ID == q.accuser || position(node.Config(id), p.Target.ID) < 0 {
 			continue
 		}
 		q.accused, q.witness = p.Target.ID, p.Nonce

@@ -234,7 +234,7 @@ func (n names) eventText(e *core.Event) string {
 	case core.EventDropped:
 		return "takes no notice of it"
 	case core.EventPaused:
-		return "notices that it was silent itself, and gives everybody time"
+		return "notices that it stood still itself: that time counts against nobody"
 	case core.EventTrimmed:
 		return "forgets its log up to" + seq
 	case core.EventRegistered:
