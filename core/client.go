@@ -454,7 +454,12 @@ func (c *Client) redirect(r *route) {
 // onPeerDown tries again soon what a broken connection or a refusing address
 // left unanswered, and reports a storage node at once.
 func (c *Client) onPeerDown(peer Peer, refused bool) {
+	var told *Config // a group whose members were tried
 	for _, call := range c.order {
+		if call.route != nil && refused && told != call.route.config && call.route.config.holds(peer) {
+			told = call.route.config
+			c.bearWitness(told, peer)
+		}
 		if call.waiting || call.target != peer {
 			continue
 		}
@@ -465,3 +470,18 @@ func (c *Client) onPeerDown(peer Peer, refused bool) {
 		c.backOff(call, 0)
 	}
 }
+
+// bearWitness tries the other members of a group whose primary refuses, and reports
+// one that refuses too: that none is left must not be the manager's word alone.
+func (c *Client) bearWitness(config *Config, peer Peer) {
+	if peer != config.Chain[0] {
+		c.send(c.manager, &Suspect{Group: config.Group, Epoch: config.Epoch, Node: peer.ID, Refused: true})
+		return
+	}
+	for _, p := range config.Chain[1:] {
+		c.send(p, &Probe{})
+	}
+}
+
+// holds tells whether the chain has the node, at that address.
+func (c *Config) holds(p Peer) bool { return slices.Contains(c.Chain, p) }

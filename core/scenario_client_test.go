@@ -479,6 +479,23 @@ func TestANodeIsReportedOnlyWhenItDidNotAnswer(t *testing.T) {
 	}
 }
 
+// When the primary's address refuses, the client tries the other members, and says of
+// each whose address refuses too, that it does.
+func TestARefusedClientTriesTheOtherMembers(t *testing.T) {
+	n := knowing(t)
+	n.ask(2, OpGet, "a")
+	n.step("c1", &PeerDown{Peer: peerOf("n1"), Refused: true})
+	same(t, &Suspect{Group: 1, Epoch: 1, Node: 1, Refused: true}, only[*Suspect](n, "m"))
+	only[*Probe](n, "n2")
+	n.step("n2", &ProbeReply{})
+	require.Empty(t, sent[*Suspect](n, "m"))
+	n.step("c1", &PeerDown{Peer: peerOf("n2"), Refused: true})
+	same(t, &Suspect{Group: 1, Epoch: 1, Node: 2, Refused: true}, only[*Suspect](n, "m"))
+	n.step("c1", &PeerDown{Peer: Peer{ID: 2, Addr: "n9"}, Refused: true})
+	n.step("c1", &PeerDown{Peer: peerOf("n2")})
+	require.Empty(t, sent[*Suspect](n, "m"))
+}
+
 // The manager's connection broke: it is asked again soon, and nobody is reported.
 func TestALookupIsRepeatedWhenTheManagersConnectionBreaks(t *testing.T) {
 	n := newClientAt(t, "c1", func(o *ClientOptions) { o.Manager.ID = 0x200 })

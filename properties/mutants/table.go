@@ -316,43 +316,111 @@ var bare = []Mutant{
 		Name: `client-condemns`, Rule: `manager 3`,
 		Story: `a client's broken network condemns a healthy primary`,
 		File:  `core/suspicion.go`,
-		Old: `		case v == verdictFailed || v == verdictOpen && overdue:
-			guilty`,
-		New: `		case v <= verdictFailed:
-			guilty`,
+		Old: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
+`,
+		New: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered || accuser < 0:
+`,
+		Also: []Edit{{`core/suspicion.go`,
+			`	if !m.unproved(s, at) {
+		return
+	}
+	remove, wait`, `	remove, wait`}, {`core/suspicion.go`,
+			`	case reached:
+		if m.due(`, `	case reached:
+		if true || m.due(`}},
 	},
 	{
 		Name: `evict-unproved`, Rule: `manager 3`,
 		Story: `a member goes although nobody who stays has answered`,
 		File:  `core/suspicion.go`,
-		Old:   `		if s.members[i] != verdictAnswered {`,
-		New:   `		if s.members[i] > verdictFailed {`,
+		Old: `		case s.members[i].proof == verdictAnswered:
+			return remove, false`,
+		New: `		case s.members[i].proof != verdictFailed:
+			return remove, false`,
 	},
 	{
 		Name: `accuser-believed`, Rule: `manager 3`,
 		Story: `a half-broken primary evicts everyone`,
 		File:  `core/suspicion.go`,
-		Old: `	} else if s.accuser == 0 {
-		m.clear(w)
-	} else {
-		m.confront(w, overdue)
-	}`,
-		New: `	} else if s.accuser == 0 {
-		m.clear(w)
-	} else {
-		m.remove(w, s.accused)
-	}`,
+		Old: `	case m.due(s, disputeMax):
+		m.judgeDispute(w)`,
+		New: `	case m.due(s, disputeMax):
+		m.remove(w, []NodeID{s.accused}, true)`,
+	},
+	{
+		Name: `accuser-not-asked-again`, Rule: `manager 3`,
+		Story: `a primary that had to wait for a moment has a healthy member removed`,
+		File:  `core/suspicion.go`,
+		Old: `	case s.members[accuser].word == verdictAnswered:
+		m.clear(w, true)
+`,
+		New: ``,
+	},
+	{
+		Name: `hiccup-is-death`, Rule: `manager 3`,
+		Story: `who misses some pings goes, though it only stalled for a moment`,
+		File:  `core/suspicion.go`,
+		Old:   `	return max(asked.After(floor), c.answeredAt.After(7*m.opt.PingInterval))`,
+		New:   `	return asked.After(floor / 4)`,
+	},
+	{
+		Name: `reports-in-step-lost`, Rule: `manager 3`,
+		Story: `a client's reports always come just before the primary's, which is lost each time`,
+		File:  `core/suspicion.go`,
+		Old: `	case s.accused != node:
+		w.next = node
+`,
+		New: ``,
+	},
+	{
+		Name: `words-never-old`, Rule: `manager 3`,
+		Story: `what others said of a member a second ago counts as if it were of now`,
+		File:  `core/suspicion.go`,
+		Old:   `m.now.Since(s.aboutAt) >= m.opt.ProbeTimeout {`,
+		New:   `false {`,
+	},
+	{
+		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
+		Story: `a group of two is left with one member for a hiccup between the two`,
+		File:  `core/suspicion.go`,
+		Old:   `w.doubts < doubtsMax {`,
+		New:   `false {`,
+	},
+	{
+		Name: `crowd-believed`, Rule: `manager 3`,
+		Story: `a hiccup of the manager's own network has many removed at once`,
+		File:  `core/suspicion.go`,
+		Old:   `	return silent > 2 && 2*silent > members`,
+		New:   `	return false`,
+	},
+	{
+		Name: `old-address-believed`, Rule: `manager 3`,
+		Story: `what refuses at a node's old address counts against it`,
+		File:  `core/contact.go`,
+		Old:   ` || b.Peer.Addr != c.node.Addr {`,
+		New:   ` {`,
 	},
 	{
 		Name: `no-grace`, Rule: `manager 3`,
 		Story: `the manager's own pause makes it evict everyone`,
-		File:  `core/contact.go`,
-		Old: `	m.wakeBy(m.now)
-	for _, c := range m.contacts {
-		c.reset(m.now)
+		File:  `core/manager.go`,
+		Old:   `func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }`,
+		New:   `func (m *Manager) stallMax() time.Duration { return time.Hour }`,
+	},
+	{
+		Name: `grace-without-end`, Rule: `manager 3`,
+		Story: `a manager that stalls all the time never finds anybody dead`,
+		File:  `core/manager.go`,
+		Old: `	m.now, m.driver = m.at(now), now
+`,
+		New: `	m.driver = max(m.driver, now.After(-m.opt.PingInterval))
+	m.now, m.driver = m.at(now), now
+	if len(m.out.Events) > 0 && m.out.Events[len(m.out.Events)-1].Kind == EventPaused {
+		for _, c := range m.contacts {
+			c.missed, c.answeredAt = 0, m.now
+		}
 	}
-	for i := range m.watches {`,
-		New: `	for i := range m.watches[:0] {`,
+`,
 	},
 	{
 		Name: `dead-spares`, Rule: `manager 1`,
@@ -364,7 +432,7 @@ var bare = []Mutant{
 	{
 		Name: `loss-of-one`, Rule: `manager 5`,
 		Story: `a group is declared lost when one member is`,
-		File:  `core/contact.go`,
+		File:  `core/loss.go`,
 		Old:   `			l = min(l, m.lossOf(m.contact(p.ID)))`,
 		New:   `			l = min(lossCertain, max(l%lossCertain, m.lossOf(m.contact(p.ID))))`,
 	},

@@ -129,7 +129,7 @@ var stripped = []Mutant{
 	{
 		Name: `probe-without-a-write`, Rule: `manager 3`,
 		Story: `a node proves that it works without touching its disk`,
-		File:  `core/storage.go`,
+		File:  `core/relay.go`,
 		Old: `		s.persist(keyProbe, "")
 		s.after(in.From, &ProbeReply{Nonce: m.Nonce})`,
 		New: `		s.send(in.From, &ProbeReply{Nonce: m.Nonce})`,
@@ -146,8 +146,8 @@ var stripped = []Mutant{
 		Name: `every-report-begins-anew`, Rule: `manager 3`,
 		Story: `each report begins the inquiry anew, which so never ends`,
 		File:  `core/suspicion.go`,
-		Old:   `	if w.suspicion != nil || w.loss == lossCertain || m.now < w.quietTill {`,
-		New:   `	if w.loss == lossCertain || m.now < w.quietTill {`,
+		Old:   `	case s == nil && (accuser != 0 || m.now >= w.quietTill):`,
+		New:   `	case s == nil || !s.proposed:`,
 	},
 	{
 		Name: `two-recruits`, Rule: `R10`,
@@ -195,7 +195,7 @@ var stripped = []Mutant{
 	{
 		Name: `silence-is-certain`, Rule: `manager 5`,
 		Story: `a node that is silent for long is taken to be gone for good`,
-		File:  `core/contact.go`,
+		File:  `core/loss.go`,
 		Old: `		return lossSilent
 `,
 		New: `		return lossCertain
@@ -211,21 +211,25 @@ var stripped = []Mutant{
 `,
 		New: ``,
 		Also: []Edit{{`core/suspicion.go`,
-			`	// Nobody would stay.`,
-			`	m.propose(Command{Kind: CommandReconfigure, Group: s.config.Group, Epoch: s.config.Epoch, Remove: guilty})
-	// Nobody would stay.`}},
+			`		// Nobody would stay.`,
+			`		m.propose(Command{Kind: CommandReconfigure, Group: s.config.Group, Epoch: s.config.Epoch, Remove: []NodeID{s.accused}})
+		// Nobody would stay.`}},
 	},
 	{
 		Name: `nobody-need-answer`, Rule: `manager 3`,
 		Story: `members leave on suspicion one after the other though none that stays has answered`,
 		File:  `core/suspicion.go`,
-		Old: `		case v == verdictAnswered:
-			m.remove(w, guilty)`,
-		New: `		case v <= verdictAnswered:
-			m.remove(w, guilty)`,
-		Also: []Edit{{`core/suspicion.go`,
-			`		if s.members[i] != verdictAnswered {`,
-			`		if s.members[i] > verdictFailed {`}},
+		Old: `		case s.members[i].proof == verdictAnswered:
+			return remove, false`,
+		New: `		case true:
+			return remove, false`,
+	},
+	{
+		Name: `manager-alone-presumes-a-loss`, Rule: `manager 5`,
+		Story: `a firewall beside the manager ends a healthy cluster`,
+		File:  `core/loss.go`,
+		Old:   ` && m.now.Since(e.toldAt) <= m.opt.LostAfter:`,
+		New:   `:`,
 	},
 	{
 		Name: `caught-up-of-another-epoch`, Rule: `R2`,
