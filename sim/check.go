@@ -137,6 +137,9 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	case HostCrashed, HostHalted:
 		c.forgetUnsent(h)
 		return
+	case HostMoved:
+		c.onMoved(h, r)
+		return
 	case HostStarted:
 	default:
 		return
@@ -156,6 +159,20 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 		}
 		c.checkHolds(w, h, core.GroupID(i+1), g, "restarted")
 	}
+}
+
+// onMoved takes in that a node's data, and with it what it may never forget, is at
+// another host now.
+func (c *checker) onMoved(h *Host, r *hostRef) {
+	id := h.Peer().ID
+	if old := c.owner[id]; old != nil {
+		for k, epoch := range c.hosts[old.Index()].durable {
+			if k.node == id {
+				r.durable[k] = epoch
+			}
+		}
+	}
+	c.owner[id] = h
 }
 
 // forgetUnsent drops the entries that a process appended in an epoch which was
@@ -428,8 +445,16 @@ func hashEntry(e *core.Entry) uint64 {
 	return mix(x, hashString(e.Key)^hashString(e.Value)*3^uint64(e.Version)<<40)
 }
 
+// hashedMax is how much of a long value is hashed: what it was padded from stands
+// at its beginning.
+const hashedMax = 1 << 10
+
 func hashString(s string) uint64 {
 	h := uint64(14695981039346656037)
+	if n := len(s); n > hashedMax {
+		s = s[:hashedMax]
+		h ^= uint64(n)
+	}
 	for i := 0; i < len(s); i++ {
 		h = (h ^ uint64(s[i])) * 1099511628211
 	}

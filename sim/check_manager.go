@@ -269,7 +269,7 @@ func (c *checker) End(w *World) {
 		}
 	}
 	if why := c.unsettled(w); why != "" {
-		w.Fail("convergence", "%v after the faults: %s", LivenessBound, why)
+		w.Fail("convergence", "%v after the faults: %s", w.Schedule().Shape.LivenessBound(), why)
 	}
 	c.checkStates(w, m)
 }

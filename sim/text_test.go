@@ -21,7 +21,7 @@ mutant ack-own-last violates commit-durable
 shows unverified-suffix-at-an-ack divergent-suffix-cut
 expect violates acked writes survive
 cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
-network latency=200µs..5ms
+network latency=200µs..5ms connect=0
 disk sync=1.5ms
 clients timeout=700ms
 clock n1 offset=5s ppm=-100
