@@ -18,7 +18,7 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 		o.Observer = &watched{checker: c, also: o.Observer}
 	}
 	out := Run(s, o)
-	out.Seen, out.Marks = c.seen, c.marks.reached
+	out.Seen, out.Marks, out.Suspicion = c.seen, c.marks.reached, c.suspicion
 	return out
 }
 
@@ -44,6 +44,9 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 //	key-moved          a key never changes its group
 //	lost-falsely       a loss is certain only when every copy is gone
 //	lost-silently      a loss that can be detected is declared
+//	eviction-without-cause   who is within the bounds is not removed from its chain
+//	loss-without-cause       nor is a group presumed lost that such a node has
+//	inquiry-without-end      what a primary reports comes to something
 //	usable, convergence   after the faults every group that has a copy serves, and its members agree
 type checker struct {
 	groups []*groupRef // by GroupID-1
@@ -53,6 +56,9 @@ type checker struct {
 	leases bool
 	seen   [core.EventKindCount]int
 	marks  marker
+
+	inquiries []inquiries // by GroupID-1
+	suspicion Suspicion
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -240,6 +246,9 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 		m := h.Node().(*core.Manager)
 		if in := w.Taken(); in != nil {
 			c.marks.takenByManager(w, h, in, events)
+			if _, ok := in.Body.(*core.ProbeReply); ok {
+				c.onProbeReply(m, in.From.ID)
+			}
 		}
 		for i := range events {
 			c.marks.managerEvent(w, h, &events[i])

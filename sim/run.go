@@ -142,6 +142,13 @@ type FaultCounts struct {
 	Muted   int          // messages lost on a connection that was silently dead
 }
 
+// Suspicion counts what was done because somebody was taken for dead.
+type Suspicion struct {
+	Evicted  int // members that were removed from their chains
+	Uncaused int // of these, who was within the bounds
+	Presumed int // groups presumed lost
+}
+
 // Outcome is what came of a run.
 type Outcome struct {
 	Verdict   string     // as Schedule.Expect: "holds", or "violates PROPERTY"
@@ -158,11 +165,12 @@ type Outcome struct {
 	Healed       time.Duration // when the faults ended
 	Lin          time.Duration // wall time that the check for linearizability took
 
-	Ops    []Operation
-	Halted []Halt
-	Fired  FaultCounts
-	Seen   [core.EventKindCount]int // the cores' events, by kind; filled in by Check
-	Marks  Marks                    // the situations that came about; filled in by Check
+	Ops       []Operation
+	Halted    []Halt
+	Fired     FaultCounts
+	Seen      [core.EventKindCount]int // the cores' events, by kind; filled in by Check
+	Suspicion Suspicion                // filled in by Check
+	Marks     Marks                    // the situations that came about; filled in by Check
 
 	IdleActions    []int // actions that could not fire, as indices
 	IdleDeviations []int // deviations whose message was never sent, as indices
