@@ -113,9 +113,11 @@ func (w *World) well(h *Host) bool {
 	switch {
 	case !h.up || h.stopped || h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax):
 		return false
+	case len(h.inbox) > 0 && w.now-h.inbox[0].since > int64(WorkMax):
+		return false
 	case h.paused && w.now-h.pausedAt > int64(PauseMax):
 		return false
-	case h.bandwidth > 0 && h.bandwidth < BandwidthMin:
+	case h.uplink.rate > 0 && h.uplink.rate < BandwidthMin:
 		return false
 	case h.clock.rate < million-DriftMaxPPM || h.clock.rate > million+DriftMaxPPM:
 		return false

@@ -43,14 +43,13 @@ type Host struct {
 	disk    disk
 	slow    int64 // by how much whatever it does begins later
 
-	bandwidth int64 // bytes a second that leave it; 0 for no bound
-	wireFree  int64 // when all that it has sent has left
-	cost      int64 // time that each message takes it
-	busy      bool  // messages wait in the inbox, or would
-	working   bool  // the first of the inbox is being taken in
-	inbox     []waiting
-	pausedAt  int64
-	broken    bool // it stays as broken as it is, though the faults are over
+	uplink   uplink
+	cost     int64 // time that each message takes it
+	busy     bool  // messages wait in the inbox, or would
+	working  bool  // the first of the inbox is being taken in
+	inbox    []waiting
+	pausedAt int64
+	broken   bool // it stays as broken as it is, though the faults are over
 }
 
 // waiting is a message that a busy process has not taken in yet.
@@ -259,7 +258,8 @@ func (w *World) kill(h *Host, keep, torn int, change Change) {
 	for _, m := range h.inbox {
 		w.queue.release(m.slot)
 	}
-	h.inbox, h.working, h.busy, h.wireFree = nil, false, h.cost > 0, 0
+	h.inbox, h.working, h.busy = nil, false, h.cost > 0
+	w.dropUnsent(h)
 	h.disk.crash(keep, torn)
 	h.out.Reset()
 	w.changed(h, change)

@@ -228,19 +228,19 @@ func (w *World) carry(from, to *Host, e *core.Envelope, number, draw uint64, del
 		slot = w.queue.alloc()
 		l.held = append(l.held, slot)
 	case l.stream != 0:
-		w.stream(from, to, e, number, draw, delay)
+		w.stream(from, to, l, e, number, draw, delay)
 		return
 	default:
-		at := w.arrival(to, w.now, draw, delay)
+		at := w.arrival(to, draw, delay)
 		slot = w.queue.alloc()
 		w.queue.pushSlot(at, w.tie(draw, to, at), slot)
 	}
 	w.fill(slot, from, to, e, number)
 }
 
-// arrival returns when a message arrives that leaves at some time.
-func (w *World) arrival(to *Host, leaves int64, draw uint64, delay int64) int64 {
-	at := leaves + w.latency(draw) + delay + to.slow
+// arrival returns when a message arrives that leaves now.
+func (w *World) arrival(to *Host, draw uint64, delay int64) int64 {
+	at := w.now + w.latency(draw) + delay + to.slow
 	if w.batch > 1 {
 		at = (at + batchStep - 1) / batchStep * batchStep
 	}
@@ -413,7 +413,7 @@ func (w *World) unclog(from, to *Host) bool {
 	w.trouble(from, to, w.now)
 	for _, slot := range l.held {
 		if l.stream != 0 {
-			w.pass(from, to, &w.net.streams[l.stream], heldMessage{slot, w.now, 0, mix(w.seed, w.queue.items[slot].number)})
+			w.pass(to, &w.net.streams[l.stream], heldMessage{slot, 0, mix(w.seed, w.queue.items[slot].number)})
 			continue
 		}
 		draw := mix(w.seed, w.queue.items[slot].number)

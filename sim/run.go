@@ -400,6 +400,8 @@ func (w *World) happen(slot uint32) {
 		w.sendRequest(int(number))
 	case itemStream:
 		w.onStream(w.hosts[from], h)
+	case itemWire:
+		w.onWire(h, number)
 	case itemDisk:
 		w.resumeDisk(h)
 	case itemWork:
@@ -551,7 +553,7 @@ func (w *World) fault(a *Action) bool {
 		w.troubleIf(h, max(h.slow, int64(a.Latency)) > int64(SlowMax))
 		h.slow = int64(a.Latency)
 	case VerbBandwidth:
-		w.troubleIf(h, h.bandwidth > 0 && h.bandwidth < BandwidthMin || a.Rate > 0 && a.Rate < BandwidthMin)
+		w.troubleIf(h, h.uplink.rate > 0 && h.uplink.rate < BandwidthMin || a.Rate > 0 && a.Rate < BandwidthMin)
 		w.setBandwidth(h, a.Rate)
 	case VerbBusy:
 		w.setCost(h, int64(a.Latency))
@@ -732,7 +734,7 @@ func (w *World) heal() {
 		if h.broken {
 			continue
 		}
-		w.troubleIf(h, h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax) || h.bandwidth > 0 && h.bandwidth < BandwidthMin)
+		w.troubleIf(h, h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax) || h.uplink.rate > 0 && h.uplink.rate < BandwidthMin)
 		h.slow = 0
 		w.setBandwidth(h, 0)
 		w.setCost(h, 0)

@@ -42,7 +42,6 @@ type stream struct {
 // heldMessage is a message that waits to leave.
 type heldMessage struct {
 	slot  uint32
-	leave int64 // when its host's bandwidth lets it go
 	delay int64
 	draw  uint64
 }
@@ -61,12 +60,9 @@ func (w *World) streamOf(from, to *Host) *stream {
 	return &w.net.streams[l.stream]
 }
 
-// stream puts a message on a link that is one.
-func (w *World) stream(from, to *Host, e *core.Envelope, number, draw uint64, delay int64) {
-	l := w.link(from, to)
-	s := &w.net.streams[l.stream]
-	leave := w.depart(from, e)
-	if s.muted(w) {
+// stream takes a message for a link that is one.
+func (w *World) stream(from, to *Host, l *link, e *core.Envelope, number, draw uint64, delay int64) {
+	if s := &w.net.streams[l.stream]; s.mute && s.muted(w) {
 		w.fired.Muted++
 		w.trouble(from, to, w.now)
 		w.logLost(from, to, number, e, "muted")
@@ -74,25 +70,38 @@ func (w *World) stream(from, to *Host, e *core.Envelope, number, draw uint64, de
 	}
 	slot := w.queue.alloc()
 	w.fill(slot, from, to, e, number)
-	w.connect(from, to, s, draw)
-	w.lose(from, to, s, draw)
-	w.pass(from, to, s, heldMessage{slot, leave, delay, draw})
+	if from.uplink.rate != 0 {
+		w.depart(from, outgoing{slot, int64(sizeOf(e)), delay, draw})
+		return
+	}
+	w.enter(from, to, heldMessage{slot, delay, draw})
+}
+
+// enter puts a message on its link, where it may have to wait for a connection,
+// or for what was lost before it or with it.
+func (w *World) enter(from, to *Host, m heldMessage) {
+	s := &w.net.streams[w.link(from, to).stream]
+	if !s.open {
+		w.connect(from, to, s, m.draw)
+	}
+	if s.loss != 0 {
+		w.lose(from, to, s, m.draw)
+	}
+	w.pass(to, s, m)
 }
 
 // pass sends a message on its way, or has it wait for what is before it.
-func (w *World) pass(from, to *Host, s *stream, m heldMessage) {
+func (w *World) pass(to *Host, s *stream, m heldMessage) {
 	if s.until > w.now || len(s.held) > 0 {
 		w.fired.Stalled++
 		s.held = append(s.held, m)
 		return
 	}
-	at := w.arrival(to, max(m.leave, w.now), m.draw, m.delay)
-	if at <= s.last {
-		at = s.last // behind the one before, with a tie that keeps the order
-	} else {
+	at := w.arrival(to, m.draw, m.delay)
+	if at > s.last {
 		s.last, s.tie = at, w.tie(m.draw, to, at)
-	}
-	w.queue.pushSlot(at, s.tie, m.slot)
+	} // else it comes behind the one before, with a tie that keeps the order
+	w.queue.pushSlot(s.last, s.tie, m.slot)
 }
 
 // wait lets nothing leave before a time.
@@ -119,22 +128,93 @@ func (w *World) onStream(from, to *Host) {
 	held := s.held
 	s.held, s.resend = nil, 0
 	for _, m := range held {
-		w.pass(from, to, s, m)
+		w.pass(to, s, m)
 	}
 	s.held = held[:0]
 }
 
-// depart returns when a message has left its host, whose bandwidth all its links
-// share: behind what it sent before, and as late as its size takes.
-func (w *World) depart(from *Host, e *core.Envelope) int64 {
-	if from.bandwidth == 0 {
-		return w.now
+// outgoing is a message that waits for its host's bandwidth.
+type outgoing struct {
+	slot  uint32
+	size  int64
+	delay int64
+	draw  uint64
+}
+
+// uplink is how messages leave a host whose bandwidth is bounded: one after the
+// other, whatever links they take.
+type uplink struct {
+	rate    int64 // bytes a second; 0 for no bound
+	queue   []outgoing
+	bytes   int64  // of all that waits
+	sending uint64 // names the one that leaves now, among all that ever did; 0 for none
+	sent    uint64
+}
+
+// depart has a message leave its host when those before it have.
+func (w *World) depart(h *Host, m outgoing) {
+	h.uplink.queue = append(h.uplink.queue, m)
+	h.uplink.bytes += m.size
+	if waits := h.uplink.bytes * int64(time.Second) / h.uplink.rate; waits > int64(QueueMax) {
+		w.troubleHost(h, w.now+waits)
 	}
-	from.wireFree = max(from.wireFree, w.now) + int64(sizeOf(e))*int64(time.Second)/from.bandwidth
-	if from.wireFree-w.now > int64(QueueMax) {
-		w.troubleHost(from, from.wireFree)
+	w.sendNext(h)
+}
+
+func (w *World) sendNext(h *Host) {
+	if h.uplink.sending != 0 || len(h.uplink.queue) == 0 {
+		return
 	}
-	return from.wireFree
+	h.uplink.sent++
+	h.uplink.sending = h.uplink.sent
+	it := w.queue.push(w.now+h.uplink.queue[0].size*int64(time.Second)/h.uplink.rate, tieLocal)
+	it.kind, it.to, it.number = itemWire, int16(h.index), h.uplink.sending
+}
+
+// onWire sends a message whose last byte has left.
+func (w *World) onWire(h *Host, number uint64) {
+	if h.uplink.sending != number {
+		return
+	}
+	h.uplink.sending = 0
+	w.leave(h)
+	w.sendNext(h)
+}
+
+// leave puts the first of those that wait on its link.
+func (w *World) leave(h *Host) {
+	m := h.uplink.queue[0]
+	h.uplink.queue = h.uplink.queue[1:]
+	h.uplink.bytes -= m.size
+	w.enter(h, w.hosts[w.queue.items[m.slot].to], heldMessage{m.slot, m.delay, m.draw})
+}
+
+// setBandwidth bounds what leaves a host from now on; 0 ends it, and what waits
+// leaves at once.
+func (w *World) setBandwidth(h *Host, rate int) {
+	h.uplink.rate = int64(rate)
+	if rate == 0 {
+		h.uplink.sending = 0
+		for len(h.uplink.queue) > 0 {
+			w.leave(h)
+		}
+		return
+	}
+	for _, to := range w.hosts {
+		if to != h {
+			w.streamOf(h, to)
+		}
+	}
+}
+
+// dropUnsent loses what has not left a host whose process ended.
+func (w *World) dropUnsent(h *Host) {
+	for _, m := range h.uplink.queue {
+		it := &w.queue.items[m.slot]
+		w.logLost(h, w.hosts[it.to], it.number, &it.env, "not sent")
+		w.queue.release(m.slot)
+	}
+	h.uplink.queue, h.uplink.bytes, h.uplink.sending = nil, 0, 0
 }
 
 // sizeOf is about how many bytes an envelope takes on a wire.
@@ -159,25 +239,11 @@ func sizeOf(e *core.Envelope) int {
 	return size
 }
 
-// setBandwidth bounds what leaves a host; 0 ends it.
-func (w *World) setBandwidth(h *Host, rate int) {
-	h.bandwidth = int64(rate)
-	if rate == 0 {
-		h.wireFree = 0
-		return
-	}
-	for _, to := range w.hosts {
-		if to != h {
-			w.streamOf(h, to)
-		}
-	}
-}
-
 // connect sets a connection up, if there is none: two hosts share one, and the
 // first of them to send waits for it. To a host that is down none is: the first
 // answer is that nobody listens.
 func (w *World) connect(from, to *Host, s *stream, draw uint64) {
-	if w.schedule.Shape.Connect == 0 || s.open || !to.up {
+	if w.schedule.Shape.Connect == 0 || !to.up {
 		return
 	}
 	s.open = true
@@ -207,9 +273,6 @@ func (w *World) disconnect(a, b *Host) {
 // long when it is lost again, or for the round trip in which later traffic tells
 // of the loss.
 func (w *World) lose(from, to *Host, s *stream, draw uint64) {
-	if s.loss == 0 {
-		return
-	}
 	roundTrip := w.latency(mix(draw, saltLoss)) + w.latency(mix(draw, saltLoss+1))
 	times := 0
 	for times < lossesMax && mix(draw, saltLoss+uint64(times+2)<<8)%1000 < s.loss {
@@ -236,12 +299,10 @@ func (w *World) lose(from, to *Host, s *stream, draw uint64) {
 	}
 }
 
-// muted tells whether what is sent now vanishes. The first message that does has
+// muted tells whether what is sent now vanishes on a mute stream. The first message that does has
 // the driver wait for an answer, and then make another connection.
 func (s *stream) muted(w *World) bool {
 	switch {
-	case !s.mute:
-		return false
 	case s.muteEnd == 0:
 		s.muteEnd = w.now + int64(mutedTime) + int64(w.schedule.Shape.Connect)*2*w.latencyMin
 	case w.now >= s.muteEnd:

@@ -303,3 +303,28 @@ func TestBoundsGrowWithTheRoundTrip(t *testing.T) {
 	require.Greater(t, far.returnTime(), 3*time.Second)
 	require.Equal(t, 2*38*time.Second+time.Second, far.finalMax())
 }
+
+// A queue that its host has no bandwidth for ends with the bound, or is lost with
+// the process.
+func TestWhatWaitsForBandwidthIsNotLost(t *testing.T) {
+	l := newLab()
+	l.run(t, `
+at 5ms bandwidth n1 1000
+at 10ms c1 put n1.n2 1
+at 10ms c1 put n1.n2 2
+at 50ms bandwidth n1 0
+at 60ms bandwidth n1 1000
+at 65ms c1 put n1.n2 3
+at 70ms crash n1
+at 80ms bandwidth n1 1000
+at 90ms restart n1
+at 95ms c1 put n1.n2 4
+`+later, RunOptions{})
+	var pings []string
+	for _, took := range l.took["n2"] {
+		if strings.Contains(took, "ping") {
+			pings = append(pings, took)
+		}
+	}
+	require.Equal(t, []string{"51ms ping 1", "51ms ping 2", "161ms ping 4"}, pings)
+}
