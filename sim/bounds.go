@@ -38,6 +38,7 @@ type bounds struct {
 	hosts []int64 // by Host.index; virtual times, -1 for never
 	links []int64 // as network.links
 	ends  []int64 // of the last pause of a host; -1 for none
+	left  bool    // something was beyond the bounds in this run
 }
 
 const neverYet = -1
@@ -49,11 +50,16 @@ func (w *World) initBounds() {
 		all[i] = neverYet
 	}
 	w.bounds = bounds{hosts: all[:n], ends: all[n : 2*n], links: all[2*n:]}
+	w.bounds.left = w.schedule.Shape.LatencyMax > OneWayMax
+	for _, h := range w.hosts {
+		w.troubleIf(h, h.drifts())
+	}
 }
 
 // troubleHost notes that a host is beyond the bounds until a time.
 func (w *World) troubleHost(h *Host, until int64) {
 	w.bounds.hosts[h.index] = max(w.bounds.hosts[h.index], until)
+	w.bounds.left = true
 }
 
 func (w *World) troubleIf(h *Host, beyond bool) {
@@ -66,6 +72,7 @@ func (w *World) troubleIf(h *Host, beyond bool) {
 func (w *World) trouble(from, to *Host, until int64) {
 	at := &w.bounds.links[from.index*len(w.hosts)+to.index]
 	*at = max(*at, until)
+	w.bounds.left = true
 }
 
 // noteStall holds a link's stall that begins now against the bounds.
@@ -119,10 +126,15 @@ func (w *World) well(h *Host) bool {
 		return false
 	case h.uplink.rate > 0 && h.uplink.rate < BandwidthMin:
 		return false
-	case h.clock.rate < million-DriftMaxPPM || h.clock.rate > million+DriftMaxPPM:
+	case h.drifts():
 		return false
 	}
 	return w.past(w.bounds.hosts[h.index])
+}
+
+// drifts tells whether a host's clock is beyond the bounds.
+func (h *Host) drifts() bool {
+	return h.clock.rate < million-DriftMaxPPM || h.clock.rate > million+DriftMaxPPM
 }
 
 // passable tells whether a link has been within the bounds for the whole horizon.

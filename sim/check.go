@@ -46,6 +46,7 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 //	lost-silently      a loss that can be detected is declared
 //	eviction-without-cause   who is within the bounds is not removed from its chain
 //	loss-without-cause       nor is a group presumed lost that such a node has
+//	failed-without-cause     and in a run that is within the bounds every call ends well
 //	inquiry-without-end      what a primary reports comes to something
 //	usable, convergence   after the faults every group that has a copy serves, and its members agree
 type checker struct {
@@ -121,7 +122,10 @@ func (c *checker) Begin(w *World) {
 }
 
 // AfterResult implements Observer.
-func (c *checker) AfterResult(_ *World, op *Operation) { c.marks.result(op) }
+func (c *checker) AfterResult(w *World, op *Operation) {
+	c.marks.result(op)
+	c.onResult(w, op)
+}
 
 // AfterChange implements Observer. A new process is looked at from scratch.
 func (c *checker) AfterChange(w *World, h *Host, ch Change) {

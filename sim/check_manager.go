@@ -267,6 +267,7 @@ func (c *checker) view(w *World, h *Host, id core.GroupID) (v core.GroupView, kn
 
 // End implements Observer: what must be true when all faults are over.
 func (c *checker) End(w *World) {
+	c.marks.end(w)
 	m := c.manager(w)
 	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
 		return

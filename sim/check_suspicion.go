@@ -72,6 +72,20 @@ func (c *checker) onPresumed(w *World, config *core.Config) {
 	}
 }
 
+// onResult looks at how a call ends while nothing has been beyond the bounds in the
+// whole run, and the client gives the cluster the time: well.
+func (c *checker) onResult(w *World, op *Operation) {
+	sh := &w.Schedule().Shape
+	if w.bounds.left || sh.OpTimeout < calmTimeout+livenessTrips*sh.beyondNear() || op.Called < sh.returnTime() || sh.Nodes <= sh.Replicas {
+		return
+	}
+	switch op.Result.Status {
+	case core.StatusOK, core.StatusNotFound, core.StatusConflict, core.StatusTooLarge:
+	default:
+		w.Fail("failed-without-cause", "%v ended %v, although all had been within the bounds since the start", op, op.Result.Status)
+	}
+}
+
 // onInquiry follows the inquiries into a group: an event of the manager.
 func (c *checker) onInquiry(w *World, q *inquiries, m *core.Manager, e *core.Event) {
 	switch e.Kind {

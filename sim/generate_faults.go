@@ -38,6 +38,14 @@ var faultKinds = []faultKind{
 	{"forget", 2, 2, false, (*generator).forget},
 	{"drain", 3, 2, false, (*generator).drain},
 	{"hampered join", 4, 3, false, (*generator).hamperJoin},
+	{"stall", 3, 3, false, (*generator).stall},
+	{"lossy", 3, 2, false, (*generator).lossy},
+	{"mute", 2, 2, false, (*generator).mute},
+	{"bandwidth", 2, 2, false, (*generator).lowBandwidth},
+	{"overload", 2, 2, false, (*generator).overload},
+	{"stalled disk", 3, 2, true, (*generator).stallDisk},
+	{"move", 3, 2, true, (*generator).move},
+	{"stutter", 2, 1, false, (*generator).stutter},
 	{"replace all", 3, 2, false, (*generator).replaceAll},
 }
 

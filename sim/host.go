@@ -398,6 +398,7 @@ func (w *World) onWork(h *Host, life uint32) {
 	if w.now-m.since > int64(WorkMax) {
 		w.troubleHost(h, w.now)
 	}
+	w.cameIf(MarkOverloadedNode, h.role == RoleStorage && w.now-m.since > int64(markedWait))
 	h.busy = h.cost > 0 || len(h.inbox) > 0
 	w.step(h, m.slot)
 	w.finish(h)
@@ -563,6 +564,7 @@ func (w *World) onSync(h *Host, slot uint32) {
 	life := w.queue.items[slot].life
 	if life == h.life && h.disk.stalled > w.now {
 		h.disk.waiting = append(h.disk.waiting, slot)
+		w.cameIf(MarkSyncBehindAStall, h.role == RoleStorage)
 		return
 	}
 	if life == h.life && h.paused {

@@ -170,6 +170,7 @@ type Outcome struct {
 	Fired     FaultCounts
 	Seen      [core.EventKindCount]int // the cores' events, by kind; filled in by Check
 	Suspicion Suspicion                // filled in by Check
+	Calm      bool                     // nothing was beyond the bounds within which nobody may be evicted
 	Marks     Marks                    // the situations that came about; filled in by Check
 
 	IdleActions    []int // actions that could not fire, as indices
@@ -218,6 +219,7 @@ type World struct {
 	recording Recording // but for what is known at the end
 	fired     FaultCounts
 	bounds    bounds
+	came      Marks // situations that only the engine sees
 	halts     []Halt
 	idle      struct{ actions, deviations []bool }
 }
@@ -317,6 +319,7 @@ func (w *World) outcome() *Outcome {
 	out := &Outcome{
 		Hash: w.hash, Hashes: w.hashes, Events: w.events, EventsByKind: w.byKind, Ticks: w.ticks, Sent: int(w.sent),
 		Virtual: time.Duration(w.now), Healed: time.Duration(w.healedAt), Ops: w.ops, Halted: w.halts, Fired: w.fired,
+		Calm: !w.bounds.left,
 	}
 	if w.events > 0 {
 		r := w.recording

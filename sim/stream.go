@@ -64,6 +64,7 @@ func (w *World) streamOf(from, to *Host) *stream {
 func (w *World) stream(from, to *Host, l *link, e *core.Envelope, number, draw uint64, delay int64) {
 	if s := &w.net.streams[l.stream]; s.mute && s.muted(w) {
 		w.fired.Muted++
+		w.cameIf(MarkReplicateVanished, core.KindOf(e.Body) == core.KindReplicate)
 		w.trouble(from, to, w.now)
 		w.logLost(from, to, number, e, "muted")
 		return
@@ -83,6 +84,9 @@ func (w *World) enter(from, to *Host, m heldMessage) {
 	s := &w.net.streams[w.link(from, to).stream]
 	if !s.open {
 		w.connect(from, to, s, m.draw)
+		if s.ready > w.now && !w.came[MarkConnectingToAMember] {
+			w.cameIf(MarkConnectingToAMember, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
+		}
 	}
 	if s.loss != 0 {
 		w.lose(from, to, s, m.draw)
@@ -95,6 +99,9 @@ func (w *World) pass(to *Host, s *stream, m heldMessage) {
 	if s.until > w.now || len(s.held) > 0 {
 		w.fired.Stalled++
 		s.held = append(s.held, m)
+		if s.ready <= w.now && !w.came[MarkReplicateBehindAStall] {
+			w.cameIf(MarkReplicateBehindAStall, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
+		}
 		return
 	}
 	at := w.arrival(to, m.draw, m.delay)
@@ -157,6 +164,8 @@ func (w *World) depart(h *Host, m outgoing) {
 	h.uplink.bytes += m.size
 	if waits := h.uplink.bytes * int64(time.Second) / h.uplink.rate; waits > int64(QueueMax) {
 		w.troubleHost(h, w.now+waits)
+	} else if waits > int64(markedWait) && !w.came[MarkReplicateWaitedForBandwidth] {
+		w.cameIf(MarkReplicateWaitedForBandwidth, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
 	}
 	w.sendNext(h)
 }
