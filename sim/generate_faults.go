@@ -37,7 +37,7 @@ var faultKinds = []faultKind{
 	{"stop", 2, 1, false, (*generator).stop},
 	{"forget", 2, 2, false, (*generator).forget},
 	{"drain", 3, 2, false, (*generator).drain},
-	{"hampered join", 4, 3, false, (*generator).hamperJoin},
+	{"hampered join", 5, 5, false, (*generator).hamperJoin},
 	{"stall", 3, 3, false, (*generator).stall},
 	{"lossy", 3, 2, false, (*generator).lossy},
 	{"mute", 2, 2, false, (*generator).mute},
@@ -46,7 +46,7 @@ var faultKinds = []faultKind{
 	{"stalled disk", 3, 2, true, (*generator).stallDisk},
 	{"move", 3, 2, true, (*generator).move},
 	{"stutter", 2, 1, false, (*generator).stutter},
-	{"replace all", 3, 2, false, (*generator).replaceAll},
+	{"replace all", 4, 3, false, (*generator).replaceAll},
 }
 
 // drawFaults draws the fault plan in the order of time, so that what is down

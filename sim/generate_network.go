@@ -100,7 +100,7 @@ func (g *generator) stutter(at time.Duration) {
 
 // calmTimeout is how long each call of a calm schedule may take on one site's
 // network, behind whatever large values are under way.
-const calmTimeout = 20 * time.Second
+const calmTimeout = 8 * time.Second
 
 // calm makes the schedule one of them, from a time to another, with trouble every
 // so often.
