@@ -30,7 +30,7 @@ var faultKinds = []faultKind{
 	{"slow disk", 4, 3, true, (*generator).slowDisk},
 	{"failed sync", 3, 2, true, (*generator).failSync},
 	{"full disk", 2, 1, true, (*generator).fullDisk},
-	{"damaged disk", 3, 2, true, (*generator).damage},
+	{"damaged disk", 4, 3, true, (*generator).damage},
 	{"rolling restart", 2, 1, true, (*generator).rollingRestart},
 	{"mass crash", 3, 2, true, (*generator).massCrash},
 	{"crash manager", 4, 3, true, (*generator).crashManager},
