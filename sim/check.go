@@ -18,7 +18,7 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 		o.Observer = &watched{checker: c, also: o.Observer}
 	}
 	out := Run(s, o)
-	out.Seen, out.Marks = c.seen, c.marks.reached
+	out.Seen, out.Marks, out.Suspicion = c.seen, c.marks.reached, c.suspicion
 	return out
 }
 
@@ -44,6 +44,10 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 //	key-moved          a key never changes its group
 //	lost-falsely       a loss is certain only when every copy is gone
 //	lost-silently      a loss that can be detected is declared
+//	eviction-without-cause   who is within the bounds is not removed from its chain
+//	loss-without-cause       nor is a group presumed lost that such a node has
+//	failed-without-cause     and in a run that is within the bounds every call ends well
+//	inquiry-without-end      what a primary reports comes to something
 //	usable, convergence   after the faults every group that has a copy serves, and its members agree
 type checker struct {
 	groups []*groupRef // by GroupID-1
@@ -53,6 +57,9 @@ type checker struct {
 	leases bool
 	seen   [core.EventKindCount]int
 	marks  marker
+
+	inquiries []inquiries // by GroupID-1
+	suspicion Suspicion
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -115,7 +122,10 @@ func (c *checker) Begin(w *World) {
 }
 
 // AfterResult implements Observer.
-func (c *checker) AfterResult(_ *World, op *Operation) { c.marks.result(op) }
+func (c *checker) AfterResult(w *World, op *Operation) {
+	c.marks.result(op)
+	c.onResult(w, op)
+}
 
 // AfterChange implements Observer. A new process is looked at from scratch.
 func (c *checker) AfterChange(w *World, h *Host, ch Change) {
@@ -137,6 +147,9 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	case HostCrashed, HostHalted:
 		c.forgetUnsent(h)
 		return
+	case HostMoved:
+		c.onMoved(h, r)
+		return
 	case HostStarted:
 	default:
 		return
@@ -156,6 +169,20 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 		}
 		c.checkHolds(w, h, core.GroupID(i+1), g, "restarted")
 	}
+}
+
+// onMoved takes in that a node's data, and with it what it may never forget, is at
+// another host now.
+func (c *checker) onMoved(h *Host, r *hostRef) {
+	id := h.Peer().ID
+	if old := c.owner[id]; old != nil {
+		for k, epoch := range c.hosts[old.Index()].durable {
+			if k.node == id {
+				r.durable[k] = epoch
+			}
+		}
+	}
+	c.owner[id] = h
 }
 
 // forgetUnsent drops the entries that a process appended in an epoch which was
@@ -223,6 +250,9 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 		m := h.Node().(*core.Manager)
 		if in := w.Taken(); in != nil {
 			c.marks.takenByManager(w, h, in, events)
+			if _, ok := in.Body.(*core.ProbeReply); ok {
+				c.onProbeReply(m, in.From.ID)
+			}
 		}
 		for i := range events {
 			c.marks.managerEvent(w, h, &events[i])
@@ -428,8 +458,16 @@ func hashEntry(e *core.Entry) uint64 {
 	return mix(x, hashString(e.Key)^hashString(e.Value)*3^uint64(e.Version)<<40)
 }
 
+// hashedMax is how much of a long value is hashed: what it was padded from stands
+// at its beginning.
+const hashedMax = 1 << 10
+
 func hashString(s string) uint64 {
 	h := uint64(14695981039346656037)
+	if n := len(s); n > hashedMax {
+		s = s[:hashedMax]
+		h ^= uint64(n)
+	}
 	for i := 0; i < len(s); i++ {
 		h = (h ^ uint64(s[i])) * 1099511628211
 	}

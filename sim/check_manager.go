@@ -8,6 +8,13 @@ import (
 
 func (c *checker) onManagerEvent(w *World, m *core.Manager, e *core.Event) {
 	switch e.Kind {
+	case core.EventReconfigured, core.EventProbing, core.EventCleared:
+		for int(e.Group) > len(c.inquiries) {
+			c.inquiries = append(c.inquiries, inquiries{})
+		}
+		c.onInquiry(w, &c.inquiries[e.Group-1], m, e)
+	}
+	switch e.Kind {
 	case core.EventReconfigured:
 		c.onConfig(w, m.Config(e.Group))
 	case core.EventMapped:
@@ -79,6 +86,7 @@ func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
 	if before != nil {
 		c.marks.config(w, before, n)
 		c.checkStep(w, g, before, n)
+		c.onEvictions(w, before, n)
 	}
 	for i, other := range c.groups {
 		if core.GroupID(i+1) == n.Group || len(other.configs) == 0 {
@@ -132,6 +140,7 @@ func isSubsequence(part, whole []core.Peer) bool {
 
 func (c *checker) onLost(w *World, e *core.Event) {
 	if !e.Effect {
+		c.onPresumed(w, c.ref(e.Group).config())
 		return
 	}
 	for _, p := range c.ref(e.Group).config().Chain {
@@ -258,6 +267,7 @@ func (c *checker) view(w *World, h *Host, id core.GroupID) (v core.GroupView, kn
 
 // End implements Observer: what must be true when all faults are over.
 func (c *checker) End(w *World) {
+	c.marks.end(w)
 	m := c.manager(w)
 	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
 		return
@@ -269,7 +279,7 @@ func (c *checker) End(w *World) {
 		}
 	}
 	if why := c.unsettled(w); why != "" {
-		w.Fail("convergence", "%v after the faults: %s", LivenessBound, why)
+		w.Fail("convergence", "%v after the faults: %s", w.Schedule().Shape.LivenessBound(), why)
 	}
 	c.checkStates(w, m)
 }

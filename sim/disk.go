@@ -22,6 +22,9 @@ type disk struct {
 	latency int64   // of a sync that begins now, in nanoseconds
 	spare   []batch
 
+	stalled int64    // until when no sync ends
+	waiting []uint32 // the syncs that would have ended; those of ended processes among them
+
 	full    bool            // nothing more can be written
 	failing *Action         // the next sync that ends fails as this says; nil if none is to
 	damaged map[string]bool // keys whose records are not as they were written
@@ -207,6 +210,13 @@ func (d *disk) wipe() {
 	d.space, d.damaged, d.unread = nil, nil, nil
 	clear(d.journal)
 	d.journal = d.journal[:0]
+}
+
+// take takes over what is durable on another disk, and leaves that empty.
+func (d *disk) take(from *disk) {
+	from.fold()
+	d.space, d.damaged, d.unread = from.space, from.damaged, from.unread
+	from.wipe()
 }
 
 // fold applies the journal to the space. Doing so only when somebody looks

@@ -21,11 +21,17 @@ import (
 func Generate(src Source) *Schedule {
 	g := newGenerator(src)
 	g.drawShape()
-	g.drawClocks()
-	g.drawFaults()
-	g.drawCalls()
-	g.drawDeviations()
-	g.drawUnhealed()
+	if calm := g.chance("calm", 8); calm {
+		g.drawClocks(driftBound)
+		g.calm(ms(150), g.end, ms(200))
+		g.drawCalls()
+	} else {
+		g.drawClocks(PPMMax)
+		g.drawFaults()
+		g.drawCalls()
+		g.drawDeviations()
+		g.drawUnhealed()
+	}
 	g.tidy()
 	return g.s
 }
@@ -38,7 +44,7 @@ func (g *generator) tidy() {
 	g.s.Actions = slices.DeleteFunc(g.s.Actions, func(a Action) bool {
 		was := broken
 		switch a.Verb {
-		case VerbPartition, VerbCut, VerbClog, VerbFlaky:
+		case VerbPartition, VerbCut, VerbClog, VerbFlaky, VerbStall, VerbLossy, VerbMute:
 			broken = true
 		case VerbHeal:
 			broken = false
@@ -52,6 +58,7 @@ func (g *generator) tidy() {
 			a.Value = "v" + strconv.Itoa(writes)
 		}
 	}
+	g.enlarge()
 }
 
 // forever is the end of what only the end of the fault phase undoes.
@@ -68,6 +75,9 @@ type generator struct {
 	busy   map[string]time.Duration // until when nothing may happen to a host: it is down or paused
 	disk   map[string]time.Duration // until when its disk is slow
 	slow   map[string]time.Duration // until when it is slow itself
+	narrow map[string]time.Duration // until when its bandwidth is bounded
+	loaded map[string]time.Duration // until when messages cost it time
+	large  bool                     // there are large values
 	down   map[string]time.Duration // when it last lost its process, for forget
 	pauses map[string][]window      // of a client, which makes no calls meanwhile
 	losses []time.Duration          // when copies of the data were destroyed
@@ -82,6 +92,8 @@ func newGenerator(src Source) *generator {
 		busy:   map[string]time.Duration{},
 		disk:   map[string]time.Duration{},
 		slow:   map[string]time.Duration{},
+		narrow: map[string]time.Duration{},
+		loaded: map[string]time.Duration{},
 		down:   map[string]time.Duration{},
 		pauses: map[string][]window{},
 	}
@@ -96,6 +108,10 @@ func oneOf[T any](g *generator, label string, values ...T) T {
 }
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// callTrips is how many round trips more than on one site's network a call may
+// take, and the faults last.
+const callTrips = 10
 
 func (g *generator) drawShape() {
 	sh := &g.s.Shape
@@ -119,21 +135,28 @@ func (g *generator) drawShape() {
 	latency := oneOf(g, "latency", [2]int{1000, 1000}, [2]int{200, 2000}, [2]int{200, 2000}, [2]int{500, 5000},
 		[2]int{500, 5000}, [2]int{200, 10000}, [2]int{1000, 10000})
 	sh.LatencyMin, sh.LatencyMax = time.Duration(latency[0])*time.Microsecond, time.Duration(latency[1])*time.Microsecond
+	sh.Connect = oneOf(g, "connect", 0, 0, 1, 2)
+	if g.chance("far apart", 10) {
+		far := ms(oneOf(g, "one way", 25, 38, 75, 150))
+		sh.LatencyMin, sh.LatencyMax = far-sh.LatencyMin, far
+	}
 	sh.SyncLatency = time.Duration(oneOf(g, "sync", 1, 2, 3, 4, 6, 10)) * 500 * time.Microsecond
-	sh.OpTimeout = ms(oneOf(g, "timeout", 2000, 1500, 1000, 700, 500))
+	sh.OpTimeout = ms(oneOf(g, "timeout", 2000, 1500, 1000, 700, 500)) + callTrips*sh.beyondNear()
 	sh.Batch = 1 + g.src.Intn("batch", 8)
-	g.end = ms(1500 + 250*g.src.Intn("length", 11))
+	g.end = ms(1500+250*g.src.Intn("length", 11)) + callTrips*sh.beyondNear()
 	g.bold = g.chance("bold", 4)
 }
 
-// drawClocks gives every host an offset of its own, and often a drift. Leases
-// allow for clocks that are driftBound wrong, either way; nothing else assumes
-// anything of clocks.
-func (g *generator) drawClocks() {
-	const driftBound = 1000
-	ppmMax := driftBound
-	if g.s.Shape.Reads == core.ReadConfirm && g.chance("any drift", 3) {
-		ppmMax = PPMMax
+// driftBound is how wrong clocks may be, either way, for leases to be safe; nothing
+// else assumes anything of clocks.
+const driftBound = 1000
+
+// drawClocks gives every host an offset of its own, and often a drift, of at most
+// the bound or, where nothing depends on that, at most that much.
+func (g *generator) drawClocks(most int) {
+	ppmMax := min(most, driftBound)
+	if most > driftBound && g.s.Shape.Reads == core.ReadConfirm && g.chance("any drift", 3) {
+		ppmMax = most
 	}
 	step := g.src.Intn("clock offsets", 10_000)
 	drift := g.src.Intn("drift", 3) > 0

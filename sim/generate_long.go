@@ -17,6 +17,8 @@ const (
 	stopTime = 500 * time.Millisecond // that a node takes to stop, at most: it says farewell first
 	// failMean is how much time there is to a failure.
 	failMean = 30 * time.Second
+	// calmMean is how much time there is to a hiccup of a calm schedule.
+	calmMean = 3 * time.Second
 	// burstMean is how much time there is to a burst of calls.
 	burstMean = 2 * time.Second
 	burstMax  = 6
@@ -26,12 +28,17 @@ const (
 // which failures go on and on, one every 30 seconds, but never faster than groups
 // can heal: each hits at most as many nodes as a group can spare, and what was
 // hit has come back, as a new node if its data is gone, before the next. So
-// however long it is, nothing may ever be lost.
+// however long it is, nothing may ever be lost. One in four has no failures, but
+// constant trouble within the bounds: there nobody may be evicted.
 func GenerateLong(src Source, length time.Duration) *Schedule {
 	g := newGenerator(src)
 	g.end = length - longLast
 	g.drawLongShape()
-	g.drawClocks()
+	g.drawClocks(PPMMax)
+	if g.chance("calm", 4) {
+		g.end = 0 // no failures
+		g.calm(5*time.Second, length-longLast, calmMean)
+	}
 	for at := 5 * time.Second; at < g.end; {
 		g.failure(at)
 		at += healTime + ms(g.src.Intn("until next failure", int(2*(failMean-healTime)/time.Millisecond)))

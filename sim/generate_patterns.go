@@ -40,7 +40,7 @@ func (g *generator) hamperJoin(at time.Duration) {
 // hamper gets in the way of a node that joins.
 func (g *generator) hamper(host string, at time.Duration) {
 	free := g.busy[host] <= at
-	switch oneOf(g, "hamper", "deaf", "dumb", "dumb", "pause", "restart", "crash", "pause another") {
+	switch oneOf(g, "hamper", "deaf", "dumb", "dumb", "pause", "restart", "restart", "crash", "pause another") {
 	case "deaf":
 		g.clogAll(at, host, false)
 	case "dumb":

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"gtstore/core"
@@ -125,17 +126,43 @@ func (w *World) call(c *client) {
 		}
 		timeout := w.schedule.Shape.OpTimeout
 		if op.Final { // the bound is in virtual time, whatever the client's clock shows
-			timeout = c.host.clock.local(w.now + int64(LivenessBound)).Since(c.host.clock.local(w.now))
+			timeout = c.host.clock.local(w.now + int64(w.schedule.Shape.LivenessBound())).Since(c.host.clock.local(w.now))
 		}
 		w.order++
 		op.Called, op.CallOrder = time.Duration(w.now), w.order
 		w.pushLocal(c.host, w.now, tieLocal, &core.Envelope{To: c.host.peer, Body: &core.Call{
-			ID: uint64(i) + 1, Kind: op.Kind, Key: op.Key, Value: op.Value, Version: op.Version, Timeout: timeout,
+			ID: uint64(i) + 1, Kind: op.Kind, Key: op.Key, Value: w.padded(op), Version: op.Version, Timeout: timeout,
 		}})
 		if w.log != nil {
 			w.logOperation(LogCalled, c.host, op)
 		}
 	}
+}
+
+// padded returns what an operation writes. The history tells large values apart
+// by what they are padded from.
+func (w *World) padded(op *Operation) string {
+	if op.Action < 0 || w.schedule.Actions[op.Action].Size == 0 {
+		return op.Value
+	}
+	if w.large == nil {
+		w.large = make(map[string]string)
+	}
+	size := w.schedule.Actions[op.Action].Size
+	w.large[op.Value] = op.Value + strings.Repeat(sizeMark, size-len(op.Value))
+	return w.large[op.Value]
+}
+
+// unpadded has a result tell a large value as the history does. It returns r
+// itself unless its value is one of these, all of it.
+func (w *World) unpadded(r *core.Result) *core.Result {
+	name, _, ok := strings.Cut(r.Value, sizeMark)
+	if !ok || w.large[name] != r.Value {
+		return r
+	}
+	short := *r
+	short.Value = name
+	return &short
 }
 
 func (c *client) expected(text, key string) core.Seq {
@@ -163,6 +190,9 @@ func (w *World) record(h *Host, e *core.Envelope) {
 		return
 	}
 	w.order++
+	if len(w.large) > 0 {
+		r = w.unpadded(r)
+	}
 	op.Result, op.Returned, op.ReturnOrder = r, time.Duration(w.now), w.order
 	w.hash = mix(w.hash, mix(r.ID<<8|uint64(r.Status), uint64(r.Version)))
 	w.unfinished--
@@ -316,7 +346,7 @@ func (r *LogRecord) String() string {
 		if r.Number > 0 {
 			text += fmt.Sprintf(" [%d]", r.Number)
 		}
-		text += fmt.Sprintf(" %+v", r.Env.Body)
+		text += " " + withoutPadding(fmt.Sprintf("%+v", r.Env.Body))
 	case r.Op != nil:
 		text += " " + r.Op.String()
 		if r.Op.Result != nil {
@@ -329,6 +359,21 @@ func (r *LogRecord) String() string {
 		text += " (" + r.Text + ")"
 	}
 	return text
+}
+
+// withoutPadding leaves out all but the first of what large values are padded with.
+func withoutPadding(text string) string {
+	const run = sizeMark + sizeMark
+	if !strings.Contains(text, run) {
+		return text
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		if i == 0 || text[i] != sizeMark[0] || text[i-1] != sizeMark[0] {
+			b.WriteByte(text[i])
+		}
+	}
+	return b.String()
 }
 
 func (w *World) logMessage(what LogKind, from, to *Host, number uint64, e *core.Envelope, text string) {

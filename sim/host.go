@@ -42,7 +42,20 @@ type Host struct {
 	backlog []uint32 // what arrived during a pause, in order
 	disk    disk
 	slow    int64 // by how much whatever it does begins later
-	broken  bool  // it stays as broken as it is, though the faults are over
+
+	uplink   uplink
+	cost     int64 // time that each message takes it
+	busy     bool  // messages wait in the inbox, or would
+	working  bool  // the first of the inbox is being taken in
+	inbox    []waiting
+	pausedAt int64
+	broken   bool // it stays as broken as it is, though the faults are over
+}
+
+// waiting is a message that a busy process has not taken in yet.
+type waiting struct {
+	slot  uint32
+	since int64
 }
 
 // Name returns the host's name, which is also its address.
@@ -220,7 +233,7 @@ func newNode(s *Schedule, h *Host, seed uint64) (core.Node, error) {
 		return core.NewManager(core.ManagerOptions{
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
 			Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
-			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout,
+			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.beyondNear(),
 		}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
@@ -242,6 +255,11 @@ func (w *World) kill(h *Host, keep, torn int, change Change) {
 		w.queue.release(slot)
 	}
 	h.backlog = h.backlog[:0]
+	for _, m := range h.inbox {
+		w.queue.release(m.slot)
+	}
+	h.inbox, h.working, h.busy = nil, false, h.cost > 0
+	w.dropUnsent(h)
 	h.disk.crash(keep, torn)
 	h.out.Reset()
 	w.changed(h, change)
@@ -279,6 +297,7 @@ func (w *World) resume(h *Host) {
 		w.queue.pushSlot(w.now, tieLocal, slot)
 	}
 	h.backlog = h.backlog[:0]
+	w.work(h)
 	h.timerAt = never
 	w.arm(h)
 }
@@ -334,6 +353,11 @@ func (w *World) arrive(h *Host, slot uint32) {
 	if !w.ready(h, slot) {
 		return
 	}
+	if h.busy {
+		h.inbox = append(h.inbox, waiting{slot, w.now})
+		w.work(h)
+		return
+	}
 	w.step(h, slot)
 	for n := 1; n < w.batch && w.violation == nil && h.out.Halt == nil && len(w.queue.heap) > 0; n++ {
 		e := w.queue.top()
@@ -347,6 +371,62 @@ func (w *World) arrive(h *Host, slot uint32) {
 		}
 	}
 	w.finish(h)
+}
+
+// work has a busy process take in the first of its inbox, as soon as it can.
+func (w *World) work(h *Host) {
+	if h.working || h.paused || len(h.inbox) == 0 {
+		return
+	}
+	h.working = true
+	it := w.queue.push(w.now+h.cost, tieFree)
+	it.kind, it.to, it.life = itemWork, int16(h.index), h.life
+}
+
+// onWork ends the work on a message. A process that is paused meanwhile does it
+// again when it goes on.
+func (w *World) onWork(h *Host, life uint32) {
+	if life != h.life {
+		return
+	}
+	h.working = false
+	if h.paused {
+		return
+	}
+	m := h.inbox[0]
+	h.inbox = h.inbox[1:]
+	if w.now-m.since > int64(WorkMax) {
+		w.troubleHost(h, w.now)
+	}
+	w.cameIf(MarkOverloadedNode, h.role == RoleStorage && w.now-m.since > int64(markedWait))
+	h.busy = h.cost > 0 || len(h.inbox) > 0
+	w.step(h, m.slot)
+	w.finish(h)
+	w.work(h)
+}
+
+// setCost makes a process busy with each message from now on; 0 ends it, and what
+// waits is taken in at once.
+func (w *World) setCost(h *Host, cost int64) {
+	h.cost = cost
+	h.busy = cost > 0 || len(h.inbox) > 0
+}
+
+// move brings a node's data to another host, which is down and loses its own.
+// Where it was there is then nothing.
+func (w *World) move(from, to *Host) bool {
+	if to == nil || to.up || from == to || from.peer.ID == 0 || from.incarnation == 0 {
+		return false
+	}
+	if from.up {
+		w.kill(from, 0, 0, HostCrashed)
+	}
+	to.disk.wipe()
+	w.changed(to, HostWiped)
+	to.disk.take(&from.disk)
+	to.peer.ID, from.peer.ID = from.peer.ID, 0
+	w.changed(to, HostMoved)
+	return true
 }
 
 // ready tells whether an item can be stepped now, and disposes of it if not.
@@ -460,9 +540,33 @@ func (w *World) sync(h *Host) {
 	it.kind, it.to, it.life = itemSync, int16(h.index), h.life
 }
 
+// stallDisk lets no sync end for some time.
+func (w *World) stallDisk(h *Host, took int64) {
+	w.noteDiskStall(h, took)
+	h.disk.stalled = max(h.disk.stalled, w.now+took)
+	it := w.queue.push(h.disk.stalled, tieLocal)
+	it.kind, it.to = itemDisk, int16(h.index)
+}
+
+// resumeDisk lets the sync end that waited for the end of a stall.
+func (w *World) resumeDisk(h *Host) {
+	if h.disk.stalled > w.now {
+		return
+	}
+	for _, slot := range h.disk.waiting {
+		w.queue.pushSlot(w.now, tieLocal, slot)
+	}
+	h.disk.waiting = h.disk.waiting[:0]
+}
+
 // onSync ends a sync. A process that is paused learns of it when it resumes.
 func (w *World) onSync(h *Host, slot uint32) {
 	life := w.queue.items[slot].life
+	if life == h.life && h.disk.stalled > w.now {
+		h.disk.waiting = append(h.disk.waiting, slot)
+		w.cameIf(MarkSyncBehindAStall, h.role == RoleStorage)
+		return
+	}
 	if life == h.life && h.paused {
 		h.backlog = append(h.backlog, slot)
 		return

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"gtstore/core"
 )
 
@@ -25,7 +27,8 @@ type hostMarks struct {
 	stopping bool  // the process takes no more messages
 	paused   int64 // when it was last paused, and resumed
 	resumed  int64
-	attempt  attempt // the snapshot that it was last sent
+	moved    core.NodeID // whose data was moved here, and has not started yet
+	attempt  attempt     // the snapshot that it was last sent
 }
 
 // attempt is a snapshot on its way to a joining node.
@@ -81,6 +84,34 @@ func (m *marker) reachIf(mark Mark, reached bool) {
 	if reached {
 		m.reached[mark] = true
 	}
+}
+
+// markedWait is how long something waits at least that a mark speaks of: for longer
+// than a heartbeat or two.
+const markedWait = 100 * time.Millisecond
+
+// farTrip is the round trip from which on nodes are far apart.
+const farTrip = 40 * time.Millisecond
+
+// cameIf notes a situation that the engine alone sees.
+func (w *World) cameIf(mark Mark, reached bool) {
+	if reached {
+		w.came[mark] = true
+	}
+}
+
+// end takes in, at the end of a run, what the engine has seen.
+func (m *marker) end(w *World) {
+	for mark, reached := range w.came {
+		m.reachIf(Mark(mark), reached)
+	}
+	faults := 0
+	for verb, n := range w.fired.Verbs {
+		if Verb(verb).operation() == 0 {
+			faults += n
+		}
+	}
+	m.reachIf(MarkTroubleWithinTheBounds, faults > 0 && !w.bounds.left)
 }
 
 func (m *marker) group(id core.GroupID) *groupMarks {
@@ -369,6 +400,7 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	case core.EventServing:
 		hg := r.group(e.Group)
 		hg.reconciled = true
+		m.reachIf(MarkServingFarApart, e.Epoch == 1 && w.latencyMin >= int64(farTrip/2))
 		m.reachIf(MarkGrantWaitedOut, m.c.leases && w.taken == nil && w.now > hg.since)
 	case core.EventSuspected:
 		m.suspected(r, e)
@@ -379,6 +411,10 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	case core.EventInstalled:
 		a := &m.hosts[h.index].attempt
 		a.installed = true
+		if from := w.hostNamed(w.taken.From.Addr); from != nil {
+			l := w.link(from, h)
+			m.reachIf(MarkSnapshotOverALossyLink, l.stream != 0 && w.net.streams[l.stream].loss > 0)
+		}
 		m.reachIf(MarkWritesDuringASnapshot, int(e.Seq) > a.committed)
 	}
 }

@@ -35,6 +35,9 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 	case *core.Register:
 		m.reachIf(MarkDuplicateRegister, m.boots[in.From.ID] == b.Boot)
 		m.boots[in.From.ID] = b.Boot
+	case *core.PeerDown:
+		h := w.holder(b.Peer.ID)
+		m.reachIf(MarkOldAddressOfAMovedNode, b.Refused && h != nil && h.name != b.Peer.Addr)
 	case *core.CaughtUp:
 		if g := m.c.ref(b.Group); len(g.configs) > 0 {
 			m.reachIf(MarkCaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && position(g.config(), b.Node) < 0)
@@ -263,6 +266,11 @@ func (m *marker) change(w *World, h *Host, ch Change) {
 	hm := &m.hosts[h.index]
 	switch ch {
 	case HostPaused:
+		if node, ok := h.node.(*core.Manager); ok && hm.resumed >= 0 && w.now-hm.resumed < int64(time.Second) {
+			for i := range m.groups {
+				m.reachIf(MarkManagerStutteredInAnInquiry, node.Inquiring(core.GroupID(i+1)))
+			}
+		}
 		hm.paused = w.now
 	case HostResumed:
 		hm.resumed = w.now
@@ -276,6 +284,8 @@ func (m *marker) change(w *World, h *Host, ch Change) {
 			clear(m.mapping)
 		}
 		hm.id, hm.running, hm.stopping = h.peer.ID, true, false
+	case HostMoved:
+		hm.moved = h.peer.ID
 	case HostCrashed, HostHalted:
 		m.ended(h, hm)
 		hm.running = false
@@ -299,6 +309,10 @@ func (m *marker) ended(h *Host, hm *hostMarks) {
 // started looks at a new process of a storage node; the checker still knows what
 // its last one held.
 func (m *marker) started(w *World, h *Host, hm *hostMarks) {
+	for _, g := range m.c.groups {
+		m.reachIf(MarkMemberMoved, hm.moved == h.peer.ID && len(g.configs) > 0 && position(g.config(), hm.moved) >= 0)
+	}
+	hm.moved = 0
 	if hm.id != h.peer.ID {
 		return
 	}

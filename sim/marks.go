@@ -101,6 +101,20 @@ const (
 	MarkTwoMembersShort
 	MarkPrimaryDrained
 	MarkDrainMetAnEviction
+
+	// Networks and machines that are late, and not dead.
+	MarkReplicateBehindAStall
+	MarkReplicateVanished
+	MarkReplicateWaitedForBandwidth
+	MarkSnapshotOverALossyLink
+	MarkServingFarApart
+	MarkConnectingToAMember
+	MarkOverloadedNode
+	MarkSyncBehindAStall
+	MarkManagerStutteredInAnInquiry
+	MarkMemberMoved
+	MarkOldAddressOfAMovedNode
+	MarkTroubleWithinTheBounds
 	markEnd
 )
 

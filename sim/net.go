@@ -18,6 +18,8 @@ type network struct {
 	slots []slot // (from·hosts + to)·KindCount + kind
 	rules []flaky
 
+	streams []stream // from 1
+
 	deviations []deviation // from 1; those of a slot are a list
 	scratch    []byte
 }
@@ -30,6 +32,7 @@ type link struct {
 	talked  bool     // the two processes have exchanged a message: they have a connection
 	pending bool     // a PeerDown about the host at the from end is on its way to the other
 	flaky   int16    // index into rules; 0 for none
+	stream  int32    // index into streams; 0 for none
 }
 
 // slot counts the messages of one kind on one link.
@@ -66,6 +69,8 @@ const (
 	saltCorrupt
 	saltBit
 	saltCopy
+	saltConnect
+	saltLoss
 )
 
 // batchStep is the grid on which messages arrive when hosts take them in
@@ -77,6 +82,17 @@ func (w *World) initNetwork() {
 	w.net.links = make([]link, n*n)
 	w.net.slots = make([]slot, n*n*core.KindCount)
 	w.net.rules = make([]flaky, 1, 4)
+	if w.schedule.Shape.Connect > 0 {
+		w.net.streams = make([]stream, 1, 1+n*n)
+		for _, from := range w.hosts {
+			for _, to := range w.hosts {
+				if from != to {
+					w.streamOf(from, to)
+				}
+			}
+		}
+	}
+	w.initBounds()
 	w.net.deviations = make([]deviation, 1, len(w.schedule.Deviate)+1)
 	for i := range w.schedule.Deviate {
 		d := &w.schedule.Deviate[i]
@@ -184,6 +200,9 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 			f.apply(w, &w.net.deviations[d])
 		}
 	}
+	if f.drop || f.corrupt || f.delay > int64(StallMax) {
+		w.trouble(from, to, w.now+f.delay)
+	}
 	if f.drop {
 		w.logLost(from, to, number, e, "drop")
 		return
@@ -201,19 +220,36 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 
 // carry makes one copy of a message arrive.
 func (w *World) carry(from, to *Host, e *core.Envelope, number, draw uint64, delay int64) {
+	l := w.link(from, to)
+	var slot uint32
+	switch {
+	case l.clogged:
+		w.fired.Clogged++
+		slot = w.queue.alloc()
+		l.held = append(l.held, slot)
+	case l.stream != 0:
+		w.stream(from, to, l, e, number, draw, delay)
+		return
+	default:
+		at := w.arrival(to, draw, delay)
+		slot = w.queue.alloc()
+		w.queue.pushSlot(at, w.tie(draw, to, at), slot)
+	}
+	w.fill(slot, from, to, e, number)
+}
+
+// arrival returns when a message arrives that leaves now.
+func (w *World) arrival(to *Host, draw uint64, delay int64) int64 {
 	at := w.now + w.latency(draw) + delay + to.slow
 	if w.batch > 1 {
 		at = (at + batchStep - 1) / batchStep * batchStep
 	}
-	var it *item
-	if l := w.link(from, to); l.clogged {
-		w.fired.Clogged++
-		slot := w.queue.alloc()
-		l.held = append(l.held, slot)
-		it = &w.queue.items[slot]
-	} else {
-		it = w.queue.push(at, w.tie(draw, to, at))
-	}
+	return at
+}
+
+// fill makes a slot hold a message.
+func (w *World) fill(slot uint32, from, to *Host, e *core.Envelope, number uint64) {
+	it := &w.queue.items[slot]
 	it.kind, it.env, it.number = itemMessage, *e, number
 	it.from, it.to = int16(from.index), int16(to.index)
 	if w.options.CheckImmutable {
@@ -287,6 +323,7 @@ func (w *World) hashEnvelope(e *core.Envelope) (h uint64) {
 func (w *World) refuse(it *item) {
 	from, to := w.hosts[it.from], w.hosts[it.to]
 	w.logLost(from, to, it.number, &it.env, "refused")
+	w.disconnect(from, to)
 	if w.connected(from, to) {
 		w.fired.Refused++
 		w.tellDown(from, to, it.env.To, true)
@@ -325,6 +362,7 @@ func (w *World) forgetConnections(h *Host) {
 	for _, other := range w.hosts {
 		in, out := w.link(other, h), w.link(h, other)
 		in.talked, out.talked, in.pending = false, false, false
+		w.disconnect(h, other)
 	}
 }
 
@@ -350,6 +388,7 @@ func (w *World) cut(from, to string) bool {
 		return false
 	}
 	w.link(a, b).cut = true
+	w.trouble(a, b, w.now)
 	return true
 }
 
@@ -359,18 +398,24 @@ func (w *World) clog(from, to *Host) bool {
 		return false
 	}
 	w.link(from, to).clogged = true
+	w.trouble(from, to, w.now)
 	return true
 }
 
-// unclog lets arrive what was held back on a link, in some order, as if it had
-// been sent now.
+// unclog lets arrive what was held back on a link, in some order unless the link
+// is a stream, as if it had been sent now.
 func (w *World) unclog(from, to *Host) bool {
 	if from == nil || to == nil || !w.link(from, to).clogged {
 		return false
 	}
 	l := w.link(from, to)
 	l.clogged = false
+	w.trouble(from, to, w.now)
 	for _, slot := range l.held {
+		if l.stream != 0 {
+			w.pass(to, &w.net.streams[l.stream], heldMessage{slot, 0, mix(w.seed, w.queue.items[slot].number)})
+			continue
+		}
 		draw := mix(w.seed, w.queue.items[slot].number)
 		at := w.now + w.latency(draw) + to.slow
 		w.queue.pushSlot(at, w.tie(draw, to, at), slot)
@@ -379,15 +424,18 @@ func (w *World) unclog(from, to *Host) bool {
 	return true
 }
 
-// healNetwork ends all cuts, clogs and flaky links, and reports whether there
+// healNetwork ends all cuts, clogs, flaky and lossy links, stalls and mutes, and reports whether there
 // were any. What is broken for good stays cut off from the manager and the nodes;
 // but a client that cannot reach a node is no reason to do without that node.
 func (w *World) healNetwork() bool {
-	changed := false
+	changed := len(w.net.streams) > 0 && w.healStreams()
 	for i := range w.net.links {
 		l := &w.net.links[i]
 		from, to := w.hosts[i/len(w.hosts)], w.hosts[i%len(w.hosts)]
-		changed = changed || l.cut || l.clogged || l.flaky != 0
+		if l.cut || l.clogged || l.flaky != 0 {
+			changed = true
+			w.trouble(from, to, w.now)
+		}
 		l.flaky = 0
 		if (from.broken || to.broken) && from.role != RoleClient && to.role != RoleClient {
 			continue
@@ -410,8 +458,9 @@ func (w *World) makeFlaky(a *Action) bool {
 	}
 	if a.Link == (Link{}) {
 		for i := range w.net.links {
-			if i/len(w.hosts) != i%len(w.hosts) {
+			if from, to := w.hosts[i/len(w.hosts)], w.hosts[i%len(w.hosts)]; from != to {
 				w.net.links[i].flaky = rule
+				w.trouble(from, to, w.now)
 			}
 		}
 		return true
@@ -421,5 +470,6 @@ func (w *World) makeFlaky(a *Action) bool {
 		return false
 	}
 	w.link(from, to).flaky = rule
+	w.trouble(from, to, w.now)
 	return true
 }

@@ -13,17 +13,22 @@ import (
 
 const (
 	// LivenessBound is how long after the end of all faults every operation may
-	// take, in virtual time.
+	// take, in virtual time, on one site's network: see Shape.LivenessBound.
 	LivenessBound = 10 * time.Second
+	// nearTrip is the longest round trip on one site's network. On a longer one all
+	// that takes round trips takes longer, so each of the bounds on virtual time
+	// grows by so many round trips as are said at it for what is beyond.
+	nearTrip      = 20 * time.Millisecond
+	livenessTrips = 100
+	settleTrips   = 10
+	returnTrips   = 10
+	joinTrips     = 10
 	// SettleMax is how long after the last action the faults last, unless every
 	// operation has ended before: what was called last shall feel them.
 	SettleMax = 500 * time.Millisecond
 	// returnTime is what nodes that start again at the heal get to register, before
 	// the cluster is probed: a put that finds too few nodes is refused at once.
 	returnTime = time.Second
-	// finalMax is how long the probe for liveness may take: a put and a get after
-	// it, each of which the client ends itself after LivenessBound.
-	finalMax = 2*LivenessBound + time.Second
 	// eventsMax and eventsMaxRate bound a run whose nodes never come to rest,
 	// unless RunOptions.EventsMax says otherwise: so many events, and so many more
 	// for each second of the schedule. A busy cluster makes a tenth of that; and a
@@ -31,6 +36,22 @@ const (
 	eventsMax     = 1_000_000
 	eventsMaxRate = 10_000
 )
+
+// beyondNear is what a round trip takes at most, beyond one on one site's network.
+func (sh *Shape) beyondNear() time.Duration { return max(0, 2*sh.LatencyMax-nearTrip) }
+
+// LivenessBound is how long after the end of all faults every operation may take.
+func (sh *Shape) LivenessBound() time.Duration {
+	return LivenessBound + livenessTrips*sh.beyondNear()
+}
+
+func (sh *Shape) settleMax() time.Duration { return SettleMax + settleTrips*sh.beyondNear() }
+
+func (sh *Shape) returnTime() time.Duration { return returnTime + returnTrips*sh.beyondNear() }
+
+// finalMax is how long the probe for liveness may take: a put and a get after
+// it, each of which the client ends itself after LivenessBound.
+func (sh *Shape) finalMax() time.Duration { return 2*sh.LivenessBound() + time.Second }
 
 // RunOptions say how a Schedule is run; none of them changes what happens.
 type RunOptions struct {
@@ -73,11 +94,12 @@ const (
 	HostHalted                    // the process ended by itself, or could not start
 	HostPaused
 	HostResumed
+	HostMoved // a node's data has come to the host, which is down
 )
 
 var changeNames = [...]string{
 	HostStarted: "started", HostCrashed: "crashed", HostWiped: "wiped", HostHalted: "halted",
-	HostPaused: "paused", HostResumed: "resumed",
+	HostPaused: "paused", HostResumed: "resumed", HostMoved: "given another node's data",
 }
 
 func (c Change) String() string {
@@ -115,6 +137,16 @@ type FaultCounts struct {
 	Cut     int          // messages lost in a cut or partition
 	Clogged int          // messages held back
 	Refused int          // messages to a host that was down, of which the sender was told
+	Stalled int          // messages that waited for what was before them on the link
+	Resent  int          // packets that were lost, and sent again
+	Muted   int          // messages lost on a connection that was silently dead
+}
+
+// Suspicion counts what was done because somebody was taken for dead.
+type Suspicion struct {
+	Evicted  int // members that were removed from their chains
+	Uncaused int // of these, who was within the bounds
+	Presumed int // groups presumed lost
 }
 
 // Outcome is what came of a run.
@@ -133,11 +165,13 @@ type Outcome struct {
 	Healed       time.Duration // when the faults ended
 	Lin          time.Duration // wall time that the check for linearizability took
 
-	Ops    []Operation
-	Halted []Halt
-	Fired  FaultCounts
-	Seen   [core.EventKindCount]int // the cores' events, by kind; filled in by Check
-	Marks  Marks                    // the situations that came about; filled in by Check
+	Ops       []Operation
+	Halted    []Halt
+	Fired     FaultCounts
+	Seen      [core.EventKindCount]int // the cores' events, by kind; filled in by Check
+	Suspicion Suspicion                // filled in by Check
+	Calm      bool                     // nothing was beyond the bounds within which nobody may be evicted
+	Marks     Marks                    // the situations that came about; filled in by Check
 
 	IdleActions    []int // actions that could not fire, as indices
 	IdleDeviations []int // deviations whose message was never sent, as indices
@@ -170,6 +204,7 @@ type World struct {
 	unfinished int // operations
 	order      int // of calls and returns
 	requests   []request
+	large      map[string]string // what values are padded to, by what from
 
 	inCore    *Host          // whose core is running
 	taken     *core.Envelope // see Taken
@@ -183,6 +218,8 @@ type World struct {
 	hashes    []uint64
 	recording Recording // but for what is known at the end
 	fired     FaultCounts
+	bounds    bounds
+	came      Marks // situations that only the engine sees
 	halts     []Halt
 	idle      struct{ actions, deviations []bool }
 }
@@ -282,6 +319,7 @@ func (w *World) outcome() *Outcome {
 	out := &Outcome{
 		Hash: w.hash, Hashes: w.hashes, Events: w.events, EventsByKind: w.byKind, Ticks: w.ticks, Sent: int(w.sent),
 		Virtual: time.Duration(w.now), Healed: time.Duration(w.healedAt), Ops: w.ops, Halted: w.halts, Fired: w.fired,
+		Calm: !w.bounds.left,
 	}
 	if w.events > 0 {
 		r := w.recording
@@ -352,7 +390,7 @@ func (w *World) happen(slot uint32) {
 		w.onSync(h, slot)
 		return
 	}
-	kind, life, number := it.kind, it.life, it.number
+	kind, life, number, from := it.kind, it.life, it.number, it.from
 	w.queue.release(slot)
 	switch kind {
 	case itemTimer:
@@ -363,6 +401,14 @@ func (w *World) happen(slot uint32) {
 		}
 	case itemRequest:
 		w.sendRequest(int(number))
+	case itemStream:
+		w.onStream(w.hosts[from], h)
+	case itemWire:
+		w.onWire(h, number)
+	case itemDisk:
+		w.resumeDisk(h)
+	case itemWork:
+		w.onWork(h, life)
 	case itemPhase:
 		w.onPhase()
 	}
@@ -433,6 +479,7 @@ func (w *World) afterEvent(h *Host) {
 // changed tells of what happened to a host.
 func (w *World) changed(h *Host, c Change) {
 	w.hash = mix(w.hash, uint64(w.now)^(h.code<<8|uint64(c))<<40)
+	w.noteChange(h, c)
 	if w.log != nil {
 		w.log(&LogRecord{At: time.Duration(w.now), What: LogChanged, To: h.name, Text: c.String()})
 	}
@@ -487,6 +534,8 @@ func (w *World) fault(a *Action) bool {
 		return w.makeFlaky(a)
 	case VerbReset:
 		return w.reset(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
+	case VerbStall, VerbLossy, VerbMute:
+		return w.faultStream(a)
 	}
 	h := w.hostNamed(a.Host)
 	if h == nil {
@@ -504,7 +553,13 @@ func (w *World) fault(a *Action) bool {
 		}
 		w.resume(h)
 	case VerbSlow:
+		w.troubleIf(h, max(h.slow, int64(a.Latency)) > int64(SlowMax))
 		h.slow = int64(a.Latency)
+	case VerbBandwidth:
+		w.troubleIf(h, h.uplink.rate > 0 && h.uplink.rate < BandwidthMin || a.Rate > 0 && a.Rate < BandwidthMin)
+		w.setBandwidth(h, a.Rate)
+	case VerbBusy:
+		w.setCost(h, int64(a.Latency))
 	default:
 		if a.Verb.onDisk() {
 			return w.faultDisk(a, h)
@@ -519,7 +574,10 @@ func (w *World) faultDisk(a *Action, h *Host) bool {
 	d := &h.disk
 	switch a.Verb {
 	case VerbSlowDisk:
+		w.troubleIf(h, max(d.latency, int64(a.Latency)) > int64(DiskMax))
 		d.latency = int64(a.Latency)
+	case VerbStallDisk:
+		w.stallDisk(h, int64(a.Latency))
 	case VerbFailSync:
 		if !h.up || d.failing != nil {
 			return false
@@ -563,8 +621,10 @@ func (w *World) faultProcess(a *Action, h *Host) bool {
 		}
 		h.stopped = true
 		w.pushLocal(h, w.now, tieLocal, &core.Envelope{From: h.peer, To: h.peer, Body: &core.Stop{}})
+	case VerbMove:
+		return w.move(h, w.hostNamed(a.Target))
 	case VerbForget, VerbDrain:
-		if h.incarnation == 0 {
+		if h.incarnation == 0 || h.peer.ID == 0 {
 			return false
 		}
 		w.operate(h, a.Verb == VerbDrain)
@@ -581,6 +641,11 @@ func (w *World) reset(a, b *Host) bool {
 	}
 	w.tellDown(a, b, b.peer, false)
 	w.tellDown(b, a, a.peer, false)
+	w.disconnect(a, b)
+	w.dropHeld(a, b)
+	w.dropHeld(b, a)
+	w.trouble(a, b, w.now)
+	w.trouble(b, a, w.now)
 	return true
 }
 
@@ -602,7 +667,7 @@ func (w *World) nextAction(i int) {
 	}
 	w.actionAt = never
 	w.phase, w.phaseFrom = phaseSettle, w.now
-	w.pushPhase(SettleMax)
+	w.pushPhase(w.schedule.Shape.settleMax())
 	if w.unfinished == 0 {
 		w.pushPhase(0)
 	}
@@ -615,10 +680,10 @@ func (w *World) pushPhase(delay time.Duration) {
 
 // onPhase begins the next phase if its time has come.
 func (w *World) onPhase() {
-	elapsed := time.Duration(w.now - w.phaseFrom)
+	elapsed, sh := time.Duration(w.now-w.phaseFrom), &w.schedule.Shape
 	switch w.phase {
 	case phaseSettle:
-		if w.unfinished > 0 && elapsed < SettleMax {
+		if w.unfinished > 0 && elapsed < sh.settleMax() {
 			return
 		}
 		w.heal()
@@ -630,15 +695,15 @@ func (w *World) onPhase() {
 			w.pushPhase(time.Second)
 			return
 		}
-		if elapsed < returnTime {
-			w.pushPhase(returnTime - elapsed)
+		if elapsed < sh.returnTime() {
+			w.pushPhase(sh.returnTime() - elapsed)
 			return
 		}
 		w.phase, w.phaseFrom = phaseFinal, w.now
-		w.pushPhase(finalMax)
+		w.pushPhase(sh.finalMax())
 		w.probePuts()
 	case phaseFinal:
-		if elapsed >= finalMax {
+		if elapsed >= sh.finalMax() {
 			w.checkStuck()
 			w.done = true
 		}
@@ -653,7 +718,7 @@ func (w *World) checkStuck() {
 		if op.CallOrder == 0 || op.Result != nil {
 			continue
 		}
-		if took := time.Duration(w.now) - max(op.Called, time.Duration(w.healedAt)); took >= LivenessBound {
+		if took := time.Duration(w.now) - max(op.Called, time.Duration(w.healedAt)); took >= w.schedule.Shape.LivenessBound() {
 			w.Fail("liveness", "%v, called at %v, has not ended %v after the faults did", op, op.Called, took)
 		}
 	}
@@ -672,7 +737,12 @@ func (w *World) heal() {
 		if h.broken {
 			continue
 		}
+		w.troubleIf(h, h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax) || h.uplink.rate > 0 && h.uplink.rate < BandwidthMin)
 		h.slow = 0
+		w.setBandwidth(h, 0)
+		w.setCost(h, 0)
+		h.disk.stalled = min(h.disk.stalled, w.now)
+		w.resumeDisk(h)
 		h.disk.latency, h.disk.full, h.disk.failing = int64(w.schedule.Shape.SyncLatency), false, nil
 		switch {
 		case h.paused:
@@ -697,13 +767,28 @@ func (w *World) leaveBroken() {
 	for i := range m.Groups() {
 		chain := m.Config(core.GroupID(i + 1)).Chain
 		if slices.ContainsFunc(chain, func(p core.Peer) bool {
-			h := w.hostNamed(p.Addr)
-			return !h.broken && !h.stopped && h.peer.ID == p.ID && (h.up || !h.disk.empty() && h.disk.intact())
+			h := w.holder(p.ID)
+			return h != nil && !h.broken && !h.stopped && (h.up || !h.disk.empty() && h.disk.intact())
 		}) {
 			continue
 		}
 		for _, p := range chain {
-			w.hostNamed(p.Addr).broken = false
+			h := w.holder(p.ID)
+			if h == nil {
+				h = w.hostNamed(p.Addr)
+			}
+			h.broken = false
 		}
 	}
+}
+
+// holder returns the host whose last process was that node, or to which its data
+// was moved; nil when another node has taken the place since.
+func (w *World) holder(id core.NodeID) *Host {
+	for _, h := range w.hosts {
+		if h.peer.ID == id && h.role == RoleStorage {
+			return h
+		}
+	}
+	return nil
 }

@@ -53,6 +53,7 @@ type Shape struct {
 	Seed uint64
 
 	LatencyMin, LatencyMax time.Duration // of a message; equal without jitter
+	Connect                int           // round trips that setting up a connection takes before its first message leaves
 	SyncLatency            time.Duration // of a disk sync, in durable mode
 	OpTimeout              time.Duration // of each operation
 	Batch                  int           // messages due together on one host that share an Output, from 1
@@ -90,7 +91,12 @@ const (
 	VerbUnclog                     // Link: what was held back, and what follows, arrives
 	VerbFlaky                      // Link (empty hosts: every link), Drop, Duplicate, Delay, Corrupt in permille, DelayMax
 	VerbReset                      // Link: connections between the two hosts break; both are told
+	VerbStall                      // Link, Latency: nothing leaves this way for so long; then all of it, late and in order
+	VerbLossy                      // Link (empty hosts: every link), Rate in permille: packets are lost, and sent again after a time-out, in order
+	VerbMute                       // Link: what is sent this way on the present connection vanishes, until another one is made
+	VerbBandwidth                  // Host, Rate: so many bytes a second leave it, over all its links; 0: as many as it likes
 	VerbSlowDisk                   // Host, Latency: its syncs take this long from now on
+	VerbStallDisk                  // Host, Latency: no sync of it ends for so long; then all go on
 	VerbFailSync                   // Host, Keep, Torn: its next sync fails, which ends its process; what survives is as at a crash
 	VerbFullDisk                   // Host: it can write nothing, which ends its process at the next write, until FreeDisk
 	VerbFreeDisk                   // Host
@@ -98,9 +104,11 @@ const (
 	VerbMisdirect                  // Host, Record: in the place of that durable record another one is read from now on
 	VerbUnreadable                 // Host, Record: that durable record can be read no more
 	VerbSlow                       // Host, Latency: whatever it does begins so much later from now on
+	VerbBusy                       // Host, Latency: each message that it takes in costs it so much time from now on
 	VerbStop                       // Host: the storage node is asked to stop (farewell)
 	VerbForget                     // Host: an operator says that the data the host has now is gone
 	VerbDrain                      // Host: an operator asks for the storage node's place to be moved to a spare
+	VerbMove                       // Host, Target: the node's process ends, and its data comes to another host, which is down and loses its own
 	verbEnd
 )
 
@@ -111,7 +119,10 @@ type Action struct {
 	Host string
 	Link Link
 
+	Target     string // host
+	Rate       int
 	Key, Value string
+	Size       int // bytes of the value, which is then padded; 0 for as it stands
 	Version    string
 	Want       Want // of a client's call
 

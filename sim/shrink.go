@@ -143,7 +143,7 @@ func (s *Schedule) removeHost(prefix string, i int, count *int) {
 			a.Groups[i] = keepIf(a.Groups[i], func(host *string) bool { return !gone(host) })
 		}
 		a.Groups = keepIf(a.Groups, func(group *[]string) bool { return len(*group) > 0 })
-		return !gone(&a.Host, &a.Link.From, &a.Link.To) && (a.Verb != VerbPartition || len(a.Groups) > 1)
+		return !gone(&a.Host, &a.Link.From, &a.Link.To, &a.Target) && (a.Verb != VerbPartition || len(a.Groups) > 1)
 	})
 }
 
@@ -166,6 +166,8 @@ func (k *shrinker) simplifyShape() {
 		func(sh *Shape) { sh.Seed = calm.Seed },
 		func(sh *Shape) { sh.LatencyMin, sh.LatencyMax = calm.LatencyMin, calm.LatencyMax },
 		func(sh *Shape) { sh.LatencyMax = sh.LatencyMin },
+		func(sh *Shape) { sh.Connect = calm.Connect },
+		func(sh *Shape) { sh.Connect = min(sh.Connect, 1) },
 		func(sh *Shape) { sh.Clocks = nil },
 		func(sh *Shape) { sh.Batch = calm.Batch },
 		func(sh *Shape) { sh.Width = calm.Width },
@@ -220,6 +222,10 @@ func (k *shrinker) simplifyActions() {
 			func(a *Action) { a.Duplicate = 0 },
 			func(a *Action) { a.Delay, a.DelayMax = 0, 0 },
 			func(a *Action) { a.Corrupt = 0 },
+			func(a *Action) { a.Size = 0 },
+			func(a *Action) { a.Size /= 2 },
+			func(a *Action) { a.shorten() },
+			func(a *Action) { a.shorten() },
 		} {
 			k.try(func(s *Schedule) { change(&s.Actions[i]) })
 		}
@@ -243,6 +249,14 @@ func (k *shrinker) simplifyActions() {
 				}
 			})
 		}
+	}
+}
+
+// shorten halves how long a stall lasts, to a round number.
+func (a *Action) shorten() {
+	switch a.Verb {
+	case VerbStall, VerbStallDisk:
+		a.Latency = max(time.Millisecond, (a.Latency / 2).Truncate(10*time.Millisecond))
 	}
 }
 

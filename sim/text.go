@@ -89,11 +89,14 @@ func (a Action) String() string {
 		}
 	}
 	if spec.uses&useLink != 0 {
-		if a.Verb == VerbFlaky && a.Link == (Link{}) {
+		if a.Verb.everyLink() && a.Link == (Link{}) {
 			parts = append(parts, "*")
 		} else {
 			parts = append(parts, a.Link.String())
 		}
+	}
+	if spec.uses&useTarget != 0 {
+		parts = append(parts, a.Target)
 	}
 	if spec.uses&useKey != 0 {
 		parts = append(parts, word(a.Key))
@@ -102,10 +105,17 @@ func (a Action) String() string {
 		parts = append(parts, a.Version)
 	}
 	if spec.uses&useValue != 0 {
-		parts = append(parts, word(a.Value))
+		value := word(a.Value)
+		if a.Size != 0 {
+			value += sizeMark + strconv.Itoa(a.Size)
+		}
+		parts = append(parts, value)
 	}
 	if spec.uses&useLatency != 0 {
 		parts = append(parts, a.Latency.String())
+	}
+	if spec.uses&useRate != 0 {
+		parts = append(parts, strconv.Itoa(a.Rate))
 	}
 	for i, group := range a.Groups {
 		if i > 0 {
@@ -131,6 +141,9 @@ func (a Action) String() string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// sizeMark stands between a value and the number of bytes that it is padded to.
+const sizeMark = "*"
 
 // arrow stands before what a call must end with.
 const arrow = "->"
@@ -431,14 +444,22 @@ func verbList() string {
 
 // parse reads what follows the verb, in the order of the uses.
 func (a *Action) parse(spec verbSpec, words []token) error {
-	for use := useHost; use <= useLatency; use <<= 1 {
+	for use := useHost; use <= useRate; use <<= 1 {
 		if spec.uses&use == 0 || use == useHost && a.Host != "" {
 			continue
 		}
 		if len(words) == 0 {
 			return fmt.Errorf("%s ends early", spec.name)
 		}
-		if err := a.parseWord(use, words[0], &a.Value); err != nil {
+		t := words[0]
+		if name, size, ok := strings.Cut(t.text, sizeMark); ok && use == useValue && !t.quoted {
+			n, err := strconv.Atoi(size)
+			if err != nil || n < 1 {
+				return fmt.Errorf("%q has no size: want VALUE*BYTES, such as v1*1048576", t.text)
+			}
+			t.text, a.Size = name, n
+		}
+		if err := a.parseWord(use, t, &a.Value); err != nil {
 			return err
 		}
 		words = words[1:]
@@ -490,10 +511,18 @@ func (a *Action) parseWord(use uses, t token, value *string) error {
 	case useHost:
 		a.Host = t.text
 	case useLink:
-		if a.Verb == VerbFlaky && t.text == "*" {
+		if a.Verb.everyLink() && t.text == "*" {
 			return nil
 		}
 		return a.Link.parse(t)
+	case useTarget:
+		a.Target = t.text
+	case useRate:
+		n, err := strconv.Atoi(t.text)
+		if err != nil {
+			return fmt.Errorf("%q is no number", t.text)
+		}
+		a.Rate = n
 	case useVersion:
 		a.Version = t.text
 		if n, err := strconv.ParseUint(t.text, 10, 64); err == nil {
@@ -742,6 +771,7 @@ var shapeFields = [...]shapeField{
 			return 0 < sh.LatencyMin && sh.LatencyMin <= sh.LatencyMax && sh.LatencyMax <= DurationMax
 		},
 	},
+	number("network", "connect", 0, ConnectMax, func(sh *Shape) *int { return &sh.Connect }),
 	duration("disk", "sync", 0, func(sh *Shape) *time.Duration { return &sh.SyncLatency }),
 	duration("clients", "timeout", 1, func(sh *Shape) *time.Duration { return &sh.OpTimeout }),
 }

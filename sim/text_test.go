@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ mutant ack-own-last violates commit-durable
 shows unverified-suffix-at-an-ack divergent-suffix-cut
 expect violates acked writes survive
 cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
-network latency=200µs..5ms
+network latency=200µs..5ms connect=2
 disk sync=1.5ms
 clients timeout=700ms
 clock n1 offset=5s ppm=-100
@@ -38,6 +39,8 @@ at 12ms c2 cas k1 last v2
 at 12ms c2 cas k1 0 "v\x003\n" -> group-lost
 at 12.000001ms c2 cas k1 17 "|"
 at 13ms c1 delete "#"
+at 14ms c1 put k1 v4*1048576 -> ok
+at 14ms c1 cas k1 last v5*3
 at 20ms crash n2 keep=1
 at 20ms crash m
 at 20ms crash n1 keep=2 torn=40
@@ -62,6 +65,15 @@ at 50ms slow n1 20ms
 at 50ms slow n1 0s
 at 50ms clog n1>n2
 at 50ms unclog n1>n2
+at 50ms stall n1>n2 200ms
+at 50ms lossy n1>n2 50
+at 50ms lossy * 0
+at 50ms mute n1>m
+at 50ms bandwidth n1 12500000
+at 50ms bandwidth c1 0
+at 50ms stall-disk n1 250ms
+at 50ms busy m 100µs
+at 50ms move n1 n3
 at 1m0s stop n3
 at 1m0s forget n3
 at 1m0s drain n3
@@ -121,6 +133,19 @@ func TestParseActions(t *testing.T) {
 		"slow-disk n3 1.5s":              {Verb: VerbSlowDisk, Host: "n3", Latency: 1500 * time.Millisecond},
 		"stop n1":                        {Verb: VerbStop, Host: "n1"},
 		"forget n1":                      {Verb: VerbForget, Host: "n1"},
+		"c1 put k v*100":                 {Verb: VerbPut, Host: "c1", Key: "k", Value: "v", Size: 100},
+		`c1 put k "v*100"`:               {Verb: VerbPut, Host: "c1", Key: "k", Value: "v*100"},
+		"c1 put k v*1":                   {},
+		"c1 get k -> ok v*100":           {},
+		"stall n1>c1 1s":                 {Verb: VerbStall, Link: Link{"n1", "c1"}, Latency: time.Second},
+		"lossy * 10":                     {Verb: VerbLossy, Rate: 10},
+		"lossy * 1000":                   {},
+		"mute *":                         {},
+		"bandwidth m 1000":               {Verb: VerbBandwidth, Host: "m", Rate: 1000},
+		"bandwidth m 999":                {},
+		"busy c1 1ms":                    {},
+		"move n1 n2":                     {Verb: VerbMove, Host: "n1", Target: "n2"},
+		"move n1 n1":                     {},
 	} {
 		s, err := Parse("cluster mode=durable\r\n\n  at\t7ms " + line + " \r\n")
 		if want.Verb == 0 {
@@ -244,6 +269,19 @@ func TestParseErrors(t *testing.T) {
 		{"one group", "at 1s partition n1 n2", "line 1: a partition has two groups at least"},
 		{"empty group", "at 1s partition n1 |", "line 1: a group of the partition is empty"},
 		{"host in two groups", "at 1s partition n1 | n1", "line 1: n1 is in the partition twice"},
+		{"size", "at 1s c1 put k v*x", `line 1: "v*x" has no size: want VALUE*BYTES, such as v1*1048576: want at TIME cN put`},
+		{"size too large", "at 1s c1 put k v*99999999", "line 1: v*99999999: want a bare word and more bytes than it has, at most"},
+		{"size too small", "at 1s c1 put k v11*3", "line 1: v11*3: want a bare word and more bytes than it has, at most"},
+		{"sizes", sizesText(40), "line 33: the padded values are too large: want at most 67108864 bytes in all"},
+		{"connect", "network connect=9", "line 1: connect=9: want a number from 0 to 8"},
+		{"lossy", "at 1s lossy n1>n2 901", "line 1: 901: want a permille, 0 to 900"},
+		{"lossy short", "at 1s lossy n1>n2", "line 1: lossy ends early: want at TIME lossy FROM>TO|* PERMILLE"},
+		{"bandwidth", "at 1s bandwidth n1 fast", `line 1: "fast" is no number: want at TIME bandwidth HOST BYTES-A-SECOND`},
+		{"bandwidth too low", "at 1s bandwidth n1 10", "line 1: 10 bytes a second: want 0 for no bound, or 1000 to"},
+		{"stall disk in memory", "at 1s stall-disk n1 1s", "line 1: stall-disk: no host has a disk: want mode=durable"},
+		{"move in memory", "at 1s move n1 n2", "line 1: move: in memory no data outlives its process: want mode=durable"},
+		{"move to itself", "cluster mode=durable\nat 1s move n1 n1", "line 2: move n1 n1: want two hosts"},
+		{"move to a client", "cluster mode=durable\nat 1s move n1 c1", `line 2: there is no host "c1": want n1 to n3`},
 		{"permille", "at 1s flaky * drop=1001", "line 1: drop=1001: want a permille, 0 to 1000"},
 		{"delay alone", "at 1s flaky * delay=1", "line 1: delay without delay-max"},
 
@@ -264,6 +302,15 @@ func TestParseErrors(t *testing.T) {
 			require.True(t, strings.HasPrefix(err.Error(), c.want), "got:  %s\nwant: %s", err, c.want)
 		})
 	}
+}
+
+// sizesText is a schedule of so many puts of two MiB.
+func sizesText(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "at 1s c1 put k v%d*2097152\n", i)
+	}
+	return b.String()
 }
 
 // What the text has no words for, Validate refuses: else writing a schedule

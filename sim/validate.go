@@ -28,6 +28,11 @@ const (
 	DurationMax   = time.Hour // every duration and every time
 	keyBytesMax   = 2 * core.KeyBytesMax
 	valueBytesMax = 2 * core.ValueBytesMax // beyond the core's limit, so that a schedule can show TooLarge
+	sizesMax      = 64 << 20               // bytes of all padded values
+	ConnectMax    = 8                      // round trips that setting up a connection takes
+	LossMax       = 900                    // permille of packets: some get through
+	RateMin       = 1_000                  // bytes a second, and
+	RateMax       = 1 << 40                // the most
 )
 
 // DefaultShape is the shape of a schedule whose text leaves it out: a calm
@@ -136,24 +141,26 @@ type uses uint16
 const (
 	useHost uses = 1 << iota
 	useLink
+	useTarget
 	useKey
 	useVersion
 	useValue
 	useLatency
+	useRate
 	useGroups
 	useKeep // and torn
 	useRecord
 	useRates
 )
 
-var useNames = [...]string{"a host", "a link", "a key", "a version", "a value", "a duration", "groups", "keep or torn", "record", "rates"}
+var useNames = [...]string{"a host", "a link", "a second host", "a key", "a version", "a value", "a duration", "a rate", "groups", "keep or torn", "record", "rates"}
 
 // used tells which fields of the action say something.
 func (a *Action) used() uses {
 	var u uses
 	for i, set := range [...]bool{
-		a.Host != "", a.Link != Link{}, a.Key != "", a.Version != "", a.Value != "", a.Latency != 0,
-		len(a.Groups) > 0, a.Keep != 0 || a.Torn != 0, a.Record != 0,
+		a.Host != "", a.Link != Link{}, a.Target != "", a.Key != "", a.Version != "", a.Value != "" || a.Size != 0,
+		a.Latency != 0, a.Rate != 0, len(a.Groups) > 0, a.Keep != 0 || a.Torn != 0, a.Record != 0,
 		a.Drop != 0 || a.Duplicate != 0 || a.Delay != 0 || a.Corrupt != 0 || a.DelayMax != 0,
 	} {
 		if set {
@@ -174,10 +181,10 @@ type verbSpec struct {
 const hostAll = hostManager | hostStorage | hostClient
 
 var verbSpecs = [verbEnd]verbSpec{
-	VerbPut:       {"put", "cN put KEY VALUE [-> STATUS]", hostClient, useHost | useKey | useValue},
+	VerbPut:       {"put", "cN put KEY VALUE[*BYTES] [-> STATUS]", hostClient, useHost | useKey | useValue},
 	VerbGet:       {"get", "cN get KEY [-> ok [VALUE]|STATUS]", hostClient, useHost | useKey},
 	VerbDelete:    {"delete", "cN delete KEY [-> STATUS]", hostClient, useHost | useKey},
-	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE [-> STATUS]", hostClient, useHost | useKey | useVersion | useValue},
+	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE[*BYTES] [-> STATUS]", hostClient, useHost | useKey | useVersion | useValue},
 	VerbCrash:     {"crash", "crash HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
 	VerbRestart:   {"restart", "restart HOST", hostManager | hostStorage, useHost},
 	VerbWipe:      {"wipe", "wipe NODE", hostStorage, useHost},
@@ -191,7 +198,12 @@ var verbSpecs = [verbEnd]verbSpec{
 	VerbFlaky: {"flaky", "flaky FROM>TO|* [drop=N] [duplicate=N] [delay=N] [corrupt=N] [delay-max=DURATION]",
 		0, useLink | useRates},
 	VerbReset:      {"reset", "reset FROM>TO", 0, useLink},
+	VerbStall:      {"stall", "stall FROM>TO DURATION", 0, useLink | useLatency},
+	VerbLossy:      {"lossy", "lossy FROM>TO|* PERMILLE", 0, useLink | useRate},
+	VerbMute:       {"mute", "mute FROM>TO", 0, useLink},
+	VerbBandwidth:  {"bandwidth", "bandwidth HOST BYTES-A-SECOND", hostAll, useHost | useRate},
 	VerbSlowDisk:   {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbStallDisk:  {"stall-disk", "stall-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
 	VerbFailSync:   {"fail-sync", "fail-sync HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
 	VerbFullDisk:   {"full-disk", "full-disk HOST", hostManager | hostStorage, useHost},
 	VerbFreeDisk:   {"free-disk", "free-disk HOST", hostManager | hostStorage, useHost},
@@ -199,9 +211,11 @@ var verbSpecs = [verbEnd]verbSpec{
 	VerbMisdirect:  {"misdirect", "misdirect HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
 	VerbUnreadable: {"unreadable", "unreadable HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
 	VerbSlow:       {"slow", "slow HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbBusy:       {"busy", "busy HOST DURATION", hostManager | hostStorage, useHost | useLatency},
 	VerbStop:       {"stop", "stop NODE", hostStorage, useHost},
 	VerbForget:     {"forget", "forget NODE", hostStorage, useHost},
 	VerbDrain:      {"drain", "drain NODE", hostStorage, useHost},
+	VerbMove:       {"move", "move NODE NODE", hostStorage, useHost | useTarget},
 }
 
 // spec is the zero verbSpec for a verb that does not exist.
@@ -274,8 +288,12 @@ func (s *Schedule) check() *invalid {
 	}
 	values := map[string]bool{}
 	var last time.Duration
+	sizes := 0
 	for i := range s.Actions {
 		a := &s.Actions[i]
+		if sizes += min(a.Size, sizesMax); sizes > sizesMax {
+			return &invalid{place{"action", i}, fmt.Sprintf("the padded values are too large: want at most %d bytes in all", sizesMax)}
+		}
 		if text := s.Shape.checkAction(a, last, values); text != "" {
 			return &invalid{place{"action", i}, text}
 		}
@@ -388,7 +406,7 @@ func (sh *Shape) checkAction(a *Action, last time.Duration, values map[string]bo
 			return bad
 		}
 	}
-	if everyLink := a.Verb == VerbFlaky && a.Link == (Link{}); spec.uses&useLink != 0 && !everyLink {
+	if everyLink := a.Verb.everyLink() && a.Link == (Link{}); spec.uses&useLink != 0 && !everyLink {
 		if bad := sh.checkLink(a.Link); bad != "" {
 			return bad
 		}
@@ -421,6 +439,12 @@ func (a *Action) checkNumbers() string {
 		return fmt.Sprintf("the key has %d bytes: want at most %d", len(a.Key), keyBytesMax)
 	case len(a.Value) > valueBytesMax:
 		return fmt.Sprintf("the value has %d bytes: want at most %d", len(a.Value), valueBytesMax)
+	case a.Size != 0 && (!isBare(a.Value) || a.Size <= len(a.Value) || a.Size > valueBytesMax):
+		return fmt.Sprintf("%s*%d: want a bare word and more bytes than it has, at most %d", word(a.Value), a.Size, valueBytesMax)
+	case a.Verb == VerbLossy && (a.Rate < 0 || a.Rate > LossMax):
+		return fmt.Sprintf("%d: want a permille, 0 to %d", a.Rate, LossMax)
+	case a.Rate < 0 || a.Rate > RateMax || a.Rate > 0 && a.Verb == VerbBandwidth && a.Rate < RateMin:
+		return fmt.Sprintf("%d bytes a second: want 0 for no bound, or %d to %d", a.Rate, RateMin, RateMax)
 	case a.Keep < 0 || a.Keep > KeepMax:
 		return fmt.Sprintf("keep=%d: want 0 to %d", a.Keep, KeepMax)
 	case a.Torn < 0 || a.Torn > TornMax:
@@ -457,9 +481,20 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 			spec.name, sh.hostsNamed(hosts&^hostManager))
 	case kind&hosts == 0:
 		return fmt.Sprintf("%s does not apply to %s: want %s", spec.name, a.Host, sh.hostsNamed(hosts))
+	case spec.uses&useTarget == 0:
+		return ""
+	case !sh.Durable:
+		return spec.name + ": in memory no data outlives its process: want mode=durable"
+	case sh.hostKindOf(a.Target) != hostStorage:
+		return sh.noHost(a.Target, hostStorage)
+	case a.Target == a.Host:
+		return fmt.Sprintf("%s %s %s: want two hosts", spec.name, a.Host, a.Target)
 	}
 	return ""
 }
+
+// everyLink tells whether the verb can be about all links at once.
+func (v Verb) everyLink() bool { return v == VerbFlaky || v == VerbLossy }
 
 // onDisk tells whether the verb is about a host's disk.
 func (v Verb) onDisk() bool { return v >= VerbSlowDisk && v <= VerbUnreadable }

@@ -201,10 +201,14 @@ type fuzzResult struct {
 	Faults           int          `json:"faults"`
 	Messages         int          `json:"messages"` // dropped, duplicated, delayed or corrupted
 	Kinds            faultKinds   `json:"kinds"`
-	Writes           int          `json:"writes"` // acknowledged
-	Gone             int          `json:"gone"`   // storage nodes that ended with their data
-	Joins            int          `json:"joins"`  // nodes that became members of a group that others had left
-	Lost             int          `json:"lost"`   // groups of which no copy was left
+	Writes           int          `json:"writes"`   // acknowledged
+	Gone             int          `json:"gone"`     // storage nodes that ended with their data
+	Joins            int          `json:"joins"`    // nodes that became members of a group that others had left
+	Lost             int          `json:"lost"`     // groups of which no copy was left
+	Evicted          int          `json:"evicted"`  // members removed from their chains on suspicion
+	Uncaused         int          `json:"uncaused"` // of these, who was within the bounds
+	Presumed         int          `json:"presumed"` // groups presumed lost
+	Calm             int          `json:"calm"`     // schedules in which nothing was beyond the bounds
 	Medians          fuzz.Medians `json:"medians"`
 	Marks            fuzzMarks    `json:"marks"`
 	WallSeconds      float64      `json:"wall_seconds"`
@@ -219,7 +223,8 @@ func resultOf(seed uint64, shard fuzz.Shard, s *fuzz.Stats) *fuzzResult {
 		Seed: seed, Shard: shard.String(),
 		Schedules: s.Schedules, Events: s.Events, Operations: s.Operations,
 		Faults: s.Faults, Messages: s.Messages, Kinds: kindsOf(s),
-		Writes: s.Writes, Gone: s.Gone, Joins: s.Joins, Lost: s.Lost, Medians: s.Medians(), Marks: marksOf(s),
+		Writes: s.Writes, Gone: s.Gone, Joins: s.Joins, Lost: s.Lost,
+		Evicted: s.Evicted, Uncaused: s.Uncaused, Presumed: s.Presumed, Calm: s.Calm, Medians: s.Medians(), Marks: marksOf(s),
 		WallSeconds: s.Wall.Seconds(), SimulatedSeconds: s.Virtual.Seconds(), Ratio: s.Ratio(),
 	}
 }
@@ -283,6 +288,8 @@ func (r *fuzzResult) text() string {
 			fmt.Sprintf("kinds       %s\n", r.Kinds) +
 			fmt.Sprintf("healing     %s nodes ended with their data, %s joined a group, %s groups lost; %s writes acknowledged\n",
 				cli.Grouped(r.Gone), cli.Grouped(r.Joins), cli.Grouped(r.Lost), cli.Grouped(r.Writes)) +
+			fmt.Sprintf("suspicion   %s members evicted, %s of them without a cause; %s groups presumed lost; %s schedules within the bounds\n",
+				cli.Grouped(r.Evicted), cli.Grouped(r.Uncaused), cli.Grouped(r.Presumed), cli.Grouped(r.Calm)) +
 			fmt.Sprintf("medians     %d clients, %d keys, %d operations, %d faults, %d messages disturbed\n", m.Clients, m.Keys, m.Operations, m.Faults, m.Messages) +
 			r.Marks.text() +
 			fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",

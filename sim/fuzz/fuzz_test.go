@@ -142,8 +142,9 @@ at 0s heal
 	out.Ops[1] = sim.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusUnknown}}
 	out.Ops[2] = sim.Operation{Kind: core.OpGet, Result: &core.Result{Status: core.StatusOK}}
 	out.Seen[core.EventJoined], out.Seen[core.EventLost] = 4, 1
+	out.Suspicion, out.Calm = sim.Suspicion{Evicted: 3, Uncaused: 1, Presumed: 2}, true
 	want := sample{events: 9, checked: 5, clients: 3, keys: 2, operations: 3, faults: 1, messages: 5, fired: out.Fired, virtual: time.Second,
-		writes: 1, gone: 1, joins: 4, lost: 1}
+		writes: 1, gone: 1, joins: 4, lost: 1, suspicion: out.Suspicion, calm: true}
 	require.Equal(t, want, sampleOf(s, out))
 	s.Shape.Durable = true
 	require.Zero(t, sampleOf(s, out).gone, "what crashes keeps its data")

@@ -45,6 +45,10 @@ type totals struct {
 	Gone       int            `json:"gone"`
 	Joins      int            `json:"joins"`
 	Lost       int            `json:"lost"`
+	Evicted    int            `json:"evicted"`
+	Uncaused   int            `json:"uncaused"`
+	Presumed   int            `json:"presumed"`
+	Calm       int            `json:"calm"`
 	Virtual    time.Duration  `json:"virtual_ns"`
 	Wall       time.Duration  `json:"wall_ns"`
 	Kinds      map[string]int `json:"kinds"`
@@ -62,6 +66,7 @@ func totalsOf(s *Stats) totals {
 	t := totals{
 		Schedules: s.Schedules, Events: s.Events, Operations: s.Operations, Faults: s.Faults, Messages: s.Messages,
 		Writes: s.Writes, Gone: s.Gone, Joins: s.Joins, Lost: s.Lost, Virtual: s.Virtual, Wall: s.Wall,
+		Evicted: s.Evicted, Uncaused: s.Uncaused, Presumed: s.Presumed, Calm: s.Calm,
 		Kinds: s.Kinds, Marks: map[string]int{},
 		ClientsBy: s.clients, KeysBy: s.keys, OperationsBy: s.operations, FaultsBy: s.faults, MessagesBy: s.messages,
 	}
@@ -76,6 +81,7 @@ func (t *totals) stats() Stats {
 	s := Stats{
 		Schedules: t.Schedules, Events: t.Events, Operations: t.Operations, Faults: t.Faults, Messages: t.Messages,
 		Writes: t.Writes, Gone: t.Gone, Joins: t.Joins, Lost: t.Lost, Virtual: t.Virtual, Wall: t.Wall,
+		Evicted: t.Evicted, Uncaused: t.Uncaused, Presumed: t.Presumed, Calm: t.Calm,
 		Kinds:   t.Kinds,
 		clients: t.ClientsBy, keys: t.KeysBy, operations: t.OperationsBy, faults: t.FaultsBy, messages: t.MessagesBy,
 	}
@@ -138,7 +144,8 @@ func parseState(text []byte, shard Shard) (*state, error) {
 // damaged since.
 func (s *state) check(shard Shard) error {
 	t := &s.Totals
-	for _, n := range []int{t.Schedules, t.Events, t.Operations, t.Faults, t.Messages, t.Writes, t.Gone, t.Joins, t.Lost, int(t.Virtual), int(t.Wall), s.Others} {
+	for _, n := range []int{t.Schedules, t.Events, t.Operations, t.Faults, t.Messages, t.Writes, t.Gone, t.Joins, t.Lost,
+		t.Evicted, t.Uncaused, t.Presumed, t.Calm, int(t.Virtual), int(t.Wall), s.Others} {
 		if n < 0 {
 			return fmt.Errorf("a total is %d", n)
 		}

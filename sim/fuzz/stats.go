@@ -21,6 +21,10 @@ type Stats struct {
 	Gone       int           // storage nodes that ended with their data
 	Joins      int           // nodes that became members of a group that others had left
 	Lost       int           // groups of which no copy was left
+	Evicted    int           // members removed from their chains on suspicion
+	Uncaused   int           // of these, who was within the bounds: each is a violation
+	Presumed   int           // groups presumed lost
+	Calm       int           // schedules in whose runs nothing was beyond the bounds
 	Virtual    time.Duration // simulated
 	Wall       time.Duration
 	Marks      [sim.MarkCount]int // in how many schedules each mark was reached
@@ -76,13 +80,16 @@ type sample struct {
 	faults, messages int
 	writes, gone     int
 	joins, lost      int
+	suspicion        sim.Suspicion
+	calm             bool
 	fired            sim.FaultCounts
 	virtual          time.Duration
 	marks            sim.Marks
 }
 
 func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
-	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, fired: out.Fired, virtual: out.Virtual, marks: out.Marks}
+	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, fired: out.Fired, virtual: out.Virtual, marks: out.Marks,
+		suspicion: out.Suspicion, calm: out.Calm}
 	keys := map[string]bool{}
 	for i := range s.Actions {
 		if a := &s.Actions[i]; isOperation(a.Verb) {
@@ -146,6 +153,12 @@ func (s *Stats) add(r *sample) {
 	s.Gone += r.gone
 	s.Joins += r.joins
 	s.Lost += r.lost
+	s.Evicted += r.suspicion.Evicted
+	s.Uncaused += r.suspicion.Uncaused
+	s.Presumed += r.suspicion.Presumed
+	if r.calm {
+		s.Calm++
+	}
 	s.Virtual += r.virtual
 	for mark, reached := range r.marks {
 		if reached {
@@ -190,6 +203,11 @@ func (s *Stats) addKinds(fired *sim.FaultCounts) {
 	for fate, n := range fired.Fates {
 		if n > 0 {
 			s.Kinds[sim.Fate(fate).String()] += n
+		}
+	}
+	for name, n := range map[string]int{"late message": fired.Stalled, "resent packet": fired.Resent, "vanished message": fired.Muted} {
+		if n > 0 {
+			s.Kinds[name] += n
 		}
 	}
 }

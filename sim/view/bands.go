@@ -16,7 +16,10 @@ const (
 	bandClog   = "clog"  // messages are held back
 	bandFlaky  = "flaky" // messages are lost, doubled or late
 	bandSlow   = "slow"
-	bandDisk   = "disk" // slow or full
+	bandDisk   = "disk"   // slow or full
+	bandLossy  = "lossy"  // packets are lost, and sent again
+	bandNarrow = "narrow" // little bandwidth
+	bandBusy   = "busy"   // each message takes time
 )
 
 func (r *recorder) begin(kind string, host, from int, text string) {
@@ -80,7 +83,7 @@ func (r *recorder) action(a *sim.Action) {
 		r.end(bandClog, -1, at, link)
 	case sim.VerbHeal:
 		for h := -1; h < len(r.run.Hosts); h++ {
-			for _, kind := range [...]string{bandCut, bandClog, bandFlaky} {
+			for _, kind := range [...]string{bandCut, bandClog, bandFlaky, bandLossy} {
 				r.end(kind, h, at, "")
 			}
 		}
@@ -91,6 +94,24 @@ func (r *recorder) action(a *sim.Action) {
 		r.end(bandFlaky, -1, at, link)
 		if a.Drop|a.Duplicate|a.Delay|a.Corrupt != 0 {
 			r.begin(bandFlaky, -1, at, link)
+		}
+	case sim.VerbLossy:
+		if a.Link == (sim.Link{}) {
+			link = "every link"
+		}
+		r.end(bandLossy, -1, at, link)
+		if a.Rate > 0 {
+			r.begin(bandLossy, -1, at, link)
+		}
+	case sim.VerbBandwidth:
+		r.end(bandNarrow, host, at, "")
+		if a.Rate > 0 {
+			r.begin(bandNarrow, host, at, fmt.Sprintf("sends %d bytes a second", a.Rate))
+		}
+	case sim.VerbBusy:
+		r.end(bandBusy, host, at, "")
+		if a.Latency > 0 {
+			r.begin(bandBusy, host, at, fmt.Sprintf("takes %v for each message", a.Latency))
 		}
 	case sim.VerbSlow:
 		r.end(bandSlow, host, at, "")
@@ -171,6 +192,26 @@ func actionText(a *sim.Action) string {
 		return "an operator says that " + a.Host + "'s data is gone"
 	case sim.VerbDrain:
 		return "an operator drains " + a.Host
+	case sim.VerbMove:
+		return fmt.Sprintf("%s's data comes to %s", a.Host, a.Target)
+	case sim.VerbStall:
+		return fmt.Sprintf("nothing leaves %s for %s for %v", a.Link.From, a.Link.To, a.Latency)
+	case sim.VerbMute:
+		return fmt.Sprintf("the connection from %s to %s is silently dead", a.Link.From, a.Link.To)
+	case sim.VerbLossy:
+		return lossyText(a)
+	case sim.VerbBandwidth:
+		if a.Rate == 0 {
+			return a.Host + " sends as fast as it likes again"
+		}
+		return fmt.Sprintf("%s sends at most %d bytes a second", a.Host, a.Rate)
+	case sim.VerbBusy:
+		if a.Latency == 0 {
+			return a.Host + " is not busy any more"
+		}
+		return fmt.Sprintf("each message costs %s %v", a.Host, a.Latency)
+	case sim.VerbStallDisk:
+		return fmt.Sprintf("no sync of %s ends for %v", a.Host, a.Latency)
 	}
 	// The text of a schedule, without "at TIME".
 	text := a.String()
@@ -180,4 +221,15 @@ func actionText(a *sim.Action) string {
 		}
 	}
 	return text
+}
+
+func lossyText(a *sim.Action) string {
+	where := "every link"
+	if a.Link != (sim.Link{}) {
+		where = "the link from " + a.Link.From + " to " + a.Link.To
+	}
+	if a.Rate == 0 {
+		return where + " loses no more packets"
+	}
+	return fmt.Sprintf("%s loses %d packets of 1000, and sends them again", where, a.Rate)
 }

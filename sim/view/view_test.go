@@ -132,6 +132,12 @@ at 720ms clog n1>n2
 at 730ms unclog n1>n2
 at 740ms cut c1>n1
 at 750ms flaky * drop=10
+at 760ms lossy n1>n2 10
+at 765ms bandwidth n1 12500000
+at 770ms bandwidth n1 0
+at 775ms busy n2 1ms
+at 780ms lossy n1>n2 0
+at 785ms busy n2 0s
 at 800ms c1 get x
 `))
 	type band struct{ Host, Kind, Text string }
@@ -148,6 +154,7 @@ at 800ms c1 get x
 	require.Empty(t, cmp.Diff([]band{
 		{"n1", bandCut, "cut off"}, {"n2", bandPaused, "paused"}, {"n3", bandDown, "crashed"}, {"n1", bandSlow, "slow by 5ms"},
 		{"n2", bandDisk, "a sync takes 9ms"}, {"network", bandClog, "n1>n2"}, {"network", bandCut, "c1>n1"}, {"network", bandFlaky, "every link"},
+		{"network", bandLossy, "n1>n2"}, {"n1", bandNarrow, "sends 12500000 bytes a second"}, {"n2", bandBusy, "takes 1ms for each message"},
 	}, got))
 }
 

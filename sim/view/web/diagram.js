@@ -10,6 +10,9 @@ const bandLooks = {
   flaky: { pattern: "right", colour: "--warn", sign: "≈" },
   slow: { pattern: "right", colour: "--warn", sign: "🐌︎" },
   disk: { pattern: "cross", colour: "--warn", sign: "◍" },
+  lossy: { pattern: "right", colour: "--warn", sign: "≋" },
+  narrow: { pattern: "left", colour: "--warn", sign: "⇥" },
+  busy: { pattern: "dots", colour: "--warn", sign: "⚙︎" },
 };
 
 // statusSigns go with a result, beside its text.

@@ -145,7 +145,7 @@ class Trace {
 
   faults(step) {
     return this.bandsAt(step)
-      .map((b) => `${b.h >= 0 ? `${this.hosts[b.h].name} ` : b.k === "cut" ? "cut " : b.k === "clog" ? "clogged " : "flaky "}${b.x}`);
+      .map((b) => `${b.h >= 0 ? `${this.hosts[b.h].name} ` : b.k === "clog" ? "clogged " : `${b.k} `}${b.x}`);
   }
 
   name(host) { return host < 0 ? "the network" : this.hosts[host].name; }

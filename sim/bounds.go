@@ -1,0 +1,174 @@
+package sim
+
+import "time"
+
+// The bounds within which a healthy node is never removed from its chain, and no
+// group is presumed lost: a run in which that happens all the same violates
+// eviction-without-cause, or loss-without-cause. They are what the cluster
+// promises of a network and of machines that are tired, but not broken.
+const (
+	// Horizon is for how long before the removal everything that concerns a node
+	// must have been within the bounds: its own host, the manager's and those of
+	// the other members of its chain, and the links among them.
+	Horizon = 4 * time.Second
+
+	PauseMax = 250 * time.Millisecond // of a process
+	PauseGap = time.Second            // from the end of a pause, or a stall, to the next of the same process, disk or link
+
+	StallMax        = 250 * time.Millisecond // of a link
+	LossMaxPermille = 50                     // of packets that TCP loses,
+	LossesMax       = 2                      // of one packet, in a row: beyond, a link stalls for more than a second
+
+	DiskMax = 250 * time.Millisecond // that a sync takes, or a disk stalls
+
+	// OneWayMax is how long a message takes at most: half a round trip to another
+	// continent, and a tenth for jitter.
+	OneWayMax = 165 * time.Millisecond
+
+	BandwidthMin = 12_500_000             // bytes a second: 100 Mbit/s
+	QueueMax     = time.Second            // that a message waits at most for its turn to leave its host
+	SlowMax      = 50 * time.Millisecond  // by which whatever a process does may begin later
+	WorkMax      = 250 * time.Millisecond // that a message waits at most for its turn in a process that is busy
+
+	DriftMaxPPM = 1000 // of a clock, either way
+)
+
+// bounds remembers until when something was beyond the bounds.
+type bounds struct {
+	hosts []int64 // by Host.index; virtual times, -1 for never
+	links []int64 // as network.links
+	ends  []int64 // of the last pause of a host; -1 for none
+	left  bool    // something was beyond the bounds in this run
+}
+
+const neverYet = -1
+
+func (w *World) initBounds() {
+	n := len(w.hosts)
+	all := make([]int64, 2*n+n*n)
+	for i := range all {
+		all[i] = neverYet
+	}
+	w.bounds = bounds{hosts: all[:n], ends: all[n : 2*n], links: all[2*n:]}
+	w.bounds.left = w.schedule.Shape.LatencyMax > OneWayMax
+	for _, h := range w.hosts {
+		w.troubleIf(h, h.drifts())
+	}
+}
+
+// troubleHost notes that a host is beyond the bounds until a time.
+func (w *World) troubleHost(h *Host, until int64) {
+	w.bounds.hosts[h.index] = max(w.bounds.hosts[h.index], until)
+	w.bounds.left = true
+}
+
+func (w *World) troubleIf(h *Host, beyond bool) {
+	if beyond {
+		w.troubleHost(h, w.now)
+	}
+}
+
+// trouble notes that a link is beyond the bounds until a time.
+func (w *World) trouble(from, to *Host, until int64) {
+	at := &w.bounds.links[from.index*len(w.hosts)+to.index]
+	*at = max(*at, until)
+	w.bounds.left = true
+}
+
+// noteStall holds a link's stall that begins now against the bounds.
+func (w *World) noteStall(from, to *Host, s *stream, took int64) {
+	if took > int64(StallMax) || s.stalled > 0 && w.now-s.stalled < int64(PauseGap) {
+		w.trouble(from, to, w.now+took)
+	}
+	s.stalled = max(s.stalled, w.now+took)
+}
+
+// noteDiskStall does the same for a disk's.
+func (w *World) noteDiskStall(h *Host, took int64) {
+	d := &h.disk
+	if took > int64(DiskMax) || d.stalled > 0 && w.now-d.stalled < int64(PauseGap) {
+		w.troubleHost(h, w.now+took)
+	}
+}
+
+// noteChange holds what happens to a host's process against the bounds. That it
+// starts for the first time is no trouble.
+func (w *World) noteChange(h *Host, c Change) {
+	end := &w.bounds.ends[h.index]
+	switch c {
+	case HostPaused:
+		if *end != neverYet && w.now-*end < int64(PauseGap) {
+			w.troubleHost(h, w.now)
+		}
+		h.pausedAt = w.now
+	case HostResumed:
+		if w.now-h.pausedAt > int64(PauseMax) {
+			w.troubleHost(h, w.now)
+		}
+		*end = w.now
+	case HostStarted:
+		if h.incarnation > 1 {
+			w.troubleHost(h, w.now)
+		}
+	default:
+		w.troubleHost(h, w.now)
+	}
+}
+
+// well tells whether a host has been within the bounds for the whole horizon.
+func (w *World) well(h *Host) bool {
+	switch {
+	case !h.up || h.stopped || h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax):
+		return false
+	case len(h.inbox) > 0 && w.now-h.inbox[0].since > int64(WorkMax):
+		return false
+	case h.paused && w.now-h.pausedAt > int64(PauseMax):
+		return false
+	case h.uplink.rate > 0 && h.uplink.rate < BandwidthMin:
+		return false
+	case h.drifts():
+		return false
+	}
+	return w.past(w.bounds.hosts[h.index])
+}
+
+// drifts tells whether a host's clock is beyond the bounds.
+func (h *Host) drifts() bool {
+	return h.clock.rate < million-DriftMaxPPM || h.clock.rate > million+DriftMaxPPM
+}
+
+// passable tells whether a link has been within the bounds for the whole horizon.
+func (w *World) passable(from, to *Host) bool {
+	l := w.link(from, to)
+	if l.cut || l.clogged || l.flaky != 0 {
+		return false
+	}
+	if l.stream != 0 {
+		if s := &w.net.streams[l.stream]; s.mute || s.loss > LossMaxPermille {
+			return false
+		}
+	}
+	return w.past(w.bounds.links[from.index*len(w.hosts)+to.index])
+}
+
+// past tells whether a time is out of the horizon.
+func (w *World) past(at int64) bool { return at == neverYet || w.now-at > int64(Horizon) }
+
+// calm tells whether some hosts, and the links among them, have been within the
+// bounds for the whole horizon.
+func (w *World) calm(hosts []*Host) bool {
+	if w.schedule.Shape.LatencyMax > OneWayMax {
+		return false
+	}
+	for i, h := range hosts {
+		if !w.well(h) {
+			return false
+		}
+		for _, other := range hosts[:i] {
+			if !w.passable(h, other) || !w.passable(other, h) {
+				return false
+			}
+		}
+	}
+	return true
+}

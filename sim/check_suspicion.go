@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"gtstore/core"
+)
+
+// inquiriesMax is how many inquiries into a group in one epoch, begun by its
+// primary's report and answered by others, may come to nothing. Each must bring a
+// new epoch, or find that the primary has got what it waited for; or primary and
+// member accuse each other for ever, and the group never serves again.
+const inquiriesMax = 16
+
+// inquiries is what the checker knows of the manager's into one group, in the
+// present epoch.
+type inquiries struct {
+	open      bool        // one is under way, as far as is known
+	accuser   core.NodeID // the primary that began it, 0 when somebody else did
+	answered  bool        // by another member than the accuser
+	fruitless int
+}
+
+// onEvictions looks at who left a chain, and counts those who left on suspicion.
+// It is a violation when all that concerns such a node was within the bounds.
+func (c *checker) onEvictions(w *World, before, n *core.Config) {
+	for _, p := range before.Chain {
+		if position(n, p.ID) >= 0 || c.drained(w, p.ID) || c.gone(w, p.ID) {
+			continue
+		}
+		c.suspicion.Evicted++
+		if hosts := c.hostsOf(w, before); hosts != nil && w.calm(hosts) {
+			c.suspicion.Uncaused++
+			w.Fail("eviction-without-cause", "%s was removed from group %d at epoch %d, although it, the others and the manager had been within the bounds for %v",
+				c.owner[p.ID].Name(), n.Group, n.Epoch, Horizon)
+		}
+	}
+}
+
+// drained tells whether an operator has asked for a node's place to be moved.
+func (c *checker) drained(w *World, id core.NodeID) bool {
+	for i := range w.requests {
+		if r := &w.requests[i]; r.drain && r.node == id {
+			return true
+		}
+	}
+	return false
+}
+
+// hostsOf returns the manager's host and those of a chain's members; nil when one
+// of these runs no more where it was.
+func (c *checker) hostsOf(w *World, config *core.Config) []*Host {
+	hosts := []*Host{w.Hosts()[0]}
+	for _, p := range config.Chain {
+		h := c.owner[p.ID]
+		if h == nil || h.Peer().ID != p.ID {
+			return nil
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts
+}
+
+// onPresumed looks at a group that the manager presumes lost. That a member runs
+// with its data and is within the bounds makes it a violation.
+func (c *checker) onPresumed(w *World, config *core.Config) {
+	c.suspicion.Presumed++
+	for _, p := range config.Chain {
+		h := c.owner[p.ID]
+		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.calm([]*Host{w.Hosts()[0], h}) {
+			w.Fail("loss-without-cause", "group %d was presumed lost, although %s has its data, and it and the manager had been within the bounds for %v",
+				config.Group, h.Name(), Horizon)
+		}
+	}
+}
+
+// onResult looks at how a call ends while nothing has been beyond the bounds in the
+// whole run, and the client gives the cluster the time: well.
+func (c *checker) onResult(w *World, op *Operation) {
+	sh := &w.Schedule().Shape
+	if w.bounds.left || sh.OpTimeout < calmTimeout+livenessTrips*sh.beyondNear() || op.Called < sh.returnTime() || sh.Nodes <= sh.Replicas {
+		return
+	}
+	switch op.Result.Status {
+	case core.StatusOK, core.StatusNotFound, core.StatusConflict, core.StatusTooLarge:
+	default:
+		w.Fail("failed-without-cause", "%v ended %v, although all had been within the bounds since the start", op, op.Result.Status)
+	}
+}
+
+// onInquiry follows the inquiries into a group: an event of the manager.
+func (c *checker) onInquiry(w *World, q *inquiries, m *core.Manager, e *core.Event) {
+	switch e.Kind {
+	case core.EventReconfigured:
+		*q = inquiries{}
+	case core.EventCleared:
+		if e.Effect { // the accuser has got what it waited for: that is progress
+			q.open = false
+		}
+		c.endInquiry(w, q, e)
+	case core.EventProbing:
+		accuser := core.NodeID(0)
+		if in := w.Taken(); in != nil {
+			if _, ok := in.Body.(*core.Suspect); ok && in.From.ID == m.Config(e.Group).Chain[0].ID {
+				accuser = in.From.ID
+			}
+		}
+		if accuser == 0 && q.open {
+			return // it goes on, with others
+		}
+		c.endInquiry(w, q, e)
+		q.open, q.accuser, q.answered = true, accuser, false
+	}
+}
+
+// onProbeReply notes that a member other than the accuser answers an inquiry.
+func (c *checker) onProbeReply(m *core.Manager, from core.NodeID) {
+	for i := range c.inquiries {
+		if q := &c.inquiries[i]; q.open && q.accuser != 0 && from != q.accuser && position(m.Config(core.GroupID(i+1)), from) >= 0 {
+			q.answered = true
+		}
+	}
+}
+
+// endInquiry counts an inquiry that ends in the epoch in which it began.
+func (c *checker) endInquiry(w *World, q *inquiries, e *core.Event) {
+	if !q.open {
+		return
+	}
+	q.open = false
+	if q.accuser == 0 || !q.answered {
+		return
+	}
+	if q.fruitless++; q.fruitless > inquiriesMax {
+		w.Fail("inquiry-without-end", "%d inquiries that the primary of group %d began in epoch %d have come to nothing", q.fruitless, e.Group, e.Epoch)
+	}
+}
