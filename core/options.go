@@ -118,7 +118,7 @@ type ManagerOptions struct {
 
 	PingInterval time.Duration
 	MissesMax    int // pings missed in a row before a node is probed
-	// ProbeTimeout is the least that a reply to a probe is waited for; 400 ms by
+	// ProbeTimeout is the least that a reply to a probe is waited for; 800 ms by
 	// default in durable mode. It is waited for longer where round trips are long, up
 	// to patienceMax. Also the bound of a disk's lag above which a node is probed.
 	ProbeTimeout time.Duration
@@ -149,7 +149,7 @@ func (o *ManagerOptions) complete() error {
 	fill(&o.PingInterval, d.PingInterval)
 	fill(&o.MissesMax, d.MissesMax)
 	if o.Durable {
-		fill(&o.ProbeTimeout, 400*time.Millisecond) // the reply follows a sync
+		fill(&o.ProbeTimeout, 800*time.Millisecond) // the reply follows a sync, perhaps behind one under way
 	}
 	fill(&o.ProbeTimeout, d.ProbeTimeout)
 	fill(&o.LostAfter, d.LostAfter)

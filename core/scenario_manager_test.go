@@ -836,7 +836,7 @@ func TestSlowDiskThatStillAnswersPings(t *testing.T) {
 		"a lagging primary is replaced":               {time.Second, []string{"n1"}, true, 2, []string{"n2", "n3"}},
 		"not by a replica that lags as well":          {time.Second, []string{"n1", "n2"}, true, 2, []string{"n3"}},
 		"nobody goes when all lag":                    {time.Second, []string{"n1", "n2", "n3"}, true, 1, []string{"n1", "n2", "n3"}},
-		"a lag at the bound is none":                  {400 * time.Millisecond, []string{"n3"}, false, 1, []string{"n1", "n2", "n3"}},
+		"a lag at the bound is none":                  {800 * time.Millisecond, []string{"n3"}, false, 1, []string{"n1", "n2", "n3"}},
 		"a lag that is over when it comes to a proof": {time.Second, nil, true, 1, []string{"n1", "n2", "n3"}},
 	} {
 		t.Run(name, func(t *testing.T) {

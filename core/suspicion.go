@@ -350,19 +350,26 @@ func (m *Manager) unproved(s *suspicion, at int) bool {
 	return m.dueAt(m.proofDue(m.contact(s.config.Chain[at].ID), s.members[at].since))
 }
 
-// proofDue is until when a node that was asked at a time must have proved itself. One
-// that answers pings meanwhile is given what its disk may take. One that is silent is
-// given a round trip, and goes only when it has missed seven pings: who stalls for
-// 250 ms misses six at the most.
+// proofDue is until when a node that was asked at a time must have proved itself.
+// One that is silent is given a round trip, and goes only when it has missed seven
+// pings: who stalls for 250 ms misses six at the most. One that has answered pings
+// meanwhile is given what its disk may take, and if it is silent now, longer, but
+// not without end.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
-	switch {
-	case c.answeredAt > asked:
-		return asked.After(c.trips.patience(max(floor, m.opt.ProbeTimeout)))
-	case c.trips.known() || m.now.Since(c.since) < firstPatience:
+	silent := c.answeredAt.After(7 * m.opt.PingInterval)
+	if c.answeredAt > asked {
+		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
+		due := asked.After(wait)
+		if c.missed > 0 {
+			due = max(due, min(silent, due.After(wait)))
+		}
+		return due
+	}
+	if c.trips.known() || m.now.Since(c.since) < firstPatience {
 		floor = c.trips.patience(floor)
 	}
-	return max(asked.After(floor), c.answeredAt.After(7*m.opt.PingInterval))
+	return max(asked.After(floor), silent)
 }
 
 // judgeSilent decides about an accused that has not proved itself.

@@ -360,7 +360,7 @@ var bare = []Mutant{
 		Name: `hiccup-is-death`, Rule: `manager 3`,
 		Story: `who misses some pings goes, though it only stalled for a moment`,
 		File:  `core/suspicion.go`,
-		Old:   `	return max(asked.After(floor), c.answeredAt.After(7*m.opt.PingInterval))`,
+		Old:   `	return max(asked.After(floor), silent)`,
 		New:   `	return asked.After(floor / 4)`,
 	},
 	{
