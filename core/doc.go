@@ -45,6 +45,33 @@
 // still not stop a message that is late. TestManagerDoesNotLockAGroup in package
 // properties shows it.
 //
+// # Suspicion
+//
+// A hiccup is not a death. Nobody is removed for a pause of up to 250 ms, a loss of up
+// to 5 % of the packets, round trips of up to 300 ms, a disk that syncs nothing for
+// 250 ms, values of 1 MiB at 100 Mbit/s, or nodes that get four times the load that they
+// can carry. These are the bounds that package sim holds every run to (its property
+// eviction-without-cause). What makes it so:
+//
+//   - Time-outs are learnt (patience.go): a floor above TCP's smallest retransmission
+//     time-out, then what round trips took lately, and for a primary also the bytes that
+//     are under way, up to a ceiling. Setting up a connection is given three round trips.
+//   - A node that ends is noticed at once all the same, by its connection: the address
+//     refuses. Nothing else is as quick.
+//   - An inquiry (suspicion.go) asks the accused, the accuser and the others, and whoever
+//     answers anybody is given time. The accuser is asked again: progress counts as life.
+//   - The manager measures time by a clock that stands still while it does (Manager.begin),
+//     so what it did not hear while it stalled counts against nobody, and one that stalls
+//     all the time still decides.
+//   - What one observer sees may be its own fault. So a loss takes two (loss.go), and many
+//     who are silent at once are given longer.
+//
+// Every inquiry ends, and differently from the one before: with a config without somebody;
+// because what the accuser waits for has moved; because nobody has proved itself who could
+// stay, and then the next begins with who answers first; or as one of at most doubtsMax
+// doubts, where a chain would be left with one member. An accuser that is at fault can
+// always be removed: the accused, which has proved itself, is there to stay.
+//
 // # The rules, and where they are kept
 //
 //	R1  fence: only higher epochs, with their config, durable first   group.adopt, group.send, group.onReplicate
