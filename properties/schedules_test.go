@@ -149,7 +149,7 @@ func saveFailure(t *testing.T, s *sim.Schedule, v *sim.Violation) {
 
 func (y *tally) report(t *testing.T) {
 	s, m := &y.stats, y.stats.Medians()
-	fmt.Printf("properties: %d schedules in %v: %d events (%d/s), %d operations checked, %.0f simulated seconds a second, Porcupine %v\n",
+	fmt.Printf("properties: %d schedules in %v: %d events (%d/s), %d operations checked, %.0f simulated seconds a second, linearizability %v\n",
 		s.Schedules, s.Wall.Round(time.Millisecond), s.Events, s.PerSecond(s.Events), s.Operations, s.Ratio(), y.lin.Round(time.Millisecond))
 	fmt.Printf("properties: medians: %d clients, %d keys, %d operations, %d faults, %d messages dropped, duplicated, delayed or corrupted\n",
 		m.Clients, m.Keys, m.Operations, m.Faults, m.Messages)

@@ -36,8 +36,8 @@ func report(b *testing.B, events, operations int, virtual time.Duration) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkSteady measures the simulator with the invariants on and without
-// Porcupine, on one core; of its events at least half are Op, Replicate or Ack.
+// BenchmarkSteady measures the simulator with the invariants on and without the
+// check of linearizability, on one core; of its events at least half are Op, Replicate or Ack.
 func BenchmarkSteady(b *testing.B) {
 	for _, bc := range []struct {
 		name  string
@@ -91,5 +91,5 @@ func BenchmarkFuzz(b *testing.B) {
 	}
 	report(b, events, operations, virtual)
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "schedules/s")
-	b.ReportMetric(lin.Seconds()/b.Elapsed().Seconds(), "porcupine/s")
+	b.ReportMetric(lin.Seconds()/b.Elapsed().Seconds(), "linearizable-s/s")
 }

@@ -12,8 +12,9 @@
 // Check holds against each run:
 //
 //   - the invariants of the protocol, after every event (see checker);
-//   - linearizability of the whole history, by Porcupine, one key at a time;
-//     writes of unknown outcome stay open for ever;
+//   - linearizability of the whole history, one key at a time, writes of unknown
+//     outcome open for ever: by the order of the versions, and what that objects to
+//     is put before Porcupine, which searches all orders;
 //   - liveness: once the faults are over, every operation ends within
 //     LivenessBound, every group of which a copy works serves again, its members
 //     agree, and a group of which no copy is left is said to be lost.

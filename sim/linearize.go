@@ -2,219 +2,43 @@ package sim
 
 import (
 	"fmt"
-	"math"
 	"slices"
+	"sort"
 	"strings"
-	"time"
-
-	"github.com/anishathalye/porcupine"
 
 	"gtstore/core"
 )
 
-// linearizeMax is how long, in wall time, the check of one key may take.
-const linearizeMax = 10 * time.Second
+// verdict is what a check says of the operations on one key.
+type verdict uint8
 
-// The model of one key. An operation takes effect at one moment between its
-// call and its return; the checker looks for an order of these moments in which
-// every result is right.
-//
-// A write that was refused had no effect. It is left out, so that a get that
-// sees it after all finds no explanation.
-//
-// A write whose outcome is unknown may take effect at any time after its call,
-// or never. When a get returned its value, it did take effect, and its version
-// is the one that the get saw: bound beforehand, so that a second effect of the
-// same write cannot hide behind another version. All other writes of unknown
-// outcome are free: they may be put after the end of the history, where they
-// mean nothing. Many of them would make the checker try their permutations, so
-// the model allows only what can matter. This loses no explanation:
-//
-//   - A free write may come before the end only if the very next operation finds
-//     what it did: the absence that a delete left, or a version or the existence
-//     of a value that no get has seen. If something else comes next, the history
-//     is explained as well without it. A free delete may also be what lets a
-//     free cas create the key.
-//   - Free writes that do the same take effect in the order of their calls: of
-//     two, the one called first can stand in for the other.
-
-// keyState is what a key holds.
-type keyState struct {
-	present bool
-	fresh   bool // the last operation was a free write
-	ended   bool // all of the history is explained
-	value   string
-	version core.Seq // of the value; 0 while it is present: not known yet
-	high    core.Seq // no version up to this one can come again
-	used    [alikeMax]uint16
-}
-
-// alikeMax is how many sets of free writes that do the same are told apart. Of
-// further ones the order is left open, which only takes longer.
-const alikeMax = 16
-
-// keyInput is an operation on a key, as the model knows it.
-type keyInput struct {
-	kind     core.OpKind // 0 for the end of the history
-	free     bool
-	alike    uint8  // of a free write: which others do the same; alikeMax for unknown
-	rank     uint16 // and how many of those were called before
-	value    string
-	expected core.Seq
-}
-
-// keyOutput is its result.
-type keyOutput struct {
-	status  core.Status // OK, NotFound, Conflict or Unknown
-	value   string
-	version core.Seq // with Unknown: bound by a get, or 0
-}
-
-// bind settles the version of the current value, if it is not known, and
-// reports whether it can be that one.
-func (s *keyState) bind(v core.Seq) bool {
-	if !s.present {
-		return v == 0
-	}
-	if s.version != 0 {
-		return s.version == v
-	}
-	if v <= s.high {
-		return false
-	}
-	s.version, s.high = v, v
-	return true
-}
-
-// write puts a value with a version that must be above all before; 0 for one
-// that is not known.
-func (s *keyState) write(value string, v core.Seq) bool {
-	if v != 0 && v <= s.high {
-		return false
-	}
-	s.present, s.value, s.version = true, value, v
-	s.high = max(s.high, v)
-	return true
-}
-
-// step is the model: whether the operation can have that result in that state,
-// and the state after it.
-func (s keyState) step(in *keyInput, out *keyOutput) (bool, keyState) {
-	switch {
-	case in.kind == 0:
-		s.ended = true
-		return true, s
-	case s.ended:
-		return true, s // of unknown outcome, or it would have come before
-	case in.free:
-		return s.stepFree(in), s
-	}
-	fresh := s.fresh
-	s.fresh = false
-	ok := false
-	switch in.kind {
-	case core.OpGet:
-		switch out.status {
-		case core.StatusOK:
-			ok = s.present && s.value == out.value && s.bind(out.version)
-		case core.StatusNotFound:
-			ok = !s.present
-		}
-	case core.OpPut:
-		switch out.status {
-		case core.StatusOK:
-			ok = !fresh && out.version != 0 && s.write(in.value, out.version)
-		case core.StatusUnknown:
-			ok = !fresh && s.write(in.value, out.version)
-		}
-	case core.OpDelete:
-		ok = s.stepDelete(out)
-	case core.OpCAS:
-		ok = s.stepCAS(in, out)
-	}
-	return ok, s
-}
-
-// stepFree lets a free write take effect before the end of the history.
-func (s *keyState) stepFree(in *keyInput) bool {
-	create := in.kind == core.OpCAS && in.expected == 0
-	if s.fresh && (s.present || !create) {
-		return false
-	}
-	if in.alike < alikeMax {
-		if s.used[in.alike] != in.rank {
-			return false
-		}
-		s.used[in.alike]++
-	}
-	s.fresh = true
-	switch in.kind {
-	case core.OpDelete:
-		if !s.present {
-			return false
-		}
-		s.present, s.value, s.version = false, "", 0
-		return true
-	case core.OpCAS:
-		return s.bind(in.expected) && s.write("", 0)
-	}
-	return s.write("", 0)
-}
-
-func (s *keyState) stepDelete(out *keyOutput) bool {
-	switch out.status {
-	case core.StatusOK:
-		if !s.present || out.version <= s.high {
-			return false
-		}
-		s.high = out.version
-	case core.StatusNotFound:
-		return !s.present
-	default:
-		return false
-	}
-	s.present, s.value, s.version = false, "", 0
-	return true
-}
-
-func (s *keyState) stepCAS(in *keyInput, out *keyOutput) bool {
-	switch out.status {
-	case core.StatusOK:
-		return s.bind(in.expected) && out.version != 0 && s.write(in.value, out.version)
-	case core.StatusConflict:
-		return in.expected != out.version && s.bind(out.version)
-	case core.StatusUnknown:
-		before := *s
-		if s.bind(in.expected) && s.write(in.value, out.version) {
-			return true
-		}
-		*s = before
-		return out.version == 0 // a get saw its value, but it may be another write's
-	}
-	return false
-}
-
-var keyModel = porcupine.Model{
-	Init: func() any { return keyState{} },
-	Step: func(state, input, output any) (bool, any) {
-		ok, next := state.(keyState).step(input.(*keyInput), output.(*keyOutput))
-		return ok, next
-	},
-	Equal: func(a, b any) bool { return a.(keyState) == b.(keyState) },
-}
+const (
+	explained   verdict = iota + 1 // an order of the operations explains their results
+	unexplained                    // none does
+	undecided                      // the check took more steps than it may
+)
 
 // CheckLinearizable looks for an order that explains the history, key by key. If
-// there is none, or none is found in time, it returns the property that is
-// violated and how.
+// there is none, it returns the property that is violated and how. The verdict
+// is a function of the history: the check is bounded by its work, never by time.
+//
+// The sweep gives the verdict. A history that it objects to is put before
+// Porcupine too, up to the result that makes it wrong. Porcupine may have to give
+// up; that it finds an order after all is a fault of one of the two, and is
+// reported.
 func CheckLinearizable(ops []Operation) (property, text string) {
 	keys, byKey := operationsByKey(ops)
 	for _, key := range keys {
-		history := keyHistory(byKey[key])
-		switch porcupine.CheckOperationsTimeout(keyModel, history, linearizeMax) {
-		case porcupine.Illegal:
-			return "linearizable", fmt.Sprintf("no order of the operations on key %q explains their results:\n%s", key, explain(byKey[key]))
-		case porcupine.Unknown:
-			return "linearizable undecided", fmt.Sprintf("the %d operations on key %q took longer than %v to check", len(history), key, linearizeMax)
+		ops := byKey[key]
+		switch judge(ops) {
+		case unexplained:
+			stuck := firstStuck(ops)
+			if searchOrder(historyUntil(ops, stuck.ReturnOrder), searchStepsMax) == explained {
+				return "linearizable disputed", fmt.Sprintf("of the two checks, one finds an order of the operations on key %q and one does not:\n%s", key, explain(ops, stuck))
+			}
+			return "linearizable", fmt.Sprintf("no order of the operations on key %q explains their results:\n%s", key, explain(ops, stuck))
+		case undecided:
+			return "linearizable undecided", fmt.Sprintf("the check of the %d operations on key %q took more steps than it may", len(ops), key)
 		}
 	}
 	return "", ""
@@ -240,106 +64,21 @@ func operationsByKey(ops []Operation) (keys []string, byKey map[string][]*Operat
 	return keys, byKey
 }
 
-// keyHistory turns the operations on one key into what the checker takes.
-func keyHistory(ops []*Operation) []porcupine.Operation {
-	var free freeWrites
-	seen := versionsSeen(ops)
-	history := make([]porcupine.Operation, 0, len(ops)+1)
-	inputs, outputs := make([]keyInput, len(ops)+1), make([]keyOutput, len(ops)+1)
-	last := int64(0)
-	for i, op := range ops {
-		in, out := &inputs[i], &outputs[i]
-		*in = keyInput{kind: op.Kind, value: op.Value, expected: op.Version}
-		*out = keyOutput{status: core.StatusUnknown}
-		end := int64(math.MaxInt64)
-		if op.Result != nil {
-			out.status = op.Result.Status
-		}
-		switch out.status {
-		case core.StatusOK, core.StatusNotFound, core.StatusConflict:
-			out.value, out.version = op.Result.Value, op.Result.Version
-			end = int64(op.ReturnOrder)
-			last = max(last, end)
-		case core.StatusUnknown:
-			if op.Kind == core.OpGet {
-				continue
-			}
-			version, got := seen[op.Value]
-			if got && op.Kind != core.OpDelete {
-				out.version = version
-			} else {
-				free.add(in)
-			}
-		default:
-			continue // refused: no effect, and nothing said
-		}
-		history = append(history, porcupine.Operation{Input: in, Output: out, Call: int64(op.CallOrder), Return: end})
-	}
-	return append(history, porcupine.Operation{
-		Input: &inputs[len(ops)], Output: &outputs[len(ops)], Call: last + 1, Return: last + 2,
-	})
-}
-
-// freeWrites sorts free writes into sets that do the same.
-type freeWrites struct {
-	sets  [alikeMax]keyInput
-	sizes [alikeMax]uint16
-}
-
-// add gives a free write its place; they come in the order of their calls.
-func (f *freeWrites) add(in *keyInput) {
-	in.free, in.alike = true, alikeMax
-	for i := range f.sets {
-		if f.sizes[i] == 0 {
-			f.sets[i] = *in
-		}
-		if f.sets[i].kind == in.kind && f.sets[i].expected == in.expected {
-			in.alike, in.rank = uint8(i), f.sizes[i]
-			f.sizes[i]++
-			return
-		}
-	}
-}
-
-// versionsSeen maps each value that a get returned to its version, and to 0 when
-// two writes share the value, which then tells nothing about either.
-func versionsSeen(ops []*Operation) map[string]core.Seq {
-	seen := map[string]core.Seq{}
-	for _, op := range ops {
-		if r := op.Result; op.Kind == core.OpGet && r != nil && r.Status == core.StatusOK && seen[r.Value] == 0 {
-			seen[r.Value] = r.Version
-		}
-	}
-	writers := map[string]int{}
-	for _, op := range ops {
-		if op.Kind != core.OpPut && op.Kind != core.OpCAS {
-			continue
-		}
-		writers[op.Value]++
-		if _, got := seen[op.Value]; got && writers[op.Value] > 1 {
-			seen[op.Value] = 0
-		}
-	}
-	return seen
-}
-
 // Unexplained returns, of a history that CheckLinearizable objects to, the
 // operation with the first result that cannot be explained; nil when all can be,
-// or when it takes too long to tell.
+// or when that is undecided.
 func Unexplained(ops []Operation) *Operation {
 	keys, byKey := operationsByKey(ops)
 	for _, key := range keys {
-		if porcupine.CheckOperationsTimeout(keyModel, keyHistory(byKey[key]), linearizeMax) == porcupine.Illegal {
+		if judge(byKey[key]) == unexplained {
 			return firstStuck(byKey[key])
 		}
 	}
 	return nil
 }
 
-// explain shows the operations on a key, and marks the one with the first result
-// that cannot be explained.
-func explain(ops []*Operation) string {
-	stuck := firstStuck(ops)
+// explain shows the operations on a key, and marks the one that is stuck.
+func explain(ops []*Operation, stuck *Operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %-13s %-13s %s\n", "called", "returned", "operation")
 	for _, op := range ops {
@@ -368,8 +107,8 @@ func resultText(op *Operation) string {
 	return r.Status.String()
 }
 
-// firstStuck returns the operation whose return makes the history wrong: what
-// had returned before it can be explained. Nil if that takes too long to find.
+// firstStuck returns the operation whose return makes an unexplained history
+// wrong: what had returned before it can be explained.
 func firstStuck(ops []*Operation) *Operation {
 	var ended []*Operation
 	for _, op := range ops {
@@ -378,23 +117,10 @@ func firstStuck(ops []*Operation) *Operation {
 		}
 	}
 	slices.SortFunc(ended, func(a, b *Operation) int { return a.ReturnOrder - b.ReturnOrder })
-	good, bad := 0, len(ended) // as many of the first to return can, and cannot, be explained
-	for bad-good > 1 {
-		middle := (good + bad) / 2
-		before := historyUntil(ops, ended[middle-1].ReturnOrder)
-		switch porcupine.CheckOperationsTimeout(keyModel, keyHistory(before), time.Second) {
-		case porcupine.Ok:
-			good = middle
-		case porcupine.Illegal:
-			bad = middle
-		default:
-			return nil
-		}
-	}
-	if bad == 0 {
-		return nil
-	}
-	return ended[bad-1]
+	n := sort.Search(len(ended)-1, func(n int) bool {
+		return judge(historyUntil(ops, ended[n].ReturnOrder)) == unexplained
+	})
+	return ended[n]
 }
 
 // historyUntil is the history as it was after the return numbered order: what

@@ -38,7 +38,8 @@ const (
 // first time.
 var meanings = map[string]string{
 	"linearizable":           "Every operation must look as if it had happened at one moment between its call and its result.",
-	"linearizable undecided": "The history could not be judged in time.",
+	"linearizable undecided": "The history could not be judged within the work that a check may take.",
+	"linearizable disputed":  "Two independent checks of the same history must come to the same verdict.",
 	"liveness":               "Once the faults are over, every operation must end.",
 	"usable":                 "Once the faults are over, a group of which a copy is left must serve.",
 	"convergence":            "Once the faults are over, the members of a group must come to agree.",

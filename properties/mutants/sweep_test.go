@@ -1,0 +1,271 @@
+package mutants
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	epochsFile = "sim/linearize_epochs.go"
+	sweepFile  = "sim/linearize_sweep.go"
+)
+
+// sweepMutants are the check of linearizability with one rule removed: it lets a
+// wrong history pass, or objects to a right one. The tests of the package sim
+// must catch each.
+var sweepMutants = []Mutant{
+	{
+		Name: `success-without-a-version`, Story: `a write that says it succeeded, with version 0`, File: epochsFile,
+		Old: `			if op.Result.Version == 0 {
+				return false
+			}
+`, New: ``,
+	},
+	{
+		Name: `not-found-of-a-put`, Story: `a put is taken for an observer`, File: epochsFile,
+		Old: `if op.Kind != core.OpGet && op.Kind != core.OpDelete {`, New: `if false {`,
+	},
+	{
+		Name: `conflict-with-what-was-expected`, Story: `a cas that should have succeeded`, File: epochsFile,
+		Old: ` || op.Result.Version == op.Version {`, New: ` {`,
+	},
+	{
+		Name: `conflict-of-a-put`, Story: `a put is taken for an observer`, File: epochsFile,
+		Old: `if op.Kind != core.OpCAS || op.Result`, New: `if op.Result`,
+	},
+	{
+		Name: `replaced-version-forgotten`, Story: `what a cas replaced may be unknown to all others`, File: epochsFile,
+		Old: `				mentions = append(mentions, mention{op.Version, op, partReplaced})
+`, New: ``,
+	},
+	{
+		Name: `two-writes-of-one-version`, Story: `one of the two is forgotten`, File: epochsFile,
+		Old: `			if e.writer != nil {
+				return false // one version, two writes
+			}
+`, New: ``,
+	},
+	{
+		Name: `delete-that-is-read`, Story: `a get returns the version of a delete`, File: epochsFile,
+		Old: `			if e.absent() {
+				return false
+			}
+`, New: ``,
+	},
+	{
+		Name: `wrong-value`, Story: `a get returns another value than was written`, File: epochsFile,
+		Old: `(e.writer != nil || e.read) &&`, New: `e.read &&`,
+	},
+	{
+		Name: `two-values-of-one-version`, Story: `two gets return different values of a version`, File: epochsFile,
+		Old: `(e.writer != nil || e.read) &&`, New: `e.writer != nil &&`,
+	},
+	{
+		Name: `value-from-nowhere`, Story: `nobody wrote what a get returned`, File: epochsFile,
+		Old: `		if len(writers) == 0 ||`, New: `		if len(writers) == 0 {
+			continue
+		}
+		if`,
+	},
+	{
+		Name: `one-write-at-two-versions`, Story: `a write of unknown outcome takes effect twice`, File: epochsFile,
+		Old: ` || bound[writers[0]] {`, New: ` {`,
+	},
+	{
+		Name: `bound-write-is-free-too`, Story: `a write that was seen takes effect once more, hidden`, File: epochsFile,
+		Old: `writers[0], true
+`, New: `writers[0], false
+`,
+	},
+	{
+		Name: `first-of-equal-writes`, Story: `one of several writes of a value was seen, but which`, File: epochsFile,
+		Old: `		if len(writers) > 1 {
+			s.alike = true
+			continue
+		}
+`, New: ``,
+	},
+	{
+		Name: `version-that-only-an-unknown-cas-tells`, Story: `the version before it has no place among the others`, File: epochsFile,
+		Old: `				s.insert(op.Version)
+`, New: ``,
+	},
+	{
+		Name: `returns-of-the-next-epoch-alone`, Story: `who was called after a later epoch ended comes before it`, File: epochsFile,
+		Old: `s.epochs[i].returned = min(s.epochs[i].returned, s.epochs[i+1].returned)`, New: `_ = i`,
+	},
+	{
+		Name: `writer-of-no-return`, Story: `who was called after a write returned comes before it`, File: epochsFile,
+		Old: `			e.returned = m.op.ReturnOrder
+`, New: ``,
+	},
+	{
+		Name: `read-after-the-next-write-returned`, Story: `a stale read`, File: sweepFile,
+		Old: `if s.epochs[i].called > ahead {`, New: `if false {`,
+	},
+	{
+		Name: `read-while-an-absence-waits`, Story: `an absence that returned before the value was read comes after it`, File: sweepFile,
+		Old: `st.waiting = min(st.waiting, first); s.epochs[i].called < st.waiting {`,
+		New: `st.waiting = min(st.waiting, first); true {`,
+	},
+	{
+		Name: `absences-are-not-awaited`, Story: `an absence that no time explains`, File: sweepFile,
+		Old: `		if st.waiting == noReturn {
+			s.add(st)
+		}`, New: `		s.add(st)`,
+	},
+	{
+		Name: `absences-too-early`, Story: `an absence before what returned before its call`, File: sweepFile,
+		Old: `reached < len(s.absences) && s.absences[reached].CallOrder < ahead {`, New: `reached < len(s.absences) {`,
+	},
+	{
+		Name: `absence-after-a-delete-waits-on`, Story: `an absence after a delete is not explained by it`, File: sweepFile,
+		Old: `		st.waiting = noReturn
+		s.enter`, New: `		s.enter`,
+	},
+	{
+		Name: `no-hidden-delete`, Story: `an unknown delete that absences tell of`, File: sweepFile,
+		Old: `min(s.ahead(i), st.waiting)); ok {`, New: `0); ok {`,
+	},
+	{
+		Name: `hidden-delete-of-the-future`, Story: `it takes effect before what returned before its call`, File: sweepFile,
+		Old: `min(s.ahead(i), st.waiting)); ok {`, New: `st.waiting); ok {`,
+	},
+	{
+		Name: `hidden-delete-after-the-absence`, Story: `it was called after the absence returned`, File: sweepFile,
+		Old: `min(s.ahead(i), st.waiting)); ok {`, New: `s.ahead(i)); ok {`,
+	},
+	{
+		Name: `create-without-a-hidden-delete`, Story: `a cas creates a key that an unknown delete has removed`, File: sweepFile,
+		Old: `if st.waiting == noReturn && !s.mayCreate(i+1) {`, New: `if st.waiting == noReturn {`,
+	},
+	{
+		Name: `create-of-unknown-writer`, Story: `the writer of a version is an unknown create after an unknown delete`, File: sweepFile,
+		Old: `return w == nil || w.Kind`, New: `return w != nil && w.Kind`,
+	},
+	{
+		Name: `write-of-the-future`, Story: `a write takes effect before what returned before its call`, File: sweepFile,
+		Old: `case w.CallOrder > bound:`, New: `case false:`,
+	},
+	{
+		Name: `write-while-an-absence-waits`, Story: `an absence that returned before the write was called comes after it`, File: sweepFile,
+		Old: `bound := min(e.returned, st.waiting)`, New: `bound := e.returned`,
+	},
+	{
+		Name: `unknown-write-of-the-future`, Story: `it takes effect before what returned before its call`, File: sweepFile,
+		Old: `bound := min(e.returned, st.waiting)`, New: `bound := st.waiting
+	if w := e.writer; w != nil && w.CallOrder > e.returned {
+		return
+	}`,
+	},
+	{
+		Name: `delete-of-nothing`, Story: `a delete finds what never was`, File: sweepFile,
+		Old: `w.Kind == core.OpDelete && !absent,`, New: `w.Kind == core.OpDelete,`,
+	},
+	{
+		Name: `delete-of-hidden-writes`, Story: `a delete finds what an unknown put left`, File: sweepFile,
+		Old: `		s.useAny(st, 0, bound)
+	}
+}`, New: `	}
+}`,
+	},
+	{
+		Name: `lost-update`, Story: `a cas replaces another version than it expects`, File: sweepFile,
+		Old: `w.Kind == core.OpCAS && w.Version == present:`, New: `w.Kind == core.OpCAS:`,
+	},
+	{
+		Name: `cas-over-a-hidden-delete`, Story: `a cas replaces a version that is gone`, File: sweepFile,
+		Old: `	if absent {
+		present = 0
+	}
+`, New: `	if present == 0 {
+		absent = true
+	}
+`,
+	},
+	{
+		Name: `unknown-writer-of-no-value`, Story: `nobody can have written what a conflict saw`, File: sweepFile,
+		Old: `	case w == nil:
+		s.useAny(st, present, bound)`, New: `	case w == nil:
+		s.add(st)`,
+	},
+	{
+		Name: `any-cas`, Story: `the writer of a version is an unknown cas`, File: sweepFile,
+		Old: `op.Version == present && op.CallOrder < bound })`, New: `false && op.CallOrder < bound })`,
+	},
+	{
+		Name: `any-cas-of-any-version`, Story: `a cas replaces another version than it expects`, File: sweepFile,
+		Old: `return op.Version == present && op.CallOrder`, New: `return op.CallOrder`,
+	},
+	{
+		Name: `any-cas-of-the-future`, Story: `it takes effect before what returned before its call`, File: sweepFile,
+		Old: `op.Version == present && op.CallOrder < bound })`, New: `op.Version == present })`,
+	},
+	{
+		Name: `put-before-create`, Story: `a put is used up where a create would have done`, File: sweepFile,
+		Old: `	} else if after, ok := s.use(st, classCreate, bound); ok {
+		s.add(after)
+		return
+	}`, New: `	} else if after, ok := s.use(st, classPut, bound); ok {
+		s.add(after)
+		return
+	}`,
+	},
+	{
+		Name: `unknown-write-is-used-again`, Story: `a write of unknown outcome takes effect twice`, File: sweepFile,
+		Old: `	st.used[class]++
+`, New: ``,
+	},
+	{
+		Name: `unknown-write-before-its-call`, Story: `it takes effect before what returned before its call`, File: sweepFile,
+		Old: ` || s.calls[class][n] > bound {`, New: ` {`,
+	},
+	{
+		Name: `first-choice-only`, Story: `one state displaces another that could do more`, File: sweepFile,
+		Old: `	if st.waiting < other.waiting {
+		return false
+	}
+`, New: ``,
+	},
+	{
+		Name: `choices-cost-nothing`, Story: `a state that has used more displaces one that has used less`, File: sweepFile,
+		Old: `		if n > other.used[class] {
+			return false
+		}`, New: `		_, _ = class, n`,
+	},
+}
+
+// A rule that was changed must be quoted anew, as for the mutants of the core.
+func TestSweepMutantsStillApply(t *testing.T) {
+	for i := range sweepMutants {
+		_, err := sweepMutants[i].sources(root)
+		require.NoError(t, err)
+	}
+}
+
+// TestSweepMutants: each rule of the sweep matters to some history in its tests.
+func TestSweepMutants(t *testing.T) {
+	if os.Getenv(env) == "" {
+		t.Skipf("it takes some minutes; run: %s=1 go test ./properties/mutants -run TestSweepMutants -timeout 1h -v", env)
+	}
+	for i := range sweepMutants {
+		m := &sweepMutants[i]
+		t.Run(m.Name, func(t *testing.T) {
+			overlay, err := m.Overlay(root, t.TempDir())
+			require.NoError(t, err)
+			cmd := exec.Command("go", "test", "-vet=off", "-overlay", overlay, "-run", "^(TestLinearizable|TestChecksAgree)", "./sim")
+			cmd.Dir = root
+			out, _ := cmd.CombinedOutput()
+			require.Contains(t, string(out), "--- FAIL", "nobody caught it: %s", m.Story)
+			for _, line := range strings.Split(string(out), "\n") {
+				if _, name, ok := strings.Cut(line, "--- FAIL: "); ok {
+					t.Log(name)
+				}
+			}
+		})
+	}
+}
