@@ -307,7 +307,7 @@ type ChunkAck struct {
 	Tenure  Epoch
 	Attempt uint64
 	Next    uint64
-	Refused bool // a checksum was wrong: the attempt is void
+	Refused bool // the attempt is void: a checksum was wrong, or a restart lost what it had brought
 }
 
 // CaughtUp asks the manager to make the joining node a member. Its primary
