@@ -335,7 +335,7 @@ func (g *group) restoreState(space Space) error {
 
 func (m *Manager) persistIdentity() {
 	if m.opt.Durable {
-		i := identity{id: m.self.ID, cluster: m.cluster}
+		i := identity{id: m.self.ID, cluster: m.cluster, boot: m.boot}
 		m.out.Persist = append(m.out.Persist, Write{Key: keyIdentity, Value: i.record()})
 	}
 }
@@ -354,7 +354,7 @@ func (m *Manager) restore(space Space) error {
 	if err != nil || i == nil {
 		return err
 	}
-	m.self.ID, m.cluster = i.id, i.cluster
+	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
 	err = space.Range(prefixCommand, func(k, v string) error {
 		c, err := DecodeCommand(k, v)
 		if err != nil {

@@ -15,6 +15,7 @@ type Manager struct {
 	opt      ManagerOptions
 	self     Peer
 	cluster  ClusterID
+	boot     Boot // how many times this data was started
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 
@@ -24,7 +25,7 @@ type Manager struct {
 	waiting  int      // in waiters
 	forgets  []forget // until their node is gone
 	drains   []forget // until their node is in no chain
-	nonce    uint64   // of the last ping or probe
+	nonce    uint64   // of the last ping or probe; see firstNonce
 
 	started bool
 	ready   bool // the identity is durable
@@ -60,8 +61,15 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 			return nil, err
 		}
 	}
+	m.boot++
+	m.nonce = firstNonce(m.boot)
 	return m, nil
 }
+
+// firstNonce is what a start of a node counts its nonces from: above all of the
+// starts before it, so that an answer to one of those which comes late is not
+// taken for an answer to one of this.
+func firstNonce(b Boot) uint64 { return uint64(b) << 32 }
 
 // Step implements Node.
 func (m *Manager) Step(now Time, in Envelope, out *Output) {
@@ -113,7 +121,7 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, &contact{node: n, answeredAt: longAgo})
+			m.contacts = append(m.contacts, &contact{node: n, pinged: m.nonce, answered: m.nonce, answeredAt: longAgo})
 		}
 		m.watches = make([]watch, len(m.dir.groups))
 		m.grace()
