@@ -22,11 +22,13 @@ type contact struct {
 
 	reserved bool // a command under way makes it a member, or lets it join
 
-	draining    bool // an operator wants to stop it: it is not to be used
-	wanted      int  // with draining: how many others its group must have before it may go
-	quarantined Time // not to be used before then
-	flaps       uint // how often it was put in quarantine up to flappedAt, see Manager.flaps
-	flappedAt   Time // and when last
+	deciding    bool   // a command under way drains it, or lets it stay
+	refusal     Status // with that: what to tell those who wanted it drained
+	drainSince  Time   // when the drain began, or this manager
+	quarantined Time   // not to be used before then
+	steadySince Time   // it has missed nothing since then
+	flaps       uint   // how often it was put in quarantine up to flappedAt, see Manager.flaps
+	flappedAt   Time   // and when last
 }
 
 func (c *contact) reset(now Time) {
@@ -85,6 +87,7 @@ func (m *Manager) ping() {
 		}
 		if c.answered < c.pinged {
 			c.missed++
+			c.steadySince = m.now
 		}
 		c.pinged = m.nonce
 		m.send(c.node.Peer, p)
@@ -189,7 +192,7 @@ func (m *Manager) evidence(c *contact, since *Time) {
 	if gap := 2 * time.Duration(m.opt.MissesMax) * m.opt.PingInterval; m.now.Since(c.evidenceAt) > gap {
 		c.refusedSince, c.otherSince = Never, Never
 	}
-	c.evidenceAt = m.now
+	c.evidenceAt, c.steadySince = m.now, m.now
 	*since = min(*since, m.now)
 }
 

@@ -24,8 +24,9 @@ type Manager struct {
 	waiters  map[string][]waiter
 	waiting  int      // in waiters
 	forgets  []forget // until their node is gone
-	drains   []forget // until their node is in no chain
-	nonce    uint64   // of the last ping or probe; see firstNonce
+	drains   []forget // until their node is in no chain, or has to stay
+	refused  []refusedDrain
+	nonce    uint64 // of the last ping or probe; see firstNonce
 
 	started bool
 	ready   bool // the identity is durable
@@ -121,7 +122,7 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, &contact{node: n, pinged: m.nonce, answered: m.nonce, answeredAt: longAgo})
+			m.contacts = append(m.contacts, &contact{node: n, pinged: m.nonce, answered: m.nonce, answeredAt: longAgo, drainSince: now, steadySince: now})
 		}
 		m.watches = make([]watch, len(m.dir.groups))
 		m.grace()
@@ -238,6 +239,10 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.joinChanged(c, a)
 	case CommandReconfigure:
 		m.watch(c.Group).join.proposed = false
+	case CommandDrain:
+		m.drainBegan(c, a)
+	case CommandStay:
+		m.drainEnded(c, a)
 	}
 	for _, config := range a.changed {
 		m.spread(config)
@@ -245,7 +250,8 @@ func (m *Manager) onCommitted(b *Committed) {
 	if c.Kind == CommandReconfigure && len(a.changed) > 0 {
 		for _, id := range c.Remove {
 			m.send(m.dir.node(id).Peer, a.changed[0])
-			if out := m.contact(id); !out.draining {
+			if out := m.contact(id); !out.node.draining {
+				m.watch(c.Group).failed(id, m.now)
 				m.quarantine(out)
 			}
 		}
@@ -311,14 +317,16 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
 	if n.place == len(m.contacts) {
-		m.contacts = append(m.contacts, &contact{node: n})
+		m.contacts = append(m.contacts, &contact{node: n, steadySince: m.now})
 	}
 	if n.gone {
 		return
 	}
 	m.answered(m.contacts[n.place])
 	if a.registered {
-		m.contacts[n.place].draining = m.drained(n.ID)
+		if m.awaitsDrain(n.ID) { // its new start ended the drain, but somebody waits for that
+			m.proposeDrain(m.contacts[n.place])
+		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
 	m.send(n.Peer, &Registered{Boot: n.Boot, Index: m.dir.index})
@@ -443,9 +451,15 @@ func (m *Manager) place(key string) bool {
 // quarantine or being drained, and that no command under way is about to use: a
 // new group must not begin with the dead.
 func (m *Manager) spares() []*contact {
+	return m.unused(func(c *contact) bool { return m.now >= c.quarantined })
+}
+
+// unused are the spares, and those that would be but for their quarantine.
+func (m *Manager) unused(fit func(*contact) bool) []*contact {
 	var list []*contact
 	for _, c := range m.contacts {
-		if c.node.isSpare() && !c.node.gone && !c.reserved && !c.draining && m.now >= c.quarantined && c.answers(m.now, &m.opt) {
+		n := c.node
+		if n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
 			list = append(list, c)
 		}
 	}
