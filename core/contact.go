@@ -79,6 +79,9 @@ func (m *Manager) ping() {
 	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
 	for _, c := range m.contacts {
 		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
+			if c.node.group != 0 { // it may not have heard, and go on serving
+				m.sendForgotten(c.node)
+			}
 			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}

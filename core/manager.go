@@ -375,9 +375,14 @@ func (m *Manager) gone(id NodeID, a applied) {
 	}
 	n := m.dir.node(id)
 	m.event(Event{Kind: EventGone, Node: id})
-	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister})
+	m.sendForgotten(n)
 	m.suspect(n.group, id, 0)
 	m.judgeLosses()
+}
+
+// sendForgotten tells a node that it must stop serving.
+func (m *Manager) sendForgotten(n *nodeEntry) {
+	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister})
 }
 
 func (m *Manager) onLookup(from Peer, b *Lookup) {
@@ -428,16 +433,21 @@ func (m *Manager) tellUnavailable(w waiter) {
 func (m *Manager) place(key string) bool {
 	o := &m.opt
 	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
-	// Healing comes before new groups.
-	if spares := m.spares(); len(spares)-m.lacking()-o.Spares > o.Replicas {
-		for _, s := range spares[:o.Replicas+1] {
-			s.reserved = true
-			c.Members = append(c.Members, s.node.ID)
-		}
-	}
 	for i := range m.watches {
 		if m.watches[i].loss != lossNone {
 			c.Skip = append(c.Skip, GroupID(i+1))
+		}
+	}
+	spares := m.spares()
+	if len(spares) <= o.Replicas && len(c.Skip) == len(m.dir.groups) {
+		// Nothing else can take the key: quarantine is no reason to refuse it.
+		spares = m.unused(func(*contact) bool { return true })
+	}
+	// Healing comes before new groups.
+	if len(spares)-m.lacking()-o.Spares > o.Replicas {
+		for _, s := range spares[:o.Replicas+1] {
+			s.reserved = true
+			c.Members = append(c.Members, s.node.ID)
 		}
 	}
 	if c.Members == nil && len(c.Skip) == len(m.dir.groups) && m.waiting == 0 {
