@@ -81,11 +81,17 @@ func (m *Manager) letStay(c *contact, reason Status) {
 	}
 }
 
-func (m *Manager) drainEnded(b *Command, a applied) {
+// drainEnded answers that a node stays, if it does: it may have left its chain
+// meanwhile, and be drained after all, or have been started anew.
+func (m *Manager) drainEnded(b *Command) {
 	c := m.contact(b.Node.ID)
 	c.deciding = false
-	if a.drain {
+	switch {
+	case c.node.drained():
+	case c.node.group != 0:
 		m.answerDrains(c.node.ID, c.refusal)
+	case m.awaitsDrain(c.node.ID):
+		m.proposeDrain(c)
 	}
 }
 

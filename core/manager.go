@@ -242,7 +242,7 @@ func (m *Manager) onCommitted(b *Committed) {
 	case CommandDrain:
 		m.drainBegan(c, a)
 	case CommandStay:
-		m.drainEnded(c, a)
+		m.drainEnded(c)
 	}
 	for _, config := range a.changed {
 		m.spread(config)

@@ -37,7 +37,10 @@ func (c *checker) onDrained(w *World, m *core.Manager, b *core.Drained) {
 	c.told.answered[b.Req] = true
 	switch n := c.node(w, m, id); b.Status {
 	case core.StatusOK:
-		if !n.Gone && (n.Group != 0 || n.Joining != 0) {
+		if n.Gone { // its data is gone already: it serves nobody, wherever its group still names it
+			return
+		}
+		if n.Group != 0 || n.Joining != 0 {
 			w.Fail("answer-kept", "an operator was told that node %v is drained, but it is in a group", id)
 		}
 		c.told.drained[id] = n.Boot
