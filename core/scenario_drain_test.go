@@ -226,7 +226,9 @@ func TestSparesInQuarantineInWantOfOthers(t *testing.T) {
 // Manager 1: no group is left that could take a key. Nodes in quarantine form one
 // rather than that the key is refused.
 func TestAKeyThatNoGroupCanTake(t *testing.T) {
-	r := newRealm(t, 3, func(o *ManagerOptions) { o.QuarantineMin, o.QuarantineMax, o.LostAfter = time.Minute, time.Minute, 10*time.Second })
+	r := newRealm(t, 3, func(o *ManagerOptions) {
+		o.QuarantineMin, o.QuarantineMax, o.LostAfter = time.Minute, time.Minute, 10*time.Second
+	})
 	r.place("k")
 	r.ail(refusing, "n3")
 	r.pass(time.Second)

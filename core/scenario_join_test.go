@@ -469,17 +469,17 @@ func TestSnapshotIsAheadOfItsPosition(t *testing.T) {
 		n.step("c1", put(opSeq+1, 1, opSeq, key, fmt.Sprint("v", opSeq)))
 		n.mail, n.past = nil, nil
 	}
-	for i := range 2 * chunksMax {
+	for i := range 2 * chunksMin {
 		write(fmt.Sprint("k", i))
 	}
 	n.step("m", joined(2, 2, "n3", "n1"))
 	n.tick(time.Millisecond)
 	chunks := sent[*Chunk](n, "n3")
-	require.Len(t, chunks, chunksMax, "all keys, but no room to say that this is all")
+	require.Len(t, chunks, chunksMin, "all keys, but no room to say that this is all")
 	for range chunkLooksMax + 100 {
 		write("k0")
 	}
-	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: chunksMax})
+	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: chunksMin})
 	for !chunks[len(chunks)-1].Last {
 		n.tick(10 * time.Millisecond)
 		more := n.ackChunks("n3")

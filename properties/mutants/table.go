@@ -414,18 +414,15 @@ var bare = []Mutant{
 		Name: `joiner-member-at-once`, Rule: `R10`,
 		Story: `the manager is asked to make a member of a node that lacks what is committed`,
 		File:  `core/transfer.go`,
-		Old: `		if m.acked < g.config.Epoch || m.matched < g.commit {
-			return
-		}
-`,
-		New: ``,
+		Old:   `	if !x.caughtUp && m.acked == g.config.Epoch && m.matched >= g.commit {`,
+		New:   `	if !x.caughtUp {`,
 	},
 	{
 		Name: `pending-add-not-required`, Rule: `R3`,
 		Story: `writes are acknowledged without the node that was proposed as a member`,
 		File:  `core/transfer.go`,
-		Old:   `		m.learner, x.required = false, true`,
-		New:   `		x.required = true`,
+		Old:   `		m.learner, x.required, x.squeezed = false, true, false`,
+		New:   `		x.required, x.squeezed = true, false`,
 	},
 	{
 		Name: `pending-add-forgotten`, Rule: `R3`,
@@ -543,6 +540,38 @@ var bare = []Mutant{
 		File:  `core/durable.go`,
 		Old:   `&joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true,`,
 		New:   `&joiner{begun: true,`,
+	},
+	{
+		Name: `changes-at-the-rate`, Rule: `R10`,
+		Story: `what changes waits for the rate of the snapshot, and a join never ends while more than that is written`,
+		File:  `core/transfer.go`,
+		Old:   `		if early && x.behind < ChunkBytesMax {`,
+		New:   `		if early {`,
+		Also: []Edit{{`core/transfer.go`,
+			`		pace := time.Duration(read) *`,
+			`		read = len(c.Items) * 100
+		pace := time.Duration(read) *`}},
+	},
+	{
+		Name: `writers-never-held-back`, Rule: `R10`,
+		Story: `a joining node that takes in less than is written never catches up`,
+		File:  `core/squeeze.go`,
+		Old:   `	case !x.squeezed && moves && now.Since(x.caughtUpAt) > squeezeAfter:`,
+		New:   `	case false:`,
+	},
+	{
+		Name: `joiner-required-when-level`, Rule: `R10`,
+		Story: `a joining node whose answers take longer than the members' is a little behind for ever`,
+		File:  `core/transfer.go`,
+		Old:   `		if m.acked < g.config.Epoch || !g.nearly(m) {`,
+		New:   `		if m.acked < g.config.Epoch || m.matched < g.commit {`,
+	},
+	{
+		Name: `held-back-for-the-dead`, Rule: `R10`,
+		Story: `writers wait for a joining node that does not move`,
+		File:  `core/squeeze.go`,
+		Old:   `	case x.squeezed && !moves:`,
+		New:   `	case x.squeezed && !moves && false:`,
 	},
 	{
 		Name: `nonces-begin-anew`, Rule: `a reply names its request`,
