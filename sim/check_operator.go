@@ -82,16 +82,10 @@ func (c *checker) checkDrains(w *World, before, n *core.Config) {
 	if before == nil || int(n.Group) > len(c.told.quiet) || !c.told.quiet[n.Group-1] {
 		return // whoever left may have been evicted
 	}
-	staying := 0
-	for _, p := range n.Chain {
-		if !c.node(w, m, p.ID).Draining {
-			staying++
-		}
-	}
 	sh := &w.Schedule().Shape
 	for _, p := range before.Chain {
-		if position(n, p.ID) < 0 && c.node(w, m, p.ID).Draining && staying < max(sh.Replicas+1, sh.MinChain) {
-			w.Fail("drain-weakens", "group %d at epoch %d: %s was drained away, and %d members stay", n.Group, n.Epoch, p.Addr, staying)
+		if position(n, p.ID) < 0 && c.node(w, m, p.ID).Draining && len(n.Chain) < max(sh.Replicas+1, sh.MinChain) {
+			w.Fail("drain-weakens", "group %d at epoch %d: %s was drained away, and %d members stay", n.Group, n.Epoch, p.Addr, len(n.Chain))
 		}
 	}
 }
