@@ -102,6 +102,10 @@ var sampleCommands = []Command{
 	{Kind: CommandPlace, Key: "key", Terms: Terms{Reads: ReadConfirm, MinChain: 1}},
 	{Kind: CommandReconfigure, Group: 3, Epoch: 9, Remove: []NodeID{7}},
 	{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 7}}},
+	{Kind: CommandJoin, Group: 3, Epoch: 9, Node: NodeRecord{Peer: Peer{ID: 7}}},
+	{Kind: CommandMember, Group: 3, Epoch: 9, Node: NodeRecord{Peer: Peer{ID: 7}}},
+	{Kind: CommandDrain, Node: NodeRecord{Peer: Peer{ID: 7}}},
+	{Kind: CommandStay, Node: NodeRecord{Peer: Peer{ID: 7}}},
 }
 
 var sampleEntries = []Entry{

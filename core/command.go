@@ -12,6 +12,8 @@ const (
 	CommandGone                               // Node.ID
 	CommandJoin                               // Group, Epoch, Node.ID
 	CommandMember                             // Group, Epoch, Node.ID
+	CommandDrain                              // Node.ID
+	CommandStay                               // Node.ID
 	commandKindEnd
 )
 
@@ -41,6 +43,12 @@ type Command struct {
 	// known address changes nothing. A new boot of a primary, and a new address
 	// of a member, re-issue the group's chain at the next epoch (rule R11). Either
 	// ends a join that was under way.
+	//
+	// With CommandDrain an operator wants to stop Node: from now on it is not to be
+	// used, which ends a join of it that was under way, and if it is a member another
+	// is to take its place. That holds until a new boot of it registers, or until
+	// CommandStay, which lets a member stay one; who is a member no more stays
+	// drained.
 	Node NodeRecord
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these

@@ -19,16 +19,21 @@ type contact struct {
 
 	reserved bool // a command under way makes it a member, or lets it join
 
-	draining    bool // an operator wants to stop it: it is not to be used
-	wanted      int  // with draining: how many others its group must have before it may go
-	quarantined Time // not to be used before then
-	flaps       uint // how often it was put in quarantine up to flappedAt, see Manager.flaps
-	flappedAt   Time // and when last
+	deciding    bool   // a command under way drains it, or lets it stay
+	refusal     Status // with that: what to tell those who wanted it drained
+	drainSince  Time   // when the drain began, or this manager
+	quarantined Time   // not to be used before then
+	steadySince Time   // it has missed nothing since then
+	flaps       uint   // how often it was put in quarantine up to flappedAt, see Manager.flaps
+	flappedAt   Time   // and when last
 }
 
 // newContact begins with no knowledge: a node's silence counts from now.
-func newContact(n *nodeEntry, now Time) *contact {
-	return &contact{node: n, since: now, quietSince: now, answeredAt: longAgo, evidence: noEvidence}
+func newContact(n *nodeEntry, now Time, nonce uint64) *contact {
+	return &contact{
+		node: n, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, quietSince: now, evidence: noEvidence,
+		drainSince: now, steadySince: now,
+	}
 }
 
 // pingTimes remembers when pings were sent, by the last digits of their nonces,
@@ -80,14 +85,18 @@ func (m *Manager) ping() {
 	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
 	for _, c := range m.contacts {
 		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
+			if c.node.group != 0 { // it may not have heard, and go on serving
+				m.sendForgotten(c.node)
+			}
 			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}
 		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.place))%pingsSeldom != 0 {
 			continue
 		}
-		if !c.fresh && c.pinged != 0 {
+		if !c.fresh {
 			c.missed++
+			c.steadySince = m.now
 		}
 		c.fresh, c.pinged = false, m.nonce
 		c.sentAt.note(m.nonce, m.now)
@@ -202,7 +211,7 @@ func (m *Manager) notThere(c *contact, since *Time) {
 	if m.now.Since(c.evidence.at) > m.evidenceGap() {
 		c.evidence = noEvidence
 	}
-	c.evidence.at = m.now
+	c.evidence.at, c.steadySince = m.now, m.now
 	*since = min(*since, m.now)
 	m.failed(c)
 	m.cancelJoin(c.node.joining)

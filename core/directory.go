@@ -26,6 +26,9 @@ type nodeEntry struct {
 	group   GroupID
 	joining GroupID
 	gone    bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
+	// draining: an operator wants to stop it. It is not to be used until it is started
+	// anew, and as a member it is to go when others are there.
+	draining bool
 }
 
 type groupEntry struct {
@@ -40,6 +43,7 @@ type applied struct {
 	mapped     GroupID   // Place: the group of the key, 0 when there is none for it
 	isNew      bool      // Place: the key was not mapped before
 	gone       bool      // Gone: the node was there and not gone before
+	drain      bool      // Drain, Stay: it is to be drained, or no more
 	changed    []*Config // the configs that came into being
 }
 
@@ -85,6 +89,10 @@ func (d *Directory) apply(c *Command) applied {
 		return d.join(c)
 	case CommandMember:
 		return d.member(c)
+	case CommandDrain:
+		return d.drain(c)
+	case CommandStay:
+		return d.letStay(c)
 	}
 	panic(fmt.Sprintf("core: directory command at index %d is of unknown kind %d", d.index, c.Kind))
 }
@@ -103,6 +111,7 @@ func (d *Directory) register(c *Command) applied {
 	}
 	restarted := c.Node.Boot > n.Boot
 	n.NodeRecord = c.Node
+	n.draining = n.draining && !restarted
 	a := applied{registered: true}
 	if g := d.group(n.group); g != nil && (moved || restarted && g.config.Chain[0].ID == n.ID) {
 		a.changed = append(a.changed, d.issue(g, nil))
@@ -135,7 +144,7 @@ func (d *Directory) form(members []NodeID, t *Terms) *groupEntry {
 	chain := make([]Peer, 0, len(members))
 	for _, id := range members {
 		n := d.node(id)
-		if n == nil || n.gone || !n.isSpare() {
+		if n == nil || n.gone || n.draining || !n.isSpare() {
 			return nil
 		}
 		chain = append(chain, n.Peer)
@@ -219,6 +228,31 @@ func (d *Directory) forget(c *Command) applied {
 	return a
 }
 
+// drain marks a node as one that is not to be used. It comes after whatever was
+// about to use the node, so that what is told the operator stays true.
+func (d *Directory) drain(c *Command) applied {
+	n := d.node(c.Node.ID)
+	if n == nil || n.gone || n.draining {
+		return applied{}
+	}
+	n.draining = true
+	a := applied{drain: true}
+	if n.joining != 0 {
+		a.changed = append(a.changed, d.endJoin(d.group(n.joining)))
+	}
+	return a
+}
+
+// letStay takes a drain back, while the node is still a member.
+func (d *Directory) letStay(c *Command) applied {
+	n := d.node(c.Node.ID)
+	if n == nil || n.gone || !n.draining || n.group == 0 {
+		return applied{}
+	}
+	n.draining = false
+	return applied{drain: true}
+}
+
 // join starts a join, which the epoch that it brings names, or ends one.
 func (d *Directory) join(c *Command) applied {
 	g := d.group(c.Group)
@@ -232,7 +266,7 @@ func (d *Directory) join(c *Command) applied {
 		return applied{changed: []*Config{d.endJoin(g)}}
 	}
 	n := d.node(c.Node.ID)
-	if n == nil || n.gone || !n.isSpare() || g.config.Joining.ID != 0 || len(g.config.Chain) == ChainMax || d.lost(g) {
+	if n == nil || n.gone || n.draining || !n.isSpare() || g.config.Joining.ID != 0 || len(g.config.Chain) == ChainMax || d.lost(g) {
 		return applied{}
 	}
 	n.joining = c.Group

@@ -119,6 +119,12 @@ type progress struct {
 	applied Seq
 	start   Epoch // of the join that brought this node into the group, or 0
 	partial bool  // that join's snapshot is not complete: the values are worth nothing
+
+	// While the join is under way: the attempt that the values are of, and with a
+	// complete snapshot the number of its chunks.
+	tenure  Epoch
+	attempt uint64
+	chunks  uint64
 }
 
 func (p *progress) code(c *wire.Coder) {
@@ -128,6 +134,9 @@ func (p *progress) code(c *wire.Coder) {
 	wire.Uint(c, &p.applied)
 	wire.Uint(c, &p.start)
 	c.Bool(&p.partial)
+	wire.Uint(c, &p.tenure)
+	wire.Uint(c, &p.attempt)
+	wire.Uint(c, &p.chunks)
 }
 
 func (v *value) code(c *wire.Coder) {
@@ -152,7 +161,13 @@ func readRecord(key, text string, code func(c *wire.Coder)) error {
 
 func (g *group) persistProgress() {
 	if g.s.opt.Durable {
-		p := progress{g.log.base, g.applied, g.start, g.joiner != nil && !g.joiner.complete}
+		p := progress{base: g.log.base, applied: g.applied, start: g.start}
+		if j := g.joiner; j != nil {
+			p.partial, p.tenure, p.attempt = !j.complete, j.tenure, j.attempt
+			if j.complete {
+				p.chunks = j.next
+			}
+		}
 		key := ordered(prefixProgress, uint64(g.id))
 		g.s.persist(key, record(key, p.code))
 	}
@@ -268,7 +283,7 @@ func (g *group) restore(space Space) error {
 	}
 	g.start = p.start
 	if g.config.Joining.ID == g.s.self.ID {
-		g.joiner = &joiner{begun: true, complete: !p.partial}
+		g.joiner = &joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true, complete: !p.partial, void: p.partial && p.attempt > 0}
 	}
 	if p.partial {
 		return nil // start discards the rest
@@ -320,7 +335,7 @@ func (g *group) restoreState(space Space) error {
 
 func (m *Manager) persistIdentity() {
 	if m.opt.Durable {
-		i := identity{id: m.self.ID, cluster: m.cluster}
+		i := identity{id: m.self.ID, cluster: m.cluster, boot: m.boot}
 		m.out.Persist = append(m.out.Persist, Write{Key: keyIdentity, Value: i.record()})
 	}
 }
@@ -339,7 +354,7 @@ func (m *Manager) restore(space Space) error {
 	if err != nil || i == nil {
 		return err
 	}
-	m.self.ID, m.cluster = i.id, i.cluster
+	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
 	err = space.Range(prefixCommand, func(k, v string) error {
 		c, err := DecodeCommand(k, v)
 		if err != nil {

@@ -12,15 +12,16 @@ const (
 	EventCommitted                         // Group, Epoch, Seq: the commit point moved up to Seq
 	EventApplied                           // Group, Seq, Session, OpSeq, Status; Effect: the entry changed a value
 	EventRetried                           // Group, Session, OpSeq: a retry came in; Status: its stored result, 0 while it is pending
-	EventParked                            // Group: a request waits for the primary to reconcile
+	EventParked                            // Group: a request waits for the primary to reconcile, or for the joining node
 	EventRead                              // Group, Epoch, Seq: a get was served at commit point Seq; Effect: by lease alone
 	EventRefused                           // Node: a message from Node was refused
 	EventDropped                           // Node: a message from Node made no sense here and was dropped
 	EventTrimmed                           // Group, Epoch, Seq: the log up to Seq was forgotten
 	EventDiscarded                         // Group, Epoch, Seq: what was held of the group, up to Seq, was given up
 	EventInstalled                         // Group, Epoch, Seq: a joining node has all of a snapshot, of Seq
-	EventCaughtUp                          // Group, Epoch, Seq: the primary requires the joining node from now on
+	EventCaughtUp                          // Group, Epoch, Seq: the joining node holds all that is committed, and the manager is asked to make it a member
 	EventChunkRefused                      // Group, Epoch, Seq: the checksum of chunk number Seq was wrong
+	EventSqueezed                          // Group, Epoch: writes are held back, since the joining node does not catch up
 	// Storage and client.
 	EventSuspected // Group, Epoch, Node: Node was reported to the manager
 	// Manager.
@@ -51,7 +52,7 @@ var eventKindNames = [...]string{
 	EventRegistered: "registered", EventFormed: "formed", EventMapped: "mapped", EventReconfigured: "reconfigured",
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
 	EventWithdrawn: "withdrawn", EventPaused: "paused",
-	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused",
+	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 

@@ -3,13 +3,14 @@ package core
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // The manager heals groups that are below strength: it has a spare join, one at
 // a time in each group, and gives up joins that lead nowhere (rules R2, R10).
 // Draining is the same with another beginning: the node counts no longer as a
 // member, so its group is below strength; and when a spare has taken its place,
-// it goes.
+// it goes (drain.go).
 
 // joinWatch is the manager's soft state about the join of a group.
 type joinWatch struct {
@@ -18,6 +19,39 @@ type joinWatch struct {
 	begunAt  Time
 	movedAt  Time // when it last made progress
 	progress JoinProgress
+
+	recruit bool      // the command under way starts a join
+	failed  []failure // of this group, oldest first
+}
+
+// failure is a node that left the group's chain, or did not manage to join it.
+type failure struct {
+	node NodeID
+	at   Time
+}
+
+// failuresMax bounds the failures that are remembered of a group.
+const failuresMax = 64
+
+// failed notes that a node failed the group.
+func (w *watch) failed(id NodeID, now Time) {
+	w.succeeded(id)
+	f := append(w.join.failed, failure{id, now})
+	w.join.failed = f[max(0, len(f)-failuresMax):]
+}
+
+func (w *watch) succeeded(id NodeID) {
+	w.join.failed = slices.DeleteFunc(w.join.failed, func(f failure) bool { return f.node == id })
+}
+
+// failedAt tells when a node last failed the group, or longAgo.
+func (w *watch) failedAt(id NodeID) Time {
+	for _, f := range w.join.failed {
+		if f.node == id {
+			return f.at
+		}
+	}
+	return longAgo
 }
 
 // heal is called with every ping.
@@ -36,7 +70,7 @@ func (m *Manager) healGroup(c *Config) {
 	w := m.watch(c.Group)
 	switch {
 	case w.loss != lossNone:
-		m.giveUpDrains(c, func(*contact) Status { return StatusGroupLost })
+		m.giveUpDrains(c, StatusGroupLost)
 		if w.loss == lossCertain {
 			m.cancelJoin(c.Group)
 		}
@@ -44,6 +78,8 @@ func (m *Manager) healGroup(c *Config) {
 	case c.Joining.ID != 0:
 		m.watchJoin(w, c)
 	case !m.contact(c.Chain[0].ID).answers(m.now, &m.opt):
+	case m.lacks(c) > 0 && m.allFailed(w, c):
+		m.giveUpDrains(c, StatusUnavailable)
 	case m.lacks(c) > 0 && len(c.Chain) < ChainMax && m.recruit(w, c):
 	default:
 		m.dismiss(w, c)
@@ -54,17 +90,21 @@ func (m *Manager) healGroup(c *Config) {
 func (m *Manager) staying(c *Config) int {
 	n := 0
 	for _, p := range c.Chain {
-		if !m.contact(p.ID).draining {
+		if !m.dir.node(p.ID).draining {
 			n++
 		}
 	}
 	return n
 }
 
-// lacks is how many nodes a group needs to be at full strength.
+// strength is how many members a group should have.
+func (m *Manager) strength(c *Config) int { return max(m.opt.Replicas+1, int(c.MinChain)) }
+
+// lacks is how many nodes a group needs to be at full strength, one that joins or
+// is about to not counted.
 func (m *Manager) lacks(c *Config) int {
-	n := m.opt.Replicas + 1 - m.staying(c)
-	if c.Joining.ID != 0 {
+	n := m.strength(c) - m.staying(c)
+	if c.Joining.ID != 0 || m.watch(c.Group).join.recruit {
 		n--
 	}
 	return max(0, n)
@@ -81,32 +121,61 @@ func (m *Manager) lacking() int {
 	return n
 }
 
-// recruit has a spare join the group: of those that flapped least, the one that
-// registered first. A node that answers the manager but that the primary cannot
-// reach would otherwise be tried again and again, while another waits.
+// recruit has a spare join the group: the one that never failed it, or longest
+// ago, and of those the one that failed no other for longest. A node that answers
+// the manager but that the primary cannot reach would otherwise be tried again and
+// again, while another waits.
 func (m *Manager) recruit(w *watch, c *Config) bool {
-	spares := m.spares()
+	spares := m.candidates(w, c)
 	if len(spares) == 0 {
 		return false
 	}
 	spare := slices.MinFunc(spares, func(a, b *contact) int {
-		return cmp.Compare(m.flaps(a), m.flaps(b))
+		return cmp.Or(cmp.Compare(w.failedAt(a.node.ID), w.failedAt(b.node.ID)), cmp.Compare(a.lastFlap(), b.lastFlap()))
 	})
 	spare.reserved = true
-	w.join.proposed = true
+	w.join.proposed, w.join.recruit = true, true
 	m.propose(Command{Kind: CommandJoin, Group: c.Group, Epoch: c.Epoch, Node: NodeRecord{Peer: Peer{ID: spare.node.ID}}})
 	return true
 }
 
-// watchJoin gives up a join whose node does not answer, is to be stopped, or
-// that made no progress for long.
+// candidates are the spares that may join the group. Where there is none, quarantine
+// is no reason to leave a group short for long: a node that has missed nothing for
+// some seconds will do, and a group that is down to its last copy takes whoever
+// answers.
+func (m *Manager) candidates(w *watch, c *Config) []*contact {
+	if spares := m.spares(); len(spares) > 0 {
+		return spares
+	}
+	return m.unused(func(s *contact) bool {
+		if len(c.Chain) == 1 {
+			return m.now.Since(w.failedAt(s.node.ID)) >= min(m.opt.QuarantineMin, m.opt.JoinTimeout)
+		}
+		return m.now.Since(s.steadySince) >= time.Duration(min(m.flaps(s)+1, steadyMax))*m.opt.QuarantineMin
+	})
+}
+
+// steadyMax bounds how many times QuarantineMin a node in quarantine must have
+// missed nothing before it is used in want of a better one.
+const steadyMax = 8
+
+// lastFlap tells when a node was last put in quarantine, or longAgo.
+func (c *contact) lastFlap() Time {
+	if c.flaps == 0 {
+		return longAgo
+	}
+	return c.flappedAt
+}
+
+// watchJoin gives up a join whose node does not answer, or that made no progress
+// for long.
 func (m *Manager) watchJoin(w *watch, c *Config) {
 	j := &w.join
 	if j.start != c.Start { // of before a restart of the manager
-		*j = joinWatch{start: c.Start, begunAt: m.now, movedAt: m.now}
+		*j = joinWatch{start: c.Start, begunAt: m.now, movedAt: m.now, failed: j.failed}
 	}
 	node := m.contact(c.Joining.ID)
-	if node.missed >= m.opt.MissesMax || node.draining || m.now.Since(j.movedAt) > m.opt.JoinTimeout {
+	if node.missed >= m.opt.MissesMax || m.now.Since(j.movedAt) > m.opt.JoinTimeout {
 		m.cancelJoin(c.Group)
 	}
 }
@@ -117,9 +186,8 @@ func (m *Manager) cancelJoin(id GroupID) {
 	if g == nil || g.config.Joining.ID == 0 || m.watch(id).join.proposed {
 		return
 	}
-	if node := m.contact(g.config.Joining.ID); !node.draining {
-		m.quarantine(node)
-	}
+	m.quarantine(m.contact(g.config.Joining.ID))
+	m.watch(id).failed(g.config.Joining.ID, m.now)
 	m.watch(id).join.proposed = true
 	m.propose(Command{Kind: CommandJoin, Group: id, Epoch: g.config.Epoch})
 }
@@ -150,7 +218,7 @@ func (m *Manager) onCaughtUp(in Envelope, b *CaughtUp) {
 // current, it changed nothing.
 func (m *Manager) joinChanged(c *Command, a applied) {
 	w := m.watch(c.Group)
-	w.join.proposed = false
+	w.join.proposed, w.join.recruit = false, false
 	if c.Node.ID != 0 {
 		m.contact(c.Node.ID).reserved = false
 	}
@@ -162,10 +230,11 @@ func (m *Manager) joinChanged(c *Command, a applied) {
 	switch {
 	case c.Kind == CommandMember:
 		kind = EventJoined
+		w.succeeded(c.Node.ID)
 	case c.Node.ID == 0:
 		kind = EventJoinEnded
 	default:
-		w.join = joinWatch{start: config.Start, begunAt: m.now, movedAt: m.now}
+		w.join = joinWatch{start: config.Start, begunAt: m.now, movedAt: m.now, failed: w.join.failed}
 	}
 	m.event(Event{Kind: kind, Group: config.Group, Epoch: config.Epoch, Node: c.Node.ID})
 }
@@ -177,7 +246,7 @@ func (m *Manager) quarantine(c *contact) {
 	wait := min(m.opt.QuarantineMin<<min(flaps, 16), m.opt.QuarantineMax)
 	c.flaps = flaps + 1
 	c.flappedAt = m.now
-	c.quarantined = m.now.After(wait)
+	c.quarantined, c.steadySince = m.now.After(wait), m.now
 	m.event(Event{Kind: EventQuarantined, Node: c.node.ID})
 }
 
@@ -187,110 +256,4 @@ func (m *Manager) flaps(c *contact) uint {
 		return 0
 	}
 	return c.flaps
-}
-
-// onDrain marks a node as one that is not to be used. Where no spare can take
-// its place, nothing is changed.
-func (m *Manager) onDrain(from Peer, b *Drain) {
-	n := m.dir.node(b.Node)
-	switch {
-	case n == nil:
-		m.send(from, &Drained{Req: b.Req, Status: StatusNotFound})
-		return
-	case n.gone:
-		m.send(from, &Drained{Req: b.Req, Status: StatusOK})
-		return
-	case len(m.drains) >= nodesMax:
-		m.send(from, &Drained{Req: b.Req, Status: StatusOverloaded})
-		return
-	}
-	d := forget{waiter{from, b.Req}, b.Node}
-	if slices.Contains(m.drains, d) {
-		return
-	}
-	c := m.contact(b.Node)
-	if !c.draining {
-		if g := m.dir.group(n.group); g != nil {
-			if len(m.spares()) == 0 && m.staying(g.config) <= m.opt.Replicas+1 && g.config.Joining.ID == 0 {
-				m.send(from, &Drained{Req: b.Req, Status: StatusUnavailable})
-				return
-			}
-			c.wanted = min(m.staying(g.config), m.opt.Replicas+1)
-		}
-		c.draining = true
-	}
-	m.drains = append(m.drains, d)
-	m.cancelJoin(n.joining)
-	m.settleDrains()
-}
-
-// dismiss removes the members that are being drained once enough others are
-// there, or lets them stay when no spare is left to take their place.
-func (m *Manager) dismiss(w *watch, c *Config) {
-	staying := m.staying(c)
-	if staying == len(c.Chain) {
-		return
-	}
-	m.giveUpDrains(c, func(member *contact) Status {
-		if member.wanted == 0 { // it was on the way to be a member when it was to be drained
-			member.wanted = min(staying+1, m.opt.Replicas+1)
-		}
-		if staying < member.wanted {
-			return StatusUnavailable
-		}
-		return 0
-	})
-	var remove []NodeID
-	next := NodeID(0) // who would be the primary
-	for _, p := range c.Chain {
-		if m.contact(p.ID).draining {
-			remove = append(remove, p.ID)
-		} else if next == 0 {
-			next = p.ID
-		}
-	}
-	if len(remove) > 0 && next != 0 && m.contact(next).answers(m.now, &m.opt) {
-		w.join.proposed = true
-		m.propose(Command{Kind: CommandReconfigure, Group: c.Group, Epoch: c.Epoch, Remove: remove})
-	}
-}
-
-// giveUpDrains lets the members stay for which there is a reason why they cannot
-// be drained.
-func (m *Manager) giveUpDrains(c *Config, reason func(*contact) Status) {
-	for _, p := range c.Chain {
-		member := m.contact(p.ID)
-		if !member.draining {
-			continue
-		}
-		if s := reason(member); s != 0 {
-			member.draining = false
-			m.answerDrains(p.ID, s)
-		}
-	}
-}
-
-// drained tells whether somebody waits for a node to be drained.
-func (m *Manager) drained(id NodeID) bool {
-	return slices.ContainsFunc(m.drains, func(d forget) bool { return d.node == id })
-}
-
-// settleDrains answers those who wait for a node that is in no chain any more.
-func (m *Manager) settleDrains() {
-	for i := 0; i < len(m.drains); i++ {
-		n := m.dir.node(m.drains[i].node)
-		if n.isSpare() || n.gone {
-			m.answerDrains(n.ID, StatusOK)
-			i = -1
-		}
-	}
-}
-
-func (m *Manager) answerDrains(id NodeID, s Status) {
-	m.drains = slices.DeleteFunc(m.drains, func(d forget) bool {
-		if d.node == id {
-			m.send(d.client, &Drained{Req: d.req, Status: s})
-		}
-		return d.node == id
-	})
 }

@@ -2,14 +2,18 @@ package core
 
 import "gtstore/core/wire"
 
-// joiner is a joining node's side of a transfer.
+// joiner is a joining node's side of a transfer. Which attempt it is in is durable
+// with what the attempt brought: a node that restarts must know what a chunk that
+// comes late belongs to. If it has all of a snapshot, it may have acked entries of
+// the log after it, which it must never discard for a chunk of that attempt.
 type joiner struct {
-	tenure   Epoch // which attempt it is in
+	tenure   Epoch // which attempt it is in; 0 before there is one
 	attempt  uint64
 	next     uint64 // number of the chunk that comes next
 	sum      uint64 // of those before
 	begun    bool   // something of the attempt is in the state
 	complete bool   // all of the snapshot is, and the log may follow
+	void     bool   // a restart lost what the attempt had brought: only another one helps
 }
 
 // beginJoin discards, durably and before any answer, what this node held of the
@@ -65,18 +69,18 @@ func (g *group) onChunk(from Peer, m *Chunk) {
 		g.s.event(Event{Kind: EventDropped, Node: from.ID})
 		return
 	case m.Tenure == j.tenure && m.Attempt == j.attempt:
-	case m.Number > 0: // its beginning did not come, or was forgotten in a restart
+	case m.Number > 0: // its beginning did not come
 		g.ackChunk(from, m, 0, false)
 		return
 	default:
 		if j.begun {
 			g.discard()
-			g.persistProgress()
 		}
 		*j = joiner{tenure: m.Tenure, attempt: m.Attempt}
+		g.persistProgress()
 	}
-	refused := false
-	if m.Number == j.next && !j.complete {
+	refused := j.void
+	if m.Number == j.next && !j.complete && !j.void {
 		refused = !g.takeChunk(m)
 	}
 	g.ackChunk(from, m, j.next, refused)

@@ -16,6 +16,7 @@ type Manager struct {
 	opt      ManagerOptions
 	self     Peer
 	cluster  ClusterID
+	boot     Boot // how many times this data was started
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 
@@ -24,9 +25,10 @@ type Manager struct {
 	waiters  map[string][]waiter
 	waiting  int      // in waiters
 	forgets  []forget // until their node is gone
-	drains   []forget // until their node is in no chain
-	nonce    uint64   // of the last ping or probe
-	turn     int      // in contacts: who was asked last about others
+	drains   []forget // until their node is in no chain, or has to stay
+	refused  []refusedDrain
+	nonce    uint64 // of the last ping or probe; see firstNonce
+	turn     int    // in contacts: who was asked last about others
 
 	started bool
 	ready   bool // the identity is durable
@@ -65,8 +67,15 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 			return nil, err
 		}
 	}
+	m.boot++
+	m.nonce = firstNonce(m.boot)
 	return m, nil
 }
+
+// firstNonce is what a start of a node counts its nonces from: above all of the
+// starts before it, so that an answer to one of those which comes late is not
+// taken for an answer to one of this.
+func firstNonce(b Boot) uint64 { return uint64(b) << 32 }
 
 // Step implements Node.
 func (m *Manager) Step(now Time, in Envelope, out *Output) {
@@ -125,7 +134,7 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, newContact(n, now))
+			m.contacts = append(m.contacts, newContact(n, now, m.nonce))
 		}
 		m.watches = make([]watch, len(m.dir.groups))
 		return
@@ -250,6 +259,10 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.joinChanged(c, a)
 	case CommandReconfigure:
 		m.watch(c.Group).join.proposed = false
+	case CommandDrain:
+		m.drainBegan(c, a)
+	case CommandStay:
+		m.drainEnded(c)
 	}
 	if c.Kind == CommandMember || c.Kind == CommandReconfigure && len(c.Remove) > 0 {
 		m.watch(c.Group).doubts = 0
@@ -260,7 +273,8 @@ func (m *Manager) onCommitted(b *Committed) {
 	if c.Kind == CommandReconfigure && len(a.changed) > 0 {
 		for _, id := range c.Remove {
 			m.send(m.dir.node(id).Peer, a.changed[0])
-			if out := m.contact(id); !out.draining {
+			if out := m.contact(id); !out.node.draining {
+				m.watch(c.Group).failed(id, m.now)
 				m.quarantine(out)
 			}
 		}
@@ -326,14 +340,16 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
 	if n.place == len(m.contacts) {
-		m.contacts = append(m.contacts, newContact(n, m.now))
+		m.contacts = append(m.contacts, newContact(n, m.now, m.nonce))
 	}
 	if n.gone {
 		return
 	}
 	m.welcome(m.contacts[n.place])
 	if a.registered {
-		m.contacts[n.place].draining = m.drained(n.ID)
+		if m.awaitsDrain(n.ID) { // its new start ended the drain, but somebody waits for that
+			m.proposeDrain(m.contacts[n.place])
+		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
 	m.send(n.Peer, &Registered{Boot: n.Boot, Index: m.dir.index})
@@ -382,9 +398,14 @@ func (m *Manager) gone(id NodeID, a applied) {
 	}
 	n := m.dir.node(id)
 	m.event(Event{Kind: EventGone, Node: id})
-	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister})
+	m.sendForgotten(n)
 	m.suspect(n.group, id, 0)
 	m.judgeLosses()
+}
+
+// sendForgotten tells a node that it must stop serving.
+func (m *Manager) sendForgotten(n *nodeEntry) {
+	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister})
 }
 
 func (m *Manager) onLookup(from Peer, b *Lookup) {
@@ -435,16 +456,21 @@ func (m *Manager) tellUnavailable(w waiter) {
 func (m *Manager) place(key string) bool {
 	o := &m.opt
 	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
-	// Healing comes before new groups.
-	if spares := m.spares(); len(spares)-m.lacking()-o.Spares > o.Replicas {
-		for _, s := range spares[:o.Replicas+1] {
-			s.reserved = true
-			c.Members = append(c.Members, s.node.ID)
-		}
-	}
 	for i := range m.watches {
 		if m.watches[i].loss != lossNone {
 			c.Skip = append(c.Skip, GroupID(i+1))
+		}
+	}
+	spares := m.spares()
+	if len(spares) <= o.Replicas && len(c.Skip) == len(m.dir.groups) {
+		// Nothing else can take the key: quarantine is no reason to refuse it.
+		spares = m.unused(func(*contact) bool { return true })
+	}
+	// Healing comes before new groups.
+	if len(spares)-m.lacking()-o.Spares > o.Replicas {
+		for _, s := range spares[:o.Replicas+1] {
+			s.reserved = true
+			c.Members = append(c.Members, s.node.ID)
 		}
 	}
 	if c.Members == nil && len(c.Skip) == len(m.dir.groups) && m.waiting == 0 {
@@ -458,9 +484,15 @@ func (m *Manager) place(key string) bool {
 // quarantine or being drained, and that no command under way is about to use: a
 // new group must not begin with the dead.
 func (m *Manager) spares() []*contact {
+	return m.unused(func(c *contact) bool { return m.now >= c.quarantined })
+}
+
+// unused are the spares, and those that would be but for their quarantine.
+func (m *Manager) unused(fit func(*contact) bool) []*contact {
 	var list []*contact
 	for _, c := range m.contacts {
-		if c.node.isSpare() && !c.node.gone && !c.reserved && !c.draining && m.now >= c.quarantined && c.answers(m.now, &m.opt) {
+		n := c.node
+		if n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
 			list = append(list, c)
 		}
 	}

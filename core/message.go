@@ -313,7 +313,7 @@ type ChunkAck struct {
 	Tenure  Epoch
 	Attempt uint64
 	Next    uint64
-	Refused bool // a checksum was wrong: the attempt is void
+	Refused bool // the attempt is void: a checksum was wrong, or a restart lost what it had brought
 }
 
 // CaughtUp asks the manager to make the joining node a member. Its primary
@@ -335,10 +335,10 @@ type Drain struct {
 // Drained answers the Drain with the same Req.
 type Drained struct {
 	Req uint64
-	// OK: the node is in no chain and will not be used again until it restarts.
-	// NotFound: no such node is registered. Unavailable: there is no spare to
-	// take its place; nothing was changed. GroupLost: it is in a group of which no
-	// copy is left. Overloaded: too many drains.
+	// OK: the node is in no chain and will not be used again until it restarts, or
+	// its data is gone already. NotFound: no such node is registered. Unavailable:
+	// no spare can take its place; it stays as it is. GroupLost: it is in a group
+	// of which no copy is left. Overloaded: too many drains.
 	Status Status
 }
 

@@ -276,3 +276,38 @@ func TestARecordInThePlaceOfAnotherIsDamage(t *testing.T) {
 	require.Len(t, kinds, 6, "kinds of record: %v", kinds)
 	n.restart()
 }
+
+// Nodes number what they ask, and a restart forgets how far it had come. An answer
+// to a question of before, which comes late, says nothing about now: not that a
+// node lives, and not that a witness reaches it.
+func TestLateAnswerAfterARestart(t *testing.T) {
+	m := newManagerAt(t, func(o *ManagerOptions) { o.Durable = true })
+	m.stepRaw(Envelope{From: peerOf("n1"), To: Peer{Addr: "m"}, Body: &Register{Boot: 1, Durable: true}})
+	m.tick(time.Second)
+	var old []uint64
+	for _, p := range sent[*Ping](m, "n1") {
+		old = append(old, p.Nonce)
+	}
+	require.NotEmpty(t, old)
+	m.crash(0)
+	m.restart()
+	m.tick(time.Second)
+	for _, nonce := range old {
+		m.step("n1", &Pong{Nonce: nonce, Boot: 1})
+	}
+	require.False(t, m.manager().Node(0, m.now).Answers)
+	m.step("n1", &Pong{Nonce: latest[*Ping](m, "n1").Nonce, Boot: 1})
+	require.True(t, m.manager().Node(0, m.now).Answers)
+
+	n := newStorageAt(t, "n2", durable).registered()
+	n.step("m", &Probe{Nonce: 7, Target: peerOf("n3")})
+	late := only[*Probe](n, "n3").Nonce
+	n.crash(0)
+	n.restart()
+	n.registered()
+	n.step("m", &Probe{Nonce: 8, Target: peerOf("n3")})
+	n.step("n3", &ProbeReply{Nonce: late})
+	require.Empty(t, sent[*ProbeReply](n, "m"))
+	n.step("n3", &ProbeReply{Nonce: only[*Probe](n, "n3").Nonce})
+	require.EqualValues(t, 8, only[*ProbeReply](n, "m").Nonce)
+}

@@ -267,6 +267,53 @@ func TestHalfASnapshotCounts(t *testing.T) {
 	require.Len(t, n.values(), 5, "all of a snapshot is kept")
 }
 
+// Rule R10: a joining node has all of a snapshot, has acked the log after it, and
+// restarts. Chunks of that attempt that come late, or of an earlier one, must not
+// make it discard what it acked: the primary counts on that for ever.
+func TestLateChunkAfterARestart(t *testing.T) {
+	chunks := snapshotOf(t, 5)
+	last := chunks[len(chunks)-1].At
+	n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
+	for _, c := range chunks {
+		n.step("n1", renewed(c, 2))
+	}
+	n.step("n1", replicate(2, 9, last, last.Seq, opened(1)))
+	require.Equal(t, last.Seq+1, latest[*Ack](n, "n1").Matched)
+	n.crash(0)
+	n.restart()
+	n.registered()
+	for attempt := range uint64(2) {
+		for _, c := range chunks {
+			n.step("n1", renewed(c, attempt+1))
+		}
+	}
+	require.Len(t, n.values(), 5)
+	require.Equal(t, last.Seq+1, n.view().Last, "it acked this")
+	require.EqualValues(t, len(chunks), latest[*ChunkAck](n, "n1").Next, "it has all of them")
+	n.step("n1", renewed(chunks[0], 3))
+	require.Len(t, n.values(), 2, "a later attempt begins anew")
+	n.crash(0)
+	n.restart()
+	require.Empty(t, n.values())
+}
+
+// Rule R10: a joining node restarts in the middle of a snapshot, and a chunk of
+// that attempt comes again. Nothing that follows can complete it; the primary must
+// hear that at once, also when it never heard of the first chunk, and begin anew.
+func TestAttemptThatARestartLost(t *testing.T) {
+	chunks := snapshotOf(t, 5)
+	for number, c := range chunks {
+		n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
+		n.step("n1", chunks[0])
+		n.crash(0)
+		n.restart()
+		n.registered()
+		n.step("n1", c)
+		require.True(t, latest[*ChunkAck](n, "n1").Refused, "chunk %d", number)
+		require.Empty(t, n.values())
+	}
+}
+
 // Rule R10: what a node held from an earlier time in the group is discarded,
 // durably, before it answers as a joining node; also when it never heard that it
 // had left.
@@ -422,17 +469,17 @@ func TestSnapshotIsAheadOfItsPosition(t *testing.T) {
 		n.step("c1", put(opSeq+1, 1, opSeq, key, fmt.Sprint("v", opSeq)))
 		n.mail, n.past = nil, nil
 	}
-	for i := range 2 * chunksMax {
+	for i := range 2 * chunksMin {
 		write(fmt.Sprint("k", i))
 	}
 	n.step("m", joined(2, 2, "n3", "n1"))
 	n.tick(time.Millisecond)
 	chunks := sent[*Chunk](n, "n3")
-	require.Len(t, chunks, chunksMax, "all keys, but no room to say that this is all")
+	require.Len(t, chunks, chunksMin, "all keys, but no room to say that this is all")
 	for range chunkLooksMax + 100 {
 		write("k0")
 	}
-	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: chunksMax})
+	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: chunksMin})
 	for !chunks[len(chunks)-1].Last {
 		n.tick(10 * time.Millisecond)
 		more := n.ackChunks("n3")

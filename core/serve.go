@@ -11,12 +11,7 @@ func (g *group) onOp(from Peer, op *Op) {
 	case !op.fits():
 		g.refuse(from, op.Req, StatusTooLarge, nil)
 	case !t.reconciled:
-		if len(t.parked) >= g.s.opt.ParkedMax {
-			g.refuse(from, op.Req, StatusOverloaded, nil)
-			return
-		}
-		t.parked = append(t.parked, ask{from, op})
-		g.event(EventParked, 0)
+		g.park(from, op)
 	case op.Kind == OpGet:
 		g.onGet(from, op)
 	case op.Kind == OpOpen:
@@ -174,7 +169,12 @@ func (g *group) admits(from Peer, op *Op) bool {
 		g.refuse(from, op.Req, StatusUnavailable, nil)
 	case len(t.pending) >= g.s.opt.PendingMax || t.bytes+len(op.Key)+len(op.Value) > g.s.opt.PendingBytesMax:
 		g.refuse(from, op.Req, StatusOverloaded, nil)
+	case g.mustWait():
+		g.park(from, op)
 	default:
+		if x := t.transfer; x != nil && x.squeezed {
+			x.allowed -= weight(len(op.Key) + len(op.Value))
+		}
 		return true
 	}
 	return false

@@ -67,7 +67,7 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 	}
 	for _, n := range page(d.nodes, b.NodeFrom) {
 		c := m.contacts[n.place]
-		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, n.joining, m.nodeState(n), c.draining, max(0, c.quarantined.Since(m.now))})
+		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, n.joining, m.nodeState(n), n.draining, max(0, c.quarantined.Since(m.now))})
 	}
 	for _, g := range page(d.groups, b.GroupFrom) {
 		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: uint64(g.keys)}

@@ -51,6 +51,7 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 		}
 	}
 	s.boot++
+	s.relays.last = firstNonce(s.boot)
 	return s, nil
 }
 

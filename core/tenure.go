@@ -21,10 +21,12 @@ type tenure struct {
 	flushed Seq     // the log's end at the last flush
 	sent    []Time  // when the rounds were sent; see sentAt
 	reads   []read  // gets that wait for a round, in rising order of it
-	parked  []ask   // requests that wait for reconciliation
+	parked  []ask   // requests that wait for reconciliation, or for the node that joins
 	pending []write // the entries behind the commit point, in log order
 	bytes   int     // of user data in pending
 	sweepAt Time    // when to look for idle sessions
+
+	unparking bool // what was parked is being taken in
 
 	transfer *transfer // of the node that joins, if any
 	trimmed  Seq       // what every required member holds durably, as last told to them
@@ -393,6 +395,7 @@ func (g *group) advance() {
 	if t.transfer != nil && !t.transfer.complete {
 		g.pump()
 	}
+	g.unparkSoon()
 	t.trimmed = max(t.trimmed, g.keepFor(min(matched, g.commit)))
 	g.trim(t.trimmed)
 }
@@ -425,6 +428,7 @@ func (g *group) tickTenure() {
 	}
 	s.wakeBy(t.sweepAt)
 	g.tickTransfer()
+	g.unpark()
 	for i := range t.members {
 		g.tickMember(&t.members[i])
 	}

@@ -14,9 +14,20 @@ import "time"
 //
 // Nothing is copied: a transfer needs memory for the chunks under way, and for
 // the log since the last chunk.
+//
+// It must end under any load that the group can carry. The rate holds for keys
+// that are read for the first time only; what changes goes as fast as the joining
+// node takes it. Where that is not enough, the writers are held back: see squeeze.
 
-// chunksMax bounds the chunks sent and not acked.
-const chunksMax = 4
+// chunksMin and chunksMax bound the chunks sent and not acked; in between lies what
+// the rate needs over a long round trip.
+const (
+	chunksMin = 4
+	chunksMax = 64
+)
+
+// windowBytesMax bounds the bytes in more than chunksMin of them.
+const windowBytesMax = chunksMax * ChunkBytesMax
 
 // chunkLooksMax bounds the log entries looked through for one chunk.
 const chunkLooksMax = 1 << 14
@@ -38,9 +49,18 @@ type transfer struct {
 	at       Mark     // then: of which position it is the state
 
 	installed bool // it has all of the snapshot, and gets the log
-	required  bool // it has caught up, and is required
+	required  bool // it has nearly caught up, and is required
+	caughtUp  bool // it holds all that is committed, and is to be a member
 	keys      uint64
 	bytes     uint64
+
+	counted Seq // the log up to here is counted in behind
+	behind  int // weight of the log from position on
+	timed   uint64
+	timedAt Time          // when the chunk with the number timed was sent, or Never
+	trip    time.Duration // the shortest that was seen; 0 before
+
+	squeeze
 
 	sendAt      Time // when the next chunk may go
 	resendAt    Time
@@ -85,8 +105,9 @@ func (g *group) attemptTransfer() {
 	}
 	*x = transfer{
 		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered, sendAt: x.sendAt,
-		position: g.commit, resendAfter: g.s.opt.ResendInterval,
+		position: g.commit, counted: g.commit, resendAfter: g.s.opt.ResendInterval, timedAt: Never, trip: x.trip, squeeze: x.squeeze,
 	}
+	x.caughtUpAt = g.s.now
 	x.resendAt = g.s.now.After(x.resendAfter)
 	g.s.wakeBy(x.resendAt)
 	g.pump()
@@ -96,19 +117,42 @@ func (g *group) attemptTransfer() {
 // the requests that this node and the network serve meanwhile.
 func (g *group) pump() {
 	x := g.tenure.transfer
-	for !x.complete && len(x.window) < chunksMax {
-		if g.s.now < x.sendAt {
+	for ; x.counted < g.commit; x.counted++ {
+		x.behind += weight(g.log.at(x.counted + 1).bytes())
+	}
+	for !x.complete && g.hasRoom(x) {
+		early := g.s.now < x.sendAt
+		if early && x.behind < ChunkBytesMax {
 			g.s.wakeBy(x.sendAt)
 			return
 		}
-		sent := x.bytes
-		c := g.cutChunk(x)
+		c, read := g.cutChunk(x, !early)
 		// What was missed since it was due is made up for, up to the window.
-		pace := time.Duration(x.bytes-sent) * time.Second / time.Duration(g.s.opt.JoinRate)
-		x.sendAt = max(x.sendAt, g.s.now.After(-chunksMax*pace)).After(pace)
+		pace := time.Duration(read) * time.Second / time.Duration(g.s.opt.JoinRate)
+		x.sendAt = max(x.sendAt, g.s.now.After(-chunksMin*pace)).After(pace)
 		x.window = append(x.window, c)
+		if x.timedAt == Never {
+			x.timed, x.timedAt = c.Number, g.s.now
+		}
 		g.sendChunk(x, c)
 	}
+}
+
+// hasRoom tells whether one more chunk may be under way.
+func (g *group) hasRoom(x *transfer) bool {
+	if len(x.window) < chunksMin {
+		return true
+	}
+	bytes := 0
+	for _, c := range x.window {
+		for i := range c.Items {
+			bytes += len(c.Items[i].Key) + len(c.Items[i].Value)
+		}
+	}
+	// As many as the rate makes in the shortest round trip: a longer one is that of
+	// a node that is busy.
+	fill := int64(g.s.opt.JoinRate) * int64(min(x.trip, time.Second)) / int64(time.Second) / ChunkBytesMax
+	return len(x.window) < int(min(fill, chunksMax)) && bytes < windowBytesMax
 }
 
 // sendChunk sends a chunk under the current epoch. A message is never changed
@@ -123,9 +167,9 @@ func (g *group) sendChunk(x *transfer, c *Chunk) {
 }
 
 // cutChunk makes the next chunk: first what has changed of the keys sent
-// before, then further keys.
-func (g *group) cutChunk(x *transfer) *Chunk {
-	c := &Chunk{Group: g.id, Start: x.start, Tenure: x.tenure, Attempt: x.attempt, Number: x.next}
+// before, then, if more is to be read, further keys; read tells how many bytes.
+func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
+	c = &Chunk{Group: g.id, Start: x.start, Tenure: x.tenure, Attempt: x.attempt, Number: x.next}
 	x.next++
 	size := 0
 	room := func() bool { return size < ChunkBytesMax && len(c.Items) < g.s.opt.ChunkItems }
@@ -137,6 +181,8 @@ func (g *group) cutChunk(x *transfer) *Chunk {
 	for looks := 0; x.position < g.commit && room() && looks < chunkLooksMax; looks++ {
 		x.position++
 		e := g.log.at(x.position)
+		x.behind -= weight(e.bytes())
+		x.moved(weight(e.bytes()))
 		if e.Key == "" {
 			continue
 		}
@@ -147,13 +193,19 @@ func (g *group) cutChunk(x *transfer) *Chunk {
 			add(Item{e.Key, v.data, v.version})
 		}
 	}
-	for x.cursor < len(g.state.order) && room() {
+	changes := size
+	for more && x.cursor < len(g.state.order) && room() {
 		if key := g.state.order[x.cursor]; key != "" {
 			v := g.state.values[key]
 			add(Item{key, v.data, v.version})
 			x.keys++
 		}
 		x.cursor++
+	}
+	read = size - changes
+	x.moved(read)
+	if x.position == g.commit {
+		x.caughtUpAt = g.s.now
 	}
 	if x.cursor == len(g.state.order) && x.position == g.commit && room() {
 		x.complete, c.Last = true, true
@@ -163,7 +215,7 @@ func (g *group) cutChunk(x *transfer) *Chunk {
 	}
 	x.sum = g.s.sum(c, x.sum)
 	c.Sum = x.sum
-	return c
+	return c, read
 }
 
 // onChunkAck counts what the joining node has, and ends the snapshot when that
@@ -191,6 +243,13 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 	if a.Next == acked {
 		return
 	}
+	if x.timedAt != Never && a.Next > x.timed {
+		if trip := g.s.now.Since(x.timedAt); x.trip == 0 || trip < x.trip {
+			x.trip = trip
+		}
+		x.timedAt = Never
+	}
+	x.movedAt = g.s.now
 	x.window = append([]*Chunk(nil), x.window[a.Next-acked:]...)
 	x.resendAfter = g.s.opt.ResendInterval
 	x.resendAt = g.s.now.After(x.resendAfter)
@@ -200,6 +259,7 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 		return
 	}
 	g.pump()
+	g.unparkSoon()
 }
 
 // feed goes on from the snapshot with the log. The joining node is treated like
@@ -208,6 +268,7 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 // holds.
 func (g *group) feed(x *transfer) {
 	x.installed = true
+	x.fed = x.at.Seq
 	t := g.tenure
 	t.nextRound(g)
 	t.members = append(t.members, member{
@@ -217,9 +278,11 @@ func (g *group) feed(x *transfer) {
 	g.flushSoon()
 }
 
-// considerJoin makes the joining node required once it holds all that is
-// committed and has said so in this epoch (rule R3), and only then asks the
-// manager to make it a member.
+// considerJoin makes the joining node required once it lacks little of what is
+// committed: under writes without end it would otherwise be a round trip behind
+// for ever. From then on nothing is committed without it, so it soon holds all that
+// is; when it has said so in this epoch, the manager is asked to make it a member
+// (rule R3).
 func (g *group) considerJoin() {
 	t := g.tenure
 	x := t.transfer
@@ -228,13 +291,38 @@ func (g *group) considerJoin() {
 	}
 	m := t.member(x.peer.ID)
 	if !x.required {
-		if m.acked < g.config.Epoch || m.matched < g.commit {
+		for ; x.fed < min(m.matched, g.log.last()); x.fed++ {
+			e := g.log.at(x.fed + 1)
+			x.bytes += uint64(e.bytes())
+			x.moved(weight(e.bytes()))
+			x.movedAt = g.s.now
+		}
+		if m.acked < g.config.Epoch || !g.nearly(m) {
 			return
 		}
-		m.learner, x.required = false, true
+		m.learner, x.required, x.squeezed = false, true, false
+	}
+	if !x.caughtUp && m.acked == g.config.Epoch && m.matched >= g.commit {
+		x.caughtUp = true
 		g.event(EventCaughtUp, m.matched)
 		g.proposeMember(x)
 	}
+}
+
+// lagMax bounds the entries that a joining node may lack when it is required.
+const lagMax = 256
+
+// nearly tells whether a joining node lacks no more of what is committed than it
+// can take in at once.
+func (g *group) nearly(m *member) bool {
+	if m.matched+lagMax < g.commit {
+		return false
+	}
+	lacks := 0
+	for seq := m.matched + 2; seq <= g.commit; seq++ { // one entry of any size will do
+		lacks += weight(g.log.at(seq).bytes())
+	}
+	return lacks <= squeezeSlack
 }
 
 func (g *group) proposeMember(x *transfer) {
@@ -249,13 +337,17 @@ func (g *group) tickTransfer() {
 	switch {
 	case x == nil:
 		return
+	case x.required && !x.caughtUp:
+		return
 	case x.required:
 		if g.s.now >= x.proposeAt {
 			g.proposeMember(x)
 		}
 		g.s.wakeBy(x.proposeAt)
 		return
-	case x.installed:
+	}
+	g.considerSqueeze(x)
+	if x.installed {
 		return
 	}
 	if g.s.now >= x.resendAt {
@@ -281,10 +373,10 @@ func (g *group) keepFor(upTo Seq) Seq {
 		needs = x.at.Seq
 	}
 	if x.installed {
-		if x.required {
-			return upTo // counted among the members
-		}
 		needs = g.tenure.member(x.peer.ID).matched
+		if x.required {
+			return min(upTo, needs)
+		}
 	}
 	if needs+Seq(g.s.opt.JoinLagMax) < upTo {
 		g.attemptTransfer()

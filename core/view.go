@@ -85,10 +85,11 @@ type NodeView struct {
 	Group   GroupID // 0 for a node in no chain
 	Joining GroupID // what it is on the way to be a member of
 	// Unfit: in quarantine, or being drained: not to be used now.
-	Unfit   bool
-	Gone    bool // its data is certainly gone
-	Missed  int  // pings in a row
-	Answers bool // it answered recently
+	Unfit    bool
+	Draining bool // an operator wants to stop it, or can
+	Gone     bool // its data is certainly gone
+	Missed   int  // pings in a row
+	Answers  bool // it answered recently
 }
 
 // ID returns the manager's id.
@@ -135,10 +136,10 @@ func (m *Manager) Nodes() int { return len(m.dir.nodes) }
 // registration.
 func (m *Manager) Node(i int, now Time) NodeView {
 	n := m.dir.nodes[i]
-	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Gone: n.gone}
+	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Gone: n.gone, Draining: n.draining}
 	if i < len(m.contacts) {
 		c, now := m.contacts[i], m.at(now)
-		v.Unfit = c.draining || now < c.quarantined
+		v.Unfit = n.draining || c.deciding || now < c.quarantined
 		v.Missed, v.Answers = c.missed, c.answers(now, &m.opt)
 	}
 	return v

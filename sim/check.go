@@ -42,6 +42,8 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 //	two-readers        under leases no deposed primary may still serve alone
 //	one-group          a node is in one chain at most
 //	key-moved          a key never changes its group
+//	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
+//	drain-weakens      a drain takes nobody from a group that is not at full strength without him
 //	lost-falsely       a loss is certain only when every copy is gone
 //	lost-silently      a loss that can be detected is declared
 //	eviction-without-cause   who is within the bounds is not removed from its chain
@@ -54,6 +56,7 @@ type checker struct {
 	hosts  []*hostRef  // by Host.Index
 	owner  map[core.NodeID]*Host
 	keys   map[string]core.GroupID
+	told   told
 	leases bool
 	seen   [core.EventKindCount]int
 	marks  marker
@@ -114,6 +117,7 @@ type hostGroup struct {
 func (c *checker) Begin(w *World) {
 	c.owner = make(map[core.NodeID]*Host)
 	c.keys = make(map[string]core.GroupID)
+	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
 	c.leases = w.Schedule().Shape.Reads == core.ReadLease
 	c.marks.begin(c, len(w.Hosts()))
 	for range w.Hosts() {
@@ -125,6 +129,7 @@ func (c *checker) Begin(w *World) {
 func (c *checker) AfterResult(w *World, op *Operation) {
 	c.marks.result(op)
 	c.onResult(w, op)
+	c.onRefusal(w, op)
 }
 
 // AfterChange implements Observer. A new process is looked at from scratch.
@@ -259,6 +264,7 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 			c.onManagerEvent(w, m, &events[i])
 		}
 		c.marks.sentByManager(h)
+		c.onAnswers(w, h, m)
 	case RoleClient:
 		if in := w.Taken(); in != nil {
 			c.marks.takenByClient(w, in)

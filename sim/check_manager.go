@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"gtstore/core"
 )
@@ -83,6 +84,7 @@ func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
 		return
 	}
 	g.configs = append(g.configs, n)
+	c.checkDrains(w, before, n)
 	if before != nil {
 		c.marks.config(w, before, n)
 		c.checkStep(w, g, before, n)
@@ -161,7 +163,8 @@ func (c *checker) hasData(w *World, id core.NodeID) bool {
 
 // gone tells whether somebody who may has said that a node's data is gone: an
 // operator, or in memory mode the node itself in its farewell. It does not ask
-// the manager, whose word is what is checked.
+// the manager, whose word is what is checked. Whether the manager has heard an
+// operator is sure only when it has answered: see forgotten.
 func (c *checker) gone(w *World, id core.NodeID) bool {
 	for i := range w.requests {
 		if r := &w.requests[i]; !r.drain && r.node == id && r.status != core.StatusNotFound {
@@ -170,6 +173,16 @@ func (c *checker) gone(w *World, id core.NodeID) bool {
 	}
 	h := c.owner[id]
 	return h != nil && h.Peer().ID == id && h.Stopped() && !w.Schedule().Shape.Durable
+}
+
+// forgotten tells whether an operator was told that a node is forgotten.
+func (c *checker) forgotten(w *World, id core.NodeID) bool {
+	for i := range w.requests {
+		if r := &w.requests[i]; !r.drain && r.node == id && r.status == core.StatusOK {
+			return true
+		}
+	}
+	return false
 }
 
 // works tells whether a node is up with its data and may serve.
@@ -209,14 +222,14 @@ func (c *checker) unsettled(w *World) string {
 				return h.Name() + " has not adopted the last config"
 			case lead == nil:
 				lead = &v
-			case v.Last != lead.Last || v.Commit != lead.Commit:
+			case v.Commit != lead.Commit || v.Last != lead.Last && !tail(config, lead, &v):
 				return h.Name() + " has not caught up"
 			}
 		}
 		if lead != nil && !c.servedByBroken(w, config) && (!lead.Serving || lead.Commit != lead.Last) {
 			return "the primary does not serve"
 		}
-		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m, c.owner[config.Chain[0].ID]) > 0 {
+		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m, c.owner[config.Chain[0].ID], len(config.Chain) == 1) > 0 {
 			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))
 		}
 	}
@@ -225,7 +238,17 @@ func (c *checker) unsettled(w *World) string {
 			return fmt.Sprintf("the drain of node %v was not answered", r.node)
 		}
 	}
+	if id := c.endlessDrain(w, m); id != 0 {
+		return fmt.Sprintf("the drain of node %v does not end", id)
+	}
 	return ""
+}
+
+// tail tells whether a member's log is longer only by a suffix that no primary
+// knows, in a group that takes no writes. It is no part of what the member has to
+// agree on: the first write that the group takes again cuts it off.
+func tail(config *core.Config, lead, v *core.GroupView) bool {
+	return len(config.Chain) < int(config.MinChain) && v.Last > lead.Last && v.Verified >= lead.Last
 }
 
 // drainable tells whether a node's group can move its place: somebody must be
@@ -240,12 +263,13 @@ func (c *checker) drainable(w *World, m *core.Manager, id core.NodeID) bool {
 }
 
 // eligible counts the spares that could be used; beside a primary only those
-// that it can reach, as one that stays broken may be cut off from some.
-func (c *checker) eligible(w *World, m *core.Manager, primary *Host) int {
+// that it can reach, as one that stays broken may be cut off from some. With need
+// quarantine is no reason not to: there is one copy left, or no group for a key.
+func (c *checker) eligible(w *World, m *core.Manager, primary *Host, need bool) int {
 	spares := 0
 	for i := range m.Nodes() {
 		n := m.Node(i, w.Local(w.Hosts()[0]))
-		if n.Group != 0 || n.Joining != 0 || n.Gone || n.Unfit || !c.works(w, n.ID) {
+		if n.Group != 0 || n.Joining != 0 || n.Gone || n.Draining || n.Unfit && !need || !c.works(w, n.ID) {
 			continue
 		}
 		if primary == nil || w.connected(primary, c.owner[n.ID]) {
@@ -289,7 +313,7 @@ func (c *checker) End(w *World) {
 func (c *checker) checkUsable(w *World, m *core.Manager, op *Operation) {
 	id := m.KeyGroup(op.Key)
 	if id == 0 {
-		if c.couldPlace(w, m) {
+		if slices.Contains(c.told.wrong, op) {
 			w.Fail("usable", "%v ended %v although a group could have taken the key", op, op.Result.Status)
 		}
 		return
@@ -302,7 +326,7 @@ func (c *checker) checkUsable(w *World, m *core.Manager, op *Operation) {
 		// Data that is gone can be found missing where the address answers, or
 		// in memory mode where it refuses.
 		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused()
-		lost = lost && (c.gone(w, p.ID) || !c.hasData(w, p.ID) && found)
+		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
 	short := len(config.Chain) < w.Schedule().Shape.MinChain && op.Kind != core.OpGet
 	switch s := op.Result.Status; {
@@ -320,7 +344,7 @@ func (c *checker) couldPlace(w *World, m *core.Manager) bool {
 			return true
 		}
 	}
-	return c.eligible(w, m, nil) > w.Schedule().Shape.Replicas
+	return c.eligible(w, m, nil, true) > w.Schedule().Shape.Replicas
 }
 
 // servedByBroken reports that a group's primary is a node that stays broken, but

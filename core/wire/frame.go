@@ -7,7 +7,7 @@ import (
 
 // Version is the first byte of every frame that this package writes, and the
 // only one that it reads.
-const Version = 1
+const Version = 2
 
 const checksumBytes = 4
 

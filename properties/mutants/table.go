@@ -426,8 +426,8 @@ var bare = []Mutant{
 		Name: `dead-spares`, Rule: `manager 1`,
 		Story: `dead nodes are picked for a new group`,
 		File:  `core/manager.go`,
-		Old:   `!c.reserved && !c.draining && m.now >= c.quarantined && c.answers(m.now, &m.opt)`,
-		New:   `!c.reserved`,
+		Old:   `n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c)`,
+		New:   `n.isSpare() && !c.reserved && fit(c)`,
 	},
 	{
 		Name: `loss-of-one`, Rule: `manager 5`,
@@ -482,18 +482,15 @@ var bare = []Mutant{
 		Name: `joiner-member-at-once`, Rule: `R10`,
 		Story: `the manager is asked to make a member of a node that lacks what is committed`,
 		File:  `core/transfer.go`,
-		Old: `		if m.acked < g.config.Epoch || m.matched < g.commit {
-			return
-		}
-`,
-		New: ``,
+		Old:   `	if !x.caughtUp && m.acked == g.config.Epoch && m.matched >= g.commit {`,
+		New:   `	if !x.caughtUp {`,
 	},
 	{
 		Name: `pending-add-not-required`, Rule: `R3`,
 		Story: `writes are acknowledged without the node that was proposed as a member`,
 		File:  `core/transfer.go`,
-		Old:   `		m.learner, x.required = false, true`,
-		New:   `		x.required = true`,
+		Old:   `		m.learner, x.required, x.squeezed = false, true, false`,
+		New:   `		x.required, x.squeezed = true, false`,
 	},
 	{
 		Name: `pending-add-forgotten`, Rule: `R3`,
@@ -584,8 +581,8 @@ var bare = []Mutant{
 		Name: `half-a-snapshot-counts`, Rule: `durable: complete snapshot before its last ack`,
 		Story:      `a restarted node takes half a snapshot for all of it`,
 		File:       `core/durable.go`,
-		Old:        `g.joiner != nil && !g.joiner.complete}`,
-		New:        `false}`,
+		Old:        `p.partial, p.tenure, p.attempt = !j.complete, j.tenure, j.attempt`,
+		New:        `p.partial, p.tenure, p.attempt = false, j.tenure, j.attempt`,
 		Equivalent: `until the snapshot is complete the record of progress is of position 0, so the restarted node acks nothing by it, the primary sends it no log, and the first chunk of the next attempt discards the half`,
 	},
 	{
@@ -602,8 +599,115 @@ var bare = []Mutant{
 		Name: `stalled-join-stays`, Rule: `healing`,
 		Story: `a joining node that does not answer holds the only slot`,
 		File:  `core/heal.go`,
-		Old:   `	if node.missed >= m.opt.MissesMax || node.draining || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
-		New:   `	if node.draining {`,
+		Old:   `	if node.missed >= m.opt.MissesMax || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
+		New:   `	if node == nil {`,
+	},
+	{
+		Name: `attempt-forgotten`, Rule: `R10`,
+		Story: `a restarted node does not know which attempt its snapshot is of, and discards for a late chunk what it acked`,
+		File:  `core/durable.go`,
+		Old:   `&joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true,`,
+		New:   `&joiner{begun: true,`,
+	},
+	{
+		Name: `changes-at-the-rate`, Rule: `R10`,
+		Story: `what changes waits for the rate of the snapshot, and a join never ends while more than that is written`,
+		File:  `core/transfer.go`,
+		Old:   `		if early && x.behind < ChunkBytesMax {`,
+		New:   `		if early {`,
+		Also: []Edit{{`core/transfer.go`,
+			`		pace := time.Duration(read) *`,
+			`		read = len(c.Items) * 100
+		pace := time.Duration(read) *`}},
+	},
+	{
+		Name: `writers-never-held-back`, Rule: `R10`,
+		Story: `a joining node that takes in less than is written never catches up`,
+		File:  `core/squeeze.go`,
+		Old:   `	case !x.squeezed && moves && now.Since(x.caughtUpAt) > squeezeAfter:`,
+		New:   `	case false:`,
+	},
+	{
+		Name: `joiner-required-when-level`, Rule: `R10`,
+		Story: `a joining node whose answers take longer than the members' is a little behind for ever`,
+		File:  `core/transfer.go`,
+		Old:   `		if m.acked < g.config.Epoch || !g.nearly(m) {`,
+		New:   `		if m.acked < g.config.Epoch || m.matched < g.commit {`,
+	},
+	{
+		Name: `held-back-for-the-dead`, Rule: `R10`,
+		Story: `writers wait for a joining node that does not move`,
+		File:  `core/squeeze.go`,
+		Old:   `	case x.squeezed && !moves:`,
+		New:   `	case x.squeezed && !moves && false:`,
+	},
+	{
+		Name: `nonces-begin-anew`, Rule: `a reply names its request`,
+		Story: `an answer to a question of before a restart is taken for one of after it`,
+		File:  `core/manager.go`,
+		Old:   `return uint64(b) << 32 }`,
+		New:   `return 0 * uint64(b) }`,
+	},
+	{
+		Name: `drain-forgotten`, Rule: `manager 6`,
+		Story: `a restart of the manager forgets what an operator asked for, and a drained node is used again`,
+		File:  `core/durable.go`,
+		Old:   `		m.dir.apply(&c)`,
+		New: `		if c.Kind == CommandDrain {
+			c.Node.ID = 0
+		}
+		m.dir.apply(&c)`,
+	},
+	{
+		Name: `drain-answered-too-soon`, Rule: `manager 6`,
+		Story: `the answer to a drain ignores that a command under way is about to use the node`,
+		File:  `core/drain.go`,
+		Old: `	case n.drained():
+		answer(StatusOK)`,
+		New: `	case n.gone || n.isSpare():
+		m.proposeDrain(m.contact(n.ID))
+		answer(StatusOK)`,
+	},
+	{
+		Name: `drain-never-given-up`, Rule: `manager 6`,
+		Story: `a drain waits for ever for spares that cannot join`,
+		File:  `core/heal.go`,
+		Old:   `	case m.lacks(c) > 0 && m.allFailed(w, c):`,
+		New:   `	case false:`,
+		Also: []Edit{{`core/drain.go`,
+			`		m.giveUpDrains(c, StatusUnavailable)
+		return`,
+			`		return`}},
+	},
+	{
+		Name: `first-spare-first`, Rule: `manager 6`,
+		Story: `the spare that registered first is tried again and again, while another waits`,
+		File:  `core/heal.go`,
+		Old:   `		return cmp.Or(cmp.Compare(w.failedAt(a.node.ID), w.failedAt(b.node.ID)), cmp.Compare(a.lastFlap(), b.lastFlap()))`,
+		New:   `		return cmp.Compare(0, 0)`,
+	},
+	{
+		Name: `quarantine-at-any-price`, Rule: `manager 6`,
+		Story: `a group stays short, down to its last copy, while all spares are in quarantine`,
+		File:  `core/heal.go`,
+		Old: `		if len(c.Chain) == 1 {
+			return`,
+		New: `		if len(c.Chain) <= 1 {
+			return false &&`,
+	},
+	{
+		Name: `key-refused-for-quarantine`, Rule: `manager 1`,
+		Story: `a key is refused though nodes in quarantine could form a group for it`,
+		File:  `core/manager.go`,
+		Old:   `		spares = m.unused(func(*contact) bool { return true })`,
+		New:   `		spares = m.spares()`,
+	},
+	{
+		Name: `forgotten-told-once`, Rule: `who a node is`,
+		Story: `a forgotten member that does not hear the one word of it goes on serving`,
+		File:  `core/contact.go`,
+		Old:   `			if c.node.group != 0 { // it may`,
+		New:   `			if false { // it may`,
 	},
 	{
 		Name: `learner-counts-for-reads`, Rule: `R8`,

@@ -141,6 +141,31 @@ var stripped = []Mutant{
 		Old:   `	c.flaps = flaps + 1`,
 		New: `	wait = 0
 	c.flaps = 0`,
+		Also: []Edit{{`core/heal.go`,
+			`	w.join.failed = f[max(0, len(f)-failuresMax):]`,
+			`	w.join.failed = f[len(f):]`}},
+	},
+	{
+		Name: `drained-node-used`, Rule: `manager 6`,
+		Story: `a node that can be stopped, as an operator was told, is made a member`,
+		File:  `core/manager.go`,
+		Old:   `n.isSpare() && !n.gone && !n.draining && !c.reserved`,
+		New:   `n.isSpare() && !n.gone && !c.reserved`,
+		Also: []Edit{{`core/directory.go`,
+			`		if n == nil || n.gone || n.draining || !n.isSpare() {`,
+			`		if n == nil || n.gone || !n.isSpare() {`}, {`core/directory.go`,
+			`n.gone || n.draining || !n.isSpare() || g.config.Joining.ID != 0`,
+			`n.gone || !n.isSpare() || g.config.Joining.ID != 0`}},
+	},
+	{
+		Name: `spare-promised-twice`, Rule: `manager 6`,
+		Story: `a drain takes the spare that healing needs, and the group stays short`,
+		File:  `core/drain.go`,
+		Old:   `len(m.spares()) < m.lacking() {`,
+		New:   `len(m.spares()) == 0 && m.lacks(g.config) > 0 {`,
+		Also: []Edit{{`core/drain.go`,
+			`	if staying < m.strength(c) {`,
+			`	if staying < m.strength(c)-1 {`}},
 	},
 	{
 		Name: `every-report-begins-anew`, Rule: `manager 3`,
@@ -159,7 +184,7 @@ var stripped = []Mutant{
 			`	case c.Joining.ID != 0:
 		m.watchJoin(w, c)
 `, ``}, {`core/heal.go`,
-			`	if c.Joining.ID != 0 {
+			`	if c.Joining.ID != 0 || m.watch(c.Group).join.recruit {
 		n--
 	}
 	return max(0, n)`,

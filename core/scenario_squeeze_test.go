@@ -1,0 +1,184 @@
+package core
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The scenarios of a join under a load that does not let up.
+
+// loaded is a primary alone in its group, with keys, a joining node n3 and a client
+// that writes one key after the other all the time.
+type loaded struct {
+	*rig
+	keys     int
+	trip     time.Duration // of what the joining node answers
+	each     time.Duration // between two chunks that it takes in; 0 when it is as fast as can be
+	mail     []answering
+	free     Time // when it can take in the next chunk
+	written  int
+	answered int
+	longest  int // writes that waited at once
+}
+
+// answering is an answer of the joining node on its way.
+type answering struct {
+	at Time
+	m  Message
+}
+
+func newLoaded(t *testing.T, keys int, options ...func(*StorageOptions)) *loaded {
+	t.Helper()
+	l := &loaded{rig: serving(t, config(1, "n1"), options...), keys: keys}
+	for range keys {
+		l.write()
+	}
+	l.step("m", joined(2, 2, "n3", "n1"))
+	return l
+}
+
+func (l *loaded) write() {
+	l.t.Helper()
+	l.written++
+	l.step("c1", put(uint64(l.written+1), 1, uint64(l.written), fmt.Sprint("k", l.written%l.keys), fmt.Sprintf("%100d", l.written)))
+	l.count()
+}
+
+func (l *loaded) count() {
+	for _, r := range sent[*Reply](l.rig, "c1") {
+		require.Equal(l.t, StatusOK, r.Status)
+		l.answered++
+	}
+	l.longest = max(l.longest, l.written-l.answered)
+}
+
+// listen has the joining node take in what was sent to it, and answer.
+func (l *loaded) listen() {
+	l.t.Helper()
+	for _, c := range sent[*Chunk](l.rig, "n3") {
+		l.free = max(l.free, l.now).After(l.each)
+		l.mail = append(l.mail, answering{l.free.After(l.trip), &ChunkAck{Group: 1, Epoch: c.Epoch, Start: c.Start, Tenure: c.Tenure, Attempt: c.Attempt, Next: c.Number + 1}})
+	}
+	for _, r := range sent[*Replicate](l.rig, "n3") {
+		l.mail = append(l.mail, answering{l.now.After(l.trip), &Ack{Group: 1, Epoch: r.Epoch, Round: r.Round, Matched: r.Prev.Seq + Seq(len(r.Entries))}})
+	}
+	for len(l.mail) > 0 && l.mail[0].at <= l.now {
+		m := l.mail[0].m
+		l.mail = l.mail[1:]
+		l.step("n3", m)
+	}
+	l.count()
+}
+
+// bear goes on with a write each so often until the join is over, and tells how
+// long that took.
+func (l *loaded) bear(every time.Duration, most time.Duration) time.Duration {
+	l.t.Helper()
+	from := l.now
+	for l.now.Since(from) < most {
+		l.write()
+		for range 4 {
+			l.listen()
+			l.tick(every / 4)
+		}
+		if len(sent[*CaughtUp](l.rig, "m")) > 0 {
+			break
+		}
+	}
+	return l.now.Since(from)
+}
+
+// joinRate is an option of a storage node.
+func joinRate(bytes int) func(*StorageOptions) {
+	return func(o *StorageOptions) { o.JoinRate = bytes }
+}
+
+// Rule R10: more is written than the rate at which a snapshot is sent. What changes
+// goes as fast as the joining node takes it, so the join ends, and no writer waits.
+func TestChangesAreSentFasterThanTheRate(t *testing.T) {
+	l := newLoaded(t, 200, joinRate(64<<10))
+	l.trip = time.Millisecond
+	took := l.bear(time.Millisecond, 10*time.Second) // 100 KB in a second
+	require.Less(t, took, 2*time.Second)
+	require.LessOrEqual(t, l.longest, 1)
+	require.Empty(t, l.happened(EventSqueezed))
+}
+
+// Rule R10: more is written than the joining node can take in. Writers are held
+// back until it has caught up; each of them is answered.
+func TestWritersAreHeldBackForAJoiningNode(t *testing.T) {
+	l := newLoaded(t, 100, chunkItems(2))
+	l.trip, l.each = time.Millisecond, 5*time.Millisecond // 400 keys in a second
+	took := l.bear(2*time.Millisecond, 30*time.Second)    // 500
+	require.Less(t, took, 10*time.Second)
+	require.NotEmpty(t, l.happened(EventSqueezed))
+	l.listen()
+	l.tick(20 * time.Millisecond)
+	l.listen()
+	l.tick(20 * time.Millisecond)
+	l.listen()
+	require.Equal(t, l.written, l.answered)
+}
+
+// Rule R10: the joining node has the snapshot, but its answers take longer than the
+// members'. Under writes without end it is always a little behind.
+func TestAJoiningNodeThatIsAlwaysALittleBehind(t *testing.T) {
+	l := newLoaded(t, 10)
+	l.trip = 20 * time.Millisecond
+	took := l.bear(time.Millisecond, 30*time.Second)
+	require.Less(t, took, time.Second)
+	require.LessOrEqual(t, l.longest, 2*20, "a write waits for no more than a round trip")
+	require.Empty(t, l.happened(EventSqueezed))
+}
+
+// Rule R10: the joining node stops moving while writers are held back for it. They
+// do not wait for the manager to give it up.
+func TestAJoiningNodeThatStopsHoldsUpNobody(t *testing.T) {
+	l := newLoaded(t, 100, chunkItems(2))
+	l.trip, l.each = time.Millisecond, 20*time.Millisecond
+	for len(l.happened(EventSqueezed)) == 0 {
+		l.write()
+		l.listen()
+		l.tick(2 * time.Millisecond)
+	}
+	for range 100 {
+		l.write()
+		l.tick(time.Millisecond)
+	}
+	l.count()
+	require.Less(t, l.answered, l.written)
+	l.tick(squeezeStall)
+	l.count()
+	require.Equal(t, l.written, l.answered)
+	l.write()
+	require.Equal(t, l.written, l.answered, "without it moving they are not held back again")
+	l.tick(5 * time.Second)
+	l.write()
+	require.Equal(t, l.written, l.answered)
+}
+
+// Rule R10: the join ends, one way or another, or another primary takes over while
+// writers are held back. All of them are answered.
+func TestWritersAreReleasedWhenTheJoinEnds(t *testing.T) {
+	for name, after := range map[string]*Config{"given up": config(3, "n1"), "another primary": config(3, "n2", "n1")} {
+		l := newLoaded(t, 100, chunkItems(2))
+		l.trip, l.each = time.Millisecond, 20*time.Millisecond
+		for len(l.happened(EventSqueezed)) == 0 {
+			l.write()
+			l.listen()
+			l.tick(2 * time.Millisecond)
+		}
+		l.tick(100 * time.Millisecond)
+		for range 10 {
+			l.write()
+		}
+		waiting := l.written - l.answered
+		require.Positive(t, waiting)
+		l.step("m", after)
+		l.tick(100 * time.Millisecond)
+		require.Len(t, sent[*Reply](l.rig, "c1"), waiting, name)
+	}
+}
