@@ -1,0 +1,136 @@
+package sim
+
+import "gtstore/core"
+
+// fault carries out an action that is no operation, and reports whether it
+// changed anything.
+func (w *World) fault(a *Action) bool {
+	switch a.Verb {
+	case VerbPartition:
+		return w.partition(a.Groups)
+	case VerbCut:
+		return w.cut(a.Link.From, a.Link.To)
+	case VerbClog:
+		return w.clog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
+	case VerbUnclog:
+		return w.unclog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
+	case VerbHeal:
+		return w.healNetwork()
+	case VerbFlaky:
+		return w.makeFlaky(a)
+	case VerbReset:
+		return w.reset(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
+	case VerbStall, VerbLossy, VerbMute:
+		return w.faultStream(a)
+	}
+	h := w.hostNamed(a.Host)
+	if h == nil {
+		return false
+	}
+	switch a.Verb {
+	case VerbPause:
+		if !h.up || h.paused {
+			return false
+		}
+		w.pause(h)
+	case VerbResume:
+		if !h.up || !h.paused {
+			return false
+		}
+		w.resume(h)
+	case VerbSlow:
+		w.troubleIf(h, max(h.slow, int64(a.Latency)) > int64(SlowMax))
+		h.slow = int64(a.Latency)
+	case VerbBandwidth:
+		w.troubleIf(h, h.uplink.rate > 0 && h.uplink.rate < BandwidthMin || a.Rate > 0 && a.Rate < BandwidthMin)
+		w.setBandwidth(h, a.Rate)
+	case VerbBusy:
+		w.setCost(h, int64(a.Latency))
+	default:
+		if a.Verb.onDisk() {
+			return w.faultDisk(a, h)
+		}
+		return h.role != RoleClient && w.faultProcess(a, h)
+	}
+	return true
+}
+
+// faultDisk carries out an action on a host's disk.
+func (w *World) faultDisk(a *Action, h *Host) bool {
+	d := &h.disk
+	switch a.Verb {
+	case VerbSlowDisk:
+		w.troubleIf(h, max(d.latency, int64(a.Latency)) > int64(DiskMax))
+		d.latency = int64(a.Latency)
+	case VerbStallDisk:
+		w.stallDisk(h, int64(a.Latency))
+	case VerbFailSync:
+		if !h.up || d.failing != nil {
+			return false
+		}
+		d.failing = a
+	case VerbFullDisk, VerbFreeDisk:
+		full := a.Verb == VerbFullDisk
+		if d.full == full {
+			return false
+		}
+		d.full = full
+	default:
+		return d.damage(a.Record, a.Verb)
+	}
+	return true
+}
+
+// faultProcess carries out an action on the process, or the data, of a host
+// that is no client: those are the same for their whole lives.
+func (w *World) faultProcess(a *Action, h *Host) bool {
+	switch a.Verb {
+	case VerbCrash:
+		if !h.up {
+			return false
+		}
+		w.kill(h, a.Keep, a.Torn, HostCrashed)
+	case VerbRestart:
+		if h.up {
+			return false
+		}
+		w.start(h)
+	case VerbWipe:
+		if h.up {
+			w.kill(h, 0, 0, HostCrashed)
+		}
+		h.disk.wipe()
+		w.changed(h, HostWiped)
+	case VerbStop:
+		if !h.up {
+			return false
+		}
+		h.stopped = true
+		w.pushLocal(h, w.now, tieLocal, &core.Envelope{From: h.peer, To: h.peer, Body: &core.Stop{}})
+	case VerbMove:
+		return w.move(h, w.hostNamed(a.Target))
+	case VerbForget, VerbDrain:
+		if h.incarnation == 0 || h.peer.ID == 0 {
+			return false
+		}
+		w.operate(h, a.Verb == VerbDrain)
+	default:
+		return false
+	}
+	return true
+}
+
+// reset breaks the connections between two hosts. Both learn of it.
+func (w *World) reset(a, b *Host) bool {
+	if a == nil || b == nil || a == b || !a.up || !b.up {
+		return false
+	}
+	w.tellDown(a, b, b.peer, false)
+	w.tellDown(b, a, a.peer, false)
+	w.disconnect(a, b)
+	w.dropHeld(a, b)
+	w.dropHeld(b, a)
+	w.trouble(a, b, w.now)
+	w.trouble(b, a, w.now)
+	return true
+}
