@@ -165,6 +165,31 @@ func order(ops []Operation, calls, returns []float64) {
 	}
 }
 
+// Where two writes of unknown outcome share a value that was read, Porcupine
+// judges, and may give up. That is a verdict with a name, the same every time. A
+// schedule cannot have such writes.
+func TestUndecidedIsAVerdict(t *testing.T) {
+	var ops []Operation
+	for i := range 24 {
+		ops = append(ops, put(fmt.Sprintf("v%d", i), 1+i, 101+i, ok(core.Seq(100+i))))
+	}
+	ops = append(ops, put("x", 201, 202, unknown), put("x", 203, 204, unknown), got("x", 200, 205, 206), got("v3", 103, 207, 208))
+	for range 2 {
+		property, _ := CheckLinearizable(ops)
+		require.Equal(t, "linearizable undecided", property)
+		require.Nil(t, Unexplained(ops))
+	}
+	ops[len(ops)-3].Value = "y"
+	property, _ := CheckLinearizable(ops)
+	require.Equal(t, "linearizable", property, "the sweep needs no search")
+	require.Same(t, &ops[len(ops)-1], Unexplained(ops))
+
+	_, byKey := operationsByKey(stormy())
+	s := &sweep{}
+	require.True(t, s.collect(byKey["k"]))
+	require.Equal(t, undecided, s.run(10))
+}
+
 // stormy is the history of a key in a run with crashes of all nodes, partitions
 // and failing disks. A loaded machine once gave no verdict on it in ten seconds.
 func stormy() []Operation {
