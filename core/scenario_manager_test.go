@@ -668,7 +668,7 @@ func TestHalfBrokenPrimaryEvictsNobody(t *testing.T) {
 	require.Equal(t, append(slices.Clone(everyMember), probing{"n1", "n2"}, probing{"n3", "n2"}), r.probed())
 	r.pass(900 * time.Millisecond)
 	r.requireChain(1, "n1", "n2", "n3")
-	r.pass(100 * time.Millisecond)
+	r.pass(110 * time.Millisecond)
 	r.requireChain(2, "n2", "n3")
 }
 

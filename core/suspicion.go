@@ -26,6 +26,9 @@ import "time"
 // what was waited for has moved; or because nobody is there who could stay; or it
 // counts as a doubt, of which there are few. As the accused has proved itself when
 // the accuser is to go, there is always one that can stay then.
+//
+// These times are longer by four round trips, of which a packet that is lost twice
+// in a row takes as many on a way to another continent.
 const (
 	disputeMax = time.Second
 	vouchedMax = 2 * time.Second
@@ -330,7 +333,16 @@ func (m *Manager) reviewProofs(s *suspicion) {
 }
 
 // due tells whether an inquiry has lasted that long, and else has it looked at then.
-func (m *Manager) due(s *suspicion, after time.Duration) bool { return m.dueAt(s.begun.After(after)) }
+func (m *Manager) due(s *suspicion, after time.Duration) bool {
+	return m.dueAt(s.begun.After(after + 4*max(m.contact(s.accused).trips.mean, m.tripsOf(s.accuser))))
+}
+
+func (m *Manager) tripsOf(id NodeID) time.Duration {
+	if c := m.contact(id); c != nil {
+		return c.trips.mean
+	}
+	return 0
+}
 
 func (m *Manager) dueAt(at Time) bool {
 	if m.now < at {
@@ -357,7 +369,7 @@ func (m *Manager) unproved(s *suspicion, at int) bool {
 // not without end.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
-	silent := c.answeredAt.After(7 * m.opt.PingInterval)
+	silent := c.answeredAt.After(7*m.opt.PingInterval + 2*c.trips.mean)
 	if c.answeredAt > asked {
 		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
 		due := asked.After(wait)
@@ -445,7 +457,7 @@ func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
 	if !a.known() || !b.known() {
 		return firstPatience
 	}
-	return min(max(4*m.opt.PingInterval, a.patience(0)+3*max(a.patience(0), b.patience(0))), vouchedMax)
+	return max(4*m.opt.PingInterval, min(a.patience(0)+3*max(a.patience(0), b.patience(0)), 2*patienceMax))
 }
 
 // judgeDispute decides between a primary and the member it accuses, both of whom
