@@ -17,6 +17,10 @@ const (
 
 	stepsMax  = 256 // messages that share an Output
 	stepBytes = 1 << 20
+
+	// ticksMax bounds the ticks that follow each other. A node asks for few; one
+	// that asked for ever would let neither its Output leave nor the host end.
+	ticksMax = 64
 )
 
 // host drives a core node: the one loop that every role needs. In memory mode,
@@ -73,7 +77,7 @@ func (h *host) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var batch []core.Envelope
-	for {
+	for !h.ending() { // looked at each turn: a busy node is never idle
 		batch = append(batch[:0], h.own...)
 		h.own = h.own[:0]
 		batch = h.inbox.Take(batch, stepsMax, stepBytes)
@@ -98,6 +102,15 @@ func (h *host) run() {
 	}
 }
 
+func (h *host) ending() bool {
+	select {
+	case <-h.quit:
+		return true
+	default:
+		return false
+	}
+}
+
 func (h *host) due() bool { return h.node.Deadline() <= h.now() }
 
 func (h *host) untilDeadline() time.Duration {
@@ -108,8 +121,8 @@ func (h *host) untilDeadline() time.Duration {
 	return d.Since(h.now())
 }
 
-// take steps the node through what arrived, and then ticks it for as long as it
-// asks for that.
+// take steps the node through what arrived, and then ticks it while it asks for
+// that. What is due after ticksMax of them is due in the next turn.
 func (h *host) take(batch []core.Envelope) {
 	for i := range batch {
 		if h.other != nil && h.other(&batch[i]) {
@@ -120,9 +133,9 @@ func (h *host) take(batch []core.Envelope) {
 			return
 		}
 	}
-	for h.out.Halt == nil {
+	for range ticksMax {
 		now := h.now()
-		if h.node.Deadline() > now {
+		if h.out.Halt != nil || h.node.Deadline() > now {
 			return
 		}
 		h.node.Tick(now, &h.out)

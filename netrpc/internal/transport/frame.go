@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"gtstore/core"
@@ -24,6 +25,7 @@ const (
 
 	frameHeadBytes = 4
 	readBytes      = 16 << 10 // of the reader's buffer
+	writeBytes     = 64 << 10 // at a time, so that the progress of a large frame shows
 	keepBytesMax   = 64 << 10 // a larger buffer is given back after use
 )
 
@@ -36,6 +38,15 @@ type stream struct {
 	r            *bufio.Reader
 	in           []byte
 	frameTimeout time.Duration // for the rest of a frame that has begun, in either direction
+
+	got, written atomic.Uint64 // bytes, of frames
+}
+
+// Read implements io.Reader.
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	s.got.Add(uint64(n))
+	return n, err
 }
 
 // handshake sends and expects the preface, within the time-out.
@@ -63,7 +74,9 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return &stream{Conn: c, r: bufio.NewReaderSize(c, readBytes), frameTimeout: frameTimeout}, nil
+	s := &stream{Conn: c, frameTimeout: frameTimeout}
+	s.r = bufio.NewReaderSize(s, readBytes)
+	return s, nil
 }
 
 // readFrame returns the next frame; it is good until the next call. A frame may
@@ -114,8 +127,11 @@ func (s *stream) readFrame() ([]byte, error) {
 // error the connection is closed: nobody knows how much of it has left.
 func (s *stream) writeFrames(b []byte) error {
 	err := s.SetWriteDeadline(time.Now().Add(s.frameTimeout))
-	if err == nil {
-		_, err = s.Write(b)
+	for len(b) > 0 && err == nil {
+		var n int
+		n, err = s.Write(b[:min(len(b), writeBytes)])
+		s.written.Add(uint64(n))
+		b = b[n:]
 	}
 	if err != nil {
 		s.Close()

@@ -1,14 +1,11 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/rpc"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"gtstore/core"
@@ -39,12 +36,9 @@ type link struct {
 	gone    chan struct{} // closed when the goroutine has ended
 	busy    atomic.Bool   // something has left the queue and was not answered
 
-	batch  Batch
-	peers  []core.Peer // to whom something was sent on the connection
-	client *rpc.Client // nil when there is no connection
-	codec  *clientCodec
-	done   chan *rpc.Call // the Delivers that ended
-	under  int            // Delivers under way
+	batch Batch
+	peers []core.Peer // to whom something was sent on the connection
+	line  *line       // nil when there is no connection
 
 	redial   time.Duration
 	redialAt time.Time
@@ -72,7 +66,7 @@ func (l *link) run() {
 	defer l.queue.Close()
 	defer l.disconnect()
 	for l.await() {
-		if l.client != nil || l.connect() {
+		if l.line != nil || l.connect() {
 			l.send()
 		}
 	}
@@ -81,8 +75,8 @@ func (l *link) run() {
 // await waits until there is something to send and room for it among the
 // Delivers under way. It returns false when the link has no more reason to be.
 func (l *link) await() bool {
-	l.busy.Store(l.under > 0)
-	if l.under < unansweredMax && !l.queue.Empty() {
+	l.busy.Store(l.under() > 0)
+	if l.under() < unansweredMax && !l.queue.Empty() {
 		l.collectAnswers()
 		return l.t.ctx.Err() == nil
 	}
@@ -90,17 +84,18 @@ func (l *link) await() bool {
 	defer idle.Stop()
 	for {
 		var broken chan struct{}
-		if l.codec != nil {
-			broken = l.codec.broken
+		var done chan *rpc.Call
+		if l.line != nil {
+			broken, done = l.line.codec.broken, l.line.done
 		}
 		wake := l.queue.Wake
-		if l.under == unansweredMax {
+		if l.under() == unansweredMax {
 			wake = nil
 			idle.Reset(l.t.opt.FrameTimeout)
 		}
 		select {
 		case <-wake:
-		case call := <-l.done:
+		case call := <-done:
 			l.answered(call)
 		case <-broken:
 			l.broke(errors.New("the connection broke"))
@@ -108,23 +103,31 @@ func (l *link) await() bool {
 			return false
 		case <-idle.C:
 			switch {
-			case l.under == unansweredMax:
+			case l.under() == unansweredMax:
 				l.broke(fmt.Errorf("no answer for %v", l.t.opt.FrameTimeout))
-			case l.client == nil || !l.t.opt.Collects: // who collects may still be told something
+			case l.line == nil || !l.t.opt.Collects: // who collects may still be told something
 				return false
 			}
 		}
-		if l.under < unansweredMax && !l.queue.Empty() {
+		if l.under() < unansweredMax && !l.queue.Empty() {
 			return true
 		}
 	}
 }
 
+// under counts the Delivers under way.
+func (l *link) under() int {
+	if l.line == nil {
+		return 0
+	}
+	return int(l.line.under.Load())
+}
+
 // collectAnswers takes note of the Delivers that have ended meanwhile.
 func (l *link) collectAnswers() {
-	for l.under > 0 {
+	for l.under() > 0 {
 		select {
-		case call := <-l.done:
+		case call := <-l.line.done:
 			l.answered(call)
 		default:
 			return
@@ -133,8 +136,7 @@ func (l *link) collectAnswers() {
 }
 
 func (l *link) answered(call *rpc.Call) {
-	l.under--
-	l.busy.Store(l.under > 0)
+	l.busy.Store(l.line.under.Add(-1) > 0)
 	if call.Error != nil {
 		l.broke(call.Error)
 	}
@@ -156,32 +158,8 @@ func (l *link) connect() bool {
 		return false
 	}
 	l.redial = 0
-	l.codec = newClientCodec(stream)
-	l.client = rpc.NewClientWithCodec(l.codec)
-	l.done = make(chan *rpc.Call, unansweredMax)
-	if l.t.opt.Collects {
-		go l.collect(l.client)
-	}
+	l.line = newLine(l.t, l.address, stream)
 	return true
-}
-
-// dial connects to an address and exchanges the preface.
-func dial(ctx context.Context, address string, o *Options) (*stream, error) {
-	d := net.Dialer{Timeout: o.DialTimeout}
-	c, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	s, err := handshake(c, o.DialTimeout, o.FrameTimeout)
-	if !stop() { // the context has ended, and with it the connection
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	return s, nil
 }
 
 // fail loses what waits to be sent.
@@ -189,22 +167,33 @@ func (l *link) fail(err error) {
 	l.t.log.Debug("cannot connect", "to", l.address, "err", err)
 	l.batch.envelopes = l.queue.Take(l.batch.envelopes[:0], l.t.opt.QueueMax, l.t.opt.QueueBytesMax)
 	l.notePeers()
-	l.report(errors.Is(err, syscall.ECONNREFUSED))
+	l.report(isRefused(err))
 }
 
-// broke ends a connection and reports those who were sent to on it. What was
+// broke ends a connection. When another has taken its place, traffic goes on
+// there and nobody is reported; else those who were sent to on it are. What was
 // under way may or may not have arrived.
 func (l *link) broke(err error) {
+	end := l.line.finish()
+	l.line = nil
+	l.busy.Store(false)
+	if end.next != nil {
+		l.t.log.Debug("a new connection took the place of a silent one", "to", l.address)
+		l.line = newLine(l.t, l.address, end.next)
+		return
+	}
 	l.t.log.Debug("connection broke", "to", l.address, "err", err)
-	l.disconnect()
-	l.report(false)
+	l.report(end.refused)
 }
 
 func (l *link) disconnect() {
-	if l.client != nil {
-		l.client.Close()
-		l.client, l.codec, l.done, l.under = nil, nil, nil, 0
+	if l.line == nil {
+		return
 	}
+	if end := l.line.finish(); end.next != nil {
+		end.next.Close()
+	}
+	l.line = nil
 }
 
 func (l *link) report(refused bool) {
@@ -231,43 +220,8 @@ func (l *link) send() {
 		return
 	}
 	l.notePeers()
-	l.under++
+	l.line.under.Add(1)
 	// The batch is encoded and written before Go returns, so it can be used again.
-	l.client.Go(methodNames[methodDeliver], &l.batch, &Empty{}, l.done)
+	l.line.client.Go(methodNames[methodDeliver], &l.batch, &Empty{}, l.line.done)
 	clear(l.batch.envelopes)
-}
-
-// collect asks for what the peer has for this process, until the connection
-// ends. The next is asked for when there was room for the last.
-func (l *link) collect(client *rpc.Client) {
-	done := make(chan *rpc.Call, collectsMax)
-	for range collectsMax {
-		client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
-	}
-	for call := range done {
-		if call.Error != nil {
-			return
-		}
-		if !l.t.opt.Inbox.PutAll(l.t.strangers(call.Reply.(*Batch).envelopes)) {
-			return
-		}
-		client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
-	}
-}
-
-// Ask connects to an address and asks what it is.
-func Ask(ctx context.Context, address string) (Hello, error) {
-	o := DefaultOptions()
-	s, err := dial(ctx, address, &o)
-	if err != nil {
-		return Hello{}, err
-	}
-	client := rpc.NewClientWithCodec(newClientCodec(s))
-	defer client.Close()
-	select {
-	case call := <-client.Go(methodNames[methodHello], &Empty{}, new(Hello), make(chan *rpc.Call, 1)).Done:
-		return *call.Reply.(*Hello), call.Error
-	case <-ctx.Done():
-		return Hello{}, fmt.Errorf("call: %w", context.Cause(ctx))
-	}
 }

@@ -31,6 +31,7 @@ type Options struct {
 	QueueBytesMax  int           // and their bytes
 	PeersMax       int           // that something is sent to
 	DialTimeout    time.Duration // until both prefaces are exchanged
+	SilenceMax     time.Duration // without movement where an answer is due before a second connection is tried
 	FrameTimeout   time.Duration // for a frame that has begun, and for a Deliver to be answered
 	IdleTimeout    time.Duration // without anything to send before a connection of ours is closed
 }
@@ -40,7 +41,7 @@ func DefaultOptions() Options {
 	return Options{
 		Logger:         slog.New(slog.DiscardHandler),
 		ConnectionsMax: 4096, WindowMax: 16, QueueMax: 1 << 14, QueueBytesMax: 16 << 20, PeersMax: 8192,
-		DialTimeout: 2 * time.Second, FrameTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		DialTimeout: 2 * time.Second, SilenceMax: time.Second, FrameTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 }
 
@@ -56,6 +57,7 @@ func (o *Options) complete() {
 	fill(&o.QueueBytesMax, d.QueueBytesMax)
 	fill(&o.PeersMax, d.PeersMax)
 	fill(&o.DialTimeout, d.DialTimeout)
+	fill(&o.SilenceMax, d.SilenceMax)
 	fill(&o.FrameTimeout, d.FrameTimeout)
 	fill(&o.IdleTimeout, d.IdleTimeout)
 }

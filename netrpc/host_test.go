@@ -1,0 +1,113 @@
+package netrpc
+
+import (
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+	"gtstore/netrpc/internal/transport"
+)
+
+// patience is how long a test waits for what must happen; far more than it takes.
+const patience = 20 * time.Second
+
+// restless is a node that always has something to do.
+type restless struct {
+	self     core.Peer
+	deadline core.Time
+	talks    bool // to itself, whenever it is told something
+	to       core.Peer
+	ticks    atomic.Int64
+}
+
+func (n *restless) Step(_ core.Time, _ core.Envelope, out *core.Output) {
+	if n.talks {
+		out.Send = append(out.Send, core.Envelope{From: n.self, To: n.self, Body: &core.Synced{}})
+	}
+}
+
+func (n *restless) Tick(_ core.Time, out *core.Output) {
+	n.ticks.Add(1)
+	if n.to.Addr != "" {
+		out.Send = append(out.Send, core.Envelope{From: n.self, To: n.to, Body: &core.Ping{Nonce: 1}})
+	}
+}
+
+func (n *restless) Deadline() core.Time { return n.deadline }
+
+func startHost(t *testing.T, n *restless) *host {
+	n.self = core.Peer{ID: 1}
+	h := &host{node: n, self: n.self, log: &eventLog{Logger: logger(nil)}}
+	h.start(nil, transport.Options{})
+	t.Cleanup(h.end)
+	return h
+}
+
+// ends stops the host while other goroutines go on filling its inbox.
+func ends(t *testing.T, h *host) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		h.stop()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		require.Fail(t, "the host does not end")
+	}
+}
+
+func TestAHostEndsThoughItsInboxIsNeverEmpty(t *testing.T) {
+	h := startHost(t, &restless{deadline: core.Never})
+	const writers = 4
+	filled := make(chan struct{}, writers)
+	for range writers {
+		go func() {
+			list := make([]core.Envelope, 2*stepsMax)
+			for i := range list {
+				list[i] = core.Envelope{To: h.self, Body: &core.Ping{}}
+			}
+			for h.inbox.PutAll(list) {
+			}
+			filled <- struct{}{}
+		}()
+	}
+	ends(t, h)
+	for range writers { // who waits for room is told that there will be none
+		select {
+		case <-filled:
+		case <-time.After(patience):
+			require.Fail(t, "a put still waits")
+		}
+	}
+}
+
+func TestAHostEndsThoughItsNodeTalksToItself(t *testing.T) {
+	h := startHost(t, &restless{deadline: core.Never, talks: true})
+	require.True(t, h.tell(h.self, &core.Synced{}))
+	ends(t, h)
+}
+
+// A node that wants one tick after the other still gets its words out, and ends.
+func TestTicksAreBounded(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	inbox := transport.NewQueue(1<<10, 1<<20)
+	hears := transport.New(l, transport.Options{Self: 2, Role: transport.RoleStorage, Inbox: inbox})
+	defer func() {
+		l.Close()
+		hears.Close()
+	}()
+	h := startHost(t, &restless{to: core.Peer{ID: 2, Addr: l.Addr().String()}})
+	select {
+	case <-inbox.Wake:
+	case <-time.After(patience):
+		require.Fail(t, "nothing left the host")
+	}
+	ends(t, h)
+}

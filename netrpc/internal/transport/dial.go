@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/rpc"
+	"syscall"
+	"time"
+)
+
+// isRefused tells whether an address refused a connection: nobody listens there.
+// Other failures are no sign of that: an unreachable host, a reset in the middle
+// of the handshake, a firewall that forbids.
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// dial connects to an address and exchanges the preface. An attempt that is
+// overdue gets a second beside it: what swallows the packets of one connection
+// may let those of another through. The first to work wins.
+func dial(ctx context.Context, address string, o *Options) (*stream, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, fmt.Errorf("no connection within %v: %w", o.DialTimeout, context.DeadlineExceeded))
+	defer cancel() // which ends the slower attempt too
+	type result struct {
+		s   *stream
+		err error
+	}
+	results := make(chan result)
+	attempt := func() {
+		s, err := dialOnce(ctx, address, o)
+		select {
+		case results <- result{s, err}:
+		case <-ctx.Done():
+			if s != nil {
+				s.Close()
+			}
+		}
+	}
+	go attempt()
+	overdue := time.NewTimer(o.SilenceMax)
+	defer overdue.Stop()
+	under := 1
+	var failure error
+	for {
+		select {
+		case <-overdue.C:
+			under++
+			go attempt()
+		case r := <-results:
+			if r.err == nil {
+				return r.s, nil
+			}
+			if failure == nil || isRefused(r.err) {
+				failure = r.err
+			}
+			if under--; under == 0 || isRefused(r.err) {
+				return nil, failure
+			}
+		case <-ctx.Done():
+			if failure == nil {
+				failure = context.Cause(ctx)
+			}
+			return nil, failure
+		}
+	}
+}
+
+// dialOnce makes one attempt.
+func dialOnce(ctx context.Context, address string, o *Options) (*stream, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	s, err := handshake(c, o.DialTimeout, o.FrameTimeout)
+	if !stop() { // the context has ended, and with it the connection
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	return s, nil
+}
+
+// Ask connects to an address and asks what it is.
+func Ask(ctx context.Context, address string) (Hello, error) {
+	o := DefaultOptions()
+	s, err := dial(ctx, address, &o)
+	if err != nil {
+		return Hello{}, err
+	}
+	client := rpc.NewClientWithCodec(newClientCodec(s))
+	defer client.Close()
+	select {
+	case call := <-client.Go(methodNames[methodHello], &Empty{}, new(Hello), make(chan *rpc.Call, 1)).Done:
+		return *call.Reply.(*Hello), call.Error
+	case <-ctx.Done():
+		return Hello{}, fmt.Errorf("call: %w", context.Cause(ctx))
+	}
+}

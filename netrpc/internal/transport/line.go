@@ -1,0 +1,181 @@
+package transport
+
+import (
+	"context"
+	"net/rpc"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A silent connection is looked at so many times before another is made.
+const looksMax = 10
+
+const (
+	secondMin = 125 * time.Millisecond // between two attempts to make a second connection; doubles
+	secondMax = time.Second
+)
+
+// line is one connection of a link. Its guard makes another when it is silent.
+type line struct {
+	t       *Transport
+	address string
+	client  *rpc.Client
+	codec   *clientCodec
+	done    chan *rpc.Call // the Delivers that ended
+	under   atomic.Int32   // Delivers under way
+	asked   atomic.Bool    // a Hello is under way
+
+	mu   sync.Mutex
+	over bool // nothing may take its place any more
+	end  lineEnd
+}
+
+// lineEnd is what a connection leaves to its link.
+type lineEnd struct {
+	next    *stream // has taken its place
+	refused bool    // it was silent, and its address refused another
+}
+
+func newLine(t *Transport, address string, s *stream) *line {
+	c := &line{t: t, address: address, codec: newClientCodec(s), done: make(chan *rpc.Call, unansweredMax)}
+	c.client = rpc.NewClientWithCodec(c.codec)
+	if t.opt.Collects {
+		go c.collect()
+	}
+	go c.guard()
+	return c
+}
+
+// finish closes the connection and returns what it leaves.
+func (c *line) finish() lineEnd {
+	c.mu.Lock()
+	c.over = true
+	end := c.end
+	c.mu.Unlock()
+	c.client.Close()
+	return end
+}
+
+// leave closes the connection for the link to find out, unless it is over.
+func (c *line) leave(end lineEnd) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false
+	}
+	c.over, c.end = true, end
+	c.codec.Close() // which also ends a write that waits
+	return true
+}
+
+// collect asks for what the peer has for this process, until the connection
+// ends. The next is asked for when there was room for the last.
+func (c *line) collect() {
+	done := make(chan *rpc.Call, collectsMax)
+	for range collectsMax {
+		c.client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
+	}
+	for call := range done {
+		if call.Error != nil {
+			return
+		}
+		if !c.t.opt.Inbox.PutAll(c.t.strangers(call.Reply.(*Batch).envelopes)) {
+			return
+		}
+		c.client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
+	}
+}
+
+// guard watches the connection until it ends. When something is unanswered and
+// nothing has moved for SilenceMax, it makes a second connection; the first of
+// the two to work wins. It counts looks and reads no clock, so that a pause of
+// this process is not taken for silence of the peer.
+func (c *line) guard() {
+	ctx, cancel := context.WithCancel(c.t.ctx)
+	defer cancel()
+	defer context.AfterFunc(c.t.ctx, func() { c.codec.Close() })() // a write may be waiting
+	look := time.NewTicker(c.t.opt.SilenceMax / looksMax)
+	defer look.Stop()
+	silent := 0
+	wait, pause := 0, secondMin
+	var m movement
+	for {
+		select {
+		case <-c.codec.broken:
+			return
+		case <-look.C:
+		}
+		if c.under.Load() == 0 || m.moved(c.codec.stream) {
+			silent, wait, pause = 0, 0, secondMin
+			continue
+		}
+		silent++
+		if silent == looksMax/2 {
+			c.ask()
+		}
+		if wait--; silent < looksMax || wait > 0 {
+			continue
+		}
+		if c.second(ctx, &m) {
+			return
+		}
+		wait = int(pause * looksMax / c.t.opt.SilenceMax)
+		pause = min(2*pause, secondMax)
+	}
+}
+
+// ask asks the peer for a sign of life, which a process gives that is only too
+// busy to take envelopes in.
+func (c *line) ask() {
+	if c.asked.Swap(true) {
+		return
+	}
+	go func() { // it may wait for a Deliver that is being written
+		<-c.client.Go(methodNames[methodHello], &Empty{}, new(Hello), make(chan *rpc.Call, 1)).Done
+		c.asked.Store(false)
+	}()
+}
+
+// second tries to make another connection while this one stays. It returns true
+// when this one is over.
+func (c *line) second(ctx context.Context, m *movement) bool {
+	c.t.log.Debug("a connection is silent: trying another", "to", c.address)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.codec.broken:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	s, err := dial(ctx, c.address, &c.t.opt)
+	switch {
+	case err != nil:
+		return isRefused(err) && c.leave(lineEnd{refused: true})
+	case c.under.Load() == 0 || m.moved(c.codec.stream) || !c.leave(lineEnd{next: s}):
+		s.Close()
+		return false // the first works after all, or has ended by itself
+	}
+	return true
+}
+
+// movement is what a connection had moved when it was last looked at.
+type movement struct {
+	got, acked uint64
+	waiting    bool // for bytes to be acknowledged
+}
+
+// moved tells whether anything came from the peer since the last look, or some
+// of what was waiting for its acknowledgement was acknowledged. That what was
+// sent since then is acknowledged shows little: it says that this direction
+// works, but not that an answer can come.
+func (m *movement) moved(s *stream) bool {
+	written := s.written.Load()
+	queued, known := unacknowledged(s.Conn)
+	now := movement{got: s.got.Load(), acked: written - min(queued, written), waiting: queued > 0 || !known}
+	moved := now.got != m.got || m.waiting && now.acked > m.acked
+	*m = now
+	return moved
+}
