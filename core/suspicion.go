@@ -369,7 +369,7 @@ func (m *Manager) unproved(s *suspicion, at int) bool {
 // not without end.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
-	silent := c.answeredAt.After(7*m.opt.PingInterval + 2*c.trips.mean)
+	silent := c.answeredAt.After(7*m.opt.PingInterval + c.trips.mean + min(c.trips.mean+4*c.trips.deviation, patienceMax))
 	if c.answeredAt > asked {
 		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
 		due := asked.After(wait)

@@ -197,6 +197,7 @@ type World struct {
 	phase      phase
 	phaseFrom  int64
 	healedAt   int64
+	settledAt  int64 // when the last of what was sent under faults has arrived, where messages keep their order
 	ops        []Operation
 	nextOp     int // for operationOf
 	keys       []string
@@ -500,6 +501,7 @@ func (w *World) act(i int) {
 		fired = true
 	} else {
 		fired = w.fault(a)
+		w.noteTroubles()
 	}
 	if fired {
 		w.fired.Verbs[a.Verb]++
@@ -555,6 +557,7 @@ func (w *World) onPhase() {
 		}
 		w.heal()
 		w.phase, w.phaseFrom, w.healedAt = phaseHealed, w.now, w.now
+		w.settledAt = max(w.now, w.lastArrival())
 		w.onPhase()
 	case phaseHealed:
 		if w.unfinished > 0 {
@@ -562,8 +565,12 @@ func (w *World) onPhase() {
 			w.pushPhase(time.Second)
 			return
 		}
-		if elapsed < sh.returnTime() {
-			w.pushPhase(sh.returnTime() - elapsed)
+		if ready := w.settledAt + int64(sh.returnTime()); w.now < ready {
+			w.pushPhase(time.Duration(ready - w.now))
+			return
+		}
+		if last := w.lastArrival(); last > w.now+int64(sh.LatencyMax) { // something is late, and all behind it
+			w.pushPhase(time.Duration(last - w.now))
 			return
 		}
 		w.phase, w.phaseFrom = phaseFinal, w.now

@@ -446,3 +446,16 @@ func (w *World) dropHeld(from, to *Host) {
 	s.held = slices.Delete(s.held, 0, len(s.held))
 	s.until, s.resend = min(s.until, w.now), 0
 }
+
+// lastArrival is when the last message comes of those that are on their way where
+// messages keep their order: what comes later waits for it. Hosts that stay broken
+// do not count.
+func (w *World) lastArrival() int64 {
+	last := int64(0)
+	for i := range w.net.links {
+		if n := w.net.links[i].stream; n != 0 && !w.hosts[i/len(w.hosts)].broken && !w.hosts[i%len(w.hosts)].broken {
+			last = max(last, w.net.streams[n].last)
+		}
+	}
+	return last
+}
