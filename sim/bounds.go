@@ -5,9 +5,7 @@ import "time"
 // The bounds within which a healthy node is never removed from its chain, and no
 // group is presumed lost: a run in which that happens all the same violates
 // eviction-without-cause, or loss-without-cause. They are what the cluster
-// promises of a network and of machines that are tired, but not broken. A machine
-// that stalls, or is slow, behind a network that loses packets is more than one such
-// trouble, and not within them: its silence is that of both.
+// promises of a network and of machines that are tired, but not broken.
 const (
 	// Horizon is for how long before the removal everything that concerns a node
 	// must have been within the bounds: its own host, the manager's and those of
@@ -128,55 +126,10 @@ func (w *World) well(h *Host) bool {
 		return false
 	case h.uplink.rate > 0 && h.uplink.rate < BandwidthMin:
 		return false
-	case h.drifts() || w.twice(h):
+	case h.drifts():
 		return false
 	}
 	return w.past(w.bounds.hosts[h.index])
-}
-
-// noteTroubles looks, after each action, for hosts with two troubles at once.
-func (w *World) noteTroubles() {
-	if len(w.net.streams) <= 1 {
-		return
-	}
-	for _, h := range w.hosts {
-		w.troubleIf(h, w.twice(h))
-	}
-}
-
-// twice tells whether a host has two troubles at once: its process stalls, or did a
-// moment ago; it is slow, or its disk; its links lose packets or stall.
-func (w *World) twice(h *Host) bool {
-	end, troubles := w.bounds.ends[h.index], 0
-	for _, trouble := range []bool{
-		h.paused || end != neverYet && w.now-end < int64(PauseGap),
-		h.busy || h.slow > 0 || h.disk.latency > int64(DiskMax)/5,
-		w.strained(h),
-	} {
-		if trouble {
-			troubles++
-		}
-	}
-	return troubles > 1
-}
-
-// strained tells whether a host's links lose packets, or stall, or did a moment ago.
-func (w *World) strained(h *Host) bool {
-	for _, other := range w.hosts {
-		if w.strainedLink(h, other) || w.strainedLink(other, h) {
-			return true
-		}
-	}
-	return false
-}
-
-func (w *World) strainedLink(from, to *Host) bool {
-	l := w.link(from, to)
-	if l.stream == 0 {
-		return false
-	}
-	s := &w.net.streams[l.stream]
-	return s.loss > 0 || s.until > w.now || s.stalled > 0 && w.now-s.stalled < int64(PauseGap)
 }
 
 // drifts tells whether a host's clock is beyond the bounds.

@@ -106,15 +106,8 @@ const calmTimeout = 8 * time.Second
 // so often.
 func (g *generator) calm(from, to, mean time.Duration) {
 	g.s.Shape.OpTimeout = calmTimeout + livenessTrips*g.s.Shape.beyondNear()
-	troubles := []string{"pause", "pause", "slow", "busy"}
-	if g.s.Shape.Durable {
-		troubles = append(troubles, "slow disk", "stalled disk")
-	}
-	if g.chance("network", 2) { // and not both: see bounds.go
-		troubles = []string{"stall"}
-		if g.chance("loss", 2) {
-			g.add(Action{At: from, Verb: VerbLossy, Rate: oneOf(g, "loss", 10, LossMaxPermille)})
-		}
+	if g.chance("loss", 2) {
+		g.add(Action{At: from, Verb: VerbLossy, Rate: oneOf(g, "loss", 10, LossMaxPermille)})
 	}
 	if g.chance("bandwidth", 3) {
 		g.large = true
@@ -123,12 +116,12 @@ func (g *generator) calm(from, to, mean time.Duration) {
 		}
 	}
 	quiet := map[string]time.Duration{} // until when nothing more may happen to a process, disk or link
-	for at := from; at < to; at += ms(1 + g.src.Intn("until next", int(mean/3/time.Millisecond))) {
-		g.calmFault(at, troubles, quiet)
+	for at := from; at < to; at += ms(1 + g.src.Intn("until next", int(2*mean/time.Millisecond))) {
+		g.calmFault(at, quiet)
 	}
 }
 
-func (g *generator) calmFault(at time.Duration, troubles []string, quiet map[string]time.Duration) {
+func (g *generator) calmFault(at time.Duration, quiet map[string]time.Duration) {
 	took := ms(oneOf(g, "took", 60, 120, 180, 240, int(PauseMax/time.Millisecond)))
 	once := func(what string) bool {
 		if quiet[what] > at {
@@ -137,7 +130,10 @@ func (g *generator) calmFault(at time.Duration, troubles []string, quiet map[str
 		quiet[what] = at + took + PauseGap
 		return true
 	}
-	kind := oneOf(g, "trouble", troubles...)
+	kind := oneOf(g, "trouble", "pause", "pause", "stall", "slow disk", "stalled disk", "slow", "busy")
+	if !g.s.Shape.Durable && (kind == "slow disk" || kind == "stalled disk") {
+		kind = "pause"
+	}
 	host := oneOf(g, "host", append(g.nodes(), ManagerHost)...)
 	switch kind {
 	case "pause":
@@ -159,12 +155,12 @@ func (g *generator) calmFault(at time.Duration, troubles []string, quiet map[str
 			g.add(Action{At: at, Verb: VerbStallDisk, Host: host, Latency: min(took, DiskMax)})
 		}
 	case "slow":
-		if once(host) {
+		if once("speed of " + host) {
 			g.add(Action{At: at, Verb: VerbSlow, Host: host, Latency: SlowMax / 2})
 			g.add(Action{At: at + took, Verb: VerbSlow, Host: host})
 		}
 	case "busy":
-		if once(host) {
+		if once("speed of " + host) {
 			g.add(Action{At: at, Verb: VerbBusy, Host: host, Latency: ms(1)})
 			g.add(Action{At: at + took, Verb: VerbBusy, Host: host})
 		}

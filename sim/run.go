@@ -501,7 +501,6 @@ func (w *World) act(i int) {
 		fired = true
 	} else {
 		fired = w.fault(a)
-		w.noteTroubles()
 	}
 	if fired {
 		w.fired.Verbs[a.Verb]++
