@@ -143,69 +143,104 @@ func (w *World) onStream(from, to *Host) {
 // outgoing is a message that waits for its host's bandwidth.
 type outgoing struct {
 	slot  uint32
-	size  int64
+	left  int64 // bytes that have not left yet
 	delay int64
 	draw  uint64
 }
 
-// uplink is how messages leave a host whose bandwidth is bounded: one after the
-// other, whatever links they take.
+// packetMax is how much of one link's traffic leaves a host before it is another
+// link's turn.
+const packetMax = 1 << 16
+
+// uplink is how messages leave a host whose bandwidth is bounded: those of a link
+// one after the other, and the links in turn, as the connections of a machine share
+// its network.
 type uplink struct {
-	rate    int64 // bytes a second; 0 for no bound
-	queue   []outgoing
-	bytes   int64  // of all that waits
-	sending uint64 // names the one that leaves now, among all that ever did; 0 for none
+	rate    int64        // bytes a second; 0 for no bound
+	lines   [][]outgoing // by the index of the host at the other end
+	turn    []int        // the lines in which something waits
+	bytes   int64        // of all that waits
+	sending uint64       // names the part that leaves now, among all that ever did; 0 for none
 	sent    uint64
 }
 
-// depart has a message leave its host when those before it have.
+// depart has a message leave its host when its turn comes.
 func (w *World) depart(h *Host, m outgoing) {
-	h.uplink.queue = append(h.uplink.queue, m)
-	h.uplink.bytes += m.size
-	if waits := h.uplink.bytes * int64(time.Second) / h.uplink.rate; waits > int64(QueueMax) {
+	u, to := &h.uplink, int(w.queue.items[m.slot].to)
+	u.bytes += m.left
+	if waits := u.bytes * int64(time.Second) / u.rate; waits > int64(QueueMax) {
 		w.troubleHost(h, w.now+waits)
 	} else if waits > int64(markedWait) && !w.came[MarkReplicateWaitedForBandwidth] {
 		w.cameIf(MarkReplicateWaitedForBandwidth, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
 	}
+	if u.lines == nil {
+		u.lines = make([][]outgoing, len(w.hosts))
+	}
+	if len(u.lines[to]) == 0 {
+		u.turn = append(u.turn, to)
+	}
+	u.lines[to] = append(u.lines[to], m)
 	w.sendNext(h)
 }
+
+// part is how much of the first message of a line leaves at once.
+func (m *outgoing) part() int64 { return min(m.left, packetMax) }
 
 func (w *World) sendNext(h *Host) {
-	if h.uplink.sending != 0 || len(h.uplink.queue) == 0 {
+	u := &h.uplink
+	if u.sending != 0 || len(u.turn) == 0 {
 		return
 	}
-	h.uplink.sent++
-	h.uplink.sending = h.uplink.sent
-	it := w.queue.push(w.now+h.uplink.queue[0].size*int64(time.Second)/h.uplink.rate, tieLocal)
-	it.kind, it.to, it.number = itemWire, int16(h.index), h.uplink.sending
+	u.sent++
+	u.sending = u.sent
+	it := w.queue.push(w.now+u.lines[u.turn[0]][0].part()*int64(time.Second)/u.rate, tieLocal)
+	it.kind, it.to, it.number = itemWire, int16(h.index), u.sending
 }
 
-// onWire sends a message whose last byte has left.
+// onWire goes on with the next line when a part has left, and sends the message if
+// that was its last.
 func (w *World) onWire(h *Host, number uint64) {
-	if h.uplink.sending != number {
+	u := &h.uplink
+	if u.sending != number {
 		return
 	}
-	h.uplink.sending = 0
-	w.leave(h)
+	u.sending = 0
+	to := u.turn[0]
+	m := &u.lines[to][0]
+	part := m.part()
+	m.left -= part
+	u.bytes -= part
+	u.turn = u.turn[1:]
+	if m.left == 0 {
+		w.leave(h, to)
+	}
+	if len(u.lines[to]) > 0 {
+		u.turn = append(u.turn, to)
+	}
 	w.sendNext(h)
 }
 
-// leave puts the first of those that wait on its link.
-func (w *World) leave(h *Host) {
-	m := h.uplink.queue[0]
-	h.uplink.queue = h.uplink.queue[1:]
-	h.uplink.bytes -= m.size
-	w.enter(h, w.hosts[w.queue.items[m.slot].to], heldMessage{m.slot, m.delay, m.draw})
+// leave puts the first message of a line on its link.
+func (w *World) leave(h *Host, to int) {
+	u := &h.uplink
+	m := u.lines[to][0]
+	u.lines[to] = u.lines[to][1:]
+	u.bytes -= m.left
+	w.enter(h, w.hosts[to], heldMessage{m.slot, m.delay, m.draw})
 }
 
 // setBandwidth bounds what leaves a host from now on; 0 ends it, and what waits
 // leaves at once.
 func (w *World) setBandwidth(h *Host, rate int) {
-	h.uplink.rate = int64(rate)
+	u := &h.uplink
+	u.rate = int64(rate)
 	if rate == 0 {
-		h.uplink.sending = 0
-		for len(h.uplink.queue) > 0 {
-			w.leave(h)
+		turn := u.turn
+		u.sending, u.turn = 0, nil
+		for _, to := range turn {
+			for len(u.lines[to]) > 0 {
+				w.leave(h, to)
+			}
 		}
 		return
 	}
@@ -218,12 +253,16 @@ func (w *World) setBandwidth(h *Host, rate int) {
 
 // dropUnsent loses what has not left a host whose process ended.
 func (w *World) dropUnsent(h *Host) {
-	for _, m := range h.uplink.queue {
-		it := &w.queue.items[m.slot]
-		w.logLost(h, w.hosts[it.to], it.number, &it.env, "not sent")
-		w.queue.release(m.slot)
+	u := &h.uplink
+	for _, to := range u.turn {
+		for _, m := range u.lines[to] {
+			it := &w.queue.items[m.slot]
+			w.logLost(h, w.hosts[it.to], it.number, &it.env, "not sent")
+			w.queue.release(m.slot)
+		}
+		u.lines[to] = nil
 	}
-	h.uplink.queue, h.uplink.bytes, h.uplink.sending = nil, 0, 0
+	u.turn, u.bytes, u.sending = nil, 0, 0
 }
 
 // sizeOf is about how many bytes an envelope takes on a wire.
