@@ -142,7 +142,7 @@ func TestLongWaitsAreBeyondTheBounds(t *testing.T) {
 	for i := range 12 {
 		slot := w.queue.alloc()
 		w.queue.items[slot].env = core.Envelope{Body: &core.Ping{}}
-		w.depart(h, outgoing{slot: slot, size: 1 << 20})
+		w.depart(h, outgoing{slot: slot, left: 1 << 20})
 		require.Equal(t, i < 11, w.well(h), "%d values of 1 MiB wait", i+1)
 	}
 }
