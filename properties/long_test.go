@@ -27,7 +27,7 @@ func TestFailuresGoOnForLong(t *testing.T) {
 		t.Fatalf("seed %d, schedule %d: %v\n\n%s", seed, failure.Index, failure.Violation, fuzz.Trace(failure, shrunk))
 	}
 	require.Zero(t, stats.Lost)
-	require.Greater(t, stats.Joins, 4*o.Schedules, "groups heal again and again")
+	require.Greater(t, stats.Joins, 2*o.Schedules, "groups heal again and again; but in calm schedules nobody fails")
 	require.Greater(t, stats.Writes, 100*o.Schedules)
 	t.Logf("%v of virtual time: %d faults, %d nodes ended with their data, %d joined a group, %d groups lost, %d writes acknowledged",
 		stats.Virtual.Round(time.Second), stats.Faults, stats.Gone, stats.Joins, stats.Lost, stats.Writes)

@@ -13,7 +13,9 @@ const (
 	Horizon = 4 * time.Second
 
 	PauseMax = 250 * time.Millisecond // of a process
-	PauseGap = time.Second            // from the end of a pause, or a stall, to the next of the same process, disk or link
+	// PauseGap is from the end of a pause or a stall of a process, its disk or one of
+	// its links to the next of these: they add up for who waits.
+	PauseGap = time.Second
 
 	StallMax        = 250 * time.Millisecond // of a link
 	LossMaxPermille = 50                     // of packets that TCP loses,
@@ -35,21 +37,22 @@ const (
 
 // bounds remembers until when something was beyond the bounds.
 type bounds struct {
-	hosts []int64 // by Host.index; virtual times, -1 for never
-	links []int64 // as network.links
-	ends  []int64 // of the last pause of a host; -1 for none
-	left  bool    // something was beyond the bounds in this run
+	hosts  []int64 // by Host.index; virtual times, -1 for never
+	links  []int64 // as network.links
+	begins []int64 // of a host's last pause, or stall; -1 for none
+	ends   []int64
+	left   bool // something was beyond the bounds in this run
 }
 
 const neverYet = -1
 
 func (w *World) initBounds() {
 	n := len(w.hosts)
-	all := make([]int64, 2*n+n*n)
+	all := make([]int64, 3*n+n*n)
 	for i := range all {
 		all[i] = neverYet
 	}
-	w.bounds = bounds{hosts: all[:n], ends: all[n : 2*n], links: all[2*n:]}
+	w.bounds = bounds{hosts: all[:n], begins: all[n : 2*n], ends: all[2*n : 3*n], links: all[3*n:]}
 	w.bounds.left = w.schedule.Shape.LatencyMax > OneWayMax
 	for _, h := range w.hosts {
 		w.troubleIf(h, h.drifts())
@@ -75,37 +78,47 @@ func (w *World) trouble(from, to *Host, until int64) {
 	w.bounds.left = true
 }
 
+// noteHiccup holds a pause or a stall that begins now, at a host, its disk or one of
+// its links, against the bounds: what follows another too soon adds up with it. What
+// begins at the same moment is one and the same.
+func (w *World) noteHiccup(h *Host, took int64) {
+	b := &w.bounds
+	begin, end := &b.begins[h.index], &b.ends[h.index]
+	if *end != neverYet && *begin != w.now && w.now-*end < int64(PauseGap) {
+		w.troubleHost(h, w.now+took)
+	}
+	*begin, *end = w.now, max(*end, w.now+took)
+}
+
 // noteStall holds a link's stall that begins now against the bounds.
-func (w *World) noteStall(from, to *Host, s *stream, took int64) {
-	if took > int64(StallMax) || s.stalled > 0 && w.now-s.stalled < int64(PauseGap) {
+func (w *World) noteStall(from, to *Host, took int64) {
+	if took > int64(StallMax) {
 		w.trouble(from, to, w.now+took)
 	}
-	s.stalled = max(s.stalled, w.now+took)
+	w.noteHiccup(from, took)
+	w.noteHiccup(to, took)
 }
 
 // noteDiskStall does the same for a disk's.
 func (w *World) noteDiskStall(h *Host, took int64) {
-	d := &h.disk
-	if took > int64(DiskMax) || d.stalled > 0 && w.now-d.stalled < int64(PauseGap) {
+	if took > int64(DiskMax) {
 		w.troubleHost(h, w.now+took)
 	}
+	w.noteHiccup(h, took)
 }
 
 // noteChange holds what happens to a host's process against the bounds. That it
 // starts for the first time is no trouble.
 func (w *World) noteChange(h *Host, c Change) {
-	end := &w.bounds.ends[h.index]
 	switch c {
 	case HostPaused:
-		if *end != neverYet && w.now-*end < int64(PauseGap) {
-			w.troubleHost(h, w.now)
-		}
+		w.noteHiccup(h, 0)
 		h.pausedAt = w.now
 	case HostResumed:
 		if w.now-h.pausedAt > int64(PauseMax) {
 			w.troubleHost(h, w.now)
 		}
-		*end = w.now
+		w.bounds.ends[h.index] = max(w.bounds.ends[h.index], w.now)
 	case HostStarted:
 		if h.incarnation > 1 {
 			w.troubleHost(h, w.now)

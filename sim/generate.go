@@ -23,7 +23,7 @@ func Generate(src Source) *Schedule {
 	g.drawShape()
 	if calm := g.chance("calm", 8); calm {
 		g.drawClocks(driftBound)
-		g.calm(ms(150), g.end, ms(200))
+		g.calm(ms(150), g.end, ms(100))
 		g.drawCalls()
 	} else {
 		g.drawClocks(PPMMax)

@@ -115,7 +115,7 @@ func (g *generator) calm(from, to, mean time.Duration) {
 			g.add(Action{At: from, Verb: VerbBandwidth, Host: host, Rate: BandwidthMin})
 		}
 	}
-	quiet := map[string]time.Duration{} // until when nothing more may happen to a process, disk or link
+	quiet := map[string]time.Duration{} // until when nothing more may happen to a host, its disk or its links
 	for at := from; at < to; at += ms(1 + g.src.Intn("until next", int(2*mean/time.Millisecond))) {
 		g.calmFault(at, quiet)
 	}
@@ -123,11 +123,15 @@ func (g *generator) calm(from, to, mean time.Duration) {
 
 func (g *generator) calmFault(at time.Duration, quiet map[string]time.Duration) {
 	took := ms(oneOf(g, "took", 60, 120, 180, 240, int(PauseMax/time.Millisecond)))
-	once := func(what string) bool {
-		if quiet[what] > at {
-			return false
+	once := func(hosts ...string) bool {
+		for _, host := range hosts {
+			if quiet[host] > at {
+				return false
+			}
 		}
-		quiet[what] = at + took + PauseGap
+		for _, host := range hosts {
+			quiet[host] = at + took + PauseGap
+		}
 		return true
 	}
 	kind := oneOf(g, "trouble", "pause", "pause", "stall", "slow disk", "stalled disk", "slow", "busy")
@@ -142,25 +146,25 @@ func (g *generator) calmFault(at time.Duration, quiet map[string]time.Duration) 
 			g.add(Action{At: at + took, Verb: VerbResume, Host: host})
 		}
 	case "stall":
-		if link := g.link(); once(link.String()) {
+		if link := g.link(); once(link.From, link.To) {
 			g.add(Action{At: at, Verb: VerbStall, Link: link, Latency: min(took, StallMax)})
 		}
 	case "slow disk":
-		if once("disk of " + host) {
+		if once(host) {
 			g.add(Action{At: at, Verb: VerbSlowDisk, Host: host, Latency: took / 2})
 			g.add(Action{At: at + 2*took, Verb: VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
 		}
 	case "stalled disk":
-		if once("disk of " + host) {
+		if once(host) {
 			g.add(Action{At: at, Verb: VerbStallDisk, Host: host, Latency: min(took, DiskMax)})
 		}
 	case "slow":
-		if once("speed of " + host) {
+		if once(host) {
 			g.add(Action{At: at, Verb: VerbSlow, Host: host, Latency: SlowMax / 2})
 			g.add(Action{At: at + took, Verb: VerbSlow, Host: host})
 		}
 	case "busy":
-		if once("speed of " + host) {
+		if once(host) {
 			g.add(Action{At: at, Verb: VerbBusy, Host: host, Latency: ms(1)})
 			g.add(Action{At: at + took, Verb: VerbBusy, Host: host})
 		}

@@ -222,7 +222,7 @@ func TestGenerateCalm(t *testing.T) {
 	}
 	require.InDelta(t, 400/8, drawn, 20)
 	require.Greater(t, calm, drawn*3/4)
-	require.Greater(t, faults, 6*drawn)
+	require.Greater(t, faults, 3*drawn)
 	for _, v := range []Verb{VerbPause, VerbStall, VerbLossy, VerbBandwidth, VerbSlowDisk, VerbStallDisk, VerbSlow, VerbBusy} {
 		require.Greater(t, verbs[v], 5, "%v", v)
 	}

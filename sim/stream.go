@@ -36,7 +36,6 @@ type stream struct {
 	open    bool   // there is a connection, or one is being set up
 	mute    bool   // the connection carries nothing
 	muteEnd int64  // when another one works; 0 while nothing was sent
-	stalled int64  // when the last stall by an action ends; for the bounds
 }
 
 // heldMessage is a message that waits to leave.
@@ -343,6 +342,9 @@ func (w *World) lose(from, to *Host, s *stream, draw uint64) {
 		w.wait(from, to, s, w.now+took)
 		if times > LossesMax {
 			w.trouble(from, to, w.now+took)
+		} else if times > 1 {
+			w.noteHiccup(from, took)
+			w.noteHiccup(to, took)
 		}
 	}
 }
@@ -386,7 +388,7 @@ func (w *World) faultStream(a *Action) bool {
 		w.trouble(from, to, w.now)
 	default:
 		s := w.streamOf(from, to)
-		w.noteStall(from, to, s, int64(a.Latency))
+		w.noteStall(from, to, int64(a.Latency))
 		s.resend = 0
 		w.wait(from, to, s, w.now+int64(a.Latency))
 	}
