@@ -117,10 +117,15 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 		return
 	}
 	c.answered = b.Nonce
-	if at, known := c.sentAt.of(b.Nonce); known {
+	at, known := c.sentAt.of(b.Nonce)
+	if known {
 		c.trips.observe(m.now.Since(at))
 	}
-	m.answersPings(c)
+	if known && m.now.Since(at) <= patienceMax {
+		m.answersPings(c)
+	} else {
+		m.heard(c) // it lives, but what it is asked comes too late to be of use
+	}
 	m.remind(c, b.Groups)
 	if b.Join != nil && b.Join.Group == c.node.group {
 		m.onProgress(b.Join)

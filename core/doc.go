@@ -94,5 +94,43 @@
 // a clear status. A log is trimmed of what every member holds: it keeps up to three
 // times LogKeep entries, and up to JoinLagMax more for a joining node. A transfer
 // copies nothing: its primary needs memory for four chunks, of 16 KiB and one key
-// each, whatever the size of the group.
+// each, or over a long round trip for a MiB, whatever the size of the group.
+//
+// # What a restart forgets
+//
+// A promise must not outlive what it rests on, and an answer to a question of
+// before a restart must not be taken for one of after it. In memory mode nothing
+// can: a restarted node is another one. In durable mode each field is durable,
+// or what rests on it is void after a restart, by what the last column says.
+//
+//	Storage  self, cluster, boot, leaseMax  durable, before the first word of them
+//	         index                          a lower one reports less: the manager's loss is noticed later
+//	         registered, manager            Registered names the boot that it answers
+//	         relays                         nonces begin above those of every earlier boot
+//	         disk (diskLag)                 its Synced crosses no network
+//	         stopAt                         a start means that it is to run
+//	group    config, durable                durable, before any message in the epoch
+//	         log, state, applied            durable, before the Ack; what was applied since, applied again
+//	         commit                         begins at applied, and rises with what the primary says
+//	         verified                       0: an Ack speaks of what this start's Replicates have shown
+//	         grantUntil                     begins with a full grant of leaseMax
+//	         start                          durable with what the join discarded
+//	joiner   tenure, attempt                durable with what the attempt brought
+//	         complete, next                 durable with the last chunk; a late chunk changes nothing
+//	         sum, and next before that      void: chunks of that attempt are refused, and another begins
+//	tenure   all, with its transfer         it ends: the primary serves in a later epoch only (R11), in which
+//	                                        older Acks, Nacks, rounds and promises do not count; a later
+//	                                        Tenure makes its transfers' chunks and ChunkAcks others
+//	         a node that was proposed       CaughtUp names its epoch; until another epoch comes it still holds all
+//	         parked, reads, pending         their clients ask again, in the same session and number
+//	Manager  self, cluster, boot, Directory durable: each command before anything that shows it
+//	         nonce                          begins above those of every earlier boot, as relays do
+//	         contacts: missed, answered,    a new grace; only a Pong to a ping of this start counts
+//	           evidence, loss presumed      judged afresh
+//	         quarantined, failed, flaps     forgotten: a node may be tried once more too soon
+//	         reserved, deciding, proposed   the command under way is durable, and applied first, or is not
+//	         watch.suspicion                Suspect and CaughtUp name group and epoch; probes by nonce
+//	         waiters, forgets, drains       who waits asks again; a drain itself is in the Directory
+//	         refused                        a refused request that comes again is decided anew
+//	Client   all                            a start is another client, with sessions of its own
 package core

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -46,7 +47,8 @@ type actor struct {
 	health health
 	cut    []string // the peers whom it cannot reach
 
-	reachable bool // for other nodes, whatever its health is for the manager
+	reachable bool          // for other nodes, whatever its health is for the manager
+	behind    time.Duration // how much later it answers
 }
 
 // health says what becomes of what the manager sends to a node.
@@ -192,8 +194,9 @@ func (r *realm) answer(a *actor, e Envelope) {
 func (r *realm) reply(a *actor, m Message) {
 	r.t.Helper()
 	e := Envelope{Cluster: rigCluster, From: a.peer, To: r.self, Body: m}
-	if r.trip > 0 {
-		r.late = append(r.late, lateAnswer{r.now.After(r.trip), e})
+	if late := r.trip + a.behind; late > 0 {
+		r.late = append(r.late, lateAnswer{r.now.After(late), e})
+		slices.SortStableFunc(r.late, func(a, b lateAnswer) int { return cmp.Compare(a.at, b.at) })
 		return
 	}
 	r.stepRaw(e)
@@ -516,6 +519,17 @@ func TestLongRoundTripsAreNoSilence(t *testing.T) {
 
 	r.ail(silent, "n1")
 	r.pass(3 * time.Second)
+	r.requireChain(2, "n2", "n3")
+}
+
+// A node that answers everything, but ever later, is of no use to its group: it goes
+// like one that is silent (rule manager 3).
+func TestAnswersOfLongAgoAreNone(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.actors["n1"].behind = 2500 * time.Millisecond
+	r.pass(10 * time.Second)
 	r.requireChain(2, "n2", "n3")
 }
 

@@ -27,8 +27,8 @@ import "time"
 // counts as a doubt, of which there are few. As the accused has proved itself when
 // the accuser is to go, there is always one that can stay then.
 //
-// These times are longer by four round trips, of which a packet that is lost twice
-// in a row takes as many on a way to another continent.
+// These times are longer by four round trips, which is what a packet takes that is
+// lost twice in a row on a way to another continent, and by patienceMax at the most.
 const (
 	disputeMax = time.Second
 	vouchedMax = 2 * time.Second
@@ -334,7 +334,7 @@ func (m *Manager) reviewProofs(s *suspicion) {
 
 // due tells whether an inquiry has lasted that long, and else has it looked at then.
 func (m *Manager) due(s *suspicion, after time.Duration) bool {
-	return m.dueAt(s.begun.After(after + 4*max(m.contact(s.accused).trips.mean, m.tripsOf(s.accuser))))
+	return m.dueAt(s.begun.After(after + min(4*max(m.contact(s.accused).trips.mean, m.tripsOf(s.accuser)), patienceMax)))
 }
 
 func (m *Manager) tripsOf(id NodeID) time.Duration {
@@ -369,7 +369,7 @@ func (m *Manager) unproved(s *suspicion, at int) bool {
 // not without end.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
-	silent := c.answeredAt.After(7*m.opt.PingInterval + c.trips.mean + min(c.trips.mean+4*c.trips.deviation, patienceMax))
+	silent := c.answeredAt.After(7*m.opt.PingInterval + min(2*c.trips.mean+4*c.trips.deviation, patienceMax))
 	if c.answeredAt > asked {
 		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
 		due := asked.After(wait)
@@ -457,7 +457,7 @@ func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
 	if !a.known() || !b.known() {
 		return firstPatience
 	}
-	return max(4*m.opt.PingInterval, min(a.patience(0)+3*max(a.patience(0), b.patience(0)), 2*patienceMax))
+	return max(4*m.opt.PingInterval, min(a.patience(0)+3*max(a.patience(0), b.patience(0)), patienceMax+disputeMax))
 }
 
 // judgeDispute decides between a primary and the member it accuses, both of whom

@@ -5,7 +5,9 @@ import "time"
 // The bounds within which a healthy node is never removed from its chain, and no
 // group is presumed lost: a run in which that happens all the same violates
 // eviction-without-cause, or loss-without-cause. They are what the cluster
-// promises of a network and of machines that are tired, but not broken.
+// promises of a network and of machines that are tired, but not broken. A machine
+// that stalls, or is slow, behind a network that loses packets has two troubles at
+// once, which add up: that is beyond them.
 const (
 	// Horizon is for how long before the removal everything that concerns a node
 	// must have been within the bounds: its own host, the manager's and those of
@@ -139,10 +141,41 @@ func (w *World) well(h *Host) bool {
 		return false
 	case h.uplink.rate > 0 && h.uplink.rate < BandwidthMin:
 		return false
-	case h.drifts():
+	case h.drifts() || w.twice(h):
 		return false
 	}
 	return w.past(w.bounds.hosts[h.index])
+}
+
+// noteTroubles looks, after each action, for hosts with two troubles at once.
+func (w *World) noteTroubles() {
+	if len(w.net.streams) <= 1 {
+		return
+	}
+	for _, h := range w.hosts {
+		w.troubleIf(h, w.twice(h))
+	}
+}
+
+// twice tells whether a host's links lose packets while its process is slow, or its
+// disk, or it stalls, or did a moment ago.
+func (w *World) twice(h *Host) bool {
+	end := w.bounds.ends[h.index]
+	if !h.paused && (end == neverYet || w.now-end > int64(PauseGap)) && !h.busy && h.slow == 0 && h.disk.latency <= int64(DiskMax)/5 {
+		return false
+	}
+	for _, other := range w.hosts {
+		if w.loses(h, other) || w.loses(other, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// loses tells whether a link loses packets, as TCP does.
+func (w *World) loses(from, to *Host) bool {
+	n := w.link(from, to).stream
+	return n != 0 && w.net.streams[n].loss > 0
 }
 
 // drifts tells whether a host's clock is beyond the bounds.

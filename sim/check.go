@@ -43,6 +43,7 @@ func CheckWith(s *Schedule, o RunOptions) *Outcome {
 //	one-group          a node is in one chain at most
 //	key-moved          a key never changes its group
 //	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
+//	endless-join       a join with nothing in its way ends
 //	drain-weakens      a drain takes nobody from a group that is not at full strength without him
 //	lost-falsely       a loss is certain only when every copy is gone
 //	lost-silently      a loss that can be detected is declared
@@ -57,6 +58,7 @@ type checker struct {
 	owner  map[core.NodeID]*Host
 	keys   map[string]core.GroupID
 	told   told
+	joins  []joinRef // by GroupID-1
 	leases bool
 	seen   [core.EventKindCount]int
 	marks  marker
@@ -265,6 +267,7 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 		}
 		c.marks.sentByManager(h)
 		c.onAnswers(w, h, m)
+		c.checkJoins(w, m)
 	case RoleClient:
 		if in := w.Taken(); in != nil {
 			c.marks.takenByClient(w, in)

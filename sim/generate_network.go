@@ -106,7 +106,12 @@ const calmTimeout = 8 * time.Second
 // so often.
 func (g *generator) calm(from, to, mean time.Duration) {
 	g.s.Shape.OpTimeout = calmTimeout + livenessTrips*g.s.Shape.beyondNear()
-	if g.chance("loss", 2) {
+	troubles := []string{"pause", "pause", "stall", "slow", "busy"}
+	if g.s.Shape.Durable {
+		troubles = append(troubles, "slow disk", "stalled disk")
+	}
+	loss := g.chance("loss", 4) // which adds up with whatever else stalls
+	if loss {
 		g.add(Action{At: from, Verb: VerbLossy, Rate: oneOf(g, "loss", 10, LossMaxPermille)})
 	}
 	if g.chance("bandwidth", 3) {
@@ -116,12 +121,12 @@ func (g *generator) calm(from, to, mean time.Duration) {
 		}
 	}
 	quiet := map[string]time.Duration{} // until when nothing more may happen to a host, its disk or its links
-	for at := from; at < to; at += ms(1 + g.src.Intn("until next", int(2*mean/time.Millisecond))) {
-		g.calmFault(at, quiet)
+	for at := from; at < to && !loss; at += ms(1 + g.src.Intn("until next", int(2*mean/time.Millisecond))) {
+		g.calmFault(at, troubles, quiet)
 	}
 }
 
-func (g *generator) calmFault(at time.Duration, quiet map[string]time.Duration) {
+func (g *generator) calmFault(at time.Duration, troubles []string, quiet map[string]time.Duration) {
 	took := ms(oneOf(g, "took", 60, 120, 180, 240, int(PauseMax/time.Millisecond)))
 	once := func(hosts ...string) bool {
 		for _, host := range hosts {
@@ -134,10 +139,7 @@ func (g *generator) calmFault(at time.Duration, quiet map[string]time.Duration) 
 		}
 		return true
 	}
-	kind := oneOf(g, "trouble", "pause", "pause", "stall", "slow disk", "stalled disk", "slow", "busy")
-	if !g.s.Shape.Durable && (kind == "slow disk" || kind == "stalled disk") {
-		kind = "pause"
-	}
+	kind := oneOf(g, "trouble", troubles...)
 	host := oneOf(g, "host", append(g.nodes(), ManagerHost)...)
 	switch kind {
 	case "pause":

@@ -392,7 +392,8 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	case core.EventTruncated:
 		m.reach(MarkDivergentSuffixCut)
 	case core.EventParked:
-		m.reach(MarkRequestWhileReconciling)
+		hg := r.known(e.Group)
+		m.reachIf(MarkRequestWhileReconciling, hg == nil || !hg.reconciled)
 	case core.EventDeposed:
 		if hg := r.known(e.Group); hg != nil { // who stops is deposed too, in the same epoch
 			m.reachIf(MarkDeposedWithPendingWrites, hg.pending > 0 && e.Epoch > hg.epoch)

@@ -501,6 +501,7 @@ func (w *World) act(i int) {
 		fired = true
 	} else {
 		fired = w.fault(a)
+		w.noteTroubles()
 	}
 	if fired {
 		w.fired.Verbs[a.Verb]++

@@ -87,6 +87,39 @@ func TestTheLargestValuesTravelInASnapshot(t *testing.T) {
 	}
 }
 
+// More is written than the rate of a snapshot, by users who never rest. The group
+// heals all the same, while they write.
+func TestAGroupHealsUnderWritersThatNeverRest(t *testing.T) {
+	const users, keys = 4, 20
+	c := startCluster(t, 3, "--replicas", "1", "--spares", "1")
+	for i := range keys {
+		c.put(fmt.Sprint("key", i), "small")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	done := make(chan int, users)
+	for user := range users {
+		go func() {
+			n := 0
+			for value := make([]byte, 1<<19); ctx.Err() == nil; n++ {
+				_, _ = c.client.Put(ctx, fmt.Sprint("key", (user*keys/users+n)%keys), value)
+			}
+			done <- n
+		}()
+	}
+	time.Sleep(500 * time.Millisecond)
+	victim := c.chain(1)[1]
+	at := victim.kill()
+	took := c.healed(victim, 2, at)
+	stop()
+	writes := 0
+	for range users {
+		writes += <-done
+	}
+	t.Logf("full strength again after %v, %d writes of half a MiB", took.Round(time.Millisecond), writes)
+	require.Equal(t, "value", func() string { c.put("key0", "value"); return c.get("key0") }())
+}
+
 // SIGTERM after a drain takes nothing away: the group was never short.
 func TestADrainedNodeIsStopped(t *testing.T) {
 	c := startCluster(t, 4, "--replicas", "2", "--spares", "1")

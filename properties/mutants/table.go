@@ -617,7 +617,10 @@ var bare = []Mutant{
 		New:   `		if early {`,
 		Also: []Edit{{`core/transfer.go`,
 			`		pace := time.Duration(read) *`,
-			`		read = len(c.Items) * 100
+			`		read = 0
+		for _, it := range c.Items {
+			read += len(it.Value)
+		}
 		pace := time.Duration(read) *`}},
 	},
 	{

@@ -230,7 +230,9 @@ func (n names) eventText(e *core.Event) string {
 		}
 		return "serves the get, at commit point" + seq
 	case core.EventParked:
-		return "the request waits for the reconciliation"
+		return "the request waits, for the reconciliation or for the node that joins"
+	case core.EventSqueezed:
+		return "holds writers back, since the joining node does not catch up" + group
 	case core.EventDropped:
 		return "takes no notice of it"
 	case core.EventPaused:
