@@ -13,6 +13,7 @@ type contact struct {
 	missed           int        // pings in a row before which it answered none
 	since            Time       // when the manager began to ping it
 	answeredAt       Time       // when it last answered one, or registered a new boot
+	remindedAt       Time       // when it was last sent configs that it had missed
 
 	quietSince Time // when it was last heard
 	evidence   evidence
@@ -31,7 +32,7 @@ type contact struct {
 // newContact begins with no knowledge: a node's silence counts from now.
 func newContact(n *nodeEntry, now Time, nonce uint64) *contact {
 	return &contact{
-		node: n, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, quietSince: now, evidence: noEvidence,
+		node: n, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
 		drainSince: now, steadySince: now,
 	}
 }
@@ -135,19 +136,27 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	}
 }
 
-// remind sends a node the configs of its groups that it has missed.
+// remind sends a node the configs of its groups that it has missed; again only when
+// it can have answered the last time.
 func (m *Manager) remind(c *contact, known []GroupEpoch) {
+	if m.now.Since(c.remindedAt) < c.trips.mean {
+		return
+	}
+	send := func(g *groupEntry) {
+		c.remindedAt = m.now
+		m.send(c.node.Peer, g.config)
+	}
 	own := max(c.node.group, c.node.joining) // one of them is 0
 	for _, k := range known {
 		if k.Group == own {
 			own = 0
 		}
 		if g := m.dir.group(k.Group); g != nil && k.Epoch < g.config.Epoch {
-			m.send(c.node.Peer, g.config)
+			send(g)
 		}
 	}
 	if own != 0 {
-		m.send(c.node.Peer, m.dir.group(own).config)
+		send(m.dir.group(own))
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 type roundTrips struct {
 	mean      time.Duration
 	deviation time.Duration // mean, from the mean
+	shortest  time.Duration // lately: how far away the other is, however much it has to do
 }
 
 func (r *roundTrips) known() bool { return r.mean > 0 }
@@ -31,12 +32,13 @@ func (r *roundTrips) known() bool { return r.mean > 0 }
 func (r *roundTrips) observe(took time.Duration) {
 	took = min(max(took, 1), patienceMax)
 	if !r.known() {
-		r.mean, r.deviation = took, took/2
+		r.mean, r.deviation, r.shortest = took, took/2, took
 		return
 	}
 	off := took - r.mean
 	r.mean += off / 8
 	r.deviation += (max(off, -off) - r.deviation) / 4
+	r.shortest = min(took, r.shortest+(r.mean-r.shortest)/64)
 }
 
 // patience is how long to wait for an answer: floor at least, patienceMax at

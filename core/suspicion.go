@@ -150,15 +150,18 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
 }
 
 // ask asks who has not answered. Questions are repeated, since they, or their
-// answers, can be lost with a connection.
+// answers, can be lost with a connection; but not before they can have been answered,
+// for who has too much to do must not get more.
 func (m *Manager) ask(s *suspicion) {
-	s.againAt = m.now.After(m.opt.ProbeTimeout / 4)
-	m.wakeBy(s.againAt)
+	wait := m.opt.PingInterval
 	for i, p := range s.config.Chain {
 		if s.members[i].proof == verdictOpen {
+			wait = max(wait, m.contact(p.ID).trips.mean)
 			m.send(m.dir.node(p.ID).Peer, &Probe{Nonce: s.nonce})
 		}
 	}
+	s.againAt = m.now.After(min(wait, patienceMax/4))
+	m.wakeBy(s.againAt)
 }
 
 // askAbout asks the others whether they reach the accused.
@@ -284,7 +287,7 @@ func (m *Manager) tickWatch(w *watch) {
 	}
 	if m.now >= s.againAt {
 		m.ask(s)
-		if m.now.Since(s.aboutAt) >= m.opt.ProbeTimeout {
+		if m.now.Since(s.aboutAt) >= max(4*m.opt.PingInterval, 2*m.contact(s.accused).trips.mean) {
 			s.forgetWords() // what they say is of a while ago
 		}
 		m.askAbout(s)
@@ -334,14 +337,11 @@ func (m *Manager) reviewProofs(s *suspicion) {
 
 // due tells whether an inquiry has lasted that long, and else has it looked at then.
 func (m *Manager) due(s *suspicion, after time.Duration) bool {
-	return m.dueAt(s.begun.After(after + min(4*max(m.contact(s.accused).trips.mean, m.tripsOf(s.accuser)), patienceMax)))
-}
-
-func (m *Manager) tripsOf(id NodeID) time.Duration {
-	if c := m.contact(id); c != nil {
-		return c.trips.mean
+	far := m.contact(s.accused).trips.shortest
+	if c := m.contact(s.accuser); c != nil {
+		far = max(far, c.trips.shortest)
 	}
-	return 0
+	return m.dueAt(s.begun.After(after + min(4*far, patienceMax)))
 }
 
 func (m *Manager) dueAt(at Time) bool {
