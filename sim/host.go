@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gtstore/core"
@@ -457,8 +458,9 @@ func (w *World) step(h *Host, slot uint32) {
 			w.Fail("immutability", "a %v from %s to %s was changed after it was sent", k, from.name, h.name)
 		}
 		w.link(from, h).talked, w.link(h, from).talked = true, true
-	} else if k == core.KindPeerDown {
-		w.link(from, h).pending = false
+	} else if down, ok := env.Body.(*core.PeerDown); ok {
+		l := w.link(from, h)
+		l.pending = slices.DeleteFunc(l.pending, func(id core.NodeID) bool { return id == down.Peer.ID })
 	}
 	w.count(h, k, env)
 	if w.log != nil {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 
 	"gtstore/core"
@@ -27,12 +28,12 @@ type network struct {
 // link is the state of one direction between two hosts.
 type link struct {
 	cut     bool
-	clogged bool     // what is sent is held back
-	held    []uint32 // and that is what, in order
-	talked  bool     // the two processes have exchanged a message: they have a connection
-	pending bool     // a PeerDown about the host at the from end is on its way to the other
-	flaky   int16    // index into rules; 0 for none
-	stream  int32    // index into streams; 0 for none
+	clogged bool          // what is sent is held back
+	held    []uint32      // and that is what, in order
+	talked  bool          // the two processes have exchanged a message: they have a connection
+	pending []core.NodeID // nodes at the from end about which a PeerDown is on its way to the other
+	flaky   int16         // index into rules; 0 for none
+	stream  int32         // index into streams; 0 for none
 }
 
 // slot counts the messages of one kind on one link.
@@ -331,14 +332,14 @@ func (w *World) refuse(it *item) {
 }
 
 // tellDown gives a host a PeerDown about a peer at another host, one latency
-// from now. One at a time: a host that floods a dead one learns of it once per
-// latency, as from a connection.
+// from now. One at a time for each node that is, or was, at that host: a host that
+// floods a dead one learns of it once per latency, as from a connection.
 func (w *World) tellDown(to, about *Host, peer core.Peer, refused bool) {
 	l := w.link(about, to)
-	if l.pending || !to.up {
+	if !to.up || slices.Contains(l.pending, peer.ID) {
 		return
 	}
-	l.pending = true
+	l.pending = append(l.pending, peer.ID)
 	s := w.slot(about, to, core.KindPeerDown)
 	s.count++
 	draw := w.draw(about, to, core.KindPeerDown, s.count)
@@ -361,7 +362,7 @@ func (w *World) breakConnections(h *Host) {
 func (w *World) forgetConnections(h *Host) {
 	for _, other := range w.hosts {
 		in, out := w.link(other, h), w.link(h, other)
-		in.talked, out.talked, in.pending = false, false, false
+		in.talked, out.talked, in.pending = false, false, in.pending[:0]
 		w.disconnect(h, other)
 	}
 }

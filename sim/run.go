@@ -570,7 +570,8 @@ func (w *World) onPhase() {
 			return
 		}
 		if last := w.lastArrival(); last > w.now+int64(sh.LatencyMax) { // something is late, and all behind it
-			w.pushPhase(time.Duration(last - w.now))
+			w.settledAt = last
+			w.pushPhase(time.Duration(last-w.now) + sh.returnTime())
 			return
 		}
 		w.phase, w.phaseFrom = phaseFinal, w.now
@@ -598,7 +599,8 @@ func (w *World) checkStuck() {
 	}
 }
 
-// heal ends all faults, but for those of hosts that are to stay broken. What was
+// heal ends all faults, but for those of hosts that are to stay broken: a load that
+// nobody can carry ends there too, since it is none of the host's. What was
 // stopped or has halted stays down, but for a storage node in memory mode that
 // halted, whose host starts a new one, and for a host whose disk works again.
 func (w *World) heal() {
@@ -608,13 +610,13 @@ func (w *World) heal() {
 	w.leaveBroken()
 	w.healNetwork()
 	for _, h := range w.hosts {
+		w.troubleIf(h, h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax) || h.uplink.rate > 0 && h.uplink.rate < BandwidthMin)
+		w.setBandwidth(h, 0)
+		w.setCost(h, 0)
 		if h.broken {
 			continue
 		}
-		w.troubleIf(h, h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax) || h.uplink.rate > 0 && h.uplink.rate < BandwidthMin)
 		h.slow = 0
-		w.setBandwidth(h, 0)
-		w.setCost(h, 0)
 		h.disk.stalled = min(h.disk.stalled, w.now)
 		w.resumeDisk(h)
 		h.disk.latency, h.disk.full, h.disk.failing = int64(w.schedule.Shape.SyncLatency), false, nil

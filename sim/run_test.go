@@ -384,7 +384,27 @@ at 12ms c1 put n1 3
 	require.Equal(t, []string{"12ms ping 1", "13ms ping 2"}, l.took["n3"], "what may leave at once does")
 	require.Empty(t, l.took["n2"], "what waits for the disk does not")
 	require.Len(t, l.starts["n1"], 1, "in durable mode what has halted stays down")
-	require.Equal(t, []string{"13ms n1 down refused=false"}, l.took["c1"])
+	require.Equal(t, []string{"13ms n1 down refused=false", "14ms n1 down refused=true"}, l.took["c1"],
+		"the ping that is refused was for whoever is at the address")
+}
+
+// Of each node that a host has been the sender hears that it is refused, as from a
+// connection that was to carry messages for all of them.
+func TestEveryNodeOfADeadHostIsReported(t *testing.T) {
+	l := newLab()
+	l.step = func(f *fake, _ core.Time, in core.Envelope, out *core.Output) {
+		if p, ok := in.Body.(*core.Ping); ok && f.host.name == "n1" {
+			for range 2 {
+				out.Send = append(out.Send, core.Envelope{From: f.self, To: core.Peer{ID: core.NodeID(p.Nonce), Addr: "n2"}, Body: &core.Ping{}})
+			}
+		}
+	}
+	l.run(t, `
+at 10ms crash n2
+at 20ms c1 put n1 5
+at 20ms c1 put n1 6
+`+later, RunOptions{})
+	require.Equal(t, []string{"21ms ping 5", "21ms ping 6", "23ms n2 down refused=true", "23ms n2 down refused=true"}, l.took["n1"])
 }
 
 func TestStopForgetAndHeal(t *testing.T) {
