@@ -95,7 +95,8 @@ func (c *line) collect() {
 // work wins. A connection in use is asked for a sign of life even while nothing is
 // under way: the state of many is lost at once, and who waits for a request would
 // find out only after who sends it has. It counts looks and reads no clock, so that
-// a pause of this process is not taken for silence of the peer.
+// a pause of this process is not taken for silence of the peer. A connection that
+// stays silent for FrameTimeout ends.
 func (c *line) guard() {
 	ctx, cancel := context.WithCancel(c.t.ctx)
 	defer cancel()
@@ -128,6 +129,10 @@ func (c *line) guard() {
 			continue
 		}
 		if c.second(ctx, &m) {
+			return
+		}
+		if silent >= int(c.t.opt.FrameTimeout*looksMax/c.t.opt.SilenceMax) {
+			c.leave(lineEnd{})
 			return
 		}
 		wait = int(pause * looksMax / c.t.opt.SilenceMax)

@@ -174,6 +174,35 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 	}
 }
 
+// The state of many connections is lost at once; those on which nothing is under
+// way are found out too, before they are needed.
+func TestAnIdleConnectionThatIsSilentIsReplaced(t *testing.T) {
+	a, b := newEnd(t, 1, nil, silence(100*time.Millisecond)), newEnd(t, 2, listen(t, "127.0.0.1:0"))
+	p := newProxy(t, b.addr)
+	to := core.Peer{ID: 2, Addr: p.addr()}
+	a.reaches(to, b, 1)
+	p.swallow(true)
+	a.eventually(func() bool {
+		all, open := p.count()
+		return all == 2 && open == 1
+	}, "another has taken its place")
+	require.Empty(t, a.hints())
+}
+
+// A peer that cannot be reached any more is reported in the end.
+func TestAConnectionIsNotSilentForEver(t *testing.T) {
+	a, b := newEnd(t, 1, nil, silence(20*time.Millisecond), func(o *Options) {
+		o.FrameTimeout, o.DialTimeout = 200*time.Millisecond, 20*time.Millisecond
+	}), newEnd(t, 2, listen(t, "127.0.0.1:0"))
+	p := newProxy(t, b.addr)
+	to := core.Peer{ID: 2, Addr: p.addr()}
+	a.reaches(to, b, 1)
+	p.deaf.Store(true)
+	p.swallow(true)
+	a.eventually(func() bool { return len(a.hints()) > 0 }, "it is reported")
+	require.Equal(t, downHint{to, false}, a.hints()[0])
+}
+
 // What a silent connection held up, its write included, does not hold up the next.
 func TestASilentConnectionIsReplacedThoughAWriteWaits(t *testing.T) {
 	a, b := newEnd(t, 1, nil, silence(100*time.Millisecond)), newEnd(t, 2, listen(t, "127.0.0.1:0"))
