@@ -14,7 +14,9 @@ type Client struct {
 	self    Peer
 	cluster ClusterID
 	manager Peer
-	random  *rand.Rand // of jitter only
+	// displaced: another manager answers at the manager's address.
+	displaced bool
+	random    *rand.Rand // of jitter only
 
 	trips roundTrips // of operations, from when they were first sent to a primary
 
@@ -139,12 +141,22 @@ func (c *Client) onReply(in Envelope) {
 		if call := c.calls[b.Req>>1]; call != nil {
 			c.onOpReply(in, call, b)
 		}
-	case *Refused: // an address that is now another node's is as good as a broken connection
-		if b.Reason == RefusedOtherNode {
-			c.onPeerDown(Peer{b.Wanted, in.From.Addr}, true)
-		}
+	case *Refused:
+		c.onRefused(in, b)
 	default:
 		c.out.Events = append(c.out.Events, Event{Kind: EventDropped, Node: in.From.ID})
+	}
+}
+
+// onRefused: an address that is now another node's is as good as a broken
+// connection. At the manager's it is another cluster's manager, and the calls
+// that end meanwhile say so.
+func (c *Client) onRefused(in Envelope, b *Refused) {
+	if b.Wanted == c.manager.ID && (b.Reason == RefusedOtherNode || b.Reason == RefusedOtherCluster) {
+		c.displaced = true
+	}
+	if b.Reason == RefusedOtherNode {
+		c.onPeerDown(Peer{b.Wanted, in.From.Addr}, true)
 	}
 }
 
@@ -284,7 +296,7 @@ func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
 	if c.cluster == 0 {
 		c.cluster = in.Cluster
 	}
-	c.manager = in.From
+	c.manager, c.displaced = in.From, false
 	switch b.Status {
 	case StatusOK:
 		if b.Config == nil {
@@ -400,7 +412,7 @@ func (c *Client) onAnswer(in Envelope, call *call, b *Reply) {
 
 // timeOut ends a call whose time is over, or whose user waits no longer.
 func (c *Client) timeOut(call *call) {
-	r := &Result{Status: StatusUnavailable, Cause: call.cause, Have: call.have, Need: call.need}
+	r := &Result{Status: StatusUnavailable, Cause: call.cause, Have: call.have, Need: call.need, Displaced: c.displaced}
 	if call.route != nil {
 		r.Group, r.Epoch = call.route.config.Group, call.route.config.Epoch
 	}

@@ -662,6 +662,7 @@ func (m *Result) code(c *wire.Coder) {
 	wire.Uint(c, &m.Epoch)
 	wire.Uint(c, &m.Have)
 	wire.Uint(c, &m.Need)
+	c.Bool(&m.Displaced)
 }
 
 func (m *PeerDown) code(c *wire.Coder) {

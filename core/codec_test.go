@@ -88,7 +88,7 @@ var sampleMessages = []Message{
 	&Call{ID: 1, Kind: OpCAS, Key: "key", Value: "value", Version: 12, Timeout: time.Second},
 	&Call{ID: 1, Kind: OpPut, Key: strings.Repeat("k", KeyBytesMax+1)},
 	&Cancel{ID: 1},
-	&Result{ID: 1, Status: StatusUnknown, Cause: StatusOverloaded, Sent: true, Version: 12, Value: "value",
+	&Result{ID: 1, Status: StatusUnknown, Cause: StatusOverloaded, Sent: true, Displaced: true, Version: 12, Value: "value",
 		Node: 7, Group: 3, Epoch: 9, Have: 1, Need: 3},
 	&PeerDown{Peer: samplePeer, Refused: true},
 	&Stop{},

@@ -393,6 +393,7 @@ type Result struct {
 	Group      GroupID
 	Epoch      Epoch
 	Have, Need uint32 // as in LookupReply
+	Displaced  bool   // with Unknown and Unavailable: another cluster's manager is at the manager's address
 }
 
 // PeerDown is the driver's hint that a connection broke or was refused.

@@ -564,6 +564,38 @@ func TestAClientHearsOnlyWhatIsMeantForIt(t *testing.T) {
 	require.Equal(t, StatusNotFound, only[*Result](n, "").Status)
 }
 
+// Another cluster's manager at the manager's address answers nothing; the calls
+// that wait for the manager end as they would, and say why.
+func TestAnotherManagerAtTheManagersAddress(t *testing.T) {
+	for reason, displaced := range map[Refusal]bool{RefusedOtherNode: true, RefusedOtherCluster: true, RefusedMode: false} {
+		t.Run(reason.String(), func(t *testing.T) {
+			n := knowing(t)
+			refuse := func(wanted NodeID) {
+				n.stepRaw(Envelope{Cluster: rigCluster, From: Peer{ID: 0x201, Addr: "m"}, To: n.self, Body: &Refused{Reason: reason, Wanted: wanted, What: KindLookup}})
+			}
+			refuse(peerOf("n1").ID) // says nothing of the manager
+			n.ask(7, OpGet, "unknown")
+			n.tick(3 * time.Second)
+			require.False(t, only[*Result](n, "").Displaced)
+
+			n.ask(8, OpGet, "unknown")
+			refuse(peerOf("m").ID)
+			require.Empty(t, sent[*Result](n, ""), "the manager may come back")
+			n.tick(3 * time.Second)
+			r := only[*Result](n, "")
+			require.Equal(t, StatusUnavailable, r.Status)
+			require.Equal(t, displaced, r.Displaced)
+
+			n.ask(9, OpGet, "unknown")
+			n.step("m", &LookupReply{Req: 9, Status: StatusNotFound}) // it is back
+			require.False(t, only[*Result](n, "").Displaced)
+			n.ask(10, OpGet, "unknown")
+			n.tick(3 * time.Second)
+			require.False(t, only[*Result](n, "").Displaced)
+		})
+	}
+}
+
 // Whatever comes in whatever order, each call has one result.
 func TestEveryCallHasOneResult(t *testing.T) {
 	for seed := range uint64(200) {

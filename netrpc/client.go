@@ -19,7 +19,9 @@ import (
 // write of unknown outcome is never repeated by a second call.
 type Client struct {
 	host    *host
-	manager string
+	manager core.Peer
+	cluster atomic.Uint64 // its id, once known; it never changes
+	other   atomic.Uint64 // id of the cluster whose manager has taken the address, 0 if none has
 
 	last  atomic.Uint64 // id of a call or a request
 	mu    sync.Mutex
@@ -82,7 +84,7 @@ func (d *Dialer) connect(manager core.Peer) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{manager: manager.Addr, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
+	c := &Client{manager: manager, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
 	log := logger(d.Logger)
 	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, local: c.ended, other: c.operate}
 	c.host.start(nil, transport.Options{Collects: true, Logger: log})

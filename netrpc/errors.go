@@ -19,6 +19,7 @@ var (
 	ErrTooLarge       = errors.New("the key or the value is outside the limits")
 	ErrOverloaded     = errors.New("overloaded: nothing was done")
 	ErrClosed         = errors.New("the client is closed")
+	ErrOtherCluster   = errors.New("another cluster's manager has taken the manager's address")
 )
 
 // Error says what became of an operation. It matches its Class, and its Cause: a
@@ -93,6 +94,8 @@ func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) e
 	}
 	if e.Class == ErrUnknownOutcome || e.Class == ErrUnavailable {
 		switch e.Cause = context.Cause(ctx); {
+		case r.Displaced:
+			e.Cause = ErrOtherCluster
 		case r.Cause == core.StatusGroupLost:
 			e.Cause = ErrGroupLost
 		case r.Cause == core.StatusOverloaded && e.Class == ErrUnavailable:
@@ -104,9 +107,29 @@ func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) e
 	return e
 }
 
+// displaced tells which cluster is at the manager's address, and what to do.
+func (c *Client) displaced() string {
+	return Displaced(c.manager.Addr, core.ClusterID(c.cluster.Load()), core.ClusterID(c.other.Load()))
+}
+
+// Displaced says that the address of a cluster's manager is now that of another
+// cluster's; 0 is a cluster that is not known.
+func Displaced(manager string, was, is core.ClusterID) string {
+	text := "at " + manager + " there is now the manager of another cluster"
+	if is != 0 {
+		text += ", " + is.String()
+	}
+	if was != 0 {
+		text += "; it was that of " + was.String()
+	}
+	return text + ": connect anew to use the cluster that is there now; in memory mode the earlier one ended with its manager"
+}
+
 // lastCause tells why an operation got no result.
 func (c *Client) lastCause(r *core.Result) string {
 	switch {
+	case r.Displaced:
+		return c.displaced()
 	case r.Need > 0:
 		return fmt.Sprintf("%d of %d nodes registered: start more storage nodes", r.Have, r.Need)
 	case r.Cause == core.StatusGroupLost:
@@ -116,7 +139,7 @@ func (c *Client) lastCause(r *core.Result) string {
 	case r.Cause == core.StatusOverloaded:
 		return "the node is overloaded: try again with fewer operations at once"
 	case r.Group == 0:
-		return fmt.Sprintf("the manager at %s did not answer in time", c.manager)
+		return fmt.Sprintf("the manager at %s did not answer in time", c.manager.Addr)
 	case r.Cause == core.StatusNotPrimary:
 		return fmt.Sprintf("group %d has no primary that serves: see 'gtstore status'", r.Group)
 	}

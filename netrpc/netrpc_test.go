@@ -314,6 +314,60 @@ func TestManyGoroutinesOnOneClient(t *testing.T) {
 	require.Len(t, v.Data, users*rounds)
 }
 
+// A new manager at the old address is another cluster's. Its state must not be
+// taken for that of the cluster the client is of, nor must it be told to forget
+// or drain anything.
+func TestAnotherClusterAtTheManagersAddress(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the client knew its cluster: %v", known), func(t *testing.T) {
+			ctx := patient(t)
+			a := startCluster(t, 1, core.ManagerOptions{Cluster: 0xa1a1})
+			client := a.dial()
+			if known {
+				_, err := client.Put(ctx, "key", []byte("a"))
+				require.NoError(t, err)
+			}
+			address := a.manager.Self().Addr
+			a.manager.Close()
+			l, err := net.Listen("tcp", address)
+			require.NoError(t, err)
+			b, err := netrpc.ServeManager(l, core.ManagerOptions{Cluster: 0xb2b2}, netrpc.Options{})
+			require.NoError(t, err)
+			t.Cleanup(b.Close)
+
+			told := func(err error) {
+				t.Helper()
+				require.ErrorIs(t, err, netrpc.ErrOtherCluster)
+				require.ErrorIs(t, err, netrpc.ErrUnavailable)
+				require.ErrorContains(t, err, core.ClusterID(0xb2b2).String())
+				require.ErrorContains(t, err, "connect anew")
+				if known {
+					require.ErrorContains(t, err, "it was that of "+core.ClusterID(0xa1a1).String())
+				}
+			}
+			_, err = client.Status(ctx)
+			told(err)
+			told(client.Forget(ctx, 1))
+			told(client.Drain(ctx, 1))
+			short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+			defer cancel()
+			_, err = client.Get(short, "another key")
+			told(err)
+			if known {
+				v, err := client.Get(ctx, "key")
+				require.NoError(t, err, "keys whose group is known go on being served")
+				require.Equal(t, "a", string(v.Data))
+			}
+			anew, err := netrpc.Dial(ctx, []string{address})
+			require.NoError(t, err)
+			defer anew.Close()
+			s, err := anew.Status(ctx)
+			require.NoError(t, err)
+			require.Equal(t, core.ClusterID(0xb2b2), s.Cluster)
+		})
+	}
+}
+
 // watched is a client that works all the time; every operation must succeed.
 func watched(t *testing.T, c *cluster) (stop func()) {
 	client := c.dial()

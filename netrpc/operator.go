@@ -117,37 +117,67 @@ func (c *Client) ask(ctx context.Context, op string, request func(req uint64) co
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	for {
-		c.host.inbox.PutAll([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager}, Body: request(req)}})
+		c.host.inbox.PutAll([]core.Envelope{{Cluster: core.ClusterID(c.cluster.Load()), From: c.host.self, To: c.manager, Body: request(req)}})
 		select {
 		case e, ok := <-answer:
-			if !ok {
+			switch {
+			case !ok:
 				return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
+			case c.foreign(&e):
+				return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op, Detail: c.displaced(), Cause: ErrOtherCluster}
 			}
 			return e, nil
 		case <-again.C:
 		case <-ctx.Done():
 			return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op,
-				Detail: "the manager at " + c.manager + " did not answer in time", Cause: context.Cause(ctx)}
+				Detail: "the manager at " + c.manager.Addr + " did not answer in time", Cause: context.Cause(ctx)}
 		}
 	}
 }
 
+// foreign tells whether an answer comes from another manager than the one that
+// the client connected to, which is that of another cluster.
+func (c *Client) foreign(e *core.Envelope) bool {
+	known := core.ClusterID(c.cluster.Load())
+	return e.From.ID != c.manager.ID || known != 0 && e.Cluster != known
+}
+
 // operate takes the requests of an operator and the answers to them past the
-// client node, which knows nothing of them.
+// client node, which knows nothing of them. It takes note of the cluster, and of
+// another that has taken the manager's address.
 func (c *Client) operate(e *core.Envelope) bool {
-	req := uint64(0)
 	switch m := e.Body.(type) {
 	case *core.StatusQuery, *core.Forget, *core.Drain:
 		c.host.net.Send([]core.Envelope{*e})
 		return true
+	case *core.LookupReply:
+		if !c.foreign(e) {
+			c.cluster.CompareAndSwap(0, uint64(e.Cluster))
+		}
 	case *core.StatusReply:
-		req = m.Req
+		if m.Req == 0 {
+			c.onOther(e)
+			return true
+		}
+		return c.answer(m.Req, e)
 	case *core.Forgotten:
-		req = m.Req
+		return c.answer(m.Req, e)
 	case *core.Drained:
-		req = m.Req
-	default:
-		return false
+		return c.answer(m.Req, e)
+	case *core.Refused:
+		if m.Wanted == c.manager.ID && (m.Reason == core.RefusedOtherNode || m.Reason == core.RefusedOtherCluster) {
+			// Whoever is there is asked who it is, by a request of no number.
+			c.host.net.Send([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager.Addr}, Body: &core.StatusQuery{}}})
+		}
+		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain
+	}
+	return false
+}
+
+// answer hands an answer to who waits for it.
+func (c *Client) answer(req uint64, e *core.Envelope) bool {
+	if !c.foreign(e) {
+		c.cluster.CompareAndSwap(0, uint64(e.Cluster))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,4 +188,21 @@ func (c *Client) operate(e *core.Envelope) bool {
 		}
 	}
 	return true
+}
+
+// onOther takes in who is at the manager's address, after one there did not want
+// to be taken for it. If it is another's, those who wait hear no more from this one.
+func (c *Client) onOther(e *core.Envelope) {
+	if !c.foreign(e) {
+		return
+	}
+	c.other.Store(uint64(e.Cluster))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, answer := range c.asked {
+		select {
+		case answer <- *e:
+		default:
+		}
+	}
 }

@@ -252,6 +252,30 @@ func TestNoManager(t *testing.T) {
 	require.Less(t, time.Since(begin), 5*time.Second, "at once, and not after a time-out")
 }
 
+// Who watches a cluster is not shown another's state as if it were the same.
+func TestWatchEndsWhenAnotherClusterTakesTheAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	a, err := netrpc.ServeManager(l, core.ManagerOptions{Cluster: 0xa1a1}, netrpc.Options{})
+	require.NoError(t, err)
+	defer a.Close()
+	var out, errs lockedBuffer
+	code := make(chan int)
+	go func() {
+		code <- cli.Execute(t.Context(), newRoot(), []string{"status", "--watch", "--manager", l.Addr().String()}, strings.NewReader(""), &out, &errs)
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), core.ClusterID(0xa1a1).String()) }, patience, time.Millisecond)
+	a.Close()
+	l, err = net.Listen("tcp", a.Self().Addr)
+	require.NoError(t, err)
+	b, err := netrpc.ServeManager(l, core.ManagerOptions{Cluster: 0xb2b2}, netrpc.Options{})
+	require.NoError(t, err)
+	defer b.Close()
+	require.Equal(t, cli.ExitUnavailable, <-code, "%s", &errs)
+	require.NotContains(t, out.String(), core.ClusterID(0xb2b2).String())
+	require.Contains(t, errs.String(), "another cluster, "+core.ClusterID(0xb2b2).String()+"; it was that of "+core.ClusterID(0xa1a1).String())
+}
+
 func TestAManagerThatSaysNothing(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

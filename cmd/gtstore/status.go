@@ -177,12 +177,17 @@ spares that join groups, with how far their snapshots are.`,
 // of each look.
 func (t *target) watch(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
+	var cluster core.ClusterID // of the first look: another's state must not be taken for its
 	for {
 		err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 			s, err := c.Status(ctx)
 			if err != nil {
 				return err
 			}
+			if cluster != 0 && s.Cluster != cluster {
+				return cli.Errorf(cli.ExitUnavailable, "%s", netrpc.Displaced(s.Manager.Addr, cluster, s.Cluster))
+			}
+			cluster = s.Cluster
 			if t.output == formatText && cli.IsTerminal(out) {
 				fmt.Fprint(out, "\x1b[H\x1b[2J")
 			}

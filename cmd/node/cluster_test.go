@@ -73,8 +73,13 @@ const patience = 20 * time.Second
 
 func startProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, exited: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0], args...)
+	return startCommand(t, name, exec.Command(os.Args[0], args...))
+}
+
+// startCommand starts a command that is a node in the end.
+func startCommand(t testing.TB, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asNode+"=1")
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()

@@ -208,7 +208,9 @@ func (c *serverCodec) readRequest(r *rpc.Request) error {
 	if n <= 0 {
 		return fmt.Errorf("%w: a malformed request", errProtocol)
 	}
-	c.conn.touch()
+	if b[0] != methodHello { // which only asks for a sign of life
+		c.conn.touch()
+	}
 	r.ServiceMethod, r.Seq = methodNames[b[0]], seq
 	c.body = b[1+n:]
 	return nil

@@ -19,7 +19,7 @@ func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // overdue gets a second beside it: what swallows the packets of one connection
 // may let those of another through. The first to work wins.
 func dial(ctx context.Context, address string, o *Options) (*stream, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.DialTimeout, fmt.Errorf("no connection within %v: %w", o.DialTimeout, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
 	defer cancel() // which ends the slower attempt too
 	type result struct {
 		s   *stream
@@ -58,7 +58,7 @@ func dial(ctx context.Context, address string, o *Options) (*stream, error) {
 			}
 		case <-ctx.Done():
 			if failure == nil {
-				failure = context.Cause(ctx)
+				failure = fmt.Errorf("no connection and handshake: %w", context.Cause(ctx))
 			}
 			return nil, failure
 		}

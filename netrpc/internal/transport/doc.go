@@ -23,7 +23,26 @@
 // queue is full. They are not repeated. The core is built for that.
 //
 // A refused or broken connection is told at once, by the name of every peer to
-// whom something was to go by it.
+// whom something was to go by it, with the address that was dialled. Refused is
+// said only of an address where nobody listens (ECONNREFUSED): a host that is
+// unreachable, a connection reset in the handshake or forbidden here is not that.
+//
+// # Silent connections
+//
+// A connection can die without a word: a firewall loses its state, or packets are
+// lost for so long that TCP waits many seconds before it sends again. So when an
+// answer is due and nothing has moved for about a second, a second connection is
+// tried while the first stays, and the first to work wins. Movement is bytes that
+// came, and bytes that waited for their acknowledgement and got it: a large batch
+// that makes slow progress is not silent. Nor is a peer that is too busy to take
+// anything in: it is asked for a sign of life, with Hello, which needs no room in
+// its inbox. A dial that is overdue gets a second beside it likewise. There is never
+// more than one attempt at a time for a link, with a pause between two that grows to
+// a second, so that a peer that is paused is not flooded.
+//
+// When the second wins, the first is closed and nobody is reported. What was under
+// way on the first is not sent again: it is lost, or it arrives late, after what
+// came on the second.
 //
 // # Bounds
 //

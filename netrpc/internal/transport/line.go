@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// A silent connection is looked at so many times before another is made.
-const looksMax = 10
+const (
+	looksMax = 10 // at a silent connection before another is made
+	usedMax  = 10 // times looksMax without a Deliver before a connection need not show that it works
+)
 
 const (
 	secondMin = 125 * time.Millisecond // between two attempts to make a second connection; doubles
@@ -24,6 +26,7 @@ type line struct {
 	codec   *clientCodec
 	done    chan *rpc.Call // the Delivers that ended
 	under   atomic.Int32   // Delivers under way
+	sent    atomic.Uint64  // Delivers so far
 	asked   atomic.Bool    // a Hello is under way
 
 	mu   sync.Mutex
@@ -87,26 +90,34 @@ func (c *line) collect() {
 	}
 }
 
-// guard watches the connection until it ends. When something is unanswered and
-// nothing has moved for SilenceMax, it makes a second connection; the first of
-// the two to work wins. It counts looks and reads no clock, so that a pause of
-// this process is not taken for silence of the peer.
+// guard watches the connection until it ends. When an answer is due and nothing
+// has moved for SilenceMax, it makes a second connection; the first of the two to
+// work wins. A connection in use is asked for a sign of life even while nothing is
+// under way: the state of many is lost at once, and who waits for a request would
+// find out only after who sends it has. It counts looks and reads no clock, so that
+// a pause of this process is not taken for silence of the peer. A connection that
+// stays silent for FrameTimeout ends.
 func (c *line) guard() {
 	ctx, cancel := context.WithCancel(c.t.ctx)
 	defer cancel()
 	defer context.AfterFunc(c.t.ctx, func() { c.codec.Close() })() // a write may be waiting
 	look := time.NewTicker(c.t.opt.SilenceMax / looksMax)
 	defer look.Stop()
-	silent := 0
-	wait, pause := 0, secondMin
 	var m movement
+	var sent uint64
+	silent, unused := 0, 0
+	wait, pause := 0, secondMin
 	for {
 		select {
 		case <-c.codec.broken:
 			return
 		case <-look.C:
 		}
-		if c.under.Load() == 0 || m.moved(c.codec.stream) {
+		if n := c.sent.Load(); n != sent {
+			sent, unused = n, 0
+		}
+		unused++
+		if m.moved(c.codec.stream) || !c.due() && unused > usedMax*looksMax {
 			silent, wait, pause = 0, 0, secondMin
 			continue
 		}
@@ -120,10 +131,17 @@ func (c *line) guard() {
 		if c.second(ctx, &m) {
 			return
 		}
+		if silent >= int(c.t.opt.FrameTimeout*looksMax/c.t.opt.SilenceMax) {
+			c.leave(lineEnd{})
+			return
+		}
 		wait = int(pause * looksMax / c.t.opt.SilenceMax)
 		pause = min(2*pause, secondMax)
 	}
 }
+
+// due tells whether an answer is.
+func (c *line) due() bool { return c.under.Load() > 0 || c.asked.Load() }
 
 // ask asks the peer for a sign of life, which a process gives that is only too
 // busy to take envelopes in.
@@ -154,7 +172,7 @@ func (c *line) second(ctx context.Context, m *movement) bool {
 	switch {
 	case err != nil:
 		return isRefused(err) && c.leave(lineEnd{refused: true})
-	case c.under.Load() == 0 || m.moved(c.codec.stream) || !c.leave(lineEnd{next: s}):
+	case !c.due() || m.moved(c.codec.stream) || !c.leave(lineEnd{next: s}):
 		s.Close()
 		return false // the first works after all, or has ended by itself
 	}

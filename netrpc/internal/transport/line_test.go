@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -173,6 +174,35 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 	}
 }
 
+// The state of many connections is lost at once; those on which nothing is under
+// way are found out too, before they are needed.
+func TestAnIdleConnectionThatIsSilentIsReplaced(t *testing.T) {
+	a, b := newEnd(t, 1, nil, silence(100*time.Millisecond)), newEnd(t, 2, listen(t, "127.0.0.1:0"))
+	p := newProxy(t, b.addr)
+	to := core.Peer{ID: 2, Addr: p.addr()}
+	a.reaches(to, b, 1)
+	p.swallow(true)
+	a.eventually(func() bool {
+		all, open := p.count()
+		return all == 2 && open == 1
+	}, "another has taken its place")
+	require.Empty(t, a.hints())
+}
+
+// A peer that cannot be reached any more is reported in the end.
+func TestAConnectionIsNotSilentForEver(t *testing.T) {
+	a, b := newEnd(t, 1, nil, silence(20*time.Millisecond), func(o *Options) {
+		o.FrameTimeout, o.DialTimeout = 200*time.Millisecond, 20*time.Millisecond
+	}), newEnd(t, 2, listen(t, "127.0.0.1:0"))
+	p := newProxy(t, b.addr)
+	to := core.Peer{ID: 2, Addr: p.addr()}
+	a.reaches(to, b, 1)
+	p.deaf.Store(true)
+	p.swallow(true)
+	a.eventually(func() bool { return len(a.hints()) > 0 }, "it is reported")
+	require.Equal(t, downHint{to, false}, a.hints()[0])
+}
+
 // What a silent connection held up, its write included, does not hold up the next.
 func TestASilentConnectionIsReplacedThoughAWriteWaits(t *testing.T) {
 	a, b := newEnd(t, 1, nil, silence(100*time.Millisecond)), newEnd(t, 2, listen(t, "127.0.0.1:0"))
@@ -297,30 +327,26 @@ func TestASilentConnectionAtARefusingAddress(t *testing.T) {
 }
 
 // Nothing that waits, not even a write, holds up the end.
-func TestCloseDoesNotWaitForAWrite(t *testing.T) {
-	a := newEnd(t, 1, nil, func(o *Options) { o.FrameTimeout, o.DialTimeout, o.SilenceMax = time.Hour, time.Hour, time.Hour })
-	deaf := listen(t, "127.0.0.1:0")
-	defer deaf.Close()
-	to := core.Peer{ID: 2, Addr: deaf.Addr().String()}
-	for range 16 {
-		a.Send([]core.Envelope{{Cluster: 7, From: core.Peer{ID: 1}, To: to, Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", core.ValueBytesMax)}}})
-	}
-	c, err := deaf.Accept()
-	require.NoError(t, err)
-	defer c.Close()
-	_, err = handshake(c, patience, patience)
-	require.NoError(t, err)
-	_, err = io.ReadFull(c, make([]byte, 1<<10))
-	require.NoError(t, err, "it writes, and there is no room for all of it")
+func TestCloseEndsAWriteThatWaits(t *testing.T) {
+	a := newEnd(t, 1, nil, silence(time.Hour))
+	near, far := net.Pipe() // which has no room at all
+	defer far.Close()
+	s := &stream{Conn: near, frameTimeout: time.Hour}
+	s.r = bufio.NewReader(s)
+	c := newLine(a.Transport, "nowhere", s)
+	defer c.finish()
 	ended := make(chan struct{})
 	go func() {
-		a.stop()
-		close(ended)
+		defer close(ended)
+		b := &Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 1}, core.Peer{ID: 2}, 1)}}
+		c.client.Go(methodNames[methodDeliver], b, &Empty{}, c.done)
 	}()
+	_, err := io.ReadFull(far, make([]byte, 1))
+	require.NoError(t, err, "it writes")
+	a.stop()
 	select {
 	case <-ended:
 	case <-time.After(patience):
-		c.Close() // so that the clean-up ends
 		require.Fail(t, "it still waits")
 	}
 }

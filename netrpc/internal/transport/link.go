@@ -221,6 +221,7 @@ func (l *link) send() {
 	}
 	l.notePeers()
 	l.line.under.Add(1)
+	l.line.sent.Add(1)
 	// The batch is encoded and written before Go returns, so it can be used again.
 	l.line.client.Go(methodNames[methodDeliver], &l.batch, &Empty{}, l.line.done)
 	clear(l.batch.envelopes)
