@@ -533,6 +533,22 @@ func TestAnswersOfLongAgoAreNone(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// An inquiry that begins with a round of pings is none of the others' business: their
+// answers to that round count.
+func TestAnInquiryBeginsAmidARoundOfPings(t *testing.T) {
+	r := newRealm(t, 6, replicas(0))
+	r.place("a")
+	r.ail(silent, "n1") // the first to be pinged
+	for range 40 {
+		r.pass(50 * time.Millisecond)
+		for i := 1; i < r.manager().Nodes(); i++ {
+			n := r.manager().Node(i, r.now)
+			require.True(t, n.Answers, "%+v", n)
+			require.Zero(t, n.Missed)
+		}
+	}
+}
+
 // When many are silent at once, it is rather the manager's own network: their
 // silence counts for less (rule manager 3).
 func TestWhenManyAreSilentTheManagerWaits(t *testing.T) {
