@@ -537,15 +537,16 @@ func TestAnswersOfLongAgoAreNone(t *testing.T) {
 // answers to that round count.
 func TestAnInquiryBeginsAmidARoundOfPings(t *testing.T) {
 	r := newRealm(t, 6, replicas(0))
-	r.place("a")
-	r.ail(silent, "n1") // the first to be pinged
-	for range 40 {
+	for i, key := range []string{"a", "b", "c", "d"} { // in groups of their own
+		r.place(key)
 		r.pass(50 * time.Millisecond)
-		for i := 1; i < r.manager().Nodes(); i++ {
-			n := r.manager().Node(i, r.now)
-			require.True(t, n.Answers, "%+v", n)
-			require.Zero(t, n.Missed)
-		}
+		r.ail(silent, "n"+string(rune('1'+i)))
+	}
+	for range 200 {
+		r.pass(10 * time.Millisecond)
+		n := r.manager().Node(5, r.now)
+		require.True(t, n.Answers, "%+v", n)
+		require.Zero(t, n.Missed)
 	}
 }
 
