@@ -265,7 +265,7 @@ func (c *Client) retry(call *call) {
 	}
 	c.inquire(call)
 	if c.now.Since(call.sentAt) >= call.again {
-		call.again = min(2*call.again, patienceMax)
+		call.again = max(call.again, min(2*call.again, patienceMax/4))
 		c.attempt(call)
 	}
 	call.retryAt = c.now.After(c.patience() / 3) // the manager decides soon
