@@ -22,17 +22,17 @@ type restless struct {
 	talks    bool // to itself, whenever it is told something
 	refills  bool // its inbox gets another message for each that is taken
 	to       core.Peer
-	ticks    atomic.Int64
+	steps    atomic.Int64
 }
 
 func (n *restless) Step(_ core.Time, _ core.Envelope, out *core.Output) {
+	n.steps.Add(1)
 	if n.talks {
 		out.Send = append(out.Send, core.Envelope{From: n.self, To: n.self, Body: &core.Synced{}})
 	}
 }
 
 func (n *restless) Tick(_ core.Time, out *core.Output) {
-	n.ticks.Add(1)
 	if n.to.Addr != "" {
 		out.Send = append(out.Send, core.Envelope{From: n.self, To: n.to, Body: &core.Ping{Nonce: 1}})
 	}
@@ -52,6 +52,12 @@ func startHost(t *testing.T, n *restless) *host {
 	h.start(nil, transport.Options{})
 	t.Cleanup(h.end)
 	return h
+}
+
+// busy gives the host a first message, and waits until it has been taken.
+func busy(t *testing.T, h *host) {
+	require.True(t, h.tell(h.self, &core.Synced{}))
+	require.Eventually(t, func() bool { return h.node.(*restless).steps.Load() > 0 }, patience, time.Millisecond)
 }
 
 // ends stops the host while other goroutines go on filling its inbox.
@@ -84,6 +90,7 @@ func TestAHostEndsThoughItsInboxIsNeverEmpty(t *testing.T) {
 			filled <- struct{}{}
 		}()
 	}
+	busy(t, h)
 	ends(t, h)
 	for range writers { // who waits for room is told that there will be none
 		select {
@@ -96,7 +103,7 @@ func TestAHostEndsThoughItsInboxIsNeverEmpty(t *testing.T) {
 
 func TestAHostEndsThoughItsNodeTalksToItself(t *testing.T) {
 	h := startHost(t, &restless{deadline: core.Never, talks: true})
-	require.True(t, h.tell(h.self, &core.Synced{}))
+	busy(t, h)
 	ends(t, h)
 }
 
