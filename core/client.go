@@ -502,7 +502,7 @@ func (c *Client) bearWitness(config *Config, peer Peer) {
 		return
 	}
 	for _, p := range config.Chain[1:] {
-		c.send(p, &Probe{})
+		c.send(p, &Probe{Reach: true})
 	}
 }
 

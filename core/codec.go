@@ -455,6 +455,7 @@ func (j *JoinProgress) code(c *wire.Coder) {
 func (m *Probe) code(c *wire.Coder) {
 	wire.Uint(c, &m.Nonce)
 	m.Target.code(c)
+	c.Bool(&m.Reach)
 }
 
 func (m *ProbeReply) code(c *wire.Coder) {

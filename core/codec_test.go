@@ -57,7 +57,7 @@ var sampleMessages = []Message{
 	&Pong{Nonce: 5, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}},
 		Join: &JoinProgress{Group: 3, Start: 8, Keys: 10, KeysTotal: 20, Bytes: 100, BytesTotal: 200}, Lag: time.Second},
 	&Pong{Nonce: 5},
-	&Probe{Nonce: 5, Target: samplePeer},
+	&Probe{Nonce: 5, Target: samplePeer, Reach: true},
 	&Probe{Nonce: 5},
 	&ProbeReply{Nonce: 5, Refused: true},
 	&sampleConfig,

@@ -57,14 +57,19 @@ func (p *pingTimes) of(nonce uint64) (at Time, known bool) {
 
 // answers tells whether the node answered recently.
 func (c *contact) answers(now Time, o *ManagerOptions) bool {
-	recent := time.Duration(o.MissesMax+1)*o.PingInterval + 4*c.trips.deviation
-	return c.missed < o.MissesMax && now.Since(c.answeredAt) <= recent && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
+	return now.Since(c.answeredAt) <= c.recent(o)+o.PingInterval && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
 }
 
 // silent tells whether the node has missed so many pings that it is worth an
 // inquiry. One that has never answered gets the time of a first round trip.
 func (c *contact) silent(now Time, o *ManagerOptions) bool {
-	return c.missed >= o.MissesMax && (c.trips.known() || now.Since(c.since) >= firstPatience)
+	return c.missed >= o.MissesMax && now.Since(c.answeredAt) >= c.recent(o) && (c.trips.known() || now.Since(c.since) >= firstPatience)
+}
+
+// recent is how long ago the last answer may be of a node that answers all pings: as
+// many as may be missed, and longer where round trips differ.
+func (c *contact) recent(o *ManagerOptions) time.Duration {
+	return time.Duration(o.MissesMax)*o.PingInterval + min(4*c.trips.deviation, patienceMax)
 }
 
 // contact returns what is known of a registered node, or nil.

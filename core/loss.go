@@ -112,10 +112,11 @@ func (m *Manager) askOthers() {
 	}
 }
 
-// missing tells whether a node has not been at its address for a while.
+// missing tells whether a node has not been at its address, or has been silent, for a
+// while.
 func (m *Manager) missing(c *contact) bool {
 	e := &c.evidence
-	return c.node.gone || m.now.Since(min(e.refusedSince, e.otherSince)) >= m.opt.LostAfter/4
+	return c.node.gone || m.now.Since(min(e.refusedSince, e.otherSince)) >= m.opt.LostAfter/4 || m.now.Since(c.quietSince) >= 5*m.opt.LostAfter
 }
 
 // askOther repeats a question until it is answered, each time to another node: the

@@ -40,6 +40,7 @@ type Manager struct {
 	// still while the manager itself does: see begin. driver is the driver's time
 	// at the last call.
 	now, driver Time
+	stalled     bool // the last call came after a stall
 	out         *Output
 	alarm       Time
 }
@@ -130,9 +131,9 @@ func (m *Manager) Deadline() Time {
 }
 
 // begin measures time. A manager that stalls cannot tell who was silent meanwhile,
-// so of the time between two calls no more counts than two pings are apart: what
-// came during the stall is taken in before anybody is judged, and a manager that
-// stalls again and again decides later, but decides.
+// so the time of a stall does not count: what came during it is taken in before
+// anybody is judged. Of stalls without a call between them the time between two pings
+// counts, so that a manager that stalls again and again decides later, but decides.
 func (m *Manager) begin(now Time, out *Output) {
 	m.out = out
 	if !m.started {
@@ -147,16 +148,26 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.watches = make([]watch, len(m.dir.groups))
 		return
 	}
-	if now.Since(m.driver) > m.stallMax() {
+	stalled := now.Since(m.driver) > m.stallMax()
+	if stalled {
 		m.event(Event{Kind: EventPaused})
 	}
-	m.now, m.driver = m.at(now), now
+	m.now, m.driver, m.stalled = m.at(now), now, stalled
 }
 
 // at turns the driver's time into the manager's own.
-func (m *Manager) at(now Time) Time { return m.now.After(min(now.Since(m.driver), m.stallMax())) }
+func (m *Manager) at(now Time) Time {
+	passed := now.Since(m.driver)
+	switch {
+	case passed <= m.stallMax():
+		return m.now.After(passed)
+	case m.stalled:
+		return m.now.After(m.opt.PingInterval)
+	}
+	return m.now
+}
 
-// stallMax is the most that counts of the time between two calls.
+// stallMax is the longest time between two calls that is no stall.
 func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 
 func (m *Manager) wakeBy(t Time) { m.alarm = min(m.alarm, t) }
@@ -331,6 +342,9 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 		m.send(in.From, &Registered{Boot: b.Boot, Index: m.dir.index})
 		return
 	}
+	if n != nil && !n.gone { // it lives, though the command that says where waits for the disk
+		m.heard(m.contact(n.ID))
+	}
 	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})
 }
 
@@ -445,12 +459,12 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 	m.waiting++
 }
 
-// tellUnavailableSoon lets a lookup wait while nodes that have just registered, and
-// may be far away, have not answered their first ping, if they are what is missing.
+// tellUnavailableSoon lets a lookup wait for nodes that have just registered, and may
+// be far away, or that answered a moment ago, if they are what is missing.
 func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
 	nodes := 0
 	for _, c := range m.contacts {
-		if c.node.isSpare() && !c.node.gone && c.evidence.refusedSince == Never && (c.answers(m.now, &m.opt) || !c.trips.known() && m.now.Since(c.since) < firstPatience) {
+		if c.node.isSpare() && !c.node.gone && c.evidence.refusedSince == Never && m.now.Since(max(c.since, c.answeredAt)) < firstPatience {
 			nodes++
 		}
 	}

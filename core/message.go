@@ -182,6 +182,7 @@ type JoinProgress struct {
 type Probe struct {
 	Nonce  uint64
 	Target Peer // zero: the receiver itself
+	Reach  bool // asks only whether the receiver is reached, not whether it works
 }
 
 // ProbeReply answers the Probe with the same Nonce.

@@ -15,8 +15,13 @@ type relay struct {
 
 // onProbe proves that this node works. The reply follows whatever the node has
 // still to make durable, and in durable mode at least one write, so that a disk
-// that hangs shows. With a target the proof is a round trip to it.
+// that hangs shows. With a target it is a round trip to it, for which no disk need
+// work.
 func (s *Storage) onProbe(in Envelope, m *Probe) {
+	if m.Reach {
+		s.send(in.From, &ProbeReply{Nonce: m.Nonce})
+		return
+	}
 	if m.Target.ID == 0 || m.Target.ID == s.self.ID {
 		s.persist(keyProbe, "")
 		s.after(in.From, &ProbeReply{Nonce: m.Nonce})
@@ -27,7 +32,7 @@ func (s *Storage) onProbe(in Envelope, m *Probe) {
 			return
 		}
 	}
-	s.send(m.Target, &Probe{Nonce: s.relays.take(in.From, m)})
+	s.send(m.Target, &Probe{Nonce: s.relays.take(in.From, m), Reach: true})
 }
 
 // take returns the nonce of the probe that goes to the target. A question that is

@@ -194,10 +194,10 @@ func TestFewerSparesThanAGroupTakes(t *testing.T) {
 	r := newRealm(t, 3)
 	r.pass(time.Second)
 	r.ail(silent, "n2")
-	r.pass(250 * time.Millisecond)
+	r.pass(1600 * time.Millisecond)
 	require.Equal(t, &LookupReply{Req: 1, Status: StatusUnavailable, Have: 2, Need: 3}, r.lookup("a", true))
 	r.ail(well, "n2")
-	r.pass(50 * time.Millisecond)
+	r.pass(1100 * time.Millisecond) // who has been silent for long is pinged seldom
 	require.EqualValues(t, 1, r.place("a"))
 
 	for _, name := range []string{"n4", "n5", "n6", "n7", "n8"} {

@@ -14,6 +14,9 @@ const (
 	squeezeAfter = time.Second
 	// squeezeStall is how long they wait for one that does not move.
 	squeezeStall = 500 * time.Millisecond
+	// attemptsMax is how many snapshots a joining node may fall behind of, too far for
+	// the log to be kept, before writers are held back.
+	attemptsMax = 3
 	// squeezeSlack bounds what may be written at once.
 	squeezeSlack = chunksMin * ChunkBytesMax
 )
@@ -44,7 +47,7 @@ func (g *group) considerSqueeze(x *transfer) {
 	switch {
 	case x.squeezed && !moves:
 		x.squeezed = false
-	case !x.squeezed && moves && now.Since(x.caughtUpAt) > squeezeAfter:
+	case !x.squeezed && moves && (now.Since(x.caughtUpAt) > squeezeAfter || x.attempt > attemptsMax):
 		x.squeezed, x.allowed = true, 0
 		g.event(EventSqueezed, g.commit)
 	}
@@ -53,10 +56,11 @@ func (g *group) considerSqueeze(x *transfer) {
 	}
 }
 
-// holds tells whether nothing may be written for now.
+// holds tells whether nothing may be written for now. The joining node must not fall
+// so far behind that it needs a new snapshot.
 func (g *group) holds() bool {
 	x := g.tenure.transfer
-	return x != nil && x.squeezed && x.allowed <= 0
+	return x != nil && x.squeezed && (x.allowed <= 0 || g.log.last() > g.joinNeeds(x)+Seq(g.s.opt.JoinLagMax/2))
 }
 
 // mustWait tells whether a write that comes now has to wait: for the joining node,

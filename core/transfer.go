@@ -368,21 +368,26 @@ func (g *group) keepFor(upTo Seq) Seq {
 	if x == nil {
 		return upTo
 	}
-	needs := x.position
-	if x.complete {
-		needs = x.at.Seq
-	}
-	if x.installed {
-		needs = g.tenure.member(x.peer.ID).matched
-		if x.required {
-			return min(upTo, needs)
-		}
+	needs := g.joinNeeds(x)
+	if x.required {
+		return min(upTo, needs)
 	}
 	if needs+Seq(g.s.opt.JoinLagMax) < upTo {
 		g.attemptTransfer()
 		return min(upTo, g.tenure.transfer.position)
 	}
 	return min(upTo, needs)
+}
+
+// joinNeeds is the position in the log behind which the transfer needs all of it.
+func (g *group) joinNeeds(x *transfer) Seq {
+	switch {
+	case x.installed:
+		return g.tenure.member(x.peer.ID).matched
+	case x.complete:
+		return x.at.Seq
+	}
+	return x.position
 }
 
 // progress tells the manager how far the join is.

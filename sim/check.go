@@ -137,6 +137,9 @@ func (c *checker) AfterResult(w *World, op *Operation) {
 // AfterChange implements Observer. A new process is looked at from scratch.
 func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 	c.marks.change(w, h, ch)
+	if h.Role() == RoleManager {
+		c.joins = c.joins[:0] // a manager that stalls or is down stands in their way
+	}
 	if h.Role() == RoleManager && ch == HostStarted {
 		c.onRestart(w, h.Node().(*core.Manager))
 	}

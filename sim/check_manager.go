@@ -222,7 +222,7 @@ func (c *checker) unsettled(w *World) string {
 				return h.Name() + " has not adopted the last config"
 			case lead == nil:
 				lead = &v
-			case v.Commit != lead.Commit || v.Last != lead.Last && !tail(config, lead, &v):
+			case v.Commit != lead.Commit || v.Last != lead.Last && !tail(config, lead, &v) && lead.Primary:
 				return h.Name() + " has not caught up"
 			}
 		}
@@ -325,7 +325,7 @@ func (c *checker) checkUsable(w *World, m *core.Manager, op *Operation) {
 		h := w.Host(p.Addr)
 		// Data that is gone can be found missing where the address answers, or
 		// in memory mode where it refuses.
-		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused()
+		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused() && w.connected(w.Hosts()[0], h)
 		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
 	short := len(config.Chain) < w.Schedule().Shape.MinChain && op.Kind != core.OpGet

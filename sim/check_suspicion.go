@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"gtstore/core"
 )
 
@@ -76,7 +78,7 @@ func (c *checker) onPresumed(w *World, config *core.Config) {
 // whole run, and the client gives the cluster the time: well.
 func (c *checker) onResult(w *World, op *Operation) {
 	sh := &w.Schedule().Shape
-	if w.bounds.left || sh.OpTimeout < calmTimeout+livenessTrips*sh.beyondNear() || op.Called < sh.returnTime() || sh.Nodes <= sh.Replicas {
+	if w.bounds.left || c.trouble(w) || sh.OpTimeout < calmTimeout+livenessTrips*sh.beyondNear() || op.Called < sh.returnTime() || sh.Nodes <= sh.Replicas {
 		return
 	}
 	switch op.Result.Status {
@@ -84,6 +86,14 @@ func (c *checker) onResult(w *World, op *Operation) {
 	default:
 		w.Fail("failed-without-cause", "%v ended %v, although all had been within the bounds since the start", op, op.Result.Status)
 	}
+}
+
+// trouble tells whether a node pauses beyond the bounds just now, or an operator has
+// taken one out of use.
+func (c *checker) trouble(w *World) bool {
+	return len(w.requests) > 0 || slices.ContainsFunc(w.Hosts(), func(h *Host) bool {
+		return h.paused && w.now-h.pausedAt > int64(PauseMax)
+	})
 }
 
 // onInquiry follows the inquiries into a group: an event of the manager.
