@@ -376,8 +376,8 @@ var bare = []Mutant{
 		Name: `words-never-old`, Rule: `manager 3`,
 		Story: `what others said of a member a second ago counts as if it were of now`,
 		File:  `core/suspicion.go`,
-		Old:   `m.now.Since(s.aboutAt) >= m.opt.ProbeTimeout {`,
-		New:   `false {`,
+		Old:   `if m.now.Since(s.aboutAt) >= max(`,
+		New:   `if false && 0 < max(`,
 	},
 	{
 		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
