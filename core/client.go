@@ -32,8 +32,9 @@ type Client struct {
 
 // route is what a client knows of a group.
 type route struct {
-	config *Config
-	idle   []*clientSession // the last used is the last
+	config  *Config
+	askedAt Time             // when the manager was last asked about its silence, for whichever call
+	idle    []*clientSession // the last used is the last
 }
 
 // clientSession is a session in a group. It does one operation at a time.
@@ -51,10 +52,11 @@ type call struct {
 	attempts int
 	waiting  bool // backing off: answers to the last attempt are of no more interest
 
-	asked   uint64        // Req of what the target is asked for
-	askedAt Time          // when it was first asked for that
-	sentAt  Time          // and when last
-	again   time.Duration // after which it is sent to the target again; doubles
+	asked      uint64        // Req of what the target is asked for
+	askedAt    Time          // when it was first asked for that
+	sentAt     Time          // and when last
+	inquiredAt Time          // when the manager was last asked about the silence
+	again      time.Duration // after which it is sent to the target again; doubles
 
 	route   *route         // nil until the key's group is known
 	session *clientSession // of a write, once it has one
@@ -261,14 +263,23 @@ func (c *Client) retry(call *call) {
 		c.attempt(call)
 		return
 	}
-	c.suspect(call, false)
-	c.lookup(call)
-	if c.now.Since(call.sentAt) < call.again {
-		call.retryAt = c.now.After(c.patience())
+	c.inquire(call)
+	if c.now.Since(call.sentAt) >= call.again {
+		call.again = max(call.again, min(2*call.again, patienceMax/4))
+		c.attempt(call)
+	}
+	call.retryAt = c.now.After(c.patience() / 3) // the manager decides soon
+}
+
+// inquire reports a silent primary and asks for a newer config. Each call does so now
+// and then, and one of a group's more often: what it learns serves all.
+func (c *Client) inquire(call *call) {
+	if c.now.Since(call.inquiredAt) < c.patience() && c.now.Since(call.route.askedAt) < c.patience()/3 {
 		return
 	}
-	call.again = min(2*call.again, patienceMax)
-	c.attempt(call)
+	call.inquiredAt, call.route.askedAt = c.now, c.now
+	c.suspect(call, false)
+	c.lookup(call)
 }
 
 func (c *Client) suspect(call *call, refused bool) {

@@ -13,6 +13,7 @@ type contact struct {
 	missed           int        // pings in a row before which it answered none
 	since            Time       // when the manager began to ping it
 	answeredAt       Time       // when it last answered one, or registered a new boot
+	backAt           Time       // when it last answered after it had been silent for long
 	remindedAt       Time       // when it was last sent configs that it had missed
 
 	quietSince Time // when it was last heard
@@ -32,7 +33,7 @@ type contact struct {
 // newContact begins with no knowledge: a node's silence counts from now.
 func newContact(n *nodeEntry, now Time, nonce uint64) *contact {
 	return &contact{
-		node: n, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
+		node: n, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
 		drainSince: now, steadySince: now,
 	}
 }
@@ -99,8 +100,8 @@ func (m *Manager) ping() {
 			c.missed++
 			c.steadySince = m.now
 		}
-		c.fresh, c.pinged = false, m.nonce
-		c.sentAt.note(m.nonce, m.now)
+		c.fresh, c.pinged = false, p.Nonce // m.nonce goes on with the inquiries that begin here
+		c.sentAt.note(p.Nonce, m.now)
 		m.send(c.node.Peer, p)
 		if c.silent(m.now, &m.opt) {
 			m.suspect(c.node.group, c.node.ID, 0)
@@ -118,8 +119,11 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 		return
 	}
 	c.answered = b.Nonce
+	if c.missed >= silenceMin {
+		c.backAt = m.now
+	}
 	at, known := c.sentAt.of(b.Nonce)
-	if known {
+	if known && (at >= c.backAt || !c.trips.known()) { // else it tells how long the node was away
 		c.trips.observe(m.now.Since(at))
 	}
 	if known && m.now.Since(at) <= patienceMax {

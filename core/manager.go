@@ -23,7 +23,8 @@ type Manager struct {
 	contacts []*contact // by nodeEntry.place
 	watches  []watch    // in the order of dir.groups
 	waiters  map[string][]waiter
-	waiting  int      // in waiters
+	waiting  int // in waiters
+	early    []early
 	forgets  []forget // until their node is gone
 	drains   []forget // until their node is in no chain, or has to stay
 	refused  []refusedDrain
@@ -47,6 +48,12 @@ type Manager struct {
 type waiter struct {
 	client Peer
 	req    uint64
+}
+
+// early is a lookup that came before the nodes that it needs had answered.
+type early struct {
+	waiter
+	lookup *Lookup
 }
 
 // forget is an operator who waits for a node to be forgotten, or drained.
@@ -94,6 +101,7 @@ func (m *Manager) Tick(now Time, out *Output) {
 	m.alarm = Never
 	if m.ready && m.now >= m.pingAt {
 		m.ping()
+		m.lookUpAgain()
 		m.askOthers()
 		m.judgeLosses()
 		m.heal()
@@ -430,11 +438,39 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 		return
 	}
 	if !underWay && !m.place(b.Key) {
-		m.tellUnavailable(waiter{from, b.Req})
+		m.tellUnavailableSoon(waiter{from, b.Req}, b)
 		return
 	}
 	m.waiters[b.Key] = append(waiting, waiter{from, b.Req})
 	m.waiting++
+}
+
+// tellUnavailableSoon lets a lookup wait while nodes that have just registered, and
+// may be far away, have not answered their first ping, if they are what is missing.
+func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
+	nodes := 0
+	for _, c := range m.contacts {
+		if c.node.isSpare() && !c.node.gone && c.evidence.refusedSince == Never && (c.answers(m.now, &m.opt) || !c.trips.known() && m.now.Since(c.since) < firstPatience) {
+			nodes++
+		}
+	}
+	if nodes-m.lacking()-m.opt.Spares <= m.opt.Replicas || len(m.early) >= m.opt.WaitersMax {
+		m.tellUnavailable(w)
+		return
+	}
+	if !slices.ContainsFunc(m.early, func(e early) bool { return e.waiter == w }) {
+		m.early = append(m.early, early{w, b})
+	}
+}
+
+// lookUpAgain takes up the lookups that wait for a node's first answer. It is called
+// with every ping.
+func (m *Manager) lookUpAgain() {
+	waiting := m.early
+	m.early = nil
+	for _, e := range waiting {
+		m.onLookup(e.client, e.lookup)
+	}
 }
 
 // tell answers a lookup with the key's group.

@@ -23,6 +23,7 @@ type roundTrips struct {
 	mean      time.Duration
 	deviation time.Duration // mean, from the mean
 	shortest  time.Duration // lately: how far away the other is, however much it has to do
+	longest   time.Duration // lately: what has not been a death
 }
 
 func (r *roundTrips) known() bool { return r.mean > 0 }
@@ -32,13 +33,14 @@ func (r *roundTrips) known() bool { return r.mean > 0 }
 func (r *roundTrips) observe(took time.Duration) {
 	took = min(max(took, 1), patienceMax)
 	if !r.known() {
-		r.mean, r.deviation, r.shortest = took, took/2, took
+		r.mean, r.deviation, r.shortest, r.longest = took, took/2, took, took
 		return
 	}
 	off := took - r.mean
 	r.mean += off / 8
 	r.deviation += (max(off, -off) - r.deviation) / 4
 	r.shortest = min(took, r.shortest+(r.mean-r.shortest)/64)
+	r.longest = max(took, r.longest-(r.longest-r.mean)/64)
 }
 
 // patience is how long to wait for an answer: floor at least, patienceMax at

@@ -443,7 +443,7 @@ func TestANodeIsReportedOnlyWhenItDidNotAnswer(t *testing.T) {
 		"unavailable": {func(n *rig, op *Op) { n.answered(op, StatusUnavailable) }, 140 * time.Millisecond, 0},
 		"slow":        {func(n *rig, op *Op) {}, 149 * time.Millisecond, 0},
 		"too slow":    {func(n *rig, op *Op) {}, 150 * time.Millisecond, 1},
-		"silent":      {func(n *rig, op *Op) {}, 310 * time.Millisecond, 2},
+		"silent":      {func(n *rig, op *Op) {}, 310 * time.Millisecond, 4},
 		"connection broke": {func(n *rig, op *Op) {
 			n.step("c1", &PeerDown{Peer: peerOf("n1")})
 			n.step("c1", &PeerDown{Peer: peerOf("n1"), Refused: true}) // again, while it waits

@@ -508,9 +508,16 @@ func (r *realm) answerAgain(names ...string) {
 // The way to another continent takes 300 ms and back: each ping is answered, late
 // and in time for the next but five (rule manager 3).
 func TestLongRoundTripsAreNoSilence(t *testing.T) {
-	r := newRealm(t, 3)
+	r := newRealm(t, 0)
+	r.trip = 900 * time.Millisecond // with the setting up of the connections
+	for _, name := range []string{"n1", "n2", "n3"} {
+		r.register(peerOf(name))
+	}
+	r.pass(300 * time.Millisecond)
+	r.say("c1", &Lookup{Req: 1, Key: "a", Create: true})
+	r.pass(800 * time.Millisecond)
+	require.Equal(t, StatusOK, received[*LookupReply](r, "c1")[0].Status, "it waits for the first answers")
 	r.trip = 300 * time.Millisecond
-	r.place("a")
 	r.pass(5 * time.Second)
 	require.Empty(t, r.probed())
 	r.say("c1", suspect(1, "n1"))
@@ -531,6 +538,23 @@ func TestAnswersOfLongAgoAreNone(t *testing.T) {
 	r.actors["n1"].behind = 2500 * time.Millisecond
 	r.pass(10 * time.Second)
 	r.requireChain(2, "n2", "n3")
+}
+
+// An inquiry that begins with a round of pings is none of the others' business: their
+// answers to that round count.
+func TestAnInquiryBeginsAmidARoundOfPings(t *testing.T) {
+	r := newRealm(t, 6, replicas(0))
+	for i, key := range []string{"a", "b", "c", "d"} { // in groups of their own
+		r.place(key)
+		r.pass(50 * time.Millisecond)
+		r.ail(silent, "n"+string(rune('1'+i)))
+	}
+	for range 200 {
+		r.pass(10 * time.Millisecond)
+		n := r.manager().Node(5, r.now)
+		require.True(t, n.Answers, "%+v", n)
+		require.Zero(t, n.Missed)
+	}
 }
 
 // When many are silent at once, it is rather the manager's own network: their

@@ -30,6 +30,10 @@ import "time"
 // These times are longer by four round trips, which is what a packet takes that is
 // lost twice in a row on a way to another continent, and by patienceMax at the most.
 const (
+	// silenceMin is how many pings a member may miss: who stalls for 250 ms misses six
+	// at the most.
+	silenceMin = 7
+
 	disputeMax = time.Second
 	vouchedMax = 2 * time.Second
 	crowdMax   = time.Second
@@ -363,13 +367,13 @@ func (m *Manager) unproved(s *suspicion, at int) bool {
 }
 
 // proofDue is until when a node that was asked at a time must have proved itself.
-// One that is silent is given a round trip, and goes only when it has missed seven
-// pings: who stalls for 250 ms misses six at the most. One that has answered pings
+// One that is silent is given a round trip, and goes only when it has missed silenceMin
+// pings, and longer where answers were late lately. One that has answered pings
 // meanwhile is given what its disk may take, and if it is silent now, longer, but
 // not without end.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
-	silent := c.answeredAt.After(7*m.opt.PingInterval + min(2*c.trips.mean+4*c.trips.deviation, patienceMax))
+	silent := c.answeredAt.After(silenceMin*m.opt.PingInterval + min(max(2*c.trips.mean+4*c.trips.deviation, c.trips.longest), patienceMax))
 	if c.answeredAt > asked {
 		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
 		due := asked.After(wait)

@@ -274,7 +274,12 @@ func (c *netCluster) excuse(p *process) {
 func (c *netCluster) form(groups, members int) {
 	c.t.Helper()
 	for i := range groups {
-		c.put(fmt.Sprintf("form%d", i), "")
+		c.eventually(func() bool { // nodes may have registered and not answered yet
+			return within(func(ctx context.Context) error {
+				_, err := c.client.Put(ctx, fmt.Sprintf("form%d", i), nil)
+				return err
+			}) == nil
+		}, "a key is put")
 	}
 	c.fullStrength(groups, members, patience)
 	s := c.status()
