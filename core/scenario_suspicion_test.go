@@ -1,8 +1,11 @@
 package core
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A client's reports always come just before the primary's, each while the inquiry of
@@ -49,6 +52,36 @@ func TestWhoIsSilentToTheManagerAloneHasTime(t *testing.T) {
 	}
 }
 
+// A primary that only the others reached ends: what they said of it before is void, and it
+// goes at once (rule manager 3).
+func TestWhoEndsIsNotVouchedForAnyMore(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.ail(silent, "n1")
+	r.actors["n1"].reachable = true
+	r.pass(500 * time.Millisecond)
+	r.requireChain(1, "n1", "n2", "n3")
+	r.ail(refusing, "n1")
+	r.actors["n1"].reachable = false
+	r.pass(60 * time.Millisecond)
+	r.requireChain(2, "n2", "n3")
+}
+
+// The question for proof is lost, with a connection: it is put again, and who answers then
+// has proved itself in time (rule manager 3).
+func TestAQuestionThatWasLostIsPutAgain(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.ail(silent, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.pass(150 * time.Millisecond)
+	r.ail(well, "n1")
+	r.pass(3 * time.Second)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
 // When most members are silent at once, it is rather the manager's own network, though
 // one of each group answers: silence counts for less then (rule manager 3).
 func TestOfManyWhoAreSilentNobodyGoesAtOnce(t *testing.T) {
@@ -89,4 +122,43 @@ func TestAnOldAddressRefusesInAnInquiry(t *testing.T) {
 		r.pass(50 * time.Millisecond)
 	}
 	r.requireChain(2, "n1", "n2", "n9")
+}
+
+// A member is so far away that each of its acks takes 400 ms. Its primary learns that, and
+// waits; but when no more come, it says so.
+func TestAPrimaryLearnsHowFarAwayAMemberIs(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"))
+	write := func(i uint64) {
+		n.step("c1", put(i+1, 1, i, "x", "a"))
+		n.tick(200 * time.Millisecond)
+		n.tick(200 * time.Millisecond)
+	}
+	for i := uint64(1); i <= 10; i++ {
+		write(i)
+		n.answer("n2")
+	}
+	sent[*Suspect](n, "m")
+	for i := uint64(11); i <= 20; i++ {
+		write(i)
+		n.answer("n2")
+	}
+	require.Empty(t, sent[*Suspect](n, "m"))
+	write(21)
+	n.tick(2 * time.Second)
+	require.NotEmpty(t, sent[*Suspect](n, "m"))
+}
+
+// Two members take in 4 MiB each, which at half of 100 Mbit/s is on its way for 1.3 s.
+// That is no silence.
+func TestAPrimaryWaitsForBigValues(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2", "n3"))
+	big := strings.Repeat("x", 1<<20)
+	for i := uint64(1); i <= 4; i++ {
+		n.step("c1", put(i+1, 1, i, "x", big))
+	}
+	n.tick(700 * time.Millisecond)
+	n.tick(700 * time.Millisecond)
+	require.Empty(t, sent[*Suspect](n, "m"))
+	n.tick(300 * time.Millisecond)
+	require.NotEmpty(t, sent[*Suspect](n, "m"))
 }

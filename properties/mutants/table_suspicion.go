@@ -147,6 +147,23 @@ var ofSuspicion = []Mutant{
 		New:   `		if false {`,
 	},
 	{
+		Name: `vouched-for-beyond-its-end`, Rule: `manager 3`,
+		Story: `who has ended stays for as long as others once said that they reach it`,
+		File:  `core/suspicion.go`,
+		Old: `				s.forgetWords() // they speak of before
+`,
+		New: ``,
+	},
+	{
+		Name: `asked-once`, Rule: `manager 3`,
+		Story: `a member goes since the one question for proof was lost`,
+		File:  `core/suspicion.go`,
+		Old: `		m.ask(s)
+		if m.now`,
+		New: `		s.againAt = m.now.After(m.opt.PingInterval)
+		if m.now`,
+	},
+	{
 		Name: `first-answer-is-due-at-once`, Rule: `manager 3`,
 		Story: `a node to which the connection is being set up counts as silent`,
 		File:  `core/contact.go`,
