@@ -6,7 +6,7 @@
 //
 //	go run ./properties/mutants/hunt
 //	GTSTORE_MUTANTS=1 go test ./properties/mutants -run TestMutants -timeout 1h -v
-//	GTSTORE_GALLERY=1 go test ./properties/mutants -run TestGallery
+//	GTSTORE_GALLERY=1 go test ./properties/mutants -run TestGallery -timeout 1h
 //
 // The first two run them all, one after the other, and say who caught each: the
 // simulator over generated schedules, else a trace of traces/gallery, else the

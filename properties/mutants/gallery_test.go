@@ -27,7 +27,7 @@ func TestGalleryIsWhole(t *testing.T) {
 // violates that very property.
 func TestGallery(t *testing.T) {
 	if os.Getenv(galleryEnv) == "" {
-		t.Skipf("it builds a binary for each mutant; run: %s=1 go test ./properties/mutants -run TestGallery -v", galleryEnv)
+		t.Skipf("it builds a binary for each mutant; run: %s=1 go test ./properties/mutants -run TestGallery -timeout 1h -v", galleryEnv)
 	}
 	list, err := Gallery(root)
 	require.NoError(t, err)

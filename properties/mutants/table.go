@@ -22,7 +22,7 @@ type Edit struct{ File, Old, New string }
 
 // Table lists the mutants: those that lack one rule, and those that lack as well
 // what else would keep its failure away.
-var Table = slices.Concat(bare, stripped)
+var Table = slices.Concat(bare, ofSuspicion, stripped)
 
 // bare are in the order of the rules.
 var bare = []Mutant{
@@ -313,116 +313,6 @@ var bare = []Mutant{
 		New:   `	m.send(m.self, &Committed{Index: m.proposed, Command: c})`,
 	},
 	{
-		Name: `client-condemns`, Rule: `manager 3`,
-		Story: `a client's broken network condemns a healthy primary`,
-		File:  `core/suspicion.go`,
-		Old: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
-`,
-		New: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered || accuser < 0:
-`,
-		Also: []Edit{{`core/suspicion.go`,
-			`	if !m.unproved(s, at) {
-		return
-	}
-	remove, wait`, `	remove, wait`}, {`core/suspicion.go`,
-			`	case reached:
-		if m.due(`, `	case reached:
-		if true || m.due(`}},
-	},
-	{
-		Name: `evict-unproved`, Rule: `manager 3`,
-		Story: `a member goes although nobody who stays has answered`,
-		File:  `core/suspicion.go`,
-		Old: `		case s.members[i].proof == verdictAnswered:
-			return remove, false`,
-		New: `		case s.members[i].proof != verdictFailed:
-			return remove, false`,
-	},
-	{
-		Name: `accuser-believed`, Rule: `manager 3`,
-		Story: `a half-broken primary evicts everyone`,
-		File:  `core/suspicion.go`,
-		Old: `	case m.due(s, disputeMax):
-		m.judgeDispute(w)`,
-		New: `	case m.due(s, disputeMax):
-		m.remove(w, []NodeID{s.accused}, true)`,
-	},
-	{
-		Name: `accuser-not-asked-again`, Rule: `manager 3`,
-		Story: `a primary that had to wait for a moment has a healthy member removed`,
-		File:  `core/suspicion.go`,
-		Old: `	case s.members[accuser].word == verdictAnswered:
-		m.clear(w, true)
-`,
-		New: ``,
-	},
-	{
-		Name: `hiccup-is-death`, Rule: `manager 3`,
-		Story: `who misses some pings goes, though it only stalled for a moment`,
-		File:  `core/suspicion.go`,
-		Old:   `	return max(asked.After(floor), silent)`,
-		New:   `	return asked.After(floor / 4)`,
-	},
-	{
-		Name: `reports-in-step-lost`, Rule: `manager 3`,
-		Story: `a client's reports always come just before the primary's, which is lost each time`,
-		File:  `core/suspicion.go`,
-		Old: `	case s.accused != node:
-		w.next = node
-`,
-		New: ``,
-	},
-	{
-		Name: `words-never-old`, Rule: `manager 3`,
-		Story: `what others said of a member a second ago counts as if it were of now`,
-		File:  `core/suspicion.go`,
-		Old:   `m.now.Since(s.aboutAt) >= m.opt.ProbeTimeout {`,
-		New:   `false {`,
-	},
-	{
-		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
-		Story: `a group of two is left with one member for a hiccup between the two`,
-		File:  `core/suspicion.go`,
-		Old:   `w.doubts < doubtsMax {`,
-		New:   `false {`,
-	},
-	{
-		Name: `crowd-believed`, Rule: `manager 3`,
-		Story: `a hiccup of the manager's own network has many removed at once`,
-		File:  `core/suspicion.go`,
-		Old:   `	return silent > 2 && 2*silent > members`,
-		New:   `	return false`,
-	},
-	{
-		Name: `old-address-believed`, Rule: `manager 3`,
-		Story: `what refuses at a node's old address counts against it`,
-		File:  `core/contact.go`,
-		Old:   ` || b.Peer.Addr != c.node.Addr {`,
-		New:   ` {`,
-	},
-	{
-		Name: `no-grace`, Rule: `manager 3`,
-		Story: `the manager's own pause makes it evict everyone`,
-		File:  `core/manager.go`,
-		Old:   `func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }`,
-		New:   `func (m *Manager) stallMax() time.Duration { return time.Hour }`,
-	},
-	{
-		Name: `grace-without-end`, Rule: `manager 3`,
-		Story: `a manager that stalls all the time never finds anybody dead`,
-		File:  `core/manager.go`,
-		Old: `	m.now, m.driver = m.at(now), now
-`,
-		New: `	m.driver = max(m.driver, now.After(-m.opt.PingInterval))
-	m.now, m.driver = m.at(now), now
-	if len(m.out.Events) > 0 && m.out.Events[len(m.out.Events)-1].Kind == EventPaused {
-		for _, c := range m.contacts {
-			c.missed, c.answeredAt = 0, m.now
-		}
-	}
-`,
-	},
-	{
 		Name: `dead-spares`, Rule: `manager 1`,
 		Story: `dead nodes are picked for a new group`,
 		File:  `core/manager.go`,
@@ -435,6 +325,15 @@ var bare = []Mutant{
 		File:  `core/loss.go`,
 		Old:   `			l = min(l, m.lossOf(m.contact(p.ID)))`,
 		New:   `			l = min(lossCertain, max(l%lossCertain, m.lossOf(m.contact(p.ID))))`,
+	},
+	{
+		Name: `reached-and-lost`, Rule: `manager 5`,
+		Story: `a group is declared lost though another node reaches its members`,
+		File:  `core/loss.go`,
+		Old: `	case m.now.Since(e.reachedAt) <= m.opt.LostAfter:
+		return lossNone
+`,
+		New: ``,
 	},
 	{
 		Name: `amnesia-unnoticed`, Rule: `manager 7`,

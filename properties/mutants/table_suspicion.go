@@ -1,0 +1,190 @@
+package mutants
+
+// ofSuspicion are mutants of how the manager, and a primary, find out who has ended.
+var ofSuspicion = []Mutant{
+	{
+		Name: `client-condemns`, Rule: `manager 3`,
+		Story: `a client's broken network condemns a healthy primary`,
+		File:  `core/suspicion.go`,
+		Old: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
+`,
+		New: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered || accuser < 0:
+`,
+		Also: []Edit{{`core/suspicion.go`,
+			`	if !m.unproved(s, at) {
+		return
+	}
+	remove, wait`, `	remove, wait`}, {`core/suspicion.go`,
+			`	case reached:
+		if m.due(`, `	case reached:
+		if true || m.due(`}},
+	},
+	{
+		Name: `evict-unproved`, Rule: `manager 3`,
+		Story: `a member goes although nobody who stays has answered`,
+		File:  `core/suspicion.go`,
+		Old: `		case s.members[i].proof == verdictAnswered:
+			return remove, false`,
+		New: `		case s.members[i].proof != verdictFailed:
+			return remove, false`,
+	},
+	{
+		Name: `accuser-believed`, Rule: `manager 3`,
+		Story: `a half-broken primary evicts everyone`,
+		File:  `core/suspicion.go`,
+		Old: `	case m.due(s, disputeMax):
+		m.judgeDispute(w)`,
+		New: `	case m.due(s, disputeMax):
+		m.remove(w, []NodeID{s.accused}, true)`,
+	},
+	{
+		Name: `accuser-not-asked-again`, Rule: `manager 3`,
+		Story: `a primary that had to wait for a moment has a healthy member removed`,
+		File:  `core/suspicion.go`,
+		Old: `	case s.members[accuser].word == verdictAnswered:
+		m.clear(w, true)
+`,
+		New: ``,
+	},
+	{
+		Name: `hiccup-is-death`, Rule: `manager 3`,
+		Story: `who misses some pings goes, though it only stalled for a moment`,
+		File:  `core/suspicion.go`,
+		Old:   `	return max(asked.After(floor), silent)`,
+		New:   `	return asked.After(floor / 4)`,
+	},
+	{
+		Name: `reports-in-step-lost`, Rule: `manager 3`,
+		Story: `a client's reports always come just before the primary's, which is lost each time`,
+		File:  `core/suspicion.go`,
+		Old: `	case s.accused != node:
+		w.next = node
+`,
+		New: ``,
+	},
+	{
+		Name: `words-never-old`, Rule: `manager 3`,
+		Story: `what others said of a member a second ago counts as if it were of now`,
+		File:  `core/suspicion.go`,
+		Old:   `if m.now.Since(s.aboutAt) >= max(`,
+		New:   `if false && 0 < max(`,
+	},
+	{
+		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
+		Story: `a group of two is left with one member for a hiccup between the two`,
+		File:  `core/suspicion.go`,
+		Old:   `w.doubts < doubtsMax {`,
+		New:   `false {`,
+	},
+	{
+		Name: `crowd-believed`, Rule: `manager 3`,
+		Story: `a hiccup of the manager's own network has many removed at once`,
+		File:  `core/suspicion.go`,
+		Old:   `	return silent > 2 && 2*silent > members`,
+		New:   `	return false`,
+	},
+	{
+		Name: `old-address-believed`, Rule: `manager 3`,
+		Story: `what refuses at a node's old address counts against it`,
+		File:  `core/contact.go`,
+		Old:   ` || b.Peer.Addr != c.node.Addr {`,
+		New:   ` {`,
+	},
+	{
+		Name: `no-grace`, Rule: `manager 3`,
+		Story: `the manager's own pause makes it evict everyone`,
+		File:  `core/manager.go`,
+		Old:   `func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }`,
+		New:   `func (m *Manager) stallMax() time.Duration { return time.Hour }`,
+	},
+	{
+		Name: `grace-without-end`, Rule: `manager 3`,
+		Story: `a manager that stalls all the time never finds anybody dead`,
+		File:  `core/manager.go`,
+		Old: `	m.now, m.driver = m.at(now), now
+`,
+		New: `	m.driver = max(m.driver, now.After(-m.opt.PingInterval))
+	m.now, m.driver = m.at(now), now
+	if len(m.out.Events) > 0 && m.out.Events[len(m.out.Events)-1].Kind == EventPaused {
+		for _, c := range m.contacts {
+			c.missed, c.answeredAt = 0, m.now
+		}
+	}
+`,
+	},
+	{
+		Name: `proofs-never-lapse`, Rule: `manager 3`,
+		Story: `a member that proved itself and fell silent since is held to be fit to succeed`,
+		File:  `core/suspicion.go`,
+		Old:   `t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {`,
+		New:   `false {`,
+	},
+	{
+		Name: `late-answers-count`, Rule: `manager 3`,
+		Story: `a member whose answers come ever later stays, and its group with it`,
+		File:  `core/contact.go`,
+		Old:   `	if known && m.now.Since(at) <= patienceMax {`,
+		New:   `	if known {`,
+	},
+	{
+		Name: `vouched-for-in-vain`, Rule: `manager 3`,
+		Story: `a way that is broken between the manager and a member has the member removed at once`,
+		File:  `core/suspicion.go`,
+		Old: `	case reached:
+		if m.due(s, m.vouched(s)) {
+			m.remove(w, remove, true)
+		}
+		return
+`,
+		New: `	case reached:
+`,
+	},
+	{
+		Name: `vouched-for-for-ever`, Rule: `manager 3`,
+		Story: `a member that hears the manager no more never learns its config, and stays`,
+		File:  `core/suspicion.go`,
+		Old:   `		if m.due(s, m.vouched(s)) {`,
+		New:   `		if false {`,
+	},
+	{
+		Name: `vouched-for-beyond-its-end`, Rule: `manager 3`,
+		Story: `who has ended stays for as long as others once said that they reach it`,
+		File:  `core/suspicion.go`,
+		Old: `				s.forgetWords() // they speak of before
+`,
+		New: ``,
+	},
+	{
+		Name: `asked-once`, Rule: `manager 3`,
+		Story: `a member goes since the one question for proof was lost`,
+		File:  `core/suspicion.go`,
+		Old: `		m.ask(s)
+		if m.now`,
+		New: `		s.againAt = m.now.After(m.opt.PingInterval)
+		if m.now`,
+	},
+	{
+		Name: `first-answer-is-due-at-once`, Rule: `manager 3`,
+		Story: `a node to which the connection is being set up counts as silent`,
+		File:  `core/contact.go`,
+		Old:   `	return c.missed >= o.MissesMax && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
+		New:   `	return c.missed >= o.MissesMax`,
+		Also: []Edit{{`core/suspicion.go`,
+			`	if c.trips.known() || m.now.Since(c.since) < firstPatience {`,
+			`	if c.trips.known() {`}},
+	},
+	{
+		Name: `distance-not-learnt`, Rule: `manager 3`,
+		Story: `who is far away is given no more time than who is near`,
+		File:  `core/patience.go`,
+		Old:   `	return max(floor, min(r.mean+4*r.deviation, patienceMax))`,
+		New:   `	return max(floor, time.Millisecond)`,
+	},
+	{
+		Name: `big-is-slow`, Rule: `manager 3`,
+		Story: `a member that takes in a large value is reported by its primary all the while`,
+		File:  `core/patience.go`,
+		Old:   `	return time.Duration(bytes/(slowRate/1000)) * time.Millisecond`,
+		New:   `	return 0 * time.Duration(bytes)`,
+	},
+}
