@@ -101,16 +101,13 @@ var ofSuspicion = []Mutant{
 		Name: `grace-without-end`, Rule: `manager 3`,
 		Story: `a manager that stalls all the time never finds anybody dead`,
 		File:  `core/manager.go`,
-		Old: `	m.now, m.driver = m.at(now), now
+		Old: `	case m.stalled:
+		return m.now.After(m.opt.PingInterval)
 `,
-		New: `	m.driver = max(m.driver, now.After(-m.opt.PingInterval))
-	m.now, m.driver = m.at(now), now
-	if len(m.out.Events) > 0 && m.out.Events[len(m.out.Events)-1].Kind == EventPaused {
-		for _, c := range m.contacts {
-			c.missed, c.answeredAt = 0, m.now
-		}
-	}
-`,
+		New: ``,
+		Also: []Edit{{`core/manager.go`,
+			`func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }`,
+			`func (m *Manager) stallMax() time.Duration { return m.opt.PingInterval }`}},
 	},
 	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
@@ -167,7 +164,7 @@ var ofSuspicion = []Mutant{
 		Name: `first-answer-is-due-at-once`, Rule: `manager 3`,
 		Story: `a node to which the connection is being set up counts as silent`,
 		File:  `core/contact.go`,
-		Old:   `	return c.missed >= o.MissesMax && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
+		Old:   `	return c.missed >= o.MissesMax && now.Since(c.answeredAt) >= c.recent(o) && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
 		New:   `	return c.missed >= o.MissesMax`,
 		Also: []Edit{{`core/suspicion.go`,
 			`	if c.trips.known() || m.now.Since(c.since) < firstPatience {`,
