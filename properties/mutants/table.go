@@ -526,7 +526,7 @@ var bare = []Mutant{
 		Name: `writers-never-held-back`, Rule: `R10`,
 		Story: `a joining node that takes in less than is written never catches up`,
 		File:  `core/squeeze.go`,
-		Old:   `	case !x.squeezed && moves && now.Since(x.caughtUpAt) > squeezeAfter:`,
+		Old:   `	case !x.squeezed && moves && (now.Since(x.caughtUpAt) > squeezeAfter || x.attempt > attemptsMax):`,
 		New:   `	case false:`,
 	},
 	{

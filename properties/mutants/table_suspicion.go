@@ -101,16 +101,19 @@ var ofSuspicion = []Mutant{
 		Name: `grace-without-end`, Rule: `manager 3`,
 		Story: `a manager that stalls all the time never finds anybody dead`,
 		File:  `core/manager.go`,
-		Old: `	m.now, m.driver = m.at(now), now
+		Old: `	case m.stalled:
+		return m.now.After(m.opt.PingInterval)
 `,
-		New: `	m.driver = max(m.driver, now.After(-m.opt.PingInterval))
-	m.now, m.driver = m.at(now), now
-	if len(m.out.Events) > 0 && m.out.Events[len(m.out.Events)-1].Kind == EventPaused {
-		for _, c := range m.contacts {
-			c.missed, c.answeredAt = 0, m.now
-		}
-	}
-`,
+		New: ``,
+	},
+	{
+		Name: `stall-counts`, Rule: `manager 3`,
+		Story: `a part of the manager's own stall counts as the others' silence`,
+		File:  `core/manager.go`,
+		Old: `	return m.now
+}`,
+		New: `	return m.now.After(m.stallMax())
+}`,
 	},
 	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
@@ -167,8 +170,8 @@ var ofSuspicion = []Mutant{
 		Name: `first-answer-is-due-at-once`, Rule: `manager 3`,
 		Story: `a node to which the connection is being set up counts as silent`,
 		File:  `core/contact.go`,
-		Old:   `	return c.missed >= o.MissesMax && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
-		New:   `	return c.missed >= o.MissesMax`,
+		Old:   ` && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
+		New:   ``,
 		Also: []Edit{{`core/suspicion.go`,
 			`	if c.trips.known() || m.now.Since(c.since) < firstPatience {`,
 			`	if c.trips.known() {`}},
