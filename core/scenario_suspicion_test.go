@@ -52,6 +52,22 @@ func TestWhoIsSilentToTheManagerAloneHasTime(t *testing.T) {
 	}
 }
 
+// The manager stalls while it waits for an answer, which comes meanwhile, but not first:
+// no part of the stall is the other's silence (rule manager 3).
+func TestAStallIsNobodysSilence(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.ail(silent, "n1")
+	r.pass(300 * time.Millisecond)
+	r.pause(200 * time.Millisecond)
+	r.ail(well, "n1")
+	require.Equal(t, StatusOK, r.lookup("a", false).Status)
+	r.answerAgain("n1")
+	r.pass(time.Second)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
 // A primary that only the others reached ends: what they said of it before is void, and it
 // goes at once (rule manager 3).
 func TestWhoEndsIsNotVouchedForAnyMore(t *testing.T) {

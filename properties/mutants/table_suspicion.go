@@ -105,9 +105,15 @@ var ofSuspicion = []Mutant{
 		return m.now.After(m.opt.PingInterval)
 `,
 		New: ``,
-		Also: []Edit{{`core/manager.go`,
-			`func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }`,
-			`func (m *Manager) stallMax() time.Duration { return m.opt.PingInterval }`}},
+	},
+	{
+		Name: `stall-counts`, Rule: `manager 3`,
+		Story: `a part of the manager's own stall counts as the others' silence`,
+		File:  `core/manager.go`,
+		Old: `	return m.now
+}`,
+		New: `	return m.now.After(m.stallMax())
+}`,
 	},
 	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
@@ -164,8 +170,8 @@ var ofSuspicion = []Mutant{
 		Name: `first-answer-is-due-at-once`, Rule: `manager 3`,
 		Story: `a node to which the connection is being set up counts as silent`,
 		File:  `core/contact.go`,
-		Old:   `	return c.missed >= o.MissesMax && now.Since(c.answeredAt) >= c.recent(o) && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
-		New:   `	return c.missed >= o.MissesMax`,
+		Old:   ` && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
+		New:   ``,
 		Also: []Edit{{`core/suspicion.go`,
 			`	if c.trips.known() || m.now.Since(c.since) < firstPatience {`,
 			`	if c.trips.known() {`}},
