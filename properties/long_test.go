@@ -18,7 +18,7 @@ func TestFailuresGoOnForLong(t *testing.T) {
 	const seed = 1
 	o := fuzz.Options{Seed: seed, Schedules: 12, Length: 5 * time.Minute, Workers: shards}
 	if testing.Short() {
-		o.Schedules = 4
+		o.Schedules = 8
 	}
 	stats, failure, err := fuzz.Search(t.Context(), o)
 	require.NoError(t, err)
