@@ -342,7 +342,7 @@ func primaryGone(most, median time.Duration, gone func(*netCluster, *process) (t
 		l := c.users(4)
 		var took []time.Duration
 		for range number("GTSTORE_ROUNDS", 20) {
-			l.grow(10 * count)
+			l.grow(200)
 			victim := c.chain(1)[0]
 			c.excuse(victim)
 			epoch := c.status().Groups[0].Epoch
