@@ -175,6 +175,22 @@ func TestInquiriesMustComeToSomething(t *testing.T) {
 	moved := cleared
 	moved.Effect = true
 	require.Empty(t, inquire(10*inquiriesMax, moved, answered), "the accuser got what it waited for")
+	inturn := func(nodes ...core.NodeID) string {
+		c, w, q := &checker{}, &World{}, inquiries{}
+		for range inquiriesMax {
+			for i, node := range nodes {
+				q.open, q.accuser, q.accused, q.answered = true, 1, node, true
+				ends := core.Event{Kind: core.EventCleared, Group: 1, Epoch: 1, Node: node, Effect: i == len(nodes)-1}
+				c.onInquiry(w, &q, nil, &ends)
+			}
+		}
+		if w.violation == nil {
+			return ""
+		}
+		return w.violation.Property
+	}
+	require.Empty(t, inturn(2, 2, 2), "a hiccup now and then, in an epoch that lasts long")
+	require.Equal(t, "inquiry-without-end", inturn(2, 2, 3), "one member moves, but the other never does")
 	decided := core.Event{Kind: core.EventReconfigured, Group: 1, Epoch: 2}
 	require.Empty(t, inquire(10*inquiriesMax, decided, answered), "a new epoch is a decision")
 }

@@ -7,9 +7,11 @@ import (
 )
 
 // inquiriesMax is how many inquiries into a group in one epoch, begun by its
-// primary's report and answered by others, may come to nothing. Each must bring a
+// primary's report and answered by others, may come to nothing. They must bring a
 // new epoch, or find that the primary has got what it waited for; or primary and
-// member accuse each other for ever, and the group never serves again.
+// member accuse each other for ever, and the group never serves again. What was found
+// to have moved settles those before it about the same member: an epoch that lasts
+// for an hour sees any number of hiccups.
 const inquiriesMax = 16
 
 // inquiries is what the checker knows of the manager's into one group, in the
@@ -17,8 +19,9 @@ const inquiriesMax = 16
 type inquiries struct {
 	open      bool        // one is under way, as far as is known
 	accuser   core.NodeID // the primary that began it, 0 when somebody else did
-	answered  bool        // by another member than the accuser
-	fruitless int
+	accused   core.NodeID
+	answered  bool                // by another member than the accuser
+	fruitless map[core.NodeID]int // by the accused
 }
 
 // onEvictions looks at who left a chain, and counts those who left on suspicion.
@@ -104,6 +107,7 @@ func (c *checker) onInquiry(w *World, q *inquiries, m *core.Manager, e *core.Eve
 	case core.EventCleared:
 		if e.Effect { // the accuser has got what it waited for: that is progress
 			q.open = false
+			delete(q.fruitless, e.Node)
 		}
 		c.endInquiry(w, q, e)
 	case core.EventProbing:
@@ -117,7 +121,7 @@ func (c *checker) onInquiry(w *World, q *inquiries, m *core.Manager, e *core.Eve
 			return // it goes on, with others
 		}
 		c.endInquiry(w, q, e)
-		q.open, q.accuser, q.answered = true, accuser, false
+		q.open, q.accuser, q.accused, q.answered = true, accuser, e.Node, false
 	}
 }
 
@@ -139,7 +143,15 @@ func (c *checker) endInquiry(w *World, q *inquiries, e *core.Event) {
 	if q.accuser == 0 || !q.answered {
 		return
 	}
-	if q.fruitless++; q.fruitless > inquiriesMax {
-		w.Fail("inquiry-without-end", "%d inquiries that the primary of group %d began in epoch %d have come to nothing", q.fruitless, e.Group, e.Epoch)
+	if q.fruitless == nil {
+		q.fruitless = map[core.NodeID]int{}
+	}
+	q.fruitless[q.accused]++
+	fruitless := 0
+	for _, n := range q.fruitless {
+		fruitless += n
+	}
+	if fruitless > inquiriesMax {
+		w.Fail("inquiry-without-end", "%d inquiries that the primary of group %d began in epoch %d have come to nothing", fruitless, e.Group, e.Epoch)
 	}
 }
