@@ -214,6 +214,10 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 	}
 	if b.Refused {
 		m.notThere(c, &c.evidence.refusedSince)
+	} else if c.node.group != 0 {
+		if s := m.watch(c.node.group).suspicion; s != nil && !s.proposed {
+			m.hurry(s, c.node.ID)
+		}
 	}
 	m.suspect(c.node.group, c.node.ID, 0)
 }

@@ -11,6 +11,7 @@ type relay struct {
 	asked  uint64 // the nonce of the one who asked
 	by     Peer
 	target Peer
+	again  bool // sent again, as the connection broke
 }
 
 // onProbe proves that this node works. The reply follows whatever the node has
@@ -44,7 +45,7 @@ func (r *relays) take(by Peer, m *Probe) uint64 {
 		}
 	}
 	r.last++
-	r.slots[r.last%uint64(len(r.slots))] = relay{r.last, m.Nonce, by, m.Target}
+	r.slots[r.last%uint64(len(r.slots))] = relay{nonce: r.last, asked: m.Nonce, by: by, target: m.Target}
 	return r.last
 }
 
@@ -58,12 +59,19 @@ func (s *Storage) onProbeReply(in Envelope, m *ProbeReply) {
 	*slot = relay{}
 }
 
-// refused answers those who asked about a node that is not at its address.
-func (r *relays) refused(s *Storage, target Peer) {
+// down answers those who asked about a node that is not at its address. Where only
+// the connection broke, and the probe perhaps with it, it goes out again; once, as
+// it may bring the next break.
+func (r *relays) down(s *Storage, target Peer, refused bool) {
 	for i := range r.slots {
-		if slot := &r.slots[i]; slot.nonce != 0 && slot.target == target {
+		switch slot := &r.slots[i]; {
+		case slot.nonce == 0 || slot.target != target:
+		case refused:
 			s.send(slot.by, &ProbeReply{Nonce: slot.asked, Refused: true})
 			*slot = relay{}
+		case !slot.again:
+			slot.again = true
+			s.send(slot.target, &Probe{Nonce: slot.nonce, Reach: true})
 		}
 	}
 }

@@ -589,6 +589,50 @@ func TestAWitnessReportsARoundTrip(t *testing.T) {
 	require.Empty(t, sent[*ProbeReply](n, "m"), "once")
 }
 
+// A witness's probe may be lost with a connection that breaks, and goes out again;
+// once, for the next may break as well.
+func TestAWitnessAsksAgainWhenTheConnectionBreaks(t *testing.T) {
+	n := newStorageAt(t, "n2").registered()
+	n.step("m", &Probe{Nonce: 7, Target: peerOf("n3")})
+	asked := only[*Probe](n, "n3")
+	n.step("n2", &PeerDown{Peer: peerOf("n4")})
+	require.Empty(t, sent[*Probe](n, "n3"), "another's connection")
+	n.step("n2", &PeerDown{Peer: peerOf("n3")})
+	require.Equal(t, asked, only[*Probe](n, "n3"))
+	n.step("n2", &PeerDown{Peer: peerOf("n3")})
+	require.Empty(t, sent[*Probe](n, "n3"))
+	n.step("n2", &PeerDown{Peer: peerOf("n3"), Refused: true})
+	require.Equal(t, &ProbeReply{Nonce: 7, Refused: true}, only[*ProbeReply](n, "m"))
+}
+
+// A primary ends just when the manager asks it for proof, so that the question is
+// lost with its connection. It is put again when the connection breaks, and refused:
+// no ping need be waited for (rule manager 3).
+func TestAQuestionLostWithItsConnectionIsPutAgain(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1")
+	r.say("c1", suspect(1, "n1"))
+	broke := func() {
+		r.stepRaw(Envelope{From: r.self, To: r.self, Body: &PeerDown{Peer: peerOf("n1")}})
+		r.serve()
+	}
+	r.probed()
+	broke()
+	require.Equal(t, []probing{{to: "n1"}}, r.proofs())
+	broke()
+	require.Empty(t, r.proofs(), "once: every question may bring the next break")
+
+	r = newRealm(t, 3)
+	r.place("a")
+	r.ail(silent, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.ail(refusing, "n1")
+	r.requireChain(1, "n1", "n2", "n3")
+	broke()
+	r.requireChain(2, "n2", "n3")
+}
+
 // A storm of reports leads to one inquiry at a time, and so to one probe of each
 // member; when it ends without a result, the next waits a while (rule manager 3).
 func TestReportStorm(t *testing.T) {

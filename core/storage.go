@@ -171,9 +171,7 @@ func (s *Storage) onPeerDown(peer Peer, refused bool) {
 	for _, g := range s.groups {
 		g.onMemberDown(peer, refused)
 	}
-	if refused {
-		s.relays.refused(s, peer)
-	}
+	s.relays.down(s, peer, refused)
 }
 
 // accepts tells whether a message from elsewhere is for this node and from its

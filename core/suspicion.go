@@ -77,6 +77,7 @@ type testimony struct {
 	proof verdict // that it works
 	word  verdict // that it reaches the accused
 	since Time    // when it was first asked for the proof
+	again bool    // it was asked again, as its connection broke
 }
 
 // outsider is a node outside the chain that was asked whether it reaches the accused.
@@ -171,6 +172,16 @@ func (m *Manager) ask(s *suspicion) {
 	}
 	s.againAt = m.now.After(min(wait, patienceMax/4))
 	m.wakeBy(s.againAt)
+}
+
+// hurry asks a member again whose connection broke: the question may have been lost
+// with it, and a process that has ended refuses the next. But only once, for who
+// cannot be reached may look the same, and every question brings the next break.
+func (m *Manager) hurry(s *suspicion, id NodeID) {
+	if at := s.config.position(id); at >= 0 && s.members[at].proof == verdictOpen && !s.members[at].again {
+		s.members[at].again = true
+		m.send(m.dir.node(id).Peer, &Probe{Nonce: s.nonce})
+	}
 }
 
 // askAbout asks the others whether they reach the accused.
