@@ -383,6 +383,24 @@ func TestAPacketLostThriceEvictsNobody(t *testing.T) {
 	r.requireChain(1, "n1", "n2", "n3")
 }
 
+// The only witness restarts while two others are in dispute. It was not at its address,
+// but is there again, and must be asked anew: its word counts, and it is well enough to
+// be the primary (rule manager 3).
+func TestAWitnessRestartsDuringADispute(t *testing.T) {
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	r.actors["n1"].cut = []string{"n3"}
+	r.complain("n3", 100*time.Millisecond)
+	r.ail(refusing, "n2")
+	r.say("c1", suspect(1, "n2"))
+	r.complain("n3", 100*time.Millisecond)
+	r.ail(well, "n2")
+	r.actors["n2"].boot++
+	r.present(r.actors["n2"])
+	r.complain("n3", disputeMax)
+	r.requireChain(2, "n2", "n3")
+}
+
 // The manager reaches both, but they do not reach each other. One must go, for
 // the group can do no write; which one depends on who else reaches the accused
 // (rule manager 3). Where only one would stay, the manager is slower to believe it.

@@ -343,14 +343,15 @@ func (m *Manager) judge(w *watch) {
 }
 
 // reviewProofs takes back what holds no longer: a proof is good for as long as its
-// node goes on answering pings, and a node that is gone has none.
+// node goes on answering pings, a node that is gone has none, and one that was not at
+// its address may have come back, and is asked anew.
 func (m *Manager) reviewProofs(s *suspicion) {
 	for i, p := range s.config.Chain {
 		t, c := &s.members[i], m.contact(p.ID)
 		if c.node.gone {
 			t.proof, t.word = verdictFailed, verdictFailed
-		} else if t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {
-			t.proof, t.since = verdictOpen, m.now
+		} else if t.proof != verdictOpen && (t.proof == verdictAnswered) != c.answers(m.now, &m.opt) {
+			t.proof, t.since, t.again = verdictOpen, m.now, false
 		}
 	}
 }

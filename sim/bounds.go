@@ -19,9 +19,13 @@ const (
 	// its links to the next of these: they add up for who waits.
 	PauseGap = time.Second
 
-	StallMax        = 250 * time.Millisecond // of a link
-	LossMaxPermille = 50                     // of packets that TCP loses,
-	LossesMax       = 2                      // of one packet, in a row: beyond, a link stalls for more than a second
+	StallMax = 250 * time.Millisecond // of a link
+	// LateMax is by how much one message may come later than the latency of its link
+	// has it. On a link that keeps the order more holds up all that follows, and is a stall.
+	LateMax = 50 * time.Millisecond
+
+	LossMaxPermille = 50 // of packets that TCP loses,
+	LossesMax       = 2  // of one packet, in a row: beyond, a link stalls for more than a second
 
 	DiskMax = 250 * time.Millisecond // that a sync takes, or a disk stalls
 
@@ -99,6 +103,18 @@ func (w *World) noteStall(from, to *Host, took int64) {
 	}
 	w.noteHiccup(from, took)
 	w.noteHiccup(to, took)
+}
+
+// noteLate holds a message that is sent now, and comes later than its link has it,
+// against the bounds.
+func (w *World) noteLate(from, to *Host, late int64) {
+	l := w.link(from, to)
+	switch {
+	case late > int64(StallMax):
+		w.trouble(from, to, w.now+late)
+	case late > int64(LateMax) && l.stream != 0 && l.flaky == 0: // a flaky one is beyond them as it is
+		w.noteStall(from, to, late)
+	}
 }
 
 // noteDiskStall does the same for a disk's.

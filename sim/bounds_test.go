@@ -56,6 +56,8 @@ func calmAt(t *testing.T, lines ...string) bool {
 func TestWhatIsWithinTheBounds(t *testing.T) {
 	for _, lines := range [][]string{
 		{},
+		{"network connect=1", "delay c1>n1 Ping#1 50ms", "at 8900ms c1 put n1 1", "at 9s pause n1", "at 9200ms resume n1"},
+		{"delay c1>n1 Ping#1 250ms", "at 8900ms c1 put n1 1", "at 9s pause n1", "at 9200ms resume n1"}, // it holds up no others
 		{"at 9s pause n1", "at 9250ms resume n1"},
 		{"at 9800ms pause n1"},
 		{"at 8s pause n1", "at 8250ms resume n1", "at 9250ms pause n1", "at 9500ms resume n1"},
@@ -96,6 +98,8 @@ func TestWhatIsBeyondTheBounds(t *testing.T) {
 		{"at 8s stall m>n1 100ms", "at 8100ms pause n1", "at 8300ms resume n1"},
 		{"at 8s stall m>n1 100ms", "at 9s stall n1>n3 100ms"},
 		{"at 8s pause n1", "at 8100ms stall-disk n1 100ms", "at 8200ms resume n1"},
+		{"network connect=1", "delay c1>n1 Ping#1 51ms", "at 8900ms c1 put n1 1", "at 9s pause n1", "at 9200ms resume n1"},
+		{"delay n1>n2 Ping#1 251ms", "at 9s c1 put n1.n2 1"},
 		{"at 8s stall-disk n1 200ms", "at 8100ms pause n1", "at 8101ms resume n1"},
 		{"at 1s cut n1>n2"},
 		{"at 1s cut n1>n2", "at 6s heal"},

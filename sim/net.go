@@ -201,9 +201,10 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 			f.apply(w, &w.net.deviations[d])
 		}
 	}
-	if f.drop || f.corrupt || f.delay > int64(StallMax) {
-		w.trouble(from, to, w.now+f.delay)
+	if f.drop || f.corrupt {
+		w.trouble(from, to, w.now)
 	}
+	w.noteLate(from, to, f.delay)
 	if f.drop {
 		w.logLost(from, to, number, e, "drop")
 		return
