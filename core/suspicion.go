@@ -350,7 +350,9 @@ func (m *Manager) reviewProofs(s *suspicion) {
 		t, c := &s.members[i], m.contact(p.ID)
 		if c.node.gone {
 			t.proof, t.word = verdictFailed, verdictFailed
-		} else if t.proof != verdictOpen && (t.proof == verdictAnswered) != c.answers(m.now, &m.opt) {
+		} else if t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {
+			t.proof, t.since = verdictOpen, m.now
+		} else if t.proof == verdictFailed && c.answers(m.now, &m.opt) {
 			t.proof, t.since, t.again = verdictOpen, m.now, false
 		}
 	}
