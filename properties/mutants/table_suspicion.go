@@ -123,6 +123,13 @@ var ofSuspicion = []Mutant{
 		New:   `false {`,
 	},
 	{
+		Name: `failures-never-lapse`, Rule: `manager 3`,
+		Story: `a member that restarts during an inquiry counts as failed for as long as it lasts`,
+		File:  `core/suspicion.go`,
+		Old:   `t.proof == verdictFailed && c.answers(m.now, &m.opt) {`,
+		New:   `false {`,
+	},
+	{
 		Name: `late-answers-count`, Rule: `manager 3`,
 		Story: `a member whose answers come ever later stays, and its group with it`,
 		File:  `core/contact.go`,
