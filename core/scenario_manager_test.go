@@ -238,6 +238,36 @@ func TestAnswersOfLongAgoAreNone(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// A member stalled until it was removed, and answers late. That says nothing of how long to
+// wait for it when it is a member again, for this time it was taken for dead: the next
+// time it goes as soon (rule manager 3).
+func TestWhoWasTakenForDeadGetsNoMoreTimeForThat(t *testing.T) {
+	r := newRealm(t, 3, quick)
+	r.place("a")
+	r.pass(time.Second)
+	r.ail(silent, "n3")
+	r.pass(110 * time.Millisecond)
+	r.say("n1", suspect(1, "n3"))
+	r.pass(260 * time.Millisecond)
+	require.Equal(t, []string{"n1", "n2"}, r.members(1))
+
+	c := r.manager().contact(peerOf("n3").ID)
+	require.Less(t, c.missed, silenceMin, "so that its answers count")
+	r.ail(well, "n3")
+	for nonce := c.answered + 1; nonce <= c.pinged; nonce++ {
+		r.reply(r.actors["n3"], &Pong{Nonce: nonce, Boot: 1, Index: r.manager().Index()})
+	}
+	require.Greater(t, c.trips.longest, 250*time.Millisecond)
+	for r.joiningNode() != "n3" {
+		r.pass(50 * time.Millisecond)
+	}
+	r.caughtUp()
+	require.Equal(t, []string{"n1", "n2", "n3"}, r.members(1))
+	r.ail(silent, "n3")
+	r.pass(400 * time.Millisecond)
+	require.Equal(t, []string{"n1", "n2"}, r.members(1))
+}
+
 // An inquiry that begins with a round of pings is none of the others' business: their
 // answers to that round count.
 func TestAnInquiryBeginsAmidARoundOfPings(t *testing.T) {
@@ -418,6 +448,9 @@ func TestPartialPartition(t *testing.T) {
 		},
 		"a third member does not reach it either": {
 			3, 2, "n3", func(r *realm) { r.actors["n2"].cut = []string{"n3"} }, []probing{{"n2", "n3"}}, disputeMax, []string{"n1", "n2"},
+		},
+		"a third member does not reach it, though a spare does": {
+			4, 2, "n3", func(r *realm) { r.actors["n2"].cut = []string{"n3"} }, []probing{{"n2", "n3"}, {"n4", "n3"}}, disputeMax, []string{"n1", "n2"},
 		},
 		"only a spare is there as a witness": {
 			3, 1, "n2", func(r *realm) {}, []probing{{"n3", "n2"}}, doubtsMax * disputeMax, []string{"n2"},

@@ -15,7 +15,8 @@ import "time"
 //   - It answers, but its primary, the accuser, waits for it in vain: the accuser is
 //     asked again, and when what it waits for has moved since, nobody goes. If
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
-//     if another reaches the accused, else the accused does.
+//     if another member reaches the accused, else the accused does. Where there is no
+//     other member, a node outside the chain is heard instead.
 //
 // Nobody goes unless a member that stays, the one to be the primary, has proved
 // itself in the same inquiry. While many members look silent at once, it is rather
@@ -74,16 +75,18 @@ type suspicion struct {
 
 // testimony is what a member, in the order of the chain, has shown so far.
 type testimony struct {
-	proof verdict // that it works
-	word  verdict // that it reaches the accused
-	since Time    // when it was first asked for the proof
-	again bool    // it was asked again, as its connection broke
+	proof  verdict // that it works
+	since  Time    // when it was first asked for it
+	again  bool    // it was asked again, as its connection broke
+	word   verdict // that it reaches the accused
+	wordAt Time    // when it was first asked for it
 }
 
 // outsider is a node outside the chain that was asked whether it reaches the accused.
 type outsider struct {
-	node NodeID // 0 for none
-	word verdict
+	node   NodeID // 0 for none
+	word   verdict
+	wordAt Time
 }
 
 // verdict is what a question has brought so far.
@@ -149,7 +152,7 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
 	w.suspicion = s
 	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused, Effect: accuser != 0})
 	for i := range s.members {
-		s.members[i].since = m.now
+		s.members[i].since, s.members[i].wordAt = m.now, m.now
 	}
 	m.reviewProofs(s)
 	m.ask(s)
@@ -190,7 +193,9 @@ func (m *Manager) askAbout(s *suspicion) {
 	if s.about == 0 {
 		m.nonce++
 		s.about, s.aboutAt = m.nonce, m.now
-		s.outside.node = m.outsider(s.config)
+		if node := m.outsider(s.config); node != s.outside.node {
+			s.outside = outsider{node: node, wordAt: m.now}
+		}
 	}
 	question := &Probe{Nonce: s.about, Target: accused.Peer}
 	for i, p := range s.config.Chain {
@@ -279,25 +284,25 @@ func (m *Manager) failed(c *contact) {
 		if at := s.config.position(c.node.ID); at >= 0 && s.members[at].proof == verdictOpen {
 			s.members[at].proof = verdictFailed
 			if c.node.ID == s.accused {
-				s.forgetWords() // they speak of before
+				m.forgetWords(s) // they speak of before
 			}
 			m.judge(w)
 		}
 	}
 }
 
-// forgetWords has the question about the accused put anew, if somebody has said that
-// it is reached.
-func (s *suspicion) forgetWords() {
-	reached := s.outside.word == verdictAnswered
-	for i := range s.members {
-		if s.members[i].word == verdictAnswered {
-			s.members[i].word, reached = verdictOpen, true
+// forgetWords has those who have said that the accused is reached asked anew. Who has
+// said nothing yet has no more time for that.
+func (m *Manager) forgetWords(s *suspicion) {
+	forget := func(word *verdict, at *Time) {
+		if *word == verdictAnswered {
+			*word, *at, s.about = verdictOpen, m.now, 0
 		}
 	}
-	if reached {
-		s.about, s.outside = 0, outsider{}
+	for i := range s.members {
+		forget(&s.members[i].word, &s.members[i].wordAt)
 	}
+	forget(&s.outside.word, &s.outside.wordAt)
 }
 
 func (m *Manager) tickWatch(w *watch) {
@@ -308,7 +313,7 @@ func (m *Manager) tickWatch(w *watch) {
 	if m.now >= s.againAt {
 		m.ask(s)
 		if m.now.Since(s.aboutAt) >= max(4*m.opt.PingInterval, 2*m.contact(s.accused).trips.mean) {
-			s.forgetWords() // what they say is of a while ago
+			m.forgetWords(s) // what they say is of a while ago
 		}
 		m.askAbout(s)
 	}
@@ -415,7 +420,8 @@ func (m *Manager) judgeSilent(w *watch) {
 		return
 	}
 	remove, wait := m.verdict(s, s.accused)
-	reached, heard := m.words(s)
+	members, _ := m.membersSay(s, 0)
+	outside := m.outsiderSays(s)
 	switch {
 	case wait:
 		return
@@ -424,13 +430,13 @@ func (m *Manager) judgeSilent(w *watch) {
 		// group waits for whoever of them returns first.
 		m.rest(w)
 		return
-	case reached:
+	case members == verdictAnswered || outside == verdictAnswered:
 		if m.due(s, m.vouched(s)) {
 			m.remove(w, remove, true)
 		}
 		return
 	case m.dir.node(s.accused).gone || s.members[at].proof == verdictFailed && len(s.config.Chain)-len(remove) > 1:
-	case !heard:
+	case members == verdictOpen || outside == verdictOpen:
 		if s.about == 0 {
 			m.askAbout(s)
 		}
@@ -450,27 +456,42 @@ func (m *Manager) vouched(s *suspicion) time.Duration {
 	return vouchedMax
 }
 
-// words tells whether anybody but the accused itself says that it is reached, and
-// whether all who could say so have been heard, or had the time.
-func (m *Manager) words(s *suspicion) (reached, heard bool) {
-	heard = s.about != 0
-	weigh := func(id NodeID, word verdict) {
-		switch word {
-		case verdictAnswered:
-			reached = true
-		case verdictOpen:
-			heard = heard && m.dueAt(s.aboutAt.After(m.wordPatience(s, id)))
-		}
-	}
+// membersSay is the best that a member other than the accused, and than one more, says
+// of the accused: that it is reached; open while one of them may still say so; else
+// failed. If none of them works, as far as is known, some is false.
+func (m *Manager) membersSay(s *suspicion, but NodeID) (word verdict, some bool) {
+	word = verdictFailed
 	for i, p := range s.config.Chain {
-		if p.ID != s.accused && s.members[i].proof != verdictFailed {
-			weigh(p.ID, s.members[i].word)
+		t := &s.members[i]
+		if p.ID == s.accused || p.ID == but || t.proof == verdictFailed {
+			continue
+		}
+		some = some || t.proof == verdictAnswered
+		switch m.wordOf(s, p.ID, t.word, t.wordAt) {
+		case verdictAnswered:
+			return verdictAnswered, true
+		case verdictOpen:
+			word = verdictOpen
 		}
 	}
-	if s.outside.node != 0 {
-		weigh(s.outside.node, s.outside.word)
+	return word, some
+}
+
+// outsiderSays is the same of the node outside the chain that was asked.
+func (m *Manager) outsiderSays(s *suspicion) verdict {
+	if s.about != 0 && s.outside.node == 0 {
+		return verdictFailed
 	}
-	return reached, heard || reached
+	return m.wordOf(s, s.outside.node, s.outside.word, s.outside.wordAt)
+}
+
+// wordOf is a node's word about the accused. Who has had time to be answered, and
+// says nothing, does not reach it.
+func (m *Manager) wordOf(s *suspicion, id NodeID, word verdict, asked Time) verdict {
+	if word == verdictOpen && s.about != 0 && m.dueAt(asked.After(m.wordPatience(s, id))) {
+		return verdictFailed
+	}
+	return word
 }
 
 // wordPatience is how long to wait for a node's word about the accused, to which it
@@ -484,19 +505,24 @@ func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
 }
 
 // judgeDispute decides between a primary and the member it accuses, both of whom
-// answer the manager: another that reaches the accused speaks against the accuser.
-// Without such a witness the accused goes, as the primary cannot do without it.
+// answer the manager. A third member that reaches the accused speaks against the
+// accuser, and one that does not speaks against the accused, for those who stay must
+// work together. Only where there is no third is a node outside the chain heard.
+// Without a witness the accused goes, as the primary cannot do without it.
 func (m *Manager) judgeDispute(w *watch) {
 	s := w.suspicion
-	switch reached, heard := m.words(s); {
-	case !heard:
-		return
-	case !reached:
-		m.remove(w, []NodeID{s.accused}, true)
-		return
+	word, some := m.membersSay(s, s.accuser)
+	if word == verdictFailed && !some {
+		word = m.outsiderSays(s)
 	}
-	if remove, wait := m.verdict(s, s.accuser); !wait {
-		m.remove(w, remove, true)
+	switch word {
+	case verdictOpen:
+	case verdictFailed:
+		m.remove(w, []NodeID{s.accused}, true)
+	case verdictAnswered:
+		if remove, wait := m.verdict(s, s.accuser); !wait {
+			m.remove(w, remove, true)
+		}
 	}
 }
 

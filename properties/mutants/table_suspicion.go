@@ -15,8 +15,8 @@ var ofSuspicion = []Mutant{
 		return
 	}
 	remove, wait`, `	remove, wait`}, {`core/suspicion.go`,
-			`	case reached:
-		if m.due(`, `	case reached:
+			`	case members == verdictAnswered || outside == verdictAnswered:
+		if m.due(`, `	case members == verdictAnswered || outside == verdictAnswered:
 		if true || m.due(`}},
 	},
 	{
@@ -59,6 +59,31 @@ var ofSuspicion = []Mutant{
 		File:  `core/suspicion.go`,
 		Old: `	case s.accused != node:
 		w.next = node
+`,
+		New: ``,
+	},
+	{
+		Name: `spare-outvotes-members`, Rule: `manager 3`,
+		Story: `a member that only a spare reaches stays, and those that it does not reach go, one after the other`,
+		File:  `core/suspicion.go`,
+		Old:   `	if word == verdictFailed && !some {`,
+		New:   `	if _ = some; word != verdictAnswered {`,
+	},
+	{
+		Name: `silence-forgiven`, Rule: `manager 3`,
+		Story: `who does not reach a member is given its time anew, whenever another has to say again that it does`,
+		File:  `core/suspicion.go`,
+		Old: `		forget(&s.members[i].word, &s.members[i].wordAt)
+`,
+		New: `		forget(&s.members[i].word, &s.members[i].wordAt)
+		s.members[i].wordAt = m.now
+`,
+	},
+	{
+		Name: `death-counts-as-late`, Rule: `manager 3`,
+		Story: `a member that was taken for dead, and answers afterwards, is given that much longer the next time`,
+		File:  `core/heal.go`,
+		Old: `		m.contact(c.Node.ID).trips.forgetLate()
 `,
 		New: ``,
 	},
@@ -140,13 +165,13 @@ var ofSuspicion = []Mutant{
 		Name: `vouched-for-in-vain`, Rule: `manager 3`,
 		Story: `a way that is broken between the manager and a member has the member removed at once`,
 		File:  `core/suspicion.go`,
-		Old: `	case reached:
+		Old: `	case members == verdictAnswered || outside == verdictAnswered:
 		if m.due(s, m.vouched(s)) {
 			m.remove(w, remove, true)
 		}
 		return
 `,
-		New: `	case reached:
+		New: `	case members == verdictAnswered || outside == verdictAnswered:
 `,
 	},
 	{
@@ -160,7 +185,7 @@ var ofSuspicion = []Mutant{
 		Name: `vouched-for-beyond-its-end`, Rule: `manager 3`,
 		Story: `who has ended stays for as long as others once said that they reach it`,
 		File:  `core/suspicion.go`,
-		Old: `				s.forgetWords() // they speak of before
+		Old: `				m.forgetWords(s) // they speak of before
 `,
 		New: ``,
 	},
