@@ -32,10 +32,12 @@ const (
 )
 
 // layer says what the packages in a directory, and below it, may import. Of
-// several layers that match, the one with the longest directory counts.
+// several layers that match, the one with the longest directory counts. A path of
+// this module that ends in /... covers the package and all below it.
 type layer struct {
 	dir     string
-	project []string // packages of this module, with all below them; a package's own path goes without saying
+	project []string // packages of this module; a package's own path goes without saying
+	tests   []string // and those that its tests alone may import
 	modules []string // of others, with all below them
 	denied  []denial // of the standard library
 	why     string
@@ -69,30 +71,63 @@ var impure = []denial{
 	{"C", "the code that runs is Go"},
 }
 
+// unrepeatable are the packages through which a run of the simulator could differ
+// from one of the same schedule.
+var unrepeatable = []denial{
+	{"net/...", "the simulator's network is simulated"},
+	{"math/rand", "a schedule replays for ever; only math/rand/v2's PCG has a promised sequence"},
+	{"crypto/rand", "a schedule replays; all randomness comes from its seed"},
+}
+
 const whyPure = "the core is pure: simulator and real hosts must run the very same state machine"
 
 var layers = []layer{
 	{dir: "core/wire", denied: impure, why: whyPure},
 	{dir: "core", project: []string{"core/wire"}, denied: impure, why: whyPure},
+	// The rooms of the simulator, from below. What is not named here looks upwards.
+	{dir: "sim/splitmix", denied: unrepeatable, why: "it turns numbers into numbers"},
+	{dir: "sim/mark", denied: unrepeatable, why: "it is a list of names: who notices a situation is another matter"},
+	{dir: "sim/bounds", denied: unrepeatable, why: "the bounds are numbers"},
 	{
-		dir: "sim", project: []string{"core", "sim"}, modules: []string{"github.com/anishathalye/porcupine"},
-		denied: []denial{
-			{"net/...", "the simulator's network is simulated"},
-			{"math/rand", "a schedule replays for ever; only math/rand/v2's PCG has a promised sequence"},
-			{"crypto/rand", "a schedule replays; all randomness comes from its seed"},
-		},
+		dir: "sim/history", project: []string{"core"}, tests: []string{"sim", "sim/schedule"},
+		modules: []string{"github.com/anishathalye/porcupine"}, denied: unrepeatable,
+		why: "a history is judged alike wherever it comes from",
+	},
+	{
+		dir: "sim/schedule", project: []string{"core", "sim/mark"}, tests: []string{"sim/splitmix"}, denied: unrepeatable,
+		why: "a schedule is data: what comes of it is another matter",
+	},
+	{
+		dir: "sim/generate", project: []string{"core", "sim/bounds", "sim/schedule"}, tests: []string{"sim"}, denied: unrepeatable,
+		why: "what is drawn must not depend on what the simulator makes of it",
+	},
+	{
+		dir: "sim/shrink", project: []string{"core", "sim/schedule"}, tests: []string{"sim/generate"}, denied: unrepeatable,
+		why: "what failing is, and so the run, is the caller's",
+	},
+	{
+		dir: "sim", project: []string{"core", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/schedule", "sim/splitmix"},
+		tests: []string{"sim/generate"}, denied: unrepeatable,
 		why: "the simulator drives the core alone, so that a trace needs nothing else",
 	},
 	{
-		dir: "netrpc", project: []string{"core", "netrpc"},
+		dir: "sim/fuzz", project: []string{"core", "sim", "sim/generate", "sim/history", "sim/mark", "sim/schedule", "sim/shrink", "sim/splitmix"},
+		denied: unrepeatable, why: "a search draws schedules, runs and shrinks them",
+	},
+	{
+		dir: "sim/view", project: []string{"core", "sim", "sim/fuzz", "sim/history", "sim/schedule"},
+		denied: unrepeatable, why: "a view shows one run",
+	},
+	{
+		dir: "netrpc", project: []string{"core", "core/wire", "netrpc/..."},
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
 	{
-		dir: "cmd", project: []string{"core", "sim", "netrpc", "cmd", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+		dir: "cmd", project: []string{"core", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 		why: "the commands are the top of the project",
 	},
 	{
-		dir: "properties", project: []string{"core", "sim", "properties"},
+		dir: "properties", project: []string{"core/...", "sim/...", "properties/..."},
 		modules: []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"},
 		why:     "the properties judge the core through the simulator; real hosts have tests of their own",
 	},
@@ -115,6 +150,14 @@ func layerOf(dir string) *layer {
 // within tells whether a slash-separated path is dir or below it.
 func within(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
+// coveredBy tells whether one of the paths is that of a package, or covers it.
+func coveredBy(name string, paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		subtree, all := strings.CutSuffix(p, "/...")
+		return name == p || all && within(name, subtree)
+	})
+}
+
 func withinAny(name string, dirs []string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return within(name, dir) })
 }
@@ -127,7 +170,7 @@ func judgeImport(dir, imported string, test bool) string {
 		return fmt.Sprintf("no layer covers %s/: say in the table of layers what it may import, and why", dir)
 	}
 	if own, ok := strings.CutPrefix(imported, modulePath+"/"); ok {
-		if own == dir || withinAny(own, l.project) {
+		if own == dir || coveredBy(own, l.project) || test && coveredBy(own, l.tests) {
 			return ""
 		}
 		return fmt.Sprintf("%s must not import %s: %s (of this project it may import %s)", dir, imported, l.why, list(l.project))
@@ -143,8 +186,7 @@ func judgeImport(dir, imported string, test bool) string {
 		return ""
 	}
 	for _, d := range l.denied {
-		subtree, all := strings.CutSuffix(d.path, "/...")
-		if imported == d.path || all && within(imported, subtree) {
+		if coveredBy(imported, []string{d.path}) {
 			return fmt.Sprintf("%s must not import %s: %s", dir, imported, d.why)
 		}
 	}
@@ -236,7 +278,9 @@ func TestImportRulesBite(t *testing.T) {
 		{"core/wire", "gtstore/core/wire", true, ""},
 		{"sim", "gtstore/core/wire", false, ""},
 		{"sim/view", "gtstore/sim", false, ""},
-		{"sim", "github.com/anishathalye/porcupine", false, ""},
+		{"sim/history", "github.com/anishathalye/porcupine", false, ""},
+		{"sim/history", "gtstore/sim", true, ""}, // of package history_test
+		{"sim/fuzz", "gtstore/sim/shrink", false, ""},
 		{"netrpc", "net/rpc", false, ""},
 		{"cmd/gtstore", "github.com/spf13/cobra", false, ""},
 		{"cmd/gtstore", "gtstore/cmd/internal/x", false, ""},
@@ -257,8 +301,14 @@ func TestImportRulesBite(t *testing.T) {
 		{"core", "github.com/google/go-cmp/cmp", false, "may import nothing"},
 		{"sim", "gtstore/netrpc", false, "drives the core alone"},
 		{"sim", "net", false, "simulated"},
-		{"sim", "github.com/spf13/cobra", false, "may import github.com/anishathalye/porcupine"},
-		{"netrpc", "gtstore/sim", false, "may import core, netrpc"},
+		{"sim", "github.com/spf13/cobra", false, "drives the core alone"},
+		{"sim", "gtstore/sim/generate", false, "drives the core alone"},
+		{"sim/schedule", "gtstore/sim", false, "a schedule is data"},
+		{"sim/history", "gtstore/sim", false, "wherever it comes from"},
+		{"sim/generate", "gtstore/sim", false, "must not depend on what the simulator makes of it"},
+		{"sim/shrink", "gtstore/sim", true, "the caller's"},
+		{"sim/mark", "gtstore/core", false, "a list of names"},
+		{"netrpc", "gtstore/sim", false, "may import core, core/wire, netrpc/..."},
 		{"netrpc", "github.com/spf13/cobra", false, "the standard library and nothing else"},
 		{"cmd/gtstore", "pgregory.net/rapid", false, "may import github.com/spf13/cobra"},
 		{"cmd/gtstore", "gtstore/properties", false, "the top of the project"},

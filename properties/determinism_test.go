@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/sim"
+	"gtstore/sim/generate"
+	"gtstore/sim/schedule"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 type asker func(t *testing.T, question string) []string
 
 // here answers in this process; make makes schedule i.
-func here(make func(i int) *sim.Schedule) asker {
+func here(make func(i int) *schedule.Schedule) asker {
 	return func(t *testing.T, question string) []string {
 		var i, from, to int
 		if question == "runs" {
@@ -38,11 +40,13 @@ func here(make func(i int) *sim.Schedule) asker {
 	}
 }
 
-func determinismSchedule(i int) *sim.Schedule { return sim.Generate(sim.NewSource(uint64(i))) }
+func determinismSchedule(i int) *schedule.Schedule {
+	return generate.Schedule(generate.NewSource(uint64(i)))
+}
 
 // runLines has a line for each schedule: the recording of its run, in which whole
 // messages are hashed, and the verdict.
-func runLines(make func(i int) *sim.Schedule) []string {
+func runLines(make func(i int) *schedule.Schedule) []string {
 	lines := []string{}
 	for i := range determinismSchedules {
 		out := sim.CheckWith(make(i), sim.RunOptions{FullHash: true})
@@ -53,7 +57,7 @@ func runLines(make func(i int) *sim.Schedule) []string {
 
 // eventLines has a line for each of some events of a run: the hash after it, and
 // what it was.
-func eventLines(s *sim.Schedule, from, to int) []string {
+func eventLines(s *schedule.Schedule, from, to int) []string {
 	events := map[int]string{}
 	out := sim.CheckWith(s, sim.RunOptions{FullHash: true, KeepHashes: true, Log: func(r *sim.LogRecord) {
 		if r.Event >= from && r.Event <= to {
@@ -123,9 +127,9 @@ func differenceOf(t *testing.T, a, b string) (from, to int) {
 	return from - every + 1, to
 }
 
-func recordingIn(t *testing.T, line string) *sim.Recording {
+func recordingIn(t *testing.T, line string) *schedule.Recording {
 	line, _, _ = strings.Cut(line, " # ")
-	s, err := sim.Parse(line)
+	s, err := schedule.Parse(line)
 	require.NoError(t, err)
 	return s.Recorded
 }
@@ -183,7 +187,7 @@ func testBinary(t *testing.T, race bool) string {
 // is told, and it is the right one.
 func TestDivergenceIsFound(t *testing.T) {
 	const odd = 3 // this schedule has another seed, so its messages other delays
-	changed := func(i int) *sim.Schedule {
+	changed := func(i int) *schedule.Schedule {
 		s := determinismSchedule(i)
 		if i == odd {
 			s.Shape.Seed++
@@ -206,7 +210,7 @@ func TestDivergenceIsFound(t *testing.T) {
 // TestMessagesAreImmutable: nobody changes a message after it was sent.
 func TestMessagesAreImmutable(t *testing.T) {
 	for i := range 200 {
-		s := sim.Generate(sim.NewSource(uint64(1000 + i)))
+		s := generate.Schedule(generate.NewSource(uint64(1000 + i)))
 		out := sim.CheckWith(s, sim.RunOptions{CheckImmutable: true})
 		require.Nil(t, out.Violation, "schedule of source %d", 1000+i)
 	}

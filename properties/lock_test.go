@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 // Does the manager lock a group during a request? No. A lock would show in one
@@ -73,7 +73,7 @@ func busyWithoutTheManager(away, back string, reads core.ReadMode) string {
 // requireNoNeedOfTheManager has clients work on keys that they know while the
 // manager is away, and fails unless everything is done as if it were there.
 func requireNoNeedOfTheManager(t *testing.T, away, back string, reads core.ReadMode) {
-	s, err := sim.Parse(busyWithoutTheManager(away, back, reads))
+	s, err := schedule.Parse(busyWithoutTheManager(away, back, reads))
 	require.NoError(t, err)
 	p := perform(t, s)
 	require.Equal(t, "holds", p.Verdict, "%v", p.Violation)

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/mark"
 )
 
 // marksSchedules is so many that the mark which the fewest schedules reach is
@@ -36,7 +36,7 @@ func TestMarksAreReached(t *testing.T) {
 	for _, m := range stats.Rarest(rarestShown) {
 		t.Logf("%6d %v", stats.Marks[m], m)
 	}
-	for _, m := range sim.AllMarks() {
+	for _, m := range mark.All() {
 		if stats.Marks[m] == 0 {
 			t.Errorf("no schedule of %d reached the mark %v (%s): %s\n"+
 				"Let sim.Generate draw what leads to it, or find the change of the core that keeps it from coming about.",
@@ -48,15 +48,15 @@ func TestMarksAreReached(t *testing.T) {
 // TestMarksAreNamed holds the table of marks to its form: a name that can stand
 // in a trace, and that is found again by it.
 func TestMarksAreNamed(t *testing.T) {
-	said := map[string]sim.Mark{}
-	for _, m := range sim.AllMarks() {
+	said := map[string]mark.Mark{}
+	for _, m := range mark.All() {
 		require.Regexp(t, `^[a-z]+(-[a-z]+)*$`, m.String())
-		require.Equal(t, m, sim.MarkNamed(m.String()), "two marks are called %v", m)
+		require.Equal(t, m, mark.Named(m.String()), "two marks are called %v", m)
 		require.NotEmpty(t, m.Of(), "%v stands for a rule, or for a failure of real systems", m)
 		require.Regexp(t, `^[A-Z].*\.$`, m.Text(), "%v says in a sentence what has happened", m)
 		require.Zero(t, said[m.Text()], "%v says the same as %v", m, said[m.Text()])
 		said[m.Text()] = m
 	}
-	require.Zero(t, sim.MarkNamed("no-such-mark"))
-	require.Zero(t, sim.MarkNamed(""))
+	require.Zero(t, mark.Named("no-such-mark"))
+	require.Zero(t, mark.Named(""))
 }

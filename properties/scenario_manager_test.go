@@ -10,6 +10,8 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
 )
 
 // chronicle notes what the manager of a run decides.
@@ -28,8 +30,8 @@ func (c *chronicle) AfterChange(_ *sim.World, h *sim.Host, change sim.Change) {
 		c.ids[h.Peer().ID] = h.Name()
 	}
 }
-func (c *chronicle) AfterResult(*sim.World, *sim.Operation) {}
-func (c *chronicle) Settled(*sim.World) bool                { return true }
+func (c *chronicle) AfterResult(*sim.World, *history.Operation) {}
+func (c *chronicle) Settled(*sim.World) bool                    { return true }
 func (c *chronicle) AfterEvent(_ *sim.World, h *sim.Host) {
 	m, ok := h.Node().(*core.Manager)
 	if !ok {
@@ -69,7 +71,7 @@ func tell(t *testing.T, trace string) *story {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(traceDir, trace+".trace"))
 	require.NoError(t, err)
-	s, err := sim.Parse(string(text))
+	s, err := schedule.Parse(string(text))
 	require.NoError(t, err)
 	y := &story{t: t, Outcome: sim.Check(s)}
 	require.Equal(t, "holds", y.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", y.Violation, trace)
@@ -210,7 +212,7 @@ func TestManagerStories(t *testing.T) {
 			y.ended("c1 get a", 0, lost)
 			y.ended("c1 get a", 1, core.StatusUnavailable) // the manager is no more
 			last := y.Halted[len(y.Halted)-1]
-			require.Equal(y.t, sim.ManagerHost, last.Host)
+			require.Equal(y.t, schedule.ManagerHost, last.Host)
 			require.Contains(y.t, last.Why, core.ErrGroupLost.Error())
 			require.Contains(y.t, last.Why, "certainly")
 		}},

@@ -10,6 +10,8 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
 )
 
 // The scenarios of replication, played by whole clusters. TestATraces holds the
@@ -27,7 +29,7 @@ func play(t *testing.T, trace string) *performance {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(traceDir, trace+".trace"))
 	require.NoError(t, err)
-	s, err := sim.Parse(string(text))
+	s, err := schedule.Parse(string(text))
 	require.NoError(t, err)
 	p := perform(t, s)
 	require.Equal(t, "holds", p.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", p.Violation, trace)
@@ -35,7 +37,7 @@ func play(t *testing.T, trace string) *performance {
 }
 
 // perform runs a schedule and keeps what was sent.
-func perform(t *testing.T, s *sim.Schedule) *performance {
+func perform(t *testing.T, s *schedule.Schedule) *performance {
 	p := &performance{t: t, host: map[core.NodeID]string{}}
 	p.Outcome = sim.CheckWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
 		if r.What == sim.LogSent {
@@ -49,7 +51,7 @@ func perform(t *testing.T, s *sim.Schedule) *performance {
 }
 
 // result is how the nth operation of that text ended, n from 1.
-func (p *performance) result(op string, n int) *sim.Operation {
+func (p *performance) result(op string, n int) *history.Operation {
 	p.t.Helper()
 	for i := range p.Ops {
 		if p.Ops[i].String() == op {
@@ -65,7 +67,7 @@ func (p *performance) result(op string, n int) *sim.Operation {
 
 // requireResult fails unless the nth operation of that text ended well, with
 // that version, at that node in that epoch.
-func (p *performance) requireResult(op string, n int, version core.Seq, node string, epoch core.Epoch) *sim.Operation {
+func (p *performance) requireResult(op string, n int, version core.Seq, node string, epoch core.Epoch) *history.Operation {
 	p.t.Helper()
 	o := p.result(op, n)
 	r := o.Result

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 // scenario is a failure that has bitten real systems, the rule that stands
@@ -173,7 +173,7 @@ func gatherEvidence(t *testing.T) evidence {
 	for _, file := range append(traces, gallery...) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		s, err := sim.Parse(string(text))
+		s, err := schedule.Parse(string(text))
 		require.NoError(t, err, file)
 		name, err := filepath.Rel(traceDir, file)
 		require.NoError(t, err)

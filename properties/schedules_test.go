@@ -16,6 +16,8 @@ import (
 	"gtstore/core"
 	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/generate"
+	"gtstore/sim/schedule"
 )
 
 const (
@@ -31,7 +33,7 @@ type rapidSource struct{ t *rapid.T }
 
 var (
 	coin      = rapid.Bool()
-	schedules = rapid.Custom(func(t *rapid.T) *sim.Schedule { return sim.Generate(rapidSource{t}) })
+	schedules = rapid.Custom(func(t *rapid.T) *schedule.Schedule { return generate.Schedule(rapidSource{t}) })
 )
 
 func (r rapidSource) Intn(_ string, n int) int {
@@ -60,7 +62,7 @@ type tally struct {
 	lin   time.Duration
 }
 
-func (y *tally) add(s *sim.Schedule, out *sim.Outcome) {
+func (y *tally) add(s *schedule.Schedule, out *sim.Outcome) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.stats.Add(s, out)
@@ -117,7 +119,7 @@ func TestSchedules(t *testing.T) {
 // checkSchedules is the property. When it fails, rapid has shrunk the draws;
 // what is left of the schedule is shrunk further and saved as a trace.
 func checkSchedules(t *testing.T, y *tally) {
-	var smallest *sim.Schedule
+	var smallest *schedule.Schedule
 	var violation *sim.Violation
 	defer func() {
 		if smallest != nil {
@@ -135,7 +137,7 @@ func checkSchedules(t *testing.T, y *tally) {
 	})
 }
 
-func saveFailure(t *testing.T, s *sim.Schedule, v *sim.Violation) {
+func saveFailure(t *testing.T, s *schedule.Schedule, v *sim.Violation) {
 	f := &fuzz.Failure{Schedule: s, Violation: v}
 	shrunk := fuzz.Shrink(t.Context(), f, nil)
 	file, err := fuzz.Save(traceDir, f, shrunk)
@@ -182,7 +184,7 @@ func (y *tally) requireReach(t *testing.T) {
 // that reach new code.
 func FuzzSchedules(f *testing.F) {
 	for seed := range 8 {
-		source := sim.NewSource(uint64(seed))
+		source := generate.NewSource(uint64(seed))
 		draws := make([]byte, 8*4096) // a coin takes eight bytes
 		for i := range draws {
 			draws[i] = byte(source.Intn("", 256))

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 const traceDir = "../traces"
@@ -32,7 +33,7 @@ func TestATraces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
-			s, err := sim.Parse(string(text))
+			s, err := schedule.Parse(string(text))
 			require.NoError(t, err)
 			require.NotEmpty(t, s.Story, "a trace says in a sentence what it shows")
 			expect := s.Expect
@@ -43,7 +44,7 @@ func TestATraces(t *testing.T) {
 			require.Equal(t, expect, out.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s", out.Violation, name)
 			require.Empty(t, out.Missing(s), "the trace no longer shows what it says")
 			if s.Recorded != nil {
-				if d := s.Recorded.Compare(out); d != nil {
+				if d := s.Recorded.Compare(out.Events, out.Hash, out.Hashes); d != nil {
 					t.Logf("%s; %v: the code behaves otherwise than when this was recorded", out.Verdict, d)
 				}
 			}

@@ -6,21 +6,23 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/generate"
+	"gtstore/sim/schedule"
 )
 
 // steady is the stated workload of the simulator's benchmark: one group of
 // three, no faults, four clients that do 50 % gets and 50 % puts on four keys,
 // each of them four at a time, without a pause.
-func steady(mode bool, reads core.ReadMode, operations int) *Schedule {
-	s := &Schedule{Shape: DefaultShape()}
+func steady(mode bool, reads core.ReadMode, operations int) *schedule.Schedule {
+	s := &schedule.Schedule{Shape: schedule.DefaultShape()}
 	s.Shape.Nodes, s.Shape.Replicas, s.Shape.Clients, s.Shape.Width = 3, 2, 4, 4
 	s.Shape.Durable, s.Shape.Reads, s.Shape.Seed = mode, reads, 1
 	s.Shape.LatencyMin, s.Shape.LatencyMax = 200*time.Microsecond, 400*time.Microsecond
 	s.Shape.SyncLatency = 500 * time.Microsecond
 	for i := range operations {
-		a := Action{At: 10 * time.Millisecond, Verb: VerbGet, Host: fmt.Sprintf("c%d", 1+i%4), Key: string(rune('a' + i/4%4))}
+		a := schedule.Action{At: 10 * time.Millisecond, Verb: schedule.VerbGet, Host: fmt.Sprintf("c%d", 1+i%4), Key: string(rune('a' + i/4%4))}
 		if i/2%2 == 0 {
-			a.Verb, a.Value = VerbPut, fmt.Sprintf("v%d", i)
+			a.Verb, a.Value = schedule.VerbPut, fmt.Sprintf("v%d", i)
 		}
 		s.Actions = append(s.Actions, a)
 	}
@@ -79,7 +81,7 @@ func BenchmarkFuzz(b *testing.B) {
 	var events, operations, n int
 	var virtual, lin time.Duration
 	for b.Loop() {
-		out := Check(Generate(NewSource(uint64(n))))
+		out := Check(generate.Schedule(generate.NewSource(uint64(n))))
 		n++
 		if out.Violation != nil {
 			b.Fatal(out.Violation)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
 )
 
 // looker is an Observer that looks, at a client's event at a time, whether the
@@ -17,11 +21,11 @@ type looker struct {
 	calm []bool
 }
 
-func (o *looker) Begin(*World)                        {}
-func (o *looker) AfterChange(*World, *Host, Change)   {}
-func (o *looker) AfterResult(w *World, op *Operation) {}
-func (o *looker) Settled(*World) bool                 { return true }
-func (o *looker) End(*World)                          {}
+func (o *looker) Begin(*World)                                {}
+func (o *looker) AfterChange(*World, *Host, Change)           {}
+func (o *looker) AfterResult(w *World, op *history.Operation) {}
+func (o *looker) Settled(*World) bool                         { return true }
+func (o *looker) End(*World)                                  {}
 func (o *looker) AfterEvent(w *World, h *Host) {
 	if h.role == RoleClient && w.Now() == o.at && len(o.calm) == 0 {
 		o.calm = append(o.calm, w.calm([]*Host{w.hosts[0], w.Host("n1"), w.Host("n2")}))
@@ -138,7 +142,7 @@ func TestLongWaitsAreBeyondTheBounds(t *testing.T) {
 	calls := func(n int, line string) []string {
 		var lines []string
 		for i := range n {
-			lines = append(lines, strings.ReplaceAll(line, "#", numberedName("", i+1)))
+			lines = append(lines, strings.ReplaceAll(line, "#", strconv.Itoa(i+1)))
 		}
 		return lines
 	}
@@ -146,10 +150,10 @@ func TestLongWaitsAreBeyondTheBounds(t *testing.T) {
 	require.True(t, calmAt(t, busy...))
 	busy = append([]string{"at 6s busy n1 10ms"}, calls(60, "at 7s c1 put n1 #")...)
 	require.False(t, calmAt(t, busy...))
-	h := &Host{up: true, clock: newClock(Clock{})}
-	w := &World{schedule: &Schedule{}, hosts: []*Host{h}}
+	h := &Host{up: true, clock: newClock(schedule.Clock{})}
+	w := &World{schedule: &schedule.Schedule{}, hosts: []*Host{h}}
 	w.initBounds()
-	h.uplink.rate = BandwidthMin
+	h.uplink.rate = bounds.BandwidthMin
 	for i := range 12 {
 		slot := w.queue.alloc()
 		w.queue.items[slot].env = core.Envelope{Body: &core.Ping{}}
@@ -200,10 +204,10 @@ func TestInquiriesMustComeToSomething(t *testing.T) {
 }
 
 func TestCallsEndWellWithinTheBounds(t *testing.T) {
-	ended := func(status core.Status, change func(*World, *Operation)) string {
-		s := &Schedule{Shape: DefaultShape()}
-		s.Shape.OpTimeout = calmTimeout
-		w, op := &World{schedule: s}, &Operation{Called: 2 * time.Second, Result: &core.Result{Status: status}}
+	ended := func(status core.Status, change func(*World, *history.Operation)) string {
+		s := &schedule.Schedule{Shape: schedule.DefaultShape()}
+		s.Shape.OpTimeout = schedule.CalmTimeout
+		w, op := &World{schedule: s}, &history.Operation{Called: 2 * time.Second, Result: &core.Result{Status: status}}
 		change(w, op)
 		(&checker{}).onResult(w, op)
 		if w.violation == nil {
@@ -211,17 +215,17 @@ func TestCallsEndWellWithinTheBounds(t *testing.T) {
 		}
 		return w.violation.Property
 	}
-	same := func(*World, *Operation) {}
+	same := func(*World, *history.Operation) {}
 	require.Equal(t, "failed-without-cause", ended(core.StatusUnavailable, same))
 	require.Equal(t, "failed-without-cause", ended(core.StatusUnknown, same))
 	require.Empty(t, ended(core.StatusOK, same))
 	require.Empty(t, ended(core.StatusNotFound, same))
 	require.Empty(t, ended(core.StatusConflict, same))
-	for _, change := range []func(*World, *Operation){
-		func(w *World, _ *Operation) { w.bounds.left = true },
-		func(w *World, _ *Operation) { w.schedule.Shape.OpTimeout-- },
-		func(w *World, _ *Operation) { w.schedule.Shape.Replicas = 3 },
-		func(_ *World, op *Operation) { op.Called = returnTime - 1 },
+	for _, change := range []func(*World, *history.Operation){
+		func(w *World, _ *history.Operation) { w.bounds.left = true },
+		func(w *World, _ *history.Operation) { w.schedule.Shape.OpTimeout-- },
+		func(w *World, _ *history.Operation) { w.schedule.Shape.Replicas = 3 },
+		func(w *World, op *history.Operation) { op.Called = w.schedule.Shape.ReturnTime() - 1 },
 	} {
 		require.Empty(t, ended(core.StatusUnavailable, change))
 	}

@@ -2,15 +2,18 @@ package sim
 
 import (
 	"gtstore/core"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // Check runs a schedule with every check on: the invariants after each event,
 // liveness, and linearizability of the whole history.
-func Check(s *Schedule) *Outcome { return CheckWith(s, RunOptions{}) }
+func Check(s *schedule.Schedule) *Outcome { return CheckWith(s, RunOptions{}) }
 
 // CheckWith is Check with options; their Observer, if any, is called after the
 // checks.
-func CheckWith(s *Schedule, o RunOptions) *Outcome {
+func CheckWith(s *schedule.Schedule, o RunOptions) *Outcome {
 	c := &checker{}
 	if o.Observer == nil {
 		o.Observer = c
@@ -128,7 +131,7 @@ func (c *checker) Begin(w *World) {
 }
 
 // AfterResult implements Observer.
-func (c *checker) AfterResult(w *World, op *Operation) {
+func (c *checker) AfterResult(w *World, op *history.Operation) {
 	c.marks.result(op)
 	c.onResult(w, op)
 	c.onRefusal(w, op)
@@ -385,7 +388,7 @@ func (c *checker) onApplied(w *World, h *Host, hg *hostGroup, g *groupRef, e *co
 		}
 		g.effects[key] = e.Seq
 	}
-	hg.digest = mix(hg.digest, mix(uint64(e.Seq)<<32^uint64(e.Session), e.OpSeq<<40^what))
+	hg.digest = splitmix.Mix(hg.digest, splitmix.Mix(uint64(e.Seq)<<32^uint64(e.Session), e.OpSeq<<40^what))
 	switch n := int(e.Seq); {
 	case n == len(g.digests)+1:
 		g.digests = append(g.digests, hg.digest)
@@ -454,7 +457,7 @@ func (c *checker) checkLog(w *World, h *Host, s *core.Storage, i int, hg *hostGr
 	}
 	for seq := core.Seq(len(hg.prefixes)) + 1; seq <= last; seq++ {
 		e := s.Entry(i, seq)
-		hash = mix(hash, hashEntry(e))
+		hash = splitmix.Mix(hash, hashEntry(e))
 		mark := core.Mark{Epoch: e.Epoch, Seq: seq}
 		if known, ok := g.prefixes[mark]; !ok {
 			g.prefixes[mark] = hash
@@ -466,8 +469,8 @@ func (c *checker) checkLog(w *World, h *Host, s *core.Storage, i int, hg *hostGr
 }
 
 func hashEntry(e *core.Entry) uint64 {
-	x := mix(uint64(e.Epoch)<<32^uint64(e.Session), e.OpSeq<<8^uint64(e.Kind))
-	return mix(x, hashString(e.Key)^hashString(e.Value)*3^uint64(e.Version)<<40)
+	x := splitmix.Mix(uint64(e.Epoch)<<32^uint64(e.Session), e.OpSeq<<8^uint64(e.Kind))
+	return splitmix.Mix(x, hashString(e.Key)^hashString(e.Value)*3^uint64(e.Version)<<40)
 }
 
 // hashedMax is how much of a long value is hashed: what it was padded from stands

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"gtstore/core"
+	"gtstore/sim/history"
+	"gtstore/sim/mark"
 )
 
 func (c *checker) onManagerEvent(w *World, m *core.Manager, e *core.Event) {
@@ -49,7 +51,7 @@ func (c *checker) onRestart(w *World, m *core.Manager) {
 			if known > 0 && known+1 == int(n.Epoch) {
 				before = g.config()
 			}
-			c.marks.reach(MarkCommandKeptUntold)
+			c.marks.reach(mark.CommandKeptUntold)
 			for len(g.configs)+1 < int(n.Epoch) {
 				g.configs = append(g.configs, nil)
 			}
@@ -310,7 +312,7 @@ func (c *checker) End(w *World) {
 
 // checkUsable: a group of which a member works must serve, one of which no copy
 // is left must say so, and one that waits for a stopped node may do neither.
-func (c *checker) checkUsable(w *World, m *core.Manager, op *Operation) {
+func (c *checker) checkUsable(w *World, m *core.Manager, op *history.Operation) {
 	id := m.KeyGroup(op.Key)
 	if id == 0 {
 		if slices.Contains(c.told.wrong, op) {

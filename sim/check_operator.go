@@ -1,6 +1,9 @@
 package sim
 
-import "gtstore/core"
+import (
+	"gtstore/core"
+	"gtstore/sim/history"
+)
 
 // told is what the manager has answered operators and clients, which what it does
 // afterwards must bear out.
@@ -8,7 +11,7 @@ type told struct {
 	answered map[uint64]bool           // requests, by number
 	drained  map[core.NodeID]core.Boot // the start of a node that is not to be used again
 	quiet    []bool                    // by GroupID-1: no inquiry was under way before the event
-	wrong    []*Operation              // final ones that were refused though the key could have been placed
+	wrong    []*history.Operation      // final ones that were refused though the key could have been placed
 }
 
 // onAnswers looks at what the manager has just told an operator.
@@ -103,7 +106,7 @@ func (c *checker) endlessDrain(w *World, m *core.Manager) core.NodeID {
 
 // onRefusal takes in that a final put found no group for its key, as long as it
 // shows whether there could have been one.
-func (c *checker) onRefusal(w *World, op *Operation) {
+func (c *checker) onRefusal(w *World, op *history.Operation) {
 	m := c.manager(w)
 	if op.Final && m != nil && op.Result.Status == core.StatusUnavailable && m.KeyGroup(op.Key) == 0 && c.couldPlace(w, m) {
 		c.told.wrong = append(c.told.wrong, op)

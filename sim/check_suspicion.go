@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/history"
 )
 
 // inquiriesMax is how many inquiries into a group in one epoch, begun by its
@@ -35,7 +37,7 @@ func (c *checker) onEvictions(w *World, before, n *core.Config) {
 		if hosts := c.hostsOf(w, before); hosts != nil && w.calm(hosts) {
 			c.suspicion.Uncaused++
 			w.Fail("eviction-without-cause", "%s was removed from group %d at epoch %d, although it, the others and the manager had been within the bounds for %v",
-				c.owner[p.ID].Name(), n.Group, n.Epoch, Horizon)
+				c.owner[p.ID].Name(), n.Group, n.Epoch, bounds.Horizon)
 		}
 	}
 }
@@ -72,16 +74,16 @@ func (c *checker) onPresumed(w *World, config *core.Config) {
 		h := c.owner[p.ID]
 		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.calm([]*Host{w.Hosts()[0], h}) {
 			w.Fail("loss-without-cause", "group %d was presumed lost, although %s has its data, and it and the manager had been within the bounds for %v",
-				config.Group, h.Name(), Horizon)
+				config.Group, h.Name(), bounds.Horizon)
 		}
 	}
 }
 
 // onResult looks at how a call ends while nothing has been beyond the bounds in the
 // whole run, and the client gives the cluster the time: well.
-func (c *checker) onResult(w *World, op *Operation) {
+func (c *checker) onResult(w *World, op *history.Operation) {
 	sh := &w.Schedule().Shape
-	if w.bounds.left || c.trouble(w) || sh.OpTimeout < calmTimeout+livenessTrips*sh.beyondNear() || op.Called < sh.returnTime() || sh.Nodes <= sh.Replicas {
+	if w.bounds.left || c.trouble(w) || sh.OpTimeout < sh.CalmTimeout() || op.Called < sh.ReturnTime() || sh.Nodes <= sh.Replicas {
 		return
 	}
 	switch op.Result.Status {
@@ -95,7 +97,7 @@ func (c *checker) onResult(w *World, op *Operation) {
 // taken one out of use.
 func (c *checker) trouble(w *World) bool {
 	return len(w.requests) > 0 || slices.ContainsFunc(w.Hosts(), func(h *Host) bool {
-		return h.paused && w.now-h.pausedAt > int64(PauseMax)
+		return h.paused && w.now-h.pausedAt > int64(bounds.PauseMax)
 	})
 }
 

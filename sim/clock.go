@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/schedule"
 )
 
 // never is the virtual time that no run reaches.
@@ -25,7 +26,7 @@ type hostClock struct {
 	rate   uint64 // local nanoseconds in a million virtual ones
 }
 
-func newClock(c Clock) hostClock {
+func newClock(c schedule.Clock) hostClock {
 	return hostClock{origin: int64(clockOrigin + c.Offset), rate: uint64(million + c.PPM)}
 }
 

@@ -8,16 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
+	"gtstore/sim/schedule"
 )
 
 func TestClock(t *testing.T) {
-	fast := newClock(Clock{Offset: -time.Second, PPM: 100})
+	fast := newClock(schedule.Clock{Offset: -time.Second, PPM: 100})
 	require.Equal(t, core.Time(clockOrigin-time.Second), fast.local(0))
 	require.Equal(t, core.Time(clockOrigin-time.Second+10_001*time.Second), fast.local(int64(10_000*time.Second)))
 	require.EqualValues(t, never, fast.virtual(core.Never))
 	require.Zero(t, fast.virtual(0), "what is past is due at once")
-	require.EqualValues(t, 10*time.Second, newClock(Clock{}).virtual(core.Time(clockOrigin+10*time.Second)))
-	slow := newClock(Clock{PPM: -PPMMax})
+	require.EqualValues(t, 10*time.Second, newClock(schedule.Clock{}).virtual(core.Time(clockOrigin+10*time.Second)))
+	slow := newClock(schedule.Clock{PPM: -schedule.PPMMax})
 	require.EqualValues(t, never, slow.virtual(core.Never-1))
 }
 
@@ -25,12 +26,12 @@ func TestClock(t *testing.T) {
 func TestClockInversion(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300_000 {
-		c := newClock(Clock{
-			Offset: time.Duration(r.Int64N(int64(2*DurationMax))) - DurationMax,
-			PPM:    r.Int64N(2*PPMMax+1) - PPMMax,
+		c := newClock(schedule.Clock{
+			Offset: time.Duration(r.Int64N(int64(2*schedule.DurationMax))) - schedule.DurationMax,
+			PPM:    r.Int64N(2*schedule.PPMMax+1) - schedule.PPMMax,
 		})
 		if r.IntN(10) == 0 {
-			c = newClock(Clock{})
+			c = newClock(schedule.Clock{})
 		}
 		deadline := core.Time(c.origin + 1 + r.Int64N(1<<uint(1+r.IntN(50))))
 		v := c.virtual(deadline)

@@ -9,6 +9,8 @@ import (
 
 	"gtstore/core"
 	"gtstore/core/wire"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // disk is what a host's durable storage holds, and what is on its way there. It
@@ -25,10 +27,10 @@ type disk struct {
 	stalled int64    // until when no sync ends
 	waiting []uint32 // the syncs that would have ended; those of ended processes among them
 
-	full    bool            // nothing more can be written
-	failing *Action         // the next sync that ends fails as this says; nil if none is to
-	damaged map[string]bool // keys whose records are not as they were written
-	unread  map[string]bool // and those that cannot be read at all
+	full    bool             // nothing more can be written
+	failing *schedule.Action // the next sync that ends fails as this says; nil if none is to
+	damaged map[string]bool  // keys whose records are not as they were written
+	unread  map[string]bool  // and those that cannot be read at all
 
 	// Of the last crash: how many batches that were not durable were lost, and how
 	// many survived, and how many of the manager's commands were in those lost.
@@ -157,7 +159,7 @@ func codeBatch(c *wire.Coder, writes *[]core.Write) {
 // damage does something to the durable record that comes number-th in the
 // order of keys, and reports whether there was one. A record without content
 // has nothing to damage.
-func (d *disk) damage(number int, verb Verb) bool {
+func (d *disk) damage(number int, verb schedule.Verb) bool {
 	d.fold()
 	var keys []string
 	for k, v := range d.space {
@@ -171,18 +173,18 @@ func (d *disk) damage(number int, verb Verb) bool {
 	slices.Sort(keys)
 	key := keys[number%len(keys)]
 	switch verb {
-	case VerbRot:
+	case schedule.VerbRot:
 		record := []byte(d.space[key])
-		bit := mix(uint64(number), uint64(len(record))) % uint64(8*len(record))
+		bit := splitmix.Mix(uint64(number), uint64(len(record))) % uint64(8*len(record))
 		record[bit/8] ^= 1 << (bit % 8)
 		d.space[key] = string(record)
-	case VerbMisdirect:
+	case schedule.VerbMisdirect:
 		other := d.space[keys[(number+1)%len(keys)]]
 		if d.space[key] == other {
 			return false
 		}
 		d.space[key] = other
-	case VerbUnreadable:
+	case schedule.VerbUnreadable:
 		note(&d.unread, key)
 	}
 	note(&d.damaged, key)

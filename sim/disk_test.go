@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
+	"gtstore/sim/schedule"
 )
 
 func set(key, value string) []core.Write { return []core.Write{{Key: key, Value: value}} }
@@ -70,5 +71,32 @@ func TestDiskCrashKeeps(t *testing.T) {
 		d.write(set("z", "9"))
 		require.True(t, d.begin(), "the sync under way ended with the process")
 		d.finish(func(*core.Envelope) { t.Error("what waited before the crash has left after it") })
+	}
+}
+
+// What is counted of a crash is what did not survive it.
+func TestDiskCountsWhatACrashLost(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		keep, torn           int
+		lost, kept, commands int
+	}{
+		{"all", 0, 0, 3, 0, 2},
+		{"but the first", 1, 0, 2, 1, 1},
+		{"and a part of the second that is of no use", 1, 5, 2, 1, 1},
+		{"but the second, which is whole", 1, schedule.TornMax, 1, 2, 1},
+		{"nothing", 3, 0, 0, 3, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var d disk
+			for _, command := range []bool{true, false, true} {
+				d.write([]core.Write{{Key: "k", Value: "v"}})
+				if command {
+					d.await(&core.Envelope{Body: &core.Committed{}})
+				}
+			}
+			d.crash(c.keep, c.torn)
+			require.Equal(t, [3]int{c.lost, c.kept, c.commands}, [3]int{d.lost, d.kept, d.commands})
+		})
 	}
 }

@@ -1,26 +1,30 @@
 package sim
 
-import "gtstore/core"
+import (
+	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/schedule"
+)
 
 // fault carries out an action that is no operation, and reports whether it
 // changed anything.
-func (w *World) fault(a *Action) bool {
+func (w *World) fault(a *schedule.Action) bool {
 	switch a.Verb {
-	case VerbPartition:
+	case schedule.VerbPartition:
 		return w.partition(a.Groups)
-	case VerbCut:
+	case schedule.VerbCut:
 		return w.cut(a.Link.From, a.Link.To)
-	case VerbClog:
+	case schedule.VerbClog:
 		return w.clog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
-	case VerbUnclog:
+	case schedule.VerbUnclog:
 		return w.unclog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
-	case VerbHeal:
+	case schedule.VerbHeal:
 		return w.healNetwork()
-	case VerbFlaky:
+	case schedule.VerbFlaky:
 		return w.makeFlaky(a)
-	case VerbReset:
+	case schedule.VerbReset:
 		return w.reset(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
-	case VerbStall, VerbLossy, VerbMute:
+	case schedule.VerbStall, schedule.VerbLossy, schedule.VerbMute:
 		return w.faultStream(a)
 	}
 	h := w.hostNamed(a.Host)
@@ -28,26 +32,26 @@ func (w *World) fault(a *Action) bool {
 		return false
 	}
 	switch a.Verb {
-	case VerbPause:
+	case schedule.VerbPause:
 		if !h.up || h.paused {
 			return false
 		}
 		w.pause(h)
-	case VerbResume:
+	case schedule.VerbResume:
 		if !h.up || !h.paused {
 			return false
 		}
 		w.resume(h)
-	case VerbSlow:
-		w.troubleIf(h, max(h.slow, int64(a.Latency)) > int64(SlowMax))
+	case schedule.VerbSlow:
+		w.troubleIf(h, max(h.slow, int64(a.Latency)) > int64(bounds.SlowMax))
 		h.slow = int64(a.Latency)
-	case VerbBandwidth:
-		w.troubleIf(h, h.uplink.rate > 0 && h.uplink.rate < BandwidthMin || a.Rate > 0 && a.Rate < BandwidthMin)
+	case schedule.VerbBandwidth:
+		w.troubleIf(h, h.uplink.rate > 0 && h.uplink.rate < bounds.BandwidthMin || a.Rate > 0 && a.Rate < bounds.BandwidthMin)
 		w.setBandwidth(h, a.Rate)
-	case VerbBusy:
+	case schedule.VerbBusy:
 		w.setCost(h, int64(a.Latency))
 	default:
-		if a.Verb.onDisk() {
+		if a.Verb.OnDisk() {
 			return w.faultDisk(a, h)
 		}
 		return h.role != RoleClient && w.faultProcess(a, h)
@@ -56,21 +60,21 @@ func (w *World) fault(a *Action) bool {
 }
 
 // faultDisk carries out an action on a host's disk.
-func (w *World) faultDisk(a *Action, h *Host) bool {
+func (w *World) faultDisk(a *schedule.Action, h *Host) bool {
 	d := &h.disk
 	switch a.Verb {
-	case VerbSlowDisk:
-		w.troubleIf(h, max(d.latency, int64(a.Latency)) > int64(DiskMax))
+	case schedule.VerbSlowDisk:
+		w.troubleIf(h, max(d.latency, int64(a.Latency)) > int64(bounds.DiskMax))
 		d.latency = int64(a.Latency)
-	case VerbStallDisk:
+	case schedule.VerbStallDisk:
 		w.stallDisk(h, int64(a.Latency))
-	case VerbFailSync:
+	case schedule.VerbFailSync:
 		if !h.up || d.failing != nil {
 			return false
 		}
 		d.failing = a
-	case VerbFullDisk, VerbFreeDisk:
-		full := a.Verb == VerbFullDisk
+	case schedule.VerbFullDisk, schedule.VerbFreeDisk:
+		full := a.Verb == schedule.VerbFullDisk
 		if d.full == full {
 			return false
 		}
@@ -83,37 +87,37 @@ func (w *World) faultDisk(a *Action, h *Host) bool {
 
 // faultProcess carries out an action on the process, or the data, of a host
 // that is no client: those are the same for their whole lives.
-func (w *World) faultProcess(a *Action, h *Host) bool {
+func (w *World) faultProcess(a *schedule.Action, h *Host) bool {
 	switch a.Verb {
-	case VerbCrash:
+	case schedule.VerbCrash:
 		if !h.up {
 			return false
 		}
 		w.kill(h, a.Keep, a.Torn, HostCrashed)
-	case VerbRestart:
+	case schedule.VerbRestart:
 		if h.up {
 			return false
 		}
 		w.start(h)
-	case VerbWipe:
+	case schedule.VerbWipe:
 		if h.up {
 			w.kill(h, 0, 0, HostCrashed)
 		}
 		h.disk.wipe()
 		w.changed(h, HostWiped)
-	case VerbStop:
+	case schedule.VerbStop:
 		if !h.up {
 			return false
 		}
 		h.stopped = true
 		w.pushLocal(h, w.now, tieLocal, &core.Envelope{From: h.peer, To: h.peer, Body: &core.Stop{}})
-	case VerbMove:
+	case schedule.VerbMove:
 		return w.move(h, w.hostNamed(a.Target))
-	case VerbForget, VerbDrain:
+	case schedule.VerbForget, schedule.VerbDrain:
 		if h.incarnation == 0 || h.peer.ID == 0 {
 			return false
 		}
-		w.operate(h, a.Verb == VerbDrain)
+		w.operate(h, a.Verb == schedule.VerbDrain)
 	default:
 		return false
 	}

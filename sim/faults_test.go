@@ -104,31 +104,3 @@ func TestATornBatchIsWholeOrNothing(t *testing.T) {
 	}
 	require.Equal(t, "a1=x b=y ", space(whole))
 }
-
-// What a disk gives back is what was written or an error: whichever of its
-// records is damaged, its process does not start, and says why.
-func TestADamagedRecordStopsTheProcess(t *testing.T) {
-	for _, host := range []string{ManagerHost, "n1"} {
-		for _, verb := range []string{"rot", "misdirect", "unreadable"} {
-			for record := range 5 {
-				damaged := fmt.Sprintf("%s %s record=%d", verb, host, record)
-				s, err := Parse(fmt.Sprintf(`
-cluster nodes=3 clients=2 mode=durable
-at 100ms c1 put x a
-at 150ms c1 put y b
-at 200ms crash %[1]s
-at 210ms %[2]s
-at 220ms restart %[1]s
-at 600ms c1 get x
-`, host, damaged))
-				require.NoError(t, err)
-				require.NoError(t, s.Validate())
-				out := Check(s)
-				require.Nil(t, out.Violation, damaged)
-				require.NotEmpty(t, out.Halted, damaged)
-				require.Equal(t, host, out.Halted[0].Host, damaged)
-				require.Regexp(t, "^cannot start: .*(damaged: .*checksum|cannot be read)", out.Halted[0].Why, damaged)
-			}
-		}
-	}
-}

@@ -1,43 +1,15 @@
 package sim
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
-
-// Operation is one call of a user and how it ended: an entry of the history
-// that must be linearizable.
-type Operation struct {
-	Client  string // the host it was called at
-	Action  int    // its index in Schedule.Actions; -1 for a Final one
-	Final   bool   // of the probe for liveness, after the faults
-	Kind    core.OpKind
-	Key     string
-	Value   string   // that a put or cas writes
-	Version core.Seq // that a cas expects
-
-	Called, Returned time.Duration // virtual times; good when the next two are not 0
-	// CallOrder and ReturnOrder number all calls and returns of a run from 1, as
-	// they happened; 0 for not yet. Times alone cannot tell a call at the moment
-	// of a return from one before it.
-	CallOrder, ReturnOrder int
-	Result                 *core.Result // nil until it returned
-}
-
-func (op *Operation) String() string {
-	text := op.Client + " " + op.Kind.String() + " " + op.Key
-	switch op.Kind {
-	case core.OpPut:
-		text += " " + op.Value
-	case core.OpCAS:
-		text += fmt.Sprintf(" %d %s", op.Version, op.Value)
-	}
-	return text
-}
 
 // client is the workload of one client host.
 type client struct {
@@ -69,11 +41,11 @@ func (w *World) makeHistory() {
 	keys := map[string]bool{}
 	for i := range s.Actions {
 		a := &s.Actions[i]
-		kind := a.Verb.operation()
+		kind := a.Verb.Operation()
 		if kind == 0 {
 			continue
 		}
-		w.ops = append(w.ops, Operation{Client: a.Host, Action: i, Kind: kind, Key: a.Key, Value: a.Value})
+		w.ops = append(w.ops, history.Operation{Client: a.Host, Action: i, Kind: kind, Key: a.Key, Value: a.Value})
 		if !keys[a.Key] {
 			keys[a.Key] = true
 			w.keys = append(w.keys, a.Key)
@@ -81,26 +53,11 @@ func (w *World) makeHistory() {
 	}
 	w.unfinished = len(w.ops)
 	// Enough for the final probe too: Observers may keep pointers to operations.
-	w.ops = append(make([]Operation, 0, len(w.ops)+2*len(w.keys)), w.ops...)
+	w.ops = append(make([]history.Operation, 0, len(w.ops)+2*len(w.keys)), w.ops...)
 	w.clients = make([]client, s.Shape.Clients)
 	for i := range w.clients {
 		w.clients[i] = client{host: w.hosts[1+w.storages+i], width: max(1, s.Shape.Width), seen: map[string]core.Seq{}}
 	}
-}
-
-// operation returns the kind of operation that a verb calls, 0 for none.
-func (v Verb) operation() core.OpKind {
-	switch v {
-	case VerbPut:
-		return core.OpPut
-	case VerbGet:
-		return core.OpGet
-	case VerbDelete:
-		return core.OpDelete
-	case VerbCAS:
-		return core.OpCAS
-	}
-	return 0
 }
 
 // offer makes an operation start as soon as its client has a free slot.
@@ -141,7 +98,7 @@ func (w *World) call(c *client) {
 
 // padded returns what an operation writes. The history tells large values apart
 // by what they are padded from.
-func (w *World) padded(op *Operation) string {
+func (w *World) padded(op *history.Operation) string {
 	if op.Action < 0 || w.schedule.Actions[op.Action].Size == 0 {
 		return op.Value
 	}
@@ -149,14 +106,14 @@ func (w *World) padded(op *Operation) string {
 		w.large = make(map[string]string)
 	}
 	size := w.schedule.Actions[op.Action].Size
-	w.large[op.Value] = op.Value + strings.Repeat(sizeMark, size-len(op.Value))
+	w.large[op.Value] = op.Value + strings.Repeat(schedule.Padding, size-len(op.Value))
 	return w.large[op.Value]
 }
 
 // unpadded has a result tell a large value as the history does. It returns r
 // itself unless its value is one of these, all of it.
 func (w *World) unpadded(r *core.Result) *core.Result {
-	name, _, ok := strings.Cut(r.Value, sizeMark)
+	name, _, ok := strings.Cut(r.Value, schedule.Padding)
 	if !ok || w.large[name] != r.Value {
 		return r
 	}
@@ -194,7 +151,7 @@ func (w *World) record(h *Host, e *core.Envelope) {
 		r = w.unpadded(r)
 	}
 	op.Result, op.Returned, op.ReturnOrder = r, time.Duration(w.now), w.order
-	w.hash = mix(w.hash, mix(r.ID<<8|uint64(r.Status), uint64(r.Version)))
+	w.hash = splitmix.Mix(w.hash, splitmix.Mix(r.ID<<8|uint64(r.Status), uint64(r.Version)))
 	w.unfinished--
 	c := &w.clients[h.index-1-w.storages]
 	c.underWay--
@@ -216,11 +173,11 @@ func (w *World) record(h *Host, e *core.Envelope) {
 }
 
 // checkWant holds a result against what the schedule says of it.
-func (w *World) checkWant(op *Operation) {
+func (w *World) checkWant(op *history.Operation) {
 	if op.Final {
 		return
 	}
-	want, got := w.schedule.Actions[op.Action].Want, Want{op.Result.Status, op.Result.Value}
+	want, got := w.schedule.Actions[op.Action].Want, schedule.Want{Status: op.Result.Status, Value: op.Result.Value}
 	if want.Status == 0 || got == want || got.Status == want.Status && want.Value == "" {
 		return
 	}
@@ -229,7 +186,7 @@ func (w *World) checkWant(op *Operation) {
 
 // learn remembers the version of the key, if the result tells: it is what a
 // later "cas KEY last" expects.
-func (c *client) learn(op *Operation) {
+func (c *client) learn(op *history.Operation) {
 	switch r := op.Result; r.Status {
 	case core.StatusOK:
 		c.seen[op.Key] = r.Version
@@ -249,13 +206,15 @@ func (w *World) probePuts() {
 	c := &w.clients[0]
 	c.width = 2 * len(w.keys)
 	for _, key := range w.keys {
-		w.probe(Operation{Kind: core.OpPut, Key: key, Value: "final-" + key})
+		w.probe(history.Operation{Kind: core.OpPut, Key: key, Value: "final-" + key})
 	}
 }
 
-func (w *World) probeGet(put *Operation) { w.probe(Operation{Kind: core.OpGet, Key: put.Key}) }
+func (w *World) probeGet(put *history.Operation) {
+	w.probe(history.Operation{Kind: core.OpGet, Key: put.Key})
+}
 
-func (w *World) probe(op Operation) {
+func (w *World) probe(op history.Operation) {
 	op.Client, op.Action, op.Final = w.clients[0].host.name, -1, true
 	w.ops = append(w.ops, op)
 	w.unfinished++
@@ -298,98 +257,4 @@ func (w *World) answered(e *core.Envelope) {
 	if req > 0 && req <= uint64(len(w.requests)) {
 		w.requests[req-1].status = status
 	}
-}
-
-// LogKind says what a LogRecord tells.
-type LogKind uint8
-
-const (
-	LogSent      LogKind = iota + 1 // Env left From for To
-	LogDelivered                    // Env is taken in at To
-	LogLost                         // Env does not arrive; Text says why
-	LogTicked                       // To was ticked
-	LogCalled                       // Op begins at To
-	LogReturned                     // Op has its result
-	LogChanged                      // Text happened to To
-	LogAction                       // Action, one of the schedule's; Text is its line
-	LogSynced                       // To's disk has made durable what was being written
-	LogHealed                       // the faults end now
-)
-
-var logKindNames = [...]string{
-	LogSent: "send", LogDelivered: "take", LogLost: "lose", LogTicked: "tick", LogCalled: "call", LogReturned: "return",
-	LogChanged: "host", LogAction: "action",
-	LogSynced: "sync", LogHealed: "heal",
-}
-
-// LogRecord is one thing that happened in a run, for a person or a viewer.
-type LogRecord struct {
-	At       time.Duration // virtual time
-	What     LogKind
-	Event    int    // with LogDelivered and LogTicked: which event it is, from 1
-	From, To string // hosts
-	Number   uint64 // of a message, in the order of sending; 0 for one that crosses no network
-	Env      *core.Envelope
-	Op       *Operation
-	Action   *Action
-	Text     string
-}
-
-// String is one line. It does not depend on the run's memory, so that the logs
-// of two runs can be compared.
-func (r *LogRecord) String() string {
-	text := fmt.Sprintf("%-12v %-6s", r.At, logKindNames[r.What])
-	switch {
-	case r.Env != nil:
-		k := core.KindOf(r.Env.Body)
-		text += fmt.Sprintf(" %s>%s %v", r.From, r.To, k)
-		if r.Number > 0 {
-			text += fmt.Sprintf(" [%d]", r.Number)
-		}
-		text += " " + withoutPadding(fmt.Sprintf("%+v", r.Env.Body))
-	case r.Op != nil:
-		text += " " + r.Op.String()
-		if r.Op.Result != nil {
-			text += fmt.Sprintf(": %+v", *r.Op.Result)
-		}
-	default:
-		text += " " + r.To
-	}
-	if r.Text != "" {
-		text += " (" + r.Text + ")"
-	}
-	return text
-}
-
-// withoutPadding leaves out all but the first of what large values are padded with.
-func withoutPadding(text string) string {
-	const run = sizeMark + sizeMark
-	if !strings.Contains(text, run) {
-		return text
-	}
-	var b strings.Builder
-	for i := range len(text) {
-		if i == 0 || text[i] != sizeMark[0] || text[i-1] != sizeMark[0] {
-			b.WriteByte(text[i])
-		}
-	}
-	return b.String()
-}
-
-func (w *World) logMessage(what LogKind, from, to *Host, number uint64, e *core.Envelope, text string) {
-	r := LogRecord{At: time.Duration(w.now), What: what, From: from.name, To: to.name, Number: number, Env: e, Text: text}
-	if what == LogDelivered || what == LogTicked {
-		r.Event = w.events
-	}
-	w.log(&r)
-}
-
-func (w *World) logLost(from, to *Host, number uint64, e *core.Envelope, why string) {
-	if w.log != nil {
-		w.logMessage(LogLost, from, to, number, e, why)
-	}
-}
-
-func (w *World) logOperation(what LogKind, h *Host, op *Operation) {
-	w.log(&LogRecord{At: time.Duration(w.now), What: what, To: h.name, Op: op})
 }

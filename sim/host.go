@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // Role is what a host runs.
@@ -121,13 +125,13 @@ func (w *World) makeHosts() {
 		h.index, h.timerAt, h.deadline = i, never, core.Never
 		switch {
 		case i == 0:
-			h.name, h.role, h.code = ManagerHost, RoleManager, 0
+			h.name, h.role, h.code = schedule.ManagerHost, RoleManager, 0
 		case i <= s.Nodes:
 			h.name, h.role, h.code = fmt.Sprintf("n%d", i), RoleStorage, uint64(i)
 		default:
-			h.name, h.role, h.code = fmt.Sprintf("c%d", i-s.Nodes), RoleClient, uint64(2*HostsMax+i-s.Nodes)
+			h.name, h.role, h.code = fmt.Sprintf("c%d", i-s.Nodes), RoleClient, uint64(2*schedule.HostsMax+i-s.Nodes)
 		}
-		h.clock = newClock(Clock{})
+		h.clock = newClock(schedule.Clock{})
 		h.peer.Addr = h.name
 		h.disk.latency = int64(s.SyncLatency)
 	}
@@ -141,7 +145,7 @@ func (w *World) makeHosts() {
 // hostNamed finds a host by its name, or returns nil. Every message is routed
 // by it, hence no map.
 func (w *World) hostNamed(name string) *Host {
-	if name == ManagerHost {
+	if name == schedule.ManagerHost {
 		return w.hosts[0]
 	}
 	if len(name) < 2 || len(name) > 3 || name[1] == '0' {
@@ -177,7 +181,7 @@ func (w *World) startAll() {
 		}
 		at := int64(h.index) * int64(100*time.Microsecond)
 		if w.seed != 0 {
-			at = int64(mix(mix(w.seed, saltStart), h.code) % uint64(staggerMax))
+			at = int64(splitmix.Mix(splitmix.Mix(w.seed, saltStart), h.code) % uint64(staggerMax))
 		}
 		it := w.queue.push(at, tieFree)
 		it.kind, it.to = itemStart, int16(h.index)
@@ -215,26 +219,30 @@ func (w *World) start(h *Host) {
 
 // identity draws a number that is not 0 for one process.
 func (w *World) identity(h *Host, salt uint64) uint64 {
-	return max(1, mix(mix(w.seed, salt<<32|h.code), uint64(h.incarnation)))
+	return max(1, splitmix.Mix(splitmix.Mix(w.seed, salt<<32|h.code), uint64(h.incarnation)))
 }
 
-// joinTimeout is shorter than a real cluster's, for the few seconds of a run.
-const joinTimeout = time.Second
+const (
+	// joinTimeout is shorter than a real cluster's, for the few seconds of a run.
+	joinTimeout = time.Second
+	// joinTrips is by how many of the round trips beyond those of one site it grows.
+	joinTrips = 10
+)
 
 // newNode makes the core of a host's role. It is the one place that knows the
 // core's constructors.
-func newNode(s *Schedule, h *Host, seed uint64) (core.Node, error) {
+func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	var space core.Space = core.Empty{}
 	if s.Shape.Durable {
 		space = &h.disk
 	}
-	manager := core.Peer{Addr: ManagerHost}
+	manager := core.Peer{Addr: schedule.ManagerHost}
 	switch h.role {
 	case RoleManager:
 		return core.NewManager(core.ManagerOptions{
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
 			Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
-			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.beyondNear(),
+			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.BeyondNear(),
 		}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
@@ -324,7 +332,7 @@ func (w *World) arm(h *Host) {
 		return
 	}
 	h.timerAt = at
-	tie := w.tie(mix(mix(w.seed, saltTimer<<32|h.code), uint64(at)), h, at)
+	tie := w.tie(splitmix.Mix(splitmix.Mix(w.seed, saltTimer<<32|h.code), uint64(at)), h, at)
 	if w.batch > 1 {
 		tie |= 0xffff // after all that is due at this host at the same time
 	}
@@ -396,10 +404,10 @@ func (w *World) onWork(h *Host, life uint32) {
 	}
 	m := h.inbox[0]
 	h.inbox = h.inbox[1:]
-	if w.now-m.since > int64(WorkMax) {
+	if w.now-m.since > int64(bounds.WorkMax) {
 		w.troubleHost(h, w.now)
 	}
-	w.cameIf(MarkOverloadedNode, h.role == RoleStorage && w.now-m.since > int64(markedWait))
+	w.cameIf(mark.OverloadedNode, h.role == RoleStorage && w.now-m.since > int64(markedWait))
 	h.busy = h.cost > 0 || len(h.inbox) > 0
 	w.step(h, m.slot)
 	w.finish(h)
@@ -566,7 +574,7 @@ func (w *World) onSync(h *Host, slot uint32) {
 	life := w.queue.items[slot].life
 	if life == h.life && h.disk.stalled > w.now {
 		h.disk.waiting = append(h.disk.waiting, slot)
-		w.cameIf(MarkSyncBehindAStall, h.role == RoleStorage)
+		w.cameIf(mark.SyncBehindAStall, h.role == RoleStorage)
 		return
 	}
 	if life == h.life && h.paused {

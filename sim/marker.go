@@ -4,6 +4,9 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/history"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
 )
 
 // marker notes which situations a run comes to. It looks at each event before
@@ -12,7 +15,7 @@ import (
 // ruled out by a comparison of numbers is.
 type marker struct {
 	c       *checker
-	reached Marks
+	reached mark.Set
 	hosts   []hostMarks               // by Host.Index
 	groups  []groupMarks              // by GroupID-1
 	mapping map[string]*Host          // new keys that a client waits for, and who asked first
@@ -77,10 +80,10 @@ func (m *marker) begin(c *checker, hosts int) {
 	m.flaps = make(map[core.NodeID]int)
 }
 
-func (m *marker) reach(mark Mark) { m.reached[mark] = true }
+func (m *marker) reach(mark mark.Mark) { m.reached[mark] = true }
 
 // reachIf is reach for what is cheap to find out.
-func (m *marker) reachIf(mark Mark, reached bool) {
+func (m *marker) reachIf(mark mark.Mark, reached bool) {
 	if reached {
 		m.reached[mark] = true
 	}
@@ -94,7 +97,7 @@ const markedWait = 100 * time.Millisecond
 const farTrip = 40 * time.Millisecond
 
 // cameIf notes a situation that the engine alone sees.
-func (w *World) cameIf(mark Mark, reached bool) {
+func (w *World) cameIf(mark mark.Mark, reached bool) {
 	if reached {
 		w.came[mark] = true
 	}
@@ -102,16 +105,16 @@ func (w *World) cameIf(mark Mark, reached bool) {
 
 // end takes in, at the end of a run, what the engine has seen.
 func (m *marker) end(w *World) {
-	for mark, reached := range w.came {
-		m.reachIf(Mark(mark), reached)
+	for i, reached := range w.came {
+		m.reachIf(mark.Mark(i), reached)
 	}
 	faults := 0
 	for verb, n := range w.fired.Verbs {
-		if Verb(verb).operation() == 0 {
+		if schedule.Verb(verb).Operation() == 0 {
 			faults += n
 		}
 	}
-	m.reachIf(MarkTroubleWithinTheBounds, faults > 0 && !w.bounds.left)
+	m.reachIf(mark.TroubleWithinTheBounds, faults > 0 && !w.bounds.left)
 }
 
 func (m *marker) group(id core.GroupID) *groupMarks {
@@ -185,7 +188,7 @@ func (m *marker) takenByStorage(w *World, h *Host, r *hostRef, in *core.Envelope
 	case *core.Nack:
 		m.fromAPeer(h, r, b.Group, 0)
 		if hg := r.known(b.Group); hg != nil {
-			m.reachIf(MarkReplicaLackedThePrev, b.Config == nil && hg.primary && b.Epoch == hg.epoch)
+			m.reachIf(mark.ReplicaLackedThePrev, b.Config == nil && hg.primary && b.Epoch == hg.epoch)
 		}
 	case *core.Config:
 		m.ofAnOldEpoch(h, r.known(b.Group), b.Epoch)
@@ -197,11 +200,11 @@ func (m *marker) takenByStorage(w *World, h *Host, r *hostRef, in *core.Envelope
 
 // misdirected looks at a message for the node that had this address before.
 func (m *marker) misdirected(wanted core.NodeID) {
-	if m.reached[MarkMessageForAWipedMember] {
+	if m.reached[mark.MessageForAWipedMember] {
 		return
 	}
 	for _, g := range m.c.groups {
-		m.reachIf(MarkMessageForAWipedMember, len(g.configs) > 0 && position(g.config(), wanted) >= 0)
+		m.reachIf(mark.MessageForAWipedMember, len(g.configs) > 0 && position(g.config(), wanted) >= 0)
 	}
 }
 
@@ -215,7 +218,7 @@ func (m *marker) fromAPeer(h *Host, r *hostRef, id core.GroupID, epoch core.Epoc
 	m.ofAnOldEpoch(h, hg, epoch)
 	for _, other := range r.groups {
 		if c := m.c.ref(other.id).issued(other.epoch); c != nil && !other.out {
-			m.reach(MarkMessageOfAFormerGroup)
+			m.reach(mark.MessageOfAFormerGroup)
 		}
 	}
 }
@@ -225,7 +228,7 @@ func (m *marker) ofAnOldEpoch(h *Host, hg *hostGroup, epoch core.Epoch) {
 		return
 	}
 	old := m.c.ref(hg.id).issued(epoch)
-	m.reachIf(MarkLeaverGotAnOldEpoch, old != nil && position(old, h.peer.ID) >= 0)
+	m.reachIf(mark.LeaverGotAnOldEpoch, old != nil && position(old, h.peer.ID) >= 0)
 }
 
 // takenOp looks at a request.
@@ -239,26 +242,26 @@ func (m *marker) takenOp(w *World, h *Host, r *hostRef, op *core.Op, events []co
 	switch config := g.issued(hg.epoch); {
 	case config == nil:
 	case !hg.primary:
-		m.reachIf(MarkRestartedPrimaryAsked, config.Chain[0].ID == h.peer.ID)
+		m.reachIf(mark.RestartedPrimaryAsked, config.Chain[0].ID == h.peer.ID)
 	case int(config.MinChain) > len(config.Chain):
 		reply := replyTo(&h.out, op.Req)
-		m.reachIf(MarkMinChainStoppedAWrite, hg.reconciled && reply != nil && reply.Status == core.StatusUnavailable)
-	case get && hg.reconciled && int(hg.commit) < len(hg.prefixes) && !m.reached[MarkGetBesideAnUncommittedWrite]:
-		m.reachIf(MarkGetBesideAnUncommittedWrite, pending(h.node.(*core.Storage), op.Group, op.Key))
+		m.reachIf(mark.MinChainStoppedAWrite, hg.reconciled && reply != nil && reply.Status == core.StatusUnavailable)
+	case get && hg.reconciled && int(hg.commit) < len(hg.prefixes) && !m.reached[mark.GetBesideAnUncommittedWrite]:
+		m.reachIf(mark.GetBesideAnUncommittedWrite, pending(h.node.(*core.Storage), op.Group, op.Key))
 	}
 	if get && hg.primary && int(hg.epoch) < len(g.configs) && len(g.at) > 0 {
-		m.reachIf(MarkStalePrimaryGotAGet, g.at[len(g.at)-1] > hg.epoch)
+		m.reachIf(mark.StalePrimaryGotAGet, g.at[len(g.at)-1] > hg.epoch)
 	}
 	if get && m.c.leases && m.hosts[h.index].resumed == w.now && hg.reconciled {
 		v, _ := m.c.view(w, h, op.Group)
-		m.reachIf(MarkGetWaitedThroughAPause, v.Serving && !v.Alone)
+		m.reachIf(mark.GetWaitedThroughAPause, v.Serving && !v.Alone)
 	}
 	for i := range events {
 		switch e := &events[i]; {
 		case e.Kind == core.EventRetried && e.OpSeq == op.OpSeq && e.Session == op.Session:
 			m.retried(h, hg, g, op, e.Status)
 		case e.Kind == core.EventDropped && e.Group != 0:
-			m.reach(MarkOldRetryDropped)
+			m.reach(mark.OldRetryDropped)
 		}
 	}
 }
@@ -282,16 +285,16 @@ func pending(s *core.Storage, id core.GroupID, key string) bool {
 // retried looks at a write that came again: it is answered at once if its
 // result is stored.
 func (m *marker) retried(h *Host, hg *hostGroup, g *groupRef, op *core.Op, stored core.Status) {
-	m.reachIf(MarkRetryOfAPendingOp, stored == 0)
-	m.reachIf(MarkConflictToldToARetry, stored == core.StatusConflict)
+	m.reachIf(mark.RetryOfAPendingOp, stored == 0)
+	m.reachIf(mark.ConflictToldToARetry, stored == core.StatusConflict)
 	at := g.effects[effect{op.Session, op.OpSeq}]
 	if stored == 0 || at == 0 || int(at) > len(g.at) {
 		return
 	}
 	if config := g.issued(g.at[at-1]); config != nil {
-		m.reachIf(MarkRetryAnsweredByASuccessor, config.Chain[0].ID != h.peer.ID)
+		m.reachIf(mark.RetryAnsweredByASuccessor, config.Chain[0].ID != h.peer.ID)
 	}
-	m.reachIf(MarkRetryAnsweredFromASnapshot, at <= hg.installed)
+	m.reachIf(mark.RetryAnsweredFromASnapshot, at <= hg.installed)
 }
 
 // replyTo returns the reply to a request that an Output holds, or nil.
@@ -311,14 +314,14 @@ func (m *marker) takenReplicate(w *World, h *Host, r *hostRef, b *core.Replicate
 	hg := r.known(b.Group)
 	switch {
 	case hg == nil || hg.epoch < b.Epoch:
-		m.reachIf(MarkEpochLearntFromAReplicate, b.Epoch > 1 && b.Config != nil && happened(events, core.EventAdopted))
+		m.reachIf(mark.EpochLearntFromAReplicate, b.Epoch > 1 && b.Config != nil && happened(events, core.EventAdopted))
 		return
 	case hg.epoch > b.Epoch:
-		m.reach(MarkOldReplicateRefused)
+		m.reach(mark.OldReplicateRefused)
 		return
 	}
 	end := b.Prev.Seq + core.Seq(len(b.Entries))
-	if int(end) >= len(hg.prefixes) || m.reached[MarkLateShortReplicate] && m.reached[MarkUnverifiedSuffixAtAnAck] {
+	if int(end) >= len(hg.prefixes) || m.reached[mark.LateShortReplicate] && m.reached[mark.UnverifiedSuffixAtAnAck] {
 		return
 	}
 	// What the replica has after the end either came with another message, or no
@@ -327,9 +330,9 @@ func (m *marker) takenReplicate(w *World, h *Host, r *hostRef, b *core.Replicate
 	if !known || v.Verified < end || happened(events, core.EventTruncated) {
 		return
 	}
-	m.reachIf(MarkLateShortReplicate, len(b.Entries) > 0 && v.Verified > end)
-	if v.Verified < v.Last && !m.reached[MarkUnverifiedSuffixAtAnAck] {
-		m.reachIf(MarkUnverifiedSuffixAtAnAck, !m.primaryHolds(w, b.Group, b.Epoch, hg.prefixes))
+	m.reachIf(mark.LateShortReplicate, len(b.Entries) > 0 && v.Verified > end)
+	if v.Verified < v.Last && !m.reached[mark.UnverifiedSuffixAtAnAck] {
+		m.reachIf(mark.UnverifiedSuffixAtAnAck, !m.primaryHolds(w, b.Group, b.Epoch, hg.prefixes))
 	}
 }
 
@@ -354,7 +357,7 @@ func (m *marker) droppedAck(r *hostRef, from core.NodeID, a *core.Ack) {
 		return
 	}
 	config := m.c.ref(a.Group).issued(hg.epoch)
-	m.reachIf(MarkAckFromBeforeTheSnapshot, config != nil && config.Joining.ID == from)
+	m.reachIf(mark.AckFromBeforeTheSnapshot, config != nil && config.Joining.ID == from)
 }
 
 // takenChunk looks at a chunk of a snapshot.
@@ -363,19 +366,19 @@ func (m *marker) takenChunk(h *Host, b *core.Chunk) {
 	same := a.group == b.Group && a.start == b.Start
 	switch {
 	case same && (b.Tenure < a.tenure || b.Tenure == a.tenure && b.Attempt < a.number):
-		m.reach(MarkChunkOfAnEarlierAttempt)
+		m.reach(mark.ChunkOfAnEarlierAttempt)
 		return
 	case same && b.Tenure == a.tenure && b.Attempt == a.number:
 	default:
 		if same {
-			m.reachIf(MarkSnapshotFromASuccessor, b.Tenure > a.tenure)
-			m.reachIf(MarkJoinerTooFarBehind, b.Tenure == a.tenure && a.installed && a.started)
+			m.reachIf(mark.SnapshotFromASuccessor, b.Tenure > a.tenure)
+			m.reachIf(mark.JoinerTooFarBehind, b.Tenure == a.tenure && a.installed && a.started)
 		}
 		*a = attempt{group: b.Group, start: b.Start, tenure: b.Tenure, number: b.Attempt, committed: len(m.c.ref(b.Group).committed)}
 	}
 	a.started = true
 	for i := range b.Items {
-		m.reachIf(MarkDeletionDuringASnapshot, b.Items[i].Version == 0)
+		m.reachIf(mark.DeletionDuringASnapshot, b.Items[i].Version == 0)
 	}
 }
 
@@ -384,25 +387,25 @@ func (m *marker) takenChunk(h *Host, b *core.Chunk) {
 func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	switch e.Kind {
 	case core.EventRead:
-		if e.Effect && !m.reached[MarkLeaseReadUnderDrift] {
+		if e.Effect && !m.reached[mark.LeaseReadUnderDrift] {
 			m.readByLease(h, e)
 		}
 	case core.EventAdopted:
 		m.adopted(w, h, r, e)
 	case core.EventTruncated:
-		m.reach(MarkDivergentSuffixCut)
+		m.reach(mark.DivergentSuffixCut)
 	case core.EventParked:
 		hg := r.known(e.Group)
-		m.reachIf(MarkRequestWhileReconciling, hg == nil || !hg.reconciled)
+		m.reachIf(mark.RequestWhileReconciling, hg == nil || !hg.reconciled)
 	case core.EventDeposed:
 		if hg := r.known(e.Group); hg != nil { // who stops is deposed too, in the same epoch
-			m.reachIf(MarkDeposedWithPendingWrites, hg.pending > 0 && e.Epoch > hg.epoch)
+			m.reachIf(mark.DeposedWithPendingWrites, hg.pending > 0 && e.Epoch > hg.epoch)
 		}
 	case core.EventServing:
 		hg := r.group(e.Group)
 		hg.reconciled = true
-		m.reachIf(MarkServingFarApart, e.Epoch == 1 && w.latencyMin >= int64(farTrip/2))
-		m.reachIf(MarkGrantWaitedOut, m.c.leases && w.taken == nil && w.now > hg.since)
+		m.reachIf(mark.ServingFarApart, e.Epoch == 1 && w.latencyMin >= int64(farTrip/2))
+		m.reachIf(mark.GrantWaitedOut, m.c.leases && w.taken == nil && w.now > hg.since)
 	case core.EventSuspected:
 		m.suspected(r, e)
 	case core.EventCaughtUp:
@@ -414,9 +417,9 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 		a.installed = true
 		if from := w.hostNamed(w.taken.From.Addr); from != nil {
 			l := w.link(from, h)
-			m.reachIf(MarkSnapshotOverALossyLink, l.stream != 0 && w.net.streams[l.stream].loss > 0)
+			m.reachIf(mark.SnapshotOverALossyLink, l.stream != 0 && w.net.streams[l.stream].loss > 0)
 		}
-		m.reachIf(MarkWritesDuringASnapshot, int(e.Seq) > a.committed)
+		m.reachIf(mark.WritesDuringASnapshot, int(e.Seq) > a.committed)
 	}
 }
 
@@ -429,7 +432,7 @@ func (m *marker) readByLease(h *Host, e *core.Event) {
 	}
 	for _, p := range config.Chain[1:] {
 		member := m.c.owner[p.ID]
-		m.reachIf(MarkLeaseReadUnderDrift, member != nil && member.clock.rate > h.clock.rate)
+		m.reachIf(mark.LeaseReadUnderDrift, member != nil && member.clock.rate > h.clock.rate)
 	}
 }
 
@@ -442,7 +445,7 @@ func (m *marker) adopted(w *World, h *Host, r *hostRef, e *core.Event) {
 		return
 	}
 	if hg.primary {
-		m.reachIf(MarkEpochOverPendingWrites, hg.pending > 0)
+		m.reachIf(mark.EpochOverPendingWrites, hg.pending > 0)
 		return
 	}
 	hg.since = w.now
@@ -450,10 +453,10 @@ func (m *marker) adopted(w *World, h *Host, r *hostRef, e *core.Event) {
 		return
 	}
 	v, _ := m.c.view(w, h, e.Group)
-	m.reachIf(MarkPromotedWithUncommittedSuffix, v.Primary && v.Commit < v.Last)
+	m.reachIf(mark.PromotedWithUncommittedSuffix, v.Primary && v.Commit < v.Last)
 	if old := m.process(before.Chain[0].ID); old != nil && m.c.leases {
 		v, _ := m.c.view(w, old, e.Group)
-		m.reachIf(MarkPromotedUnderAnOldLease, v.Alone)
+		m.reachIf(mark.PromotedUnderAnOldLease, v.Alone)
 	}
 }
 
@@ -462,8 +465,8 @@ func (m *marker) suspected(r *hostRef, e *core.Event) {
 	if !hg.primary {
 		return
 	}
-	m.reachIf(MarkReconcileMissedAMember, !hg.reconciled)
-	m.reachIf(MarkWriteWaitedForASuspect, hg.reconciled && hg.pending > 0)
+	m.reachIf(mark.ReconcileMissedAMember, !hg.reconciled)
+	m.reachIf(mark.WriteWaitedForASuspect, hg.reconciled && hg.pending > 0)
 	if int(e.Epoch) == len(m.c.ref(e.Group).configs) {
 		gm := m.group(e.Group)
 		gm.suspects = append(gm.suspects, e.Node)
@@ -473,7 +476,7 @@ func (m *marker) suspected(r *hostRef, e *core.Event) {
 // takenByClient looks at a message that a client has taken in.
 func (m *marker) takenByClient(w *World, in *core.Envelope) {
 	b, ok := in.Body.(*core.Reply)
-	if !ok || b.Status != core.StatusNotFound || m.reached[MarkLateNotFound] || b.Req>>1 == 0 || b.Req>>1 > uint64(len(w.ops)) {
+	if !ok || b.Status != core.StatusNotFound || m.reached[mark.LateNotFound] || b.Req>>1 == 0 || b.Req>>1 > uint64(len(w.ops)) {
 		return
 	}
 	late := &w.ops[b.Req>>1-1]
@@ -482,12 +485,12 @@ func (m *marker) takenByClient(w *World, in *core.Envelope) {
 	}
 	for i := range w.ops {
 		op := &w.ops[i]
-		m.reachIf(MarkLateNotFound, op.Client == late.Client && op.Kind == core.OpGet && op.Key == late.Key && op.CallOrder > late.ReturnOrder && op.Result == nil)
+		m.reachIf(mark.LateNotFound, op.Client == late.Client && op.Kind == core.OpGet && op.Key == late.Key && op.CallOrder > late.ReturnOrder && op.Result == nil)
 	}
 }
 
 // result looks at how an operation ended.
-func (m *marker) result(op *Operation) {
-	m.reachIf(MarkOutcomeUnknown, op.Result.Status == core.StatusUnknown)
-	m.reachIf(MarkTooFewNodes, op.Result.Status == core.StatusUnavailable && op.Result.Need > op.Result.Have)
+func (m *marker) result(op *history.Operation) {
+	m.reachIf(mark.OutcomeUnknown, op.Result.Status == core.StatusUnknown)
+	m.reachIf(mark.TooFewNodes, op.Result.Status == core.StatusUnavailable && op.Result.Need > op.Result.Have)
 }

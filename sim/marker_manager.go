@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/mark"
 )
 
 // misses is how many pings in a row a node misses before the manager of a run
@@ -31,16 +32,16 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 			}
 		}
 	case *core.Pong:
-		m.reachIf(MarkLagToldInAPong, b.Lag > 0 && happened(events, core.EventProbing))
+		m.reachIf(mark.LagToldInAPong, b.Lag > 0 && happened(events, core.EventProbing))
 	case *core.Register:
-		m.reachIf(MarkDuplicateRegister, m.boots[in.From.ID] == b.Boot)
+		m.reachIf(mark.DuplicateRegister, m.boots[in.From.ID] == b.Boot)
 		m.boots[in.From.ID] = b.Boot
 	case *core.PeerDown:
 		h := w.holder(b.Peer.ID)
-		m.reachIf(MarkOldAddressOfAMovedNode, b.Refused && h != nil && h.name != b.Peer.Addr)
+		m.reachIf(mark.OldAddressOfAMovedNode, b.Refused && h != nil && h.name != b.Peer.Addr)
 	case *core.CaughtUp:
 		if g := m.c.ref(b.Group); len(g.configs) > 0 {
-			m.reachIf(MarkCaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && position(g.config(), b.Node) < 0)
+			m.reachIf(mark.CaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && position(g.config(), b.Node) < 0)
 		}
 	case *core.Lookup:
 		m.takenLookup(w, node, in, b, &h.out)
@@ -58,12 +59,12 @@ func (m *marker) takenSuspect(w *World, in *core.Envelope, b *core.Suspect) {
 	}
 	if b.Epoch < g.config().Epoch {
 		then := g.issued(b.Epoch)
-		m.reachIf(MarkSecondReportOfADeath, then != nil && position(then, b.Node) >= 0 && position(g.config(), b.Node) < 0)
+		m.reachIf(mark.SecondReportOfADeath, then != nil && position(then, b.Node) >= 0 && position(g.config(), b.Node) < 0)
 		return
 	}
 	gm := m.group(b.Group)
 	gm.reporters |= 1 << from.index
-	m.reachIf(MarkReportStorm, manyBits(gm.reporters))
+	m.reachIf(mark.ReportStorm, manyBits(gm.reporters))
 }
 
 // manyBits tells whether three or more are set.
@@ -86,7 +87,7 @@ func (m *marker) takenLookup(w *World, node *core.Manager, in *core.Envelope, b 
 	if first := m.mapping[b.Key]; first == nil {
 		m.mapping[b.Key] = from
 	} else {
-		m.reachIf(MarkTwoClientsMapAKey, first != from)
+		m.reachIf(mark.TwoClientsMapAKey, first != from)
 	}
 }
 
@@ -98,18 +99,18 @@ func (m *marker) managerEvent(w *World, h *Host, e *core.Event) {
 		m.probing(w, node, &h.out, e)
 	case core.EventCleared:
 		primary := node.Config(e.Group).Chain[0].ID
-		m.reachIf(MarkClientsReportCleared, m.group(e.Group).inquiry.byClient && e.Node == primary)
+		m.reachIf(mark.ClientsReportCleared, m.group(e.Group).inquiry.byClient && e.Node == primary)
 	case core.EventLost:
-		m.reachIf(MarkLossCertain, e.Effect)
+		m.reachIf(mark.LossCertain, e.Effect)
 	case core.EventWithdrawn:
-		m.reach(MarkLossWithdrawn)
+		m.reach(mark.LossWithdrawn)
 	case core.EventFormed:
 		m.formed(w, node, e.Group)
 	case core.EventJoining:
 		m.joining(w, node, e)
 	case core.EventQuarantined:
 		m.flaps[e.Node]++
-		m.reachIf(MarkFlappingNode, m.flaps[e.Node] > 1)
+		m.reachIf(mark.FlappingNode, m.flaps[e.Node] > 1)
 	}
 }
 
@@ -127,10 +128,10 @@ func (m *marker) probing(w *World, node *core.Manager, out *core.Output, e *core
 	}
 	q.byPrimary, q.accuser = e.Effect, config.Chain[0].ID
 	if len(config.Chain) == 1 {
-		m.reach(MarkLastMemberSuspected)
+		m.reach(mark.LastMemberSuspected)
 		return
 	}
-	if m.reached[MarkAllMembersSilent] {
+	if m.reached[mark.AllMembersSilent] {
 		return
 	}
 	silent := 0
@@ -139,7 +140,7 @@ func (m *marker) probing(w *World, node *core.Manager, out *core.Output, e *core
 			silent++
 		}
 	}
-	m.reachIf(MarkAllMembersSilent, silent == len(config.Chain))
+	m.reachIf(mark.AllMembersSilent, silent == len(config.Chain))
 }
 
 // lastProbe returns the nonce of the last probe of members that an Output holds.
@@ -175,7 +176,7 @@ func (m *marker) witness(h *Host, id core.GroupID, q *inquiry) {
 			c := node.Config(core.GroupID(g + 1))
 			spare = spare && position(c, h.out.Send[i].To.ID) < 0 && c.Joining.ID != h.out.Send[i].To.ID
 		}
-		m.reachIf(MarkWitnessWasASpare, spare)
+		m.reachIf(mark.WitnessWasASpare, spare)
 	}
 }
 
@@ -186,7 +187,7 @@ func (m *marker) formed(w *World, node *core.Manager, id core.GroupID) {
 	for i := range node.Nodes() {
 		n := node.Node(i, w.Local(w.hosts[0]))
 		if n.Group == id {
-			m.reachIf(MarkDeadSparePassedOver, dead)
+			m.reachIf(mark.DeadSparePassedOver, dead)
 		}
 		dead = dead || n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && !n.Answers
 	}
@@ -196,13 +197,13 @@ func (m *marker) formed(w *World, node *core.Manager, id core.GroupID) {
 func (m *marker) joining(w *World, node *core.Manager, e *core.Event) {
 	gm, config := m.group(e.Group), node.Config(e.Group)
 	_, again := gm.ended[e.Node]
-	m.reachIf(MarkCancelledJoinerJoinedAgain, again)
-	if m.reached[MarkTwoMembersShort] || len(config.Chain)+1 >= w.schedule.Shape.Replicas+1 {
+	m.reachIf(mark.CancelledJoinerJoinedAgain, again)
+	if m.reached[mark.TwoMembersShort] || len(config.Chain)+1 >= w.schedule.Shape.Replicas+1 {
 		return
 	}
 	for i := range node.Nodes() {
 		n := node.Node(i, w.Local(w.hosts[0]))
-		m.reachIf(MarkTwoMembersShort, n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && n.Answers)
+		m.reachIf(mark.TwoMembersShort, n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && n.Answers)
 	}
 }
 
@@ -212,21 +213,21 @@ func (m *marker) config(w *World, before, n *core.Config) {
 	if before.Joining.ID != 0 && n.Joining.ID != before.Joining.ID && len(n.Chain) <= len(before.Chain) {
 		gm.ended[before.Joining.ID] = struct{}{}
 		h := m.process(before.Joining.ID)
-		m.reachIf(MarkStalledJoinEnded, h != nil && !h.paused && !m.toBeDrained(w, before.Joining.ID))
+		m.reachIf(mark.StalledJoinEnded, h != nil && !h.paused && !m.toBeDrained(w, before.Joining.ID))
 	}
 	goesOn := before.Joining.ID != 0 && n.Joining.ID == before.Joining.ID && n.Start == before.Start
 	for i, p := range before.Chain {
 		if position(n, p.ID) >= 0 {
 			continue
 		}
-		m.reachIf(MarkJoinMetAnEviction, goesOn)
-		m.reachIf(MarkPendingAddMetAnEviction, goesOn && gm.caughtUp == before.Start)
+		m.reachIf(mark.JoinMetAnEviction, goesOn)
+		m.reachIf(mark.PendingAddMetAnEviction, goesOn && gm.caughtUp == before.Start)
 		if i == 0 {
-			m.reachIf(MarkJoinMetAPromotion, goesOn)
-			m.reachIf(MarkSuspectPromoted, slices.Contains(gm.suspects, n.Chain[0].ID))
+			m.reachIf(mark.JoinMetAPromotion, goesOn)
+			m.reachIf(mark.SuspectPromoted, slices.Contains(gm.suspects, n.Chain[0].ID))
 		}
 		if m.toBeDrained(w, p.ID) {
-			m.reachIf(MarkPrimaryDrained, i == 0 && !gm.probed && m.process(p.ID) != nil)
+			m.reachIf(mark.PrimaryDrained, i == 0 && !gm.probed && m.process(p.ID) != nil)
 		} else {
 			m.evicted(w, gm, before, n, i)
 		}
@@ -239,15 +240,15 @@ func (m *marker) config(w *World, before, n *core.Config) {
 func (m *marker) evicted(w *World, gm *groupMarks, before, n *core.Config, at int) {
 	id, q := before.Chain[at].ID, &gm.inquiry
 	if at == 0 {
-		m.reachIf(MarkWitnessAgainstThePrimary, q.confirmed && position(n, q.accused) >= 0)
+		m.reachIf(mark.WitnessAgainstThePrimary, q.confirmed && position(n, q.accused) >= 0)
 	} else {
-		m.reachIf(MarkNoWitness, q.byPrimary && q.accused == 0 && slices.Contains(q.answered, id))
+		m.reachIf(mark.NoWitness, q.byPrimary && q.accused == 0 && slices.Contains(q.answered, id))
 	}
 	for _, p := range before.Chain {
-		m.reachIf(MarkDrainMetAnEviction, p.ID != id && m.toBeDrained(w, p.ID))
+		m.reachIf(mark.DrainMetAnEviction, p.ID != id && m.toBeDrained(w, p.ID))
 	}
 	if h := m.process(id); h != nil && !h.paused && !h.disk.clean() && w.connected(h, w.hosts[0]) {
-		m.reachIf(MarkHungDiskEvicted, h.disk.latency > int64(w.schedule.Shape.SyncLatency))
+		m.reachIf(mark.HungDiskEvicted, h.disk.latency > int64(w.schedule.Shape.SyncLatency))
 	}
 }
 
@@ -268,19 +269,19 @@ func (m *marker) change(w *World, h *Host, ch Change) {
 	case HostPaused:
 		if node, ok := h.node.(*core.Manager); ok && hm.resumed >= 0 && w.now-hm.resumed < int64(time.Second) {
 			for i := range m.groups {
-				m.reachIf(MarkManagerStutteredInAnInquiry, node.Inquiring(core.GroupID(i+1)))
+				m.reachIf(mark.ManagerStutteredInAnInquiry, node.Inquiring(core.GroupID(i+1)))
 			}
 		}
 		hm.paused = w.now
 	case HostResumed:
 		hm.resumed = w.now
-		m.reachIf(MarkManagerPausedPastAllGrace, h.role == RoleManager && len(m.c.groups) > 0 && w.now-hm.paused > int64(graceTime))
+		m.reachIf(mark.ManagerPausedPastAllGrace, h.role == RoleManager && len(m.c.groups) > 0 && w.now-hm.paused > int64(graceTime))
 	case HostStarted:
 		switch h.role {
 		case RoleStorage:
 			m.started(w, h, hm)
 		case RoleManager:
-			m.reachIf(MarkCommandLost, hm.id == h.peer.ID && h.disk.commands > 0)
+			m.reachIf(mark.CommandLost, hm.id == h.peer.ID && h.disk.commands > 0)
 			clear(m.mapping)
 		}
 		hm.id, hm.running, hm.stopping = h.peer.ID, true, false
@@ -296,12 +297,12 @@ func (m *marker) change(w *World, h *Host, ch Change) {
 func (m *marker) ended(h *Host, hm *hostMarks) {
 	switch h.role {
 	case RoleStorage:
-		m.reachIf(MarkForgottenNodeStopped, errors.Is(h.halted, core.ErrForgotten))
-		m.reachIf(MarkDamagedRecordsFound, !hm.running && !h.disk.intact())
+		m.reachIf(mark.ForgottenNodeStopped, errors.Is(h.halted, core.ErrForgotten))
+		m.reachIf(mark.DamagedRecordsFound, !hm.running && !h.disk.intact())
 	case RoleManager:
 		node, ok := h.node.(*core.Manager)
 		for i := range m.groups {
-			m.reachIf(MarkManagerCrashedInAnInquiry, ok && hm.running && node.Inquiring(core.GroupID(i+1)))
+			m.reachIf(mark.ManagerCrashedInAnInquiry, ok && hm.running && node.Inquiring(core.GroupID(i+1)))
 		}
 	}
 }
@@ -310,14 +311,14 @@ func (m *marker) ended(h *Host, hm *hostMarks) {
 // its last one held.
 func (m *marker) started(w *World, h *Host, hm *hostMarks) {
 	for _, g := range m.c.groups {
-		m.reachIf(MarkMemberMoved, hm.moved == h.peer.ID && len(g.configs) > 0 && position(g.config(), hm.moved) >= 0)
+		m.reachIf(mark.MemberMoved, hm.moved == h.peer.ID && len(g.configs) > 0 && position(g.config(), hm.moved) >= 0)
 	}
 	hm.moved = 0
 	if hm.id != h.peer.ID {
 		return
 	}
-	m.reachIf(MarkUnsyncedWritesLost, h.disk.lost > 0)
-	m.reachIf(MarkPartOfUnsyncedWritesKept, h.disk.lost > 0 && h.disk.kept > 0)
+	m.reachIf(mark.UnsyncedWritesLost, h.disk.lost > 0)
+	m.reachIf(mark.PartOfUnsyncedWritesKept, h.disk.lost > 0 && h.disk.kept > 0)
 	for i, g := range m.c.groups {
 		if len(g.configs) == 0 {
 			continue
@@ -325,15 +326,15 @@ func (m *marker) started(w *World, h *Host, hm *hostMarks) {
 		config := g.config()
 		switch at := position(config, h.peer.ID); {
 		case at == 0:
-			m.reachIf(MarkPrimaryRestartedDuringAJoin, config.Joining.ID != 0)
+			m.reachIf(mark.PrimaryRestartedDuringAJoin, config.Joining.ID != 0)
 		case at > 0 && m.c.leases:
 			if primary := m.process(config.Chain[0].ID); primary != nil {
 				v, _ := m.c.view(w, primary, core.GroupID(i+1))
-				m.reachIf(MarkGranterRestarted, v.Alone)
+				m.reachIf(mark.GranterRestarted, v.Alone)
 			}
 		case config.Joining.ID == h.peer.ID:
 			a := &hm.attempt
-			m.reachIf(MarkRestartWithHalfASnapshot, a.started && !a.installed && a.group == config.Group && a.start == config.Start)
+			m.reachIf(mark.RestartWithHalfASnapshot, a.started && !a.installed && a.group == config.Group && a.start == config.Start)
 		}
 	}
 	hm.attempt.started = false

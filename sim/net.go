@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // network decides when each message arrives, if at all.
@@ -48,7 +50,7 @@ type flaky struct {
 }
 
 type deviation struct {
-	fate    Fate
+	fate    schedule.Fate
 	ordinal uint32
 	by      int64
 	index   int   // in Schedule.Deviate
@@ -126,7 +128,7 @@ func (w *World) connected(a, b *Host) bool {
 // there are, so that a smaller cluster leaves the fates of the rest alone.
 func (w *World) draw(from, to *Host, k core.Kind, ordinal uint32) uint64 {
 	name := from.code<<16 | to.code<<8 | uint64(k)
-	return mix(mix(w.seed, name), uint64(ordinal))
+	return splitmix.Mix(splitmix.Mix(w.seed, name), uint64(ordinal))
 }
 
 // latency turns a draw into how long a message takes, in nanoseconds.
@@ -150,7 +152,7 @@ func (w *World) tie(draw uint64, to *Host, at int64) uint32 {
 	case w.seed == 0:
 		return uint32(to.index+1) << 16
 	}
-	group := uint32(mix(mix(w.seed, uint64(at)), saltGroup<<8|to.code))
+	group := uint32(splitmix.Mix(splitmix.Mix(w.seed, uint64(at)), saltGroup<<8|to.code))
 	return max(group, 1)<<16 | low&0xffff
 }
 
@@ -216,7 +218,7 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 	}
 	w.carry(from, to, e, number, draw, f.delay)
 	for i := range f.copies {
-		w.carry(from, to, e, number, mix(draw, saltCopy+uint64(i)), f.delay)
+		w.carry(from, to, e, number, splitmix.Mix(draw, saltCopy+uint64(i)), f.delay)
 	}
 }
 
@@ -268,35 +270,35 @@ type fates struct {
 
 func (f *fates) roll(w *World, r *flaky, draw uint64) {
 	hit := func(permille, salt uint64) bool {
-		return permille > 0 && mix(draw, salt)%1000 < permille
+		return permille > 0 && splitmix.Mix(draw, salt)%1000 < permille
 	}
 	if hit(r.drop, saltDrop) {
 		f.drop = true
-		w.fired.Fates[FateDrop]++
+		w.fired.Fates[schedule.FateDrop]++
 	}
 	if hit(r.corrupt, saltCorrupt) {
 		f.corrupt = true
-		w.fired.Fates[FateCorrupt]++
+		w.fired.Fates[schedule.FateCorrupt]++
 	}
 	if hit(r.duplicate, saltDuplicate) {
 		f.copies++
-		w.fired.Fates[FateDuplicate]++
+		w.fired.Fates[schedule.FateDuplicate]++
 	}
 	if r.delayMax > 0 && hit(r.delay, saltDelay) {
-		f.delay += 1 + int64(mix(draw, saltDelayBy)%uint64(r.delayMax))
-		w.fired.Fates[FateDelay]++
+		f.delay += 1 + int64(splitmix.Mix(draw, saltDelayBy)%uint64(r.delayMax))
+		w.fired.Fates[schedule.FateDelay]++
 	}
 }
 
 func (f *fates) apply(w *World, d *deviation) {
 	switch d.fate {
-	case FateDrop:
+	case schedule.FateDrop:
 		f.drop = true
-	case FateDuplicate:
+	case schedule.FateDuplicate:
 		f.copies++
-	case FateDelay:
+	case schedule.FateDelay:
 		f.delay += d.by
-	case FateCorrupt:
+	case schedule.FateCorrupt:
 		f.corrupt = true
 	}
 	w.fired.Fates[d.fate]++
@@ -308,7 +310,7 @@ func (f *fates) apply(w *World, d *deviation) {
 func (w *World) corrupt(draw uint64, e *core.Envelope) {
 	frame := core.AppendEnvelope(w.net.scratch[:0], e)
 	w.net.scratch = frame
-	bit := mix(draw, saltBit) % uint64(8*len(frame))
+	bit := splitmix.Mix(draw, saltBit) % uint64(8*len(frame))
 	frame[bit/8] ^= 1 << (bit % 8)
 	if _, err := core.DecodeEnvelope(frame); err == nil {
 		w.Fail("corruption undetected", "bit %d of a %v of %d bytes was flipped, and it decoded", bit, core.KindOf(e.Body), len(frame))
@@ -415,10 +417,10 @@ func (w *World) unclog(from, to *Host) bool {
 	w.trouble(from, to, w.now)
 	for _, slot := range l.held {
 		if l.stream != 0 {
-			w.pass(to, &w.net.streams[l.stream], heldMessage{slot, 0, mix(w.seed, w.queue.items[slot].number)})
+			w.pass(to, &w.net.streams[l.stream], heldMessage{slot, 0, splitmix.Mix(w.seed, w.queue.items[slot].number)})
 			continue
 		}
-		draw := mix(w.seed, w.queue.items[slot].number)
+		draw := splitmix.Mix(w.seed, w.queue.items[slot].number)
 		at := w.now + w.latency(draw) + to.slow
 		w.queue.pushSlot(at, w.tie(draw, to, at), slot)
 	}
@@ -449,7 +451,7 @@ func (w *World) healNetwork() bool {
 }
 
 // makeFlaky sets how unreliable a link is from now on, or every link.
-func (w *World) makeFlaky(a *Action) bool {
+func (w *World) makeFlaky(a *schedule.Action) bool {
 	rule := int16(0)
 	if a.Drop|a.Duplicate|a.Delay|a.Corrupt != 0 {
 		rule = int16(len(w.net.rules))
@@ -458,7 +460,7 @@ func (w *World) makeFlaky(a *Action) bool {
 			delayMax: int64(a.DelayMax),
 		})
 	}
-	if a.Link == (Link{}) {
+	if a.Link == (schedule.Link{}) {
 		for i := range w.net.links {
 			if from, to := w.hosts[i/len(w.hosts)], w.hosts[i%len(w.hosts)]; from != to {
 				w.net.links[i].flaky = rule

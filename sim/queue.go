@@ -142,13 +142,3 @@ func (q *queue) pop() entry {
 	q.heap[i] = last
 	return first
 }
-
-// mix hashes two numbers into one, with the finaliser of splitmix64. All of a
-// run's randomness comes from it, by position rather than from a stream: what
-// happens to one message does not depend on how many were sent elsewhere.
-func mix(a, b uint64) uint64 {
-	x := a ^ (b+1)*0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}

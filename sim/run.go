@@ -9,49 +9,12 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/history"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
-
-const (
-	// LivenessBound is how long after the end of all faults every operation may
-	// take, in virtual time, on one site's network: see Shape.LivenessBound.
-	LivenessBound = 10 * time.Second
-	// nearTrip is the longest round trip on one site's network. On a longer one all
-	// that takes round trips takes longer, so each of the bounds on virtual time
-	// grows by so many round trips as are said at it for what is beyond.
-	nearTrip      = 20 * time.Millisecond
-	livenessTrips = 100
-	settleTrips   = 10
-	returnTrips   = 10
-	joinTrips     = 10
-	// SettleMax is how long after the last action the faults last, unless every
-	// operation has ended before: what was called last shall feel them.
-	SettleMax = 500 * time.Millisecond
-	// returnTime is what nodes that start again at the heal get to register, before
-	// the cluster is probed: a put that finds too few nodes is refused at once.
-	returnTime = time.Second
-	// eventsMax and eventsMaxRate bound a run whose nodes never come to rest,
-	// unless RunOptions.EventsMax says otherwise: so many events, and so many more
-	// for each second of the schedule. A busy cluster makes a tenth of that; and a
-	// livelock that took much longer to notice could not be shrunk.
-	eventsMax     = 1_000_000
-	eventsMaxRate = 10_000
-)
-
-// beyondNear is what a round trip takes at most, beyond one on one site's network.
-func (sh *Shape) beyondNear() time.Duration { return max(0, 2*sh.LatencyMax-nearTrip) }
-
-// LivenessBound is how long after the end of all faults every operation may take.
-func (sh *Shape) LivenessBound() time.Duration {
-	return LivenessBound + livenessTrips*sh.beyondNear()
-}
-
-func (sh *Shape) settleMax() time.Duration { return SettleMax + settleTrips*sh.beyondNear() }
-
-func (sh *Shape) returnTime() time.Duration { return returnTime + returnTrips*sh.beyondNear() }
-
-// finalMax is how long the probe for liveness may take: a put and a get after
-// it, each of which the client ends itself after LivenessBound.
-func (sh *Shape) finalMax() time.Duration { return 2*sh.LivenessBound() + time.Second }
 
 // RunOptions say how a Schedule is run; none of them changes what happens.
 type RunOptions struct {
@@ -63,7 +26,7 @@ type RunOptions struct {
 	FullHash            bool // hash whole messages; the Hash is then another one
 	EventsMax           int  // a run of more events is a livelock; 0 for a default that grows with the schedule
 
-	newNode func(s *Schedule, h *Host, seed uint64) (core.Node, error) // for tests of the engine
+	newNode func(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) // for tests of the engine
 }
 
 // An Observer watches a run, to check invariants or to collect what is worth
@@ -76,7 +39,7 @@ type Observer interface {
 	// AfterChange comes after a host's process started, ended, or was paused or resumed.
 	AfterChange(w *World, h *Host, c Change)
 	// AfterResult comes when an operation returned.
-	AfterResult(w *World, op *Operation)
+	AfterResult(w *World, op *history.Operation)
 	// Settled is asked after each event once all operations have ended. The run
 	// goes on until it is true, or LivenessBound has passed since the heal.
 	Settled(w *World) bool
@@ -132,14 +95,14 @@ type Halt struct {
 
 // FaultCounts says how often each fault really happened.
 type FaultCounts struct {
-	Verbs   [verbEnd]int // actions that had an effect, by Verb
-	Fates   [fateEnd]int // messages with that fate, by Fate
-	Cut     int          // messages lost in a cut or partition
-	Clogged int          // messages held back
-	Refused int          // messages to a host that was down, of which the sender was told
-	Stalled int          // messages that waited for what was before them on the link
-	Resent  int          // packets that were lost, and sent again
-	Muted   int          // messages lost on a connection that was silently dead
+	Verbs   [schedule.VerbCount]int // actions that had an effect, by Verb
+	Fates   [schedule.FateCount]int // messages with that fate, by Fate
+	Cut     int                     // messages lost in a cut or partition
+	Clogged int                     // messages held back
+	Refused int                     // messages to a host that was down, of which the sender was told
+	Stalled int                     // messages that waited for what was before them on the link
+	Resent  int                     // packets that were lost, and sent again
+	Muted   int                     // messages lost on a connection that was silently dead
 }
 
 // Suspicion counts what was done because somebody was taken for dead.
@@ -156,8 +119,8 @@ type Outcome struct {
 
 	Hash         uint64 // of all events: equal runs have equal ones
 	Hashes       []uint64
-	Recording    *Recording // with the Hash; nil for a run without an event
-	Events       int        // Steps and Ticks
+	Recording    *schedule.Recording // with the Hash; nil for a run without an event
+	Events       int                 // Steps and Ticks
 	EventsByKind [core.KindCount]int
 	Ticks        int
 	Sent         int           // messages put on the network
@@ -165,13 +128,13 @@ type Outcome struct {
 	Healed       time.Duration // when the faults ended
 	Lin          time.Duration // wall time that the check for linearizability took
 
-	Ops       []Operation
+	Ops       []history.Operation
 	Halted    []Halt
 	Fired     FaultCounts
 	Seen      [core.EventKindCount]int // the cores' events, by kind; filled in by Check
 	Suspicion Suspicion                // filled in by Check
 	Calm      bool                     // nothing was beyond the bounds within which nobody may be evicted
-	Marks     Marks                    // the situations that came about; filled in by Check
+	Marks     mark.Set                 // the situations that came about; filled in by Check
 
 	IdleActions    []int // actions that could not fire, as indices
 	IdleDeviations []int // deviations whose message was never sent, as indices
@@ -179,7 +142,7 @@ type Outcome struct {
 
 // World is a run under way, as an Observer sees it.
 type World struct {
-	schedule *Schedule
+	schedule *schedule.Schedule
 	options  RunOptions
 	log      func(*LogRecord)
 
@@ -198,7 +161,7 @@ type World struct {
 	phaseFrom  int64
 	healedAt   int64
 	settledAt  int64 // when the last of what was sent under faults has arrived, where messages keep their order
-	ops        []Operation
+	ops        []history.Operation
 	nextOp     int // for operationOf
 	keys       []string
 	clients    []client
@@ -217,16 +180,16 @@ type World struct {
 	sent      uint64
 	hash      uint64
 	hashes    []uint64
-	recording Recording // but for what is known at the end
+	recording schedule.Recording // but for what is known at the end
 	fired     FaultCounts
-	bounds    bounds
-	came      Marks // situations that only the engine sees
+	bounds    troubles
+	came      mark.Set // situations that only the engine sees
 	halts     []Halt
 	idle      struct{ actions, deviations []bool }
 }
 
 // Schedule returns what is being run; it must not be changed.
-func (w *World) Schedule() *Schedule { return w.schedule }
+func (w *World) Schedule() *schedule.Schedule { return w.schedule }
 
 // Hosts returns the manager, the storage nodes and the clients, in this order.
 // The slice must not be changed.
@@ -249,7 +212,7 @@ func (w *World) Taken() *core.Envelope { return w.taken }
 func (w *World) Events() int { return w.events }
 
 // Ops returns the history so far; it must not be changed.
-func (w *World) Ops() []Operation { return w.ops }
+func (w *World) Ops() []history.Operation { return w.ops }
 
 // Healed returns since when there are no more faults, and whether it is so.
 func (w *World) Healed() (time.Duration, bool) {
@@ -268,7 +231,7 @@ func (w *World) Fail(property, format string, args ...any) {
 
 // Run carries out a schedule, which must be valid, and judges what happens. The
 // same schedule has the same Outcome, wall times and stacks aside.
-func Run(s *Schedule, o RunOptions) *Outcome {
+func Run(s *schedule.Schedule, o RunOptions) *Outcome {
 	w := newWorld(s, o)
 	w.run()
 	if o.Observer != nil {
@@ -277,7 +240,7 @@ func Run(s *Schedule, o RunOptions) *Outcome {
 	out := w.outcome()
 	if w.violation == nil && !o.SkipLinearizability {
 		begin := time.Now()
-		if property, text := CheckLinearizable(w.ops); property != "" {
+		if property, text := history.CheckLinearizable(w.ops); property != "" {
 			w.Fail(property, "%s", text)
 		}
 		out.Lin = time.Since(begin)
@@ -289,18 +252,15 @@ func Run(s *Schedule, o RunOptions) *Outcome {
 	return out
 }
 
-func newWorld(s *Schedule, o RunOptions) *World {
+func newWorld(s *schedule.Schedule, o RunOptions) *World {
 	w := &World{schedule: s, options: o, log: o.Log}
 	if w.options.newNode == nil {
 		w.options.newNode = newNode
 	}
 	if w.options.EventsMax == 0 {
-		w.options.EventsMax = eventsMax
-		if n := len(w.schedule.Actions); n > 0 {
-			w.options.EventsMax += eventsMaxRate * int(w.schedule.Actions[n-1].At/time.Second)
-		}
+		w.options.EventsMax = s.EventsMax()
 	}
-	w.recording.Every, w.recording.Checkpoints = 1, make([]uint16, 0, CheckpointsMax)
+	w.recording.Every, w.recording.Checkpoints = 1, make([]uint16, 0, schedule.CheckpointsMax)
 	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
 	w.latencyMin = int64(s.Shape.LatencyMin)
 	w.latencySpan = max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin))
@@ -325,7 +285,7 @@ func (w *World) outcome() *Outcome {
 	if w.events > 0 {
 		r := w.recording
 		r.Events, r.Hash = w.events, w.hash
-		r.checkpoint(w.events, w.hash) // of an event in which the core panicked
+		r.Checkpoint(w.events, w.hash) // of an event in which the core panicked
 		out.Recording = &r
 	}
 	for i, idle := range w.idle.actions {
@@ -424,12 +384,12 @@ func (w *World) count(h *Host, k core.Kind, e *core.Envelope) {
 	} else {
 		w.byKind[k]++
 		if w.options.FullHash {
-			what = mix(what, w.hashEnvelope(e))
+			what = splitmix.Mix(what, w.hashEnvelope(e))
 		} else {
-			what = mix(what, sketch(e.Body)^uint64(e.From.ID))
+			what = splitmix.Mix(what, sketch(e.Body)^uint64(e.From.ID))
 		}
 	}
-	w.hash = mix(w.hash, what^(h.code<<8|uint64(k))<<48)
+	w.hash = splitmix.Mix(w.hash, what^(h.code<<8|uint64(k))<<48)
 	if w.events > w.options.EventsMax {
 		w.Fail("livelock", "more than %d events", w.options.EventsMax)
 	}
@@ -441,23 +401,23 @@ func (w *World) count(h *Host, k core.Kind, e *core.Envelope) {
 func sketch(m core.Message) uint64 {
 	switch m := m.(type) {
 	case *core.Replicate:
-		return mix(uint64(m.Group)<<32^uint64(m.Epoch), mix(uint64(m.Prev.Seq)<<32^uint64(len(m.Entries)), uint64(m.Commit)<<32^m.Round))
+		return splitmix.Mix(uint64(m.Group)<<32^uint64(m.Epoch), splitmix.Mix(uint64(m.Prev.Seq)<<32^uint64(len(m.Entries)), uint64(m.Commit)<<32^m.Round))
 	case *core.Ack:
-		return mix(uint64(m.Group)<<32^uint64(m.Epoch), m.Round<<32^uint64(m.Matched))
+		return splitmix.Mix(uint64(m.Group)<<32^uint64(m.Epoch), m.Round<<32^uint64(m.Matched))
 	case *core.Nack:
-		return mix(uint64(m.Group)<<32^uint64(m.Epoch), m.Round<<32^uint64(m.Last))
+		return splitmix.Mix(uint64(m.Group)<<32^uint64(m.Epoch), m.Round<<32^uint64(m.Last))
 	case *core.Op:
-		return mix(uint64(m.Kind)<<32^m.Req, uint64(m.Session)<<32^m.OpSeq)
+		return splitmix.Mix(uint64(m.Kind)<<32^m.Req, uint64(m.Session)<<32^m.OpSeq)
 	case *core.Reply:
-		return mix(uint64(m.Status)<<32^m.Req, uint64(m.Version)<<32^uint64(m.Epoch))
+		return splitmix.Mix(uint64(m.Status)<<32^m.Req, uint64(m.Version)<<32^uint64(m.Epoch))
 	case *core.Ping:
 		return m.Nonce
 	case *core.Pong:
-		return mix(m.Nonce, uint64(m.Index))
+		return splitmix.Mix(m.Nonce, uint64(m.Index))
 	case *core.Config:
-		return mix(uint64(m.Group)<<32^uint64(m.Epoch), uint64(len(m.Chain)))
+		return splitmix.Mix(uint64(m.Group)<<32^uint64(m.Epoch), uint64(len(m.Chain)))
 	case *core.LookupReply:
-		return mix(uint64(m.Status), m.Req)
+		return splitmix.Mix(uint64(m.Status), m.Req)
 	case *core.PeerDown:
 		return uint64(m.Peer.ID)
 	}
@@ -466,8 +426,8 @@ func sketch(m core.Message) uint64 {
 
 // afterEvent ends an event.
 func (w *World) afterEvent(h *Host) {
-	w.hash = mix(w.hash, uint64(len(h.out.Send))<<40^uint64(len(h.out.Persist))<<20^uint64(len(h.out.After)))
-	w.recording.checkpoint(w.events, w.hash)
+	w.hash = splitmix.Mix(w.hash, uint64(len(h.out.Send))<<40^uint64(len(h.out.Persist))<<20^uint64(len(h.out.After)))
+	w.recording.Checkpoint(w.events, w.hash)
 	if w.options.KeepHashes {
 		w.hashes = append(w.hashes, w.hash)
 	}
@@ -479,7 +439,7 @@ func (w *World) afterEvent(h *Host) {
 
 // changed tells of what happened to a host.
 func (w *World) changed(h *Host, c Change) {
-	w.hash = mix(w.hash, uint64(w.now)^(h.code<<8|uint64(c))<<40)
+	w.hash = splitmix.Mix(w.hash, uint64(w.now)^(h.code<<8|uint64(c))<<40)
 	w.noteChange(h, c)
 	if w.log != nil {
 		w.log(&LogRecord{At: time.Duration(w.now), What: LogChanged, To: h.name, Text: c.String()})
@@ -496,7 +456,7 @@ func (w *World) act(i int) {
 		w.log(&LogRecord{At: time.Duration(w.now), What: LogAction, To: a.Host, Action: a, Text: a.String()})
 	}
 	var fired bool
-	if a.Verb.operation() != 0 {
+	if a.Verb.Operation() != 0 {
 		w.offer(w.operationOf(i))
 		fired = true
 	} else {
@@ -536,7 +496,7 @@ func (w *World) nextAction(i int) {
 	}
 	w.actionAt = never
 	w.phase, w.phaseFrom = phaseSettle, w.now
-	w.pushPhase(w.schedule.Shape.settleMax())
+	w.pushPhase(w.schedule.Shape.SettleMax())
 	if w.unfinished == 0 {
 		w.pushPhase(0)
 	}
@@ -552,7 +512,7 @@ func (w *World) onPhase() {
 	elapsed, sh := time.Duration(w.now-w.phaseFrom), &w.schedule.Shape
 	switch w.phase {
 	case phaseSettle:
-		if w.unfinished > 0 && elapsed < sh.settleMax() {
+		if w.unfinished > 0 && elapsed < sh.SettleMax() {
 			return
 		}
 		w.heal()
@@ -565,20 +525,20 @@ func (w *World) onPhase() {
 			w.pushPhase(time.Second)
 			return
 		}
-		if ready := w.settledAt + int64(sh.returnTime()); w.now < ready {
+		if ready := w.settledAt + int64(sh.ReturnTime()); w.now < ready {
 			w.pushPhase(time.Duration(ready - w.now))
 			return
 		}
 		if last := w.lastArrival(); last > w.now+int64(sh.LatencyMax) { // something is late, and all behind it
 			w.settledAt = last
-			w.pushPhase(time.Duration(last-w.now) + sh.returnTime())
+			w.pushPhase(time.Duration(last-w.now) + sh.ReturnTime())
 			return
 		}
 		w.phase, w.phaseFrom = phaseFinal, w.now
-		w.pushPhase(sh.finalMax())
+		w.pushPhase(sh.FinalMax())
 		w.probePuts()
 	case phaseFinal:
-		if elapsed >= sh.finalMax() {
+		if elapsed >= sh.FinalMax() {
 			w.checkStuck()
 			w.done = true
 		}
@@ -610,7 +570,7 @@ func (w *World) heal() {
 	w.leaveBroken()
 	w.healNetwork()
 	for _, h := range w.hosts {
-		w.troubleIf(h, h.slow > int64(SlowMax) || h.disk.latency > int64(DiskMax) || h.uplink.rate > 0 && h.uplink.rate < BandwidthMin)
+		w.troubleIf(h, h.slow > int64(bounds.SlowMax) || h.disk.latency > int64(bounds.DiskMax) || h.uplink.rate > 0 && h.uplink.rate < bounds.BandwidthMin)
 		w.setBandwidth(h, 0)
 		w.setCost(h, 0)
 		if h.broken {
@@ -667,4 +627,24 @@ func (w *World) holder(id core.NodeID) *Host {
 		}
 	}
 	return nil
+}
+
+// Missing says, a line each, what a schedule names and its run did not come to:
+// an action that had no effect, a message that was never sent, a situation that
+// did not come about. A trace of which something is missing no longer shows what
+// it says, and so is not applicable; nothing is when it is.
+func (o *Outcome) Missing(s *schedule.Schedule) []string {
+	var lines []string
+	for _, i := range o.IdleActions {
+		lines = append(lines, "has no effect: "+s.Actions[i].String())
+	}
+	for _, i := range o.IdleDeviations {
+		lines = append(lines, "names a message that is never sent: "+s.Deviate[i].String())
+	}
+	for _, m := range s.Shown() {
+		if !o.Marks[m] {
+			lines = append(lines, fmt.Sprintf("the situation %v did not come about: %s", m, m.Text()))
+		}
+	}
+	return lines
 }

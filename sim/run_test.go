@@ -11,6 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
+	"gtstore/sim/generate"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // lab runs schedules on nodes that only do what a test wants of them.
@@ -33,11 +37,13 @@ type fake struct {
 	deadline core.Time
 }
 
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
 func newLab() *lab {
 	return &lab{took: map[string][]string{}, starts: map[string][]*fake{}}
 }
 
-func (l *lab) newNode(_ *Schedule, h *Host, _ uint64) (core.Node, error) {
+func (l *lab) newNode(_ *schedule.Schedule, h *Host, _ uint64) (core.Node, error) {
 	f := &fake{lab: l, host: h, self: h.peer, space: contents(&h.disk, ""), deadline: core.Never}
 	l.starts[h.name] = append(l.starts[h.name], f)
 	if l.begin != nil {
@@ -48,7 +54,7 @@ func (l *lab) newNode(_ *Schedule, h *Host, _ uint64) (core.Node, error) {
 
 func (l *lab) run(t *testing.T, text string, o RunOptions) *Outcome {
 	t.Helper()
-	s, err := Parse(text)
+	s, err := schedule.Parse(text)
 	require.NoError(t, err)
 	require.NoError(t, s.Validate())
 	o.newNode, o.CheckImmutable, o.SkipLinearizability = l.newNode, true, true
@@ -266,7 +272,7 @@ drop c1>n1 Pong#1
 `, RunOptions{})
 	require.Equal(t, "holds", out.Verdict, "%v", out.Violation)
 	require.Equal(t, []string{"11ms ping 1", "31ms ping 3", "31ms ping 3", "51ms ping 6", "141ms ping 4"}, l.took["n1"])
-	require.Equal(t, [fateEnd]int{FateDrop: 1, FateDuplicate: 1, FateDelay: 1, FateCorrupt: 1}, out.Fired.Fates)
+	require.Equal(t, [schedule.FateCount]int{schedule.FateDrop: 1, schedule.FateDuplicate: 1, schedule.FateDelay: 1, schedule.FateCorrupt: 1}, out.Fired.Fates)
 	require.Equal(t, []int{4}, out.IdleDeviations)
 }
 
@@ -296,8 +302,8 @@ func TestFlakyLinks(t *testing.T) {
 	out := l.run(t, text, RunOptions{})
 	require.Equal(t, "holds", out.Verdict, "%v", out.Violation)
 	require.Len(t, l.took["n2"], 500)
-	require.InDelta(t, 100, out.Fired.Fates[FateDrop], 30)
-	for _, f := range []Fate{FateDuplicate, FateDelay, FateCorrupt} {
+	require.InDelta(t, 100, out.Fired.Fates[schedule.FateDrop], 30)
+	for _, f := range []schedule.Fate{schedule.FateDuplicate, schedule.FateDelay, schedule.FateCorrupt} {
 		require.InDelta(t, 50, out.Fired.Fates[f], 25, "%v", f)
 	}
 	require.InDelta(t, 500-100-50+50, len(l.took["n1"]), 60)
@@ -447,9 +453,9 @@ func TestFaultsLastUntilOperationsFeelThem(t *testing.T) {
 	}
 	o := RunOptions{}
 	o.Observer = &watcher{}
-	s, err := Parse("at 10ms crash n1\nat 20ms c1 get x\n")
+	s, err := schedule.Parse("at 10ms crash n1\nat 20ms c1 get x\n")
 	require.NoError(t, err)
-	o.newNode = func(s *Schedule, h *Host, seed uint64) (core.Node, error) {
+	o.newNode = func(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		if h.role == RoleClient {
 			return silent{}, nil
 		}
@@ -486,7 +492,7 @@ func (o *watcher) AfterEvent(w *World, h *Host) {
 func (o *watcher) AfterChange(w *World, h *Host, c Change) {
 	o.log = append(o.log, fmt.Sprintf("%v %s %v", w.Now(), h.Name(), c))
 }
-func (o *watcher) AfterResult(w *World, op *Operation) {
+func (o *watcher) AfterResult(w *World, op *history.Operation) {
 	o.log = append(o.log, fmt.Sprintf("%v %v", w.Now(), op))
 }
 
@@ -518,9 +524,9 @@ at 500ms c1 get k -> `
 	for want, verdict := range map[string]string{
 		"ok v1": "holds", "ok": "holds", "ok v2": "violates outcome", "not-found": "violates outcome",
 	} {
-		s, err := Parse(text + want)
+		s, err := schedule.Parse(text + want)
 		require.NoError(t, err)
-		out := Check(s)
+		out := Run(s, RunOptions{})
 		require.Equal(t, verdict, out.Verdict, want)
 		if out.Violation != nil {
 			require.Equal(t, "c1 get k ended with ok v1, not with "+want, out.Violation.Text)
@@ -617,7 +623,7 @@ func TestWidthAndLastVersion(t *testing.T) {
 func TestDeterminism(t *testing.T) {
 	distinct := map[uint64]bool{}
 	for seed := range uint64(40) {
-		s := Generate(NewSource(seed))
+		s := generate.Schedule(generate.NewSource(seed))
 		first := Run(s, RunOptions{KeepHashes: true, CheckImmutable: true})
 		again := Run(s, RunOptions{KeepHashes: true, SkipLinearizability: true, Log: func(*LogRecord) {}})
 		require.Equal(t, first.Hashes, again.Hashes, "seed %d", seed)
@@ -633,11 +639,11 @@ func TestDeterminism(t *testing.T) {
 
 // Runs share nothing: several at once give what each gives alone.
 func TestRunsAreIndependent(t *testing.T) {
-	alone := Run(Generate(NewSource(1)), RunOptions{}).Hash
+	alone := Run(generate.Schedule(generate.NewSource(1)), RunOptions{}).Hash
 	for i := range 4 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, alone, Run(Generate(NewSource(1)), RunOptions{}).Hash)
+			require.Equal(t, alone, Run(generate.Schedule(generate.NewSource(1)), RunOptions{}).Hash)
 		})
 	}
 }
@@ -667,12 +673,12 @@ func (b *bouncer) Step(now core.Time, in core.Envelope, out *core.Output) {
 
 // BenchmarkEngine measures what an event costs beside the core.
 func BenchmarkEngine(b *testing.B) {
-	s, err := Parse("cluster nodes=6 clients=2 seed=1\nnetwork latency=500µs..5ms\nat 0s c1 get x\n")
+	s, err := schedule.Parse("cluster nodes=6 clients=2 seed=1\nnetwork latency=500µs..5ms\nat 0s c1 get x\n")
 	require.NoError(b, err)
 	events := 0
 	b.ReportAllocs()
 	for events < b.N {
-		out := Run(s, RunOptions{EventsMax: min(1_000_000, b.N-events), SkipLinearizability: true, newNode: func(_ *Schedule, h *Host, _ uint64) (core.Node, error) {
+		out := Run(s, RunOptions{EventsMax: min(1_000_000, b.N-events), SkipLinearizability: true, newNode: func(_ *schedule.Schedule, h *Host, _ uint64) (core.Node, error) {
 			if h.role == RoleClient {
 				return silent{}, nil
 			}
@@ -688,7 +694,7 @@ func BenchmarkRun(b *testing.B) {
 	events, sum, lin := 0, time.Duration(0), time.Duration(0)
 	b.ReportAllocs()
 	for i := range b.N {
-		out := Run(Generate(NewSource(uint64(i))), RunOptions{})
+		out := Run(generate.Schedule(generate.NewSource(uint64(i))), RunOptions{})
 		events += out.Events
 		sum += out.Virtual
 		lin += out.Lin
@@ -696,4 +702,16 @@ func BenchmarkRun(b *testing.B) {
 	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(sum.Seconds()/b.Elapsed().Seconds(), "simulated-s/s")
 	b.ReportMetric(float64(lin)/float64(b.Elapsed())*100, "%lin")
+}
+
+// Also of one that ends in the middle of an event.
+func TestRecordingOfAPanic(t *testing.T) {
+	for at := 1; at <= 4; at++ {
+		w := &World{schedule: &schedule.Schedule{}, events: at, hash: splitmix.Mix(0, uint64(at))}
+		w.recording.Every = 1
+		for n := 1; n < at; n++ {
+			w.recording.Checkpoint(n, splitmix.Mix(0, uint64(n)))
+		}
+		require.NoError(t, (&schedule.Schedule{Shape: schedule.DefaultShape(), Recorded: w.outcome().Recording}).Validate())
+	}
 }

@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // A link on which something happens that TCP hides, at a price, carries its
@@ -63,7 +67,7 @@ func (w *World) streamOf(from, to *Host) *stream {
 func (w *World) stream(from, to *Host, l *link, e *core.Envelope, number, draw uint64, delay int64) {
 	if s := &w.net.streams[l.stream]; s.mute && s.muted(w) {
 		w.fired.Muted++
-		w.cameIf(MarkReplicateVanished, core.KindOf(e.Body) == core.KindReplicate)
+		w.cameIf(mark.ReplicateVanished, core.KindOf(e.Body) == core.KindReplicate)
 		w.trouble(from, to, w.now)
 		w.logLost(from, to, number, e, "muted")
 		return
@@ -83,8 +87,8 @@ func (w *World) enter(from, to *Host, m heldMessage) {
 	s := &w.net.streams[w.link(from, to).stream]
 	if !s.open {
 		w.connect(from, to, s, m.draw)
-		if s.ready > w.now && !w.came[MarkConnectingToAMember] {
-			w.cameIf(MarkConnectingToAMember, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
+		if s.ready > w.now && !w.came[mark.ConnectingToAMember] {
+			w.cameIf(mark.ConnectingToAMember, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
 		}
 	}
 	if s.loss != 0 {
@@ -98,8 +102,8 @@ func (w *World) pass(to *Host, s *stream, m heldMessage) {
 	if s.until > w.now || len(s.held) > 0 {
 		w.fired.Stalled++
 		s.held = append(s.held, m)
-		if s.ready <= w.now && !w.came[MarkReplicateBehindAStall] {
-			w.cameIf(MarkReplicateBehindAStall, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
+		if s.ready <= w.now && !w.came[mark.ReplicateBehindAStall] {
+			w.cameIf(mark.ReplicateBehindAStall, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
 		}
 		return
 	}
@@ -167,10 +171,10 @@ type uplink struct {
 func (w *World) depart(h *Host, m outgoing) {
 	u, to := &h.uplink, int(w.queue.items[m.slot].to)
 	u.bytes += m.left
-	if waits := u.bytes * int64(time.Second) / u.rate; waits > int64(QueueMax) {
+	if waits := u.bytes * int64(time.Second) / u.rate; waits > int64(bounds.QueueMax) {
 		w.troubleHost(h, w.now+waits)
-	} else if waits > int64(markedWait) && !w.came[MarkReplicateWaitedForBandwidth] {
-		w.cameIf(MarkReplicateWaitedForBandwidth, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
+	} else if waits > int64(markedWait) && !w.came[mark.ReplicateWaitedForBandwidth] {
+		w.cameIf(mark.ReplicateWaitedForBandwidth, core.KindOf(w.queue.items[m.slot].env.Body) == core.KindReplicate)
 	}
 	if u.lines == nil {
 		u.lines = make([][]outgoing, len(w.hosts))
@@ -299,7 +303,7 @@ func (w *World) connect(from, to *Host, s *stream, draw uint64) {
 	}
 	took := int64(0)
 	for i := range 2 * w.schedule.Shape.Connect {
-		took += w.latency(mix(draw, saltConnect+uint64(i)<<8))
+		took += w.latency(splitmix.Mix(draw, saltConnect+uint64(i)<<8))
 	}
 	s.ready = w.now + took
 	w.wait(from, to, s, s.ready)
@@ -320,9 +324,9 @@ func (w *World) disconnect(a, b *Host) {
 // long when it is lost again, or for the round trip in which later traffic tells
 // of the loss.
 func (w *World) lose(from, to *Host, s *stream, draw uint64) {
-	roundTrip := w.latency(mix(draw, saltLoss)) + w.latency(mix(draw, saltLoss+1))
+	roundTrip := w.latency(splitmix.Mix(draw, saltLoss)) + w.latency(splitmix.Mix(draw, saltLoss+1))
 	times := 0
-	for times < lossesMax && mix(draw, saltLoss+uint64(times+2)<<8)%1000 < s.loss {
+	for times < lossesMax && splitmix.Mix(draw, saltLoss+uint64(times+2)<<8)%1000 < s.loss {
 		times++
 	}
 	switch {
@@ -340,7 +344,7 @@ func (w *World) lose(from, to *Host, s *stream, draw uint64) {
 		}
 		s.resend = w.now + roundTrip + int64(retransmitMin)
 		w.wait(from, to, s, w.now+took)
-		if times > LossesMax {
+		if times > bounds.LossesMax {
 			w.trouble(from, to, w.now+took)
 		} else if times > 1 {
 			w.noteHiccup(from, took)
@@ -362,10 +366,10 @@ func (s *stream) muted(w *World) bool {
 }
 
 // faultStream carries out an action on a link as a stream.
-func (w *World) faultStream(a *Action) bool {
+func (w *World) faultStream(a *schedule.Action) bool {
 	from, to := w.hostNamed(a.Link.From), w.hostNamed(a.Link.To)
 	switch {
-	case a.Verb == VerbLossy && a.Link == (Link{}):
+	case a.Verb == schedule.VerbLossy && a.Link == (schedule.Link{}):
 		changed := false
 		for _, from := range w.hosts {
 			for _, to := range w.hosts {
@@ -377,9 +381,9 @@ func (w *World) faultStream(a *Action) bool {
 		return false
 	}
 	switch a.Verb {
-	case VerbLossy:
+	case schedule.VerbLossy:
 		return w.makeLossy(from, to, a.Rate)
-	case VerbMute:
+	case schedule.VerbMute:
 		s := w.streamOf(from, to)
 		if s.mute {
 			return false
@@ -404,7 +408,7 @@ func (w *World) makeLossy(from, to *Host, rate int) bool {
 	if s.loss == uint64(rate) {
 		return false
 	}
-	if max(s.loss, uint64(rate)) > LossMaxPermille {
+	if max(s.loss, uint64(rate)) > bounds.LossMaxPermille {
 		w.trouble(from, to, w.now)
 	}
 	s.loss = uint64(rate)
@@ -420,7 +424,7 @@ func (w *World) healStreams() bool {
 		}
 		s := &w.net.streams[w.net.links[i].stream]
 		from, to := w.hosts[i/len(w.hosts)], w.hosts[i%len(w.hosts)]
-		if s.loss > LossMaxPermille || s.mute {
+		if s.loss > bounds.LossMaxPermille || s.mute {
 			w.trouble(from, to, w.now)
 		}
 		changed = changed || s.loss > 0 || s.mute || s.until > max(w.now, s.ready)

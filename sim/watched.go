@@ -1,5 +1,7 @@
 package sim
 
+import "gtstore/sim/history"
+
 // watched is a checker with another Observer behind it, which so sees what the
 // checks have said of an event, and of a failed run its last moment too.
 type watched struct {
@@ -26,7 +28,7 @@ func (o *watched) AfterChange(w *World, h *Host, c Change) {
 }
 
 // AfterResult calls both.
-func (o *watched) AfterResult(w *World, op *Operation) {
+func (o *watched) AfterResult(w *World, op *history.Operation) {
 	o.checker.AfterResult(w, op)
 	o.also.AfterResult(w, op)
 }

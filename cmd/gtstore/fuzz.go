@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/generate"
 )
 
 const schedulesDefault = 2000
@@ -98,8 +98,8 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 		return cli.Errorf(cli.ExitUsage, "--schedules %d: want at least 1", o.Schedules)
 	case given("for") && o.For <= 0:
 		return cli.Errorf(cli.ExitUsage, "--for %v: want a time such as 30s or 5m", o.For)
-	case given("length") && (o.Length < sim.LongMin || o.Length > sim.LongMax):
-		return cli.Errorf(cli.ExitUsage, "--length %v: want %v to %v", o.Length, sim.LongMin, sim.LongMax)
+	case given("length") && (o.Length < generate.LongMin || o.Length > generate.LongMax):
+		return cli.Errorf(cli.ExitUsage, "--length %v: want %v to %v", o.Length, generate.LongMin, generate.LongMax)
 	case o.Workers < 1:
 		return cli.Errorf(cli.ExitUsage, "--workers %d: want at least 1", o.Workers)
 	case f.keepGoing && !given("out"):

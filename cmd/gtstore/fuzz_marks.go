@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/mark"
 )
 
 // rarestShown is how many marks are named of those that the fewest schedules
@@ -26,7 +26,7 @@ type fuzzMark struct {
 }
 
 func marksOf(s *fuzz.Stats) fuzzMarks {
-	r := fuzzMarks{Reached: s.MarksReached(), Of: len(sim.AllMarks())}
+	r := fuzzMarks{Reached: s.MarksReached(), Of: len(mark.All())}
 	for _, m := range s.Rarest(max(rarestShown, r.Of-r.Reached)) {
 		r.Rarest = append(r.Rarest, fuzzMark{m.String(), s.Marks[m]})
 	}

@@ -16,6 +16,8 @@ import (
 	"gtstore/cmd/internal/cli"
 	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
 )
 
 // run carries out a command line as a person would, without a process.
@@ -211,10 +213,10 @@ func TestFuzzDefaultDirectory(t *testing.T) {
 
 func TestSearchLines(t *testing.T) {
 	s := &fuzz.Stats{Schedules: 3000, Events: 8_000_000, Operations: 1234, Wall: 2 * time.Second, Kinds: map[string]int{"crash": 7, "drop": 1200, "cut": 7}}
-	s.Marks[sim.AllMarks()[0]] = 1
+	s.Marks[mark.All()[0]] = 1
 	require.Equal(t, []string{
 		"3,000 schedules, 1,500/s; 4,000,000 events/s; 1,234 operations checked; 2s",
-		fmt.Sprintf("marks: 1 of %d reached", len(sim.AllMarks())),
+		fmt.Sprintf("marks: 1 of %d reached", len(mark.All())),
 		"faults: drop 1,200, crash 7, cut 7",
 	}, searchLines(s))
 }
@@ -370,7 +372,7 @@ func TestReplayWhenInterrupted(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	s, err := sim.Parse("at 100ms crash n3\nat 200ms crash n3\ndrop n1>n2 Replicate#3\n")
+	s, err := schedule.Parse("at 100ms crash n3\nat 200ms crash n3\ndrop n1>n2 Replicate#3\n")
 	require.NoError(t, err)
 	holds := sim.Outcome{Verdict: "holds", Events: 3, Hash: 3, Hashes: []uint64{1, 2, 3}}
 	with := func(change func(*sim.Outcome)) *sim.Outcome {

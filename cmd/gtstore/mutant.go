@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"gtstore/properties/mutants"
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 	"gtstore/sim/view"
 )
 
@@ -48,7 +48,7 @@ func sourceRoot(named string) (string, error) {
 
 // runMutant builds the core without a rule, has it run the schedule, and returns
 // what it did. It takes some seconds, the first time.
-func runMutant(ctx context.Context, name, source string, s *sim.Schedule) (*view.Run, error) {
+func runMutant(ctx context.Context, name, source string, s *schedule.Schedule) (*view.Run, error) {
 	m := mutants.Find(name)
 	if m == nil {
 		return nil, fmt.Errorf("there is no such mutant: they are in properties/mutants/table.go")

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/mark"
 )
 
 // progressInterval is how often the lines change, at most.
@@ -59,7 +59,7 @@ func searchLines(s *fuzz.Stats) []string {
 		fmt.Sprintf("%s schedules, %s/s; %s events/s; %s operations checked; %v",
 			cli.Grouped(s.Schedules), cli.Grouped(s.PerSecond(s.Schedules)), cli.Grouped(s.PerSecond(s.Events)),
 			cli.Grouped(s.Operations), s.Wall.Round(time.Second)),
-		fmt.Sprintf("marks: %d of %d reached", s.MarksReached(), len(sim.AllMarks())),
+		fmt.Sprintf("marks: %d of %d reached", s.MarksReached(), len(mark.All())),
 		fmt.Sprintf("faults: %s", kindsOf(s)),
 	}
 }

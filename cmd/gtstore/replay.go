@@ -16,6 +16,7 @@ import (
 	"gtstore/cmd/internal/cli"
 	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/schedule"
 )
 
 // traceBytesMax bounds a trace file: one with as many lines as a schedule may
@@ -132,10 +133,10 @@ func notAsExpected(files, unexpected, unread int) string {
 }
 
 // write puts a recording into a trace, which is otherwise left as it stands.
-func (r *replayer) write(file string, recording *sim.Recording) error {
+func (r *replayer) write(file string, recording *schedule.Recording) error {
 	text, err := r.text(file)
 	if err == nil && recording != nil { // nil when there was not one event
-		err = fuzz.WriteFile(file, []byte(sim.WithRecording(text, recording)))
+		err = fuzz.WriteFile(file, []byte(schedule.WithRecording(text, recording)))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the recording: %w", err)
@@ -144,12 +145,12 @@ func (r *replayer) write(file string, recording *sim.Recording) error {
 }
 
 // read parses a file; an error begins with FILE:LINE where there is a line.
-func (r *replayer) read(file string) (*sim.Schedule, error) {
+func (r *replayer) read(file string) (*schedule.Schedule, error) {
 	text, err := r.text(file)
 	if err != nil {
 		return nil, err
 	}
-	s, err := sim.Parse(text)
+	s, err := schedule.Parse(text)
 	if err != nil {
 		return nil, errors.New(located(file, err))
 	}
@@ -188,7 +189,7 @@ func located(file string, err error) string {
 }
 
 // replay runs a schedule twice and judges it. The error is of printing.
-func (r *replayer) replay(file string, s *sim.Schedule) (*replayResult, error) {
+func (r *replayer) replay(file string, s *schedule.Schedule) (*replayResult, error) {
 	out := bufio.NewWriter(r.stdout)
 	var options sim.RunOptions
 	if r.trace {
@@ -227,7 +228,7 @@ type replayResult struct {
 	Diverged *divergence `json:"diverged,omitempty"` // from the trace's recording
 
 	stack     string
-	recording *sim.Recording
+	recording *schedule.Recording
 }
 
 // divergence is where the run begins to differ from the trace's recording: at an
@@ -246,7 +247,7 @@ type divergence struct {
 // and then what the run did not come to, since the trace no longer shows what it did.
 // That the code behaves otherwise than when the trace was recorded is said
 // beside the verdict, and does not change it: the schedule means the same.
-func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
+func judge(s *schedule.Schedule, first, second *sim.Outcome) *replayResult {
 	r := &replayResult{
 		Verdict: first.Verdict, Expect: s.Expect, Events: first.Events, Operations: len(first.Ops),
 		SimulatedSeconds: first.Virtual.Seconds(), Hash: fmt.Sprintf("%016x", first.Hash),
@@ -262,7 +263,7 @@ func judge(s *sim.Schedule, first, second *sim.Outcome) *replayResult {
 		r.Verdict, r.Text = "not applicable", strings.Join(missing, "\n")
 	}
 	if s.Recorded != nil && r.Verdict != "not deterministic" {
-		if d := s.Recorded.Compare(first); d != nil {
+		if d := s.Recorded.Compare(first.Events, first.Hash, first.Hashes); d != nil {
 			r.Diverged = &divergence{d.From, d.To, d.Recorded, d.String()}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 	"gtstore/sim/view"
 )
 
@@ -155,7 +155,7 @@ func newest(dirs []string, name *regexp.Regexp) string {
 
 // view runs the trace, and the mutant that it is about, and writes what came of
 // them.
-func (f *viewFlags) view(ctx context.Context, file string, s *sim.Schedule, stdout, stderr io.Writer) error {
+func (f *viewFlags) view(ctx context.Context, file string, s *schedule.Schedule, stdout, stderr io.Writer) error {
 	p := view.NewPage(filepath.Base(file), s, view.Record(s))
 	mutant, _ := s.Broken()
 	if f.mutant != "" {

@@ -15,7 +15,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc"
-	"gtstore/sim"
+	"gtstore/sim/history"
 )
 
 // load is concurrent users whose history is recorded and must be linearizable.
@@ -31,7 +31,7 @@ type load struct {
 
 // operation is an entry of the history, and when it returned on the wall clock.
 type operation struct {
-	sim.Operation
+	history.Operation
 	at time.Time
 }
 
@@ -144,16 +144,16 @@ func (l *load) stop() {
 	l.t.Helper()
 	close(l.quit)
 	l.wg.Wait()
-	history := make([]sim.Operation, len(l.ops))
+	ops := make([]history.Operation, len(l.ops))
 	counts := map[core.Status]int{}
 	for i, op := range l.ops {
-		history[i] = op.Operation
+		ops[i] = op.Operation
 		counts[op.Result.Status]++
 	}
-	l.t.Logf("%d operations by concurrent users: %v", len(history), counts)
+	l.t.Logf("%d operations by concurrent users: %v", len(ops), counts)
 	require.Zero(l.t, counts[core.StatusUnknown]+counts[core.StatusUnavailable]+counts[core.StatusGroupLost],
 		"with a working copy left, every operation has a result")
-	property, text := sim.CheckLinearizable(history)
+	property, text := history.CheckLinearizable(ops)
 	require.Empty(l.t, property, text)
 }
 

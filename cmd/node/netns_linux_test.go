@@ -19,7 +19,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc"
-	"gtstore/sim"
+	"gtstore/sim/history"
 )
 
 // The tests of this file run every node in a network namespace of its own, which
@@ -404,14 +404,14 @@ func (l *load) finish() map[core.Status]int {
 	l.t.Helper()
 	close(l.quit)
 	l.wg.Wait()
-	history := make([]sim.Operation, len(l.ops))
+	ops := make([]history.Operation, len(l.ops))
 	counts := map[core.Status]int{}
 	for i, op := range l.ops {
-		history[i] = op.Operation
+		ops[i] = op.Operation
 		counts[op.Result.Status]++
 	}
-	l.t.Logf("%d operations: %v", len(history), counts)
-	property, text := sim.CheckLinearizable(history)
+	l.t.Logf("%d operations: %v", len(ops), counts)
+	property, text := history.CheckLinearizable(ops)
 	require.Empty(l.t, property, text)
 	return counts
 }

@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 // Exhibit is a trace of the gallery: a schedule that the core survives, and that
 // the mutant which it names does not.
 type Exhibit struct {
 	File     string // from the module's root
-	Schedule *sim.Schedule
+	Schedule *schedule.Schedule
 	Mutant   *Mutant
 	Property string // that the mutant violates
 }
@@ -32,7 +32,7 @@ func Gallery(root string) ([]Exhibit, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := sim.Parse(string(text))
+		s, err := schedule.Parse(string(text))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}

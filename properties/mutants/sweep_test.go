@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	epochsFile = "sim/linearize_epochs.go"
-	sweepFile  = "sim/linearize_sweep.go"
+	epochsFile = "sim/history/epochs.go"
+	sweepFile  = "sim/history/sweep.go"
 )
 
 // sweepMutants are the check of linearizability with one rule removed: it lets a
-// wrong history pass, or objects to a right one. The tests of the package sim
+// wrong history pass, or objects to a right one. The tests of the package history
 // must catch each.
 var sweepMutants = []Mutant{
 	{
@@ -257,7 +257,7 @@ func TestSweepMutants(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			overlay, err := m.Overlay(root, t.TempDir())
 			require.NoError(t, err)
-			cmd := exec.Command("go", "test", "-vet=off", "-overlay", overlay, "-run", "^(TestLinearizable|TestChecksAgree)", "./sim")
+			cmd := exec.Command("go", "test", "-vet=off", "-overlay", overlay, "-run", "^(TestLinearizable|TestChecksAgree)", "./sim/history")
 			cmd.Dir = root
 			out, _ := cmd.CombinedOutput()
 			require.Contains(t, string(out), "--- FAIL", "nobody caught it: %s", m.Story)

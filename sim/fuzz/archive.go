@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 // PlacesMax is how many different failures an archive keeps; those of a search
@@ -153,7 +154,7 @@ func (a *Archive) takeJob() *Failure {
 
 // note takes a failure in; failures come in the order of their schedules. The
 // first of a place is saved as it is, at once.
-func (a *Archive) note(f *Failure, check func(*sim.Schedule) *sim.Outcome) error {
+func (a *Archive) note(f *Failure, check func(*schedule.Schedule) *sim.Outcome) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	place := Place(f.Violation)
@@ -193,7 +194,7 @@ func (a *Archive) find(property, place string) *Found {
 
 // shrink makes a failure small, at the same place, and keeps it if it is the
 // shortest there. When the context ends it, it remains pending.
-func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*sim.Schedule) *sim.Outcome) error {
+func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*schedule.Schedule) *sim.Outcome) error {
 	if f.Violation == nil { // of an earlier process
 		f.Violation = check(f.Schedule).Violation
 	}
@@ -201,7 +202,7 @@ func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*sim.Schedu
 	var place string
 	if f.Violation != nil { // else the code is another one now
 		place = Place(f.Violation)
-		r = shrink(ctx, f, nil, func(s *sim.Schedule) *sim.Outcome {
+		r = shrinkTo(ctx, f, nil, func(s *schedule.Schedule) *sim.Outcome {
 			out := check(s)
 			if out.Violation != nil && Place(out.Violation) != place {
 				return &sim.Outcome{}
@@ -225,7 +226,7 @@ func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*sim.Schedu
 
 // keep writes the trace of a failure, unless the one that is there is shorter,
 // or as short and from an earlier schedule, and still fails at this place.
-func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*sim.Schedule) *sim.Outcome) error {
+func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*schedule.Schedule) *sim.Outcome) error {
 	old, err := readTrace(known.File)
 	if err != nil {
 		return err
@@ -250,7 +251,7 @@ func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*sim.Sche
 
 // readTrace reads a trace of the archive, nil if there is none. What is not a
 // trace may be of worth to a person, and is not overwritten.
-func readTrace(file string) (*sim.Schedule, error) {
+func readTrace(file string) (*schedule.Schedule, error) {
 	text, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -258,7 +259,7 @@ func readTrace(file string) (*sim.Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a trace of the archive: %w", err)
 	}
-	s, err := sim.Parse(string(text))
+	s, err := schedule.Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s, where a failure is to be saved, is not a trace: %w\nMove it away, and go on with the same command", file, err)
 	}

@@ -16,16 +16,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 // someFail is a check with two faults of the code: one that needs a put, and
 // one that needs a crash of a host and shows at two places.
-func someFail(s *sim.Schedule) *sim.Outcome {
+func someFail(s *schedule.Schedule) *sim.Outcome {
 	out := &sim.Outcome{Events: s.Size(), Virtual: time.Second}
-	has := func(v sim.Verb) int {
-		return slices.IndexFunc(s.Actions, func(a sim.Action) bool { return a.Verb == v })
+	has := func(v schedule.Verb) int {
+		return slices.IndexFunc(s.Actions, func(a schedule.Action) bool { return a.Verb == v })
 	}
-	switch crash, put := has(sim.VerbCrash), has(sim.VerbPut); {
+	switch crash, put := has(schedule.VerbCrash), has(schedule.VerbPut); {
 	case s.Shape.Seed%5 == 0 && crash >= 0:
 		where := "before"
 		if s.Shape.Replicas > 1 {
@@ -79,7 +80,7 @@ func TestArchiveKeepsOneShortTraceOfEachPlace(t *testing.T) {
 	_, traces := night(t, dir, Shard{}, nightSchedules, 2)
 	places := map[string]bool{}
 	for _, text := range traces {
-		s, err := sim.Parse(text)
+		s, err := schedule.Parse(text)
 		require.NoError(t, err)
 		require.Equal(t, 1, s.Size(), text)
 		v := someFail(s).Violation
@@ -143,7 +144,7 @@ func TestArchiveShrinksLaterWhatWasInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	failed := 0
-	stats, _, err := Search(ctx, Options{Seed: 7, Workers: 1, Archive: a, check: func(s *sim.Schedule) *sim.Outcome {
+	stats, _, err := Search(ctx, Options{Seed: 7, Workers: 1, Archive: a, check: func(s *schedule.Schedule) *sim.Outcome {
 		out := someFail(s)
 		if out.Violation != nil {
 			if failed++; failed == 3 {
@@ -204,7 +205,7 @@ func TestShardsAreTheWholeTogether(t *testing.T) {
 	seen := map[string]int{}
 	for i := 1; i <= 3; i++ {
 		shard := Shard{i, 3}
-		_, _, err := Search(t.Context(), Options{Seed: 7, Schedules: 20, Workers: 2, Shard: shard, check: func(s *sim.Schedule) *sim.Outcome {
+		_, _, err := Search(t.Context(), Options{Seed: 7, Schedules: 20, Workers: 2, Shard: shard, check: func(s *schedule.Schedule) *sim.Outcome {
 			return &sim.Outcome{Verdict: s.String(), Violation: nil}
 		}})
 		require.NoError(t, err)
@@ -301,14 +302,14 @@ func TestArchiveWithABrokenState(t *testing.T) {
 func TestArchiveWithTracesAlreadyThere(t *testing.T) {
 	dir := t.TempDir()
 	f := &Failure{Seed: 7, Index: 3, Schedule: Schedule(7, 3), Violation: &sim.Violation{Property: "p", Text: "n1 is wrong"}}
-	fails := func(*sim.Schedule) *sim.Outcome { return &sim.Outcome{Violation: f.Violation} }
-	holds := func(*sim.Schedule) *sim.Outcome { return &sim.Outcome{} }
+	fails := func(*schedule.Schedule) *sim.Outcome { return &sim.Outcome{Violation: f.Violation} }
+	holds := func(*schedule.Schedule) *sim.Outcome { return &sim.Outcome{} }
 	file := filepath.Join(dir, fileName("p", "# is wrong"))
 	const short = "at 0s c1 put a x\n"
 
 	for _, c := range []struct {
 		name, old string
-		check     func(*sim.Schedule) *sim.Outcome
+		check     func(*schedule.Schedule) *sim.Outcome
 		kept      bool
 	}{
 		{"a shorter one that fails", short, fails, true},
@@ -355,7 +356,7 @@ func TestArchiveThatCannotBeWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "archive")
 	a := openArchive(t, dir, 7, Shard{})
 	var ran atomic.Int64
-	_, _, err := Search(t.Context(), Options{Seed: 7, Workers: 2, Archive: a, check: func(s *sim.Schedule) *sim.Outcome {
+	_, _, err := Search(t.Context(), Options{Seed: 7, Workers: 2, Archive: a, check: func(s *schedule.Schedule) *sim.Outcome {
 		if ran.Add(1) == 2 {
 			assert.NoError(t, os.Rename(dir, dir+"-away")) // before anything has failed
 		}

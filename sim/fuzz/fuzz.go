@@ -10,6 +10,9 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/generate"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 const (
@@ -25,7 +28,7 @@ type Options struct {
 	Schedules int           // search those below this index; 0 for no bound
 	For       time.Duration // how long to begin new ones; 0 for no bound
 	Workers   int           // from 1
-	Length    time.Duration // of each schedule, which is then by sim.GenerateLong; 0 for the usual ones
+	Length    time.Duration // of each schedule, which is then by generate.LongSchedule; 0 for the usual ones
 	Shard     Shard         // which of the schedules; all, when it is the zero Shard
 
 	// Archive, if not nil, takes in every failure, and the search goes on: from
@@ -37,7 +40,7 @@ type Options struct {
 	// do not overlap.
 	Progress func(*Stats)
 
-	check func(*sim.Schedule) *sim.Outcome // for tests; nil for Check
+	check func(*schedule.Schedule) *sim.Outcome // for tests; nil for Check
 }
 
 // Failure is a schedule that violates a property.
@@ -45,30 +48,21 @@ type Failure struct {
 	Seed      uint64
 	Index     int
 	Length    time.Duration // as in Options
-	Schedule  *sim.Schedule
+	Schedule  *schedule.Schedule
 	Violation *sim.Violation
 }
 
 // Schedule returns schedule i of a seed.
-func Schedule(seed uint64, i int) *sim.Schedule {
-	return sim.Generate(sim.NewSource(mix(mix(seed) + uint64(i))))
+func Schedule(seed uint64, i int) *schedule.Schedule {
+	return generate.Schedule(generate.NewSource(splitmix.Spread(splitmix.Spread(seed) + uint64(i))))
 }
 
 // schedule returns schedule i of the search.
-func (o *Options) schedule(i int) *sim.Schedule {
+func (o *Options) schedule(i int) *schedule.Schedule {
 	if o.Length == 0 {
 		return Schedule(o.Seed, i)
 	}
-	return sim.GenerateLong(sim.NewSource(mix(mix(o.Seed)+uint64(i))), o.Length)
-}
-
-// mix is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): near
-// seeds must not give near sources.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return generate.LongSchedule(generate.NewSource(splitmix.Spread(splitmix.Spread(o.Seed)+uint64(i))), o.Length)
 }
 
 // PropertyPanic is what Check names a panic of the simulator itself; that of a
@@ -77,7 +71,7 @@ const PropertyPanic = "simulator-panic"
 
 // Check is sim.CheckWith, except that a panic of the simulator is a violation
 // too: the schedule that shows it is then saved and shrunk, and not lost.
-func Check(s *sim.Schedule, o sim.RunOptions) (out *sim.Outcome) {
+func Check(s *schedule.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			v := &sim.Violation{Property: PropertyPanic, Text: fmt.Sprint(p), Stack: string(debug.Stack())}
@@ -92,8 +86,8 @@ func Check(s *sim.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 const PropertyGroupLost = "group-lost"
 
 // checkFor returns the check for schedules of that length.
-func checkFor(length time.Duration) func(*sim.Schedule) *sim.Outcome {
-	return func(s *sim.Schedule) *sim.Outcome {
+func checkFor(length time.Duration) func(*schedule.Schedule) *sim.Outcome {
+	return func(s *schedule.Schedule) *sim.Outcome {
 		out := Check(s, sim.RunOptions{})
 		if n := out.Seen[core.EventLost]; length > 0 && n > 0 && out.Violation == nil {
 			out.Violation = &sim.Violation{Property: PropertyGroupLost, Event: out.Events, At: out.Virtual,

@@ -15,6 +15,9 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
 )
 
 // The tests search with a check of their own, since they are about the search
@@ -22,8 +25,8 @@ import (
 
 // failing is a check under which schedules whose Shape.Seed is listed fail, and
 // that takes longest for the first of them, so that others overtake it.
-func failing(seeds ...uint64) func(*sim.Schedule) *sim.Outcome {
-	return func(s *sim.Schedule) *sim.Outcome {
+func failing(seeds ...uint64) func(*schedule.Schedule) *sim.Outcome {
+	return func(s *schedule.Schedule) *sim.Outcome {
 		out := &sim.Outcome{Verdict: "holds", Events: len(s.Actions), Virtual: time.Second}
 		if i := slices.Index(seeds, s.Shape.Seed); i >= 0 {
 			time.Sleep(time.Duration(len(seeds)-i) * 5 * time.Millisecond)
@@ -79,14 +82,14 @@ func TestSeedsGiveDifferentSchedules(t *testing.T) {
 	}
 	require.Len(t, seen, 64)
 	// What a seed stands for is printed and kept; it must not change.
-	require.Equal(t, uint64(0xe220a8397b1dcdaf), mix(0), "SplitMix64's first output from the state 0")
+	require.Equal(t, uint64(0xe220a8397b1dcdaf), splitmix.Spread(0), "SplitMix64's first output from the state 0")
 }
 
 func TestSearchEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var ran atomic.Int64
-	stats, failure, err := Search(ctx, Options{Workers: 3, check: func(*sim.Schedule) *sim.Outcome {
+	stats, failure, err := Search(ctx, Options{Workers: 3, check: func(*schedule.Schedule) *sim.Outcome {
 		if ran.Add(1) == 10 {
 			cancel()
 		}
@@ -124,7 +127,7 @@ func TestPanicOfTheSimulatorIsAViolation(t *testing.T) {
 }
 
 func TestSampleCounts(t *testing.T) {
-	s, err := sim.Parse(`cluster clients=3
+	s, err := schedule.Parse(`cluster clients=3
 at 0s c1 put a x
 at 0s c2 put b y
 at 0s c2 get a
@@ -133,14 +136,14 @@ at 0s restart n1
 at 0s heal
 `)
 	require.NoError(t, err)
-	out := &sim.Outcome{Events: 9, Virtual: time.Second, Ops: make([]sim.Operation, 5)}
+	out := &sim.Outcome{Events: 9, Virtual: time.Second, Ops: make([]history.Operation, 5)}
 	for _, a := range s.Actions {
 		out.Fired.Verbs[a.Verb]++
 	}
-	out.Fired.Fates[sim.FateDrop], out.Fired.Fates[sim.FateDelay] = 2, 3
-	out.Ops[0] = sim.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusOK}}
-	out.Ops[1] = sim.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusUnknown}}
-	out.Ops[2] = sim.Operation{Kind: core.OpGet, Result: &core.Result{Status: core.StatusOK}}
+	out.Fired.Fates[schedule.FateDrop], out.Fired.Fates[schedule.FateDelay] = 2, 3
+	out.Ops[0] = history.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusOK}}
+	out.Ops[1] = history.Operation{Kind: core.OpPut, Result: &core.Result{Status: core.StatusUnknown}}
+	out.Ops[2] = history.Operation{Kind: core.OpGet, Result: &core.Result{Status: core.StatusOK}}
 	out.Seen[core.EventJoined], out.Seen[core.EventLost] = 4, 1
 	out.Suspicion, out.Calm = sim.Suspicion{Evicted: 3, Uncaused: 1, Presumed: 2}, true
 	want := sample{events: 9, checked: 5, clients: 3, keys: 2, operations: 3, faults: 1, messages: 5, fired: out.Fired, virtual: time.Second,
@@ -152,7 +155,7 @@ at 0s heal
 
 // In a long schedule no group may be lost; in the usual ones some are.
 func TestALostGroupIsAViolationOnlyInALongSchedule(t *testing.T) {
-	s, err := sim.Parse(`cluster nodes=1 replicas=0
+	s, err := schedule.Parse(`cluster nodes=1 replicas=0
 at 100ms c1 put a x
 at 200ms crash n1
 at 300ms restart n1
@@ -187,9 +190,9 @@ func TestMedian(t *testing.T) {
 // says what it shows and reads back.
 func TestFailureBecomesATrace(t *testing.T) {
 	const seed, index = 3, 5
-	check := func(s *sim.Schedule) *sim.Outcome {
-		puts := slices.ContainsFunc(s.Actions, func(a sim.Action) bool { return a.Verb == sim.VerbPut })
-		gets := slices.ContainsFunc(s.Actions, func(a sim.Action) bool { return a.Verb == sim.VerbGet })
+	check := func(s *schedule.Schedule) *sim.Outcome {
+		puts := slices.ContainsFunc(s.Actions, func(a schedule.Action) bool { return a.Verb == schedule.VerbPut })
+		gets := slices.ContainsFunc(s.Actions, func(a schedule.Action) bool { return a.Verb == schedule.VerbGet })
 		switch {
 		case puts && gets:
 			return &sim.Outcome{Violation: &sim.Violation{Property: "read your/writes", Text: "lost\r\n  a put"}}
@@ -201,7 +204,7 @@ func TestFailureBecomesATrace(t *testing.T) {
 	f := &Failure{Seed: seed, Index: index, Schedule: Schedule(seed, index)}
 	f.Violation = check(f.Schedule).Violation
 	size := 0
-	r := shrink(t.Context(), f, func(_, left int) { size = left }, check)
+	r := shrinkTo(t.Context(), f, func(_, left int) { size = left }, check)
 	require.Equal(t, 2, r.Schedule.Size())
 	require.Equal(t, 2, size)
 	require.Equal(t, "read your/writes", r.Violation.Property)
@@ -212,21 +215,21 @@ func TestFailureBecomesATrace(t *testing.T) {
 	require.Contains(t, name, "read-your-writes-3-5.trace")
 	text, err := os.ReadFile(name)
 	require.NoError(t, err)
-	saved, err := sim.Parse(string(text))
+	saved, err := schedule.Parse(string(text))
 	require.NoError(t, err)
 	require.Equal(t, "holds", saved.Expect)
 	require.Equal(t, sim.Check(saved).Recording, saved.Recorded)
 	require.Equal(t, "Violated read your/writes: lost", saved.Story[0])
 	require.Equal(t, "  a put", saved.Story[1])
 	require.Regexp(t, `^Found by gtstore fuzz --seed 3, schedule 5; shrunk from \d+ to 2 actions and deviations\.$`, saved.Story[2])
-	require.Empty(t, cmp.Diff(r.Schedule, saved, cmpopts.IgnoreFields(sim.Schedule{}, "Story", "Expect", "Recorded"), cmpopts.EquateEmpty()))
+	require.Empty(t, cmp.Diff(r.Schedule, saved, cmpopts.IgnoreFields(schedule.Schedule{}, "Story", "Expect", "Recorded"), cmpopts.EquateEmpty()))
 }
 
 func TestShrinkEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	v := &sim.Violation{Property: "p"}
 	f := &Failure{Schedule: Schedule(1, 1), Violation: v}
-	r := shrink(ctx, f, nil, func(*sim.Schedule) *sim.Outcome {
+	r := shrinkTo(ctx, f, nil, func(*schedule.Schedule) *sim.Outcome {
 		cancel()
 		return &sim.Outcome{Violation: v}
 	})

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"gtstore/sim"
+	"gtstore/sim/mark"
 )
 
 const (
@@ -70,7 +70,7 @@ func totalsOf(s *Stats) totals {
 		Kinds: s.Kinds, Marks: map[string]int{},
 		ClientsBy: s.clients, KeysBy: s.keys, OperationsBy: s.operations, FaultsBy: s.faults, MessagesBy: s.messages,
 	}
-	for _, m := range sim.AllMarks() {
+	for _, m := range mark.All() {
 		t.Marks[m.String()] = s.Marks[m]
 	}
 	return t
@@ -85,7 +85,7 @@ func (t *totals) stats() Stats {
 		Kinds:   t.Kinds,
 		clients: t.ClientsBy, keys: t.KeysBy, operations: t.OperationsBy, faults: t.FaultsBy, messages: t.MessagesBy,
 	}
-	for _, m := range sim.AllMarks() {
+	for _, m := range mark.All() {
 		s.Marks[m] = t.Marks[m.String()]
 	}
 	return s

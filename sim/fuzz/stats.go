@@ -8,6 +8,8 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
 )
 
 // Stats count what the schedules of a search were and did.
@@ -27,8 +29,8 @@ type Stats struct {
 	Calm       int           // schedules in whose runs nothing was beyond the bounds
 	Virtual    time.Duration // simulated
 	Wall       time.Duration
-	Marks      [sim.MarkCount]int // in how many schedules each mark was reached
-	Kinds      map[string]int     // Faults and Messages by kind, as a schedule's text names it
+	Marks      [mark.Count]int // in how many schedules each mark was reached
+	Kinds      map[string]int  // Faults and Messages by kind, as a schedule's text names it
 
 	clients, keys, operations, faults, messages histogram // by schedule
 }
@@ -84,10 +86,10 @@ type sample struct {
 	calm             bool
 	fired            sim.FaultCounts
 	virtual          time.Duration
-	marks            sim.Marks
+	marks            mark.Set
 }
 
-func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
+func sampleOf(s *schedule.Schedule, out *sim.Outcome) sample {
 	r := sample{events: out.Events, checked: len(out.Ops), clients: s.Shape.Clients, fired: out.Fired, virtual: out.Virtual, marks: out.Marks,
 		suspicion: out.Suspicion, calm: out.Calm}
 	keys := map[string]bool{}
@@ -99,7 +101,7 @@ func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
 	}
 	r.keys = len(keys)
 	for verb, n := range out.Fired.Verbs {
-		if isFault(sim.Verb(verb)) {
+		if isFault(schedule.Verb(verb)) {
 			r.faults += n
 		}
 	}
@@ -111,17 +113,17 @@ func sampleOf(s *sim.Schedule, out *sim.Outcome) sample {
 			r.writes++
 		}
 	}
-	r.gone = out.Fired.Verbs[sim.VerbWipe]
+	r.gone = out.Fired.Verbs[schedule.VerbWipe]
 	if !s.Shape.Durable {
-		r.gone += out.Fired.Verbs[sim.VerbCrash] + out.Fired.Verbs[sim.VerbStop]
+		r.gone += out.Fired.Verbs[schedule.VerbCrash] + out.Fired.Verbs[schedule.VerbStop]
 	}
 	r.joins, r.lost = out.Seen[core.EventJoined], out.Seen[core.EventLost]
 	return r
 }
 
-func isOperation(v sim.Verb) bool {
+func isOperation(v schedule.Verb) bool {
 	switch v {
-	case sim.VerbPut, sim.VerbGet, sim.VerbDelete, sim.VerbCAS:
+	case schedule.VerbPut, schedule.VerbGet, schedule.VerbDelete, schedule.VerbCAS:
 		return true
 	}
 	return false
@@ -129,16 +131,16 @@ func isOperation(v sim.Verb) bool {
 
 // isFault tells whether a verb makes something worse; restart, resume, heal,
 // unclog, free-disk and forget end or follow a fault that is counted already.
-func isFault(v sim.Verb) bool {
+func isFault(v schedule.Verb) bool {
 	switch v {
-	case sim.VerbRestart, sim.VerbResume, sim.VerbHeal, sim.VerbUnclog, sim.VerbFreeDisk, sim.VerbForget:
+	case schedule.VerbRestart, schedule.VerbResume, schedule.VerbHeal, schedule.VerbUnclog, schedule.VerbFreeDisk, schedule.VerbForget:
 		return false
 	}
 	return !isOperation(v)
 }
 
 // Add counts a schedule and what came of it. Wall is left to the caller.
-func (s *Stats) Add(schedule *sim.Schedule, out *sim.Outcome) {
+func (s *Stats) Add(schedule *schedule.Schedule, out *sim.Outcome) {
 	r := sampleOf(schedule, out)
 	s.add(&r)
 }
@@ -185,9 +187,9 @@ func (s *Stats) MarksReached() int {
 }
 
 // Rarest lists the n marks that the fewest schedules reached, the rarest first.
-func (s *Stats) Rarest(n int) []sim.Mark {
-	marks := sim.AllMarks()
-	slices.SortStableFunc(marks, func(a, b sim.Mark) int { return cmp.Compare(s.Marks[a], s.Marks[b]) })
+func (s *Stats) Rarest(n int) []mark.Mark {
+	marks := mark.All()
+	slices.SortStableFunc(marks, func(a, b mark.Mark) int { return cmp.Compare(s.Marks[a], s.Marks[b]) })
 	return marks[:min(n, len(marks))]
 }
 
@@ -196,13 +198,13 @@ func (s *Stats) addKinds(fired *sim.FaultCounts) {
 		s.Kinds = map[string]int{}
 	}
 	for verb, n := range fired.Verbs {
-		if n > 0 && isFault(sim.Verb(verb)) {
-			s.Kinds[sim.Verb(verb).String()] += n
+		if n > 0 && isFault(schedule.Verb(verb)) {
+			s.Kinds[schedule.Verb(verb).String()] += n
 		}
 	}
 	for fate, n := range fired.Fates {
 		if n > 0 {
-			s.Kinds[sim.Fate(fate).String()] += n
+			s.Kinds[schedule.Fate(fate).String()] += n
 		}
 	}
 	for name, n := range map[string]int{"late message": fired.Stalled, "resent packet": fired.Resent, "vanished message": fired.Muted} {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gtstore/sim"
+	"gtstore/sim/schedule"
+	"gtstore/sim/shrink"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 
 // Shrunk is what Shrink made of a Failure.
 type Shrunk struct {
-	Schedule  *sim.Schedule
+	Schedule  *schedule.Schedule
 	Violation *sim.Violation // of the same property
 	Runs      int            // schedules tried
 }
@@ -34,10 +36,10 @@ type Shrunk struct {
 // that had time between them, or nodes do not come back. Progress, if not nil,
 // is told after each run how many there were and the size of the smallest.
 func Shrink(ctx context.Context, f *Failure, progress func(runs, size int)) *Shrunk {
-	return shrink(ctx, f, progress, checkFor(f.Length))
+	return shrinkTo(ctx, f, progress, checkFor(f.Length))
 }
 
-func shrink(ctx context.Context, f *Failure, progress func(runs, size int), check func(*sim.Schedule) *sim.Outcome) *Shrunk {
+func shrinkTo(ctx context.Context, f *Failure, progress func(runs, size int), check func(*schedule.Schedule) *sim.Outcome) *Shrunk {
 	ctx, cancel := context.WithTimeout(ctx, ShrinkTimeMax)
 	defer cancel()
 	if f.Violation.Property == PropertyGroupLost {
@@ -45,7 +47,7 @@ func shrink(ctx context.Context, f *Failure, progress func(runs, size int), chec
 	}
 	r := &Shrunk{Violation: f.Violation}
 	size := f.Schedule.Size()
-	r.Schedule = sim.Shrink(f.Schedule, func(s *sim.Schedule) bool {
+	r.Schedule = shrink.Schedule(f.Schedule, func(s *schedule.Schedule) bool {
 		if ctx.Err() != nil {
 			return false
 		}
@@ -75,7 +77,7 @@ func (f *Failure) lengthFlag() string {
 // fault in the code is mended. It carries the recording of the run that failed:
 // as long as replaying it says nothing of a divergence, that is the very same
 // failure, and after a change it may or may not be.
-func Trace(f *Failure, r *Shrunk) *sim.Schedule {
+func Trace(f *Failure, r *Shrunk) *schedule.Schedule {
 	s := r.Schedule.Clone()
 	s.Expect = "holds"
 	s.Recorded = Check(s, sim.RunOptions{}).Recording

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 // The kinds of Band.
@@ -61,9 +62,9 @@ func (r *recorder) hostBand(at int, h *sim.Host, c sim.Change, text string) {
 }
 
 // action records a fault of the schedule as a step and as a band.
-func (r *recorder) action(a *sim.Action) {
+func (r *recorder) action(a *schedule.Action) {
 	switch a.Verb {
-	case sim.VerbPut, sim.VerbGet, sim.VerbDelete, sim.VerbCAS:
+	case schedule.VerbPut, schedule.VerbGet, schedule.VerbDelete, schedule.VerbCAS:
 		return // told when it really begins
 	}
 	host := -1
@@ -73,59 +74,59 @@ func (r *recorder) action(a *sim.Action) {
 	at := r.add(StepFault, host, actionText(a))
 	link := a.Link.String()
 	switch a.Verb {
-	case sim.VerbPartition:
+	case schedule.VerbPartition:
 		r.partition(at, a.Groups)
-	case sim.VerbCut:
+	case schedule.VerbCut:
 		r.begin(bandCut, -1, at, link)
-	case sim.VerbClog:
+	case schedule.VerbClog:
 		r.begin(bandClog, -1, at, link)
-	case sim.VerbUnclog:
+	case schedule.VerbUnclog:
 		r.end(bandClog, -1, at, link)
-	case sim.VerbHeal:
+	case schedule.VerbHeal:
 		for h := -1; h < len(r.run.Hosts); h++ {
 			for _, kind := range [...]string{bandCut, bandClog, bandFlaky, bandLossy} {
 				r.end(kind, h, at, "")
 			}
 		}
-	case sim.VerbFlaky:
-		if a.Link == (sim.Link{}) {
+	case schedule.VerbFlaky:
+		if a.Link == (schedule.Link{}) {
 			link = "every link"
 		}
 		r.end(bandFlaky, -1, at, link)
 		if a.Drop|a.Duplicate|a.Delay|a.Corrupt != 0 {
 			r.begin(bandFlaky, -1, at, link)
 		}
-	case sim.VerbLossy:
-		if a.Link == (sim.Link{}) {
+	case schedule.VerbLossy:
+		if a.Link == (schedule.Link{}) {
 			link = "every link"
 		}
 		r.end(bandLossy, -1, at, link)
 		if a.Rate > 0 {
 			r.begin(bandLossy, -1, at, link)
 		}
-	case sim.VerbBandwidth:
+	case schedule.VerbBandwidth:
 		r.end(bandNarrow, host, at, "")
 		if a.Rate > 0 {
 			r.begin(bandNarrow, host, at, fmt.Sprintf("sends %d bytes a second", a.Rate))
 		}
-	case sim.VerbBusy:
+	case schedule.VerbBusy:
 		r.end(bandBusy, host, at, "")
 		if a.Latency > 0 {
 			r.begin(bandBusy, host, at, fmt.Sprintf("takes %v for each message", a.Latency))
 		}
-	case sim.VerbSlow:
+	case schedule.VerbSlow:
 		r.end(bandSlow, host, at, "")
 		if a.Latency > 0 {
 			r.begin(bandSlow, host, at, fmt.Sprintf("slow by %v", a.Latency))
 		}
-	case sim.VerbSlowDisk:
+	case schedule.VerbSlowDisk:
 		r.end(bandDisk, host, at, "")
 		if a.Latency > r.schedule.Shape.SyncLatency {
 			r.begin(bandDisk, host, at, fmt.Sprintf("a sync takes %v", a.Latency))
 		}
-	case sim.VerbFullDisk:
+	case schedule.VerbFullDisk:
 		r.begin(bandDisk, host, at, "disk full")
-	case sim.VerbFreeDisk:
+	case schedule.VerbFreeDisk:
 		r.end(bandDisk, host, at, "disk full")
 	}
 }
@@ -150,67 +151,67 @@ func (r *recorder) partition(at int, groups [][]string) {
 }
 
 // actionText is an action's line as a person says it.
-func actionText(a *sim.Action) string {
+func actionText(a *schedule.Action) string {
 	switch a.Verb {
-	case sim.VerbCrash:
+	case schedule.VerbCrash:
 		return a.Host + " crashes"
-	case sim.VerbRestart:
+	case schedule.VerbRestart:
 		return a.Host + " is started again"
-	case sim.VerbWipe:
+	case schedule.VerbWipe:
 		return a.Host + " loses its disk"
-	case sim.VerbPause:
+	case schedule.VerbPause:
 		return a.Host + " stalls"
-	case sim.VerbResume:
+	case schedule.VerbResume:
 		return a.Host + " goes on"
-	case sim.VerbPartition:
+	case schedule.VerbPartition:
 		sides := make([]string, len(a.Groups))
 		for i, group := range a.Groups {
 			sides[i] = strings.Join(group, " ")
 		}
 		return "a partition: " + strings.Join(sides, " | ")
-	case sim.VerbCut:
+	case schedule.VerbCut:
 		return fmt.Sprintf("no message gets from %s to %s", a.Link.From, a.Link.To)
-	case sim.VerbHeal:
+	case schedule.VerbHeal:
 		return "the network is whole again"
-	case sim.VerbClog:
+	case schedule.VerbClog:
 		return fmt.Sprintf("messages from %s to %s are held back", a.Link.From, a.Link.To)
-	case sim.VerbUnclog:
+	case schedule.VerbUnclog:
 		return fmt.Sprintf("messages from %s to %s flow again", a.Link.From, a.Link.To)
-	case sim.VerbSlow:
+	case schedule.VerbSlow:
 		return fmt.Sprintf("%s does everything %v later", a.Host, a.Latency)
-	case sim.VerbSlowDisk:
+	case schedule.VerbSlowDisk:
 		return fmt.Sprintf("%s's disk takes %v for a sync", a.Host, a.Latency)
-	case sim.VerbFullDisk:
+	case schedule.VerbFullDisk:
 		return a.Host + "'s disk is full"
-	case sim.VerbFreeDisk:
+	case schedule.VerbFreeDisk:
 		return a.Host + "'s disk has room again"
-	case sim.VerbFailSync:
+	case schedule.VerbFailSync:
 		return a.Host + "'s next sync fails"
-	case sim.VerbStop:
+	case schedule.VerbStop:
 		return a.Host + " is asked to stop"
-	case sim.VerbForget:
+	case schedule.VerbForget:
 		return "an operator says that " + a.Host + "'s data is gone"
-	case sim.VerbDrain:
+	case schedule.VerbDrain:
 		return "an operator drains " + a.Host
-	case sim.VerbMove:
+	case schedule.VerbMove:
 		return fmt.Sprintf("%s's data comes to %s", a.Host, a.Target)
-	case sim.VerbStall:
+	case schedule.VerbStall:
 		return fmt.Sprintf("nothing leaves %s for %s for %v", a.Link.From, a.Link.To, a.Latency)
-	case sim.VerbMute:
+	case schedule.VerbMute:
 		return fmt.Sprintf("the connection from %s to %s is silently dead", a.Link.From, a.Link.To)
-	case sim.VerbLossy:
+	case schedule.VerbLossy:
 		return lossyText(a)
-	case sim.VerbBandwidth:
+	case schedule.VerbBandwidth:
 		if a.Rate == 0 {
 			return a.Host + " sends as fast as it likes again"
 		}
 		return fmt.Sprintf("%s sends at most %d bytes a second", a.Host, a.Rate)
-	case sim.VerbBusy:
+	case schedule.VerbBusy:
 		if a.Latency == 0 {
 			return a.Host + " is not busy any more"
 		}
 		return fmt.Sprintf("each message costs %s %v", a.Host, a.Latency)
-	case sim.VerbStallDisk:
+	case schedule.VerbStallDisk:
 		return fmt.Sprintf("no sync of %s ends for %v", a.Host, a.Latency)
 	}
 	// The text of a schedule, without "at TIME".
@@ -223,9 +224,9 @@ func actionText(a *sim.Action) string {
 	return text
 }
 
-func lossyText(a *sim.Action) string {
+func lossyText(a *schedule.Action) string {
 	where := "every link"
-	if a.Link != (sim.Link{}) {
+	if a.Link != (schedule.Link{}) {
 		where = "the link from " + a.Link.From + " to " + a.Link.To
 	}
 	if a.Rate == 0 {

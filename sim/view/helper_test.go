@@ -10,18 +10,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
-func parse(t *testing.T, text string) *sim.Schedule {
+func parse(t *testing.T, text string) *schedule.Schedule {
 	t.Helper()
-	s, err := sim.Parse(text)
+	s, err := schedule.Parse(text)
 	require.NoError(t, err)
 	return s
 }
 
 // saved returns a trace of the project.
-func saved(t *testing.T, name string) *sim.Schedule {
+func saved(t *testing.T, name string) *schedule.Schedule {
 	t.Helper()
 	text, err := os.ReadFile("../../traces/" + name)
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func saved(t *testing.T, name string) *sim.Schedule {
 }
 
 // long is a schedule of n operations by four clients, with a partition on the way.
-func long(t *testing.T, n int) *sim.Schedule {
+func long(t *testing.T, n int) *schedule.Schedule {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("cluster nodes=3 replicas=2 clients=4\nclients timeout=5s\n")

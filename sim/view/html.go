@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 //go:embed web
@@ -23,7 +23,7 @@ const traceTextMax = 1 << 16
 
 // NewPage is the page of a trace, of that name, and of runs of it, of which the
 // first is shown first.
-func NewPage(name string, s *sim.Schedule, runs ...*Run) *Page {
+func NewPage(name string, s *schedule.Schedule, runs ...*Run) *Page {
 	p := &Page{Name: name, Story: s.Story, Rule: s.Rule, Expect: s.Expect, Runs: runs, Trace: s.String()}
 	for _, line := range s.Story {
 		if line == "" {

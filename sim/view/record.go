@@ -10,6 +10,8 @@ import (
 	"gtstore/core"
 	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
 )
 
 const (
@@ -27,9 +29,9 @@ const (
 
 // Record runs a schedule, which must be valid, with every check on, and returns
 // what there is to see.
-func Record(s *sim.Schedule) *Run { return record(s, StepsShownMax) }
+func Record(s *schedule.Schedule) *Run { return record(s, StepsShownMax) }
 
-func record(s *sim.Schedule, stepsMax int) *Run {
+func record(s *schedule.Schedule, stepsMax int) *Run {
 	r := newRecorder(s, 0, recordedFactor*stepsMax)
 	out := r.watch()
 	fits := out.Events <= recordedFactor*stepsMax
@@ -73,7 +75,7 @@ type message struct {
 
 // recorder collects a Run. It is the Observer of the run and reads its log.
 type recorder struct {
-	schedule *sim.Schedule
+	schedule *schedule.Schedule
 	world    *sim.World
 	from, to int // events: the first to be recorded, and the last
 	on       bool
@@ -89,7 +91,7 @@ type recorder struct {
 	number   map[uint64]int // of a message in the world, to its place
 	cause    []int          // by host: the step of which what it sends now is the work
 	resumed  []int64        // by host: when it last went on after a pause
-	ops      map[*sim.Operation]int
+	ops      map[*history.Operation]int
 	open     []int // bands that have not ended
 
 	gone   map[way]string     // why the last message of that way was lost
@@ -104,10 +106,10 @@ type way struct {
 	kind     core.Kind
 }
 
-func newRecorder(s *sim.Schedule, from, to int) *recorder {
+func newRecorder(s *schedule.Schedule, from, to int) *recorder {
 	r := &recorder{
 		schedule: s, from: from, to: to, run: &Run{Bad: -1, Healed: -1, Skipped: from},
-		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*sim.Operation]int{},
+		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*history.Operation]int{},
 		gone: map[way]string{}, doubts: map[[3]string]bool{}, told: map[string]bool{},
 	}
 	r.intern("")
@@ -302,7 +304,7 @@ func (r *recorder) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 }
 
 // AfterResult has nothing to do: the log tells of it.
-func (*recorder) AfterResult(*sim.World, *sim.Operation) {}
+func (*recorder) AfterResult(*sim.World, *history.Operation) {}
 
 // Settled keeps no run going.
 func (*recorder) Settled(*sim.World) bool { return true }

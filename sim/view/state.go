@@ -7,6 +7,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/schedule"
 )
 
 const (
@@ -173,7 +174,7 @@ func (r *recorder) tellManager(m *core.Manager, now core.Time, f *fields) {
 			f.set(prefix+"lost", "presumably")
 		}
 	}
-	for i := range min(m.Nodes(), 2*sim.HostsMax) {
+	for i := range min(m.Nodes(), 2*schedule.HostsMax) {
 		v := m.Node(i, now)
 		state := "spare"
 		switch {

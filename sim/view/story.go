@@ -11,6 +11,8 @@ import (
 	"gtstore/core"
 	"gtstore/sim"
 	"gtstore/sim/fuzz"
+	"gtstore/sim/history"
+	"gtstore/sim/schedule"
 )
 
 // momentsMax is how many moments a reader is given: more are no summary.
@@ -57,6 +59,13 @@ var meanings = map[string]string{
 	"two-readers":            "Two primaries must never both answer gets by themselves.",
 	"one-group":              "A node may be in one chain at most.",
 	"key-moved":              "A key must never change its group.",
+	"answer-kept":            "What an operator was told must stay true: a drained node is not used before it starts anew.",
+	"drain-weakens":          "A drain may take nobody from a group that is not at full strength without him.",
+	"endless-join":           "A join with nothing in its way must end.",
+	"eviction-without-cause": "Who is within the bounds must not be removed from its chain.",
+	"loss-without-cause":     "A group must not be presumed lost while a node within the bounds has its data.",
+	"failed-without-cause":   "In a run that never leaves the bounds, every call must end well.",
+	"inquiry-without-end":    "What a primary reports must come to something.",
 	"lost-falsely":           "A group may be declared lost for certain only when no copy is left.",
 	"lost-silently":          "A loss that can be noticed must be declared.",
 	"livelock":               "The nodes must come to rest.",
@@ -129,10 +138,10 @@ func (r *recorder) judge(out *sim.Outcome) {
 	}
 	run.Property, run.Detail, run.Meaning = v.Property, v.Text, meanings[v.Property]
 	line, _, _ := strings.Cut(v.Text, "\n")
-	var stuck *sim.Operation
-	var part []*sim.Operation
+	var stuck *history.Operation
+	var part []*history.Operation
 	if v.Property == "linearizable" {
-		if stuck = sim.Unexplained(out.Ops); stuck != nil {
+		if stuck = history.Unexplained(out.Ops); stuck != nil {
 			line, part = explain(out.Ops, stuck)
 			run.Bad = r.run.Ops[r.ops[stuck]].Return
 		}
@@ -179,7 +188,7 @@ func entryOf(w *sim.World, text string) string {
 
 // explain says why no order explains the result of an operation, and which
 // others show it.
-func explain(ops []sim.Operation, stuck *sim.Operation) (string, []*sim.Operation) {
+func explain(ops []history.Operation, stuck *history.Operation) (string, []*history.Operation) {
 	key, got := show(stuck.Key), stuck.Result
 	before := knownBefore(ops, stuck)
 	said := fmt.Sprintf("%s’s %s was answered %s", stuck.Client, operationText(stuck), resultText(stuck))
@@ -207,8 +216,8 @@ func explain(ops []sim.Operation, stuck *sim.Operation) (string, []*sim.Operatio
 
 // knownBefore returns the operation with the highest version of those on the
 // same key that had returned before another was called.
-func knownBefore(ops []sim.Operation, stuck *sim.Operation) *sim.Operation {
-	var last *sim.Operation
+func knownBefore(ops []history.Operation, stuck *history.Operation) *history.Operation {
+	var last *history.Operation
 	for i := range ops {
 		op := &ops[i]
 		if op.Key != stuck.Key || op.Result == nil || op.Result.Status != core.StatusOK || op.ReturnOrder > stuck.CallOrder {
@@ -223,8 +232,8 @@ func knownBefore(ops []sim.Operation, stuck *sim.Operation) *sim.Operation {
 }
 
 // writersOf returns the writes of the value that an operation returned.
-func writersOf(ops []sim.Operation, read *sim.Operation) []*sim.Operation {
-	var writers []*sim.Operation
+func writersOf(ops []history.Operation, read *history.Operation) []*history.Operation {
+	var writers []*history.Operation
 	for i := range ops {
 		op := &ops[i]
 		if (op.Kind == core.OpPut || op.Kind == core.OpCAS) && op.Key == read.Key && op.CallOrder > 0 && op != read &&
@@ -237,7 +246,7 @@ func writersOf(ops []sim.Operation, read *sim.Operation) []*sim.Operation {
 
 // chooseMoments adds the operations that matter to the moments, and leaves of all
 // the weightiest.
-func (r *recorder) chooseMoments(out *sim.Outcome, stuck *sim.Operation, part []*sim.Operation) {
+func (r *recorder) chooseMoments(out *sim.Outcome, stuck *history.Operation, part []*history.Operation) {
 	run := r.run
 	for i := range out.Ops {
 		op := &out.Ops[i]
@@ -305,7 +314,7 @@ func (r *recorder) faultMoments() {
 		what := run.Strings[m.text] + " from " + run.Hosts[m.from].Name
 		switch {
 		case s.kind == StepLose:
-			if why := run.Strings[s.text]; why == sim.FateDrop.String() || why == sim.FateCorrupt.String() {
+			if why := run.Strings[s.text]; why == schedule.FateDrop.String() || why == schedule.FateCorrupt.String() {
 				r.moment(i, s.host, kind, fmt.Sprintf("%s to %s is lost (%s)", what, run.Hosts[m.to].Name, why), weightFault)
 			}
 		case s.again:
@@ -316,7 +325,7 @@ func (r *recorder) faultMoments() {
 	}
 }
 
-func (r *recorder) momentOf(x *Op, op *sim.Operation, weight int) {
+func (r *recorder) momentOf(x *Op, op *history.Operation, weight int) {
 	text := fmt.Sprintf("%s: %s → %s", op.Client, x.Text, x.Result)
 	if took := op.Returned - op.Called; took >= 100*time.Millisecond {
 		text += fmt.Sprintf(", after %v", took.Round(time.Millisecond))
@@ -348,10 +357,10 @@ func (r *recorder) focus() [2]int {
 	return [2]int{0, 0}
 }
 
-func operationText(op *sim.Operation) string { return write(op.Kind, op.Key, op.Value, op.Version) }
+func operationText(op *history.Operation) string { return write(op.Kind, op.Key, op.Value, op.Version) }
 
 // resultText is how an operation ended, as short as can be.
-func resultText(op *sim.Operation) string {
+func resultText(op *history.Operation) string {
 	x := op.Result
 	switch {
 	case op.Kind == core.OpGet && x.Status == core.StatusOK:

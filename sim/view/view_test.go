@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/history"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -281,61 +283,68 @@ func TestExplainSaysWhatIsWrong(t *testing.T) {
 	ok := func(value string, version core.Seq) *core.Result {
 		return &core.Result{Status: core.StatusOK, Value: value, Version: version}
 	}
-	put := func(client, v string, call, back int, r *core.Result) sim.Operation {
-		return sim.Operation{Client: client, Kind: core.OpPut, Key: "x", Value: v, CallOrder: call, ReturnOrder: back, Result: r}
+	put := func(client, v string, call, back int, r *core.Result) history.Operation {
+		return history.Operation{Client: client, Kind: core.OpPut, Key: "x", Value: v, CallOrder: call, ReturnOrder: back, Result: r}
 	}
-	get := func(client string, call, back int, r *core.Result) sim.Operation {
-		return sim.Operation{Client: client, Kind: core.OpGet, Key: "x", CallOrder: call, ReturnOrder: back, Result: r}
+	get := func(client string, call, back int, r *core.Result) history.Operation {
+		return history.Operation{Client: client, Kind: core.OpGet, Key: "x", CallOrder: call, ReturnOrder: back, Result: r}
 	}
 	for _, c := range []struct {
 		name string
-		ops  []sim.Operation
+		ops  []history.Operation
 		want string
 		part int // operations that are marked beside the stuck one
 	}{
 		{
 			"a stale get",
-			[]sim.Operation{put("c1", "a", 1, 2, ok("", 1)), put("c1", "b", 3, 4, ok("", 2)), get("c2", 5, 6, ok("a", 1))},
+			[]history.Operation{put("c1", "a", 1, 2, ok("", 1)), put("c1", "b", 3, 4, ok("", 2)), get("c2", 5, 6, ok("a", 1))},
 			"c2 read x=a (version 1) after c1’s put x=b was acknowledged (version 2)", 2,
 		},
 		{
 			"a get after a later one",
-			[]sim.Operation{put("c1", "a", 1, 2, ok("", 1)), put("c1", "b", 3, 9, ok("", 2)), get("c2", 4, 5, ok("b", 2)), get("c3", 6, 7, ok("a", 1))},
+			[]history.Operation{put("c1", "a", 1, 2, ok("", 1)), put("c1", "b", 3, 9, ok("", 2)), get("c2", 4, 5, ok("b", 2)), get("c3", 6, 7, ok("a", 1))},
 			"c3 read x=a (version 1) after c2 had read x=b (version 2)", 2,
 		},
 		{
 			"a lost write",
-			[]sim.Operation{put("c1", "a", 1, 2, ok("", 1)), get("c2", 3, 4, &core.Result{Status: core.StatusNotFound})},
+			[]history.Operation{put("c1", "a", 1, 2, ok("", 1)), get("c2", 3, 4, &core.Result{Status: core.StatusNotFound})},
 			"c2 found no x after c1’s put x=a was acknowledged (version 1)", 1,
 		},
 		{
 			"a refused write that is seen",
-			[]sim.Operation{put("c1", "a", 1, 2, &core.Result{Status: core.StatusUnavailable}), get("c2", 3, 4, ok("a", 1))},
+			[]history.Operation{put("c1", "a", 1, 2, &core.Result{Status: core.StatusUnavailable}), get("c2", 3, 4, ok("a", 1))},
 			"c2 read x=a (version 1), which c1’s put x=a wrote although it was answered unavailable", 1,
 		},
 		{
 			"a value from nowhere",
-			[]sim.Operation{get("c2", 3, 4, ok("a", 1))},
+			[]history.Operation{get("c2", 3, 4, ok("a", 1))},
 			"c2 read x=a (version 1), which fits no order of the operations on x", 0,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			property, _ := sim.CheckLinearizable(c.ops)
+			property, _ := history.CheckLinearizable(c.ops)
 			require.Equal(t, "linearizable", property)
-			stuck := sim.Unexplained(c.ops)
+			stuck := history.Unexplained(c.ops)
 			require.NotNil(t, stuck)
 			text, part := explain(c.ops, stuck)
 			require.Equal(t, c.want, text)
 			require.Len(t, part, c.part)
 		})
 	}
-	require.Nil(t, sim.Unexplained([]sim.Operation{put("c1", "a", 1, 2, ok("", 1)), get("c2", 3, 4, ok("a", 1))}))
+	require.Nil(t, history.Unexplained([]history.Operation{put("c1", "a", 1, 2, ok("", 1)), get("c2", 3, 4, ok("a", 1))}))
 }
 
 // Every property that a check names is explained to the reader.
 func TestEveryPropertyHasAMeaning(t *testing.T) {
-	for _, file := range []string{"check.go", "check_manager.go", "linearize.go", "run.go", "net.go", "host.go", "history.go"} {
-		text, err := os.ReadFile("../" + file)
+	engine, err := filepath.Glob("../*.go")
+	require.NoError(t, err)
+	rooms, err := filepath.Glob("../*/*.go")
+	require.NoError(t, err)
+	for _, file := range append(engine, rooms...) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, part := range strings.Split(string(text), `w.Fail("`)[1:] {
 			name, _, _ := strings.Cut(part, `"`)

@@ -1,0 +1,3 @@
+// Package bounds says within which limits of the network and the machines a healthy
+// node is never removed from its chain, and no group presumed lost.
+package bounds

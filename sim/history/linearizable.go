@@ -1,0 +1,142 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"gtstore/core"
+)
+
+// verdict is what a check says of the operations on one key.
+type verdict uint8
+
+const (
+	explained   verdict = iota + 1 // an order of the operations explains their results
+	unexplained                    // none does
+	undecided                      // the check took more steps than it may
+)
+
+// CheckLinearizable looks for an order that explains the history, key by key. If
+// there is none, it returns the property that is violated and how. The verdict
+// is a function of the history: the check is bounded by its work, never by time.
+//
+// The sweep gives the verdict. A history that it objects to is put before
+// Porcupine too, up to the result that makes it wrong. Porcupine may have to give
+// up; that it finds an order after all is a fault of one of the two, and is
+// reported.
+func CheckLinearizable(ops []Operation) (property, text string) {
+	keys, byKey := operationsByKey(ops)
+	for _, key := range keys {
+		ops := byKey[key]
+		switch judge(ops) {
+		case unexplained:
+			stuck := firstStuck(ops)
+			if searchOrder(historyUntil(ops, stuck.ReturnOrder), searchStepsMax) == explained {
+				return "linearizable disputed", fmt.Sprintf("of the two checks, one finds an order of the operations on key %q and one does not:\n%s", key, explain(ops, stuck))
+			}
+			return "linearizable", fmt.Sprintf("no order of the operations on key %q explains their results:\n%s", key, explain(ops, stuck))
+		case undecided:
+			return "linearizable undecided", fmt.Sprintf("the check of the %d operations on key %q took more steps than it may", len(ops), key)
+		}
+	}
+	return "", ""
+}
+
+// operationsByKey sorts the operations that were called, those of each key in the
+// order of their calls; the keys are in the order of their first operation.
+func operationsByKey(ops []Operation) (keys []string, byKey map[string][]*Operation) {
+	byKey = map[string][]*Operation{}
+	for i := range ops {
+		op := &ops[i]
+		if op.CallOrder == 0 {
+			continue
+		}
+		if byKey[op.Key] == nil {
+			keys = append(keys, op.Key)
+		}
+		byKey[op.Key] = append(byKey[op.Key], op)
+	}
+	for _, key := range keys {
+		slices.SortFunc(byKey[key], func(a, b *Operation) int { return a.CallOrder - b.CallOrder })
+	}
+	return keys, byKey
+}
+
+// Unexplained returns, of a history that CheckLinearizable objects to, the
+// operation with the first result that cannot be explained; nil when all can be,
+// or when that is undecided.
+func Unexplained(ops []Operation) *Operation {
+	keys, byKey := operationsByKey(ops)
+	for _, key := range keys {
+		if judge(byKey[key]) == unexplained {
+			return firstStuck(byKey[key])
+		}
+	}
+	return nil
+}
+
+// explain shows the operations on a key, and marks the one that is stuck.
+func explain(ops []*Operation, stuck *Operation) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %-13s %-13s %s\n", "called", "returned", "operation")
+	for _, op := range ops {
+		mark, returned := " ", "never"
+		if op == stuck {
+			mark = ">"
+		}
+		if op.Result != nil {
+			returned = op.Returned.String()
+		}
+		fmt.Fprintf(&b, "%s %-13v %-13s %v: %s\n", mark, op.Called, returned, op, resultText(op))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func resultText(op *Operation) string {
+	r := op.Result
+	switch {
+	case r == nil:
+		return "no result"
+	case op.Kind == core.OpGet && r.Status == core.StatusOK:
+		return fmt.Sprintf("ok %s, version %d", r.Value, r.Version)
+	case r.Status == core.StatusOK || r.Status == core.StatusConflict:
+		return fmt.Sprintf("%v, version %d", r.Status, r.Version)
+	}
+	return r.Status.String()
+}
+
+// firstStuck returns the operation whose return makes an unexplained history
+// wrong: what had returned before it can be explained.
+func firstStuck(ops []*Operation) *Operation {
+	var ended []*Operation
+	for _, op := range ops {
+		if op.Result != nil {
+			ended = append(ended, op)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *Operation) int { return a.ReturnOrder - b.ReturnOrder })
+	n := sort.Search(len(ended)-1, func(n int) bool {
+		return judge(historyUntil(ops, ended[n].ReturnOrder)) == unexplained
+	})
+	return ended[n]
+}
+
+// historyUntil is the history as it was after the return numbered order: what
+// had not returned is of unknown outcome.
+func historyUntil(ops []*Operation, order int) []*Operation {
+	var before []*Operation
+	for _, op := range ops {
+		switch {
+		case op.CallOrder > order:
+		case op.ReturnOrder > order:
+			open := *op
+			open.Result, open.ReturnOrder = nil, 0
+			before = append(before, &open)
+		default:
+			before = append(before, op)
+		}
+	}
+	return before
+}

@@ -1,0 +1,198 @@
+package mark
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Mark names a situation that a run can come to: one of the races that the
+// protocol must survive. A search that never gets into a situation says nothing
+// about it, however many schedules hold; so a default run of the properties must
+// reach every Mark, and a trace can name those that it shows.
+type Mark uint8
+
+const (
+	// Logs and promotions.
+	PromotedWithUncommittedSuffix Mark = iota + 1
+	DivergentSuffixCut
+	UnverifiedSuffixAtAnAck
+	LateShortReplicate
+	ReplicaLackedThePrev
+	OldReplicateRefused
+	EpochLearntFromAReplicate
+	RequestWhileReconciling
+	ReconcileMissedAMember
+	EpochOverPendingWrites
+	WriteWaitedForASuspect
+	SuspectPromoted
+	StalePrimaryGotAGet
+	DeposedWithPendingWrites
+	GetBesideAnUncommittedWrite
+	MessageOfAFormerGroup
+	LeaverGotAnOldEpoch
+
+	// Leases.
+	LeaseReadUnderDrift
+	GetWaitedThroughAPause
+	PromotedUnderAnOldLease
+	GrantWaitedOut
+	GranterRestarted
+
+	// Clients and sessions.
+	RetryOfAPendingOp
+	RetryAnsweredByASuccessor
+	RetryAnsweredFromASnapshot
+	ConflictToldToARetry
+	OldRetryDropped
+	OutcomeUnknown
+	LateNotFound
+	MinChainStoppedAWrite
+
+	// Processes, data and disks.
+	MessageForAWipedMember
+	RestartedPrimaryAsked
+	DuplicateRegister
+	UnsyncedWritesLost
+	PartOfUnsyncedWritesKept
+	DamagedRecordsFound
+	ForgottenNodeStopped
+	CommandLost
+	CommandKeptUntold
+	ManagerCrashedInAnInquiry
+	ManagerPausedPastAllGrace
+
+	// Suspicion and losses.
+	SecondReportOfADeath
+	ClientsReportCleared
+	ReportStorm
+	AllMembersSilent
+	LastMemberSuspected
+	WitnessAgainstThePrimary
+	WitnessWasASpare
+	NoWitness
+	HungDiskEvicted
+	LagToldInAPong
+	FlappingNode
+	LossCertain
+	LossWithdrawn
+
+	// New keys and groups.
+	TwoClientsMapAKey
+	TooFewNodes
+	DeadSparePassedOver
+
+	// Joins and drains.
+	JoinMetAnEviction
+	JoinMetAPromotion
+	PendingAddMetAnEviction
+	CaughtUpOfAnOldEpoch
+	StalledJoinEnded
+	CancelledJoinerJoinedAgain
+	AckFromBeforeTheSnapshot
+	ChunkOfAnEarlierAttempt
+	SnapshotFromASuccessor
+	WritesDuringASnapshot
+	DeletionDuringASnapshot
+	JoinerTooFarBehind
+	RestartWithHalfASnapshot
+	PrimaryRestartedDuringAJoin
+	TwoMembersShort
+	PrimaryDrained
+	DrainMetAnEviction
+
+	// Networks and machines that are late, and not dead.
+	ReplicateBehindAStall
+	ReplicateVanished
+	ReplicateWaitedForBandwidth
+	SnapshotOverALossyLink
+	ServingFarApart
+	ConnectingToAMember
+	OverloadedNode
+	SyncBehindAStall
+	ManagerStutteredInAnInquiry
+	MemberMoved
+	OldAddressOfAMovedNode
+	TroubleWithinTheBounds
+	end
+)
+
+// Count is one more than the highest Mark, for tables.
+const Count = int(end)
+
+// spec says of a Mark how it is called, which rule or failure of the
+// protocol it stands for, and in a sentence what has happened.
+type spec struct{ name, of, text string }
+
+// String is the mark's name, words with hyphens between them.
+func (m Mark) String() string {
+	if m > 0 && m < end {
+		return specs[m].name
+	}
+	return fmt.Sprintf("Mark(%d)", uint8(m))
+}
+
+// Of is the rule, or the failure of real systems, that the mark stands for.
+func (m Mark) Of() string { return specs[m].of }
+
+// Text says in a sentence what has happened.
+func (m Mark) Text() string { return specs[m].text }
+
+// All lists the marks in their order.
+func All() []Mark {
+	list := make([]Mark, 0, Count-1)
+	for m := Mark(1); m < end; m++ {
+		list = append(list, m)
+	}
+	return list
+}
+
+// Named returns the mark of that name, 0 when there is none.
+func Named(name string) Mark {
+	for _, m := range All() {
+		if m.String() == name {
+			return m
+		}
+	}
+	return 0
+}
+
+// Set is a set of marks: those that a run has reached.
+type Set [Count]bool
+
+// Reached lists the marks of the set in their order.
+func (s *Set) Reached() []Mark {
+	return slices.DeleteFunc(All(), func(m Mark) bool { return !s[m] })
+}
+
+// nearMax is how many marks are named instead of one that there is not.
+const nearMax = 5
+
+// Near lists the marks whose names are most like what was written, for who
+// mistyped one or remembers half of it.
+func Near(name string) string {
+	words := strings.Split(strings.ToLower(name), "-")
+	likeness := func(m Mark) int { // letters with which words of both begin
+		sum := 0
+		for _, word := range strings.Split(m.String(), "-") {
+			most := 0
+			for _, w := range words {
+				n := 0
+				for n < min(len(w), len(word)) && w[n] == word[n] {
+					n++
+				}
+				most = max(most, n)
+			}
+			sum += most
+		}
+		return sum
+	}
+	marks := All()
+	slices.SortStableFunc(marks, func(a, b Mark) int { return cmp.Compare(likeness(b), likeness(a)) })
+	names := make([]string, 0, nearMax)
+	for _, m := range marks[:nearMax] {
+		names = append(names, m.String())
+	}
+	return strings.Join(names, ", ")
+}

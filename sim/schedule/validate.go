@@ -1,0 +1,586 @@
+package schedule
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gtstore/core"
+	"gtstore/sim/mark"
+)
+
+// Bounds of a schedule. They keep a hostile or mistyped trace from taking the
+// machine's memory or an hour of its time.
+const (
+	ActionsMax    = 10_000    // actions, and as many deviations
+	StoryMax      = 1_000     // lines of the heading
+	WidthMax      = 64        // operations a client may have under way
+	BatchMax      = 1_024     // messages that share an Output
+	KeepMax       = 1_000_000 // unsynced batches that may survive a crash
+	TornMax       = 1 << 24   // bytes of a batch that was being written at a crash
+	RecordMax     = 1_000_000 // durable records of a host
+	OrdinalMax    = 1_000_000 // of a message on its link
+	LogKeepMax    = 1 << 16   // entries of a log that are kept at least
+	PermilleMax   = 1_000     // of a flaky link's rates
+	PPMMax        = 100_000   // a clock's drift, either way
+	DurationMax   = time.Hour // every duration and every time
+	keyBytesMax   = 2 * core.KeyBytesMax
+	valueBytesMax = 2 * core.ValueBytesMax // beyond the core's limit, so that a schedule can show TooLarge
+	sizesMax      = 64 << 20               // bytes of all padded values
+	ConnectMax    = 8                      // round trips that setting up a connection takes
+	LossMax       = 900                    // permille of packets: some get through
+	RateMin       = 1_000                  // bytes a second, and
+	RateMax       = 1 << 40                // the most
+)
+
+// DefaultShape is the shape of a schedule whose text leaves it out: a calm
+// cluster of one group in memory.
+func DefaultShape() Shape {
+	return Shape{
+		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
+		LogKeep: LogKeepMax, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
+		LatencyMin: time.Millisecond, LatencyMax: time.Millisecond, SyncLatency: time.Millisecond,
+		OpTimeout: 2 * time.Second, Batch: 1,
+	}
+}
+
+// Size is how much a schedule makes happen: its actions and deviations, which
+// its text writes one a line.
+func (s *Schedule) Size() int { return len(s.Actions) + len(s.Deviate) }
+
+// Clone is a copy that shares no memory that either could change.
+func (s *Schedule) Clone() *Schedule {
+	c := *s
+	c.Story = append([]string(nil), s.Story...)
+	if s.Recorded != nil {
+		r := *s.Recorded
+		r.Checkpoints = append([]uint16(nil), r.Checkpoints...)
+		c.Recorded = &r
+	}
+	c.Unhealed = append([]string(nil), s.Unhealed...)
+	c.Shape.Clocks = append([]Clock(nil), s.Shape.Clocks...)
+	c.Actions = append([]Action(nil), s.Actions...)
+	c.Deviate = append([]Deviation(nil), s.Deviate...)
+	for i := range c.Actions {
+		c.Actions[i].Groups = cloneGroups(c.Actions[i].Groups)
+	}
+	return &c
+}
+
+func cloneGroups(groups [][]string) [][]string {
+	if groups == nil {
+		return nil
+	}
+	c := make([][]string, len(groups))
+	for i, group := range groups {
+		c[i] = append([]string(nil), group...)
+	}
+	return c
+}
+
+// hostKind is a set of kinds of host.
+type hostKind uint8
+
+const (
+	hostManager hostKind = 1 << iota
+	hostStorage
+	hostClient
+)
+
+// ManagerHost is the name of the manager's host in a schedule.
+const ManagerHost = "m"
+
+// hostKindOf tells what a host is, 0 when the shape has none of that name.
+// Only the shortest form of a number is a name, so that a host has one name.
+func (sh *Shape) hostKindOf(host string) hostKind {
+	if host == ManagerHost {
+		return hostManager
+	}
+	if len(host) < 2 {
+		return 0
+	}
+	n, err := strconv.Atoi(host[1:])
+	switch {
+	case err != nil || n < 1 || strconv.Itoa(n) != host[1:]:
+		return 0
+	case host[0] == 'n' && n <= sh.Nodes:
+		return hostStorage
+	case host[0] == 'c' && n <= sh.Clients:
+		return hostClient
+	}
+	return 0
+}
+
+// hostsNamed lists the hosts of some kinds, for an error's advice.
+func (sh *Shape) hostsNamed(kinds hostKind) string {
+	var names []string
+	if kinds&hostManager != 0 {
+		names = append(names, ManagerHost)
+	}
+	if kinds&hostStorage != 0 {
+		names = append(names, span("n", sh.Nodes))
+	}
+	if kinds&hostClient != 0 {
+		names = append(names, span("c", sh.Clients))
+	}
+	return strings.Join(names, " or ")
+}
+
+func span(prefix string, n int) string {
+	if n == 1 {
+		return prefix + "1"
+	}
+	return fmt.Sprintf("%s1 to %s%d", prefix, prefix, n)
+}
+
+// uses is a set of an Action's fields.
+type uses uint16
+
+const (
+	useHost uses = 1 << iota
+	useLink
+	useTarget
+	useKey
+	useVersion
+	useValue
+	useLatency
+	useRate
+	useGroups
+	useKeep // and torn
+	useRecord
+	useRates
+)
+
+var useNames = [...]string{"a host", "a link", "a second host", "a key", "a version", "a value", "a duration", "a rate", "groups", "keep or torn", "record", "rates"}
+
+// used tells which fields of the action say something.
+func (a *Action) used() uses {
+	var u uses
+	for i, set := range [...]bool{
+		a.Host != "", a.Link != Link{}, a.Target != "", a.Key != "", a.Version != "", a.Value != "" || a.Size != 0,
+		a.Latency != 0, a.Rate != 0, len(a.Groups) > 0, a.Keep != 0 || a.Torn != 0, a.Record != 0,
+		a.Drop != 0 || a.Duplicate != 0 || a.Delay != 0 || a.Corrupt != 0 || a.DelayMax != 0,
+	} {
+		if set {
+			u |= 1 << i
+		}
+	}
+	return u
+}
+
+// verbSpec is what a verb looks like and where it applies.
+type verbSpec struct {
+	name  string
+	usage string
+	hosts hostKind // the hosts it applies to
+	uses  uses     // the fields it reads, in the order of their text
+}
+
+const hostAll = hostManager | hostStorage | hostClient
+
+var verbSpecs = [VerbCount]verbSpec{
+	VerbPut:       {"put", "cN put KEY VALUE[*BYTES] [-> STATUS]", hostClient, useHost | useKey | useValue},
+	VerbGet:       {"get", "cN get KEY [-> ok [VALUE]|STATUS]", hostClient, useHost | useKey},
+	VerbDelete:    {"delete", "cN delete KEY [-> STATUS]", hostClient, useHost | useKey},
+	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE[*BYTES] [-> STATUS]", hostClient, useHost | useKey | useVersion | useValue},
+	VerbCrash:     {"crash", "crash HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
+	VerbRestart:   {"restart", "restart HOST", hostManager | hostStorage, useHost},
+	VerbWipe:      {"wipe", "wipe NODE", hostStorage, useHost},
+	VerbPause:     {"pause", "pause HOST", hostAll, useHost},
+	VerbResume:    {"resume", "resume HOST", hostAll, useHost},
+	VerbPartition: {"partition", "partition HOST... | HOST...", 0, useGroups},
+	VerbCut:       {"cut", "cut FROM>TO", 0, useLink},
+	VerbClog:      {"clog", "clog FROM>TO", 0, useLink},
+	VerbUnclog:    {"unclog", "unclog FROM>TO", 0, useLink},
+	VerbHeal:      {"heal", "heal", 0, 0},
+	VerbFlaky: {"flaky", "flaky FROM>TO|* [drop=N] [duplicate=N] [delay=N] [corrupt=N] [delay-max=DURATION]",
+		0, useLink | useRates},
+	VerbReset:      {"reset", "reset FROM>TO", 0, useLink},
+	VerbStall:      {"stall", "stall FROM>TO DURATION", 0, useLink | useLatency},
+	VerbLossy:      {"lossy", "lossy FROM>TO|* PERMILLE", 0, useLink | useRate},
+	VerbMute:       {"mute", "mute FROM>TO", 0, useLink},
+	VerbBandwidth:  {"bandwidth", "bandwidth HOST BYTES-A-SECOND", hostAll, useHost | useRate},
+	VerbSlowDisk:   {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbStallDisk:  {"stall-disk", "stall-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbFailSync:   {"fail-sync", "fail-sync HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
+	VerbFullDisk:   {"full-disk", "full-disk HOST", hostManager | hostStorage, useHost},
+	VerbFreeDisk:   {"free-disk", "free-disk HOST", hostManager | hostStorage, useHost},
+	VerbRot:        {"rot", "rot HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
+	VerbMisdirect:  {"misdirect", "misdirect HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
+	VerbUnreadable: {"unreadable", "unreadable HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
+	VerbSlow:       {"slow", "slow HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbBusy:       {"busy", "busy HOST DURATION", hostManager | hostStorage, useHost | useLatency},
+	VerbStop:       {"stop", "stop NODE", hostStorage, useHost},
+	VerbForget:     {"forget", "forget NODE", hostStorage, useHost},
+	VerbDrain:      {"drain", "drain NODE", hostStorage, useHost},
+	VerbMove:       {"move", "move NODE NODE", hostStorage, useHost | useTarget},
+}
+
+// spec is the zero verbSpec for a verb that does not exist.
+func (v Verb) spec() verbSpec {
+	if v >= VerbCount {
+		return verbSpec{}
+	}
+	return verbSpecs[v]
+}
+
+// String is the verb as the text of a schedule writes it.
+func (v Verb) String() string {
+	if name := v.spec().name; name != "" {
+		return name
+	}
+	return fmt.Sprintf("Verb(%d)", uint8(v))
+}
+
+// part names a part of a schedule, so that Parse can tell the line it is on.
+type part struct {
+	name  string
+	index int // of a story line, clock, action or deviation
+}
+
+// invalid is what is wrong with a schedule, and where.
+type invalid struct {
+	part part
+	text string
+}
+
+// Validate tells what is wrong with a schedule, in the terms of its text: a
+// host it does not have, a verb that does not apply, a bound exceeded, a value
+// written twice (the check of linearizability tells writes apart by value).
+func (s *Schedule) Validate() error {
+	bad := s.check()
+	if bad == nil {
+		return nil
+	}
+	switch bad.part.name {
+	case "action":
+		a := &s.Actions[bad.part.index]
+		return fmt.Errorf("sim: action %d (%s): %s", bad.part.index+1, a, bad.text)
+	case "deviation":
+		d := &s.Deviate[bad.part.index]
+		return fmt.Errorf("sim: deviation %d (%s): %s", bad.part.index+1, d, bad.text)
+	}
+	return fmt.Errorf("sim: %s: %s", bad.part.name, bad.text)
+}
+
+func (s *Schedule) check() *invalid {
+	if bad := s.checkHead(); bad != nil {
+		return bad
+	}
+	if bad := s.Shape.check(); bad != nil {
+		return bad
+	}
+	for i, host := range s.Unhealed {
+		switch {
+		case s.Shape.hostKindOf(host) != hostStorage:
+			return &invalid{part{"unhealed", 0}, s.Shape.noHost(host, hostStorage)}
+		case slices.Contains(s.Unhealed[:i], host):
+			return &invalid{part{"unhealed", 0}, host + " twice: want it once"}
+		}
+	}
+	if n := len(s.Actions); n > ActionsMax {
+		return &invalid{part{"action", ActionsMax}, fmt.Sprintf("there are %d actions: want at most %d", n, ActionsMax)}
+	}
+	if n := len(s.Deviate); n > ActionsMax {
+		return &invalid{part{"deviation", ActionsMax}, fmt.Sprintf("there are %d deviations: want at most %d", n, ActionsMax)}
+	}
+	values := map[string]bool{}
+	var last time.Duration
+	sizes := 0
+	for i := range s.Actions {
+		a := &s.Actions[i]
+		if sizes += min(a.Size, sizesMax); sizes > sizesMax {
+			return &invalid{part{"action", i}, fmt.Sprintf("the padded values are too large: want at most %d bytes in all", sizesMax)}
+		}
+		if text := s.Shape.checkAction(a, last, values); text != "" {
+			return &invalid{part{"action", i}, text}
+		}
+		last = a.At
+	}
+	named := map[Deviation]bool{}
+	for i := range s.Deviate {
+		if text := s.Shape.checkDeviation(&s.Deviate[i], named); text != "" {
+			return &invalid{part{"deviation", i}, text}
+		}
+	}
+	return nil
+}
+
+func (s *Schedule) checkHead() *invalid {
+	if n := len(s.Story); n > StoryMax {
+		return &invalid{part{"story", StoryMax}, fmt.Sprintf("the heading has %d lines: want at most %d", n, StoryMax)}
+	}
+	for i, line := range s.Story {
+		if strings.ContainsAny(line, "\r\n") {
+			return &invalid{part{"story", i}, "a line of the heading holds a line break: want one string a line"}
+		}
+	}
+	if !oneLine(s.Rule) {
+		return &invalid{part{"rule", 0}, fmt.Sprintf("%q: want one line without blanks around it, such as R7", s.Rule)}
+	}
+	if name, property := s.Broken(); s.Mutant != "" && (name == "" || property == "") || !oneLine(s.Mutant) {
+		return &invalid{part{"mutant", 0}, fmt.Sprintf("%q: want NAME violates PROPERTY", s.Mutant)}
+	}
+	if bad := checkShows(s.Shows); bad != "" {
+		return &invalid{part{"shows", 0}, bad}
+	}
+	if s.Recorded != nil {
+		if bad := s.Recorded.check(); bad != "" {
+			return &invalid{part{"recorded", 0}, bad}
+		}
+	}
+	verdict := s.Expect == "" || s.Expect == "holds" || s.Expect == "not applicable" ||
+		strings.HasPrefix(s.Expect, "violates ")
+	if !verdict || !oneLine(s.Expect) {
+		return &invalid{part{"expect", 0}, fmt.Sprintf("%q is no verdict: want holds, violates PROPERTY or not applicable", s.Expect)}
+	}
+	return nil
+}
+
+func oneLine(text string) bool {
+	return text == strings.Trim(text, blanks) && !strings.ContainsAny(text, "\r\n")
+}
+
+func (sh *Shape) check() *invalid {
+	for i := range shapeFields {
+		f := &shapeFields[i]
+		if !f.good(sh) {
+			return &invalid{part{f.line, 0}, fmt.Sprintf("%s=%s: want %s", f.name, f.get(sh), f.want)}
+		}
+	}
+	if sh.MinChain > sh.Replicas+1 {
+		return &invalid{part{"cluster", 0}, fmt.Sprintf("min-chain=%d: want 1 to %d, the members of a full chain", sh.MinChain, sh.Replicas+1)}
+	}
+	for i, c := range sh.Clocks {
+		bad := ""
+		switch {
+		case sh.hostKindOf(c.Host) == 0:
+			bad = sh.noHost(c.Host, hostAll)
+		case clockNamed(sh.Clocks[:i], c.Host):
+			bad = c.Host + " has a clock already: want one a host"
+		case c.Offset < -DurationMax || c.Offset > DurationMax:
+			bad = fmt.Sprintf("offset=%s: want -%s to %s", c.Offset, DurationMax, DurationMax)
+		case c.PPM < -PPMMax || c.PPM > PPMMax:
+			bad = fmt.Sprintf("ppm=%d: want -%d to %d", c.PPM, PPMMax, PPMMax)
+		}
+		if bad != "" {
+			return &invalid{part{"clock", i}, bad}
+		}
+	}
+	return nil
+}
+
+func clockNamed(clocks []Clock, host string) bool {
+	for _, c := range clocks {
+		if c.Host == host {
+			return true
+		}
+	}
+	return false
+}
+
+func (sh *Shape) noHost(host string, kinds hostKind) string {
+	return fmt.Sprintf("there is no host %q: want %s", host, sh.hostsNamed(kinds))
+}
+
+// checkAction tells what is wrong with an action that follows one at time
+// last, given the values written before it; "" when nothing is.
+func (sh *Shape) checkAction(a *Action, last time.Duration, values map[string]bool) string {
+	spec := a.Verb.spec()
+	if spec.name == "" {
+		return fmt.Sprintf("there is no verb %d", uint8(a.Verb))
+	}
+	switch {
+	case a.At < 0 || a.At > DurationMax:
+		return fmt.Sprintf("the time %s: want 0s to %s", a.At, DurationMax)
+	case a.At < last:
+		return fmt.Sprintf("the time %s is before the action above it: want %s or later", a.At, last)
+	}
+	if extra := a.used() &^ spec.uses; extra != 0 {
+		return fmt.Sprintf("%s does not take %s: want at TIME %s", spec.name, useNames[bits.TrailingZeros16(uint16(extra))], spec.usage)
+	}
+	if spec.uses&useHost != 0 {
+		if bad := sh.checkHost(a, spec); bad != "" {
+			return bad
+		}
+	}
+	if everyLink := a.Verb.everyLink() && a.Link == (Link{}); spec.uses&useLink != 0 && !everyLink {
+		if bad := sh.checkLink(a.Link); bad != "" {
+			return bad
+		}
+	}
+	if a.Verb == VerbPartition {
+		return sh.checkGroups(a.Groups)
+	}
+	if spec.uses&useValue != 0 {
+		if values[a.Value] {
+			return fmt.Sprintf("the value %s is written twice: want values that tell the writes apart", word(a.Value))
+		}
+		values[a.Value] = true
+	}
+	return a.checkNumbers()
+}
+
+func (a *Action) checkNumbers() string {
+	if a.Verb == VerbCAS && a.Version != "last" {
+		n, err := strconv.ParseUint(a.Version, 10, 64)
+		if err != nil || strconv.FormatUint(n, 10) != a.Version {
+			return fmt.Sprintf("the version %q: want last or a number", a.Version)
+		}
+	}
+	switch {
+	case a.Want != (Want{}) && a.Verb.Operation() == 0:
+		return "only a client's call ends with a status: want no ->"
+	case a.Want.Value != "" && (a.Verb != VerbGet || a.Want.Status != core.StatusOK):
+		return "only a get that ends with ok has a value: want no value behind the status"
+	case len(a.Key) > keyBytesMax:
+		return fmt.Sprintf("the key has %d bytes: want at most %d", len(a.Key), keyBytesMax)
+	case len(a.Value) > valueBytesMax:
+		return fmt.Sprintf("the value has %d bytes: want at most %d", len(a.Value), valueBytesMax)
+	case a.Size != 0 && (!isBare(a.Value) || a.Size <= len(a.Value) || a.Size > valueBytesMax):
+		return fmt.Sprintf("%s*%d: want a bare word and more bytes than it has, at most %d", word(a.Value), a.Size, valueBytesMax)
+	case a.Verb == VerbLossy && (a.Rate < 0 || a.Rate > LossMax):
+		return fmt.Sprintf("%d: want a permille, 0 to %d", a.Rate, LossMax)
+	case a.Rate < 0 || a.Rate > RateMax || a.Rate > 0 && a.Verb == VerbBandwidth && a.Rate < RateMin:
+		return fmt.Sprintf("%d bytes a second: want 0 for no bound, or %d to %d", a.Rate, RateMin, RateMax)
+	case a.Keep < 0 || a.Keep > KeepMax:
+		return fmt.Sprintf("keep=%d: want 0 to %d", a.Keep, KeepMax)
+	case a.Torn < 0 || a.Torn > TornMax:
+		return fmt.Sprintf("torn=%d: want 0 to %d", a.Torn, TornMax)
+	case a.Record < 0 || a.Record > RecordMax:
+		return fmt.Sprintf("record=%d: want 0 to %d", a.Record, RecordMax)
+	case a.Latency < 0 || a.Latency > DurationMax:
+		return fmt.Sprintf("the latency %s: want 0s to %s", a.Latency, DurationMax)
+	case a.DelayMax < 0 || a.DelayMax > DurationMax:
+		return fmt.Sprintf("delay-max=%s: want 0s to %s", a.DelayMax, DurationMax)
+	case a.Delay != 0 && a.DelayMax == 0:
+		return "delay without delay-max: want how long a message may be delayed, such as delay-max=100ms"
+	}
+	for i, rate := range [...]int{a.Drop, a.Duplicate, a.Delay, a.Corrupt} {
+		if rate < 0 || rate > PermilleMax {
+			return fmt.Sprintf("%s=%d: want a permille, 0 to %d", rateNames[i], rate, PermilleMax)
+		}
+	}
+	return ""
+}
+
+var rateNames = [...]string{"drop", "duplicate", "delay", "corrupt"}
+
+func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
+	kind := sh.hostKindOf(a.Host)
+	hosts := spec.hosts
+	switch {
+	case kind == 0:
+		return sh.noHost(a.Host, hosts)
+	case a.Verb.OnDisk() && !sh.Durable:
+		return spec.name + ": no host has a disk: want mode=durable"
+	case (a.Verb == VerbCrash || a.Verb == VerbRestart) && kind == hostManager && !sh.Durable:
+		return fmt.Sprintf("%s m: a manager in memory that restarts is another cluster: want mode=durable, or %s",
+			spec.name, sh.hostsNamed(hosts&^hostManager))
+	case kind&hosts == 0:
+		return fmt.Sprintf("%s does not apply to %s: want %s", spec.name, a.Host, sh.hostsNamed(hosts))
+	case spec.uses&useTarget == 0:
+		return ""
+	case !sh.Durable:
+		return spec.name + ": in memory no data outlives its process: want mode=durable"
+	case sh.hostKindOf(a.Target) != hostStorage:
+		return sh.noHost(a.Target, hostStorage)
+	case a.Target == a.Host:
+		return fmt.Sprintf("%s %s %s: want two hosts", spec.name, a.Host, a.Target)
+	}
+	return ""
+}
+
+// everyLink tells whether the verb can be about all links at once.
+func (v Verb) everyLink() bool { return v == VerbFlaky || v == VerbLossy }
+
+// OnDisk tells whether the verb is about a host's disk.
+func (v Verb) OnDisk() bool { return v >= VerbSlowDisk && v <= VerbUnreadable }
+
+func (sh *Shape) checkLink(l Link) string {
+	for _, host := range [...]string{l.From, l.To} {
+		if sh.hostKindOf(host) == 0 {
+			return sh.noHost(host, hostAll)
+		}
+	}
+	if l.From == l.To {
+		return fmt.Sprintf("%s>%s is no link: want two hosts", l.From, l.To)
+	}
+	return ""
+}
+
+func (sh *Shape) checkGroups(groups [][]string) string {
+	if len(groups) < 2 {
+		return "a partition has two groups at least: want partition HOST... | HOST..."
+	}
+	seen := map[string]bool{}
+	for _, group := range groups {
+		if len(group) == 0 {
+			return "a group of the partition is empty: want partition HOST... | HOST..."
+		}
+		for _, host := range group {
+			if sh.hostKindOf(host) == 0 {
+				return sh.noHost(host, hostAll)
+			}
+			if seen[host] {
+				return host + " is in the partition twice: want each host in one group at most"
+			}
+			seen[host] = true
+		}
+	}
+	return ""
+}
+
+// checkDeviation also refuses a second fate for one message: which of the two
+// would win is nothing a reader could tell.
+func (sh *Shape) checkDeviation(d *Deviation, named map[Deviation]bool) string {
+	message := Deviation{Link: d.Link, Kind: d.Kind, Ordinal: d.Ordinal}
+	switch {
+	case d.Fate == 0 || d.Fate >= FateCount:
+		return fmt.Sprintf("there is no fate %d", uint8(d.Fate))
+	case !onWire(d.Kind):
+		return fmt.Sprintf("%s is never on a wire: want a kind such as Replicate", d.Kind)
+	case d.Ordinal < 1 || d.Ordinal > OrdinalMax:
+		return fmt.Sprintf("the ordinal %d: want 1 to %d", d.Ordinal, OrdinalMax)
+	case d.Fate != FateDelay && d.By != 0:
+		return fmt.Sprintf("%s does not take a duration: want %s FROM>TO KIND#N", d.Fate, d.Fate)
+	case d.Fate == FateDelay && (d.By <= 0 || d.By > DurationMax):
+		return fmt.Sprintf("the delay %s: want more than 0s, at most %s", d.By, DurationMax)
+	case named[message]:
+		return fmt.Sprintf("%s>%s %s#%d has a fate already: want one a message", d.Link.From, d.Link.To, d.Kind, d.Ordinal)
+	}
+	named[message] = true
+	return sh.checkLink(d.Link)
+}
+
+// onWire tells whether messages of the kind travel between hosts.
+func onWire(k core.Kind) bool { return k >= core.KindRegister && k < core.KindCall }
+
+// Shown returns the marks that the schedule says it shows; it must be valid.
+func (s *Schedule) Shown() []mark.Mark {
+	var list []mark.Mark
+	for _, name := range strings.Fields(s.Shows) {
+		list = append(list, mark.Named(name))
+	}
+	return list
+}
+
+// checkShows tells what is wrong with the marks that a schedule names.
+func checkShows(shows string) string {
+	names := strings.Fields(shows)
+	for i, name := range names {
+		switch {
+		case mark.Named(name) == 0:
+			return fmt.Sprintf("%q is no mark: near it are %s", name, mark.Near(name))
+		case slices.Contains(names[:i], name):
+			return fmt.Sprintf("the mark %s twice: want it once", name)
+		}
+	}
+	if strings.Join(names, " ") != shows {
+		return fmt.Sprintf("%q: want marks with one blank between them", shows)
+	}
+	return ""
+}

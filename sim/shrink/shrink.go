@@ -1,0 +1,303 @@
+package shrink
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"gtstore/core"
+	"gtstore/sim/schedule"
+)
+
+// Schedule looks for a smaller schedule for which fails still holds, and returns
+// the smallest it found; s itself is taken to fail and is not changed. It
+// removes actions and deviations by halves, quarters and so on (delta
+// debugging: Zeller and Hildebrandt, IEEE TSE 2002), then hosts, then makes
+// what is left simpler, over and over until nothing helps or fails was called
+// budget times. Only valid schedules are tried, none twice, in an order that
+// depends on s and the answers alone.
+func Schedule(s *schedule.Schedule, fails func(*schedule.Schedule) bool, budget int) *schedule.Schedule {
+	k := &shrinker{best: s.Clone(), fails: fails, left: budget, tried: map[string]bool{s.String(): true}}
+	k.best.Recorded = nil // it is of another schedule
+	for before := ""; k.left > 0 && before != k.best.String(); {
+		before = k.best.String()
+		k.removeChunks()
+		k.removePairs()
+		k.removeHosts()
+		k.simplifyShape()
+		k.simplifyActions()
+		k.simplifyDeviations()
+		k.shortenGaps()
+	}
+	return k.best
+}
+
+type shrinker struct {
+	best  *schedule.Schedule
+	fails func(*schedule.Schedule) bool
+	left  int             // calls of fails that remain
+	tried map[string]bool // texts of the schedules tried
+}
+
+// try keeps the schedule that change makes of the best one, if it fails too.
+func (k *shrinker) try(change func(*schedule.Schedule)) bool {
+	c := k.best.Clone()
+	change(c)
+	text := c.String()
+	if k.left <= 0 || k.tried[text] || c.Validate() != nil {
+		return false
+	}
+	k.tried[text] = true
+	k.left--
+	if !k.fails(c.Clone()) { // a clone: fails may change what it runs
+		return false
+	}
+	k.best = c
+	return true
+}
+
+// remove takes lines out of a schedule, counted over the actions and then the
+// deviations.
+func remove(s *schedule.Schedule, from, to int) {
+	n := len(s.Actions)
+	s.Actions = slices.Delete(s.Actions, min(from, n), min(to, n))
+	s.Deviate = slices.Delete(s.Deviate, max(from, n)-n, max(to, n)-n)
+}
+
+// removeChunks goes from the end: what comes after the failure is of no use,
+// and what comes before it often is.
+func (k *shrinker) removeChunks() {
+	for size := k.best.Size(); size > 0; size /= 2 {
+		for to := k.best.Size(); to > 0 && k.left > 0; to -= size {
+			k.try(func(s *schedule.Schedule) { remove(s, max(0, to-size), to) })
+		}
+	}
+}
+
+// removePairs takes out two lines that are only good together, as a pause and
+// its resume. On a long schedule that is too many pairs to try.
+func (k *shrinker) removePairs() {
+	const sizeMax = 24
+	if k.best.Size() > sizeMax {
+		return
+	}
+	for j := k.best.Size() - 1; j > 0; j-- {
+		for i := j - 1; i >= 0 && j < k.best.Size(); i-- {
+			k.try(func(s *schedule.Schedule) {
+				remove(s, j, j+1)
+				remove(s, i, i+1)
+			})
+		}
+	}
+}
+
+// removeHosts takes out storage nodes and clients, with all that names them,
+// and moves the calls of one client to another.
+func (k *shrinker) removeHosts() {
+	for i := k.best.Shape.Nodes; i > 0; i-- {
+		k.try(func(s *schedule.Schedule) { removeHost(s, "n", i, &s.Shape.Nodes) })
+	}
+	for i := k.best.Shape.Clients; i > 0; i-- {
+		if k.try(func(s *schedule.Schedule) { removeHost(s, "c", i, &s.Shape.Clients) }) {
+			continue
+		}
+		for j := 1; j < i; j++ {
+			merged := k.try(func(s *schedule.Schedule) {
+				for a := range s.Actions {
+					if act := &s.Actions[a]; act.Host == numberedName("c", i) {
+						act.Host = numberedName("c", j)
+					}
+				}
+				removeHost(s, "c", i, &s.Shape.Clients)
+			})
+			if merged {
+				break
+			}
+		}
+	}
+}
+
+func numberedName(prefix string, i int) string { return prefix + strconv.Itoa(i) }
+
+// removeHost removes the i-th of count hosts of a kind and everything that
+// names it; those after it move down by one.
+func removeHost(s *schedule.Schedule, prefix string, i int, count *int) {
+	names := map[string]string{numberedName(prefix, i): ""}
+	for j := i + 1; j <= *count; j++ {
+		names[numberedName(prefix, j)] = numberedName(prefix, j-1)
+	}
+	*count--
+	gone := func(hosts ...*string) (any bool) {
+		for _, host := range hosts {
+			if name, ok := names[*host]; ok {
+				any = any || name == ""
+				*host = name
+			}
+		}
+		return any
+	}
+	s.Unhealed = keepIf(s.Unhealed, func(host *string) bool { return !gone(host) })
+	s.Shape.Clocks = keepIf(s.Shape.Clocks, func(c *schedule.Clock) bool { return !gone(&c.Host) })
+	s.Deviate = keepIf(s.Deviate, func(d *schedule.Deviation) bool { return !gone(&d.Link.From, &d.Link.To) })
+	s.Actions = keepIf(s.Actions, func(a *schedule.Action) bool {
+		for i := range a.Groups {
+			a.Groups[i] = keepIf(a.Groups[i], func(host *string) bool { return !gone(host) })
+		}
+		a.Groups = keepIf(a.Groups, func(group *[]string) bool { return len(*group) > 0 })
+		return !gone(&a.Host, &a.Link.From, &a.Link.To, &a.Target) && (a.Verb != schedule.VerbPartition || len(a.Groups) > 1)
+	})
+}
+
+// keepIf is the items that keep holds for, which it may change, in place.
+func keepIf[T any](items []T, keep func(*T) bool) []T {
+	kept := items[:0]
+	for i := range items {
+		item := items[i]
+		if keep(&item) {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
+
+func (k *shrinker) simplifyShape() {
+	calm := schedule.DefaultShape()
+	for _, change := range []func(*schedule.Shape){
+		func(sh *schedule.Shape) {
+			sh.Seed, sh.LatencyMin, sh.LatencyMax = calm.Seed, calm.LatencyMin, calm.LatencyMax
+		},
+		func(sh *schedule.Shape) { sh.Seed = calm.Seed },
+		func(sh *schedule.Shape) { sh.LatencyMin, sh.LatencyMax = calm.LatencyMin, calm.LatencyMax },
+		func(sh *schedule.Shape) { sh.LatencyMax = sh.LatencyMin },
+		func(sh *schedule.Shape) { sh.Connect = calm.Connect },
+		func(sh *schedule.Shape) { sh.Connect = min(sh.Connect, 1) },
+		func(sh *schedule.Shape) { sh.Clocks = nil },
+		func(sh *schedule.Shape) { sh.Batch = calm.Batch },
+		func(sh *schedule.Shape) { sh.Width = calm.Width },
+		func(sh *schedule.Shape) { sh.SyncLatency = calm.SyncLatency },
+		func(sh *schedule.Shape) { sh.OpTimeout = calm.OpTimeout },
+		func(sh *schedule.Shape) { sh.MinChain = calm.MinChain },
+		func(sh *schedule.Shape) { sh.LogKeep = calm.LogKeep },
+		func(sh *schedule.Shape) { sh.Chunk = calm.Chunk },
+		func(sh *schedule.Shape) { sh.Quarantine = calm.Quarantine },
+		func(sh *schedule.Shape) { sh.Halt = calm.Halt },
+		func(sh *schedule.Shape) { sh.Reads = core.ReadConfirm },
+		func(sh *schedule.Shape) { sh.Durable = calm.Durable },
+		func(sh *schedule.Shape) { fewerReplicas(sh, min(sh.Replicas, 1)) },
+		func(sh *schedule.Shape) { fewerReplicas(sh, min(sh.Replicas, 2)) },
+		func(sh *schedule.Shape) { fewerReplicas(sh, max(0, sh.Replicas-1)) },
+	} {
+		k.try(func(s *schedule.Schedule) { change(&s.Shape) })
+	}
+	k.try(func(s *schedule.Schedule) { s.Unhealed = nil })
+	for i := len(k.best.Unhealed) - 1; i >= 0; i-- {
+		if i < len(k.best.Unhealed) {
+			k.try(func(s *schedule.Schedule) { s.Unhealed = slices.Delete(s.Unhealed, i, i+1) })
+		}
+	}
+	for i := len(k.best.Shape.Clocks) - 1; i >= 0; i-- {
+		if i >= len(k.best.Shape.Clocks) {
+			continue
+		}
+		if !k.try(func(s *schedule.Schedule) { s.Shape.Clocks = slices.Delete(s.Shape.Clocks, i, i+1) }) {
+			k.try(func(s *schedule.Schedule) { s.Shape.Clocks[i].Offset = 0 })
+			k.try(func(s *schedule.Schedule) { s.Shape.Clocks[i].PPM = 0 })
+		}
+	}
+}
+
+func fewerReplicas(sh *schedule.Shape, n int) {
+	sh.Replicas = n
+	sh.MinChain = min(sh.MinChain, n+1)
+}
+
+// simplifyActions keeps the number of actions, so that an index stays good.
+func (k *shrinker) simplifyActions() {
+	key := ""
+	for i := range k.best.Actions {
+		a := k.best.Actions[i]
+		for _, change := range []func(*schedule.Action){
+			func(a *schedule.Action) { a.Keep = 0 },
+			func(a *schedule.Action) { a.Torn = 0 },
+			func(a *schedule.Action) { a.Record = 0 },
+			func(a *schedule.Action) {
+				a.Drop, a.Duplicate, a.Delay, a.Corrupt, a.DelayMax = min(a.Drop, 1)*1000, 0, 0, 0, 0
+			},
+			func(a *schedule.Action) { a.Drop = 0 },
+			func(a *schedule.Action) { a.Duplicate = 0 },
+			func(a *schedule.Action) { a.Delay, a.DelayMax = 0, 0 },
+			func(a *schedule.Action) { a.Corrupt = 0 },
+			func(a *schedule.Action) { a.Size = 0 },
+			func(a *schedule.Action) { a.Size /= 2 },
+			shorten,
+			shorten,
+		} {
+			k.try(func(s *schedule.Schedule) { change(&s.Actions[i]) })
+		}
+		for g := range a.Groups {
+			for h := len(a.Groups[g]) - 1; h >= 0; h-- {
+				k.try(func(s *schedule.Schedule) { s.Actions[i].Groups[g] = slices.Delete(s.Actions[i].Groups[g], h, h+1) })
+			}
+		}
+		if a.Key == "" {
+			continue
+		}
+		if key == "" {
+			key = a.Key
+		}
+		if other := a.Key; other != key { // one key instead of two
+			k.try(func(s *schedule.Schedule) {
+				for j := range s.Actions {
+					if s.Actions[j].Key == other {
+						s.Actions[j].Key = key
+					}
+				}
+			})
+		}
+	}
+}
+
+// shorten halves how long a stall lasts, to a round number.
+func shorten(a *schedule.Action) {
+	switch a.Verb {
+	case schedule.VerbStall, schedule.VerbStallDisk:
+		a.Latency = max(time.Millisecond, (a.Latency / 2).Truncate(10*time.Millisecond))
+	}
+}
+
+// simplifyDeviations prefers a lost message to one in another kind of trouble.
+func (k *shrinker) simplifyDeviations() {
+	for i := range k.best.Deviate {
+		k.try(func(s *schedule.Schedule) { s.Deviate[i].Fate, s.Deviate[i].By = schedule.FateDrop, 0 })
+	}
+}
+
+// shortenGaps moves an action, and all after it, nearer to the one before, by
+// gaps that are round: these read best.
+func (k *shrinker) shortenGaps() {
+	for i := range k.best.Actions {
+		last := time.Duration(0)
+		if i > 0 {
+			last = k.best.Actions[i-1].At
+		}
+		gap := k.best.Actions[i].At - last
+		for _, shorter := range []time.Duration{
+			0, time.Millisecond, 10 * time.Millisecond, gap / 4, gap / 2, gap * 3 / 4, gap,
+		} {
+			if shorter >= 10*time.Millisecond {
+				shorter = shorter.Truncate(10 * time.Millisecond)
+			} else {
+				shorter = shorter.Truncate(time.Millisecond)
+			}
+			if shorter < gap && k.try(func(s *schedule.Schedule) { shift(s.Actions[i:], shorter-gap) }) {
+				break
+			}
+		}
+	}
+}
+
+func shift(actions []schedule.Action, by time.Duration) {
+	for i := range actions {
+		actions[i].At += by
+	}
+}
