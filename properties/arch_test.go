@@ -89,7 +89,7 @@ var layers = []layer{
 	{dir: "sim/mark", denied: unrepeatable, why: "it is a list of names: who notices a situation is another matter"},
 	{dir: "sim/bounds", denied: unrepeatable, why: "the bounds are numbers"},
 	{
-		dir: "sim/history", project: []string{"core"}, tests: []string{"sim", "sim/schedule"},
+		dir: "sim/history", project: []string{"core"}, tests: []string{"sim", "sim/check", "sim/schedule"},
 		modules: []string{"github.com/anishathalye/porcupine"}, denied: unrepeatable,
 		why: "a history is judged alike wherever it comes from",
 	},
@@ -107,15 +107,19 @@ var layers = []layer{
 	},
 	{
 		dir: "sim", project: []string{"core", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/schedule", "sim/splitmix"},
-		tests: []string{"sim/generate"}, denied: unrepeatable,
+		tests: []string{"sim/check", "sim/generate"}, denied: unrepeatable,
 		why: "the simulator drives the core alone, so that a trace needs nothing else",
 	},
 	{
-		dir: "sim/fuzz", project: []string{"core", "sim", "sim/generate", "sim/history", "sim/mark", "sim/schedule", "sim/shrink", "sim/splitmix"},
+		dir: "sim/check", project: []string{"core", "sim", "sim/bounds", "sim/history", "sim/mark", "sim/schedule", "sim/splitmix"},
+		denied: unrepeatable, why: "the checks look on while the simulator runs",
+	},
+	{
+		dir: "sim/fuzz", project: []string{"core", "sim", "sim/check", "sim/generate", "sim/history", "sim/mark", "sim/schedule", "sim/shrink", "sim/splitmix"},
 		denied: unrepeatable, why: "a search draws schedules, runs and shrinks them",
 	},
 	{
-		dir: "sim/view", project: []string{"core", "sim", "sim/fuzz", "sim/history", "sim/schedule"},
+		dir: "sim/view", project: []string{"core", "sim", "sim/fuzz", "sim/history", "sim/schedule"}, tests: []string{"sim/check"},
 		denied: unrepeatable, why: "a view shows one run",
 	},
 	{
@@ -303,6 +307,8 @@ func TestImportRulesBite(t *testing.T) {
 		{"sim", "net", false, "simulated"},
 		{"sim", "github.com/spf13/cobra", false, "drives the core alone"},
 		{"sim", "gtstore/sim/generate", false, "drives the core alone"},
+		{"sim", "gtstore/sim/check", false, "drives the core alone"},
+		{"sim/check", "gtstore/sim/generate", false, "look on"},
 		{"sim/schedule", "gtstore/sim", false, "a schedule is data"},
 		{"sim/history", "gtstore/sim", false, "wherever it comes from"},
 		{"sim/generate", "gtstore/sim", false, "must not depend on what the simulator makes of it"},

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/generate"
 	"gtstore/sim/schedule"
 )
@@ -49,7 +50,7 @@ func determinismSchedule(i int) *schedule.Schedule {
 func runLines(make func(i int) *schedule.Schedule) []string {
 	lines := []string{}
 	for i := range determinismSchedules {
-		out := sim.CheckWith(make(i), sim.RunOptions{FullHash: true})
+		out := check.RunWith(make(i), sim.RunOptions{FullHash: true})
 		lines = append(lines, fmt.Sprintf("%v # %s", out.Recording, out.Verdict))
 	}
 	return lines
@@ -59,7 +60,7 @@ func runLines(make func(i int) *schedule.Schedule) []string {
 // what it was.
 func eventLines(s *schedule.Schedule, from, to int) []string {
 	events := map[int]string{}
-	out := sim.CheckWith(s, sim.RunOptions{FullHash: true, KeepHashes: true, Log: func(r *sim.LogRecord) {
+	out := check.RunWith(s, sim.RunOptions{FullHash: true, KeepHashes: true, Log: func(r *sim.LogRecord) {
 		if r.Event >= from && r.Event <= to {
 			events[r.Event] = r.String()
 		}
@@ -196,8 +197,8 @@ func TestDivergenceIsFound(t *testing.T) {
 	}
 	text := firstDifference(t, here(determinismSchedule), here(changed))
 
-	a := sim.CheckWith(determinismSchedule(odd), sim.RunOptions{FullHash: true, KeepHashes: true})
-	b := sim.CheckWith(changed(odd), sim.RunOptions{FullHash: true, KeepHashes: true})
+	a := check.RunWith(determinismSchedule(odd), sim.RunOptions{FullHash: true, KeepHashes: true})
+	b := check.RunWith(changed(odd), sim.RunOptions{FullHash: true, KeepHashes: true})
 	at := 0
 	for at < min(len(a.Hashes), len(b.Hashes)) && a.Hashes[at] == b.Hashes[at] {
 		at++
@@ -211,7 +212,7 @@ func TestDivergenceIsFound(t *testing.T) {
 func TestMessagesAreImmutable(t *testing.T) {
 	for i := range 200 {
 		s := generate.Schedule(generate.NewSource(uint64(1000 + i)))
-		out := sim.CheckWith(s, sim.RunOptions{CheckImmutable: true})
+		out := check.RunWith(s, sim.RunOptions{CheckImmutable: true})
 		require.Nil(t, out.Violation, "schedule of source %d", 1000+i)
 	}
 }

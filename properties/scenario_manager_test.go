@@ -10,6 +10,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
 )
@@ -73,7 +74,7 @@ func tell(t *testing.T, trace string) *story {
 	require.NoError(t, err)
 	s, err := schedule.Parse(string(text))
 	require.NoError(t, err)
-	y := &story{t: t, Outcome: sim.Check(s)}
+	y := &story{t: t, Outcome: check.Run(s)}
 	require.Equal(t, "holds", y.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", y.Violation, trace)
 	require.Empty(t, y.IdleActions)
 	require.Empty(t, y.IdleDeviations)

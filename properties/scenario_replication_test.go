@@ -10,6 +10,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
 )
@@ -39,7 +40,7 @@ func play(t *testing.T, trace string) *performance {
 // perform runs a schedule and keeps what was sent.
 func perform(t *testing.T, s *schedule.Schedule) *performance {
 	p := &performance{t: t, host: map[core.NodeID]string{}}
-	p.Outcome = sim.CheckWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
+	p.Outcome = check.RunWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
 		if r.What == sim.LogSent {
 			kept, env := *r, *r.Env // both are good only during the call
 			kept.Env = &env

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/schedule"
 )
 
@@ -40,7 +41,7 @@ func TestATraces(t *testing.T) {
 			if expect == "" {
 				expect = "holds"
 			}
-			out := sim.CheckWith(s, sim.RunOptions{KeepHashes: true})
+			out := check.RunWith(s, sim.RunOptions{KeepHashes: true})
 			require.Equal(t, expect, out.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s", out.Violation, name)
 			require.Empty(t, out.Missing(s), "the trace no longer shows what it says")
 			if s.Recorded != nil {

@@ -1,4 +1,4 @@
-package sim
+package sim_test
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/generate"
 	"gtstore/sim/schedule"
 )
@@ -55,7 +57,7 @@ func BenchmarkSteady(b *testing.B) {
 			var events, operations, main int
 			var virtual time.Duration
 			for b.Loop() {
-				out := CheckWith(s, RunOptions{SkipLinearizability: true})
+				out := check.RunWith(s, sim.RunOptions{SkipLinearizability: true})
 				if out.Violation != nil {
 					b.Fatal(out.Violation)
 				}
@@ -81,7 +83,7 @@ func BenchmarkFuzz(b *testing.B) {
 	var events, operations, n int
 	var virtual, lin time.Duration
 	for b.Loop() {
-		out := Check(generate.Schedule(generate.NewSource(uint64(n))))
+		out := check.Run(generate.Schedule(generate.NewSource(uint64(n))))
 		n++
 		if out.Violation != nil {
 			b.Fatal(out.Violation)

@@ -28,7 +28,7 @@ func (o *looker) Settled(*World) bool                         { return true }
 func (o *looker) End(*World)                                  {}
 func (o *looker) AfterEvent(w *World, h *Host) {
 	if h.role == RoleClient && w.Now() == o.at && len(o.calm) == 0 {
-		o.calm = append(o.calm, w.calm([]*Host{w.hosts[0], w.Host("n1"), w.Host("n2")}))
+		o.calm = append(o.calm, w.Calm([]*Host{w.hosts[0], w.Host("n1"), w.Host("n2")}))
 	}
 }
 
@@ -159,74 +159,5 @@ func TestLongWaitsAreBeyondTheBounds(t *testing.T) {
 		w.queue.items[slot].env = core.Envelope{Body: &core.Ping{}}
 		w.depart(h, outgoing{slot: slot, left: 1 << 20})
 		require.Equal(t, i < 11, w.well(h), "%d values of 1 MiB wait", i+1)
-	}
-}
-
-func TestInquiriesMustComeToSomething(t *testing.T) {
-	inquire := func(times int, ends core.Event, q inquiries) string {
-		c, w := &checker{}, &World{}
-		for range times {
-			q.open = true
-			c.onInquiry(w, &q, nil, &ends)
-		}
-		if w.violation == nil {
-			return ""
-		}
-		return w.violation.Property
-	}
-	answered, alone := inquiries{accuser: 1, answered: true}, inquiries{accuser: 1}
-	cleared := core.Event{Kind: core.EventCleared, Group: 1, Epoch: 1}
-	require.Empty(t, inquire(inquiriesMax, cleared, answered))
-	require.Equal(t, "inquiry-without-end", inquire(inquiriesMax+1, cleared, answered))
-	require.Empty(t, inquire(10*inquiriesMax, cleared, alone), "nobody but the accuser answered")
-	require.Empty(t, inquire(10*inquiriesMax, cleared, inquiries{answered: true}), "no primary began it")
-	moved := cleared
-	moved.Effect = true
-	require.Empty(t, inquire(10*inquiriesMax, moved, answered), "the accuser got what it waited for")
-	inturn := func(nodes ...core.NodeID) string {
-		c, w, q := &checker{}, &World{}, inquiries{}
-		for range inquiriesMax {
-			for i, node := range nodes {
-				q.open, q.accuser, q.accused, q.answered = true, 1, node, true
-				ends := core.Event{Kind: core.EventCleared, Group: 1, Epoch: 1, Node: node, Effect: i == len(nodes)-1}
-				c.onInquiry(w, &q, nil, &ends)
-			}
-		}
-		if w.violation == nil {
-			return ""
-		}
-		return w.violation.Property
-	}
-	require.Empty(t, inturn(2, 2, 2), "a hiccup now and then, in an epoch that lasts long")
-	require.Equal(t, "inquiry-without-end", inturn(2, 2, 3), "one member moves, but the other never does")
-	decided := core.Event{Kind: core.EventReconfigured, Group: 1, Epoch: 2}
-	require.Empty(t, inquire(10*inquiriesMax, decided, answered), "a new epoch is a decision")
-}
-
-func TestCallsEndWellWithinTheBounds(t *testing.T) {
-	ended := func(status core.Status, change func(*World, *history.Operation)) string {
-		s := &schedule.Schedule{Shape: schedule.DefaultShape()}
-		s.Shape.OpTimeout = schedule.CalmTimeout
-		w, op := &World{schedule: s}, &history.Operation{Called: 2 * time.Second, Result: &core.Result{Status: status}}
-		change(w, op)
-		(&checker{}).onResult(w, op)
-		if w.violation == nil {
-			return ""
-		}
-		return w.violation.Property
-	}
-	same := func(*World, *history.Operation) {}
-	require.Equal(t, "failed-without-cause", ended(core.StatusUnavailable, same))
-	require.Equal(t, "failed-without-cause", ended(core.StatusUnknown, same))
-	require.Empty(t, ended(core.StatusOK, same))
-	require.Empty(t, ended(core.StatusNotFound, same))
-	require.Empty(t, ended(core.StatusConflict, same))
-	for _, change := range []func(*World, *history.Operation){
-		func(w *World, _ *history.Operation) { w.bounds.left = true },
-		func(w *World, _ *history.Operation) { w.schedule.Shape.OpTimeout-- },
-		func(w *World, _ *history.Operation) { w.schedule.Shape.Replicas = 3 },
-		func(w *World, op *history.Operation) { op.Called = w.schedule.Shape.ReturnTime() - 1 },
-	} {
-		require.Empty(t, ended(core.StatusUnavailable, change))
 	}
 }

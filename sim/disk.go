@@ -32,9 +32,13 @@ type disk struct {
 	damaged map[string]bool  // keys whose records are not as they were written
 	unread  map[string]bool  // and those that cannot be read at all
 
-	// Of the last crash: how many batches that were not durable were lost, and how
-	// many survived, and how many of the manager's commands were in those lost.
-	lost, kept, commands int
+	crashed Crash
+}
+
+// Crash is what the end of a process has done to the batches that were not durable.
+type Crash struct {
+	Lost, Kept int
+	Commands   int // of the manager, in those lost
 }
 
 var (
@@ -119,11 +123,11 @@ func (d *disk) crash(keep, torn int) {
 			keep++
 		}
 	}
-	d.lost, d.kept, d.commands = len(d.batches)-keep, keep, 0
+	d.crashed = Crash{Lost: len(d.batches) - keep, Kept: keep}
 	for _, b := range d.batches[keep:] {
 		for i := range b.after {
 			if _, ok := b.after[i].Body.(*core.Committed); ok {
-				d.commands++
+				d.crashed.Commands++
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func TestDiskCountsWhatACrashLost(t *testing.T) {
 				}
 			}
 			d.crash(c.keep, c.torn)
-			require.Equal(t, [3]int{c.lost, c.kept, c.commands}, [3]int{d.lost, d.kept, d.commands})
+			require.Equal(t, Crash{c.lost, c.kept, c.commands}, d.crashed)
 		})
 	}
 }

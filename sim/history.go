@@ -27,12 +27,12 @@ const operatorAddr = "op"
 // operatorInterval is how long the operator waits for an answer.
 const operatorInterval = 200 * time.Millisecond
 
-// request is a Forget, or a Drain, that the operator repeats until it is
+// Request is a Forget, or a Drain, that the operator repeats until it is
 // answered.
-type request struct {
-	node   core.NodeID
-	drain  bool
-	status core.Status // of the answer, 0 before
+type Request struct {
+	Node   core.NodeID
+	Drain  bool
+	Status core.Status // of the answer, 0 before
 }
 
 // makeHistory has an operation for every action that is one.
@@ -223,21 +223,21 @@ func (w *World) probe(op history.Operation) {
 
 // operate makes the operator ask something of the manager.
 func (w *World) operate(h *Host, drain bool) {
-	w.requests = append(w.requests, request{node: h.peer.ID, drain: drain})
+	w.requests = append(w.requests, Request{Node: h.peer.ID, Drain: drain})
 	w.sendRequest(len(w.requests) - 1)
 }
 
 func (w *World) sendRequest(i int) {
 	r := &w.requests[i]
-	if r.status != 0 {
+	if r.Status != 0 {
 		return
 	}
 	if m := w.hosts[0]; m.up {
 		e := &core.Envelope{From: core.Peer{Addr: operatorAddr}, To: core.Peer{Addr: m.name}}
-		if r.drain {
-			e.Body = &core.Drain{Req: uint64(i) + 1, Node: r.node}
+		if r.Drain {
+			e.Body = &core.Drain{Req: uint64(i) + 1, Node: r.Node}
 		} else {
-			e.Body = &core.Forget{Req: uint64(i) + 1, Node: r.node}
+			e.Body = &core.Forget{Req: uint64(i) + 1, Node: r.Node}
 		}
 		w.pushLocal(m, w.now, tieFree, e)
 	}
@@ -255,6 +255,6 @@ func (w *World) answered(e *core.Envelope) {
 		req, status = b.Req, b.Status
 	}
 	if req > 0 && req <= uint64(len(w.requests)) {
-		w.requests[req-1].status = status
+		w.requests[req-1].Status = status
 	}
 }

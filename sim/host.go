@@ -599,3 +599,14 @@ func (w *World) onSync(h *Host, slot uint32) {
 	h.disk.finish(func(e *core.Envelope) { w.send(h, e) })
 	w.sync(h)
 }
+
+// markedWait is how long something waits at least that a mark speaks of: for longer
+// than a heartbeat or two.
+const markedWait = 100 * time.Millisecond
+
+// cameIf notes a situation that the engine alone sees.
+func (w *World) cameIf(mark mark.Mark, reached bool) {
+	if reached {
+		w.Marks()[mark] = true
+	}
+}

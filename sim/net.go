@@ -117,8 +117,8 @@ func (w *World) slot(from, to *Host, k core.Kind) *slot {
 	return &w.net.slots[(from.index*len(w.hosts)+to.index)*core.KindCount+int(k)]
 }
 
-// connected reports that messages pass between the two both ways.
-func (w *World) connected(a, b *Host) bool {
+// Connected reports that messages pass between the two both ways.
+func (w *World) Connected(a, b *Host) bool {
 	to, from := w.link(a, b), w.link(b, a)
 	return !to.cut && !to.clogged && !from.cut && !from.clogged
 }
@@ -328,7 +328,7 @@ func (w *World) refuse(it *item) {
 	from, to := w.hosts[it.from], w.hosts[it.to]
 	w.logLost(from, to, it.number, &it.env, "refused")
 	w.disconnect(from, to)
-	if w.connected(from, to) {
+	if w.Connected(from, to) {
 		w.fired.Refused++
 		w.tellDown(from, to, it.env.To, true)
 	}
@@ -355,7 +355,7 @@ func (w *World) tellDown(to, about *Host, peer core.Peer, refused bool) {
 // breakConnections tells all who talked with a host that it is gone.
 func (w *World) breakConnections(h *Host) {
 	for _, other := range w.hosts {
-		if other != h && w.link(h, other).talked && w.connected(h, other) {
+		if other != h && w.link(h, other).talked && w.Connected(h, other) {
 			w.tellDown(other, h, h.peer, false)
 		}
 	}

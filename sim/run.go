@@ -131,10 +131,10 @@ type Outcome struct {
 	Ops       []history.Operation
 	Halted    []Halt
 	Fired     FaultCounts
-	Seen      [core.EventKindCount]int // the cores' events, by kind; filled in by Check
-	Suspicion Suspicion                // filled in by Check
+	Seen      [core.EventKindCount]int // the cores' events, by kind; filled in by the package check
+	Suspicion Suspicion                // filled in by the package check
 	Calm      bool                     // nothing was beyond the bounds within which nobody may be evicted
-	Marks     mark.Set                 // the situations that came about; filled in by Check
+	Marks     mark.Set                 // the situations that came about; filled in by the package check
 
 	IdleActions    []int // actions that could not fire, as indices
 	IdleDeviations []int // deviations whose message was never sent, as indices
@@ -167,7 +167,7 @@ type World struct {
 	clients    []client
 	unfinished int // operations
 	order      int // of calls and returns
-	requests   []request
+	requests   []Request
 	large      map[string]string // what values are padded to, by what from
 
 	inCore    *Host          // whose core is running
@@ -603,13 +603,13 @@ func (w *World) leaveBroken() {
 	for i := range m.Groups() {
 		chain := m.Config(core.GroupID(i + 1)).Chain
 		if slices.ContainsFunc(chain, func(p core.Peer) bool {
-			h := w.holder(p.ID)
+			h := w.Holder(p.ID)
 			return h != nil && !h.broken && !h.stopped && (h.up || !h.disk.empty() && h.disk.intact())
 		}) {
 			continue
 		}
 		for _, p := range chain {
-			h := w.holder(p.ID)
+			h := w.Holder(p.ID)
 			if h == nil {
 				h = w.hostNamed(p.Addr)
 			}
@@ -618,9 +618,9 @@ func (w *World) leaveBroken() {
 	}
 }
 
-// holder returns the host whose last process was that node, or to which its data
+// Holder returns the host whose last process was that node, or to which its data
 // was moved; nil when another node has taken the place since.
-func (w *World) holder(id core.NodeID) *Host {
+func (w *World) Holder(id core.NodeID) *Host {
 	for _, h := range w.hosts {
 		if h.peer.ID == id && h.role == RoleStorage {
 			return h

@@ -142,15 +142,15 @@ func (w *World) twice(h *Host) bool {
 		return false
 	}
 	for _, other := range w.hosts {
-		if w.loses(h, other) || w.loses(other, h) {
+		if w.Loses(h, other) || w.Loses(other, h) {
 			return true
 		}
 	}
 	return false
 }
 
-// loses tells whether a link loses packets, as TCP does.
-func (w *World) loses(from, to *Host) bool {
+// Loses tells whether a link loses packets, as TCP does.
+func (w *World) Loses(from, to *Host) bool {
 	n := w.link(from, to).stream
 	return n != 0 && w.net.streams[n].loss > 0
 }
@@ -177,9 +177,9 @@ func (w *World) passable(from, to *Host) bool {
 // past tells whether a time is out of the horizon.
 func (w *World) past(at int64) bool { return at == neverYet || w.now-at > int64(bounds.Horizon) }
 
-// calm tells whether some hosts, and the links among them, have been within the
+// Calm tells whether some hosts, and the links among them, have been within the
 // bounds for the whole horizon.
-func (w *World) calm(hosts []*Host) bool {
+func (w *World) Calm(hosts []*Host) bool {
 	if w.schedule.Shape.LatencyMax > bounds.OneWayMax {
 		return false
 	}

@@ -1,4 +1,4 @@
-package sim
+package sim_test
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
+	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/generate"
 	"gtstore/sim/mark"
 	"gtstore/sim/schedule"
@@ -18,16 +20,16 @@ import (
 func TestRecordingOfARun(t *testing.T) {
 	for source := range uint64(40) {
 		s := generate.Schedule(generate.NewSource(source))
-		r := Check(s).Recording
+		r := check.Run(s).Recording
 		s.Recorded = r
 		require.NoError(t, s.Validate())
-		out := CheckWith(s, RunOptions{KeepHashes: true})
+		out := check.RunWith(s, sim.RunOptions{KeepHashes: true})
 		require.Nil(t, r.Compare(out.Events, out.Hash, out.Hashes))
 		other := s.Clone()
 		require.Equal(t, s, other)
 		other.Actions[0].At++
 		slices.SortStableFunc(other.Actions, func(a, b schedule.Action) int { return int(a.At - b.At) })
-		out = CheckWith(other, RunOptions{KeepHashes: true})
+		out = check.RunWith(other, sim.RunOptions{KeepHashes: true})
 		require.NotNil(t, r.Compare(out.Events, out.Hash, out.Hashes), "source %d", source)
 	}
 }
@@ -50,7 +52,7 @@ at 600ms c1 get x
 `, host, damaged))
 				require.NoError(t, err)
 				require.NoError(t, s.Validate())
-				out := Check(s)
+				out := check.Run(s)
 				require.Nil(t, out.Violation, damaged)
 				require.NotEmpty(t, out.Halted, damaged)
 				require.Equal(t, host, out.Halted[0].Host, damaged)
@@ -73,7 +75,7 @@ at 4s c1 get a -> ok v1
 at 5s c1 put a v2 -> ok
 `)
 	require.NoError(t, err)
-	out := Check(s)
+	out := check.Run(s)
 	require.Equal(t, "holds", out.Verdict, "%v", out.Violation)
 	require.Empty(t, out.IdleActions)
 }
@@ -89,7 +91,7 @@ at 4s c2 get a -> ok v2
 `)
 	require.NoError(t, err)
 	longest := 0
-	out := CheckWith(s, RunOptions{Log: func(r *LogRecord) {
+	out := check.RunWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
 		if r.Env != nil {
 			if m, ok := r.Env.Body.(*core.Replicate); ok && len(m.Entries) > 0 {
 				longest = max(longest, len(m.Entries[0].Value))
@@ -110,7 +112,7 @@ func TestMarksOfACalmRun(t *testing.T) {
 		for _, durable := range []bool{false, true} {
 			s := steady(durable, reads, 400)
 			s.Shape.Seed = 0 // without jitter, which lets messages overtake each other
-			out := Check(s)
+			out := check.Run(s)
 			require.Nil(t, out.Violation)
 			for _, m := range out.Marks.Reached() {
 				require.Contains(t, []mark.Mark{mark.RequestWhileReconciling, mark.GetBesideAnUncommittedWrite, mark.TwoClientsMapAKey}, m)
@@ -131,13 +133,13 @@ func TestMarksOverAPause(t *testing.T) {
 		{At: 250 * time.Millisecond, Verb: schedule.VerbResume, Host: "n1"},
 	}
 	require.NoError(t, s.Validate())
-	out := Check(s)
+	out := check.Run(s)
 	require.Nil(t, out.Violation)
 	require.False(t, out.Marks[mark.RestartedPrimaryAsked])
 	s.Actions[1].Verb, s.Actions[3].Verb, s.Shape.Durable = schedule.VerbCrash, schedule.VerbRestart, true
 	s.Actions[3].At = s.Actions[2].At // asked before the manager can have issued another epoch
 	require.NoError(t, s.Validate())
-	require.True(t, Check(s).Marks[mark.RestartedPrimaryAsked])
+	require.True(t, check.Run(s).Marks[mark.RestartedPrimaryAsked])
 }
 
 func TestMissingMarks(t *testing.T) {
@@ -145,5 +147,5 @@ func TestMissingMarks(t *testing.T) {
 	s.Actions = []schedule.Action{{At: 10 * time.Millisecond, Verb: schedule.VerbPut, Host: "c1", Key: "a", Value: "v1"}}
 	require.NoError(t, s.Validate())
 	require.Equal(t, []mark.Mark{mark.RequestWhileReconciling, mark.LossCertain}, s.Shown())
-	require.Equal(t, []string{"the situation loss-certain did not come about: A group was declared lost for certain."}, Check(s).Missing(s))
+	require.Equal(t, []string{"the situation loss-certain did not come about: A group was declared lost for certain."}, check.Run(s).Missing(s))
 }

@@ -10,6 +10,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/generate"
 	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
@@ -69,7 +70,7 @@ func (o *Options) schedule(i int) *schedule.Schedule {
 // core is a violation like any other, and the simulator's to name.
 const PropertyPanic = "simulator-panic"
 
-// Check is sim.CheckWith, except that a panic of the simulator is a violation
+// Check is check.RunWith, except that a panic of the simulator is a violation
 // too: the schedule that shows it is then saved and shrunk, and not lost.
 func Check(s *schedule.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 	defer func() {
@@ -78,7 +79,7 @@ func Check(s *schedule.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 			out = &sim.Outcome{Verdict: "violates " + v.Property, Violation: v}
 		}
 	}()
-	return sim.CheckWith(s, o)
+	return check.RunWith(s, o)
 }
 
 // PropertyGroupLost is violated by a schedule in which groups have the time to

@@ -15,6 +15,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
@@ -190,7 +191,7 @@ func TestMedian(t *testing.T) {
 // says what it shows and reads back.
 func TestFailureBecomesATrace(t *testing.T) {
 	const seed, index = 3, 5
-	check := func(s *schedule.Schedule) *sim.Outcome {
+	fails := func(s *schedule.Schedule) *sim.Outcome {
 		puts := slices.ContainsFunc(s.Actions, func(a schedule.Action) bool { return a.Verb == schedule.VerbPut })
 		gets := slices.ContainsFunc(s.Actions, func(a schedule.Action) bool { return a.Verb == schedule.VerbGet })
 		switch {
@@ -202,9 +203,9 @@ func TestFailureBecomesATrace(t *testing.T) {
 		return &sim.Outcome{}
 	}
 	f := &Failure{Seed: seed, Index: index, Schedule: Schedule(seed, index)}
-	f.Violation = check(f.Schedule).Violation
+	f.Violation = fails(f.Schedule).Violation
 	size := 0
-	r := shrinkTo(t.Context(), f, func(_, left int) { size = left }, check)
+	r := shrinkTo(t.Context(), f, func(_, left int) { size = left }, fails)
 	require.Equal(t, 2, r.Schedule.Size())
 	require.Equal(t, 2, size)
 	require.Equal(t, "read your/writes", r.Violation.Property)
@@ -218,7 +219,7 @@ func TestFailureBecomesATrace(t *testing.T) {
 	saved, err := schedule.Parse(string(text))
 	require.NoError(t, err)
 	require.Equal(t, "holds", saved.Expect)
-	require.Equal(t, sim.Check(saved).Recording, saved.Recorded)
+	require.Equal(t, check.Run(saved).Recording, saved.Recorded)
 	require.Equal(t, "Violated read your/writes: lost", saved.Story[0])
 	require.Equal(t, "  a put", saved.Story[1])
 	require.Regexp(t, `^Found by gtstore fuzz --seed 3, schedule 5; shrunk from \d+ to 2 actions and deviations\.$`, saved.Story[2])

@@ -11,6 +11,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
 )
@@ -53,7 +54,7 @@ func crowded(operations int, seed uint64) *schedule.Schedule {
 func crowdedHistory(t testing.TB, operations int) []history.Operation {
 	s := crowded(operations, 1)
 	require.NoError(t, s.Validate())
-	out := sim.CheckWith(s, sim.RunOptions{SkipLinearizability: true})
+	out := check.RunWith(s, sim.RunOptions{SkipLinearizability: true})
 	require.Nil(t, out.Violation)
 	return out.Ops
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
-	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/history"
 )
 
@@ -267,7 +267,7 @@ func TestLongRunsAreThinned(t *testing.T) {
 
 func TestRecordingChangesNothing(t *testing.T) {
 	s := saved(t, "divergent-suffix.trace")
-	plain, watched := sim.Check(s), newRecorder(s, 0, StepsShownMax).watch()
+	plain, watched := check.Run(s), newRecorder(s, 0, StepsShownMax).watch()
 	require.Equal(t, plain.Hash, watched.Hash)
 	require.Equal(t, plain.Verdict, watched.Verdict)
 	first, err := json.Marshal(Record(s))

@@ -1,4 +1,4 @@
-package sim
+package check
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim"
 	"gtstore/sim/mark"
 )
 
@@ -17,8 +18,8 @@ var (
 )
 
 // takenByManager looks at a message that the manager has taken in.
-func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []core.Event) {
-	node := h.node.(*core.Manager)
+func (m *marker) takenByManager(w *sim.World, h *sim.Host, in *core.Envelope, events []core.Event) {
+	node := h.Node().(*core.Manager)
 	switch b := in.Body.(type) {
 	case *core.Suspect:
 		m.takenSuspect(w, in, b)
@@ -37,14 +38,14 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 		m.reachIf(mark.DuplicateRegister, m.boots[in.From.ID] == b.Boot)
 		m.boots[in.From.ID] = b.Boot
 	case *core.PeerDown:
-		h := w.holder(b.Peer.ID)
-		m.reachIf(mark.OldAddressOfAMovedNode, b.Refused && h != nil && h.name != b.Peer.Addr)
+		h := w.Holder(b.Peer.ID)
+		m.reachIf(mark.OldAddressOfAMovedNode, b.Refused && h != nil && h.Name() != b.Peer.Addr)
 	case *core.CaughtUp:
 		if g := m.c.ref(b.Group); len(g.configs) > 0 {
 			m.reachIf(mark.CaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && position(g.config(), b.Node) < 0)
 		}
 	case *core.Lookup:
-		m.takenLookup(w, node, in, b, &h.out)
+		m.takenLookup(w, node, in, b, h.Output())
 	case *core.Committed:
 		if b.Command.Kind == core.CommandPlace {
 			delete(m.mapping, b.Command.Key)
@@ -52,8 +53,8 @@ func (m *marker) takenByManager(w *World, h *Host, in *core.Envelope, events []c
 	}
 }
 
-func (m *marker) takenSuspect(w *World, in *core.Envelope, b *core.Suspect) {
-	from, g := w.hostNamed(in.From.Addr), m.c.ref(b.Group)
+func (m *marker) takenSuspect(w *sim.World, in *core.Envelope, b *core.Suspect) {
+	from, g := w.Host(in.From.Addr), m.c.ref(b.Group)
 	if from == nil || len(g.configs) == 0 {
 		return
 	}
@@ -63,7 +64,7 @@ func (m *marker) takenSuspect(w *World, in *core.Envelope, b *core.Suspect) {
 		return
 	}
 	gm := m.group(b.Group)
-	gm.reporters |= 1 << from.index
+	gm.reporters |= 1 << from.Index()
 	m.reachIf(mark.ReportStorm, manyBits(gm.reporters))
 }
 
@@ -74,8 +75,8 @@ func manyBits(x uint64) bool {
 }
 
 // takenLookup looks at a request for a key that is not mapped yet.
-func (m *marker) takenLookup(w *World, node *core.Manager, in *core.Envelope, b *core.Lookup, out *core.Output) {
-	from := w.hostNamed(in.From.Addr)
+func (m *marker) takenLookup(w *sim.World, node *core.Manager, in *core.Envelope, b *core.Lookup, out *core.Output) {
+	from := w.Host(in.From.Addr)
 	if !b.Create || from == nil || node.KeyGroup(b.Key) != 0 {
 		return
 	}
@@ -92,11 +93,11 @@ func (m *marker) takenLookup(w *World, node *core.Manager, in *core.Envelope, b 
 }
 
 // managerEvent looks at what the manager says has happened.
-func (m *marker) managerEvent(w *World, h *Host, e *core.Event) {
-	node := h.node.(*core.Manager)
+func (m *marker) managerEvent(w *sim.World, h *sim.Host, e *core.Event) {
+	node := h.Node().(*core.Manager)
 	switch e.Kind {
 	case core.EventProbing:
-		m.probing(w, node, &h.out, e)
+		m.probing(w, node, h.Output(), e)
 	case core.EventCleared:
 		primary := node.Config(e.Group).Chain[0].ID
 		m.reachIf(mark.ClientsReportCleared, m.group(e.Group).inquiry.byClient && e.Node == primary)
@@ -115,15 +116,15 @@ func (m *marker) managerEvent(w *World, h *Host, e *core.Event) {
 }
 
 // probing looks at the beginning of an inquiry.
-func (m *marker) probing(w *World, node *core.Manager, out *core.Output, e *core.Event) {
+func (m *marker) probing(w *sim.World, node *core.Manager, out *core.Output, e *core.Event) {
 	gm, config := m.group(e.Group), node.Config(e.Group)
 	gm.probed = true
 	q := &gm.inquiry
 	*q = inquiry{answered: q.answered[:0], nonce: lastProbe(out)}
-	if w.taken != nil {
-		if _, ok := w.taken.Body.(*core.Suspect); ok {
-			from := w.hostNamed(w.taken.From.Addr)
-			q.byClient = from != nil && from.role == RoleClient
+	if w.Taken() != nil {
+		if _, ok := w.Taken().Body.(*core.Suspect); ok {
+			from := w.Host(w.Taken().From.Addr)
+			q.byClient = from != nil && from.Role() == sim.RoleClient
 		}
 	}
 	q.byPrimary, q.accuser = e.Effect, config.Chain[0].ID
@@ -136,7 +137,7 @@ func (m *marker) probing(w *World, node *core.Manager, out *core.Output, e *core
 	}
 	silent := 0
 	for i := range node.Nodes() {
-		if n := node.Node(i, w.Local(w.hosts[0])); n.Group == e.Group && n.Missed >= misses {
+		if n := node.Node(i, w.Local(w.Hosts()[0])); n.Group == e.Group && n.Missed >= misses {
 			silent++
 		}
 	}
@@ -155,7 +156,7 @@ func lastProbe(out *core.Output) uint64 {
 
 // sentByManager looks for a probe with a target, while a primary's report is
 // inquired into: somebody beside the primary is asked whether it reaches the accused.
-func (m *marker) sentByManager(h *Host) {
+func (m *marker) sentByManager(h *sim.Host) {
 	for i := range m.groups {
 		if q := &m.groups[i].inquiry; q.byPrimary && q.witness == 0 {
 			m.witness(h, core.GroupID(i+1), q)
@@ -163,18 +164,18 @@ func (m *marker) sentByManager(h *Host) {
 	}
 }
 
-func (m *marker) witness(h *Host, id core.GroupID, q *inquiry) {
-	node := h.node.(*core.Manager)
-	for i := range h.out.Send {
-		p, ok := h.out.Send[i].Body.(*core.Probe)
-		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || h.out.Send[i].To.ID == q.accuser || position(node.Config(id), p.Target.ID) < 0 {
+func (m *marker) witness(h *sim.Host, id core.GroupID, q *inquiry) {
+	node := h.Node().(*core.Manager)
+	for i := range h.Output().Send {
+		p, ok := h.Output().Send[i].Body.(*core.Probe)
+		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || h.Output().Send[i].To.ID == q.accuser || position(node.Config(id), p.Target.ID) < 0 {
 			continue
 		}
 		q.accused, q.witness = p.Target.ID, p.Nonce
 		spare := true
 		for g := range node.Groups() {
 			c := node.Config(core.GroupID(g + 1))
-			spare = spare && position(c, h.out.Send[i].To.ID) < 0 && c.Joining.ID != h.out.Send[i].To.ID
+			spare = spare && position(c, h.Output().Send[i].To.ID) < 0 && c.Joining.ID != h.Output().Send[i].To.ID
 		}
 		m.reachIf(mark.WitnessWasASpare, spare)
 	}
@@ -182,10 +183,10 @@ func (m *marker) witness(h *Host, id core.GroupID, q *inquiry) {
 
 // formed looks for an uninitialised node that registered before one of a new
 // group's and was not taken.
-func (m *marker) formed(w *World, node *core.Manager, id core.GroupID) {
+func (m *marker) formed(w *sim.World, node *core.Manager, id core.GroupID) {
 	dead := false
 	for i := range node.Nodes() {
-		n := node.Node(i, w.Local(w.hosts[0]))
+		n := node.Node(i, w.Local(w.Hosts()[0]))
 		if n.Group == id {
 			m.reachIf(mark.DeadSparePassedOver, dead)
 		}
@@ -194,26 +195,26 @@ func (m *marker) formed(w *World, node *core.Manager, id core.GroupID) {
 }
 
 // joining looks at the beginning of a join.
-func (m *marker) joining(w *World, node *core.Manager, e *core.Event) {
+func (m *marker) joining(w *sim.World, node *core.Manager, e *core.Event) {
 	gm, config := m.group(e.Group), node.Config(e.Group)
 	_, again := gm.ended[e.Node]
 	m.reachIf(mark.CancelledJoinerJoinedAgain, again)
-	if m.reached[mark.TwoMembersShort] || len(config.Chain)+1 >= w.schedule.Shape.Replicas+1 {
+	if m.reached[mark.TwoMembersShort] || len(config.Chain)+1 >= w.Schedule().Shape.Replicas+1 {
 		return
 	}
 	for i := range node.Nodes() {
-		n := node.Node(i, w.Local(w.hosts[0]))
+		n := node.Node(i, w.Local(w.Hosts()[0]))
 		m.reachIf(mark.TwoMembersShort, n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && n.Answers)
 	}
 }
 
 // config looks at a new config and at the one before it.
-func (m *marker) config(w *World, before, n *core.Config) {
+func (m *marker) config(w *sim.World, before, n *core.Config) {
 	gm := m.group(n.Group)
 	if before.Joining.ID != 0 && n.Joining.ID != before.Joining.ID && len(n.Chain) <= len(before.Chain) {
 		gm.ended[before.Joining.ID] = struct{}{}
 		h := m.process(before.Joining.ID)
-		m.reachIf(mark.StalledJoinEnded, h != nil && !h.paused && !m.toBeDrained(w, before.Joining.ID))
+		m.reachIf(mark.StalledJoinEnded, h != nil && !h.Paused() && !m.toBeDrained(w, before.Joining.ID))
 	}
 	goesOn := before.Joining.ID != 0 && n.Joining.ID == before.Joining.ID && n.Start == before.Start
 	for i, p := range before.Chain {
@@ -237,7 +238,7 @@ func (m *marker) config(w *World, before, n *core.Config) {
 }
 
 // evicted looks at why the member at a place of the chain before was removed.
-func (m *marker) evicted(w *World, gm *groupMarks, before, n *core.Config, at int) {
+func (m *marker) evicted(w *sim.World, gm *groupMarks, before, n *core.Config, at int) {
 	id, q := before.Chain[at].ID, &gm.inquiry
 	if at == 0 {
 		m.reachIf(mark.WitnessAgainstThePrimary, q.confirmed && position(n, q.accused) >= 0)
@@ -247,15 +248,15 @@ func (m *marker) evicted(w *World, gm *groupMarks, before, n *core.Config, at in
 	for _, p := range before.Chain {
 		m.reachIf(mark.DrainMetAnEviction, p.ID != id && m.toBeDrained(w, p.ID))
 	}
-	if h := m.process(id); h != nil && !h.paused && !h.disk.clean() && w.connected(h, w.hosts[0]) {
-		m.reachIf(mark.HungDiskEvicted, h.disk.latency > int64(w.schedule.Shape.SyncLatency))
+	if h := m.process(id); h != nil && !h.Paused() && h.Unsynced() && w.Connected(h, w.Hosts()[0]) {
+		m.reachIf(mark.HungDiskEvicted, h.SyncLatency() > w.Schedule().Shape.SyncLatency)
 	}
 }
 
 // toBeDrained tells whether an operator waits to see a node drained.
-func (m *marker) toBeDrained(w *World, id core.NodeID) bool {
-	for i := range w.requests {
-		if r := &w.requests[i]; r.drain && r.status == 0 && r.node == id {
+func (m *marker) toBeDrained(w *sim.World, id core.NodeID) bool {
+	for i := range w.Requests() {
+		if r := &w.Requests()[i]; r.Drain && r.Status == 0 && r.Node == id {
 			return true
 		}
 	}
@@ -263,44 +264,44 @@ func (m *marker) toBeDrained(w *World, id core.NodeID) bool {
 }
 
 // change looks at a host whose process started, ended or stalled.
-func (m *marker) change(w *World, h *Host, ch Change) {
-	hm := &m.hosts[h.index]
+func (m *marker) change(w *sim.World, h *sim.Host, ch sim.Change) {
+	hm := &m.hosts[h.Index()]
 	switch ch {
-	case HostPaused:
-		if node, ok := h.node.(*core.Manager); ok && hm.resumed >= 0 && w.now-hm.resumed < int64(time.Second) {
+	case sim.HostPaused:
+		if node, ok := h.Node().(*core.Manager); ok && hm.resumed >= 0 && w.Now()-hm.resumed < time.Second {
 			for i := range m.groups {
 				m.reachIf(mark.ManagerStutteredInAnInquiry, node.Inquiring(core.GroupID(i+1)))
 			}
 		}
-		hm.paused = w.now
-	case HostResumed:
-		hm.resumed = w.now
-		m.reachIf(mark.ManagerPausedPastAllGrace, h.role == RoleManager && len(m.c.groups) > 0 && w.now-hm.paused > int64(graceTime))
-	case HostStarted:
-		switch h.role {
-		case RoleStorage:
+		hm.paused = w.Now()
+	case sim.HostResumed:
+		hm.resumed = w.Now()
+		m.reachIf(mark.ManagerPausedPastAllGrace, h.Role() == sim.RoleManager && len(m.c.groups) > 0 && w.Now()-hm.paused > graceTime)
+	case sim.HostStarted:
+		switch h.Role() {
+		case sim.RoleStorage:
 			m.started(w, h, hm)
-		case RoleManager:
-			m.reachIf(mark.CommandLost, hm.id == h.peer.ID && h.disk.commands > 0)
+		case sim.RoleManager:
+			m.reachIf(mark.CommandLost, hm.id == h.Peer().ID && h.LastCrash().Commands > 0)
 			clear(m.mapping)
 		}
-		hm.id, hm.running, hm.stopping = h.peer.ID, true, false
-	case HostMoved:
-		hm.moved = h.peer.ID
-	case HostCrashed, HostHalted:
+		hm.id, hm.running, hm.stopping = h.Peer().ID, true, false
+	case sim.HostMoved:
+		hm.moved = h.Peer().ID
+	case sim.HostCrashed, sim.HostHalted:
 		m.ended(h, hm)
 		hm.running = false
 	}
 }
 
 // ended looks at a process that has ended, or did not even start.
-func (m *marker) ended(h *Host, hm *hostMarks) {
-	switch h.role {
-	case RoleStorage:
-		m.reachIf(mark.ForgottenNodeStopped, errors.Is(h.halted, core.ErrForgotten))
-		m.reachIf(mark.DamagedRecordsFound, !hm.running && !h.disk.intact())
-	case RoleManager:
-		node, ok := h.node.(*core.Manager)
+func (m *marker) ended(h *sim.Host, hm *hostMarks) {
+	switch h.Role() {
+	case sim.RoleStorage:
+		m.reachIf(mark.ForgottenNodeStopped, errors.Is(h.Halted(), core.ErrForgotten))
+		m.reachIf(mark.DamagedRecordsFound, !hm.running && !h.Intact())
+	case sim.RoleManager:
+		node, ok := h.Node().(*core.Manager)
 		for i := range m.groups {
 			m.reachIf(mark.ManagerCrashedInAnInquiry, ok && hm.running && node.Inquiring(core.GroupID(i+1)))
 		}
@@ -309,22 +310,22 @@ func (m *marker) ended(h *Host, hm *hostMarks) {
 
 // started looks at a new process of a storage node; the checker still knows what
 // its last one held.
-func (m *marker) started(w *World, h *Host, hm *hostMarks) {
+func (m *marker) started(w *sim.World, h *sim.Host, hm *hostMarks) {
 	for _, g := range m.c.groups {
-		m.reachIf(mark.MemberMoved, hm.moved == h.peer.ID && len(g.configs) > 0 && position(g.config(), hm.moved) >= 0)
+		m.reachIf(mark.MemberMoved, hm.moved == h.Peer().ID && len(g.configs) > 0 && position(g.config(), hm.moved) >= 0)
 	}
 	hm.moved = 0
-	if hm.id != h.peer.ID {
+	if hm.id != h.Peer().ID {
 		return
 	}
-	m.reachIf(mark.UnsyncedWritesLost, h.disk.lost > 0)
-	m.reachIf(mark.PartOfUnsyncedWritesKept, h.disk.lost > 0 && h.disk.kept > 0)
+	m.reachIf(mark.UnsyncedWritesLost, h.LastCrash().Lost > 0)
+	m.reachIf(mark.PartOfUnsyncedWritesKept, h.LastCrash().Lost > 0 && h.LastCrash().Kept > 0)
 	for i, g := range m.c.groups {
 		if len(g.configs) == 0 {
 			continue
 		}
 		config := g.config()
-		switch at := position(config, h.peer.ID); {
+		switch at := position(config, h.Peer().ID); {
 		case at == 0:
 			m.reachIf(mark.PrimaryRestartedDuringAJoin, config.Joining.ID != 0)
 		case at > 0 && m.c.leases:
@@ -332,7 +333,7 @@ func (m *marker) started(w *World, h *Host, hm *hostMarks) {
 				v, _ := m.c.view(w, primary, core.GroupID(i+1))
 				m.reachIf(mark.GranterRestarted, v.Alone)
 			}
-		case config.Joining.ID == h.peer.ID:
+		case config.Joining.ID == h.Peer().ID:
 			a := &hm.attempt
 			m.reachIf(mark.RestartWithHalfASnapshot, a.started && !a.installed && a.group == config.Group && a.start == config.Start)
 		}

@@ -1,26 +1,28 @@
-package sim
+package check
 
 import (
+	"time"
+
 	"gtstore/core"
+	"gtstore/sim"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
 )
 
-// Check runs a schedule with every check on: the invariants after each event,
+// Run runs a schedule with every check on: the invariants after each event,
 // liveness, and linearizability of the whole history.
-func Check(s *schedule.Schedule) *Outcome { return CheckWith(s, RunOptions{}) }
+func Run(s *schedule.Schedule) *sim.Outcome { return RunWith(s, sim.RunOptions{}) }
 
-// CheckWith is Check with options; their Observer, if any, is called after the
-// checks.
-func CheckWith(s *schedule.Schedule, o RunOptions) *Outcome {
+// RunWith is Run with options; their Observer, if any, is called after the checks.
+func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 	c := &checker{}
 	if o.Observer == nil {
 		o.Observer = c
 	} else {
-		o.Observer = &watched{checker: c, also: o.Observer}
+		o.Observer = &both{checker: c, also: o.Observer}
 	}
-	out := Run(s, o)
+	out := sim.Run(s, o)
 	out.Seen, out.Marks, out.Suspicion = c.seen, c.marks.reached, c.suspicion
 	return out
 }
@@ -58,7 +60,7 @@ func CheckWith(s *schedule.Schedule, o RunOptions) *Outcome {
 type checker struct {
 	groups []*groupRef // by GroupID-1
 	hosts  []*hostRef  // by Host.Index
-	owner  map[core.NodeID]*Host
+	owner  map[core.NodeID]*sim.Host
 	keys   map[string]core.GroupID
 	told   told
 	joins  []joinRef // by GroupID-1
@@ -67,7 +69,7 @@ type checker struct {
 	marks  marker
 
 	inquiries []inquiries // by GroupID-1
-	suspicion Suspicion
+	suspicion sim.Suspicion
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -108,19 +110,19 @@ type hostGroup struct {
 	serving  bool
 	// For the marks.
 	primary    bool
-	reconciled bool     // and serves
-	out        bool     // neither a member nor joining, in its own epoch
-	pending    int      // writes that are not committed
-	since      int64    // when it became the primary
-	installed  core.Seq // what is known from a snapshot alone
+	reconciled bool          // and serves
+	out        bool          // neither a member nor joining, in its own epoch
+	pending    int           // writes that are not committed
+	since      time.Duration // when it became the primary
+	installed  core.Seq      // what is known from a snapshot alone
 	// unproven: the state came as a snapshot, or from the disk, and was not yet
 	// compared with another member's.
 	unproven bool
 }
 
 // Begin implements Observer.
-func (c *checker) Begin(w *World) {
-	c.owner = make(map[core.NodeID]*Host)
+func (c *checker) Begin(w *sim.World) {
+	c.owner = make(map[core.NodeID]*sim.Host)
 	c.keys = make(map[string]core.GroupID)
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
 	c.leases = w.Schedule().Shape.Reads == core.ReadLease
@@ -131,39 +133,39 @@ func (c *checker) Begin(w *World) {
 }
 
 // AfterResult implements Observer.
-func (c *checker) AfterResult(w *World, op *history.Operation) {
+func (c *checker) AfterResult(w *sim.World, op *history.Operation) {
 	c.marks.result(op)
 	c.onResult(w, op)
 	c.onRefusal(w, op)
 }
 
 // AfterChange implements Observer. A new process is looked at from scratch.
-func (c *checker) AfterChange(w *World, h *Host, ch Change) {
+func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	c.marks.change(w, h, ch)
-	if h.Role() == RoleManager {
+	if h.Role() == sim.RoleManager {
 		c.joins = c.joins[:0] // a manager that stalls or is down stands in their way
 	}
-	if h.Role() == RoleManager && ch == HostStarted {
+	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
 		c.onRestart(w, h.Node().(*core.Manager))
 	}
-	if h.Role() != RoleStorage {
+	if h.Role() != sim.RoleStorage {
 		return
 	}
 	r := c.hosts[h.Index()]
 	for _, g := range r.groups {
 		g.serving = false
-		if ch != HostPaused && ch != HostResumed {
+		if ch != sim.HostPaused && ch != sim.HostResumed {
 			g.primary, g.reconciled, g.pending = false, false, 0
 		}
 	}
 	switch ch {
-	case HostCrashed, HostHalted:
+	case sim.HostCrashed, sim.HostHalted:
 		c.forgetUnsent(h)
 		return
-	case HostMoved:
+	case sim.HostMoved:
 		c.onMoved(h, r)
 		return
-	case HostStarted:
+	case sim.HostStarted:
 	default:
 		return
 	}
@@ -186,7 +188,7 @@ func (c *checker) AfterChange(w *World, h *Host, ch Change) {
 
 // onMoved takes in that a node's data, and with it what it may never forget, is at
 // another host now.
-func (c *checker) onMoved(h *Host, r *hostRef) {
+func (c *checker) onMoved(h *sim.Host, r *hostRef) {
 	id := h.Peer().ID
 	if old := c.owner[id]; old != nil {
 		for k, epoch := range c.hosts[old.Index()].durable {
@@ -201,7 +203,7 @@ func (c *checker) onMoved(h *Host, r *hostRef) {
 // forgetUnsent drops the entries that a process appended in an epoch which was
 // not durable when it ended: none of them has left the node (rule R1), and its
 // next process may lead in the same epoch and know nothing of them.
-func (c *checker) forgetUnsent(h *Host) {
+func (c *checker) forgetUnsent(h *sim.Host) {
 	s, ok := h.Node().(*core.Storage)
 	if !ok {
 		return
@@ -228,7 +230,7 @@ func (c *checker) epochOf(r *hostRef, id core.GroupID) core.Epoch {
 }
 
 // checkHolds: a chain member whose data exists holds every committed entry.
-func (c *checker) checkHolds(w *World, h *Host, id core.GroupID, g *groupRef, when string) {
+func (c *checker) checkHolds(w *sim.World, h *sim.Host, id core.GroupID, g *groupRef, when string) {
 	n := len(g.committed)
 	if n == 0 {
 		return
@@ -242,13 +244,13 @@ func (c *checker) checkHolds(w *World, h *Host, id core.GroupID, g *groupRef, wh
 }
 
 // AfterEvent implements Observer.
-func (c *checker) AfterEvent(w *World, h *Host) {
+func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 	events := h.Events()
 	for i := range events {
 		c.seen[events[i].Kind]++
 	}
 	switch h.Role() {
-	case RoleStorage:
+	case sim.RoleStorage:
 		s := h.Node().(*core.Storage)
 		r := c.hosts[h.Index()]
 		if in := w.Taken(); in != nil {
@@ -259,7 +261,7 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 			c.onStorageEvent(w, h, r, &events[i])
 		}
 		c.checkStorage(w, h, s, r)
-	case RoleManager:
+	case sim.RoleManager:
 		m := h.Node().(*core.Manager)
 		if in := w.Taken(); in != nil {
 			c.marks.takenByManager(w, h, in, events)
@@ -274,7 +276,7 @@ func (c *checker) AfterEvent(w *World, h *Host) {
 		c.marks.sentByManager(h)
 		c.onAnswers(w, h, m)
 		c.checkJoins(w, m)
-	case RoleClient:
+	case sim.RoleClient:
 		if in := w.Taken(); in != nil {
 			c.marks.takenByClient(w, in)
 		}
@@ -300,7 +302,7 @@ func (r *hostRef) group(id core.GroupID) *hostGroup {
 	return g
 }
 
-func (c *checker) onStorageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
+func (c *checker) onStorageEvent(w *sim.World, h *sim.Host, r *hostRef, e *core.Event) {
 	switch e.Kind {
 	case core.EventTruncated:
 		c.onTruncated(w, h, r.group(e.Group), c.ref(e.Group), e.Seq)
@@ -314,7 +316,7 @@ func (c *checker) onStorageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 }
 
 // onDiscarded: only who is in the chain no more, or not yet, may give up data.
-func (c *checker) onDiscarded(w *World, h *Host, hg *hostGroup, g *groupRef) {
+func (c *checker) onDiscarded(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef) {
 	if len(g.configs) > 0 && position(g.config(), h.Peer().ID) >= 0 {
 		w.Fail("commit-durable", "%s, a member of group %d at epoch %d, gave up what it holds", h.Name(), hg.id, g.config().Epoch)
 	}
@@ -323,7 +325,7 @@ func (c *checker) onDiscarded(w *World, h *Host, hg *hostGroup, g *groupRef) {
 
 // onInstalled takes the snapshot for the log that it stands for; whether it is
 // right shows when its node and another have committed as much.
-func (c *checker) onInstalled(w *World, h *Host, hg *hostGroup, g *groupRef, at core.Seq) {
+func (c *checker) onInstalled(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef, at core.Seq) {
 	if int(at) > len(g.committed) || int(at) > len(g.digests) {
 		w.Fail("commit-agreement", "%s has a snapshot of group %d at seq %d, committed to %d", h.Name(), hg.id, at, len(g.committed))
 		return
@@ -346,10 +348,10 @@ func (c *checker) assume(hg *hostGroup, g *groupRef, base, commit core.Seq) {
 
 // prove compares a state that came as a whole with that of a member which has
 // committed as much.
-func (c *checker) prove(w *World, h *Host, hg *hostGroup, v *core.GroupView) {
+func (c *checker) prove(w *sim.World, h *sim.Host, hg *hostGroup, v *core.GroupView) {
 	for i, r := range c.hosts {
 		other := w.Hosts()[i]
-		if other == h || !other.Up() || other.Role() != RoleStorage {
+		if other == h || !other.Up() || other.Role() != sim.RoleStorage {
 			continue
 		}
 		for _, og := range r.groups {
@@ -369,7 +371,7 @@ func (c *checker) prove(w *World, h *Host, hg *hostGroup, v *core.GroupView) {
 	}
 }
 
-func (c *checker) onTruncated(w *World, h *Host, hg *hostGroup, g *groupRef, from core.Seq) {
+func (c *checker) onTruncated(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef, from core.Seq) {
 	if len(hg.prefixes) >= int(from) {
 		hg.prefixes = hg.prefixes[:from-1]
 	}
@@ -378,7 +380,7 @@ func (c *checker) onTruncated(w *World, h *Host, hg *hostGroup, g *groupRef, fro
 	}
 }
 
-func (c *checker) onApplied(w *World, h *Host, hg *hostGroup, g *groupRef, e *core.Event) {
+func (c *checker) onApplied(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef, e *core.Event) {
 	what := uint64(e.Status)
 	if e.Effect {
 		what |= 1 << 32
@@ -398,7 +400,7 @@ func (c *checker) onApplied(w *World, h *Host, hg *hostGroup, g *groupRef, e *co
 }
 
 // checkStorage looks at what an event may have changed in a storage node.
-func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
+func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *hostRef) {
 	now := w.Local(h)
 	for i := range s.Groups() {
 		v := s.Group(i, now)
@@ -434,7 +436,7 @@ func (c *checker) checkStorage(w *World, h *Host, s *core.Storage, r *hostRef) {
 
 // restored takes up what a process that just started found on its disk: a log
 // without its beginning, and a state.
-func (c *checker) restored(w *World, h *Host, hg *hostGroup, v *core.GroupView) bool {
+func (c *checker) restored(w *sim.World, h *sim.Host, hg *hostGroup, v *core.GroupView) bool {
 	g := c.ref(v.Group)
 	if int(v.Base) > len(g.committed) || int(v.Commit) > len(g.digests) {
 		w.Fail("commit-agreement", "%s restarted with group %d trimmed to seq %d and applied to %d, committed to %d", h.Name(), v.Group, v.Base, v.Commit, len(g.committed))
@@ -445,7 +447,7 @@ func (c *checker) restored(w *World, h *Host, hg *hostGroup, v *core.GroupView) 
 }
 
 // checkLog hashes the entries that are new and holds them against the others'.
-func (c *checker) checkLog(w *World, h *Host, s *core.Storage, i int, hg *hostGroup, last core.Seq) {
+func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg *hostGroup, last core.Seq) {
 	if int(last) < len(hg.prefixes) {
 		w.Fail("log-matching", "%s: group %d's log went back from seq %d to %d without a word", h.Name(), hg.id, len(hg.prefixes), last)
 		return
@@ -489,7 +491,7 @@ func hashString(s string) uint64 {
 	return h
 }
 
-func (c *checker) checkEpoch(w *World, h *Host, s *core.Storage, r *hostRef, hg *hostGroup, v *core.GroupView) {
+func (c *checker) checkEpoch(w *sim.World, h *sim.Host, s *core.Storage, r *hostRef, hg *hostGroup, v *core.GroupView) {
 	g := c.ref(hg.id)
 	if v.Config.Epoch != hg.epoch {
 		n := int(v.Config.Epoch)
@@ -508,7 +510,7 @@ func (c *checker) checkEpoch(w *World, h *Host, s *core.Storage, r *hostRef, hg 
 
 // checkCommit: whoever commits, commits the same; and the first to commit, the
 // primary, does so only when every member that counts has the entry.
-func (c *checker) checkCommit(w *World, h *Host, hg *hostGroup, commit core.Seq) {
+func (c *checker) checkCommit(w *sim.World, h *sim.Host, hg *hostGroup, commit core.Seq) {
 	g := c.ref(hg.id)
 	if commit < hg.commit || int(commit) > len(hg.prefixes) {
 		w.Fail("commit-agreement", "%s: group %d's commit point went from %d to %d, log to %d", h.Name(), hg.id, hg.commit, commit, len(hg.prefixes))
@@ -537,7 +539,7 @@ func (c *checker) checkCommit(w *World, h *Host, hg *hostGroup, commit core.Seq)
 	}
 }
 
-func (c *checker) checkServing(w *World, h *Host, hg *hostGroup, g *groupRef, epoch core.Epoch) {
+func (c *checker) checkServing(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef, epoch core.Epoch) {
 	n := len(g.committed)
 	for n > 0 && g.at[n-1] > epoch { // by a later primary, of which a deposed one may not know
 		n--
@@ -549,7 +551,7 @@ func (c *checker) checkServing(w *World, h *Host, hg *hostGroup, g *groupRef, ep
 
 // checkReaders: while a primary serves, none of a lower epoch may still serve
 // alone, for it would not know what this one commits.
-func (c *checker) checkReaders(w *World, h *Host, v *core.GroupView) {
+func (c *checker) checkReaders(w *sim.World, h *sim.Host, v *core.GroupView) {
 	for i, r := range c.hosts {
 		other := w.Hosts()[i]
 		if other == h || !other.Up() {

@@ -1,9 +1,10 @@
-package sim
+package check
 
 import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim"
 	"gtstore/sim/history"
 	"gtstore/sim/mark"
 	"gtstore/sim/schedule"
@@ -18,7 +19,7 @@ type marker struct {
 	reached mark.Set
 	hosts   []hostMarks               // by Host.Index
 	groups  []groupMarks              // by GroupID-1
-	mapping map[string]*Host          // new keys that a client waits for, and who asked first
+	mapping map[string]*sim.Host      // new keys that a client waits for, and who asked first
 	boots   map[core.NodeID]core.Boot // of the last Register that the manager got
 	flaps   map[core.NodeID]int       // how often a node was put in quarantine
 }
@@ -27,9 +28,9 @@ type marker struct {
 type hostMarks struct {
 	id       core.NodeID // of its last process
 	running  bool
-	stopping bool  // the process takes no more messages
-	paused   int64 // when it was last paused, and resumed
-	resumed  int64
+	stopping bool          // the process takes no more messages
+	paused   time.Duration // when it was last paused, and resumed
+	resumed  time.Duration
 	moved    core.NodeID // whose data was moved here, and has not started yet
 	attempt  attempt     // the snapshot that it was last sent
 }
@@ -75,7 +76,7 @@ func (m *marker) begin(c *checker, hosts int) {
 	for i := range m.hosts {
 		m.hosts[i].resumed = -1
 	}
-	m.mapping = make(map[string]*Host)
+	m.mapping = make(map[string]*sim.Host)
 	m.boots = make(map[core.NodeID]core.Boot)
 	m.flaps = make(map[core.NodeID]int)
 }
@@ -89,32 +90,21 @@ func (m *marker) reachIf(mark mark.Mark, reached bool) {
 	}
 }
 
-// markedWait is how long something waits at least that a mark speaks of: for longer
-// than a heartbeat or two.
-const markedWait = 100 * time.Millisecond
-
 // farTrip is the round trip from which on nodes are far apart.
 const farTrip = 40 * time.Millisecond
 
-// cameIf notes a situation that the engine alone sees.
-func (w *World) cameIf(mark mark.Mark, reached bool) {
-	if reached {
-		w.came[mark] = true
-	}
-}
-
 // end takes in, at the end of a run, what the engine has seen.
-func (m *marker) end(w *World) {
-	for i, reached := range w.came {
+func (m *marker) end(w *sim.World) {
+	for i, reached := range w.Marks() {
 		m.reachIf(mark.Mark(i), reached)
 	}
 	faults := 0
-	for verb, n := range w.fired.Verbs {
+	for verb, n := range w.Fired().Verbs {
 		if schedule.Verb(verb).Operation() == 0 {
 			faults += n
 		}
 	}
-	m.reachIf(mark.TroubleWithinTheBounds, faults > 0 && !w.bounds.left)
+	m.reachIf(mark.TroubleWithinTheBounds, faults > 0 && !w.LeftBounds())
 }
 
 func (m *marker) group(id core.GroupID) *groupMarks {
@@ -152,26 +142,26 @@ func happened(events []core.Event, k core.EventKind) bool {
 }
 
 // process returns the host on which a node runs, nil when it runs nowhere.
-func (m *marker) process(id core.NodeID) *Host {
-	if h := m.c.owner[id]; h != nil && h.up && h.peer.ID == id {
+func (m *marker) process(id core.NodeID) *sim.Host {
+	if h := m.c.owner[id]; h != nil && h.Up() && h.Peer().ID == id {
 		return h
 	}
 	return nil
 }
 
 // takenByStorage looks at a message that a storage node has taken in.
-func (m *marker) takenByStorage(w *World, h *Host, r *hostRef, in *core.Envelope, events []core.Event) {
-	hm := &m.hosts[h.index]
+func (m *marker) takenByStorage(w *sim.World, h *sim.Host, r *hostRef, in *core.Envelope, events []core.Event) {
+	hm := &m.hosts[h.Index()]
 	switch {
-	case in.To.ID != h.peer.ID && in.To.ID != 0:
+	case in.To.ID != h.Peer().ID && in.To.ID != 0:
 		m.misdirected(in.To.ID)
 		return
-	case in.From.ID == h.peer.ID:
+	case in.From.ID == h.Peer().ID:
 		if _, ok := in.Body.(*core.Stop); ok {
 			hm.stopping = true
 		}
 		return
-	case hm.stopping || in.Cluster != h.node.(*core.Storage).Cluster():
+	case hm.stopping || in.Cluster != h.Node().(*core.Storage).Cluster():
 		return
 	}
 	switch b := in.Body.(type) {
@@ -210,7 +200,7 @@ func (m *marker) misdirected(wanted core.NodeID) {
 
 // fromAPeer looks at a storage node's message for whether its receiver has left
 // the group that it is of. An epoch of 0 tells nothing.
-func (m *marker) fromAPeer(h *Host, r *hostRef, id core.GroupID, epoch core.Epoch) {
+func (m *marker) fromAPeer(h *sim.Host, r *hostRef, id core.GroupID, epoch core.Epoch) {
 	hg := r.known(id)
 	if hg == nil || !hg.out {
 		return
@@ -223,16 +213,16 @@ func (m *marker) fromAPeer(h *Host, r *hostRef, id core.GroupID, epoch core.Epoc
 	}
 }
 
-func (m *marker) ofAnOldEpoch(h *Host, hg *hostGroup, epoch core.Epoch) {
+func (m *marker) ofAnOldEpoch(h *sim.Host, hg *hostGroup, epoch core.Epoch) {
 	if hg == nil || !hg.out || epoch >= hg.epoch {
 		return
 	}
 	old := m.c.ref(hg.id).issued(epoch)
-	m.reachIf(mark.LeaverGotAnOldEpoch, old != nil && position(old, h.peer.ID) >= 0)
+	m.reachIf(mark.LeaverGotAnOldEpoch, old != nil && position(old, h.Peer().ID) >= 0)
 }
 
 // takenOp looks at a request.
-func (m *marker) takenOp(w *World, h *Host, r *hostRef, op *core.Op, events []core.Event) {
+func (m *marker) takenOp(w *sim.World, h *sim.Host, r *hostRef, op *core.Op, events []core.Event) {
 	hg := r.known(op.Group)
 	if hg == nil || hg.epoch == 0 {
 		return
@@ -242,17 +232,17 @@ func (m *marker) takenOp(w *World, h *Host, r *hostRef, op *core.Op, events []co
 	switch config := g.issued(hg.epoch); {
 	case config == nil:
 	case !hg.primary:
-		m.reachIf(mark.RestartedPrimaryAsked, config.Chain[0].ID == h.peer.ID)
+		m.reachIf(mark.RestartedPrimaryAsked, config.Chain[0].ID == h.Peer().ID)
 	case int(config.MinChain) > len(config.Chain):
-		reply := replyTo(&h.out, op.Req)
+		reply := replyTo(h.Output(), op.Req)
 		m.reachIf(mark.MinChainStoppedAWrite, hg.reconciled && reply != nil && reply.Status == core.StatusUnavailable)
 	case get && hg.reconciled && int(hg.commit) < len(hg.prefixes) && !m.reached[mark.GetBesideAnUncommittedWrite]:
-		m.reachIf(mark.GetBesideAnUncommittedWrite, pending(h.node.(*core.Storage), op.Group, op.Key))
+		m.reachIf(mark.GetBesideAnUncommittedWrite, pending(h.Node().(*core.Storage), op.Group, op.Key))
 	}
 	if get && hg.primary && int(hg.epoch) < len(g.configs) && len(g.at) > 0 {
 		m.reachIf(mark.StalePrimaryGotAGet, g.at[len(g.at)-1] > hg.epoch)
 	}
-	if get && m.c.leases && m.hosts[h.index].resumed == w.now && hg.reconciled {
+	if get && m.c.leases && m.hosts[h.Index()].resumed == w.Now() && hg.reconciled {
 		v, _ := m.c.view(w, h, op.Group)
 		m.reachIf(mark.GetWaitedThroughAPause, v.Serving && !v.Alone)
 	}
@@ -284,7 +274,7 @@ func pending(s *core.Storage, id core.GroupID, key string) bool {
 
 // retried looks at a write that came again: it is answered at once if its
 // result is stored.
-func (m *marker) retried(h *Host, hg *hostGroup, g *groupRef, op *core.Op, stored core.Status) {
+func (m *marker) retried(h *sim.Host, hg *hostGroup, g *groupRef, op *core.Op, stored core.Status) {
 	m.reachIf(mark.RetryOfAPendingOp, stored == 0)
 	m.reachIf(mark.ConflictToldToARetry, stored == core.StatusConflict)
 	at := g.effects[effect{op.Session, op.OpSeq}]
@@ -292,7 +282,7 @@ func (m *marker) retried(h *Host, hg *hostGroup, g *groupRef, op *core.Op, store
 		return
 	}
 	if config := g.issued(g.at[at-1]); config != nil {
-		m.reachIf(mark.RetryAnsweredByASuccessor, config.Chain[0].ID != h.peer.ID)
+		m.reachIf(mark.RetryAnsweredByASuccessor, config.Chain[0].ID != h.Peer().ID)
 	}
 	m.reachIf(mark.RetryAnsweredFromASnapshot, at <= hg.installed)
 }
@@ -310,7 +300,7 @@ func replyTo(out *core.Output, req uint64) *core.Reply {
 }
 
 // takenReplicate looks at a Replicate, at what its receiver held before.
-func (m *marker) takenReplicate(w *World, h *Host, r *hostRef, b *core.Replicate, events []core.Event) {
+func (m *marker) takenReplicate(w *sim.World, h *sim.Host, r *hostRef, b *core.Replicate, events []core.Event) {
 	hg := r.known(b.Group)
 	switch {
 	case hg == nil || hg.epoch < b.Epoch:
@@ -337,10 +327,10 @@ func (m *marker) takenReplicate(w *World, h *Host, r *hostRef, b *core.Replicate
 }
 
 // primaryHolds tells whether the primary of an epoch has all of a log.
-func (m *marker) primaryHolds(w *World, id core.GroupID, epoch core.Epoch, prefixes []uint64) bool {
+func (m *marker) primaryHolds(w *sim.World, id core.GroupID, epoch core.Epoch, prefixes []uint64) bool {
 	for i, r := range m.c.hosts {
 		for _, hg := range r.groups {
-			if n := len(prefixes); hg.id == id && hg.primary && hg.epoch == epoch && w.hosts[i].up {
+			if n := len(prefixes); hg.id == id && hg.primary && hg.epoch == epoch && w.Hosts()[i].Up() {
 				return len(hg.prefixes) >= n && hg.prefixes[n-1] == prefixes[n-1]
 			}
 		}
@@ -361,8 +351,8 @@ func (m *marker) droppedAck(r *hostRef, from core.NodeID, a *core.Ack) {
 }
 
 // takenChunk looks at a chunk of a snapshot.
-func (m *marker) takenChunk(h *Host, b *core.Chunk) {
-	a := &m.hosts[h.index].attempt
+func (m *marker) takenChunk(h *sim.Host, b *core.Chunk) {
+	a := &m.hosts[h.Index()].attempt
 	same := a.group == b.Group && a.start == b.Start
 	switch {
 	case same && (b.Tenure < a.tenure || b.Tenure == a.tenure && b.Attempt < a.number):
@@ -384,7 +374,7 @@ func (m *marker) takenChunk(h *Host, b *core.Chunk) {
 
 // storageEvent looks at what a storage node says has happened. Only the kinds
 // that are seldom are of interest here, and gets.
-func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
+func (m *marker) storageEvent(w *sim.World, h *sim.Host, r *hostRef, e *core.Event) {
 	switch e.Kind {
 	case core.EventRead:
 		if e.Effect && !m.reached[mark.LeaseReadUnderDrift] {
@@ -404,8 +394,8 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 	case core.EventServing:
 		hg := r.group(e.Group)
 		hg.reconciled = true
-		m.reachIf(mark.ServingFarApart, e.Epoch == 1 && w.latencyMin >= int64(farTrip/2))
-		m.reachIf(mark.GrantWaitedOut, m.c.leases && w.taken == nil && w.now > hg.since)
+		m.reachIf(mark.ServingFarApart, e.Epoch == 1 && w.Schedule().Shape.LatencyMin >= farTrip/2)
+		m.reachIf(mark.GrantWaitedOut, m.c.leases && w.Taken() == nil && w.Now() > hg.since)
 	case core.EventSuspected:
 		m.suspected(r, e)
 	case core.EventCaughtUp:
@@ -413,11 +403,10 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 			m.group(e.Group).caughtUp = config.Start
 		}
 	case core.EventInstalled:
-		a := &m.hosts[h.index].attempt
+		a := &m.hosts[h.Index()].attempt
 		a.installed = true
-		if from := w.hostNamed(w.taken.From.Addr); from != nil {
-			l := w.link(from, h)
-			m.reachIf(mark.SnapshotOverALossyLink, l.stream != 0 && w.net.streams[l.stream].loss > 0)
+		if from := w.Host(w.Taken().From.Addr); from != nil {
+			m.reachIf(mark.SnapshotOverALossyLink, w.Loses(from, h))
 		}
 		m.reachIf(mark.WritesDuringASnapshot, int(e.Seq) > a.committed)
 	}
@@ -425,31 +414,31 @@ func (m *marker) storageEvent(w *World, h *Host, r *hostRef, e *core.Event) {
 
 // readByLease looks at a get that a primary answered alone, for a member whose
 // clock runs faster: its promise ends sooner than the primary's own clock tells.
-func (m *marker) readByLease(h *Host, e *core.Event) {
+func (m *marker) readByLease(h *sim.Host, e *core.Event) {
 	config := m.c.ref(e.Group).issued(e.Epoch)
 	if config == nil {
 		return
 	}
 	for _, p := range config.Chain[1:] {
 		member := m.c.owner[p.ID]
-		m.reachIf(mark.LeaseReadUnderDrift, member != nil && member.clock.rate > h.clock.rate)
+		m.reachIf(mark.LeaseReadUnderDrift, member != nil && member.ClockRate() > h.ClockRate())
 	}
 }
 
 // adopted looks at a node that takes over a config, and most of all at a new
 // primary.
-func (m *marker) adopted(w *World, h *Host, r *hostRef, e *core.Event) {
+func (m *marker) adopted(w *sim.World, h *sim.Host, r *hostRef, e *core.Event) {
 	g, hg := m.c.ref(e.Group), r.group(e.Group)
 	config, before := g.issued(e.Epoch), g.issued(e.Epoch-1)
-	if config == nil || config.Chain[0].ID != h.peer.ID {
+	if config == nil || config.Chain[0].ID != h.Peer().ID {
 		return
 	}
 	if hg.primary {
 		m.reachIf(mark.EpochOverPendingWrites, hg.pending > 0)
 		return
 	}
-	hg.since = w.now
-	if before == nil || before.Chain[0].ID == h.peer.ID {
+	hg.since = w.Now()
+	if before == nil || before.Chain[0].ID == h.Peer().ID {
 		return
 	}
 	v, _ := m.c.view(w, h, e.Group)
@@ -474,17 +463,17 @@ func (m *marker) suspected(r *hostRef, e *core.Event) {
 }
 
 // takenByClient looks at a message that a client has taken in.
-func (m *marker) takenByClient(w *World, in *core.Envelope) {
+func (m *marker) takenByClient(w *sim.World, in *core.Envelope) {
 	b, ok := in.Body.(*core.Reply)
-	if !ok || b.Status != core.StatusNotFound || m.reached[mark.LateNotFound] || b.Req>>1 == 0 || b.Req>>1 > uint64(len(w.ops)) {
+	if !ok || b.Status != core.StatusNotFound || m.reached[mark.LateNotFound] || b.Req>>1 == 0 || b.Req>>1 > uint64(len(w.Ops())) {
 		return
 	}
-	late := &w.ops[b.Req>>1-1]
+	late := &w.Ops()[b.Req>>1-1]
 	if late.Kind != core.OpGet || late.Result == nil {
 		return
 	}
-	for i := range w.ops {
-		op := &w.ops[i]
+	for i := range w.Ops() {
+		op := &w.Ops()[i]
 		m.reachIf(mark.LateNotFound, op.Client == late.Client && op.Kind == core.OpGet && op.Key == late.Key && op.CallOrder > late.ReturnOrder && op.Result == nil)
 	}
 }

@@ -1,15 +1,16 @@
-package sim
+package check
 
 import (
 	"fmt"
 	"slices"
 
 	"gtstore/core"
+	"gtstore/sim"
 	"gtstore/sim/history"
 	"gtstore/sim/mark"
 )
 
-func (c *checker) onManagerEvent(w *World, m *core.Manager, e *core.Event) {
+func (c *checker) onManagerEvent(w *sim.World, m *core.Manager, e *core.Event) {
 	switch e.Kind {
 	case core.EventReconfigured, core.EventProbing, core.EventCleared:
 		for int(e.Group) > len(c.inquiries) {
@@ -27,8 +28,8 @@ func (c *checker) onManagerEvent(w *World, m *core.Manager, e *core.Event) {
 	}
 }
 
-func (c *checker) checkKeys(w *World, m *core.Manager) {
-	for _, key := range w.keys {
+func (c *checker) checkKeys(w *sim.World, m *core.Manager) {
+	for _, key := range w.Keys() {
 		at, now := c.keys[key], m.KeyGroup(key)
 		if at != 0 && at != now {
 			w.Fail("key-moved", "key %q moved from group %d to group %d", key, at, now)
@@ -39,7 +40,7 @@ func (c *checker) checkKeys(w *World, m *core.Manager) {
 
 // onRestart takes in what the manager's disk kept of the commands that the last
 // process did not live to apply. Of several epochs in between nobody has heard.
-func (c *checker) onRestart(w *World, m *core.Manager) {
+func (c *checker) onRestart(w *sim.World, m *core.Manager) {
 	for i := range m.Groups() {
 		n := m.Config(core.GroupID(i + 1))
 		g := c.ref(n.Group)
@@ -62,7 +63,7 @@ func (c *checker) onRestart(w *World, m *core.Manager) {
 }
 
 // onConfig holds a new config against the one before (rule R2).
-func (c *checker) onConfig(w *World, n *core.Config) {
+func (c *checker) onConfig(w *sim.World, n *core.Config) {
 	g := c.ref(n.Group)
 	if int(n.Epoch) != len(g.configs)+1 {
 		w.Fail("config-rules", "group %d went from epoch %d to %d", n.Group, len(g.configs), n.Epoch)
@@ -77,7 +78,7 @@ func (c *checker) onConfig(w *World, n *core.Config) {
 
 // admit takes a config in; before is the one that it follows, nil when that is
 // not known.
-func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
+func (c *checker) admit(w *sim.World, g *groupRef, n, before *core.Config) {
 	if n.Epoch == 1 && len(n.Chain) != w.Schedule().Shape.Replicas+1 {
 		w.Fail("config-rules", "group %d was formed of %d nodes, not of %d", n.Group, len(n.Chain), w.Schedule().Shape.Replicas+1)
 	}
@@ -107,7 +108,7 @@ func (c *checker) admit(w *World, g *groupRef, n, before *core.Config) {
 // checkStep holds a config against the one before: members leave, or the node
 // that joined comes last, having all that is committed; a join begins in the
 // epoch that names it, or ends, or goes on (rules R2 and R10).
-func (c *checker) checkStep(w *World, g *groupRef, before, n *core.Config) {
+func (c *checker) checkStep(w *sim.World, g *groupRef, before, n *core.Config) {
 	last := n.Chain[len(n.Chain)-1]
 	if added := before.Joining.ID != 0 && last.ID == before.Joining.ID; added {
 		if n.Joining.ID != 0 || len(n.Chain) != len(before.Chain)+1 || !isSubsequence(before.Chain, n.Chain) {
@@ -142,7 +143,7 @@ func isSubsequence(part, whole []core.Peer) bool {
 	return i == len(part) && i > 0
 }
 
-func (c *checker) onLost(w *World, e *core.Event) {
+func (c *checker) onLost(w *sim.World, e *core.Event) {
 	if !e.Effect {
 		c.onPresumed(w, c.ref(e.Group).config())
 		return
@@ -155,21 +156,21 @@ func (c *checker) onLost(w *World, e *core.Event) {
 }
 
 // hasData tells whether the data that this id stands for still exists.
-func (c *checker) hasData(w *World, id core.NodeID) bool {
+func (c *checker) hasData(w *sim.World, id core.NodeID) bool {
 	h := c.owner[id]
 	if h == nil || h.Peer().ID != id {
 		return false
 	}
-	return h.Up() || w.Schedule().Shape.Durable && !h.disk.empty() && h.Intact()
+	return h.Up() || w.Schedule().Shape.Durable && h.HasData() && h.Intact()
 }
 
 // gone tells whether somebody who may has said that a node's data is gone: an
 // operator, or in memory mode the node itself in its farewell. It does not ask
 // the manager, whose word is what is checked. Whether the manager has heard an
 // operator is sure only when it has answered: see forgotten.
-func (c *checker) gone(w *World, id core.NodeID) bool {
-	for i := range w.requests {
-		if r := &w.requests[i]; !r.drain && r.node == id && r.status != core.StatusNotFound {
+func (c *checker) gone(w *sim.World, id core.NodeID) bool {
+	for i := range w.Requests() {
+		if r := &w.Requests()[i]; !r.Drain && r.Node == id && r.Status != core.StatusNotFound {
 			return true
 		}
 	}
@@ -178,9 +179,9 @@ func (c *checker) gone(w *World, id core.NodeID) bool {
 }
 
 // forgotten tells whether an operator was told that a node is forgotten.
-func (c *checker) forgotten(w *World, id core.NodeID) bool {
-	for i := range w.requests {
-		if r := &w.requests[i]; !r.drain && r.node == id && r.status == core.StatusOK {
+func (c *checker) forgotten(w *sim.World, id core.NodeID) bool {
+	for i := range w.Requests() {
+		if r := &w.Requests()[i]; !r.Drain && r.Node == id && r.Status == core.StatusOK {
 			return true
 		}
 	}
@@ -188,13 +189,13 @@ func (c *checker) forgotten(w *World, id core.NodeID) bool {
 }
 
 // works tells whether a node is up with its data and may serve.
-func (c *checker) works(w *World, id core.NodeID) bool {
+func (c *checker) works(w *sim.World, id core.NodeID) bool {
 	h := c.owner[id]
 	return c.hasData(w, id) && h.Up() && !h.Paused() && !h.Stopped() && !h.Broken() && !c.gone(w, id)
 }
 
 // manager returns the manager if one is at work.
-func (c *checker) manager(w *World) *core.Manager {
+func (c *checker) manager(w *sim.World) *core.Manager {
 	if h := w.Hosts()[0]; h.Up() && !h.Paused() {
 		return h.Node().(*core.Manager)
 	}
@@ -203,9 +204,9 @@ func (c *checker) manager(w *World) *core.Manager {
 
 // Settled implements Observer: every member of every group that works has the
 // Directory's epoch and all that its primary committed.
-func (c *checker) Settled(w *World) bool { return c.unsettled(w) == "" }
+func (c *checker) Settled(w *sim.World) bool { return c.unsettled(w) == "" }
 
-func (c *checker) unsettled(w *World) string {
+func (c *checker) unsettled(w *sim.World) string {
 	m := c.manager(w)
 	if m == nil {
 		return ""
@@ -235,9 +236,9 @@ func (c *checker) unsettled(w *World) string {
 			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))
 		}
 	}
-	for i := range w.requests {
-		if r := &w.requests[i]; r.drain && r.status == 0 && c.drainable(w, m, r.node) {
-			return fmt.Sprintf("the drain of node %v was not answered", r.node)
+	for i := range w.Requests() {
+		if r := &w.Requests()[i]; r.Drain && r.Status == 0 && c.drainable(w, m, r.Node) {
+			return fmt.Sprintf("the drain of node %v was not answered", r.Node)
 		}
 	}
 	if id := c.endlessDrain(w, m); id != 0 {
@@ -255,7 +256,7 @@ func tail(config *core.Config, lead, v *core.GroupView) bool {
 
 // drainable tells whether a node's group can move its place: somebody must be
 // there to lead it.
-func (c *checker) drainable(w *World, m *core.Manager, id core.NodeID) bool {
+func (c *checker) drainable(w *sim.World, m *core.Manager, id core.NodeID) bool {
 	for i := range m.Groups() {
 		if config := m.Config(core.GroupID(i + 1)); position(config, id) >= 0 {
 			return c.works(w, config.Chain[0].ID)
@@ -267,21 +268,21 @@ func (c *checker) drainable(w *World, m *core.Manager, id core.NodeID) bool {
 // eligible counts the spares that could be used; beside a primary only those
 // that it can reach, as one that stays broken may be cut off from some. With need
 // quarantine is no reason not to: there is one copy left, or no group for a key.
-func (c *checker) eligible(w *World, m *core.Manager, primary *Host, need bool) int {
+func (c *checker) eligible(w *sim.World, m *core.Manager, primary *sim.Host, need bool) int {
 	spares := 0
 	for i := range m.Nodes() {
 		n := m.Node(i, w.Local(w.Hosts()[0]))
 		if n.Group != 0 || n.Joining != 0 || n.Gone || n.Draining || n.Unfit && !need || !c.works(w, n.ID) {
 			continue
 		}
-		if primary == nil || w.connected(primary, c.owner[n.ID]) {
+		if primary == nil || w.Connected(primary, c.owner[n.ID]) {
 			spares++
 		}
 	}
 	return spares
 }
 
-func (c *checker) view(w *World, h *Host, id core.GroupID) (v core.GroupView, known bool) {
+func (c *checker) view(w *sim.World, h *sim.Host, id core.GroupID) (v core.GroupView, known bool) {
 	s := h.Node().(*core.Storage)
 	for i := range s.Groups() {
 		if v = s.Group(i, w.Local(h)); v.Group == id {
@@ -292,7 +293,7 @@ func (c *checker) view(w *World, h *Host, id core.GroupID) (v core.GroupView, kn
 }
 
 // End implements Observer: what must be true when all faults are over.
-func (c *checker) End(w *World) {
+func (c *checker) End(w *sim.World) {
 	c.marks.end(w)
 	m := c.manager(w)
 	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
@@ -312,7 +313,7 @@ func (c *checker) End(w *World) {
 
 // checkUsable: a group of which a member works must serve, one of which no copy
 // is left must say so, and one that waits for a stopped node may do neither.
-func (c *checker) checkUsable(w *World, m *core.Manager, op *history.Operation) {
+func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operation) {
 	id := m.KeyGroup(op.Key)
 	if id == 0 {
 		if slices.Contains(c.told.wrong, op) {
@@ -327,7 +328,7 @@ func (c *checker) checkUsable(w *World, m *core.Manager, op *history.Operation) 
 		h := w.Host(p.Addr)
 		// Data that is gone can be found missing where the address answers, or
 		// in memory mode where it refuses.
-		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused() && w.connected(w.Hosts()[0], h)
+		found := !w.Schedule().Shape.Durable || h.Up() && !h.Paused() && w.Connected(w.Hosts()[0], h)
 		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
 	short := len(config.Chain) < w.Schedule().Shape.MinChain && op.Kind != core.OpGet
@@ -340,7 +341,7 @@ func (c *checker) checkUsable(w *World, m *core.Manager, op *history.Operation) 
 }
 
 // couldPlace tells whether the manager has somewhere to put a new key.
-func (c *checker) couldPlace(w *World, m *core.Manager) bool {
+func (c *checker) couldPlace(w *sim.World, m *core.Manager) bool {
 	for i := range m.Groups() {
 		if lost, _ := m.Lost(core.GroupID(i + 1)); !lost {
 			return true
@@ -351,7 +352,7 @@ func (c *checker) couldPlace(w *World, m *core.Manager) bool {
 
 // servedByBroken reports that a group's primary is a node that stays broken, but
 // is well enough to serve: nobody has a reason to replace it.
-func (c *checker) servedByBroken(w *World, config *core.Config) bool {
+func (c *checker) servedByBroken(w *sim.World, config *core.Config) bool {
 	h := c.owner[config.Chain[0].ID]
 	if h == nil || h.Peer().ID != config.Chain[0].ID || !h.Broken() || !h.Up() || h.Paused() {
 		return false
@@ -361,10 +362,10 @@ func (c *checker) servedByBroken(w *World, config *core.Config) bool {
 }
 
 // checkStates compares whole maps: members with one commit point have the same.
-func (c *checker) checkStates(w *World, m *core.Manager) {
+func (c *checker) checkStates(w *sim.World, m *core.Manager) {
 	for i := range m.Groups() {
 		config := m.Config(core.GroupID(i + 1))
-		var first *Host
+		var first *sim.Host
 		for _, p := range config.Chain {
 			if !c.works(w, p.ID) {
 				continue
@@ -379,7 +380,7 @@ func (c *checker) checkStates(w *World, m *core.Manager) {
 	}
 }
 
-func (c *checker) values(h *Host, id core.GroupID) map[string]core.Versioned {
+func (c *checker) values(h *sim.Host, id core.GroupID) map[string]core.Versioned {
 	s := h.Node().(*core.Storage)
 	for i := range s.Groups() {
 		if s.Group(i, 0).Group == id {

@@ -1,7 +1,8 @@
-package sim
+package check
 
 import (
 	"gtstore/core"
+	"gtstore/sim"
 	"gtstore/sim/history"
 )
 
@@ -15,9 +16,9 @@ type told struct {
 }
 
 // onAnswers looks at what the manager has just told an operator.
-func (c *checker) onAnswers(w *World, h *Host, m *core.Manager) {
-	for i := range h.out.Send {
-		switch b := h.out.Send[i].Body.(type) {
+func (c *checker) onAnswers(w *sim.World, h *sim.Host, m *core.Manager) {
+	for i := range h.Output().Send {
+		switch b := h.Output().Send[i].Body.(type) {
 		case *core.Drained:
 			c.onDrained(w, m, b)
 		case *core.Forgotten:
@@ -32,7 +33,7 @@ func (c *checker) onAnswers(w *World, h *Host, m *core.Manager) {
 	}
 }
 
-func (c *checker) onDrained(w *World, m *core.Manager, b *core.Drained) {
+func (c *checker) onDrained(w *sim.World, m *core.Manager, b *core.Drained) {
 	id := c.asked(w, b.Req)
 	if id == 0 || c.told.answered[b.Req] {
 		return
@@ -55,15 +56,15 @@ func (c *checker) onDrained(w *World, m *core.Manager, b *core.Drained) {
 }
 
 // asked is the node that an operator's request is about, or 0.
-func (c *checker) asked(w *World, req uint64) core.NodeID {
-	if req == 0 || req > uint64(len(w.requests)) {
+func (c *checker) asked(w *sim.World, req uint64) core.NodeID {
+	if req == 0 || req > uint64(len(w.Requests())) {
 		return 0
 	}
-	return w.requests[req-1].node
+	return w.Requests()[req-1].Node
 }
 
 // node is what the manager knows of a node; zero when it knows nothing.
-func (c *checker) node(w *World, m *core.Manager, id core.NodeID) core.NodeView {
+func (c *checker) node(w *sim.World, m *core.Manager, id core.NodeID) core.NodeView {
 	for i := range m.Nodes() {
 		if n := m.Node(i, w.Local(w.Hosts()[0])); n.ID == id {
 			return n
@@ -75,7 +76,7 @@ func (c *checker) node(w *World, m *core.Manager, id core.NodeID) core.NodeView 
 // checkDrains: a node that can be stopped, as an operator was told, is not used
 // before it is started anew; and a drain takes nobody from a group that is not at
 // full strength without him.
-func (c *checker) checkDrains(w *World, before, n *core.Config) {
+func (c *checker) checkDrains(w *sim.World, before, n *core.Config) {
 	m := w.Hosts()[0].Node().(*core.Manager)
 	for _, p := range append(n.Chain[:len(n.Chain):len(n.Chain)], n.Joining) {
 		if boot, ok := c.told.drained[p.ID]; ok && c.node(w, m, p.ID).Boot == boot {
@@ -95,7 +96,7 @@ func (c *checker) checkDrains(w *World, before, n *core.Config) {
 
 // endlessDrain returns a member that is to be drained, by the Directory, though
 // its group could have moved its place, or said that it cannot.
-func (c *checker) endlessDrain(w *World, m *core.Manager) core.NodeID {
+func (c *checker) endlessDrain(w *sim.World, m *core.Manager) core.NodeID {
 	for i := range m.Nodes() {
 		if n := m.Node(i, w.Local(w.Hosts()[0])); n.Draining && n.Group != 0 && !n.Gone && c.drainable(w, m, n.ID) {
 			return n.ID
@@ -106,7 +107,7 @@ func (c *checker) endlessDrain(w *World, m *core.Manager) core.NodeID {
 
 // onRefusal takes in that a final put found no group for its key, as long as it
 // shows whether there could have been one.
-func (c *checker) onRefusal(w *World, op *history.Operation) {
+func (c *checker) onRefusal(w *sim.World, op *history.Operation) {
 	m := c.manager(w)
 	if op.Final && m != nil && op.Result.Status == core.StatusUnavailable && m.KeyGroup(op.Key) == 0 && c.couldPlace(w, m) {
 		c.told.wrong = append(c.told.wrong, op)

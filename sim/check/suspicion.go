@@ -1,11 +1,13 @@
-package sim
+package check
 
 import (
 	"slices"
 
 	"gtstore/core"
+	"gtstore/sim"
 	"gtstore/sim/bounds"
 	"gtstore/sim/history"
+	"gtstore/sim/schedule"
 )
 
 // inquiriesMax is how many inquiries into a group in one epoch, begun by its
@@ -28,13 +30,13 @@ type inquiries struct {
 
 // onEvictions looks at who left a chain, and counts those who left on suspicion.
 // It is a violation when all that concerns such a node was within the bounds.
-func (c *checker) onEvictions(w *World, before, n *core.Config) {
+func (c *checker) onEvictions(w *sim.World, before, n *core.Config) {
 	for _, p := range before.Chain {
 		if position(n, p.ID) >= 0 || c.drained(w, p.ID) || c.gone(w, p.ID) {
 			continue
 		}
 		c.suspicion.Evicted++
-		if hosts := c.hostsOf(w, before); hosts != nil && w.calm(hosts) {
+		if hosts := c.hostsOf(w, before); hosts != nil && w.Calm(hosts) {
 			c.suspicion.Uncaused++
 			w.Fail("eviction-without-cause", "%s was removed from group %d at epoch %d, although it, the others and the manager had been within the bounds for %v",
 				c.owner[p.ID].Name(), n.Group, n.Epoch, bounds.Horizon)
@@ -43,9 +45,9 @@ func (c *checker) onEvictions(w *World, before, n *core.Config) {
 }
 
 // drained tells whether an operator has asked for a node's place to be moved.
-func (c *checker) drained(w *World, id core.NodeID) bool {
-	for i := range w.requests {
-		if r := &w.requests[i]; r.drain && r.node == id {
+func (c *checker) drained(w *sim.World, id core.NodeID) bool {
+	for i := range w.Requests() {
+		if r := &w.Requests()[i]; r.Drain && r.Node == id {
 			return true
 		}
 	}
@@ -54,8 +56,8 @@ func (c *checker) drained(w *World, id core.NodeID) bool {
 
 // hostsOf returns the manager's host and those of a chain's members; nil when one
 // of these runs no more where it was.
-func (c *checker) hostsOf(w *World, config *core.Config) []*Host {
-	hosts := []*Host{w.Hosts()[0]}
+func (c *checker) hostsOf(w *sim.World, config *core.Config) []*sim.Host {
+	hosts := []*sim.Host{w.Hosts()[0]}
 	for _, p := range config.Chain {
 		h := c.owner[p.ID]
 		if h == nil || h.Peer().ID != p.ID {
@@ -68,11 +70,11 @@ func (c *checker) hostsOf(w *World, config *core.Config) []*Host {
 
 // onPresumed looks at a group that the manager presumes lost. That a member runs
 // with its data and is within the bounds makes it a violation.
-func (c *checker) onPresumed(w *World, config *core.Config) {
+func (c *checker) onPresumed(w *sim.World, config *core.Config) {
 	c.suspicion.Presumed++
 	for _, p := range config.Chain {
 		h := c.owner[p.ID]
-		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.calm([]*Host{w.Hosts()[0], h}) {
+		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Hosts()[0], h}) {
 			w.Fail("loss-without-cause", "group %d was presumed lost, although %s has its data, and it and the manager had been within the bounds for %v",
 				config.Group, h.Name(), bounds.Horizon)
 		}
@@ -80,29 +82,36 @@ func (c *checker) onPresumed(w *World, config *core.Config) {
 }
 
 // onResult looks at how a call ends while nothing has been beyond the bounds in the
-// whole run, and the client gives the cluster the time: well.
-func (c *checker) onResult(w *World, op *history.Operation) {
-	sh := &w.Schedule().Shape
-	if w.bounds.left || c.trouble(w) || sh.OpTimeout < sh.CalmTimeout() || op.Called < sh.ReturnTime() || sh.Nodes <= sh.Replicas {
-		return
-	}
-	switch op.Result.Status {
-	case core.StatusOK, core.StatusNotFound, core.StatusConflict, core.StatusTooLarge:
-	default:
+// whole run: well.
+func (c *checker) onResult(w *sim.World, op *history.Operation) {
+	if !w.LeftBounds() && !endedWell(&w.Schedule().Shape, op) && !c.trouble(w) {
 		w.Fail("failed-without-cause", "%v ended %v, although all had been within the bounds since the start", op, op.Result.Status)
 	}
 }
 
+// endedWell tells whether a call has ended well, or nobody has promised that it
+// does: its client gives the cluster too little time, or there are too few nodes.
+func endedWell(sh *schedule.Shape, op *history.Operation) bool {
+	if sh.OpTimeout < sh.CalmTimeout() || op.Called < sh.ReturnTime() || sh.Nodes <= sh.Replicas {
+		return true
+	}
+	switch op.Result.Status {
+	case core.StatusOK, core.StatusNotFound, core.StatusConflict, core.StatusTooLarge:
+		return true
+	}
+	return false
+}
+
 // trouble tells whether a node pauses beyond the bounds just now, or an operator has
 // taken one out of use.
-func (c *checker) trouble(w *World) bool {
-	return len(w.requests) > 0 || slices.ContainsFunc(w.Hosts(), func(h *Host) bool {
-		return h.paused && w.now-h.pausedAt > int64(bounds.PauseMax)
+func (c *checker) trouble(w *sim.World) bool {
+	return len(w.Requests()) > 0 || slices.ContainsFunc(w.Hosts(), func(h *sim.Host) bool {
+		return h.Paused() && w.Now()-h.PausedAt() > bounds.PauseMax
 	})
 }
 
 // onInquiry follows the inquiries into a group: an event of the manager.
-func (c *checker) onInquiry(w *World, q *inquiries, m *core.Manager, e *core.Event) {
+func (c *checker) onInquiry(w *sim.World, q *inquiries, m *core.Manager, e *core.Event) {
 	switch e.Kind {
 	case core.EventReconfigured:
 		*q = inquiries{}
@@ -137,7 +146,7 @@ func (c *checker) onProbeReply(m *core.Manager, from core.NodeID) {
 }
 
 // endInquiry counts an inquiry that ends in the epoch in which it began.
-func (c *checker) endInquiry(w *World, q *inquiries, e *core.Event) {
+func (c *checker) endInquiry(w *sim.World, q *inquiries, e *core.Event) {
 	if !q.open {
 		return
 	}

@@ -1,0 +1,41 @@
+package sim
+
+import (
+	"time"
+
+	"gtstore/sim/mark"
+)
+
+// Keys returns the keys of the workload; the slice must not be changed.
+func (w *World) Keys() []string { return w.keys }
+
+// Requests returns what the operator has asked of the manager so far; the slice
+// must not be changed.
+func (w *World) Requests() []Request { return w.requests }
+
+// Fired tells how often each fault has happened so far.
+func (w *World) Fired() *FaultCounts { return &w.fired }
+
+// Marks returns the situations that the engine alone sees, and has seen so far.
+func (w *World) Marks() *mark.Set { return &w.came }
+
+// LeftBounds reports that something was beyond the bounds in this run.
+func (w *World) LeftBounds() bool { return w.bounds.left }
+
+// PausedAt returns when the process was last paused, in virtual time.
+func (h *Host) PausedAt() time.Duration { return time.Duration(h.pausedAt) }
+
+// HasData reports that something is durable on the host's disk.
+func (h *Host) HasData() bool { return !h.disk.empty() }
+
+// Unsynced reports that something was written that is not durable yet.
+func (h *Host) Unsynced() bool { return !h.disk.clean() }
+
+// SyncLatency returns how long a sync of the disk takes that begins now.
+func (h *Host) SyncLatency() time.Duration { return time.Duration(h.disk.latency) }
+
+// LastCrash tells what the last crash has done to what was not durable.
+func (h *Host) LastCrash() Crash { return h.disk.crashed }
+
+// ClockRate returns by how much the host's clock goes on in a million nanoseconds.
+func (h *Host) ClockRate() uint64 { return h.clock.rate }
