@@ -87,7 +87,7 @@ var layers = []layer{
 	// The rooms of the simulator, from below. What is not named here looks upwards.
 	{dir: "sim/splitmix", denied: unrepeatable, why: "it turns numbers into numbers"},
 	{dir: "sim/mark", denied: unrepeatable, why: "it is a list of names: who notices a situation is another matter"},
-	{dir: "sim/bounds", denied: unrepeatable, why: "the bounds are numbers"},
+	{dir: "sim/bounds", denied: unrepeatable, why: "the bounds are numbers, held against times"},
 	{
 		dir: "sim/history", project: []string{"core"}, tests: []string{"sim", "sim/check", "sim/schedule"},
 		modules: []string{"github.com/anishathalye/porcupine"}, denied: unrepeatable,
@@ -106,7 +106,11 @@ var layers = []layer{
 		why: "what failing is, and so the run, is the caller's",
 	},
 	{
-		dir: "sim", project: []string{"core", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/schedule", "sim/splitmix"},
+		dir: "sim/network", project: []string{"core", "sim/bounds", "sim/mark", "sim/schedule", "sim/splitmix"}, denied: unrepeatable,
+		why: "it returns decisions: who carries them out is another matter",
+	},
+	{
+		dir: "sim", project: []string{"core", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/network", "sim/schedule", "sim/splitmix"},
 		tests: []string{"sim/check", "sim/generate"}, denied: unrepeatable,
 		why: "the simulator drives the core alone, so that a trace needs nothing else",
 	},
@@ -314,6 +318,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"sim/generate", "gtstore/sim", false, "must not depend on what the simulator makes of it"},
 		{"sim/shrink", "gtstore/sim", true, "the caller's"},
 		{"sim/mark", "gtstore/core", false, "a list of names"},
+		{"sim/network", "gtstore/sim", false, "it returns decisions"},
 		{"netrpc", "gtstore/sim", false, "may import core, core/wire, netrpc/..."},
 		{"netrpc", "github.com/spf13/cobra", false, "the standard library and nothing else"},
 		{"cmd/gtstore", "pgregory.net/rapid", false, "may import github.com/spf13/cobra"},

@@ -8,10 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"gtstore/core"
-	"gtstore/sim/bounds"
 	"gtstore/sim/history"
-	"gtstore/sim/schedule"
 )
 
 // looker is an Observer that looks, at a client's event at a time, whether the
@@ -137,7 +134,7 @@ func TestWhatIsBeyondTheBounds(t *testing.T) {
 	}
 }
 
-// A host whose messages wait for long is beyond the bounds, whatever bounds it.
+// A host whose messages wait for long in its process is beyond the bounds.
 func TestLongWaitsAreBeyondTheBounds(t *testing.T) {
 	calls := func(n int, line string) []string {
 		var lines []string
@@ -150,14 +147,4 @@ func TestLongWaitsAreBeyondTheBounds(t *testing.T) {
 	require.True(t, calmAt(t, busy...))
 	busy = append([]string{"at 6s busy n1 10ms"}, calls(60, "at 7s c1 put n1 #")...)
 	require.False(t, calmAt(t, busy...))
-	h := &Host{up: true, clock: newClock(schedule.Clock{})}
-	w := &World{schedule: &schedule.Schedule{}, hosts: []*Host{h}}
-	w.initBounds()
-	h.uplink.rate = bounds.BandwidthMin
-	for i := range 12 {
-		slot := w.queue.alloc()
-		w.queue.items[slot].env = core.Envelope{Body: &core.Ping{}}
-		w.depart(h, outgoing{slot: slot, left: 1 << 20})
-		require.Equal(t, i < 11, w.well(h), "%d values of 1 MiB wait", i+1)
-	}
 }

@@ -9,23 +9,8 @@ import (
 // fault carries out an action that is no operation, and reports whether it
 // changed anything.
 func (w *World) fault(a *schedule.Action) bool {
-	switch a.Verb {
-	case schedule.VerbPartition:
-		return w.partition(a.Groups)
-	case schedule.VerbCut:
-		return w.cut(a.Link.From, a.Link.To)
-	case schedule.VerbClog:
-		return w.clog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
-	case schedule.VerbUnclog:
-		return w.unclog(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
-	case schedule.VerbHeal:
-		return w.healNetwork()
-	case schedule.VerbFlaky:
-		return w.makeFlaky(a)
-	case schedule.VerbReset:
-		return w.reset(w.hostNamed(a.Link.From), w.hostNamed(a.Link.To))
-	case schedule.VerbStall, schedule.VerbLossy, schedule.VerbMute:
-		return w.faultStream(a)
+	if changed, ok := w.faultNetwork(a); ok {
+		return changed
 	}
 	h := w.hostNamed(a.Host)
 	if h == nil {
@@ -44,10 +29,10 @@ func (w *World) fault(a *schedule.Action) bool {
 		w.resume(h)
 	case schedule.VerbSlow:
 		w.troubleIf(h, max(h.slow, int64(a.Latency)) > int64(bounds.SlowMax))
-		h.slow = int64(a.Latency)
+		w.setSlow(h, int64(a.Latency))
 	case schedule.VerbBandwidth:
-		w.troubleIf(h, h.uplink.rate > 0 && h.uplink.rate < bounds.BandwidthMin || a.Rate > 0 && a.Rate < bounds.BandwidthMin)
-		w.setBandwidth(h, a.Rate)
+		w.troubleIf(h, w.net.Narrow(h.index) || a.Rate > 0 && a.Rate < bounds.BandwidthMin)
+		w.carryOut(w.net.SetBandwidth(w.now, h.index, int64(a.Rate)))
 	case schedule.VerbBusy:
 		w.setCost(h, int64(a.Latency))
 	default:
@@ -121,20 +106,5 @@ func (w *World) faultProcess(a *schedule.Action, h *Host) bool {
 	default:
 		return false
 	}
-	return true
-}
-
-// reset breaks the connections between two hosts. Both learn of it.
-func (w *World) reset(a, b *Host) bool {
-	if a == nil || b == nil || a == b || !a.up || !b.up {
-		return false
-	}
-	w.tellDown(a, b, b.peer, false)
-	w.tellDown(b, a, a.peer, false)
-	w.disconnect(a, b)
-	w.dropHeld(a, b)
-	w.dropHeld(b, a)
-	w.trouble(a, b, w.now)
-	w.trouble(b, a, w.now)
 	return true
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"gtstore/core"
@@ -48,7 +47,6 @@ type Host struct {
 	disk    disk
 	slow    int64 // by how much whatever it does begins later
 
-	uplink   uplink
 	cost     int64 // time that each message takes it
 	busy     bool  // messages wait in the inbox, or would
 	working  bool  // the first of the inbox is being taken in
@@ -112,6 +110,16 @@ func (h *Host) Output() *core.Output { return &h.out }
 // Events returns what the event under way added to the Output's Events; it is
 // good only within an Observer's AfterEvent.
 func (h *Host) Events() []core.Event { return h.out.Events[h.mark:] }
+
+// Salts that make independent draws of one process, or of its timers. Those from 5
+// on, and above, are the network's.
+const (
+	saltNode uint64 = iota + 1
+	saltCluster
+	saltSeed
+	saltStart
+	saltTimer
+)
 
 // makeHosts builds the cluster's hosts, all of them down.
 func (w *World) makeHosts() {
@@ -198,7 +206,7 @@ func (w *World) start(h *Host) {
 		h.peer.ID = core.NodeID(w.identity(h, saltNode))
 		h.cluster = core.ClusterID(w.identity(h, saltCluster))
 	}
-	w.forgetConnections(h)
+	w.net.Forget(h.index)
 	w.inCore = h
 	node, err := w.options.newNode(w.schedule, h, w.identity(h, saltSeed))
 	w.inCore = nil
@@ -208,7 +216,8 @@ func (w *World) start(h *Host) {
 		w.changed(h, HostHalted)
 		return
 	}
-	h.node, h.up, h.paused = node, true, false
+	h.node, h.paused = node, false
+	w.setUp(h, true)
 	if self, ok := node.(interface{ Self() core.Peer }); ok {
 		h.peer = self.Self()
 	}
@@ -253,11 +262,24 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed})
 }
 
+// setUp notes whether a process runs on a host, also with the network.
+func (w *World) setUp(h *Host, up bool) {
+	h.up = up
+	w.net.SetUp(h.index, up)
+}
+
+// setSlow has whatever a host does begin so much later, also what arrives there.
+func (w *World) setSlow(h *Host, by int64) {
+	h.slow = by
+	w.net.SetSlow(h.index, by)
+}
+
 // kill ends a host's process. Of the batches that were not synced the first keep
 // survive, and perhaps the next, of which torn bytes were written.
 func (w *World) kill(h *Host, keep, torn int, change Change) {
 	w.breakConnections(h)
-	h.up, h.paused = false, false
+	w.setUp(h, false)
+	h.paused = false
 	h.life++
 	h.timerAt = never
 	for _, slot := range h.backlog {
@@ -268,7 +290,7 @@ func (w *World) kill(h *Host, keep, torn int, change Change) {
 		w.queue.release(m.slot)
 	}
 	h.inbox, h.working, h.busy = nil, false, h.cost > 0
-	w.dropUnsent(h)
+	w.carryOut(w.net.DropUnsent(h.index))
 	h.disk.crash(keep, torn)
 	h.out.Reset()
 	w.changed(h, change)
@@ -332,7 +354,7 @@ func (w *World) arm(h *Host) {
 		return
 	}
 	h.timerAt = at
-	tie := w.tie(splitmix.Mix(splitmix.Mix(w.seed, saltTimer<<32|h.code), uint64(at)), h, at)
+	tie := w.net.Tie(splitmix.Mix(splitmix.Mix(w.seed, saltTimer<<32|h.code), uint64(at)), h.index, at)
 	if w.batch > 1 {
 		tie |= 0xffff // after all that is due at this host at the same time
 	}
@@ -405,9 +427,9 @@ func (w *World) onWork(h *Host, life uint32) {
 	m := h.inbox[0]
 	h.inbox = h.inbox[1:]
 	if w.now-m.since > int64(bounds.WorkMax) {
-		w.troubleHost(h, w.now)
+		w.troubleIf(h, true)
 	}
-	w.cameIf(mark.OverloadedNode, h.role == RoleStorage && w.now-m.since > int64(markedWait))
+	w.cameIf(mark.OverloadedNode, h.role == RoleStorage && w.now-m.since > int64(mark.Wait))
 	h.busy = h.cost > 0 || len(h.inbox) > 0
 	w.step(h, m.slot)
 	w.finish(h)
@@ -465,10 +487,9 @@ func (w *World) step(h *Host, slot uint32) {
 		if w.options.CheckImmutable && it.sum != w.hashEnvelope(env) {
 			w.Fail("immutability", "a %v from %s to %s was changed after it was sent", k, from.name, h.name)
 		}
-		w.link(from, h).talked, w.link(h, from).talked = true, true
+		w.net.Talk(from.index, h.index)
 	} else if down, ok := env.Body.(*core.PeerDown); ok {
-		l := w.link(from, h)
-		l.pending = slices.DeleteFunc(l.pending, func(id core.NodeID) bool { return id == down.Peer.ID })
+		w.net.ToldDown(from.index, h.index, down.Peer.ID)
 	}
 	w.count(h, k, env)
 	if w.log != nil {
@@ -552,7 +573,7 @@ func (w *World) sync(h *Host) {
 
 // stallDisk lets no sync end for some time.
 func (w *World) stallDisk(h *Host, took int64) {
-	w.noteDiskStall(h, took)
+	w.ledger.DiskStall(h.index, w.now, took)
 	h.disk.stalled = max(h.disk.stalled, w.now+took)
 	it := w.queue.push(h.disk.stalled, tieLocal)
 	it.kind, it.to = itemDisk, int16(h.index)
@@ -600,13 +621,9 @@ func (w *World) onSync(h *Host, slot uint32) {
 	w.sync(h)
 }
 
-// markedWait is how long something waits at least that a mark speaks of: for longer
-// than a heartbeat or two.
-const markedWait = 100 * time.Millisecond
-
 // cameIf notes a situation that the engine alone sees.
-func (w *World) cameIf(mark mark.Mark, reached bool) {
+func (w *World) cameIf(situation mark.Mark, reached bool) {
 	if reached {
-		w.Marks()[mark] = true
+		w.came[situation] = true
 	}
 }

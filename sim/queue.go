@@ -1,6 +1,9 @@
 package sim
 
-import "gtstore/core"
+import (
+	"gtstore/core"
+	"gtstore/sim/network"
+)
 
 // itemKind says what is due when an item's time comes.
 type itemKind uint8
@@ -13,7 +16,7 @@ const (
 	itemStart                       // host to starts for the first time
 	itemRequest                     // the operator repeats a request until it is answered
 	itemStream                      // what waits on the link from host from may go on
-	itemWire                        // a message leaves host to, whose bandwidth is bounded
+	itemUplink                      // a part of what waits has left host to, whose bandwidth is bounded
 	itemDisk                        // a stall of host to's disk may be over
 	itemWork                        // host to takes in the next message
 	itemPhase                       // look whether the next phase of the run begins
@@ -47,7 +50,7 @@ func (e *entry) before(f *entry) bool {
 // process's messages to itself keep their order and come first.
 const (
 	tieLocal uint32 = 0
-	tieFree  uint32 = 1
+	tieFree  uint32 = network.TieFree
 )
 
 // queue is a heap of entries, four children to a node: half the depth of a

@@ -12,6 +12,7 @@ import (
 	"gtstore/sim/bounds"
 	"gtstore/sim/history"
 	"gtstore/sim/mark"
+	"gtstore/sim/network"
 	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
 )
@@ -95,14 +96,9 @@ type Halt struct {
 
 // FaultCounts says how often each fault really happened.
 type FaultCounts struct {
+	network.Counts
 	Verbs   [schedule.VerbCount]int // actions that had an effect, by Verb
-	Fates   [schedule.FateCount]int // messages with that fate, by Fate
-	Cut     int                     // messages lost in a cut or partition
-	Clogged int                     // messages held back
 	Refused int                     // messages to a host that was down, of which the sender was told
-	Stalled int                     // messages that waited for what was before them on the link
-	Resent  int                     // packets that were lost, and sent again
-	Muted   int                     // messages lost on a connection that was silently dead
 }
 
 // Suspicion counts what was done because somebody was taken for dead.
@@ -146,16 +142,15 @@ type World struct {
 	options  RunOptions
 	log      func(*LogRecord)
 
-	seed                    uint64
-	batch                   int
-	latencyMin, latencySpan int64
-	storages                int
-	hosts                   []*Host
-	net                     network
-	queue                   queue
-	now                     int64 // virtual time
-	cursor                  int   // the next action
-	actionAt                int64 // when, or never
+	seed     uint64
+	batch    int
+	storages int
+	hosts    []*Host
+	net      network.Network
+	queue    queue
+	now      int64 // virtual time
+	cursor   int   // the next action
+	actionAt int64 // when, or never
 
 	phase      phase
 	phaseFrom  int64
@@ -182,10 +177,11 @@ type World struct {
 	hashes    []uint64
 	recording schedule.Recording // but for what is known at the end
 	fired     FaultCounts
-	bounds    troubles
+	ledger    bounds.Ledger
 	came      mark.Set // situations that only the engine sees
 	halts     []Halt
-	idle      struct{ actions, deviations []bool }
+	idle      []bool // actions that had no effect
+	scratch   []byte
 }
 
 // Schedule returns what is being run; it must not be changed.
@@ -262,15 +258,9 @@ func newWorld(s *schedule.Schedule, o RunOptions) *World {
 	}
 	w.recording.Every, w.recording.Checkpoints = 1, make([]uint16, 0, schedule.CheckpointsMax)
 	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
-	w.latencyMin = int64(s.Shape.LatencyMin)
-	w.latencySpan = max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin))
-	w.idle.actions = make([]bool, len(s.Actions))
-	w.idle.deviations = make([]bool, len(s.Deviate))
-	for i := range s.Deviate {
-		w.idle.deviations[i] = true
-	}
+	w.idle = make([]bool, len(s.Actions))
 	w.makeHosts()
-	w.initNetwork()
+	w.makeNetwork()
 	w.makeHistory()
 	w.nextAction(0)
 	return w
@@ -280,24 +270,21 @@ func (w *World) outcome() *Outcome {
 	out := &Outcome{
 		Hash: w.hash, Hashes: w.hashes, Events: w.events, EventsByKind: w.byKind, Ticks: w.ticks, Sent: int(w.sent),
 		Virtual: time.Duration(w.now), Healed: time.Duration(w.healedAt), Ops: w.ops, Halted: w.halts, Fired: w.fired,
-		Calm: !w.bounds.left,
+		Calm: !w.ledger.Left(),
 	}
+	out.Fired.Counts = w.net.Counts()
 	if w.events > 0 {
 		r := w.recording
 		r.Events, r.Hash = w.events, w.hash
 		r.Checkpoint(w.events, w.hash) // of an event in which the core panicked
 		out.Recording = &r
 	}
-	for i, idle := range w.idle.actions {
+	for i, idle := range w.idle {
 		if idle || i >= w.cursor {
 			out.IdleActions = append(out.IdleActions, i)
 		}
 	}
-	for i, idle := range w.idle.deviations {
-		if idle {
-			out.IdleDeviations = append(out.IdleDeviations, i)
-		}
-	}
+	out.IdleDeviations = w.net.IdleDeviations()
 	return out
 }
 
@@ -363,9 +350,9 @@ func (w *World) happen(slot uint32) {
 	case itemRequest:
 		w.sendRequest(int(number))
 	case itemStream:
-		w.onStream(w.hosts[from], h)
-	case itemWire:
-		w.onWire(h, number)
+		w.carryOut(w.net.Waiting(w.now, int(from), h.index))
+	case itemUplink:
+		w.carryOut(w.net.Departed(w.now, h.index, number))
 	case itemDisk:
 		w.resumeDisk(h)
 	case itemWork:
@@ -466,7 +453,7 @@ func (w *World) act(i int) {
 	if fired {
 		w.fired.Verbs[a.Verb]++
 	}
-	w.idle.actions[i] = !fired
+	w.idle[i] = !fired
 }
 
 // operationOf returns the operation that an action calls. Operations are in the
@@ -570,13 +557,13 @@ func (w *World) heal() {
 	w.leaveBroken()
 	w.healNetwork()
 	for _, h := range w.hosts {
-		w.troubleIf(h, h.slow > int64(bounds.SlowMax) || h.disk.latency > int64(bounds.DiskMax) || h.uplink.rate > 0 && h.uplink.rate < bounds.BandwidthMin)
-		w.setBandwidth(h, 0)
+		w.troubleIf(h, h.slow > int64(bounds.SlowMax) || h.disk.latency > int64(bounds.DiskMax) || w.net.Narrow(h.index))
+		w.carryOut(w.net.SetBandwidth(w.now, h.index, 0))
 		w.setCost(h, 0)
 		if h.broken {
 			continue
 		}
-		h.slow = 0
+		w.setSlow(h, 0)
 		h.disk.stalled = min(h.disk.stalled, w.now)
 		w.resumeDisk(h)
 		h.disk.latency, h.disk.full, h.disk.failing = int64(w.schedule.Shape.SyncLatency), false, nil

@@ -65,7 +65,7 @@ func TestALossyLinkIsLateAndNeverLoses(t *testing.T) {
 		wait := at - time.Duration(2*i+1)*time.Second - time.Duration(2)*time.Millisecond
 		if wait > 0 {
 			late++
-			require.GreaterOrEqual(t, wait, retransmitMin)
+			require.GreaterOrEqual(t, wait, 200*time.Millisecond, "TCP's time-out")
 		}
 	}
 	require.Equal(t, 3, out.Fired.Resent)
@@ -167,21 +167,6 @@ at 40ms c1 put n1.n2 4
 `+later, RunOptions{})
 	require.Equal(t, []string{"13ms ping 1", "15ms ping 3", "42ms ping 4"}, l.took["n2"], "a small message has 64 bytes, which take 1 ms")
 	require.Equal(t, []string{"14ms ping 2"}, l.took["n3"])
-}
-
-func TestSizesAreThoseOfKeysAndValues(t *testing.T) {
-	small := sizeOf(&core.Envelope{Body: &core.Ping{}})
-	value := strings.Repeat("x", 1<<20)
-	for _, m := range []core.Message{
-		&core.Replicate{Group: 1, Epoch: 1, Entries: []core.Entry{{Epoch: 1, Kind: core.OpPut, Key: "k", Value: value}}},
-		&core.Op{Kind: core.OpPut, Key: "k", Value: value}, &core.Reply{Status: core.StatusOK, Value: value},
-		&core.Chunk{Items: []core.Item{{Key: "k", Value: value, Version: 1}}},
-	} {
-		e := core.Envelope{Body: m}
-		frame := len(core.AppendEnvelope(nil, &e))
-		require.InDelta(t, frame, sizeOf(&e), 256, "%T", m)
-	}
-	require.Less(t, small, 128)
 }
 
 // A busy process takes in one message after the other, while its timers go on;

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
 )
 
 // Keys returns the keys of the workload; the slice must not be changed.
@@ -13,14 +14,25 @@ func (w *World) Keys() []string { return w.keys }
 // must not be changed.
 func (w *World) Requests() []Request { return w.requests }
 
-// Fired tells how often each fault has happened so far.
-func (w *World) Fired() *FaultCounts { return &w.fired }
+// Faults tells how many faults the schedule has brought about so far.
+func (w *World) Faults() (n int) {
+	for verb, times := range w.fired.Verbs {
+		if schedule.Verb(verb).Operation() == 0 {
+			n += times
+		}
+	}
+	return n
+}
 
 // Marks returns the situations that the engine alone sees, and has seen so far.
-func (w *World) Marks() *mark.Set { return &w.came }
+func (w *World) Marks() (s mark.Set) {
+	s.Add(&w.came)
+	s.Add(w.net.Marks())
+	return s
+}
 
 // LeftBounds reports that something was beyond the bounds in this run.
-func (w *World) LeftBounds() bool { return w.bounds.left }
+func (w *World) LeftBounds() bool { return w.ledger.Left() }
 
 // PausedAt returns when the process was last paused, in virtual time.
 func (h *Host) PausedAt() time.Duration { return time.Duration(h.pausedAt) }

@@ -7,7 +7,6 @@ import (
 	"gtstore/sim"
 	"gtstore/sim/history"
 	"gtstore/sim/mark"
-	"gtstore/sim/schedule"
 )
 
 // marker notes which situations a run comes to. It looks at each event before
@@ -95,16 +94,9 @@ const farTrip = 40 * time.Millisecond
 
 // end takes in, at the end of a run, what the engine has seen.
 func (m *marker) end(w *sim.World) {
-	for i, reached := range w.Marks() {
-		m.reachIf(mark.Mark(i), reached)
-	}
-	faults := 0
-	for verb, n := range w.Fired().Verbs {
-		if schedule.Verb(verb).Operation() == 0 {
-			faults += n
-		}
-	}
-	m.reachIf(mark.TroubleWithinTheBounds, faults > 0 && !w.LeftBounds())
+	seen := w.Marks()
+	m.reached.Add(&seen)
+	m.reachIf(mark.TroubleWithinTheBounds, w.Faults() > 0 && !w.LeftBounds())
 }
 
 func (m *marker) group(id core.GroupID) *groupMarks {

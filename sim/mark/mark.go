@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Mark names a situation that a run can come to: one of the races that the
@@ -195,4 +196,15 @@ func Near(name string) string {
 		names = append(names, m.String())
 	}
 	return strings.Join(names, ", ")
+}
+
+// Wait is how long something waits at least that a mark speaks of: for longer than
+// a heartbeat or two.
+const Wait = 100 * time.Millisecond
+
+// Add puts the marks of another set into this one.
+func (s *Set) Add(other *Set) {
+	for m, reached := range other {
+		s[m] = s[m] || reached
+	}
 }

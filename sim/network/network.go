@@ -1,0 +1,368 @@
+package network
+
+import (
+	"math/bits"
+	"time"
+
+	"gtstore/core"
+	"gtstore/sim/bounds"
+	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
+	"gtstore/sim/splitmix"
+)
+
+// Network is the state of all links between hosts, which go by their index. Times
+// are virtual, in nanoseconds since the start of the run.
+type Network struct {
+	seed                    uint64
+	batch                   int
+	latencyMin, latencySpan int64
+	connect                 int // round trips that setting up a connection takes
+
+	hosts   []host
+	links   []link // from·hosts + to
+	slots   []slot // (from·hosts + to)·KindCount + kind
+	rules   []Rates
+	streams []stream // from 1
+
+	deviations []deviation // from 1; those of a slot are a list
+	idle       []bool      // by the index of a deviation in the schedule: its message was not sent yet
+
+	ledger  *bounds.Ledger // what is beyond the bounds is noted there
+	counts  Counts
+	came    mark.Set
+	decided []Decision // by the call under way
+}
+
+// host is what the network must know of one.
+type host struct {
+	code   uint64 // names it in draws, whatever the size of the cluster
+	up     bool
+	slow   int64 // by how much later it takes in what arrives
+	uplink uplink
+}
+
+// slot counts the messages of one kind on one link.
+type slot struct {
+	count uint32
+	first int32 // first in the list of deviations; 0 for none
+}
+
+type deviation struct {
+	fate    schedule.Fate
+	ordinal uint32
+	by      int64
+	index   int   // in Schedule.Deviate
+	next    int32 // of the same slot; 0 at the end
+}
+
+// Counts says how often what really happened.
+type Counts struct {
+	Fates   [schedule.FateCount]int // messages with that fate, by schedule.Fate
+	Cut     int                     // messages lost in a cut or partition
+	Clogged int                     // messages held back
+	Stalled int                     // messages that waited for what was before them on the link
+	Resent  int                     // packets that were lost, and sent again
+	Muted   int                     // messages lost on a connection that was silently dead
+}
+
+// Decision is one thing that the network decides in a call. They are to be carried
+// out in their order.
+type Decision struct {
+	What     What
+	From, To int16
+	Slot     uint32 // the message's
+	Tie      uint32
+	At       int64
+	Part     uint64
+	Why      string
+}
+
+// What says what a Decision is.
+type What uint8
+
+const (
+	Arrive  What = iota + 1 // the message in Slot arrives At; of those at one time, in the order of Tie
+	Lose                    // the message in Slot is lost, and Why
+	Look                    // call Waiting for the link From To, At
+	LookOut                 // call Departed for the host From and that Part, At
+)
+
+// TieFree is the least Tie of a Decision: 0 is free for what comes before all.
+const TieFree uint32 = 1
+
+// Salts that make independent draws from the hash that names a message. Those up to
+// saltHosts are the hosts'.
+const (
+	saltHosts uint64 = iota + 5
+	saltGroup
+	saltDrop
+	saltDuplicate
+	saltDelay
+	saltDelayBy
+	saltCorrupt
+	saltBit
+	saltCopy
+	saltConnect
+	saltLoss
+)
+
+// batchStep is the grid on which messages arrive when hosts take them in
+// batches: without it two would hardly ever be due together.
+const batchStep = int64(100 * time.Microsecond)
+
+// New is the network of a schedule, between hosts with those codes, of which none
+// is up. It notes in the ledger what is beyond the bounds; index tells a host's
+// index by its name, below 0 when there is none.
+func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledger *bounds.Ledger) Network {
+	hosts := len(codes)
+	n := Network{
+		seed: s.Shape.Seed, batch: max(1, s.Shape.Batch), connect: s.Shape.Connect,
+		latencyMin: int64(s.Shape.LatencyMin), latencySpan: max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin)),
+		hosts:  make([]host, hosts),
+		links:  make([]link, hosts*hosts),
+		slots:  make([]slot, hosts*hosts*core.KindCount),
+		rules:  make([]Rates, 1, 4),
+		idle:   make([]bool, len(s.Deviate)),
+		ledger: ledger,
+	}
+	for i, code := range codes {
+		n.hosts[i].code = code
+	}
+	if n.connect > 0 {
+		n.streams = make([]stream, 1, 1+hosts*hosts)
+		for from := range hosts {
+			for to := range hosts {
+				if from != to {
+					n.streamOf(from, to, 0)
+				}
+			}
+		}
+	}
+	n.deviations = make([]deviation, 1, len(s.Deviate)+1)
+	for i := range s.Deviate {
+		d := &s.Deviate[i]
+		n.idle[i] = true
+		from, to := index(d.Link.From), index(d.Link.To)
+		if from < 0 || to < 0 || int(d.Kind) >= core.KindCount {
+			continue
+		}
+		s := n.slot(from, to, d.Kind)
+		n.deviations = append(n.deviations, deviation{
+			fate: d.Fate, ordinal: uint32(d.Ordinal), by: int64(d.By), index: i, next: s.first,
+		})
+		s.first = int32(len(n.deviations) - 1)
+	}
+	return n
+}
+
+// Counts tells how often what has happened so far.
+func (n *Network) Counts() Counts { return n.counts }
+
+// Marks returns the situations that the network alone sees, and has seen so far.
+func (n *Network) Marks() *mark.Set { return &n.came }
+
+// IdleDeviations returns the deviations, as indices, whose message was not sent yet.
+func (n *Network) IdleDeviations() (list []int) {
+	for i, idle := range n.idle {
+		if idle {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// SetUp says whether a process listens at a host from now on.
+func (n *Network) SetUp(host int, up bool) { n.hosts[host].up = up }
+
+// SetSlow says by how much later a host takes in what arrives from now on.
+func (n *Network) SetSlow(host int, by int64) { n.hosts[host].slow = by }
+
+func (n *Network) link(from, to int) *link { return &n.links[from*len(n.hosts)+to] }
+
+func (n *Network) slot(from, to int, k core.Kind) *slot {
+	return &n.slots[(from*len(n.hosts)+to)*core.KindCount+int(k)]
+}
+
+// begin forgets what the last call decided.
+func (n *Network) begin() { n.decided = n.decided[:0] }
+
+// draw hashes what names a message: the link, the kind, and the how-manieth of
+// that kind it is. Hosts go by their codes, which do not depend on how many
+// there are, so that a smaller cluster leaves the fates of the rest alone.
+func (n *Network) draw(from, to int, k core.Kind, ordinal uint32) uint64 {
+	name := n.hosts[from].code<<16 | n.hosts[to].code<<8 | uint64(k)
+	return splitmix.Mix(splitmix.Mix(n.seed, name), uint64(ordinal))
+}
+
+// latency turns a draw into how long a message takes, in nanoseconds.
+func (n *Network) latency(draw uint64) int64 {
+	if n.seed == 0 {
+		return n.latencyMin
+	}
+	hi, _ := bits.Mul64(draw, uint64(n.latencySpan)+1)
+	return n.latencyMin + int64(hi)
+}
+
+// Tie orders what is due at the same time. With batches all that is due at one
+// host comes together.
+func (n *Network) Tie(draw uint64, to int, at int64) uint32 {
+	low := uint32(draw)
+	switch {
+	case n.batch <= 1 && n.seed == 0:
+		return TieFree
+	case n.batch <= 1:
+		return max(low, TieFree)
+	case n.seed == 0:
+		return uint32(to+1) << 16
+	}
+	group := uint32(splitmix.Mix(splitmix.Mix(n.seed, uint64(at)), saltGroup<<8|n.hosts[to].code))
+	return max(group, 1)<<16 | low&0xffff
+}
+
+// arrival returns when a message arrives that leaves now.
+func (n *Network) arrival(now int64, to int, draw uint64, delay int64) int64 {
+	at := now + n.latency(draw) + delay + n.hosts[to].slow
+	if n.batch > 1 {
+		at = (at + batchStep - 1) / batchStep * batchStep
+	}
+	return at
+}
+
+// Fate is what happens to one message that is sent.
+type Fate struct {
+	Lost    string // why it does not arrive; "" when it does
+	Corrupt bool   // that is since a bit of its frame flips
+	copies  int    // beyond the first
+	delay   int64
+	draw    uint64
+}
+
+// Bit is which bit of a frame of so many bytes flips.
+func (f *Fate) Bit(bytes int) uint64 { return splitmix.Mix(f.draw, saltBit) % uint64(8*bytes) }
+
+// Copies is how many copies of the message there are.
+func (f *Fate) Copies() int { return 1 + f.copies }
+
+// Copy returns the i-th copy, from 0, of a message that is in that slot.
+func (f *Fate) Copy(i int, slot uint32, number uint64, k core.Kind) Message {
+	draw := f.draw
+	if i > 0 {
+		draw = splitmix.Mix(draw, saltCopy+uint64(i-1))
+	}
+	return Message{slot: slot, number: number, kind: k, delay: f.delay, draw: draw}
+}
+
+// Message is one that is on its way, or waits to be. Its slot is the name that the
+// caller has for it.
+type Message struct {
+	slot   uint32
+	kind   core.Kind
+	number uint64
+	draw   uint64
+	delay  int64
+}
+
+// Send settles the fate of the next message of a kind on a link.
+func (n *Network) Send(now int64, from, to int, k core.Kind) Fate {
+	s := n.slot(from, to, k)
+	s.count++
+	l := n.link(from, to)
+	if l.cut {
+		n.counts.Cut++
+		return Fate{Lost: "cut"}
+	}
+	f := Fate{draw: n.draw(from, to, k, s.count)}
+	drop := false
+	if l.rates != 0 {
+		drop = n.roll(&f, &n.rules[l.rates])
+	}
+	for d := s.first; d != 0; d = n.deviations[d].next {
+		if n.deviations[d].ordinal == s.count {
+			drop = n.deviate(&f, &n.deviations[d]) || drop
+		}
+	}
+	if drop || f.Corrupt {
+		n.ledger.Link(from, to, now)
+	}
+	if f.delay > int64(bounds.LateMax) {
+		n.noteLate(now, from, to, f.delay)
+	}
+	if drop {
+		f.Lost, f.Corrupt = "drop", false
+	} else if f.Corrupt {
+		f.Lost = "corrupt"
+	}
+	return f
+}
+
+// roll draws what a flaky link does to a message, and tells whether it drops it.
+func (n *Network) roll(f *Fate, r *Rates) (drop bool) {
+	hit := func(permille, salt uint64) bool {
+		return permille > 0 && splitmix.Mix(f.draw, salt)%1000 < permille
+	}
+	if hit(r.Drop, saltDrop) {
+		drop = true
+		n.counts.Fates[schedule.FateDrop]++
+	}
+	if hit(r.Corrupt, saltCorrupt) {
+		f.Corrupt = true
+		n.counts.Fates[schedule.FateCorrupt]++
+	}
+	if hit(r.Duplicate, saltDuplicate) {
+		f.copies++
+		n.counts.Fates[schedule.FateDuplicate]++
+	}
+	if r.DelayMax > 0 && hit(r.Delay, saltDelay) {
+		f.delay += 1 + int64(splitmix.Mix(f.draw, saltDelayBy)%uint64(r.DelayMax))
+		n.counts.Fates[schedule.FateDelay]++
+	}
+	return drop
+}
+
+// deviate does to a message what the schedule says, and tells whether that drops it.
+func (n *Network) deviate(f *Fate, d *deviation) (drop bool) {
+	switch d.fate {
+	case schedule.FateDrop:
+		drop = true
+	case schedule.FateDuplicate:
+		f.copies++
+	case schedule.FateDelay:
+		f.delay += d.by
+	case schedule.FateCorrupt:
+		f.Corrupt = true
+	}
+	n.counts.Fates[d.fate]++
+	n.idle[d.index] = false
+	return drop
+}
+
+// noteLate holds a message that is sent now, and comes later than its link has it,
+// against the bounds.
+func (n *Network) noteLate(now int64, from, to int, late int64) {
+	l := n.link(from, to)
+	switch {
+	case late > int64(bounds.StallMax):
+		n.ledger.Link(from, to, now+late)
+	case l.stream != 0 && l.rates == 0: // a flaky one is beyond them as it is
+		n.ledger.LinkStall(from, to, now, late)
+	}
+}
+
+// Carry has one copy of a message leave its host for another one. The envelope is
+// the message's.
+func (n *Network) Carry(now int64, from, to int, m Message, e *core.Envelope) []Decision {
+	n.begin()
+	l := n.link(from, to)
+	switch {
+	case l.clogged:
+		n.counts.Clogged++
+		l.held = append(l.held, m)
+	case l.stream != 0:
+		n.carryInOrder(now, from, to, l, m, e)
+	default:
+		at := n.arrival(now, to, m.draw, m.delay)
+		n.decided = append(n.decided, Decision{What: Arrive, Slot: m.slot, At: at, Tie: n.Tie(m.draw, to, at)})
+	}
+	return n.decided
+}
