@@ -105,8 +105,7 @@ func (w *World) padded(op *history.Operation) string {
 	if w.large == nil {
 		w.large = make(map[string]string)
 	}
-	size := w.schedule.Actions[op.Action].Size
-	w.large[op.Value] = op.Value + strings.Repeat(schedule.Padding, size-len(op.Value))
+	w.large[op.Value] = w.schedule.Actions[op.Action].Padded()
 	return w.large[op.Value]
 }
 

@@ -49,18 +49,22 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 	if w.log != nil {
 		w.logMessage(LogSent, from, to, number, e, "")
 	}
-	fate := w.net.Send(w.now, from.index, to.index, k)
-	if fate.Lost != "" {
-		if fate.Corrupt {
+	fate := w.net.Send(w.now, from.index, to.index, k, number)
+	if fate.Lost != 0 {
+		if fate.Lost == network.LostByCorruption {
 			w.corrupt(&fate, e)
 		}
-		w.logLost(from, to, number, e, fate.Lost)
+		w.logLost(from, to, number, e, fate.Lost.String())
 		return
 	}
 	for i := range fate.Copies() {
 		slot := w.queue.alloc()
 		w.hold(slot, from, to, e, number)
-		w.carryOut(w.net.Carry(w.now, from.index, to.index, fate.Copy(i, slot, number, k), e))
+		if at, tie, other := w.net.Carry(w.now, &fate, i, slot, e); other == nil {
+			w.queue.pushSlot(at, tie, slot)
+		} else {
+			w.carryOut(other)
+		}
 	}
 }
 
@@ -83,7 +87,7 @@ func (w *World) carryOut(decisions []network.Decision) {
 			w.queue.pushSlot(d.At, d.Tie, d.Slot)
 		case network.Lose:
 			it := &w.queue.items[d.Slot]
-			w.logLost(w.hosts[it.from], w.hosts[it.to], it.number, &it.env, d.Why)
+			w.logLost(w.hosts[it.from], w.hosts[it.to], it.number, &it.env, d.Why.String())
 			w.queue.release(d.Slot)
 		case network.Look:
 			it := w.queue.push(d.At, tieLocal)

@@ -11,7 +11,7 @@ import (
 type link struct {
 	cut     bool
 	clogged bool          // what is sent is held back
-	held    []Message     // and that is what, in order
+	held    []message     // and that is what, in order
 	talked  bool          // the two processes have exchanged a message: they have a connection
 	pending []core.NodeID // nodes at the from end about which a PeerDown is on its way to the other
 	rates   int16         // index into rules; 0 for none

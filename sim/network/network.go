@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"math/bits"
 	"time"
 
@@ -31,7 +32,7 @@ type Network struct {
 	ledger  *bounds.Ledger // what is beyond the bounds is noted there
 	counts  Counts
 	came    mark.Set
-	decided []Decision // by the call under way
+	decided []Decision // by the call under way, of which the array is never nil
 }
 
 // host is what the network must know of one.
@@ -70,12 +71,12 @@ type Counts struct {
 // out in their order.
 type Decision struct {
 	What     What
+	Why      Loss
 	From, To int16
 	Slot     uint32 // the message's
-	Tie      uint32
 	At       int64
 	Part     uint64
-	Why      string
+	Tie      uint32
 }
 
 // What says what a Decision is.
@@ -87,6 +88,29 @@ const (
 	Look                    // call Waiting for the link From To, At
 	LookOut                 // call Departed for the host From and that Part, At
 )
+
+// Loss says why a message does not arrive.
+type Loss uint8
+
+const (
+	LostInCut Loss = iota + 1
+	LostByDrop
+	LostByCorruption
+	LostOnMute
+	LostByReset
+	LostUnsent
+)
+
+var lossNames = [...]string{
+	LostInCut: "cut", LostByDrop: "drop", LostByCorruption: "corrupt", LostOnMute: "muted", LostByReset: "reset", LostUnsent: "not sent",
+}
+
+func (l Loss) String() string {
+	if int(l) < len(lossNames) && lossNames[l] != "" {
+		return lossNames[l]
+	}
+	return fmt.Sprintf("Loss(%d)", uint8(l))
+}
 
 // TieFree is the least Tie of a Decision: 0 is free for what comes before all.
 const TieFree uint32 = 1
@@ -119,12 +143,13 @@ func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledg
 	n := Network{
 		seed: s.Shape.Seed, batch: max(1, s.Shape.Batch), connect: s.Shape.Connect,
 		latencyMin: int64(s.Shape.LatencyMin), latencySpan: max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin)),
-		hosts:  make([]host, hosts),
-		links:  make([]link, hosts*hosts),
-		slots:  make([]slot, hosts*hosts*core.KindCount),
-		rules:  make([]Rates, 1, 4),
-		idle:   make([]bool, len(s.Deviate)),
-		ledger: ledger,
+		hosts:   make([]host, hosts),
+		links:   make([]link, hosts*hosts),
+		slots:   make([]slot, hosts*hosts*core.KindCount),
+		rules:   make([]Rates, 1, 4),
+		idle:    make([]bool, len(s.Deviate)),
+		ledger:  ledger,
+		decided: make([]Decision, 0, 16),
 	}
 	for i, code := range codes {
 		n.hosts[i].code = code
@@ -231,11 +256,12 @@ func (n *Network) arrival(now int64, to int, draw uint64, delay int64) int64 {
 
 // Fate is what happens to one message that is sent.
 type Fate struct {
-	Lost    string // why it does not arrive; "" when it does
-	Corrupt bool   // that is since a bit of its frame flips
-	copies  int    // beyond the first
-	delay   int64
-	draw    uint64
+	Lost     Loss // why it does not arrive; 0 when it does
+	from, to int16
+	copies   int // beyond the first
+	delay    int64
+	number   uint64 // of the message, for who sent it
+	draw     uint64
 }
 
 // Bit is which bit of a frame of so many bytes flips.
@@ -244,18 +270,9 @@ func (f *Fate) Bit(bytes int) uint64 { return splitmix.Mix(f.draw, saltBit) % ui
 // Copies is how many copies of the message there are.
 func (f *Fate) Copies() int { return 1 + f.copies }
 
-// Copy returns the i-th copy, from 0, of a message that is in that slot.
-func (f *Fate) Copy(i int, slot uint32, number uint64, k core.Kind) Message {
-	draw := f.draw
-	if i > 0 {
-		draw = splitmix.Mix(draw, saltCopy+uint64(i-1))
-	}
-	return Message{slot: slot, number: number, kind: k, delay: f.delay, draw: draw}
-}
-
-// Message is one that is on its way, or waits to be. Its slot is the name that the
-// caller has for it.
-type Message struct {
+// message is one that is on its way, or waits to be. Its slot is the name that who
+// sent it has for it.
+type message struct {
 	slot   uint32
 	kind   core.Kind
 	number uint64
@@ -264,49 +281,57 @@ type Message struct {
 }
 
 // Send settles the fate of the next message of a kind on a link.
-func (n *Network) Send(now int64, from, to int, k core.Kind) Fate {
+func (n *Network) Send(now int64, from, to int, k core.Kind, number uint64) Fate {
 	s := n.slot(from, to, k)
 	s.count++
 	l := n.link(from, to)
 	if l.cut {
 		n.counts.Cut++
-		return Fate{Lost: "cut"}
+		return Fate{Lost: LostInCut}
 	}
-	f := Fate{draw: n.draw(from, to, k, s.count)}
-	drop := false
+	f := Fate{from: int16(from), to: int16(to), number: number, draw: n.draw(from, to, k, s.count)}
+	if l.rates != 0 || s.first != 0 {
+		n.trouble(now, from, to, &f, l, s)
+	}
+	return f
+}
+
+// trouble lets happen to a message what its link does, and the schedule.
+func (n *Network) trouble(now int64, from, to int, f *Fate, l *link, s *slot) {
 	if l.rates != 0 {
-		drop = n.roll(&f, &n.rules[l.rates])
+		n.roll(f, &n.rules[l.rates])
 	}
 	for d := s.first; d != 0; d = n.deviations[d].next {
 		if n.deviations[d].ordinal == s.count {
-			drop = n.deviate(&f, &n.deviations[d]) || drop
+			n.deviate(f, &n.deviations[d])
 		}
 	}
-	if drop || f.Corrupt {
+	if f.Lost != 0 {
 		n.ledger.Link(from, to, now)
 	}
 	if f.delay > int64(bounds.LateMax) {
 		n.noteLate(now, from, to, f.delay)
 	}
-	if drop {
-		f.Lost, f.Corrupt = "drop", false
-	} else if f.Corrupt {
-		f.Lost = "corrupt"
-	}
-	return f
 }
 
-// roll draws what a flaky link does to a message, and tells whether it drops it.
-func (n *Network) roll(f *Fate, r *Rates) (drop bool) {
+// lose has a message lost. That it is dropped comes before that it is corrupt.
+func (f *Fate) lose(why Loss) {
+	if f.Lost != LostByDrop {
+		f.Lost = why
+	}
+}
+
+// roll draws what a flaky link does to a message.
+func (n *Network) roll(f *Fate, r *Rates) {
 	hit := func(permille, salt uint64) bool {
 		return permille > 0 && splitmix.Mix(f.draw, salt)%1000 < permille
 	}
 	if hit(r.Drop, saltDrop) {
-		drop = true
+		f.lose(LostByDrop)
 		n.counts.Fates[schedule.FateDrop]++
 	}
 	if hit(r.Corrupt, saltCorrupt) {
-		f.Corrupt = true
+		f.lose(LostByCorruption)
 		n.counts.Fates[schedule.FateCorrupt]++
 	}
 	if hit(r.Duplicate, saltDuplicate) {
@@ -317,24 +342,22 @@ func (n *Network) roll(f *Fate, r *Rates) (drop bool) {
 		f.delay += 1 + int64(splitmix.Mix(f.draw, saltDelayBy)%uint64(r.DelayMax))
 		n.counts.Fates[schedule.FateDelay]++
 	}
-	return drop
 }
 
-// deviate does to a message what the schedule says, and tells whether that drops it.
-func (n *Network) deviate(f *Fate, d *deviation) (drop bool) {
+// deviate does to a message what the schedule says.
+func (n *Network) deviate(f *Fate, d *deviation) {
 	switch d.fate {
 	case schedule.FateDrop:
-		drop = true
+		f.lose(LostByDrop)
 	case schedule.FateDuplicate:
 		f.copies++
 	case schedule.FateDelay:
 		f.delay += d.by
 	case schedule.FateCorrupt:
-		f.Corrupt = true
+		f.lose(LostByCorruption)
 	}
 	n.counts.Fates[d.fate]++
 	n.idle[d.index] = false
-	return drop
 }
 
 // noteLate holds a message that is sent now, and comes later than its link has it,
@@ -349,20 +372,29 @@ func (n *Network) noteLate(now int64, from, to int, late int64) {
 	}
 }
 
-// Carry has one copy of a message leave its host for another one. The envelope is
-// the message's.
-func (n *Network) Carry(now int64, from, to int, m Message, e *core.Envelope) []Decision {
+// Carry has the i-th copy of a message, from 0, which is in that slot, leave its
+// host. It returns when it arrives, and in which order of those at one time; or,
+// where its link is out of the ordinary, what else is to be done.
+func (n *Network) Carry(now int64, f *Fate, i int, slot uint32, e *core.Envelope) (at int64, tie uint32, other []Decision) {
+	draw, to := f.draw, int(f.to)
+	if i > 0 {
+		draw = splitmix.Mix(draw, saltCopy+uint64(i-1))
+	}
+	if l := n.link(int(f.from), to); l.clogged || l.stream != 0 {
+		return 0, 0, n.carryHeld(now, f, l, message{slot, core.KindOf(e.Body), f.number, draw, f.delay}, e)
+	}
+	at = n.arrival(now, to, draw, f.delay)
+	return at, n.Tie(draw, to, at), nil
+}
+
+// carryHeld is Carry over a link that holds messages back, or keeps their order.
+func (n *Network) carryHeld(now int64, f *Fate, l *link, m message, e *core.Envelope) []Decision {
 	n.begin()
-	l := n.link(from, to)
-	switch {
-	case l.clogged:
+	if l.clogged {
 		n.counts.Clogged++
 		l.held = append(l.held, m)
-	case l.stream != 0:
-		n.carryInOrder(now, from, to, l, m, e)
-	default:
-		at := n.arrival(now, to, m.draw, m.delay)
-		n.decided = append(n.decided, Decision{What: Arrive, Slot: m.slot, At: at, Tie: n.Tie(m.draw, to, at)})
+	} else {
+		n.carryInOrder(now, int(f.from), int(f.to), l, m, e)
 	}
 	return n.decided
 }

@@ -32,10 +32,14 @@ var ping = core.Envelope{Body: &core.Ping{}}
 // sent is what is decided of one Ping from host 0 to host 1, the message in a slot.
 func sent(t *testing.T, n *Network, now int64, slot uint32) []Decision {
 	t.Helper()
-	f := n.Send(now, 0, 1, core.KindPing)
-	require.Empty(t, f.Lost)
+	f := n.Send(now, 0, 1, core.KindPing, uint64(slot))
+	require.Zero(t, f.Lost)
 	require.Equal(t, 1, f.Copies())
-	return slices.Clone(n.Carry(now, 0, 1, f.Copy(0, slot, uint64(slot), core.KindPing), &ping))
+	at, tie, other := n.Carry(now, &f, 0, slot, &ping)
+	if other == nil {
+		return []Decision{{What: Arrive, Slot: slot, At: at, Tie: tie}}
+	}
+	return slices.Clone(other)
 }
 
 func TestDecisions(t *testing.T) {
@@ -58,12 +62,12 @@ func TestDecisions(t *testing.T) {
 
 	n.Stall(100*ms, 0, 1, 50*ms)
 	require.Empty(t, sent(t, n, 100*ms, 10))
-	require.Equal(t, []Decision{{What: Lose, Slot: 10, Why: "reset"}}, n.Reset(110*ms, 0, 1))
+	require.Equal(t, []Decision{{What: Lose, Slot: 10, Why: LostByReset}}, n.Reset(110*ms, 0, 1))
 
 	require.True(t, n.Mute(200*ms, 0, 1))
-	require.Equal(t, []Decision{{What: Lose, Slot: 11, Why: "muted"}}, sent(t, n, 200*ms, 11))
+	require.Equal(t, []Decision{{What: Lose, Slot: 11, Why: LostOnMute}}, sent(t, n, 200*ms, 11))
 	require.True(t, n.Cut(210*ms, 0, 1))
-	require.Equal(t, "cut", n.Send(210*ms, 0, 1, core.KindPing).Lost)
+	require.Equal(t, LostInCut, n.Send(210*ms, 0, 1, core.KindPing, 12).Lost)
 	require.Equal(t, Counts{Cut: 1, Clogged: 1, Stalled: 2, Muted: 1}, n.Counts())
 }
 
@@ -72,7 +76,7 @@ func TestALongQueueIsBeyondTheBounds(t *testing.T) {
 	n, ledger := between(2)
 	require.Empty(t, n.SetBandwidth(0, 0, bounds.BandwidthMin))
 	for i := range 12 {
-		n.depart(0, 0, 1, outgoing{Message{slot: uint32(i)}, 1 << 20})
+		n.depart(0, 0, 1, outgoing{message{slot: uint32(i)}, 1 << 20})
 		require.Equal(t, i < 11, ledger.HostQuiet(0, 0), "%d values of 1 MiB wait", i+1)
 	}
 	require.Len(t, n.DropUnsent(0), 12)

@@ -32,7 +32,7 @@ type stream struct {
 	until   int64 // nothing leaves before
 	resend  int64 // of that, when the first time-out ends which later traffic can shorten; 0 for none
 	ready   int64 // when the connection is set up
-	held    []Message
+	held    []message
 	last    int64 // when, and with which tie, the last message arrives that is on its way
 	tie     uint32
 	loss    uint64 // permille of packets
@@ -56,12 +56,12 @@ func (n *Network) streamOf(from, to int, now int64) *stream {
 }
 
 // carryInOrder is Carry for a link that is a stream.
-func (n *Network) carryInOrder(now int64, from, to int, l *link, m Message, e *core.Envelope) {
+func (n *Network) carryInOrder(now int64, from, to int, l *link, m message, e *core.Envelope) {
 	if s := &n.streams[l.stream]; s.mute && n.muted(s, now) {
 		n.counts.Muted++
 		n.mark(mark.ReplicateVanished, m)
 		n.ledger.Link(from, to, now)
-		n.decided = append(n.decided, Decision{What: Lose, Slot: m.slot, Why: "muted"})
+		n.decided = append(n.decided, Decision{What: Lose, Slot: m.slot, Why: LostOnMute})
 		return
 	}
 	if n.hosts[from].uplink.rate != 0 {
@@ -72,7 +72,7 @@ func (n *Network) carryInOrder(now int64, from, to int, l *link, m Message, e *c
 }
 
 // mark notes what a Replicate comes to.
-func (n *Network) mark(situation mark.Mark, m Message) {
+func (n *Network) mark(situation mark.Mark, m message) {
 	if m.kind == core.KindReplicate {
 		n.came[situation] = true
 	}
@@ -80,7 +80,7 @@ func (n *Network) mark(situation mark.Mark, m Message) {
 
 // enter puts a message on its link, where it may have to wait for a connection,
 // or for what was lost before it or with it.
-func (n *Network) enter(now int64, from, to int, m Message) {
+func (n *Network) enter(now int64, from, to int, m message) {
 	s := &n.streams[n.link(from, to).stream]
 	if !s.open {
 		n.openFor(now, from, to, s, m.draw)
@@ -95,7 +95,7 @@ func (n *Network) enter(now int64, from, to int, m Message) {
 }
 
 // pass sends a message on its way, or has it wait for what is before it.
-func (n *Network) pass(now int64, to int, s *stream, m Message) {
+func (n *Network) pass(now int64, to int, s *stream, m message) {
 	if s.until > now || len(s.held) > 0 {
 		n.counts.Stalled++
 		s.held = append(s.held, m)
@@ -305,7 +305,7 @@ func (n *Network) dropHeld(now int64, from, to int) {
 	}
 	s := &n.streams[l.stream]
 	for _, m := range s.held {
-		n.decided = append(n.decided, Decision{What: Lose, Slot: m.slot, Why: "reset"})
+		n.decided = append(n.decided, Decision{What: Lose, Slot: m.slot, Why: LostByReset})
 	}
 	s.held = slices.Delete(s.held, 0, len(s.held))
 	s.until, s.resend = min(s.until, now), 0

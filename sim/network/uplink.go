@@ -10,7 +10,7 @@ import (
 
 // outgoing is a message that waits for its host's bandwidth.
 type outgoing struct {
-	Message
+	message
 	left int64 // bytes that have not left yet
 }
 
@@ -37,7 +37,7 @@ func (n *Network) depart(now int64, h, to int, m outgoing) {
 	if waits := u.bytes * int64(time.Second) / u.rate; waits > int64(bounds.QueueMax) {
 		n.ledger.Host(h, now+waits)
 	} else if waits > int64(mark.Wait) {
-		n.mark(mark.ReplicateWaitedForBandwidth, m.Message)
+		n.mark(mark.ReplicateWaitedForBandwidth, m.message)
 	}
 	if u.lines == nil {
 		u.lines = make([][]outgoing, len(n.hosts))
@@ -94,7 +94,7 @@ func (n *Network) leave(now int64, h, to int) {
 	m := u.lines[to][0]
 	u.lines[to] = u.lines[to][1:]
 	u.bytes -= m.left
-	n.enter(now, h, to, m.Message)
+	n.enter(now, h, to, m.message)
 }
 
 // SetBandwidth bounds what leaves a host from now on, in bytes a second; 0 ends it,
@@ -133,7 +133,7 @@ func (n *Network) DropUnsent(h int) []Decision {
 	u := &n.hosts[h].uplink
 	for _, to := range u.turn {
 		for _, m := range u.lines[to] {
-			n.decided = append(n.decided, Decision{What: Lose, Slot: m.slot, Why: "not sent"})
+			n.decided = append(n.decided, Decision{What: Lose, Slot: m.slot, Why: LostUnsent})
 		}
 		u.lines[to] = nil
 	}

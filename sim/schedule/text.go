@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gtstore/core"
@@ -145,6 +146,17 @@ func (a Action) String() string {
 // Padding stands between a value and the number of bytes that it is padded to, and
 // is what it is padded with.
 const Padding = "*"
+
+// allPadding is that of the largest value.
+var allPadding = sync.OnceValue(func() string { return strings.Repeat(Padding, valueBytesMax) })
+
+// Padded returns the value that an action writes: large ones are padded.
+func (a *Action) Padded() string {
+	if a.Size <= len(a.Value) {
+		return a.Value
+	}
+	return a.Value + allPadding()[:a.Size-len(a.Value)]
+}
 
 // arrow stands before what a call must end with.
 const arrow = "->"
