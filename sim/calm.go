@@ -63,7 +63,7 @@ func (w *World) noteTroubles() {
 // twoTroubles tells whether a host's links lose packets while its process is slow,
 // or its disk, or it stalls, or did a moment ago.
 func (w *World) twoTroubles(h *Host) bool {
-	if !h.paused && !w.ledger.HiccupNow(h.index, w.now) && !h.busy && h.slow == 0 && h.disk.latency <= int64(bounds.DiskMax)/5 {
+	if !h.paused && !w.ledger.HadHiccup(h.index, w.now) && !h.busy && h.slow == 0 && h.disk.latency <= int64(bounds.DiskMax)/5 {
 		return false
 	}
 	for _, other := range w.hosts {

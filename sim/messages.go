@@ -27,7 +27,7 @@ func (w *World) send(from *Host, e *core.Envelope) {
 		w.pushLocal(from, w.now, tieLocal, e)
 		return
 	case e.To.Addr == "":
-		w.record(from, e)
+		w.takeResult(from, e)
 		return
 	case e.To.Addr == operatorAddr:
 		w.answered(e)
@@ -89,10 +89,10 @@ func (w *World) carryOut(decisions []network.Decision) {
 			it := &w.queue.items[d.Slot]
 			w.logLost(w.hosts[it.from], w.hosts[it.to], it.number, &it.env, d.Why.String())
 			w.queue.release(d.Slot)
-		case network.Look:
+		case network.LookAtLink:
 			it := w.queue.push(d.At, tieLocal)
-			it.kind, it.from, it.to = itemStream, d.From, d.To
-		case network.LookOut:
+			it.kind, it.from, it.to = itemLink, d.From, d.To
+		case network.LookAtHost:
 			it := w.queue.push(d.At, tieLocal)
 			it.kind, it.to, it.number = itemUplink, d.From, d.Part
 		}
@@ -151,9 +151,3 @@ func (w *World) breakConnections(h *Host) {
 		}
 	}
 }
-
-// Connected reports that messages pass between the two both ways.
-func (w *World) Connected(a, b *Host) bool { return w.net.Connected(a.index, b.index) }
-
-// Loses tells whether a link loses packets, as TCP does.
-func (w *World) Loses(from, to *Host) bool { return w.net.Loses(from.index, to.index) }

@@ -15,7 +15,7 @@ const (
 	itemSync                        // the sync under way at host to ends
 	itemStart                       // host to starts for the first time
 	itemRequest                     // the operator repeats a request until it is answered
-	itemStream                      // what waits on the link from host from may go on
+	itemLink                        // what waits on the link from host from may go on
 	itemUplink                      // a part of what waits has left host to, whose bandwidth is bounded
 	itemDisk                        // a stall of host to's disk may be over
 	itemWork                        // host to takes in the next message

@@ -76,8 +76,8 @@ func (l *Ledger) DiskStall(h int, now, took int64) {
 	l.Hiccup(h, now, took)
 }
 
-// HiccupNow tells whether a host's last hiccup is under way, or ended a moment ago.
-func (l *Ledger) HiccupNow(h int, now int64) bool {
+// HadHiccup tells whether a host's last hiccup is under way, or ended a moment ago.
+func (l *Ledger) HadHiccup(h int, now int64) bool {
 	end := l.ends[h]
 	return end != neverYet && now-end <= int64(PauseGap)
 }

@@ -460,9 +460,9 @@ func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg
 	for seq := core.Seq(len(hg.prefixes)) + 1; seq <= last; seq++ {
 		e := s.Entry(i, seq)
 		hash = splitmix.Mix(hash, hashEntry(e))
-		mark := core.Mark{Epoch: e.Epoch, Seq: seq}
-		if known, ok := g.prefixes[mark]; !ok {
-			g.prefixes[mark] = hash
+		at := core.Mark{Epoch: e.Epoch, Seq: seq}
+		if known, ok := g.prefixes[at]; !ok {
+			g.prefixes[at] = hash
 		} else if known != hash {
 			w.Fail("log-matching", "%s: group %d's log up to seq %d, epoch %d, is not what another node has", h.Name(), hg.id, seq, e.Epoch)
 		}

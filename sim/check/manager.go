@@ -225,7 +225,7 @@ func (c *checker) unsettled(w *sim.World) string {
 				return h.Name() + " has not adopted the last config"
 			case lead == nil:
 				lead = &v
-			case v.Commit != lead.Commit || v.Last != lead.Last && !tail(config, lead, &v) && lead.Primary:
+			case v.Commit != lead.Commit || v.Last != lead.Last && !longerByALostSuffix(config, lead, &v) && lead.Primary:
 				return h.Name() + " has not caught up"
 			}
 		}
@@ -247,10 +247,10 @@ func (c *checker) unsettled(w *sim.World) string {
 	return ""
 }
 
-// tail tells whether a member's log is longer only by a suffix that no primary
+// longerByALostSuffix tells whether a member's log is longer only by a suffix that no primary
 // knows, in a group that takes no writes. It is no part of what the member has to
 // agree on: the first write that the group takes again cuts it off.
-func tail(config *core.Config, lead, v *core.GroupView) bool {
+func longerByALostSuffix(config *core.Config, lead, v *core.GroupView) bool {
 	return len(config.Chain) < int(config.MinChain) && v.Last > lead.Last && v.Verified >= lead.Last
 }
 

@@ -47,8 +47,8 @@ func openArchive(t *testing.T, dir string, seed uint64, shard Shard) *Archive {
 	return a
 }
 
-// night searches to an index, and returns the totals and the archive's content.
-func night(t *testing.T, dir string, shard Shard, schedules, workers int) (*Stats, map[string]string) {
+// searchTo searches to an index, and returns the totals and the archive's content.
+func searchTo(t *testing.T, dir string, shard Shard, schedules, workers int) (*Stats, map[string]string) {
 	t.Helper()
 	a := openArchive(t, dir, 7, shard)
 	stats, failure, err := Search(t.Context(), Options{Seed: a.Seed(), Schedules: schedules, Workers: workers, Shard: shard, Archive: a, check: someFail})
@@ -73,11 +73,11 @@ func contents(t *testing.T, dir string) map[string]string {
 	return traces
 }
 
-const nightSchedules = 60
+const archiveSchedules = 60
 
 func TestArchiveKeepsOneShortTraceOfEachPlace(t *testing.T) {
 	dir := t.TempDir()
-	_, traces := night(t, dir, Shard{}, nightSchedules, 2)
+	_, traces := searchTo(t, dir, Shard{}, archiveSchedules, 2)
 	places := map[string]bool{}
 	for _, text := range traces {
 		s, err := schedule.Parse(text)
@@ -97,7 +97,7 @@ func TestArchiveKeepsOneShortTraceOfEachPlace(t *testing.T) {
 
 	a := openArchive(t, dir, 7, Shard{})
 	failures := 0
-	for i := range nightSchedules {
+	for i := range archiveSchedules {
 		if someFail(Schedule(7, i)).Violation != nil {
 			failures++
 		}
@@ -113,9 +113,9 @@ func TestArchiveKeepsOneShortTraceOfEachPlace(t *testing.T) {
 }
 
 func TestArchiveIsTheSameForAnyNumberOfWorkers(t *testing.T) {
-	stats, traces := night(t, t.TempDir(), Shard{}, nightSchedules, 1)
+	stats, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 1)
 	for _, workers := range []int{2, 7} {
-		otherStats, otherTraces := night(t, t.TempDir(), Shard{}, nightSchedules, workers)
+		otherStats, otherTraces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, workers)
 		require.Empty(t, cmp.Diff(stats, otherStats, cmp.AllowUnexported(Stats{})), "%d workers", workers)
 		require.Empty(t, cmp.Diff(traces, otherTraces), "%d workers", workers)
 	}
@@ -124,13 +124,13 @@ func TestArchiveIsTheSameForAnyNumberOfWorkers(t *testing.T) {
 // Ended at any number of schedules, by whatever number of processes, it comes to
 // the same.
 func TestArchiveIsTheSameAfterInterruptions(t *testing.T) {
-	stats, traces := night(t, t.TempDir(), Shard{}, nightSchedules, 2)
+	stats, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 2)
 	dir := t.TempDir()
-	for _, to := range []int{1, 9, 9, 31, 32, nightSchedules} {
-		partial, _ := night(t, dir, Shard{}, to, 2)
+	for _, to := range []int{1, 9, 9, 31, 32, archiveSchedules} {
+		partial, _ := searchTo(t, dir, Shard{}, to, 2)
 		require.Equal(t, to, partial.Schedules)
 	}
-	again, _ := night(t, dir, Shard{}, nightSchedules, 2)
+	again, _ := searchTo(t, dir, Shard{}, archiveSchedules, 2)
 	require.Empty(t, cmp.Diff(stats, again, cmp.AllowUnexported(Stats{})))
 	require.Empty(t, cmp.Diff(traces, contents(t, dir)))
 }
@@ -138,7 +138,7 @@ func TestArchiveIsTheSameAfterInterruptions(t *testing.T) {
 // A search whose context ends while it shrinks has saved the failure, and
 // shrinks it when it is taken up again.
 func TestArchiveShrinksLaterWhatWasInterrupted(t *testing.T) {
-	want, traces := night(t, t.TempDir(), Shard{}, nightSchedules, 1)
+	want, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 1)
 	dir := t.TempDir()
 	a := openArchive(t, dir, 7, Shard{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -154,14 +154,14 @@ func TestArchiveShrinksLaterWhatWasInterrupted(t *testing.T) {
 		return out
 	}})
 	require.NoError(t, err)
-	require.Less(t, stats.Schedules, nightSchedules)
+	require.Less(t, stats.Schedules, archiveSchedules)
 	found := a.Found()
 	require.Len(t, found, 1)
 	require.Greater(t, found[0].Size, 1, "it was ended before it was done")
 	require.FileExists(t, found[0].File)
 	a.Close()
 
-	again, _ := night(t, dir, Shard{}, nightSchedules, 1)
+	again, _ := searchTo(t, dir, Shard{}, archiveSchedules, 1)
 	require.Empty(t, cmp.Diff(want, again, cmp.AllowUnexported(Stats{})))
 	require.Empty(t, cmp.Diff(traces, contents(t, dir)))
 }
@@ -169,25 +169,25 @@ func TestArchiveShrinksLaterWhatWasInterrupted(t *testing.T) {
 // A process that is killed loses what it counted since it last saved its state,
 // and nothing that it found; what it saved too early is not counted twice.
 func TestArchiveAfterTheProcessWasKilled(t *testing.T) {
-	want, traces := night(t, t.TempDir(), Shard{}, nightSchedules, 1)
+	want, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 1)
 	dir := t.TempDir()
-	night(t, dir, Shard{}, 10, 1)
+	searchTo(t, dir, Shard{}, 10, 1)
 	old, err := os.ReadFile(stateFile(dir, Shard{}))
 	require.NoError(t, err)
-	night(t, dir, Shard{}, 50, 1)
+	searchTo(t, dir, Shard{}, 50, 1)
 	require.NoError(t, os.WriteFile(stateFile(dir, Shard{}), old, 0o666))
-	again, _ := night(t, dir, Shard{}, nightSchedules, 1)
+	again, _ := searchTo(t, dir, Shard{}, archiveSchedules, 1)
 	require.Empty(t, cmp.Diff(want, again, cmp.AllowUnexported(Stats{})))
 	require.Empty(t, cmp.Diff(traces, contents(t, dir)))
 }
 
 func TestShardsAreTheWholeTogether(t *testing.T) {
-	whole, traces := night(t, t.TempDir(), Shard{}, nightSchedules, 2)
+	whole, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 2)
 	dir := t.TempDir()
 	sum := Stats{}
 	for i := 1; i <= 3; i++ {
-		stats, _ := night(t, dir, Shard{i, 3}, nightSchedules, 2)
-		require.Equal(t, nightSchedules/3, stats.Schedules)
+		stats, _ := searchTo(t, dir, Shard{i, 3}, archiveSchedules, 2)
+		require.Equal(t, archiveSchedules/3, stats.Schedules)
 		sum.Schedules += stats.Schedules
 		sum.Events += stats.Events
 		sum.Virtual += stats.Virtual
@@ -235,7 +235,7 @@ func TestParseShard(t *testing.T) {
 
 func TestArchiveOfAnotherSearch(t *testing.T) {
 	dir := t.TempDir()
-	night(t, dir, Shard{}, 5, 1)
+	searchTo(t, dir, Shard{}, 5, 1)
 	_, err := OpenArchive(dir, Options{Seed: 8}, true, nil)
 	require.ErrorContains(t, err, "of a search of seed 7, not of seed 8")
 
@@ -258,7 +258,7 @@ func TestArchiveOfAnotherSearch(t *testing.T) {
 // A state that is not one is left alone, and so are the traces.
 func TestArchiveWithABrokenState(t *testing.T) {
 	dir := t.TempDir()
-	night(t, dir, Shard{}, nightSchedules, 1)
+	searchTo(t, dir, Shard{}, archiveSchedules, 1)
 	file := stateFile(dir, Shard{})
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)

@@ -125,12 +125,12 @@ func (g *generator) lose(at time.Duration) bool {
 	return true
 }
 
-// outages are for how long, in ms, a host is down; -1: to the end.
-var outages = []int{20, 50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1200, -1}
+// outageTimes are for how long, in ms, a host is down; -1: to the end.
+var outageTimes = []int{20, 50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1200, -1}
 
 func (g *generator) goDown(host string, at time.Duration) {
 	g.down[host] = at
-	g.busy[host] = g.until("outage", at, outages, schedule.Action{Verb: schedule.VerbRestart, Host: host})
+	g.busy[host] = g.until("outage", at, outageTimes, schedule.Action{Verb: schedule.VerbRestart, Host: host})
 }
 
 // survivors draws how many unsynced batches survive a crash, and how much of
@@ -313,12 +313,12 @@ func (g *generator) slowNode(at time.Duration) {
 		return
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbSlow, Host: host, Latency: ms(oneOf(g, "slowness", 5, 20, 50, 100, 200, 400))})
-	g.slow[host] = g.until("slow", at, breaks, schedule.Action{Verb: schedule.VerbSlow, Host: host})
+	g.slow[host] = g.until("slow", at, breakTimes, schedule.Action{Verb: schedule.VerbSlow, Host: host})
 }
 
-// stalls are for how long, in ms, a process is paused: from about a heartbeat
+// stallTimes are for how long, in ms, a process is paused: from about a heartbeat
 // to well beyond the time in which it is given up.
-var stalls = []int{30, 60, 100, 150, 200, 300, 450, 600, 900, 1200, 1500}
+var stallTimes = []int{30, 60, 100, 150, 200, 300, 450, 600, 900, 1200, 1500}
 
 func (g *generator) pauseNode(at time.Duration) {
 	if host := g.node(at); host != "" {
@@ -337,14 +337,14 @@ func (g *generator) pause(host string, at time.Duration) {
 		return
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbPause, Host: host})
-	to := g.until("stall", at, stalls, schedule.Action{Verb: schedule.VerbResume, Host: host})
+	to := g.until("stall", at, stallTimes, schedule.Action{Verb: schedule.VerbResume, Host: host})
 	g.busy[host] = to
 	g.pauses[host] = append(g.pauses[host], window{at, to})
 }
 
-// breaks are for how long, in ms, a network fault lasts, unless another one
+// breakTimes are for how long, in ms, a network fault lasts, unless another one
 // heals first; -1: to the end.
-var breaks = []int{30, 60, 100, 200, 300, 400, 600, 800, 1000, 1500, -1}
+var breakTimes = []int{30, 60, 100, 200, 300, 400, 600, 800, 1000, 1500, -1}
 
 // partition parts the hosts in one of several ways; hosts in no group reach all.
 func (g *generator) partition(at time.Duration) {
@@ -412,7 +412,7 @@ func (g *generator) halves(hosts []string) (a, b []string) {
 
 func (g *generator) part(at time.Duration, a, b []string) {
 	g.add(schedule.Action{At: at, Verb: schedule.VerbPartition, Groups: [][]string{a, b}})
-	g.until("heal", at, breaks, schedule.Action{Verb: schedule.VerbHeal})
+	g.until("heal", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
 }
 
 // link draws a link over which messages go: those between nodes first and
@@ -424,14 +424,14 @@ func (g *generator) link() schedule.Link {
 
 func (g *generator) cut(at time.Duration) {
 	g.add(schedule.Action{At: at, Verb: schedule.VerbCut, Link: g.link()})
-	g.until("heal", at, breaks, schedule.Action{Verb: schedule.VerbHeal})
+	g.until("heal", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
 }
 
 // clog holds back what is sent on a link, and lets it all go at once.
 func (g *generator) clog(at time.Duration) {
 	link := g.link()
 	g.add(schedule.Action{At: at, Verb: schedule.VerbClog, Link: link})
-	g.until("unclog", at, breaks, schedule.Action{Verb: schedule.VerbUnclog, Link: link})
+	g.until("unclog", at, breakTimes, schedule.Action{Verb: schedule.VerbUnclog, Link: link})
 }
 
 // swizzle clogs the links among some of the nodes one after the other, and
@@ -471,7 +471,7 @@ func (g *generator) flaky(at time.Duration) {
 		a.Drop = 50
 	}
 	g.add(a)
-	g.until("heal", at, breaks, schedule.Action{Verb: schedule.VerbHeal})
+	g.until("heal", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
 }
 
 // slowDisk makes a disk slow but not dead, which answers pings all the while.
@@ -482,5 +482,5 @@ func (g *generator) slowDisk(at time.Duration) {
 	}
 	slow := ms(oneOf(g, "latency", 50, 80, 120, 200, 300, 400))
 	g.add(schedule.Action{At: at, Verb: schedule.VerbSlowDisk, Host: host, Latency: slow})
-	g.disk[host] = g.until("slow", at, breaks, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
+	g.disk[host] = g.until("slow", at, breakTimes, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
 }

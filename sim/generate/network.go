@@ -27,7 +27,7 @@ func (g *generator) lossy(at time.Duration) {
 		a.Link = g.link()
 	}
 	g.add(a)
-	g.until("lossy", at, breaks, schedule.Action{Verb: schedule.VerbLossy, Link: a.Link})
+	g.until("lossy", at, breakTimes, schedule.Action{Verb: schedule.VerbLossy, Link: a.Link})
 }
 
 func (g *generator) mute(at time.Duration) {
@@ -42,7 +42,7 @@ func (g *generator) lowBandwidth(at time.Duration) {
 	}
 	g.large = true
 	g.add(schedule.Action{At: at, Verb: schedule.VerbBandwidth, Host: host, Rate: oneOf(g, "bandwidth", bounds.BandwidthMin, bounds.BandwidthMin, bounds.BandwidthMin/10, bounds.BandwidthMin/100)})
-	g.narrow[host] = g.until("narrow", at, breaks, schedule.Action{Verb: schedule.VerbBandwidth, Host: host})
+	g.narrow[host] = g.until("narrow", at, breakTimes, schedule.Action{Verb: schedule.VerbBandwidth, Host: host})
 }
 
 // overload has a process take in less than it is sent.
@@ -52,7 +52,7 @@ func (g *generator) overload(at time.Duration) {
 		return
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbBusy, Host: host, Latency: ms(oneOf(g, "cost", 1, 2, 5, 10, 20))})
-	g.loaded[host] = g.until("busy", at, breaks, schedule.Action{Verb: schedule.VerbBusy, Host: host})
+	g.loaded[host] = g.until("busy", at, breakTimes, schedule.Action{Verb: schedule.VerbBusy, Host: host})
 }
 
 func (g *generator) stallDisk(at time.Duration) {

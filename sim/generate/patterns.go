@@ -29,7 +29,7 @@ func (g *generator) hamperJoin(at time.Duration) {
 	if g.s.Shape.Durable && g.disk[host] <= at && g.chance("slow at it", 2) {
 		slow := ms(oneOf(g, "latency", 20, 50, 100, 200))
 		g.add(schedule.Action{At: at, Verb: schedule.VerbSlowDisk, Host: host, Latency: slow})
-		g.disk[host] = g.until("slow", back, breaks, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
+		g.disk[host] = g.until("slow", back, breakTimes, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
 	}
 	for range 1 + g.src.Intn("hampered", 3) {
 		back += ms(oneOf(g, "into the join", 10, 30, 60, 100, 150, 250))
@@ -69,7 +69,7 @@ func (g *generator) hamper(host string, at time.Duration) {
 // clogAll holds back, for a while, what a node sends to the others, or what they
 // send to it.
 func (g *generator) clogAll(at time.Duration, host string, out bool) {
-	to := at + ms(oneOf(g, "unclog", breaks[:6]...))
+	to := at + ms(oneOf(g, "unclog", breakTimes[:6]...))
 	for _, other := range g.nodes() {
 		link := schedule.Link{From: other, To: host}
 		if out {
@@ -96,7 +96,7 @@ func (g *generator) replaceAll(at time.Duration) {
 		for _, host := range g.nodes() {
 			g.add(schedule.Action{At: at, Verb: schedule.VerbCut, Link: schedule.Link{From: host, To: client}})
 		}
-		g.until("heal", at, breaks[5:], schedule.Action{Verb: schedule.VerbHeal})
+		g.until("heal", at, breakTimes[5:], schedule.Action{Verb: schedule.VerbHeal})
 	}
 	nodes := g.nodes()
 	first := g.src.Intn("first replaced", len(nodes))

@@ -82,14 +82,14 @@ func explain(ops []*Operation, stuck *Operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %-13s %-13s %s\n", "called", "returned", "operation")
 	for _, op := range ops {
-		mark, returned := " ", "never"
+		pointer, returned := " ", "never"
 		if op == stuck {
-			mark = ">"
+			pointer = ">"
 		}
 		if op.Result != nil {
 			returned = op.Returned.String()
 		}
-		fmt.Fprintf(&b, "%s %-13v %-13s %v: %s\n", mark, op.Called, returned, op, resultText(op))
+		fmt.Fprintf(&b, "%s %-13v %-13s %v: %s\n", pointer, op.Called, returned, op, resultText(op))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

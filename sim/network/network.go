@@ -18,7 +18,7 @@ type Network struct {
 	seed                    uint64
 	batch                   int
 	latencyMin, latencySpan int64
-	connect                 int // round trips that setting up a connection takes
+	roundTrips              int // round trips that setting up a connection takes
 
 	hosts   []host
 	links   []link // from·hosts + to
@@ -31,7 +31,7 @@ type Network struct {
 
 	ledger  *bounds.Ledger // what is beyond the bounds is noted there
 	counts  Counts
-	came    mark.Set
+	reached mark.Set
 	decided []Decision // by the call under way, of which the array is never nil
 }
 
@@ -83,10 +83,10 @@ type Decision struct {
 type What uint8
 
 const (
-	Arrive  What = iota + 1 // the message in Slot arrives At; of those at one time, in the order of Tie
-	Lose                    // the message in Slot is lost, and Why
-	Look                    // call Waiting for the link From To, At
-	LookOut                 // call Departed for the host From and that Part, At
+	Arrive     What = iota + 1 // the message in Slot arrives At; of those at one time, in the order of Tie
+	Lose                       // the message in Slot is lost, and Why
+	LookAtLink                 // call Waiting for the link From To, At
+	LookAtHost                 // call Departed for the host From and that Part, At
 )
 
 // Loss says why a message does not arrive.
@@ -141,7 +141,7 @@ const batchStep = int64(100 * time.Microsecond)
 func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledger *bounds.Ledger) Network {
 	hosts := len(codes)
 	n := Network{
-		seed: s.Shape.Seed, batch: max(1, s.Shape.Batch), connect: s.Shape.Connect,
+		seed: s.Shape.Seed, batch: max(1, s.Shape.Batch), roundTrips: s.Shape.Connect,
 		latencyMin: int64(s.Shape.LatencyMin), latencySpan: max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin)),
 		hosts:   make([]host, hosts),
 		links:   make([]link, hosts*hosts),
@@ -154,7 +154,7 @@ func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledg
 	for i, code := range codes {
 		n.hosts[i].code = code
 	}
-	if n.connect > 0 {
+	if n.roundTrips > 0 {
 		n.streams = make([]stream, 1, 1+hosts*hosts)
 		for from := range hosts {
 			for to := range hosts {
@@ -185,7 +185,7 @@ func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledg
 func (n *Network) Counts() Counts { return n.counts }
 
 // Marks returns the situations that the network alone sees, and has seen so far.
-func (n *Network) Marks() *mark.Set { return &n.came }
+func (n *Network) Marks() *mark.Set { return &n.reached }
 
 // IdleDeviations returns the deviations, as indices, whose message was not sent yet.
 func (n *Network) IdleDeviations() (list []int) {
@@ -291,13 +291,13 @@ func (n *Network) Send(now int64, from, to int, k core.Kind, number uint64) Fate
 	}
 	f := Fate{from: int16(from), to: int16(to), number: number, draw: n.draw(from, to, k, s.count)}
 	if l.rates != 0 || s.first != 0 {
-		n.trouble(now, from, to, &f, l, s)
+		n.disturb(now, from, to, &f, l, s)
 	}
 	return f
 }
 
-// trouble lets happen to a message what its link does, and the schedule.
-func (n *Network) trouble(now int64, from, to int, f *Fate, l *link, s *slot) {
+// disturb lets happen to a message what its link does, and the schedule.
+func (n *Network) disturb(now int64, from, to int, f *Fate, l *link, s *slot) {
 	if l.rates != 0 {
 		n.roll(f, &n.rules[l.rates])
 	}

@@ -54,7 +54,7 @@ func TestDecisions(t *testing.T) {
 	require.True(t, changed)
 	require.Equal(t, []Decision{{What: Arrive, Slot: 8, At: 31 * ms, Tie: TieFree}}, decided)
 
-	require.Equal(t, []Decision{{What: Look, From: 0, To: 1, At: 90 * ms}}, n.Stall(40*ms, 0, 1, 50*ms))
+	require.Equal(t, []Decision{{What: LookAtLink, From: 0, To: 1, At: 90 * ms}}, n.Stall(40*ms, 0, 1, 50*ms))
 	require.Empty(t, sent(t, n, 50*ms, 9), "it waits")
 	require.Empty(t, n.Waiting(60*ms, 0, 1), "on")
 	require.Equal(t, []Decision{{What: Arrive, Slot: 9, At: 91 * ms, Tie: TieFree}}, n.Waiting(90*ms, 0, 1))

@@ -74,7 +74,7 @@ func (n *Network) carryInOrder(now int64, from, to int, l *link, m message, e *c
 // mark notes what a Replicate comes to.
 func (n *Network) mark(situation mark.Mark, m message) {
 	if m.kind == core.KindReplicate {
-		n.came[situation] = true
+		n.reached[situation] = true
 	}
 }
 
@@ -83,7 +83,7 @@ func (n *Network) mark(situation mark.Mark, m message) {
 func (n *Network) enter(now int64, from, to int, m message) {
 	s := &n.streams[n.link(from, to).stream]
 	if !s.open {
-		n.openFor(now, from, to, s, m.draw)
+		n.connect(now, from, to, s, m.draw)
 		if s.ready > now {
 			n.mark(mark.ConnectingToAMember, m)
 		}
@@ -122,7 +122,7 @@ func (n *Network) wait(now int64, from, to int, s *stream, until int64) {
 
 // lookAt has a stream looked at when what holds it back may be over.
 func (n *Network) lookAt(now int64, from, to int, at int64) {
-	n.decided = append(n.decided, Decision{What: Look, From: int16(from), To: int16(to), At: max(at, now)})
+	n.decided = append(n.decided, Decision{What: LookAtLink, From: int16(from), To: int16(to), At: max(at, now)})
 }
 
 // Waiting lets go what waits on a link that is a stream, unless it must wait on.
@@ -141,11 +141,11 @@ func (n *Network) Waiting(now int64, from, to int) []Decision {
 	return n.decided
 }
 
-// openFor sets a connection up, if there is none: two hosts share one, and the
+// connect sets a connection up, if there is none: two hosts share one, and the
 // first of them to send waits for it. To a host that is down none is: the first
 // answer is that nobody listens.
-func (n *Network) openFor(now int64, from, to int, s *stream, draw uint64) {
-	if n.connect == 0 || !n.hosts[to].up {
+func (n *Network) connect(now int64, from, to int, s *stream, draw uint64) {
+	if n.roundTrips == 0 || !n.hosts[to].up {
 		return
 	}
 	s.open = true
@@ -153,7 +153,7 @@ func (n *Network) openFor(now int64, from, to int, s *stream, draw uint64) {
 		return
 	}
 	took := int64(0)
-	for i := range 2 * n.connect {
+	for i := range 2 * n.roundTrips {
 		took += n.latency(splitmix.Mix(draw, saltConnect+uint64(i)<<8))
 	}
 	s.ready = now + took
@@ -209,7 +209,7 @@ func (n *Network) lose(now int64, from, to int, s *stream, draw uint64) {
 func (n *Network) muted(s *stream, now int64) bool {
 	switch {
 	case s.muteEnd == 0:
-		s.muteEnd = now + int64(mutedTime) + int64(n.connect)*2*n.latencyMin
+		s.muteEnd = now + int64(mutedTime) + int64(n.roundTrips)*2*n.latencyMin
 	case now >= s.muteEnd:
 		s.mute, s.muteEnd = false, 0
 	}

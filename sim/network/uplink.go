@@ -60,7 +60,7 @@ func (n *Network) sendNext(now int64, h int) {
 	u.sent++
 	u.sending = u.sent
 	at := now + u.lines[u.turn[0]][0].part()*int64(time.Second)/u.rate
-	n.decided = append(n.decided, Decision{What: LookOut, From: int16(h), At: at, Part: u.sending})
+	n.decided = append(n.decided, Decision{What: LookAtHost, From: int16(h), At: at, Part: u.sending})
 }
 
 // Departed goes on with the next line when a part has left a host, and sends the

@@ -1,0 +1,69 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"gtstore/core"
+	"gtstore/sim/bounds"
+)
+
+// heal ends all faults, but for those of hosts that are to stay broken: a load that
+// nobody can carry ends there too, since it is none of the host's. What was
+// stopped or has halted stays down, but for a storage node in memory mode that
+// halted, whose host starts a new one, and for a host whose disk works again.
+func (w *World) heal() {
+	if w.log != nil {
+		w.log(&LogRecord{At: time.Duration(w.now), What: LogHealed, Text: "the faults end"})
+	}
+	w.leaveBroken()
+	w.healNetwork()
+	for _, h := range w.hosts {
+		w.troubleIf(h, h.slow > int64(bounds.SlowMax) || h.disk.latency > int64(bounds.DiskMax) || w.net.Narrow(h.index))
+		w.carryOut(w.net.SetBandwidth(w.now, h.index, 0))
+		w.setCost(h, 0)
+		if h.broken {
+			continue
+		}
+		w.setSlow(h, 0)
+		h.disk.stalled = min(h.disk.stalled, w.now)
+		w.resumeDisk(h)
+		h.disk.latency, h.disk.full, h.disk.failing = int64(w.schedule.Shape.SyncLatency), false, nil
+		switch {
+		case h.paused:
+			w.resume(h)
+		case h.up || h.stopped || h.incarnation == 0:
+		case h.halted == nil || h.role == RoleStorage && !w.schedule.Shape.Durable || errors.Is(h.halted, errDiskFailed) || errors.Is(h.halted, errDiskFull):
+			w.start(h)
+		}
+	}
+}
+
+// leaveBroken settles which hosts stay broken: those that the schedule names,
+// but for the members of groups of which none of the others has a copy.
+func (w *World) leaveBroken() {
+	for _, name := range w.schedule.Unhealed {
+		w.hostNamed(name).broken = true
+	}
+	m, ok := w.hosts[0].node.(*core.Manager)
+	if !ok {
+		return
+	}
+	for i := range m.Groups() {
+		chain := m.Config(core.GroupID(i + 1)).Chain
+		if slices.ContainsFunc(chain, func(p core.Peer) bool {
+			h := w.Holder(p.ID)
+			return h != nil && !h.broken && !h.stopped && (h.up || !h.disk.empty() && h.disk.intact())
+		}) {
+			continue
+		}
+		for _, p := range chain {
+			h := w.Holder(p.ID)
+			if h == nil {
+				h = w.hostNamed(p.Addr)
+			}
+			h.broken = false
+		}
+	}
+}
