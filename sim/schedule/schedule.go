@@ -71,47 +71,6 @@ type Clock struct {
 // HostsMax bounds the storage nodes, and the clients, of a schedule.
 const HostsMax = 16
 
-// Verb says what an Action does.
-type Verb uint8
-
-const (
-	VerbPut        Verb = iota + 1 // Host (a client), Key, Value
-	VerbGet                        // Host, Key
-	VerbDelete                     // Host, Key
-	VerbCAS                        // Host, Key, Value, Version: "last" (what the client last saw of the key) or a number
-	VerbCrash                      // Host, Keep, Torn: its process dies; of its unsynced batches the first Keep survive, and Torn bytes of the next
-	VerbRestart                    // Host: start it again; in memory mode as a new node. Without effect when up
-	VerbWipe                       // Host: crash it and empty its disk
-	VerbPause                      // Host: its process stalls, its clock goes on
-	VerbResume                     // Host
-	VerbPartition                  // Groups: hosts in different groups cannot reach each other; a host in none reaches all
-	VerbCut                        // Link: no message passes this way
-	VerbHeal                       // all cuts, partitions, clogs and flaky links end
-	VerbClog                       // Link: messages are held back on this way
-	VerbUnclog                     // Link: what was held back, and what follows, arrives
-	VerbFlaky                      // Link (empty hosts: every link), Drop, Duplicate, Delay, Corrupt in permille, DelayMax
-	VerbReset                      // Link: connections between the two hosts break; both are told
-	VerbStall                      // Link, Latency: nothing leaves this way for so long; then all of it, late and in order
-	VerbLossy                      // Link (empty hosts: every link), Rate in permille: packets are lost, and sent again after a time-out, in order
-	VerbMute                       // Link: what is sent this way on the present connection vanishes, until another one is made
-	VerbBandwidth                  // Host, Rate: so many bytes a second leave it, over all its links; 0: as many as it likes
-	VerbSlowDisk                   // Host, Latency: its syncs take this long from now on
-	VerbStallDisk                  // Host, Latency: no sync of it ends for so long; then all go on
-	VerbFailSync                   // Host, Keep, Torn: its next sync fails, which ends its process; what survives is as at a crash
-	VerbFullDisk                   // Host: it can write nothing, which ends its process at the next write, until FreeDisk
-	VerbFreeDisk                   // Host
-	VerbRot                        // Host, Record: a bit of that durable record flips
-	VerbMisdirect                  // Host, Record: in the place of that durable record another one is read from now on
-	VerbUnreadable                 // Host, Record: that durable record can be read no more
-	VerbSlow                       // Host, Latency: whatever it does begins so much later from now on
-	VerbBusy                       // Host, Latency: each message that it takes in costs it so much time from now on
-	VerbStop                       // Host: the storage node is asked to stop (farewell)
-	VerbForget                     // Host: an operator says that the data the host has now is gone
-	VerbDrain                      // Host: an operator asks for the storage node's place to be moved to a spare
-	VerbMove                       // Host, Target: the node's process ends, and its data comes to another host, which is down and loses its own
-	VerbCount
-)
-
 // Action is one thing that happens at a time.
 type Action struct {
 	At   time.Duration
@@ -155,7 +114,7 @@ const (
 	FateDuplicate
 	FateDelay   // By
 	FateCorrupt // a bit of its frame flips; the receiver must notice
-	FateCount
+	FateCount   // one more than the highest, for tables
 )
 
 // Deviation changes the fate of one message, named by link, kind and ordinal:
@@ -166,19 +125,4 @@ type Deviation struct {
 	Kind    core.Kind
 	Ordinal int // from 1
 	By      time.Duration
-}
-
-// Operation is the kind of operation that a verb calls, 0 for none.
-func (v Verb) Operation() core.OpKind {
-	switch v {
-	case VerbPut:
-		return core.OpPut
-	case VerbGet:
-		return core.OpGet
-	case VerbDelete:
-		return core.OpDelete
-	case VerbCAS:
-		return core.OpCAS
-	}
-	return 0
 }

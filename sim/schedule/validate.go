@@ -136,105 +136,6 @@ func span(prefix string, n int) string {
 	return fmt.Sprintf("%s1 to %s%d", prefix, prefix, n)
 }
 
-// uses is a set of an Action's fields.
-type uses uint16
-
-const (
-	useHost uses = 1 << iota
-	useLink
-	useTarget
-	useKey
-	useVersion
-	useValue
-	useLatency
-	useRate
-	useGroups
-	useKeep // and torn
-	useRecord
-	useRates
-)
-
-var useNames = [...]string{"a host", "a link", "a second host", "a key", "a version", "a value", "a duration", "a rate", "groups", "keep or torn", "record", "rates"}
-
-// used tells which fields of the action say something.
-func (a *Action) used() uses {
-	var u uses
-	for i, set := range [...]bool{
-		a.Host != "", a.Link != Link{}, a.Target != "", a.Key != "", a.Version != "", a.Value != "" || a.Size != 0,
-		a.Latency != 0, a.Rate != 0, len(a.Groups) > 0, a.Keep != 0 || a.Torn != 0, a.Record != 0,
-		a.Drop != 0 || a.Duplicate != 0 || a.Delay != 0 || a.Corrupt != 0 || a.DelayMax != 0,
-	} {
-		if set {
-			u |= 1 << i
-		}
-	}
-	return u
-}
-
-// verbSpec is what a verb looks like and where it applies.
-type verbSpec struct {
-	name  string
-	usage string
-	hosts hostKind // the hosts it applies to
-	uses  uses     // the fields it reads, in the order of their text
-}
-
-const hostAll = hostManager | hostStorage | hostClient
-
-var verbSpecs = [VerbCount]verbSpec{
-	VerbPut:       {"put", "cN put KEY VALUE[*BYTES] [-> STATUS]", hostClient, useHost | useKey | useValue},
-	VerbGet:       {"get", "cN get KEY [-> ok [VALUE]|STATUS]", hostClient, useHost | useKey},
-	VerbDelete:    {"delete", "cN delete KEY [-> STATUS]", hostClient, useHost | useKey},
-	VerbCAS:       {"cas", "cN cas KEY last|NUMBER VALUE[*BYTES] [-> STATUS]", hostClient, useHost | useKey | useVersion | useValue},
-	VerbCrash:     {"crash", "crash HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
-	VerbRestart:   {"restart", "restart HOST", hostManager | hostStorage, useHost},
-	VerbWipe:      {"wipe", "wipe NODE", hostStorage, useHost},
-	VerbPause:     {"pause", "pause HOST", hostAll, useHost},
-	VerbResume:    {"resume", "resume HOST", hostAll, useHost},
-	VerbPartition: {"partition", "partition HOST... | HOST...", 0, useGroups},
-	VerbCut:       {"cut", "cut FROM>TO", 0, useLink},
-	VerbClog:      {"clog", "clog FROM>TO", 0, useLink},
-	VerbUnclog:    {"unclog", "unclog FROM>TO", 0, useLink},
-	VerbHeal:      {"heal", "heal", 0, 0},
-	VerbFlaky: {"flaky", "flaky FROM>TO|* [drop=N] [duplicate=N] [delay=N] [corrupt=N] [delay-max=DURATION]",
-		0, useLink | useRates},
-	VerbReset:      {"reset", "reset FROM>TO", 0, useLink},
-	VerbStall:      {"stall", "stall FROM>TO DURATION", 0, useLink | useLatency},
-	VerbLossy:      {"lossy", "lossy FROM>TO|* PERMILLE", 0, useLink | useRate},
-	VerbMute:       {"mute", "mute FROM>TO", 0, useLink},
-	VerbBandwidth:  {"bandwidth", "bandwidth HOST BYTES-A-SECOND", hostAll, useHost | useRate},
-	VerbSlowDisk:   {"slow-disk", "slow-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
-	VerbStallDisk:  {"stall-disk", "stall-disk HOST DURATION", hostManager | hostStorage, useHost | useLatency},
-	VerbFailSync:   {"fail-sync", "fail-sync HOST [keep=N] [torn=N]", hostManager | hostStorage, useHost | useKeep},
-	VerbFullDisk:   {"full-disk", "full-disk HOST", hostManager | hostStorage, useHost},
-	VerbFreeDisk:   {"free-disk", "free-disk HOST", hostManager | hostStorage, useHost},
-	VerbRot:        {"rot", "rot HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
-	VerbMisdirect:  {"misdirect", "misdirect HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
-	VerbUnreadable: {"unreadable", "unreadable HOST [record=N]", hostManager | hostStorage, useHost | useRecord},
-	VerbSlow:       {"slow", "slow HOST DURATION", hostManager | hostStorage, useHost | useLatency},
-	VerbBusy:       {"busy", "busy HOST DURATION", hostManager | hostStorage, useHost | useLatency},
-	VerbStop:       {"stop", "stop NODE", hostStorage, useHost},
-	VerbForget:     {"forget", "forget NODE", hostStorage, useHost},
-	VerbDrain:      {"drain", "drain NODE", hostStorage, useHost},
-	VerbMove:       {"move", "move NODE NODE", hostStorage, useHost | useTarget},
-}
-
-// spec is the zero verbSpec for a verb that does not exist.
-func (v Verb) spec() verbSpec {
-	if v >= VerbCount {
-		return verbSpec{}
-	}
-	return verbSpecs[v]
-}
-
-// String is the verb as the text of a schedule writes it.
-func (v Verb) String() string {
-	if name := v.spec().name; name != "" {
-		return name
-	}
-	return fmt.Sprintf("Verb(%d)", uint8(v))
-}
-
 // part names a part of a schedule, so that Parse can tell the line it is on.
 type part struct {
 	name  string
@@ -493,12 +394,6 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 	}
 	return ""
 }
-
-// everyLink tells whether the verb can be about all links at once.
-func (v Verb) everyLink() bool { return v == VerbFlaky || v == VerbLossy }
-
-// OnDisk tells whether the verb is about a host's disk.
-func (v Verb) OnDisk() bool { return v >= VerbSlowDisk && v <= VerbUnreadable }
 
 func (sh *Shape) checkLink(l Link) string {
 	for _, host := range [...]string{l.From, l.To} {
