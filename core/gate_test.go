@@ -12,6 +12,7 @@ import (
 func FuzzGate(f *testing.F) {
 	f.Add([]byte{0x12, 0x01, 0xfd, 0xfe})                   // a write with its envelope, then an envelope alone
 	f.Add([]byte{0x11, 0xfd, 0x11, 0xfe, 0x01, 0xfd, 0xfe}) // what comes during a sync shares the next
+	f.Add([]byte{0x11, 0x21, 0xfd, 0xfe})                   // one sync covers two batches
 	f.Add([]byte{0x11, 0x22, 0xfd, 0xff, 0x01, 0x11, 0xfe}) // a crash in the middle of a sync
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var (
