@@ -117,7 +117,7 @@ func (m *Manager) ping() {
 func (m *Manager) onPong(in Envelope, b *Pong) {
 	c := m.contact(in.From.ID)
 	if c == nil || b.Nonce <= c.answered || b.Nonce > c.pinged {
-		m.drop(in)
+		m.drop(in.From)
 		return
 	}
 	if m.forgotMore(in.From.ID, b.Index) {

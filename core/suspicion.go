@@ -109,7 +109,7 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 		return
 	}
 	if g == nil || g.config.Epoch != b.Epoch || g.config.position(b.Node) < 0 {
-		m.drop(in)
+		m.drop(in.From)
 		return
 	}
 	m.told(m.contact(b.Node), b.Refused)
@@ -234,7 +234,7 @@ func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 			return
 		}
 	}
-	m.drop(in)
+	m.drop(in.From)
 }
 
 // testify notes an answer to one of an inquiry's two questions, and returns whether

@@ -241,7 +241,7 @@ func (g *group) onAck(from Peer, a *Ack) {
 		return
 	}
 	if a.Matched > g.log.last() || a.Round > t.round {
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	}
 	if self {
@@ -251,7 +251,7 @@ func (g *group) onAck(from Peer, a *Ack) {
 	}
 	m := t.member(from.ID)
 	if m == nil || a.Round < m.first {
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	}
 	g.credit(m, a)

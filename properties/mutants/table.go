@@ -223,7 +223,7 @@ var bare = []Mutant{
 	{
 		Name: `no-drift-margin`, Rule: `R9`,
 		Story: `a grant has no margin for drift`,
-		File:  `core/storage.go`,
+		File:  `core/lease.go`,
 		Old:   `return (l*time.Duration(million+driftPPM) + slow - 1) / slow`,
 		New:   `return l + 0*slow`,
 	},
@@ -315,7 +315,7 @@ var bare = []Mutant{
 	{
 		Name: `dead-spares`, Rule: `manager 1`,
 		Story: `dead nodes are picked for a new group`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old:   `n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c)`,
 		New:   `n.isSpare() && !c.reserved && fit(c)`,
 	},
@@ -600,7 +600,7 @@ var bare = []Mutant{
 	{
 		Name: `key-refused-for-quarantine`, Rule: `manager 1`,
 		Story: `a key is refused though nodes in quarantine could form a group for it`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old:   `		spares = m.unused(func(*contact) bool { return true })`,
 		New:   `		spares = m.spares()`,
 	},

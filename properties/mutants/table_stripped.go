@@ -37,11 +37,9 @@ var stripped = []Mutant{
 		Story: `an epoch is adopted without the config that it names`,
 		File:  `core/storage.go`,
 		Old: `func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	g := s.group(m.Group)
 `,
 		New: `func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	g := s.group(m.Group)
-	if g != nil && m.Epoch > g.config.Epoch {
+	if g := s.group(m.Group); g != nil && m.Epoch > g.config.Epoch {
 		c := *g.config
 		c.Epoch = m.Epoch
 		g.adopt(&c)
@@ -115,7 +113,7 @@ var stripped = []Mutant{
 	}
 `,
 		New: ``,
-		Also: []Edit{{`core/manager.go`,
+		Also: []Edit{{`core/placement.go`,
 			`	if !underWay && !m.place(b.Key) {`,
 			`	if _ = underWay; !m.place(b.Key) {`}},
 	},
@@ -130,7 +128,9 @@ var stripped = []Mutant{
 		Name: `probe-without-a-write`, Rule: `manager 3`,
 		Story: `a node proves that it works without touching its disk`,
 		File:  `core/relay.go`,
-		Old: `		s.persist(keyProbe, "")
+		Old: `		if s.opt.Durable {
+			s.out.Persist = append(s.out.Persist, Write{Key: keyProbe})
+		}
 		s.after(in.From, &ProbeReply{Nonce: m.Nonce})`,
 		New: `		s.send(in.From, &ProbeReply{Nonce: m.Nonce})`,
 	},
@@ -148,7 +148,7 @@ var stripped = []Mutant{
 	{
 		Name: `drained-node-used`, Rule: `manager 6`,
 		Story: `a node that can be stopped, as an operator was told, is made a member`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old:   `n.isSpare() && !n.gone && !n.draining && !c.reserved`,
 		New:   `n.isSpare() && !n.gone && !c.reserved`,
 		Also: []Edit{{`core/directory.go`,
@@ -193,7 +193,7 @@ var stripped = []Mutant{
 	{
 		Name: `a-group-of-what-is-there`, Rule: `manager 1`,
 		Story: `a group is formed of fewer nodes than it is to have`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old: `len(spares)-m.lacking()-o.Spares > o.Replicas {
 		for _, s := range spares[:o.Replicas+1] {`,
 		New: `len(spares)-m.lacking()-o.Spares > 0 {
@@ -204,15 +204,15 @@ var stripped = []Mutant{
 		Story: `damage in the middle of the log is taken for its end`,
 		File:  `core/durable.go`,
 		Old: `	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		e, err := DecodeEntry(k, v)
-		if err != nil {
+		var e Entry
+		if err := readRecord(k, v, tagEntry, &e); err != nil {
 			return err
 		}
 `,
 		New: `	torn := false
 	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		e, err := DecodeEntry(k, v)
-		if torn = torn || err != nil; torn {
+		var e Entry
+		if torn = torn || readRecord(k, v, tagEntry, &e) != nil; torn {
 			return nil
 		}
 `,
@@ -285,7 +285,7 @@ var stripped = []Mutant{
 		Story: `a chunk of an earlier attempt is taken for one of this`,
 		File:  `core/join.go`,
 		Old: `	case m.Tenure < j.tenure || m.Tenure == j.tenure && m.Attempt < j.attempt:
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	case m.Tenure == j.tenure && m.Attempt == j.attempt:`,
 		New: `	case m.Tenure == j.tenure && (m.Attempt == j.attempt || j.next > 0):`,
