@@ -9,15 +9,7 @@ func (g *group) leaseLives() bool { return g.leaseLivesAt(g.s.now) }
 
 func (g *group) leaseLivesAt(now Time) bool {
 	t := g.tenure
-	if t == nil || !t.reconciled || g.config.Reads != ReadLease || g.durable < g.config.Epoch {
-		return false
-	}
-	for i := range t.members {
-		if m := &t.members[i]; !m.learner && m.lease <= now {
-			return false
-		}
-	}
-	return true
+	return t != nil && t.reconciled && g.config.Reads == ReadLease && g.durable >= g.config.Epoch && t.followers.promised(now)
 }
 
 // grant returns how long a replica keeps its promise to a primary that counts

@@ -151,7 +151,7 @@ func (s *Storage) suspect(g *group, id NodeID, refused bool) {
 // connections or is another node's.
 func (s *Storage) onPeerDown(peer Peer, refused bool) {
 	for _, g := range s.groups {
-		g.onMemberDown(peer, refused)
+		g.onFollowerDown(peer, refused)
 	}
 	s.relays.down(s, peer, refused)
 }

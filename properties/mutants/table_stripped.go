@@ -29,8 +29,12 @@ var stripped = []Mutant{
 		Name: `reconciled-by-guess`, Rule: `R5`,
 		Story: `a new primary takes it that everybody has what it inherited`,
 		File:  `core/tenure.go`,
-		Old:   `member{peer: p, from: from, next: from, since: Never,`,
-		New:   `member{peer: p, acked: g.config.Epoch, matched: g.log.last(), from: from, next: from, since: Never,`,
+		Old: `		t.followers = append(t.followers, newFollower(p, from, g.s.now))
+`,
+		New: `		f := newFollower(p, from, g.s.now)
+		f.acked, f.matched = g.config.Epoch, g.log.last()
+		t.followers = append(t.followers, f)
+`,
 	},
 	{
 		Name: `epoch-without-config`, Rule: `R1`,
