@@ -431,6 +431,19 @@ func TestAWitnessRestartsDuringADispute(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// A primary does not reach a member, and its disk is so slow that it proves itself too late
+// each time that its report is inquired into. It is then inquired into itself, and proves
+// itself in time: with that proof its report is judged, instead of beginning anew for ever
+// (rule manager 3).
+func TestAPrimaryWithASlowDiskIsHeard(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.actors["n1"].cut = []string{"n3"}
+	r.actors["n1"].disk = 870 * time.Millisecond
+	r.complain("n3", 4*time.Second)
+	r.requireChain(2, "n2", "n3")
+}
+
 // The manager reaches both, but they do not reach each other. One must go, for
 // the group can do no write; which one depends on who else reaches the accused
 // (rule manager 3). Where only one would stay, the manager is slower to believe it.

@@ -43,7 +43,7 @@ const (
 	vouchedMax = 2 * time.Second
 	stuckMax   = time.Second
 	crowdMax   = time.Second
-	doubtsMax  = 3
+	doubtsMax  = 2
 )
 
 // watch is the manager's soft state about one group.
@@ -70,7 +70,8 @@ type suspicion struct {
 	outside outsider // whom else was asked about the accused
 	againAt Time     // when to ask again who has not answered
 
-	proposed bool // a removal is under way; nothing more to do
+	reported NodeID // whom the accused, a primary, has reported: the inquiry into that goes on after this one
+	proposed bool   // a removal is under way; nothing more to do
 }
 
 // testimony is what a member, in the order of the chain, has shown so far.
@@ -135,7 +136,7 @@ func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 	switch s := w.suspicion; {
 	case w.loss == lossCertain:
 	case s == nil && (accuser != 0 || m.now >= w.quietTill):
-		m.inquire(w, m.dir.group(id).config, node, accuser)
+		m.inquire(w, m.dir.group(id).config, node, accuser, nil)
 	case s == nil || s.proposed || accuser == 0:
 	case s.accused == node && s.accuser == 0:
 		s.accuser = accuser
@@ -146,13 +147,17 @@ func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 	}
 }
 
-func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
+// inquire begins an inquiry. Proofs that were given in the one before may count in it.
+func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID, proofs []testimony) {
 	m.nonce++
 	s := &suspicion{config: c, accused: accused, accuser: accuser, begun: m.now, nonce: m.nonce, members: make([]testimony, len(c.Chain))}
 	w.suspicion = s
 	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused, Effect: accuser != 0})
 	for i := range s.members {
 		s.members[i].since, s.members[i].wordAt = m.now, m.now
+		if proofs != nil && proofs[i].proof == verdictAnswered {
+			s.members[i].proof = verdictAnswered
+		}
 	}
 	m.reviewProofs(s)
 	m.ask(s)
@@ -337,10 +342,13 @@ func (m *Manager) judge(w *watch) {
 	case s.members[accuser].word == verdictAnswered:
 		m.clear(w, true)
 	case s.members[accuser].proof != verdictAnswered:
-		if m.unproved(s, accuser) { // it is the one to be judged then, whatever it says
+		if m.unproved(s, accuser) { // it is the one to be judged first, whatever it says
 			w.next = 0
 			m.clear(w, false)
-			m.inquire(w, s.config, s.accuser, 0)
+			m.inquire(w, s.config, s.accuser, 0, nil)
+			if w.suspicion != nil {
+				w.suspicion.reported = s.accused
+			}
 		}
 	case m.due(s, disputeMax):
 		m.judgeDispute(w)
@@ -589,9 +597,17 @@ func (m *Manager) clear(w *watch, moved bool) {
 		w.doubts = 0
 	}
 	m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused, Effect: moved})
-	w.suspicion = nil
-	if next := w.next; next != 0 {
-		w.next = 0
-		m.inquire(w, s.config, next, s.config.Chain[0].ID)
+	next, proofs := w.next, []testimony(nil)
+	if s.reported != 0 && s.members[s.config.position(s.accused)].proof == verdictAnswered {
+		// A primary whose disk is slow would else be too late each time that its report
+		// is inquired into, and prove itself each time that it is inquired into itself.
+		proofs = s.members
+		if next == 0 {
+			next = s.reported
+		}
+	}
+	w.suspicion, w.next = nil, 0
+	if next != 0 {
+		m.inquire(w, s.config, next, s.config.Chain[0].ID, proofs)
 	}
 }

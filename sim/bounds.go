@@ -6,8 +6,8 @@ import "time"
 // group is presumed lost: a run in which that happens all the same violates
 // eviction-without-cause, or loss-without-cause. They are what the cluster
 // promises of a network and of machines that are tired, but not broken. A machine
-// that stalls, or is slow, behind a network that loses packets has two troubles at
-// once, which add up: that is beyond them.
+// that stalls, or is slow, behind a network that loses packets, or did less than
+// PauseGap ago, has two troubles at once, which add up: that is beyond them.
 const (
 	// Horizon is for how long before the removal everything that concerns a node
 	// must have been within the bounds: its own host, the manager's and those of
@@ -188,10 +188,15 @@ func (w *World) twice(h *Host) bool {
 	return false
 }
 
-// loses tells whether a link loses packets, as TCP does.
+// loses tells whether a link loses packets, as TCP does, or did a moment ago: the last of
+// them may still be missing.
 func (w *World) loses(from, to *Host) bool {
 	n := w.link(from, to).stream
-	return n != 0 && w.net.streams[n].loss > 0
+	if n == 0 {
+		return false
+	}
+	s := &w.net.streams[n]
+	return s.loss > 0 || s.lossEnd > 0 && w.now-s.lossEnd <= int64(PauseGap)
 }
 
 // drifts tells whether a host's clock is beyond the bounds.

@@ -33,6 +33,7 @@ type stream struct {
 	last    int64 // when, and with which tie, the last message arrives that is on its way
 	tie     uint32
 	loss    uint64 // permille of packets
+	lossEnd int64  // when it last stopped to lose any; 0 for never
 	open    bool   // there is a connection, or one is being set up
 	mute    bool   // the connection carries nothing
 	muteEnd int64  // when another one works; 0 while nothing was sent
@@ -407,7 +408,9 @@ func (w *World) makeLossy(from, to *Host, rate int) bool {
 	if max(s.loss, uint64(rate)) > LossMaxPermille {
 		w.trouble(from, to, w.now)
 	}
-	s.loss = uint64(rate)
+	if s.loss = uint64(rate); rate == 0 {
+		s.lossEnd = w.now
+	}
 	return true
 }
 
@@ -424,6 +427,9 @@ func (w *World) healStreams() bool {
 			w.trouble(from, to, w.now)
 		}
 		changed = changed || s.loss > 0 || s.mute || s.until > max(w.now, s.ready)
+		if s.loss > 0 {
+			s.lossEnd = w.now
+		}
 		s.loss, s.mute, s.muteEnd = 0, false, 0
 		if s.until > w.now {
 			s.until, s.resend = max(w.now, min(s.until, s.ready)), 0

@@ -88,6 +88,14 @@ var ofSuspicion = []Mutant{
 		New: ``,
 	},
 	{
+		Name: `too-slow-for-its-report`, Rule: `manager 3`,
+		Story: `a primary with a slow disk proves itself too late for each inquiry into its report, and in time for each into itself`,
+		File:  `core/suspicion.go`,
+		Old: `		proofs = s.members
+`,
+		New: ``,
+	},
+	{
 		Name: `words-never-old`, Rule: `manager 3`,
 		Story: `what others said of a member a second ago counts as if it were of now`,
 		File:  `core/suspicion.go`,
