@@ -54,11 +54,8 @@
 // eviction-without-cause). What makes it so stands in PROTOCOL.md: the manager's rule 3,
 // part by part, with the times that bound it. suspicion.go tells the cases.
 //
-// Every inquiry ends, and differently from the one before: with a config without somebody;
-// because what the accuser waits for has moved; because nobody has proved itself who could
-// stay, and then the next begins with who answers first; or as one of at most doubtsMax
-// doubts, where a chain would be left with one member. An accuser that is at fault can
-// always be removed: the accused, which has proved itself, is there to stay.
+// Every inquiry ends, and differently from the one before; the argument is section 9 of
+// that page.
 //
 // # The rules, and where they are kept
 //

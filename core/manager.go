@@ -312,7 +312,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 }
 
 // forgotMore halts a manager that a node has known to know more than it does:
-// its Directory was lost or an old copy of it restored (rule "Restart").
+// its Directory was lost or an old copy of it restored (rule manager 7).
 func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 	if seen <= m.dir.index {
 		return false

@@ -6,7 +6,8 @@ import "time"
 // every member for proof that it works, and others whether they reach the one that
 // is accused. A hiccup is not a death, so whoever answers anybody is given time:
 //
-//   - Refused: the accused's process has ended, or moved. It goes at once.
+//   - Refused: the accused's process has ended, or moved. It goes at once, unless
+//     another still reaches it, or only one member would stay.
 //   - Silent to the manager, and to all others that were asked: it goes when an
 //     answer is overdue by all that is known of the round trips.
 //   - Silent to the manager alone: it is the way between the two that is at fault.
@@ -17,6 +18,8 @@ import "time"
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
 //     if another member reaches the accused, else the accused does. Where there is no
 //     other member, a node outside the chain is heard instead.
+//   - The accuser itself does not prove in time that it works: it is the accused then,
+//     and its report comes after that.
 //
 // Nobody goes unless a member that stays, the one to be the primary, has proved
 // itself in the same inquiry. While many members look silent at once, it is rather
@@ -24,10 +27,7 @@ import "time"
 // one member would stay while the other still answers somebody, the manager wants to
 // come to the same end doubtsMax times in a row.
 //
-// Every inquiry ends, and none for nothing: it ends with a new config; or because
-// what was waited for has moved; or because nobody is there who could stay; or it
-// counts as a doubt, of which there are few. As the accused has proved itself when
-// the accuser is to go, there is always one that can stay then.
+// Every inquiry ends, and none for nothing: see section 9 of PROTOCOL.md.
 //
 // These times are longer by four round trips, which is what a packet takes that is
 // lost twice in a row on a way to another continent, and by patienceMax at the most.

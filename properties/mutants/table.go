@@ -346,7 +346,7 @@ var bare = []Mutant{
 		New:   `	if seen+1 > 0 {`,
 	},
 	{
-		Name: `other-node-accepted`, Rule: `identity`,
+		Name: `other-node-accepted`, Rule: `who a node is`,
 		Story: `a wiped node that comes back under its address is counted`,
 		File:  `core/storage.go`,
 		Old:   `case in.To.ID != s.self.ID && in.To.ID != 0:`,
@@ -498,7 +498,7 @@ var bare = []Mutant{
 `,
 	},
 	{
-		Name: `stalled-join-stays`, Rule: `healing`,
+		Name: `stalled-join-stays`, Rule: `manager 6`,
 		Story: `a joining node that does not answer holds the only slot`,
 		File:  `core/heal.go`,
 		Old:   `	if node.missed >= m.opt.MissesMax || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
@@ -547,7 +547,7 @@ var bare = []Mutant{
 		New:   `	case x.squeezed && !moves && false:`,
 	},
 	{
-		Name: `nonces-begin-anew`, Rule: `a reply names its request`,
+		Name: `nonces-begin-anew`, Rule: `every reply names its request`,
 		Story: `an answer to a question of before a restart is taken for one of after it`,
 		File:  `core/manager.go`,
 		Old:   `return uint64(b) << 32 }`,

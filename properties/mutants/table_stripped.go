@@ -179,7 +179,7 @@ var stripped = []Mutant{
 		New:   `	case s == nil || !s.proposed:`,
 	},
 	{
-		Name: `two-recruits`, Rule: `R10`,
+		Name: `two-recruits`, Rule: `R2`,
 		Story: `a second node begins to join while one is on the way`,
 		File:  `core/directory.go`,
 		Old:   `!n.isSpare() || g.config.Joining.ID != 0 || len`,
@@ -271,7 +271,7 @@ var stripped = []Mutant{
 			`m.propose(Command{Kind: CommandMember, Group: b.Group, Epoch: g.config.Epoch,`}},
 	},
 	{
-		Name: `old-acks-of-a-joining-node`, Rule: `R10`,
+		Name: `old-acks-of-a-joining-node`, Rule: `R6`,
 		Story: `what a joining node acked in an earlier join is counted in this one`,
 		File:  `core/tenure.go`,
 		Old:   `t.joining(j.ID) && t.transfer.start == g.config.Start {`,
