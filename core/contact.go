@@ -75,7 +75,7 @@ func (c *contact) recent(o *ManagerOptions) time.Duration {
 // contact returns what is known of a registered node, or nil.
 func (m *Manager) contact(id NodeID) *contact {
 	if n := m.dir.node(id); n != nil {
-		return m.contacts[n.place]
+		return m.contacts[n.number]
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (m *Manager) ping() {
 			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}
-		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.place))%pingsSeldom != 0 {
+		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.number))%pingsSeldom != 0 {
 			continue
 		}
 		if !c.fresh {
@@ -183,10 +183,10 @@ func (m *Manager) answersPings(c *contact) {
 	m.heard(c)
 }
 
-// heard takes a sign of life in, and with it back what was presumed of a loss.
-// That the node hears the manager is not shown by it: one that is cut off one
-// way registers again and again, and is not fit to be a member. But it is worth
-// a ping with the next round.
+// heard takes in that the manager heard a node. The node is not lost then, and a loss
+// of its group that was presumed is withdrawn. It is pinged again with the next round.
+// But whether it hears the manager is not known: a node that is cut off one way
+// registers again and again, and must not become a member by that.
 func (m *Manager) heard(c *contact) {
 	c.missed = min(c.missed, pingsSeldom-1)
 	c.quietSince, c.evidence = m.now, noEvidence

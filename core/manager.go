@@ -19,13 +19,13 @@ type Manager struct {
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 
-	contacts []*contact // by nodeEntry.place
+	contacts []*contact // by nodeEntry.number
 	watches  []watch    // in the order of dir.groups
 	waiters  map[string][]waiter
 	waiting  int // in waiters
 	early    []early
-	forgets  []forget // until their node is gone
-	drains   []forget // until their node is in no chain, or has to stay
+	forgets  []operatorRequest // until their node is gone
+	drains   []operatorRequest // until their node is in no chain, or has to stay
 	refused  []refusedDrain
 	nonce    uint64 // of the last ping or probe; see firstNonce
 	turn     int    // in contacts: who was asked last about others
@@ -41,8 +41,8 @@ type Manager struct {
 	stalled bool // the last call came after a stall
 }
 
-// forget is an operator who waits for a node to be forgotten, or drained.
-type forget struct {
+// operatorRequest is an operator's wish about a node, and who waits for the answer.
+type operatorRequest struct {
 	waiter
 	node NodeID
 }
@@ -311,8 +311,8 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})
 }
 
-// forgotMore halts a manager that a node has known to know more than it does:
-// its Directory was lost or an old copy of it restored (rule manager 7).
+// forgotMore halts the manager when a node has seen a higher index of the Directory than
+// it has now: the Directory was lost, or an old copy of it was restored (rule manager 7).
 func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 	if seen <= m.dir.index {
 		return false
@@ -324,16 +324,16 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
-	if n.place == len(m.contacts) {
+	if n.number == len(m.contacts) {
 		m.contacts = append(m.contacts, newContact(n, m.now, m.nonce))
 	}
 	if n.gone {
 		return
 	}
-	m.welcome(m.contacts[n.place])
+	m.welcome(m.contacts[n.number])
 	if a.registered {
 		if m.awaitsDrain(n.ID) { // its new start ended the drain, but somebody waits for that
-			m.proposeDrain(m.contacts[n.place])
+			m.proposeDrain(m.contacts[n.number])
 		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
@@ -365,14 +365,14 @@ func (m *Manager) onForget(in Envelope, b *Forget) {
 	case len(m.forgets) >= nodesMax:
 		m.send(in.From, &Forgotten{Req: b.Req, Status: StatusOverloaded})
 	default:
-		m.forgets = append(m.forgets, forget{waiter{in.From, b.Req}, b.Node})
+		m.forgets = append(m.forgets, operatorRequest{waiter{in.From, b.Req}, b.Node})
 		m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
 	}
 }
 
 // gone tells a node whose data is gone to stop, and its group to do without.
 func (m *Manager) gone(id NodeID, a applied) {
-	m.forgets = slices.DeleteFunc(m.forgets, func(f forget) bool {
+	m.forgets = slices.DeleteFunc(m.forgets, func(f operatorRequest) bool {
 		if f.node == id {
 			m.send(f.client, &Forgotten{Req: f.req, Status: StatusOK})
 		}

@@ -35,7 +35,7 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 	if slices.Contains(waiting, waiter{from, b.Req}) {
 		return
 	}
-	if !underWay && !m.place(b.Key) {
+	if !underWay && !m.placeKey(b.Key) {
 		m.tellUnavailableSoon(waiter{from, b.Req}, b)
 		return
 	}
@@ -87,7 +87,7 @@ func (m *Manager) tellUnavailable(w waiter) {
 // place proposes a group for a key that has none: a new one while enough
 // uninitialised nodes answer, else the next of the round robin. It returns
 // false when there is neither.
-func (m *Manager) place(key string) bool {
+func (m *Manager) placeKey(key string) bool {
 	o := &m.opt
 	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
 	for i := range m.watches {

@@ -51,7 +51,7 @@ type watch struct {
 	suspicion *suspicion // nil when nobody is suspected
 	next      NodeID     // whom the primary has reported meanwhile; 0 for nobody
 	doubts    int        // inquiries in a row that would have left one member, while the other answers
-	quietTill Time       // missed pings start no inquiry until then: healing has its turn
+	quietTill Time       // until then only a primary's report begins an inquiry, so that healing has its turn
 	loss      loss
 	join      joinWatch
 }

@@ -40,7 +40,7 @@ type transfer struct {
 	attempt uint64
 
 	answered Epoch // the highest epoch in which the joining node answered
-	cursor   int   // places of the state before it were read
+	cursor   int   // slots of the state before it were read
 	position Seq   // the log was looked through up to here
 	sum      uint64
 	next     uint64   // number of the next chunk
@@ -189,7 +189,7 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 		switch v, present := g.state.values[e.Key]; {
 		case !present:
 			add(Item{Key: e.Key})
-		case v.place < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
+		case v.slot < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
 			add(Item{e.Key, v.data, v.version})
 		}
 	}

@@ -418,7 +418,7 @@ var bare = []Mutant{
 		Name: `snapshot-without-changes`, Rule: `R10`,
 		Story: `what changes after it was sent is not sent again`,
 		File:  `core/transfer.go`,
-		Old:   `		case v.place < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
+		Old:   `		case v.slot < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
 		New:   `		case false:`,
 	},
 	{

@@ -118,8 +118,8 @@ var stripped = []Mutant{
 `,
 		New: ``,
 		Also: []Edit{{`core/placement.go`,
-			`	if !underWay && !m.place(b.Key) {`,
-			`	if _ = underWay; !m.place(b.Key) {`}},
+			`	if !underWay && !m.placeKey(b.Key) {`,
+			`	if _ = underWay; !m.placeKey(b.Key) {`}},
 	},
 	{
 		Name: `primary-not-believed`, Rule: `manager 3`,
