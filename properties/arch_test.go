@@ -99,7 +99,7 @@ var layers = []layer{
 }
 
 // testTools are the modules that tests of every layer may import.
-var testTools = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "pgregory.net/rapid", "github.com/chromedp"}
+var testTools = []string{"github.com/cockroachdb/datadriven", "github.com/stretchr/testify", "github.com/google/go-cmp", "pgregory.net/rapid", "github.com/chromedp"}
 
 // layerOf returns the layer of a directory, nil for one that no layer covers.
 func layerOf(dir string) *layer {
