@@ -80,15 +80,20 @@ func (m *Manager) contact(id NodeID) *contact {
 	return nil
 }
 
-// pingsSeldom is how many pings a node outside all groups may miss before only
-// every so many are sent to it. Most such nodes are gone for good, and over the
-// years they get many; one that comes back registers by itself.
-const pingsSeldom = 20
+// A node outside all groups that has missed missesSeldom pings gets only every
+// pingsSeldom-th. Most such nodes are gone for good, and over the years they get many.
+// One that comes back registers by itself, but one that the manager did not hear for a
+// while does not know of that: it must be found soon after it is heard again.
+const (
+	missesSeldom = 20
+	pingsSeldom  = 10
+)
 
 // ping counts what the last round missed and sends the next.
 func (m *Manager) ping() {
 	m.pingAt = m.now.After(m.opt.PingInterval)
 	m.nonce++
+	m.rounds++
 	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
 	for _, c := range m.contacts {
 		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
@@ -98,7 +103,7 @@ func (m *Manager) ping() {
 			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}
-		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.number))%pingsSeldom != 0 {
+		if c.missed >= missesSeldom && c.node.isSpare() && (m.rounds+c.node.number)%pingsSeldom != 0 {
 			continue
 		}
 		if !c.fresh {
@@ -188,7 +193,7 @@ func (m *Manager) answersPings(c *contact) {
 // But whether it hears the manager is not known: a node that is cut off one way
 // registers again and again, and must not become a member by that.
 func (m *Manager) heard(c *contact) {
-	c.missed = min(c.missed, pingsSeldom-1)
+	c.missed = min(c.missed, missesSeldom-1)
 	c.quietSince, c.evidence = m.now, noEvidence
 	if c.node.group == 0 {
 		return

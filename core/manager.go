@@ -28,6 +28,7 @@ type Manager struct {
 	drains   []operatorRequest // until their node is in no chain, or has to stay
 	refused  []refusedDrain
 	nonce    uint64 // of the last ping or probe; see firstNonce
+	rounds   int    // of pings so far
 	turn     int    // in contacts: who was asked last about others
 
 	started bool

@@ -16,8 +16,8 @@ import "time"
 //   - It answers, but its primary, the accuser, waits for it in vain: the accuser is
 //     asked again, and when what it waits for has moved since, nobody goes. If
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
-//     if another member reaches the accused, else the accused does. Where there is no
-//     other member, a node outside the chain is heard instead.
+//     if most of the other members reach the accused, else the accused does. Where no
+//     other member works, a node outside the chain is heard instead.
 //   - The accuser itself does not prove in time that it works: it is the accused then,
 //     and its report comes after that.
 //
@@ -29,9 +29,15 @@ import "time"
 //
 // Every inquiry ends, and none for nothing: see section 9 of PROTOCOL.md.
 //
-// These times are longer by four round trips, which is what a packet takes that is
-// lost twice in a row on a way to another continent, and by patienceMax at the most.
+// These times are longer where nodes are far away, by farTrips or disputeTrips round
+// trips, and by twice patienceMax at the most; but not when a doubt has had that already.
 const (
+	// farTrips is what a packet takes that is lost twice in a row on a long way, beside
+	// TCP's time-outs. In a dispute there are four ways, each of which may lose so: of the
+	// question to the accuser, of what that asks the accused, and of both answers.
+	farTrips     = 4
+	disputeTrips = 10
+
 	// silenceMin is how many pings a member may miss: who stalls for 250 ms misses six
 	// at the most.
 	silenceMin = 7
@@ -63,11 +69,12 @@ type suspicion struct {
 	accuser NodeID // the primary that reported the accused, or 0
 
 	begun   Time
+	moved   bool   // what the accuser waits for has moved since
 	nonce   uint64 // of the question for proof
-	about   uint64 // of the question whether somebody reaches the accused; 0 when it was not put yet
-	aboutAt Time   // when it was put
 	members []testimony
 	outside outsider // whom else was asked about the accused
+	asked   bool     // the others were asked whether they reach the accused
+	wordsAt Time     // when they were last asked anew
 	againAt Time     // when to ask again who has not answered
 
 	reported NodeID // whom the accused, a primary, has reported: the inquiry into that goes on after this one
@@ -76,18 +83,23 @@ type suspicion struct {
 
 // testimony is what a member, in the order of the chain, has shown so far.
 type testimony struct {
-	proof  verdict // that it works
-	since  Time    // when it was first asked for it
-	again  bool    // it was asked again, as its connection broke
-	word   verdict // that it reaches the accused
-	wordAt Time    // when it was first asked for it
+	proof verdict // that it works
+	since Time    // when it was first asked for it
+	again bool    // it was asked again, as its connection broke
+	word  word
 }
 
 // outsider is a node outside the chain that was asked whether it reaches the accused.
 type outsider struct {
-	node   NodeID // 0 for none
-	word   verdict
-	wordAt Time
+	node NodeID // 0 for none
+	word word
+}
+
+// word is a node's answer to the question whether it reaches the accused.
+type word struct {
+	verdict verdict
+	nonce   uint64 // of the question; 0 when it was not put yet
+	at      Time   // when it was first put
 }
 
 // verdict is what a question has brought so far.
@@ -154,7 +166,7 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID, proofs [
 	w.suspicion = s
 	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused, Effect: accuser != 0})
 	for i := range s.members {
-		s.members[i].since, s.members[i].wordAt = m.now, m.now
+		s.members[i].since = m.now
 		if proofs != nil && proofs[i].proof == verdictAnswered {
 			s.members[i].proof = verdictAnswered
 		}
@@ -192,35 +204,49 @@ func (m *Manager) hurry(s *suspicion, id NodeID) {
 	}
 }
 
-// askAbout asks the others whether they reach the accused.
+// askAbout asks the others whether they reach the accused. Who has not answered is asked
+// the same again: a new question would make the answer that is on its way one to another.
 func (m *Manager) askAbout(s *suspicion) {
 	accused := m.dir.node(s.accused)
-	if s.about == 0 {
-		m.nonce++
-		s.about, s.aboutAt = m.nonce, m.now
-		if node := m.outsider(s.config); node != s.outside.node {
-			s.outside = outsider{node: node, wordAt: m.now}
+	nonce := uint64(0)
+	ask := func(to Peer, w *word) {
+		if w.verdict != verdictOpen {
+			return
 		}
+		if w.nonce == 0 {
+			if nonce == 0 {
+				m.nonce++
+				nonce = m.nonce
+			}
+			w.nonce, w.at = nonce, m.now
+		}
+		m.send(to, &Probe{Nonce: w.nonce, Target: accused.Peer})
 	}
-	question := &Probe{Nonce: s.about, Target: accused.Peer}
 	for i, p := range s.config.Chain {
-		if s.members[i].word == verdictOpen && p.ID != s.accused {
-			m.send(m.dir.node(p.ID).Peer, question)
+		if p.ID != s.accused {
+			ask(m.dir.node(p.ID).Peer, &s.members[i].word)
 		}
 	}
-	if c := m.contact(s.outside.node); c != nil && s.outside.word == verdictOpen {
-		m.send(c.node.Peer, question)
+	if c := m.contact(s.outside.node); c == nil || !c.answers(m.now, &m.opt) {
+		s.outside = outsider{node: m.outsider(s.config)}
+	}
+	if c := m.contact(s.outside.node); c != nil {
+		ask(c.node.Peer, &s.outside.word)
+	}
+	if !s.asked {
+		s.asked, s.wordsAt = true, m.now
 	}
 }
 
 // outsider picks a node outside the chain that can be asked about a member: the
-// one that joins, else a spare.
+// one that joins, else any that is in no group. That it failed to join, and is in
+// quarantine, may be the fault of the very primary that is to be judged.
 func (m *Manager) outsider(c *Config) NodeID {
 	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
 		return joining.node.ID
 	}
-	if spares := m.spares(); len(spares) > 0 {
-		return spares[0].node.ID
+	if unused := m.unused(func(*contact) bool { return true }); len(unused) > 0 {
+		return unused[0].node.ID
 	}
 	return 0
 }
@@ -245,9 +271,7 @@ func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 // testify notes an answer to one of an inquiry's two questions, and returns whether
 // it is one.
 func (m *Manager) testify(s *suspicion, from NodeID, b *ProbeReply) bool {
-	at := s.config.position(from)
-	switch {
-	case b.Nonce == s.nonce && at >= 0:
+	if at := s.config.position(from); b.Nonce == s.nonce && at >= 0 {
 		if s.members[at].proof == verdictOpen {
 			s.members[at].proof = verdictAnswered
 			// As good as a Pong: a member that is slow, but not too slow, misses pings
@@ -255,28 +279,39 @@ func (m *Manager) testify(s *suspicion, from NodeID, b *ProbeReply) bool {
 			m.answersPings(m.contact(from))
 		}
 		return true
-	case b.Nonce != s.about || b.Nonce == 0:
+	}
+	switch w := s.wordOf(from); {
+	case w == nil || w.nonce != b.Nonce || b.Nonce == 0:
 		return false
 	case b.Refused:
 		m.told(m.contact(s.accused), true)
-		return s.hear(from, verdictFailed)
+		s.hear(from, verdictFailed)
+	default:
+		s.hear(from, verdictAnswered)
 	}
-	return s.hear(from, verdictAnswered)
+	return true
 }
 
-// hear notes what a node says of the accused, and returns whether it was asked.
-func (s *suspicion) hear(from NodeID, word verdict) bool {
-	if from == s.accused {
-		return false
+// wordOf is where a node's word about the accused stands; nil if it was not asked.
+func (s *suspicion) wordOf(id NodeID) *word {
+	if id == s.accused {
+		return nil
 	}
-	if at := s.config.position(from); at >= 0 {
-		s.members[at].word = word
-		return true
+	if at := s.config.position(id); at >= 0 {
+		return &s.members[at].word
 	}
-	if from == s.outside.node {
-		s.outside.word = word
+	if id != 0 && id == s.outside.node {
+		return &s.outside.word
 	}
-	return from == s.outside.node
+	return nil
+}
+
+// hear notes what a node says of the accused.
+func (s *suspicion) hear(from NodeID, says verdict) {
+	if w := s.wordOf(from); w != nil {
+		w.verdict = says
+		s.moved = s.moved || from == s.accuser && says == verdictAnswered
+	}
 }
 
 // failed notes that a node is not at its address: as good as no answer.
@@ -299,15 +334,17 @@ func (m *Manager) failed(c *contact) {
 // forgetWords has those who have said that the accused is reached asked anew. Who has
 // said nothing yet has no more time for that.
 func (m *Manager) forgetWords(s *suspicion) {
-	forget := func(word *verdict, at *Time) {
-		if *word == verdictAnswered {
-			*word, *at, s.about = verdictOpen, m.now, 0
-		}
-	}
+	s.wordsAt = m.now
 	for i := range s.members {
-		forget(&s.members[i].word, &s.members[i].wordAt)
+		s.members[i].word.forget()
 	}
-	forget(&s.outside.word, &s.outside.wordAt)
+	s.outside.word.forget()
+}
+
+func (w *word) forget() {
+	if w.verdict == verdictAnswered {
+		*w = word{}
+	}
 }
 
 func (m *Manager) tickWatch(w *watch) {
@@ -317,7 +354,7 @@ func (m *Manager) tickWatch(w *watch) {
 	}
 	if m.now >= s.againAt {
 		m.ask(s)
-		if m.now.Since(s.aboutAt) >= max(4*m.opt.PingInterval, 2*m.contact(s.accused).trips.mean) {
+		if m.now.Since(s.wordsAt) >= 4*max(m.opt.PingInterval, m.contact(s.accused).trips.mean) {
 			m.forgetWords(s) // what they say is of a while ago
 		}
 		m.askAbout(s)
@@ -339,7 +376,7 @@ func (m *Manager) judge(w *watch) {
 		m.judgeSilent(w)
 	case accuser < 0:
 		m.clear(w, false)
-	case s.members[accuser].word == verdictAnswered:
+	case s.moved || s.members[accuser].word.verdict == verdictAnswered:
 		m.clear(w, true)
 	case s.members[accuser].proof != verdictAnswered:
 		if m.unproved(s, accuser) { // it is the one to be judged first, whatever it says
@@ -350,7 +387,7 @@ func (m *Manager) judge(w *watch) {
 				w.suspicion.reported = s.accused
 			}
 		}
-	case m.due(s, disputeMax):
+	case m.due(s, disputeMax, disputeTrips):
 		m.judgeDispute(w)
 	}
 }
@@ -362,7 +399,7 @@ func (m *Manager) reviewProofs(s *suspicion) {
 	for i, p := range s.config.Chain {
 		t, c := &s.members[i], m.contact(p.ID)
 		if c.node.gone {
-			t.proof, t.word = verdictFailed, verdictFailed
+			t.proof, t.word.verdict = verdictFailed, verdictFailed
 		} else if t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {
 			t.proof, t.since = verdictOpen, m.now
 		} else if t.proof == verdictFailed && c.answers(m.now, &m.opt) {
@@ -371,13 +408,17 @@ func (m *Manager) reviewProofs(s *suspicion) {
 	}
 }
 
-// due tells whether an inquiry has lasted that long, and else has it looked at then.
-func (m *Manager) due(s *suspicion, after time.Duration) bool {
+// due tells whether an inquiry has lasted that long, and so many round trips more, and
+// else has it looked at then.
+func (m *Manager) due(s *suspicion, after, trips time.Duration) bool {
+	if m.watch(s.config.Group).doubts > 0 {
+		trips = 0
+	}
 	far := m.contact(s.accused).trips.shortest
 	if c := m.contact(s.accuser); c != nil {
 		far = max(far, c.trips.shortest)
 	}
-	return m.dueAt(s.begun.After(after + min(4*far, patienceMax)))
+	return m.dueAt(s.begun.After(after + min(trips*far, 2*patienceMax)))
 }
 
 func (m *Manager) dueAt(at Time) bool {
@@ -428,8 +469,7 @@ func (m *Manager) judgeSilent(w *watch) {
 		return
 	}
 	remove, wait := m.verdict(s, s.accused)
-	members, _ := m.membersSay(s, 0)
-	outside := m.outsiderSays(s)
+	members, outside := m.poll(s, 0), m.outsiderSays(s)
 	switch {
 	case wait:
 		return
@@ -438,68 +478,72 @@ func (m *Manager) judgeSilent(w *watch) {
 		// group waits for whoever of them returns first.
 		m.rest(w)
 		return
-	case members == verdictAnswered || outside == verdictAnswered:
-		if m.due(s, m.vouched(s)) {
+	case members.yes > 0 || outside == verdictAnswered:
+		if after, trips := m.vouched(s); m.due(s, after, trips) {
 			m.remove(w, remove, true)
 		}
 		return
 	case m.dir.node(s.accused).gone || s.members[at].proof == verdictFailed && len(s.config.Chain)-len(remove) > 1:
-	case members == verdictOpen || outside == verdictOpen:
-		if s.about == 0 {
+	case members.open > 0 || outside == verdictOpen:
+		if !s.asked {
 			m.askAbout(s)
 		}
 		return
-	case s.members[at].proof == verdictOpen && m.crowded() && !m.due(s, crowdMax):
+	case s.members[at].proof == verdictOpen && m.crowded() && !m.due(s, crowdMax, farTrips):
 		return
 	}
 	m.remove(w, remove, false)
 }
 
-// vouched is how long an accused may be silent to the manager that others reach. If
-// its primary waits for it, the group stands still meanwhile.
-func (m *Manager) vouched(s *suspicion) time.Duration {
-	if at := s.config.position(s.accuser); at >= 0 && s.members[at].word != verdictAnswered {
-		return stuckMax
+// vouched is how long, and how many round trips more, an accused may be silent to the
+// manager that others reach. If its primary waits for it, the group stands still meanwhile.
+func (m *Manager) vouched(s *suspicion) (after, trips time.Duration) {
+	if at := s.config.position(s.accuser); at >= 0 && s.members[at].word.verdict != verdictAnswered {
+		return stuckMax, disputeTrips
 	}
-	return vouchedMax
+	return vouchedMax, farTrips
 }
 
-// membersSay is the best that a member other than the accused, and than one more, says
-// of the accused: that it is reached; open while one of them may still say so; else
-// failed. If none of them works, as far as is known, some is false.
-func (m *Manager) membersSay(s *suspicion, but NodeID) (word verdict, some bool) {
-	word = verdictFailed
-	for i, p := range s.config.Chain {
+// poll counts members by what they say of the accused: that they reach it, that they do
+// not, or nothing yet. Only who works can say no.
+type poll struct{ yes, no, open int }
+
+// poll asks all but the accused, and but one more.
+func (m *Manager) poll(s *suspicion, but NodeID) (p poll) {
+	for i, peer := range s.config.Chain {
 		t := &s.members[i]
-		if p.ID == s.accused || p.ID == but || t.proof == verdictFailed {
+		if peer.ID == s.accused || peer.ID == but || t.proof == verdictFailed {
 			continue
 		}
-		some = some || t.proof == verdictAnswered
-		switch m.wordOf(s, p.ID, t.word, t.wordAt) {
+		switch m.says(s, peer.ID, &t.word) {
 		case verdictAnswered:
-			return verdictAnswered, true
+			p.yes++
 		case verdictOpen:
-			word = verdictOpen
+			p.open++
+		default:
+			if t.proof == verdictAnswered {
+				p.no++
+			}
 		}
 	}
-	return word, some
+	return p
 }
 
-// outsiderSays is the same of the node outside the chain that was asked.
+// outsiderSays is what the node outside the chain says, if there is one.
 func (m *Manager) outsiderSays(s *suspicion) verdict {
-	if s.about != 0 && s.outside.node == 0 {
+	if s.asked && s.outside.node == 0 {
 		return verdictFailed
 	}
-	return m.wordOf(s, s.outside.node, s.outside.word, s.outside.wordAt)
+	return m.says(s, s.outside.node, &s.outside.word)
 }
 
-// wordOf is a node's word about the accused. Who has had time to be answered, and
-// says nothing, does not reach it.
-func (m *Manager) wordOf(s *suspicion, id NodeID, word verdict, asked Time) verdict {
-	if word == verdictOpen && s.about != 0 && m.dueAt(asked.After(m.wordPatience(s, id))) {
+// says is what a node says of the accused. Who has had time to be answered, and says
+// nothing, does not reach it.
+func (m *Manager) says(s *suspicion, id NodeID, w *word) verdict {
+	if w.verdict == verdictOpen && w.nonce != 0 && m.dueAt(w.at.After(m.wordPatience(s, id))) {
 		return verdictFailed
 	}
-	return word
+	return w.verdict
 }
 
 // wordPatience is how long to wait for a node's word about the accused, to which it
@@ -513,21 +557,27 @@ func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
 }
 
 // judgeDispute decides between a primary and the member it accuses, both of whom
-// answer the manager. A third member that reaches the accused speaks against the
-// accuser, and one that does not speaks against the accused, for those who stay must
-// work together. Only where there is no third is a node outside the chain heard.
-// Without a witness the accused goes, as the primary cannot do without it.
+// answer the manager. Those who stay must work together, so the other members decide:
+// the accuser goes if more of them reach the accused than do not, else the accused. Only
+// where no other member works is a node outside the chain heard. Without a witness the
+// accused goes, as the primary cannot do without it.
 func (m *Manager) judgeDispute(w *watch) {
 	s := w.suspicion
-	word, some := m.membersSay(s, s.accuser)
-	if word == verdictFailed && !some {
-		word = m.outsiderSays(s)
+	members := m.poll(s, s.accuser)
+	reached, not := members.yes, members.no
+	if members == (poll{}) {
+		switch m.outsiderSays(s) {
+		case verdictOpen:
+			return
+		case verdictAnswered:
+			reached++
+		}
 	}
-	switch word {
-	case verdictOpen:
-	case verdictFailed:
+	switch {
+	case members.open > 0:
+	case reached <= not:
 		m.remove(w, []NodeID{s.accused}, true)
-	case verdictAnswered:
+	default:
 		if remove, wait := m.verdict(s, s.accuser); !wait {
 			m.remove(w, remove, true)
 		}
@@ -544,7 +594,7 @@ func (m *Manager) verdict(s *suspicion, guilty NodeID) (remove []NodeID, wait bo
 		case p.ID == guilty:
 		case s.members[i].proof == verdictAnswered:
 			return remove, false
-		case s.members[i].proof == verdictFailed || m.unproved(s, i) && m.due(s, crowdMax):
+		case s.members[i].proof == verdictFailed || m.unproved(s, i) && m.due(s, crowdMax, farTrips):
 			remove = append(remove, p.ID)
 		default:
 			return nil, true

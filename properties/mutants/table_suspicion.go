@@ -15,9 +15,7 @@ var ofSuspicion = []Mutant{
 		return
 	}
 	remove, wait`, `	remove, wait`}, {`core/suspicion.go`,
-			`	case members == verdictAnswered || outside == verdictAnswered:
-		if m.due(`, `	case members == verdictAnswered || outside == verdictAnswered:
-		if true || m.due(`}},
+			`; m.due(s, after, trips) {`, `; true || m.due(s, after, trips) {`}},
 	},
 	{
 		Name: `evict-unproved`, Rule: `manager 3`,
@@ -32,16 +30,16 @@ var ofSuspicion = []Mutant{
 		Name: `accuser-believed`, Rule: `manager 3`,
 		Story: `a half-broken primary evicts everyone`,
 		File:  `core/suspicion.go`,
-		Old: `	case m.due(s, disputeMax):
+		Old: `	case m.due(s, disputeMax, disputeTrips):
 		m.judgeDispute(w)`,
-		New: `	case m.due(s, disputeMax):
+		New: `	case m.due(s, disputeMax, disputeTrips):
 		m.remove(w, []NodeID{s.accused}, true)`,
 	},
 	{
 		Name: `accuser-not-asked-again`, Rule: `manager 3`,
 		Story: `a primary that had to wait for a moment has a healthy member removed`,
 		File:  `core/suspicion.go`,
-		Old: `	case s.members[accuser].word == verdictAnswered:
+		Old: `	case s.moved || s.members[accuser].word.verdict == verdictAnswered:
 		m.clear(w, true)
 `,
 		New: ``,
@@ -66,18 +64,25 @@ var ofSuspicion = []Mutant{
 		Name: `spare-outvotes-members`, Rule: `manager 3`,
 		Story: `a member that only a spare reaches stays, and those that it does not reach go, one after the other`,
 		File:  `core/suspicion.go`,
-		Old:   `	if word == verdictFailed && !some {`,
-		New:   `	if _ = some; word != verdictAnswered {`,
+		Old: `	if members == (poll{}) {
+`,
+		New: `	if members.yes == 0 && members.open == 0 {
+		not = 0
+`,
+	},
+	{
+		Name: `one-that-reaches-it-is-enough`, Rule: `manager 3`,
+		Story: `a primary goes for one member that reaches the accused, whatever all others say`,
+		File:  `core/suspicion.go`,
+		Old:   `	case reached <= not:`,
+		New:   `	case reached == 0 || not < 0:`,
 	},
 	{
 		Name: `silence-forgiven`, Rule: `manager 3`,
 		Story: `who does not reach a member is given its time anew, whenever another has to say again that it does`,
 		File:  `core/suspicion.go`,
-		Old: `		forget(&s.members[i].word, &s.members[i].wordAt)
-`,
-		New: `		forget(&s.members[i].word, &s.members[i].wordAt)
-		s.members[i].wordAt = m.now
-`,
+		Old:   `		s.members[i].word.forget()`,
+		New:   `		s.members[i].word = word{}`,
 	},
 	{
 		Name: `death-counts-as-late`, Rule: `manager 3`,
@@ -96,11 +101,25 @@ var ofSuspicion = []Mutant{
 		New: ``,
 	},
 	{
+		Name: `moved-and-forgotten`, Rule: `manager 3`,
+		Story: `what a primary waits for has moved, and it is removed because its word of that is old`,
+		File:  `core/suspicion.go`,
+		Old:   `case s.moved || s.members[accuser].word`,
+		New:   `case s.members[accuser].word`,
+	},
+	{
+		Name: `dead-never-pinged`, Rule: `manager 6`,
+		Story: `a spare that was silent for long is not pinged while an inquiry begins with every round`,
+		File:  `core/contact.go`,
+		Old:   `(m.rounds+c.node.number)%pingsSeldom`,
+		New:   `(int(m.nonce)+c.node.number)%pingsSeldom`,
+	},
+	{
 		Name: `words-never-old`, Rule: `manager 3`,
 		Story: `what others said of a member a second ago counts as if it were of now`,
 		File:  `core/suspicion.go`,
-		Old:   `if m.now.Since(s.aboutAt) >= max(`,
-		New:   `if false && 0 < max(`,
+		Old:   `if m.now.Since(s.wordsAt) >= 4*max(`,
+		New:   `if false && 0 < 4*max(`,
 	},
 	{
 		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
@@ -173,20 +192,20 @@ var ofSuspicion = []Mutant{
 		Name: `vouched-for-in-vain`, Rule: `manager 3`,
 		Story: `a way that is broken between the manager and a member has the member removed at once`,
 		File:  `core/suspicion.go`,
-		Old: `	case members == verdictAnswered || outside == verdictAnswered:
-		if m.due(s, m.vouched(s)) {
+		Old: `	case members.yes > 0 || outside == verdictAnswered:
+		if after, trips := m.vouched(s); m.due(s, after, trips) {
 			m.remove(w, remove, true)
 		}
 		return
 `,
-		New: `	case members == verdictAnswered || outside == verdictAnswered:
+		New: `	case members.yes > 0 || outside == verdictAnswered:
 `,
 	},
 	{
 		Name: `vouched-for-for-ever`, Rule: `manager 3`,
 		Story: `a member that hears the manager no more never learns its config, and stays`,
 		File:  `core/suspicion.go`,
-		Old:   `		if m.due(s, m.vouched(s)) {`,
+		Old:   `		if after, trips := m.vouched(s); m.due(s, after, trips) {`,
 		New:   `		if false {`,
 	},
 	{
