@@ -220,7 +220,7 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 	if b.Refused {
 		m.notThere(c, &c.evidence.refusedSince)
 	} else if c.node.group != 0 {
-		if s := m.watch(c.node.group).suspicion; s != nil && !s.proposed {
+		if s := m.watch(c.node.group).inquiry; s != nil && !s.proposed {
 			m.hurry(s, c.node.ID)
 		}
 	}

@@ -74,7 +74,7 @@ func (m *Manager) healGroup(c *Config) {
 		if w.loss == lossCertain {
 			m.cancelJoin(c.Group)
 		}
-	case w.join.proposed || w.suspicion != nil:
+	case w.join.proposed || w.inquiry != nil:
 	case c.Joining.ID != 0:
 		m.watchJoin(w, c)
 	case !m.contact(c.Chain[0].ID).answers(m.now, &m.opt):

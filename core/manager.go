@@ -270,7 +270,7 @@ func (m *Manager) onCommitted(b *Committed) {
 func (m *Manager) spread(c *Config) {
 	m.event(Event{Kind: EventReconfigured, Group: c.Group, Epoch: c.Epoch})
 	w := m.watch(c.Group)
-	w.suspicion, w.next = nil, 0
+	w.inquiry, w.next = nil, 0
 	for _, p := range c.Chain {
 		m.send(p, c)
 	}

@@ -311,7 +311,7 @@ func (r *realm) answerAgain(names ...string) {
 	for _, name := range names {
 		a := r.actors[name]
 		r.reply(a, &Pong{Nonce: r.manager().contact(a.peer.ID).pinged, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs)})
-		if s := r.manager().watches[0].suspicion; s != nil {
+		if s := r.manager().watches[0].inquiry; s != nil {
 			r.reply(a, &ProbeReply{Nonce: s.nonce})
 		}
 		r.serve()

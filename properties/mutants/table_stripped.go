@@ -248,7 +248,7 @@ var stripped = []Mutant{
 		Name: `nobody-need-answer`, Rule: `manager 3`,
 		Story: `members leave on suspicion one after the other though none that stays has answered`,
 		File:  `core/suspicion.go`,
-		Old: `		case s.members[i].proof == verdictAnswered:
+		Old: `		case s.members[i].proof == answerYes:
 			return remove, false`,
 		New: `		case true:
 			return remove, false`,

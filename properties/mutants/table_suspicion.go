@@ -6,9 +6,9 @@ var ofSuspicion = []Mutant{
 		Name: `client-condemns`, Rule: `manager 3`,
 		Story: `a client's broken network condemns a healthy primary`,
 		File:  `core/suspicion.go`,
-		Old: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
+		Old: `	case s.members[s.config.position(s.accused)].proof != answerYes:
 `,
-		New: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered || accuser < 0:
+		New: `	case s.members[s.config.position(s.accused)].proof != answerYes || accuser < 0:
 `,
 		Also: []Edit{{`core/suspicion.go`,
 			`	if !m.unproved(s, at) {
@@ -21,9 +21,9 @@ var ofSuspicion = []Mutant{
 		Name: `evict-unproved`, Rule: `manager 3`,
 		Story: `a member goes although nobody who stays has answered`,
 		File:  `core/suspicion.go`,
-		Old: `		case s.members[i].proof == verdictAnswered:
+		Old: `		case s.members[i].proof == answerYes:
 			return remove, false`,
-		New: `		case s.members[i].proof != verdictFailed:
+		New: `		case s.members[i].proof != answerNo:
 			return remove, false`,
 	},
 	{
@@ -39,7 +39,7 @@ var ofSuspicion = []Mutant{
 		Name: `accuser-not-asked-again`, Rule: `manager 3`,
 		Story: `a primary that had to wait for a moment has a healthy member removed`,
 		File:  `core/suspicion.go`,
-		Old: `	case s.moved || s.members[accuser].word.verdict == verdictAnswered:
+		Old: `	case s.moved || s.members[accuser].word.answer == answerYes:
 		m.clear(w, true)
 `,
 		New: ``,
@@ -47,7 +47,7 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `hiccup-is-death`, Rule: `manager 3`,
 		Story: `who misses some pings goes, though it only stalled for a moment`,
-		File:  `core/suspicion.go`,
+		File:  `core/inquiry.go`,
 		Old:   `	return max(asked.After(floor), silent)`,
 		New:   `	return asked.After(floor / 4)`,
 	},
@@ -80,7 +80,7 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `silence-forgiven`, Rule: `manager 3`,
 		Story: `who does not reach a member is given its time anew, whenever another has to say again that it does`,
-		File:  `core/suspicion.go`,
+		File:  `core/inquiry.go`,
 		Old:   `		s.members[i].word.forget()`,
 		New:   `		s.members[i].word = word{}`,
 	},
@@ -170,15 +170,15 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
 		Story: `a member that proved itself and fell silent since is held to be fit to succeed`,
-		File:  `core/suspicion.go`,
-		Old:   `t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {`,
+		File:  `core/inquiry.go`,
+		Old:   `t.proof == answerYes && !c.answers(m.now, &m.opt) {`,
 		New:   `false {`,
 	},
 	{
 		Name: `failures-never-lapse`, Rule: `manager 3`,
 		Story: `a member that restarts during an inquiry counts as failed for as long as it lasts`,
-		File:  `core/suspicion.go`,
-		Old:   `t.proof == verdictFailed && c.answers(m.now, &m.opt) {`,
+		File:  `core/inquiry.go`,
+		Old:   `t.proof == answerNo && c.answers(m.now, &m.opt) {`,
 		New:   `false {`,
 	},
 	{
@@ -192,13 +192,13 @@ var ofSuspicion = []Mutant{
 		Name: `vouched-for-in-vain`, Rule: `manager 3`,
 		Story: `a way that is broken between the manager and a member has the member removed at once`,
 		File:  `core/suspicion.go`,
-		Old: `	case members.yes > 0 || outside == verdictAnswered:
+		Old: `	case members.yes > 0 || outside == answerYes:
 		if after, trips := m.vouched(s); m.due(s, after, trips) {
 			m.remove(w, remove, true)
 		}
 		return
 `,
-		New: `	case members.yes > 0 || outside == verdictAnswered:
+		New: `	case members.yes > 0 || outside == answerYes:
 `,
 	},
 	{
@@ -211,7 +211,7 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `vouched-for-beyond-its-end`, Rule: `manager 3`,
 		Story: `who has ended stays for as long as others once said that they reach it`,
-		File:  `core/suspicion.go`,
+		File:  `core/inquiry.go`,
 		Old: `				m.forgetWords(s) // they speak of before
 `,
 		New: ``,
@@ -231,7 +231,7 @@ var ofSuspicion = []Mutant{
 		File:  `core/contact.go`,
 		Old:   ` && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
 		New:   ``,
-		Also: []Edit{{`core/suspicion.go`,
+		Also: []Edit{{`core/inquiry.go`,
 			`	if c.trips.known() || m.now.Since(c.since) < firstPatience {`,
 			`	if c.trips.known() {`}},
 	},
