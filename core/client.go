@@ -10,9 +10,8 @@ import (
 // key lives, then talks to that group's primary, again and again until there is
 // a result or the call's time is over.
 type Client struct {
+	common
 	opt     ClientOptions
-	self    Peer
-	cluster ClusterID
 	manager Peer
 	// displaced: another manager answers at the manager's address.
 	displaced bool
@@ -24,10 +23,6 @@ type Client struct {
 	order  []*call // the same calls, oldest first
 	keys   map[string]GroupID
 	routes map[GroupID]*route
-
-	now   Time
-	out   *Output
-	alarm Time
 }
 
 // route is what a client knows of a group.
@@ -74,8 +69,8 @@ func NewClient(opt ClientOptions) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		opt: opt, self: opt.Self, manager: opt.Manager, random: rand.New(rand.NewPCG(opt.Seed, uint64(opt.Self.ID))),
-		calls: make(map[uint64]*call), keys: make(map[string]GroupID), routes: make(map[GroupID]*route), alarm: Never,
+		common: common{self: opt.Self, alarm: Never}, opt: opt, manager: opt.Manager, random: rand.New(rand.NewPCG(opt.Seed, uint64(opt.Self.ID))),
+		calls: make(map[uint64]*call), keys: make(map[string]GroupID), routes: make(map[GroupID]*route),
 	}, nil
 }
 
@@ -119,17 +114,13 @@ func (c *Client) Tick(now Time, out *Output) {
 // Deadline implements Node.
 func (c *Client) Deadline() Time { return c.alarm }
 
-func (c *Client) wakeFor(call *call) { c.alarm = min(c.alarm, call.retryAt, call.deadline) }
-
-func (c *Client) send(to Peer, m Message) {
-	c.out.Send = append(c.out.Send, Envelope{c.cluster, c.self, to, m})
-}
+func (c *Client) wakeFor(call *call) { c.wakeBy(min(call.retryAt, call.deadline)) }
 
 func (c *Client) accepts(in Envelope) bool {
 	if in.To.ID == c.self.ID && (in.Cluster == c.cluster || c.cluster == 0 && KindOf(in.Body) == KindLookupReply) {
 		return true
 	}
-	c.out.Events = append(c.out.Events, Event{Kind: EventRefused, Node: in.From.ID})
+	c.event(Event{Kind: EventRefused, Node: in.From.ID})
 	return false
 }
 
@@ -146,7 +137,7 @@ func (c *Client) onReply(in Envelope) {
 	case *Refused:
 		c.onRefused(in, b)
 	default:
-		c.out.Events = append(c.out.Events, Event{Kind: EventDropped, Node: in.From.ID})
+		c.drop(in.From)
 	}
 }
 
@@ -171,7 +162,7 @@ func (c *Client) onCall(b *Call) {
 		status = StatusOverloaded
 	}
 	if status != 0 || c.calls[b.ID] != nil {
-		c.out.Send = append(c.out.Send, Envelope{c.cluster, c.self, Peer{}, &Result{ID: b.ID, Status: status}})
+		c.send(Peer{}, &Result{ID: b.ID, Status: status})
 		return
 	}
 	call := &call{Call: b, deadline: c.now.After(b.Timeout)}
@@ -284,7 +275,7 @@ func (c *Client) inquire(call *call) {
 
 func (c *Client) suspect(call *call, refused bool) {
 	g := call.route.config
-	c.out.Events = append(c.out.Events, Event{Kind: EventSuspected, Group: g.Group, Epoch: g.Epoch, Node: call.target.ID})
+	c.event(Event{Kind: EventSuspected, Group: g.Group, Epoch: g.Epoch, Node: call.target.ID})
 	c.send(c.manager, &Suspect{Group: g.Group, Epoch: g.Epoch, Node: call.target.ID, Refused: refused})
 }
 
@@ -435,7 +426,7 @@ func (c *Client) timeOut(call *call) {
 
 func (c *Client) finish(call *call, r *Result) {
 	r.ID, r.Sent = call.ID, call.sent
-	c.out.Send = append(c.out.Send, Envelope{c.cluster, c.self, Peer{}, r})
+	c.send(Peer{}, r)
 	if s := call.session; s != nil {
 		s.usedAt = c.now
 		call.route.idle = append(call.route.idle, s)

@@ -43,20 +43,12 @@ const (
 // skipMax bounds the groups that a Command's Skip names.
 const skipMax = 1 << 16
 
-// The first byte of a durable record, above every Kind, so that no record can
-// be taken for one of another type.
-const (
-	tagCommand = 0x80 + iota
-	tagEntry
-	tagConfig
-)
-
 // AppendEnvelope appends the frame of e to dst. It allocates only if dst must
 // grow. It panics if e holds a local message, or one that DecodeEnvelope would
 // refuse: a node that cannot say what it means has lost its mind, and a message
 // that no receiver accepts would only be resent for ever.
 func AppendEnvelope(dst []byte, e *Envelope) []byte {
-	if kind := e.Body.kind(); isLocal(kind) {
+	if kind := e.Body.kind(); kinds[kind].local {
 		panic(fmt.Sprintf("core: node %v sends %v to node %v: a local message has no place on a wire", e.From.ID, kind, e.To.ID))
 	}
 	c := wire.NewFrame(dst)
@@ -108,86 +100,6 @@ func HashEnvelope(scratch []byte, e *Envelope) (uint64, []byte) {
 	return wire.Hash(scratch), scratch
 }
 
-// AppendCommand appends the durable record of cmd under that key to dst. It panics if
-// DecodeCommand would refuse it.
-func AppendCommand(dst []byte, key string, cmd *Command) []byte {
-	c := wire.NewFrame(dst)
-	c.Tag(tagCommand)
-	cmd.code(&c)
-	return sealRecord(&c, key, "Command")
-}
-
-// DecodeCommand reads the record that b is, which stood under that key. The error matches one of package
-// wire's classes.
-func DecodeCommand[B string | []byte](key string, b B) (Command, error) {
-	var cmd Command
-	c := openRecord([]byte(b), key, tagCommand)
-	cmd.code(&c)
-	if err := c.End(); err != nil {
-		return Command{}, fmt.Errorf("core: Command: %w", err)
-	}
-	return cmd, nil
-}
-
-// AppendEntry appends the durable record of entry under that key to dst. It panics if
-// DecodeEntry would refuse it.
-func AppendEntry(dst []byte, key string, entry *Entry) []byte {
-	c := wire.NewFrame(dst)
-	c.Tag(tagEntry)
-	entry.code(&c)
-	return sealRecord(&c, key, "Entry")
-}
-
-// DecodeEntry reads the record that b is, which stood under that key. The error matches one of package
-// wire's classes.
-func DecodeEntry[B string | []byte](key string, b B) (Entry, error) {
-	var entry Entry
-	c := openRecord([]byte(b), key, tagEntry)
-	entry.code(&c)
-	if err := c.End(); err != nil {
-		return Entry{}, fmt.Errorf("core: Entry: %w", err)
-	}
-	return entry, nil
-}
-
-// AppendConfig appends the durable record of config under that key to dst. It panics if
-// DecodeConfig would refuse it.
-func AppendConfig(dst []byte, key string, config *Config) []byte {
-	c := wire.NewFrame(dst)
-	c.Tag(tagConfig)
-	config.code(&c)
-	return sealRecord(&c, key, "Config")
-}
-
-// DecodeConfig reads the record that b is, which stood under that key. The error matches one of package
-// wire's classes.
-func DecodeConfig[B string | []byte](key string, b B) (Config, error) {
-	var config Config
-	c := openRecord([]byte(b), key, tagConfig)
-	config.code(&c)
-	if err := c.End(); err != nil {
-		return Config{}, fmt.Errorf("core: Config: %w", err)
-	}
-	return config, nil
-}
-
-// sealRecord binds a record to its key: read in another place it is damage.
-func sealRecord(c *wire.Coder, key, what string) []byte {
-	if err := c.Err(); err != nil {
-		panic(fmt.Sprintf("core: a %s to be made durable is outside the limits: %v", what, err))
-	}
-	return c.SealFor(key)
-}
-
-func openRecord(b []byte, key string, tag byte) wire.Coder {
-	c := wire.OpenFrameFor(b, key)
-	c.Tag(tag)
-	return c
-}
-
-// isLocal reports whether the kind never leaves its node.
-func isLocal(k Kind) bool { return k >= KindCall }
-
 func codeEnvelope(c *wire.Coder, e *Envelope) {
 	var kind Kind
 	end := kindEnd
@@ -204,68 +116,9 @@ func codeEnvelope(c *wire.Coder, e *Envelope) {
 		if c.Err() != nil {
 			return
 		}
-		e.Body = newMessage(kind)
+		e.Body = kinds[kind].make()
 	}
 	codeMessage(c, e.Body)
-}
-
-// newMessage returns a zero message of a kind that may be on a wire.
-func newMessage(kind Kind) Message {
-	switch kind {
-	case KindRegister:
-		return new(Register)
-	case KindRegistered:
-		return new(Registered)
-	case KindFarewell:
-		return new(Farewell)
-	case KindRefused:
-		return new(Refused)
-	case KindForget:
-		return new(Forget)
-	case KindForgotten:
-		return new(Forgotten)
-	case KindStatusQuery:
-		return new(StatusQuery)
-	case KindStatusReply:
-		return new(StatusReply)
-	case KindPing:
-		return new(Ping)
-	case KindPong:
-		return new(Pong)
-	case KindProbe:
-		return new(Probe)
-	case KindProbeReply:
-		return new(ProbeReply)
-	case KindConfig:
-		return new(Config)
-	case KindLookup:
-		return new(Lookup)
-	case KindLookupReply:
-		return new(LookupReply)
-	case KindSuspect:
-		return new(Suspect)
-	case KindReplicate:
-		return new(Replicate)
-	case KindAck:
-		return new(Ack)
-	case KindNack:
-		return new(Nack)
-	case KindChunk:
-		return new(Chunk)
-	case KindChunkAck:
-		return new(ChunkAck)
-	case KindCaughtUp:
-		return new(CaughtUp)
-	case KindDrain:
-		return new(Drain)
-	case KindDrained:
-		return new(Drained)
-	case KindOp:
-		return new(Op)
-	case KindReply:
-		return new(Reply)
-	}
-	panic(fmt.Sprintf("core: no codec for a message of kind %v", kind))
 }
 
 // codeMessage calls the message's code. It is a switch, and not a method of

@@ -120,7 +120,7 @@ func enveloped(m Message) *Envelope {
 
 func eachWireSample(t *testing.T, f func(t *testing.T, e *Envelope)) {
 	for i, m := range sampleMessages {
-		if !isLocal(KindOf(m)) {
+		if !kinds[KindOf(m)].local {
 			t.Run(fmt.Sprintf("%v#%d", KindOf(m), i), func(t *testing.T) { f(t, enveloped(m)) })
 		}
 	}
@@ -156,29 +156,39 @@ func TestEnvelopeRoundTrip(t *testing.T) {
 	})
 }
 
+// recorded is the record of v under the key "key", as bytes.
+func recorded(tag byte, v coded) []byte { return []byte(new(recorder).record("key", tag, v)) }
+
+// roundTrip has a record of in read again.
+func roundTrip[T any, P interface {
+	*T
+	coded
+}](t *testing.T, tag byte, in T) {
+	t.Helper()
+	var out T
+	require.NoError(t, readRecord("key", string(recorded(tag, P(&in))), tag, P(&out)))
+	require.Empty(t, cmp.Diff(in, out, cmp.AllowUnexported(in)))
+}
+
 func TestRecordRoundTrip(t *testing.T) {
 	for _, in := range sampleCommands {
-		frame := AppendCommand(nil, "key", &in)
-		out, err := DecodeCommand("key", frame)
-		require.NoError(t, err)
-		require.Empty(t, cmp.Diff(in, out))
-		out, err = DecodeCommand("key", string(frame))
-		require.NoError(t, err)
-		require.Empty(t, cmp.Diff(in, out))
+		roundTrip(t, tagCommand, in)
 	}
 	for _, in := range sampleEntries {
-		out, err := DecodeEntry("key", AppendEntry(nil, "key", &in))
-		require.NoError(t, err)
-		require.Empty(t, cmp.Diff(in, out))
+		roundTrip(t, tagEntry, in)
 	}
-	out, err := DecodeConfig("key", AppendConfig(nil, "key", &sampleConfig))
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff(sampleConfig, out))
+	roundTrip(t, tagConfig, sampleConfig)
+	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5})
+	roundTrip(t, tagProgress, progress{base: Mark{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
+	roundTrip(t, tagValue, value{data: "a", version: 1})
+	roundTrip(t, tagSession, SessionRecord{ID: 1, Last: 2, Status: StatusOK, Version: 3})
 
-	_, err = DecodeEntry("key", AppendConfig(nil, "key", &sampleConfig))
+	err := readRecord("key", string(recorded(tagConfig, &sampleConfig)), tagEntry, new(Entry))
 	require.ErrorIs(t, err, wire.ErrMalformed, "a record of another type")
-	_, err = DecodeEnvelope(AppendEntry(nil, "", &sampleEntry))
-	require.ErrorIs(t, err, wire.ErrMalformed, "a record is no envelope")
+	_, err = DecodeEnvelope([]byte(new(recorder).record("", tagEntry, &sampleEntry)))
+	require.ErrorIs(t, err, wire.ErrVersion, "a record is no envelope")
+	err = readRecord("", string(AppendEnvelope(nil, enveloped(&Ping{Nonce: 1}))), tagEntry, new(Entry))
+	require.ErrorIs(t, err, wire.ErrVersion, "an envelope is no record")
 }
 
 func TestEveryFlippedBitAndEveryTruncationIsDetected(t *testing.T) {
@@ -196,9 +206,12 @@ func TestEveryFlippedBitAndEveryTruncationIsDetected(t *testing.T) {
 	eachWireSample(t, func(t *testing.T, e *Envelope) {
 		damaged(t, AppendEnvelope(nil, e), func(b []byte) error { _, err := DecodeEnvelope(b); return err })
 	})
-	damaged(t, AppendCommand(nil, "key", &sampleCommand), func(b []byte) error { _, err := DecodeCommand("key", b); return err })
-	damaged(t, AppendEntry(nil, "key", &sampleEntry), func(b []byte) error { _, err := DecodeEntry("key", b); return err })
-	damaged(t, AppendConfig(nil, "key", &sampleConfig), func(b []byte) error { _, err := DecodeConfig("key", b); return err })
+	damagedRecord := func(tag byte, v, out coded) {
+		damaged(t, recorded(tag, v), func(b []byte) error { return readRecord("key", string(b), tag, out) })
+	}
+	damagedRecord(tagCommand, &sampleCommand, new(Command))
+	damagedRecord(tagEntry, &sampleEntry, new(Entry))
+	damagedRecord(tagConfig, &sampleConfig, new(Config))
 }
 
 // Without the checksum, a cut payload must still be refused: no value ends
@@ -218,14 +231,14 @@ func TestEveryTruncationOfThePayloadIsDetected(t *testing.T) {
 
 // framed makes an intact frame of any payload.
 func framed(payload []byte) []byte {
-	b := append([]byte{wire.Version}, payload...)
+	b := append([]byte{wire.MessageVersion}, payload...)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
 func TestLocalMessagesNeverReachAWire(t *testing.T) {
 	local := 0
 	for _, m := range sampleMessages {
-		if !isLocal(KindOf(m)) {
+		if !kinds[KindOf(m)].local {
 			continue
 		}
 		local++
@@ -328,12 +341,12 @@ func TestCommandsOutsideTheLimits(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := wire.NewFrame(nil)
+			c := wire.NewRecord(nil)
 			c.Tag(tagCommand)
 			test.cmd.code(&c)
-			_, err := DecodeCommand("key", c.SealFor("key"))
+			err := readRecord("key", string(c.SealFor("key")), tagCommand, new(Command))
 			require.ErrorIs(t, err, test.class)
-			require.Panics(t, func() { AppendCommand(nil, "key", &test.cmd) })
+			require.Panics(t, func() { recorded(tagCommand, &test.cmd) })
 		})
 	}
 }
@@ -451,7 +464,7 @@ func eachField(v reflect.Value, path string, f func(path string)) int {
 
 func TestRandomEnvelopesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := &Envelope{Body: newMessage(Kind(rapid.IntRange(1, int(KindCall)-1).Draw(t, "kind")))}
+		in := &Envelope{Body: kinds[rapid.IntRange(1, int(KindCall)-1).Draw(t, "kind")].make()}
 		draw(t, reflect.ValueOf(in).Elem(), "Envelope")
 		b := AppendEnvelope(nil, in)
 		out, err := DecodeEnvelope(b)
@@ -565,10 +578,11 @@ func TestAllocations(t *testing.T) {
 	require.Equal(t, 2+64*2.0, testing.AllocsPerRun(100, func() { _ = DecodeEnvelopeInto(&out, buf) }),
 		"as above, with the addresses known")
 
-	record := AppendEntry(nil, "key", &sampleEntry)
-	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendEntry(record[:0], "key", &sampleEntry) }))
-	record = AppendCommand(nil, "key", &sampleCommand)
-	require.Zero(t, testing.AllocsPerRun(100, func() { record = AppendCommand(record[:0], "key", &sampleCommand) }))
+	var r recorder
+	for _, v := range []coded{&sampleEntry, &sampleCommand} {
+		r.record("key", tagEntry, v)
+		require.Equal(t, 1.0, testing.AllocsPerRun(100, func() { r.record("key", tagEntry, v) }), "the record")
+	}
 }
 
 func TestDecodeIntoLeavesTheEnvelopeOnError(t *testing.T) {
@@ -601,42 +615,40 @@ func FuzzDecodeEnvelope(f *testing.F) {
 	})
 }
 
-func FuzzDecodeCommand(f *testing.F) {
+// FuzzReadRecord reads any payload as each type of record.
+func FuzzReadRecord(f *testing.F) {
+	types := []struct {
+		tag byte
+		new func() coded
+	}{
+		{tagCommand, func() coded { return new(Command) }},
+		{tagEntry, func() coded { return new(Entry) }},
+		{tagConfig, func() coded { return new(Config) }},
+		{tagIdentity, func() coded { return new(identity) }},
+		{tagProgress, func() coded { return new(progress) }},
+		{tagValue, func() coded { return new(value) }},
+		{tagSession, func() coded { return new(SessionRecord) }},
+	}
+	add := func(tag byte, v coded) {
+		b := recorded(tag, v)
+		f.Add(b[1 : len(b)-4])
+	}
 	for _, cmd := range sampleCommands {
-		b := AppendCommand(nil, "", &cmd)
-		f.Add(b[1 : len(b)-4])
+		add(tagCommand, &cmd)
 	}
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		_, _ = DecodeCommand("", payload)
-		b := framed(payload)
-		if cmd, err := DecodeCommand("", b); err == nil {
-			require.Equal(t, b, AppendCommand(nil, "", &cmd))
-		}
-	})
-}
-
-func FuzzDecodeEntry(f *testing.F) {
 	for _, entry := range sampleEntries {
-		b := AppendEntry(nil, "", &entry)
-		f.Add(b[1 : len(b)-4])
+		add(tagEntry, &entry)
 	}
+	add(tagConfig, &sampleConfig)
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		_, _ = DecodeEntry("", payload)
-		b := framed(payload)
-		if entry, err := DecodeEntry("", b); err == nil {
-			require.Equal(t, b, AppendEntry(nil, "", &entry))
-		}
-	})
-}
-
-func FuzzDecodeConfig(f *testing.F) {
-	b := AppendConfig(nil, "", &sampleConfig)
-	f.Add(b[1 : len(b)-4])
-	f.Fuzz(func(t *testing.T, payload []byte) {
-		_, _ = DecodeConfig("", payload)
-		b := framed(payload)
-		if config, err := DecodeConfig("", b); err == nil {
-			require.Equal(t, b, AppendConfig(nil, "", &config))
+		b := append([]byte{wire.RecordVersion}, payload...)
+		b = append(b, "key"...)
+		text := string(binary.LittleEndian.AppendUint32(b[:len(b)-len("key")], crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))))
+		for _, typ := range types {
+			_ = readRecord("key", string(payload), typ.tag, typ.new())
+			if v := typ.new(); readRecord("key", text, typ.tag, v) == nil {
+				require.Equal(t, text, new(recorder).record("key", typ.tag, v))
+			}
 		}
 	})
 }

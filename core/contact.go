@@ -75,20 +75,25 @@ func (c *contact) recent(o *ManagerOptions) time.Duration {
 // contact returns what is known of a registered node, or nil.
 func (m *Manager) contact(id NodeID) *contact {
 	if n := m.dir.node(id); n != nil {
-		return m.contacts[n.place]
+		return m.contacts[n.number]
 	}
 	return nil
 }
 
-// pingsSeldom is how many pings a node outside all groups may miss before only
-// every so many are sent to it. Most such nodes are gone for good, and over the
-// years they get many; one that comes back registers by itself.
-const pingsSeldom = 20
+// A node outside all groups that has missed missesSeldom pings gets only every
+// pingsSeldom-th. Most such nodes are gone for good, and over the years they get many.
+// One that comes back registers by itself, but one that the manager did not hear for a
+// while does not know of that: it must be found soon after it is heard again.
+const (
+	missesSeldom = 20
+	pingsSeldom  = 10
+)
 
 // ping counts what the last round missed and sends the next.
 func (m *Manager) ping() {
 	m.pingAt = m.now.After(m.opt.PingInterval)
 	m.nonce++
+	m.rounds++
 	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
 	for _, c := range m.contacts {
 		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
@@ -98,7 +103,7 @@ func (m *Manager) ping() {
 			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}
-		if c.missed >= pingsSeldom && c.node.isSpare() && (m.nonce+uint64(c.node.place))%pingsSeldom != 0 {
+		if c.missed >= missesSeldom && c.node.isSpare() && (m.rounds+c.node.number)%pingsSeldom != 0 {
 			continue
 		}
 		if !c.fresh {
@@ -117,7 +122,7 @@ func (m *Manager) ping() {
 func (m *Manager) onPong(in Envelope, b *Pong) {
 	c := m.contact(in.From.ID)
 	if c == nil || b.Nonce <= c.answered || b.Nonce > c.pinged {
-		m.drop(in)
+		m.drop(in.From)
 		return
 	}
 	if m.forgotMore(in.From.ID, b.Index) {
@@ -183,12 +188,12 @@ func (m *Manager) answersPings(c *contact) {
 	m.heard(c)
 }
 
-// heard takes a sign of life in, and with it back what was presumed of a loss.
-// That the node hears the manager is not shown by it: one that is cut off one
-// way registers again and again, and is not fit to be a member. But it is worth
-// a ping with the next round.
+// heard takes in that the manager heard a node. The node is not lost then, and a loss
+// of its group that was presumed is withdrawn. It is pinged again with the next round.
+// But whether it hears the manager is not known: a node that is cut off one way
+// registers again and again, and must not become a member by that.
 func (m *Manager) heard(c *contact) {
-	c.missed = min(c.missed, pingsSeldom-1)
+	c.missed = min(c.missed, missesSeldom-1)
 	c.quietSince, c.evidence = m.now, noEvidence
 	if c.node.group == 0 {
 		return
@@ -215,7 +220,7 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 	if b.Refused {
 		m.notThere(c, &c.evidence.refusedSince)
 	} else if c.node.group != 0 {
-		if s := m.watch(c.node.group).suspicion; s != nil && !s.proposed {
+		if s := m.watch(c.node.group).inquiry; s != nil && !s.proposed {
 			m.hurry(s, c.node.ID)
 		}
 	}

@@ -22,7 +22,7 @@ type Directory struct {
 // are 0.
 type nodeEntry struct {
 	NodeRecord
-	place   int // in Directory.nodes
+	number  int // its index in Directory.nodes, and in Manager.contacts
 	group   GroupID
 	joining GroupID
 	gone    bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
@@ -100,7 +100,7 @@ func (d *Directory) apply(c *Command) applied {
 func (d *Directory) register(c *Command) applied {
 	n := d.node(c.Node.ID)
 	if n == nil {
-		n = &nodeEntry{NodeRecord: c.Node, place: len(d.nodes)}
+		n = &nodeEntry{NodeRecord: c.Node, number: len(d.nodes)}
 		d.nodes = append(d.nodes, n)
 		d.byID[n.ID] = n
 		return applied{registered: true}

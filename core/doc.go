@@ -51,30 +51,20 @@
 // to 5 % of the packets, round trips of up to 300 ms, a disk that syncs nothing for
 // 250 ms, values of 1 MiB at 100 Mbit/s, or nodes that get four times the load that they
 // can carry. These are the bounds that package sim holds every run to (its property
-// eviction-without-cause). What makes it so:
+// eviction-without-cause). What makes it so stands in PROTOCOL.md: the manager's rule 3,
+// part by part, with the times that bound it. suspicion.go tells the cases.
 //
-//   - Time-outs are learnt (patience.go): a floor above TCP's smallest retransmission
-//     time-out, then what round trips took lately, and for a primary also the bytes that
-//     are under way, up to a ceiling. Setting up a connection is given three round trips.
-//   - A node that ends is noticed at once all the same, by its connection: the address
-//     refuses. Nothing else is as quick.
-//   - An inquiry (suspicion.go) asks the accused, the accuser and the others, and whoever
-//     answers anybody is given time. The accuser is asked again: progress counts as life.
-//   - The manager measures time by a clock that stands still while it does (Manager.begin),
-//     so what it did not hear while it stalled counts against nobody, and one that stalls
-//     all the time still decides.
-//   - What one observer sees may be its own fault. So a loss takes two (loss.go), and many
-//     who are silent at once are given longer.
-//
-// Every inquiry ends, and differently from the one before: with a config without somebody;
-// because what the accuser waits for has moved; because nobody has proved itself who could
-// stay, and then the next begins with who answers first; or as one of at most doubtsMax
-// doubts, where a chain would be left with one member. An accuser that is at fault can
-// always be removed: the accused, which has proved itself, is there to stay.
+// Every inquiry ends, and differently from the one before; the argument is section 9 of
+// that page.
 //
 // # The rules, and where they are kept
 //
-//	R1  fence: only higher epochs, with their config, durable first   group.adopt, group.send, group.onReplicate
+// PROTOCOL.md, beside this file, is the home of the rules: what each says, what goes
+// wrong without it, who keeps it and who notices when it is gone. It also has the
+// manager's rules, which are cited by number, the words, the messages, and each part
+// of the protocol step by step.
+//
+//	R1  fence: only higher epochs, with their config, durable first   Storage.adopt, group.send, group.onReplicate
 //	R2  only the primary adds; the manager removes, never the last    Directory.reconfigure, Directory.issue
 //	R3  a member is required until a config without it is adopted     group.continueTenure, group.advance
 //	R4  a write is acknowledged by all, and checked before appended   group.advance, group.admits
@@ -129,7 +119,7 @@
 //	           evidence, loss presumed      judged afresh
 //	         quarantined, failed, flaps     forgotten: a node may be tried once more too soon
 //	         reserved, deciding, proposed   the command under way is durable, and applied first, or is not
-//	         watch.suspicion                Suspect and CaughtUp name group and epoch; probes by nonce
+//	         watch.inquiry                  Suspect and CaughtUp name group and epoch; probes by nonce
 //	         waiters, forgets, drains       who waits asks again; a drain itself is in the Directory
 //	         refused                        a refused request that comes again is decided anew
 //	Client   all                            a start is another client, with sessions of its own

@@ -12,7 +12,7 @@ import "slices"
 // may come again, late or repeated, and must not begin what it was told will not
 // be done.
 type refusedDrain struct {
-	forget
+	operatorRequest
 	status Status
 }
 
@@ -20,10 +20,10 @@ type refusedDrain struct {
 const refusedMax = 64
 
 func (m *Manager) onDrain(from Peer, b *Drain) {
-	d := forget{waiter{from, b.Req}, b.Node}
+	d := operatorRequest{waiter{from, b.Req}, b.Node}
 	answer := func(s Status) { m.send(from, &Drained{Req: b.Req, Status: s}) }
 	n := m.dir.node(b.Node)
-	again := slices.IndexFunc(m.refused, func(r refusedDrain) bool { return r.forget == d })
+	again := slices.IndexFunc(m.refused, func(r refusedDrain) bool { return r.operatorRequest == d })
 	switch {
 	case n == nil:
 		answer(StatusNotFound)
@@ -151,7 +151,7 @@ func (m *Manager) allFailed(w *watch, c *Config) bool {
 
 // awaitsDrain tells whether somebody waits for a node to be drained.
 func (m *Manager) awaitsDrain(id NodeID) bool {
-	return slices.ContainsFunc(m.drains, func(d forget) bool { return d.node == id })
+	return slices.ContainsFunc(m.drains, func(d operatorRequest) bool { return d.node == id })
 }
 
 // settleDrains answers those who wait for a node that can be stopped now.
@@ -165,7 +165,7 @@ func (m *Manager) settleDrains() {
 }
 
 func (m *Manager) answerDrains(id NodeID, s Status) {
-	m.drains = slices.DeleteFunc(m.drains, func(d forget) bool {
+	m.drains = slices.DeleteFunc(m.drains, func(d operatorRequest) bool {
 		if d.node != id {
 			return false
 		}

@@ -24,13 +24,6 @@ const (
 	prefixCommand  = "command/"  // + index
 )
 
-const (
-	tagIdentity = 0x90 + iota
-	tagProgress
-	tagValue
-	tagSession
-)
-
 // identity is what a node is across restarts.
 type identity struct {
 	id       NodeID
@@ -41,7 +34,6 @@ type identity struct {
 }
 
 func (i *identity) code(c *wire.Coder) {
-	c.Tag(tagIdentity)
 	wire.Fixed64(c, &i.id)
 	wire.Fixed64(c, &i.cluster)
 	wire.Uint(c, &i.boot)
@@ -49,15 +41,13 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Int(c, &i.leaseMax)
 }
 
-func (i *identity) record() string { return record(keyIdentity, i.code) }
-
 // readIdentity returns nil when the space is empty. The identity is the first
 // thing a node writes, so records without one are what is left of a damage.
 func readIdentity(space Space) (*identity, error) {
 	var found *identity
 	err := space.Range(keyIdentity, func(_, v string) error {
 		found = new(identity)
-		if err := readRecord(keyIdentity, v, found.code); err != nil {
+		if err := readRecord(keyIdentity, v, tagIdentity, found); err != nil {
 			return fmt.Errorf("core: the identity: %w: %w", errDamaged, err)
 		}
 		return nil
@@ -80,35 +70,27 @@ func ordered(prefix string, numbers ...uint64) string {
 	return string(key)
 }
 
-func (s *Storage) persist(key, value string) {
-	if s.opt.Durable {
-		s.out.Persist = append(s.out.Persist, Write{Key: key, Value: value})
-	}
-}
-
 func (s *Storage) persistIdentity() {
 	if s.opt.Durable {
-		s.persist(keyIdentity, (&identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax}).record())
+		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax})
 	}
 }
 
 func (s *Storage) persistConfig(c *Config) {
 	if s.opt.Durable {
-		key := ordered(prefixConfig, uint64(c.Group))
-		s.persist(key, string(AppendConfig(nil, key, c)))
+		s.persist(ordered(prefixConfig, uint64(c.Group)), tagConfig, c)
 	}
 }
 
 func (s *Storage) persistEntry(g GroupID, seq Seq, e *Entry) {
 	if s.opt.Durable {
-		key := ordered(prefixLog, uint64(g), uint64(seq))
-		s.persist(key, string(AppendEntry(nil, key, e)))
+		s.persist(ordered(prefixLog, uint64(g), uint64(seq)), tagEntry, e)
 	}
 }
 
 func (s *Storage) unpersistEntry(g GroupID, seq Seq) {
 	if s.opt.Durable {
-		s.out.Persist = append(s.out.Persist, Write{Key: ordered(prefixLog, uint64(g), uint64(seq)), Delete: true})
+		s.unpersist(ordered(prefixLog, uint64(g), uint64(seq)))
 	}
 }
 
@@ -128,7 +110,6 @@ type progress struct {
 }
 
 func (p *progress) code(c *wire.Coder) {
-	c.Tag(tagProgress)
 	wire.Uint(c, &p.base.Epoch)
 	wire.Uint(c, &p.base.Seq)
 	wire.Uint(c, &p.applied)
@@ -140,23 +121,8 @@ func (p *progress) code(c *wire.Coder) {
 }
 
 func (v *value) code(c *wire.Coder) {
-	c.Tag(tagValue)
 	wire.String(c, &v.data, ValueBytesMax)
 	wire.Uint(c, &v.version)
-}
-
-// record makes a durable record, under that key, of what the function codes.
-func record(key string, code func(c *wire.Coder)) string {
-	c := wire.NewFrame(nil)
-	code(&c)
-	return string(sealRecord(&c, key, "record"))
-}
-
-// readRecord is the reverse of record.
-func readRecord(key, text string, code func(c *wire.Coder)) error {
-	c := wire.OpenFrameFor([]byte(text), key)
-	code(&c)
-	return c.End()
 }
 
 func (g *group) persistProgress() {
@@ -168,8 +134,7 @@ func (g *group) persistProgress() {
 				p.chunks = j.next
 			}
 		}
-		key := ordered(prefixProgress, uint64(g.id))
-		g.s.persist(key, record(key, p.code))
+		g.s.persist(ordered(prefixProgress, uint64(g.id)), tagProgress, &p)
 	}
 }
 
@@ -177,27 +142,25 @@ func (g *group) persistValue(key string) {
 	if !g.s.opt.Durable {
 		return
 	}
-	w := Write{Key: ordered(prefixValue, uint64(g.id)) + key}
+	at := ordered(prefixValue, uint64(g.id)) + key
 	if v, present := g.state.values[key]; present {
-		w.Value = record(w.Key, v.code)
+		g.s.persist(at, tagValue, &v)
 	} else {
-		w.Delete = true
+		g.s.unpersist(at)
 	}
-	g.s.out.Persist = append(g.s.out.Persist, w)
 }
 
 func (g *group) persistSession(id Seq) {
 	if !g.s.opt.Durable {
 		return
 	}
-	w := Write{Key: ordered(prefixSession, uint64(g.id), uint64(id))}
+	at := ordered(prefixSession, uint64(g.id), uint64(id))
 	if s := g.state.session(id); s != nil {
 		r := s.record()
-		w.Value = record(w.Key, func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
+		g.s.persist(at, tagSession, &r)
 	} else {
-		w.Delete = true
+		g.s.unpersist(at)
 	}
-	g.s.out.Persist = append(g.s.out.Persist, w)
 }
 
 // persistApplied makes the durable values and sessions those at the commit
@@ -226,7 +189,7 @@ func (g *group) unpersistData() {
 		return
 	}
 	for _, prefix := range []string{prefixLog, prefixValue, prefixSession} {
-		g.s.out.Persist = append(g.s.out.Persist, Write{Key: ordered(prefix, uint64(g.id)), Delete: true, Prefix: true})
+		g.s.unpersistAll(ordered(prefix, uint64(g.id)))
 	}
 }
 
@@ -240,12 +203,12 @@ func (s *Storage) restore(space Space) error {
 	}
 	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax = i.id, i.cluster, i.boot, i.index, i.leaseMax
 	err = space.Range(prefixConfig, func(k, v string) error {
-		c, err := DecodeConfig(k, v)
-		if err != nil {
+		c := new(Config)
+		if err := readRecord(k, v, tagConfig, c); err != nil {
 			return fmt.Errorf("core: node %v: %w: %w", i.id, errDamaged, err)
 		}
 		g := newGroup(s, c.Group)
-		g.config, g.durable = &c, c.Epoch
+		g.config, g.durable = c, c.Epoch
 		s.groups = append(s.groups, g)
 		return nil
 	})
@@ -277,7 +240,7 @@ func (s *Storage) restore(space Space) error {
 
 func (g *group) restore(space Space) error {
 	var p progress
-	err := space.Range(ordered(prefixProgress, uint64(g.id)), func(k, v string) error { return readRecord(k, v, p.code) })
+	err := space.Range(ordered(prefixProgress, uint64(g.id)), func(k, v string) error { return readRecord(k, v, tagProgress, &p) })
 	if err != nil {
 		return err
 	}
@@ -297,8 +260,8 @@ func (g *group) restore(space Space) error {
 
 func (g *group) restoreLog(space Space) error {
 	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		e, err := DecodeEntry(k, v)
-		if err != nil {
+		var e Entry
+		if err := readRecord(k, v, tagEntry, &e); err != nil {
 			return err
 		}
 		if seq := g.log.append(e); k != ordered(prefixLog, uint64(g.id), uint64(seq)) {
@@ -316,7 +279,7 @@ func (g *group) restoreState(space Space) error {
 	prefix := ordered(prefixValue, uint64(g.id))
 	err := space.Range(prefix, func(k, text string) error {
 		var v value
-		if err := readRecord(k, text, v.code); err != nil {
+		if err := readRecord(k, text, tagValue, &v); err != nil {
 			return err
 		}
 		g.state.set(k[len(prefix):], v.data, v.version)
@@ -327,7 +290,7 @@ func (g *group) restoreState(space Space) error {
 	}
 	return space.Range(ordered(prefixSession, uint64(g.id)), func(k, text string) error {
 		var r SessionRecord
-		err := readRecord(k, text, func(c *wire.Coder) { c.Tag(tagSession); r.code(c) })
+		err := readRecord(k, text, tagSession, &r)
 		g.state.sessions = append(g.state.sessions, r.session())
 		return err
 	})
@@ -335,15 +298,13 @@ func (g *group) restoreState(space Space) error {
 
 func (m *Manager) persistIdentity() {
 	if m.opt.Durable {
-		i := identity{id: m.self.ID, cluster: m.cluster, boot: m.boot}
-		m.out.Persist = append(m.out.Persist, Write{Key: keyIdentity, Value: i.record()})
+		m.persist(keyIdentity, tagIdentity, &identity{id: m.self.ID, cluster: m.cluster, boot: m.boot})
 	}
 }
 
 func (m *Manager) persistCommand(i Index, c *Command) {
 	if m.opt.Durable {
-		key := ordered(prefixCommand, uint64(i))
-		m.out.Persist = append(m.out.Persist, Write{Key: key, Value: string(AppendCommand(nil, key, c))})
+		m.persist(ordered(prefixCommand, uint64(i)), tagCommand, c)
 	}
 }
 
@@ -356,8 +317,8 @@ func (m *Manager) restore(space Space) error {
 	}
 	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
 	err = space.Range(prefixCommand, func(k, v string) error {
-		c, err := DecodeCommand(k, v)
-		if err != nil {
+		var c Command
+		if err := readRecord(k, v, tagCommand, &c); err != nil {
 			return fmt.Errorf("core: manager %v, after index %d: %w: %w", i.id, m.dir.index, errDamaged, err)
 		}
 		m.dir.apply(&c)

@@ -115,13 +115,6 @@ func (g *group) depose(c *Config) {
 	}
 }
 
-func (g *group) refuse(to Peer, req uint64, s Status, c *Config) {
-	if to.ID == 0 {
-		return
-	}
-	g.send(to, &Reply{Group: g.id, Req: req, Status: s, Epoch: g.config.Epoch, Config: c})
-}
-
 // onReplicate is the replica's side of the log (rule R7).
 func (g *group) onReplicate(from Peer, m *Replicate) {
 	switch {
@@ -132,7 +125,7 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round})
 		return
 	case from.ID != g.primary() || from.ID == g.s.self.ID || !g.follows():
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	}
 	if !g.log.holds(m.Prev) {

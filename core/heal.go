@@ -74,7 +74,7 @@ func (m *Manager) healGroup(c *Config) {
 		if w.loss == lossCertain {
 			m.cancelJoin(c.Group)
 		}
-	case w.join.proposed || w.suspicion != nil:
+	case w.join.proposed || w.inquiry != nil:
 	case c.Joining.ID != 0:
 		m.watchJoin(w, c)
 	case !m.contact(c.Chain[0].ID).answers(m.now, &m.opt):
@@ -204,7 +204,7 @@ func (m *Manager) onProgress(p *JoinProgress) {
 func (m *Manager) onCaughtUp(in Envelope, b *CaughtUp) {
 	g := m.dir.group(b.Group)
 	if g == nil || b.Node == 0 || g.config.Epoch != b.Epoch || g.config.Start != b.Start || g.config.Joining.ID != b.Node || in.From.ID != g.config.Chain[0].ID {
-		m.drop(in)
+		m.drop(in.From)
 		return
 	}
 	w := m.watch(b.Group)

@@ -60,13 +60,13 @@ func (g *group) onChunk(from Peer, m *Chunk) {
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Config: g.config})
 		return
 	case m.Epoch > g.config.Epoch, from.ID != g.primary(), !g.isJoining(), m.Start != g.start:
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	}
 	j := g.joiner
 	switch {
 	case m.Tenure < j.tenure || m.Tenure == j.tenure && m.Attempt < j.attempt:
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	case m.Tenure == j.tenure && m.Attempt == j.attempt:
 	case m.Number > 0: // its beginning did not come

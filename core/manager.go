@@ -13,22 +13,22 @@ const nodesMax = 1 << 12
 // and proposes commands. A command is applied when it is durable, so whatever
 // the Directory shows may be told to anyone.
 type Manager struct {
+	common
 	opt      ManagerOptions
-	self     Peer
-	cluster  ClusterID
 	boot     Boot // how many times this data was started
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 
-	contacts []*contact // by nodeEntry.place
+	contacts []*contact // by nodeEntry.number
 	watches  []watch    // in the order of dir.groups
 	waiters  map[string][]waiter
 	waiting  int // in waiters
 	early    []early
-	forgets  []forget // until their node is gone
-	drains   []forget // until their node is in no chain, or has to stay
+	forgets  []operatorRequest // until their node is gone
+	drains   []operatorRequest // until their node is in no chain, or has to stay
 	refused  []refusedDrain
 	nonce    uint64 // of the last ping or probe; see firstNonce
+	rounds   int    // of pings so far
 	turn     int    // in contacts: who was asked last about others
 
 	started bool
@@ -36,29 +36,14 @@ type Manager struct {
 	pingAt  Time
 	haltAt  Time // Never, or when a lost group ends this manager
 
-	// now is the manager's own time, in which everything here is measured. It stands
-	// still while the manager itself does: see begin. driver is the driver's time
-	// at the last call.
-	now, driver Time
-	stalled     bool // the last call came after a stall
-	out         *Output
-	alarm       Time
+	// The manager's own time, now, in which everything here is measured, stands still
+	// while the manager itself does: see begin. This is the driver's at the last call.
+	driver  Time
+	stalled bool // the last call came after a stall
 }
 
-// waiter is a client that waits for a key to be mapped.
-type waiter struct {
-	client Peer
-	req    uint64
-}
-
-// early is a lookup that came before the nodes that it needs had answered.
-type early struct {
-	waiter
-	lookup *Lookup
-}
-
-// forget is an operator who waits for a node to be forgotten, or drained.
-type forget struct {
+// operatorRequest is an operator's wish about a node, and who waits for the answer.
+type operatorRequest struct {
 	waiter
 	node NodeID
 }
@@ -69,7 +54,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{opt: opt, self: opt.Self, cluster: opt.Cluster, dir: newDirectory(), waiters: make(map[string][]waiter), haltAt: Never}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), haltAt: Never}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -170,30 +155,12 @@ func (m *Manager) at(now Time) Time {
 // stallMax is the longest time between two calls that is no stall.
 func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 
-func (m *Manager) wakeBy(t Time) { m.alarm = min(m.alarm, t) }
-
-func (m *Manager) send(to Peer, b Message) {
-	m.out.Send = append(m.out.Send, Envelope{m.cluster, m.self, to, b})
-}
-
-func (m *Manager) after(to Peer, b Message) {
-	m.out.After = append(m.out.After, Envelope{m.cluster, m.self, to, b})
-}
-
-func (m *Manager) event(e Event) { m.out.Events = append(m.out.Events, e) }
-
-func (m *Manager) drop(in Envelope) { m.event(Event{Kind: EventDropped, Node: in.From.ID}) }
-
 // accepts tells whether a message is for this manager and from its cluster.
 // Who does not know the two yet may register, look up, forget, drain and ask
 // for the status without.
 func (m *Manager) accepts(in Envelope) bool {
 	reason := Refusal(0)
-	stranger := false
-	switch in.Body.(type) {
-	case *Register, *Lookup, *Forget, *Drain, *StatusQuery:
-		stranger = true
-	}
+	stranger := kinds[KindOf(in.Body)].stranger
 	switch {
 	case in.To.ID != m.self.ID && !(stranger && in.To.ID == 0):
 		reason = RefusedOtherNode
@@ -205,10 +172,7 @@ func (m *Manager) accepts(in Envelope) bool {
 		}
 		reason = RefusedForgotten
 	}
-	m.event(Event{Kind: EventRefused, Node: in.From.ID})
-	if reason == RefusedForgotten || isRequest(in.Body) {
-		m.out.Send = append(m.out.Send, Envelope{in.Cluster, m.self, in.From, &Refused{Reason: reason, Wanted: in.To.ID, What: KindOf(in.Body)}})
-	}
+	m.refuse(in, reason)
 	return false
 }
 
@@ -249,7 +213,7 @@ func (m *Manager) onMessage(in Envelope) {
 	case *Drain:
 		m.onDrain(in.From, b)
 	default:
-		m.drop(in)
+		m.drop(in.From)
 	}
 }
 
@@ -306,7 +270,7 @@ func (m *Manager) onCommitted(b *Committed) {
 func (m *Manager) spread(c *Config) {
 	m.event(Event{Kind: EventReconfigured, Group: c.Group, Epoch: c.Epoch})
 	w := m.watch(c.Group)
-	w.suspicion, w.next = nil, 0
+	w.inquiry, w.next = nil, 0
 	for _, p := range c.Chain {
 		m.send(p, c)
 	}
@@ -332,7 +296,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case m.forgotMore(in.From.ID, b.Index):
 		return
 	case n == nil && len(m.dir.nodes) >= nodesMax:
-		m.drop(in)
+		m.drop(in.From)
 		return
 	case n != nil && b.Boot < n.Boot:
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister})
@@ -348,8 +312,8 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})
 }
 
-// forgotMore halts a manager that a node has known to know more than it does:
-// its Directory was lost or an old copy of it restored (rule "Restart").
+// forgotMore halts the manager when a node has seen a higher index of the Directory than
+// it has now: the Directory was lost, or an old copy of it was restored (rule manager 7).
 func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 	if seen <= m.dir.index {
 		return false
@@ -361,16 +325,16 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
-	if n.place == len(m.contacts) {
+	if n.number == len(m.contacts) {
 		m.contacts = append(m.contacts, newContact(n, m.now, m.nonce))
 	}
 	if n.gone {
 		return
 	}
-	m.welcome(m.contacts[n.place])
+	m.welcome(m.contacts[n.number])
 	if a.registered {
 		if m.awaitsDrain(n.ID) { // its new start ended the drain, but somebody waits for that
-			m.proposeDrain(m.contacts[n.place])
+			m.proposeDrain(m.contacts[n.number])
 		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
@@ -382,7 +346,7 @@ func (m *Manager) registered(c *Command, a applied) {
 func (m *Manager) onFarewell(in Envelope, b *Farewell) {
 	n := m.dir.node(in.From.ID)
 	if n == nil || b.Boot != n.Boot {
-		m.drop(in)
+		m.drop(in.From)
 		return
 	}
 	if m.opt.Durable {
@@ -402,14 +366,14 @@ func (m *Manager) onForget(in Envelope, b *Forget) {
 	case len(m.forgets) >= nodesMax:
 		m.send(in.From, &Forgotten{Req: b.Req, Status: StatusOverloaded})
 	default:
-		m.forgets = append(m.forgets, forget{waiter{in.From, b.Req}, b.Node})
+		m.forgets = append(m.forgets, operatorRequest{waiter{in.From, b.Req}, b.Node})
 		m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
 	}
 }
 
 // gone tells a node whose data is gone to stop, and its group to do without.
 func (m *Manager) gone(id NodeID, a applied) {
-	m.forgets = slices.DeleteFunc(m.forgets, func(f forget) bool {
+	m.forgets = slices.DeleteFunc(m.forgets, func(f operatorRequest) bool {
 		if f.node == id {
 			m.send(f.client, &Forgotten{Req: f.req, Status: StatusOK})
 		}
@@ -428,145 +392,4 @@ func (m *Manager) gone(id NodeID, a applied) {
 // sendForgotten tells a node that it must stop serving.
 func (m *Manager) sendForgotten(n *nodeEntry) {
 	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister})
-}
-
-func (m *Manager) onLookup(from Peer, b *Lookup) {
-	if len(b.Key) < 1 || len(b.Key) > KeyBytesMax {
-		m.send(from, &LookupReply{Req: b.Req, Status: StatusTooLarge})
-		return
-	}
-	if id, ok := m.dir.keys[b.Key]; ok {
-		m.tell(waiter{from, b.Req}, id)
-		return
-	}
-	if !b.Create {
-		m.send(from, &LookupReply{Req: b.Req, Status: StatusNotFound})
-		return
-	}
-	if m.waiting >= m.opt.WaitersMax {
-		m.send(from, &LookupReply{Req: b.Req, Status: StatusOverloaded})
-		return
-	}
-	waiting, underWay := m.waiters[b.Key]
-	if slices.Contains(waiting, waiter{from, b.Req}) {
-		return
-	}
-	if !underWay && !m.place(b.Key) {
-		m.tellUnavailableSoon(waiter{from, b.Req}, b)
-		return
-	}
-	m.waiters[b.Key] = append(waiting, waiter{from, b.Req})
-	m.waiting++
-}
-
-// tellUnavailableSoon lets a lookup wait for nodes that have just registered, and may
-// be far away, or that answered a moment ago, if they are what is missing.
-func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
-	nodes := 0
-	for _, c := range m.contacts {
-		if c.node.isSpare() && !c.node.gone && c.evidence.refusedSince == Never && m.now.Since(max(c.since, c.answeredAt)) < firstPatience {
-			nodes++
-		}
-	}
-	if nodes-m.lacking()-m.opt.Spares <= m.opt.Replicas || len(m.early) >= m.opt.WaitersMax {
-		m.tellUnavailable(w)
-		return
-	}
-	if !slices.ContainsFunc(m.early, func(e early) bool { return e.waiter == w }) {
-		m.early = append(m.early, early{w, b})
-	}
-}
-
-// lookUpAgain takes up the lookups that wait for a node's first answer. It is called
-// with every ping.
-func (m *Manager) lookUpAgain() {
-	waiting := m.early
-	m.early = nil
-	for _, e := range waiting {
-		m.onLookup(e.client, e.lookup)
-	}
-}
-
-// tell answers a lookup with the key's group.
-func (m *Manager) tell(w waiter, id GroupID) {
-	r := &LookupReply{Req: w.req, Status: StatusOK, Config: m.dir.group(id).config}
-	if m.watch(id).loss != lossNone {
-		r.Status = StatusGroupLost
-	}
-	m.send(w.client, r)
-}
-
-func (m *Manager) tellUnavailable(w waiter) {
-	m.send(w.client, &LookupReply{Req: w.req, Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1 + m.opt.Spares)})
-}
-
-// place proposes a group for a key that has none: a new one while enough
-// uninitialised nodes answer, else the next of the round robin. It returns
-// false when there is neither.
-func (m *Manager) place(key string) bool {
-	o := &m.opt
-	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
-	for i := range m.watches {
-		if m.watches[i].loss != lossNone {
-			c.Skip = append(c.Skip, GroupID(i+1))
-		}
-	}
-	spares := m.spares()
-	if len(spares) <= o.Replicas && len(c.Skip) == len(m.dir.groups) {
-		// Nothing else can take the key: quarantine is no reason to refuse it.
-		spares = m.unused(func(*contact) bool { return true })
-	}
-	// Healing comes before new groups.
-	if len(spares)-m.lacking()-o.Spares > o.Replicas {
-		for _, s := range spares[:o.Replicas+1] {
-			s.reserved = true
-			c.Members = append(c.Members, s.node.ID)
-		}
-	}
-	if c.Members == nil && len(c.Skip) == len(m.dir.groups) && m.waiting == 0 {
-		return false
-	}
-	m.propose(c)
-	return true
-}
-
-// spares are the uninitialised nodes that answered recently, are not in
-// quarantine or being drained, and that no command under way is about to use: a
-// new group must not begin with the dead.
-func (m *Manager) spares() []*contact {
-	return m.unused(func(c *contact) bool { return m.now >= c.quarantined })
-}
-
-// unused are the spares, and those that would be but for their quarantine.
-func (m *Manager) unused(fit func(*contact) bool) []*contact {
-	var list []*contact
-	for _, c := range m.contacts {
-		n := c.node
-		if n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-
-func (m *Manager) placed(c *Command, a applied) {
-	for _, id := range c.Members {
-		m.contact(id).reserved = false
-	}
-	if a.formed {
-		m.event(Event{Kind: EventFormed, Group: a.mapped})
-	}
-	if a.isNew {
-		m.event(Event{Kind: EventMapped, Group: a.mapped})
-	}
-	waiting := m.waiters[c.Key]
-	delete(m.waiters, c.Key)
-	m.waiting -= len(waiting)
-	for _, w := range waiting {
-		if a.mapped == 0 {
-			m.tellUnavailable(w)
-		} else {
-			m.tell(w, a.mapped)
-		}
-	}
 }

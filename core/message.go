@@ -2,71 +2,6 @@ package core
 
 import "time"
 
-// Kind names a type of message.
-type Kind uint8
-
-const (
-	KindRegister Kind = iota + 1
-	KindRegistered
-	KindFarewell
-	KindRefused
-	KindForget
-	KindForgotten
-	KindStatusQuery
-	KindStatusReply
-	KindPing
-	KindPong
-	KindProbe
-	KindProbeReply
-	KindConfig
-	KindLookup
-	KindLookupReply
-	KindSuspect
-	KindReplicate
-	KindAck
-	KindNack
-	KindChunk
-	KindChunkAck
-	KindCaughtUp
-	KindDrain
-	KindDrained
-	KindOp
-	KindReply
-	// Local messages: between a node, its driver and its caller; never on a wire.
-	KindCall
-	KindCancel
-	KindResult
-	KindPeerDown
-	KindStop
-	KindSynced
-	KindCommitted
-	kindEnd
-)
-
-// KindCount is one more than the highest Kind, for tables indexed by Kind.
-const KindCount = int(kindEnd)
-
-var kindNames = [...]string{
-	KindRegister: "Register", KindRegistered: "Registered", KindFarewell: "Farewell", KindRefused: "Refused",
-	KindForget: "Forget", KindForgotten: "Forgotten",
-	KindStatusQuery: "StatusQuery", KindStatusReply: "StatusReply",
-	KindPing: "Ping", KindPong: "Pong", KindProbe: "Probe", KindProbeReply: "ProbeReply",
-	KindConfig: "Config", KindLookup: "Lookup", KindLookupReply: "LookupReply", KindSuspect: "Suspect",
-	KindReplicate: "Replicate", KindAck: "Ack", KindNack: "Nack", KindChunk: "Chunk", KindChunkAck: "ChunkAck", KindCaughtUp: "CaughtUp",
-	KindDrain: "Drain", KindDrained: "Drained", KindOp: "Op", KindReply: "Reply",
-	KindCall: "Call", KindCancel: "Cancel", KindResult: "Result", KindPeerDown: "PeerDown", KindStop: "Stop",
-	KindSynced: "Synced", KindCommitted: "Committed",
-}
-
-func (k Kind) String() string { return name(kindNames[:], int(k), "Kind") }
-
-// Message is a sealed set of pointers to the structs below. A message is never
-// changed once it was sent: sender and receivers may share it.
-type Message interface{ kind() Kind }
-
-// KindOf tells the type of a message.
-func KindOf(m Message) Kind { return m.kind() }
-
 // Register is how a storage node presents itself to the manager, until it is
 // answered, and again when it has long heard nothing.
 type Register struct {
@@ -202,6 +137,16 @@ type Config struct {
 	Reads    ReadMode
 	Lease    time.Duration // length L of a lease, with Reads == ReadLease; else 0
 	MinChain uint32        // a shorter chain takes no writes
+}
+
+// position returns the place of a node in the chain, or -1.
+func (c *Config) position(id NodeID) int {
+	for i := range c.Chain {
+		if c.Chain[i].ID == id {
+			return i
+		}
+	}
+	return -1
 }
 
 // Lookup asks the manager for the group of a key.
@@ -416,37 +361,3 @@ type Committed struct {
 	Index   Index
 	Command Command
 }
-
-func (*Register) kind() Kind    { return KindRegister }
-func (*Registered) kind() Kind  { return KindRegistered }
-func (*Farewell) kind() Kind    { return KindFarewell }
-func (*Refused) kind() Kind     { return KindRefused }
-func (*Forget) kind() Kind      { return KindForget }
-func (*Forgotten) kind() Kind   { return KindForgotten }
-func (*StatusQuery) kind() Kind { return KindStatusQuery }
-func (*StatusReply) kind() Kind { return KindStatusReply }
-func (*Ping) kind() Kind        { return KindPing }
-func (*Pong) kind() Kind        { return KindPong }
-func (*Probe) kind() Kind       { return KindProbe }
-func (*ProbeReply) kind() Kind  { return KindProbeReply }
-func (*Config) kind() Kind      { return KindConfig }
-func (*Lookup) kind() Kind      { return KindLookup }
-func (*LookupReply) kind() Kind { return KindLookupReply }
-func (*Suspect) kind() Kind     { return KindSuspect }
-func (*Replicate) kind() Kind   { return KindReplicate }
-func (*Ack) kind() Kind         { return KindAck }
-func (*Nack) kind() Kind        { return KindNack }
-func (*Chunk) kind() Kind       { return KindChunk }
-func (*ChunkAck) kind() Kind    { return KindChunkAck }
-func (*CaughtUp) kind() Kind    { return KindCaughtUp }
-func (*Drain) kind() Kind       { return KindDrain }
-func (*Drained) kind() Kind     { return KindDrained }
-func (*Op) kind() Kind          { return KindOp }
-func (*Reply) kind() Kind       { return KindReply }
-func (*Call) kind() Kind        { return KindCall }
-func (*Cancel) kind() Kind      { return KindCancel }
-func (*Result) kind() Kind      { return KindResult }
-func (*PeerDown) kind() Kind    { return KindPeerDown }
-func (*Stop) kind() Kind        { return KindStop }
-func (*Synced) kind() Kind      { return KindSynced }
-func (*Committed) kind() Kind   { return KindCommitted }

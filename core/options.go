@@ -31,14 +31,14 @@ type StorageOptions struct {
 	ResendInterval    time.Duration // before an unanswered Replicate goes out again; doubles up to 8 times that
 	// AckTimeout is the least that a primary waits for a sign of progress before it
 	// reports a replica; 500 ms by default in durable mode. It waits longer where
-	// round trips are long, or many bytes under way, and up to patienceMax.
+	// round trips are long, or many bytes under way, and up to progressMax.
 	AckTimeout time.Duration
 	DriftPPM   int64 // bound of the clocks' drift that leases allow for
 
 	PendingMax      int // uncommitted entries a primary holds
 	PendingBytesMax int // and their key and value bytes
 	ReadsMax        int // gets that wait for a round
-	ParkedMax       int // requests that wait for a reconciling primary
+	ParkedMax       int // requests that wait for a reconciling primary, or for a joining node to catch up
 	SessionsMax     int // sessions of a group
 	SessionTTL      time.Duration
 	LogKeep         int // entries of a group's log that are kept at least; up to three times as many are

@@ -24,7 +24,9 @@ func (s *Storage) onProbe(in Envelope, m *Probe) {
 		return
 	}
 	if m.Target.ID == 0 || m.Target.ID == s.self.ID {
-		s.persist(keyProbe, "")
+		if s.opt.Durable {
+			s.out.Persist = append(s.out.Persist, Write{Key: keyProbe})
+		}
 		s.after(in.From, &ProbeReply{Nonce: m.Nonce})
 		return
 	}
@@ -52,7 +54,7 @@ func (r *relays) take(by Peer, m *Probe) uint64 {
 func (s *Storage) onProbeReply(in Envelope, m *ProbeReply) {
 	slot := &s.relays.slots[m.Nonce%uint64(len(s.relays.slots))]
 	if slot.nonce != m.Nonce || m.Nonce == 0 || slot.target.ID != in.From.ID {
-		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		s.drop(in.From)
 		return
 	}
 	s.send(slot.by, &ProbeReply{Nonce: slot.asked})

@@ -282,7 +282,7 @@ func TestAStaleBootIsRefused(t *testing.T) {
 	r.present(n1)
 	refused := received[*Refused](r, "n1")
 	require.Equal(t, []*Refused{{Reason: RefusedBoot, What: KindRegister}}, refused)
-	require.Equal(t, index, r.manager().Index()+Index(len(r.batches)), "nothing proposed")
+	require.Equal(t, index, r.manager().Index()+Index(r.gate.Pending()), "nothing proposed")
 
 	n := newStorageAt(t, "n1", durable).registered()
 	n.step("m", refused[0])

@@ -256,14 +256,31 @@ func TestTheLongDeadArePingedSeldom(t *testing.T) {
 	r.pass(3 * time.Second)
 	r.pings = 0
 	r.pass(10 * time.Second)
-	require.InDelta(t, 3*200+2*10, r.pings, 10)
+	require.InDelta(t, 3*200+2*20, r.pings, 10)
 	r.ail(well, "n4", "n5")
 	r.present(r.actors["n4"])
 	require.Empty(t, r.manager().spares(), "n4 has said that it lives, not that it hears the manager")
 	r.pass(100 * time.Millisecond)
 	require.Len(t, r.manager().spares(), 1)
-	r.pass(1100 * time.Millisecond)
+	r.pass(600 * time.Millisecond)
 	require.Len(t, r.manager().spares(), 2, "n5 has answered a ping")
+}
+
+// Manager 6: that holds also while an inquiry begins with every round, and takes nonces.
+func TestTheLongDeadArePingedDuringInquiries(t *testing.T) {
+	for _, nodes := range []int{4, 5} { // the last is dead
+		r := newRealm(t, nodes, quick)
+		r.place("k")
+		last := "n" + string(rune('0'+nodes))
+		r.ail(silent, last)
+		r.pass(3 * time.Second)
+		r.pings = 0
+		for range 200 {
+			r.say("c1", suspect(1, "n1"))
+			r.pass(50 * time.Millisecond)
+		}
+		require.InDelta(t, (nodes-1)*200+20, r.pings, 10)
+	}
 }
 
 // Manager 6: a node that leaves chains again and again waits longer each time

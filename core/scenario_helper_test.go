@@ -27,9 +27,9 @@ type rig struct {
 	halted error // why the node halted by itself
 
 	durable bool
-	held    bool       // syncs wait for sync(); else the disk is as fast as can be
-	space   rigSpace   // what is durable
-	batches []rigBatch // what is not yet, oldest first
+	held    bool     // syncs wait for sync(); else the disk is as fast as can be
+	space   rigSpace // what is durable
+	gate    Gate     // what is not yet
 
 	inbox []Envelope
 	mail  []Envelope // what left and was not looked at
@@ -38,11 +38,6 @@ type rig struct {
 }
 
 type rigSpace map[string]string
-
-type rigBatch struct {
-	writes []Write
-	after  []Envelope
-}
 
 // Range implements Space.
 func (s rigSpace) Range(prefix string, f func(key, value string) error) error {
@@ -172,10 +167,12 @@ func (n *rig) sync() {
 // crash ends the process. Of the batches that were not synced the first keep
 // survive.
 func (n *rig) crash(keep int) {
-	for _, b := range n.batches[:min(keep, len(n.batches))] {
-		n.space.write(b.writes)
+	for i := range min(keep, n.gate.Pending()) {
+		writes, _ := n.gate.Batch(i)
+		n.space.write(writes)
 	}
-	n.batches, n.inbox, n.node = nil, nil, nil
+	n.gate.Forget()
+	n.inbox, n.node = nil, nil
 	n.out.Reset()
 }
 
@@ -206,20 +203,13 @@ func (n *rig) finish() {
 		n.node.Tick(n.now, &n.out)
 	}
 	n.past = append(n.past, n.out.Events...)
-	for _, e := range n.out.Send {
-		n.leave(e)
+	for i := range n.out.Send {
+		n.leave(&n.out.Send[i])
 	}
-	if n.durable && len(n.out.Persist) > 0 {
-		n.batches = append(n.batches, rigBatch{writes: slices.Clone(n.out.Persist)})
+	if !n.durable {
+		require.Empty(n.t, n.out.Persist, "in memory mode nothing is durable")
 	}
-	for _, e := range n.out.After {
-		if len(n.batches) == 0 {
-			n.leave(e)
-		} else {
-			b := &n.batches[len(n.batches)-1]
-			b.after = append(b.after, e)
-		}
-	}
+	n.gate.Take(n.out.Persist, n.out.After, n.leave)
 	if n.halted = n.out.Halt; n.halted != nil {
 		n.crash(0)
 		return
@@ -230,22 +220,18 @@ func (n *rig) finish() {
 	}
 }
 
-func (n *rig) leave(e Envelope) {
+func (n *rig) leave(e *Envelope) {
 	if e.To.ID == n.self.ID && e.To.ID != 0 {
-		n.inbox = append(n.inbox, e)
+		n.inbox = append(n.inbox, *e)
 	} else {
-		n.mail = append(n.mail, e)
+		n.mail = append(n.mail, *e)
 	}
 }
 
 func (n *rig) settle() {
-	for _, b := range n.batches {
-		n.space.write(b.writes)
-		for _, e := range b.after {
-			n.leave(e)
-		}
+	if n.gate.Begin() {
+		n.gate.End(n.space.write, n.leave)
 	}
-	n.batches = nil
 }
 
 func (s rigSpace) write(writes []Write) {

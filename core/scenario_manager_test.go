@@ -431,6 +431,50 @@ func TestAWitnessRestartsDuringADispute(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// What the accuser waited for has moved, while the accused was silent to the manager. When
+// it is heard again nobody goes, though the accuser's word is of a while ago by then: it
+// reports anew what it waits for now (rule manager 3).
+func TestWhatHasMovedIsNotForgotten(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	n3 := r.actors["n3"]
+	n3.health, n3.reachable = silent, true
+	r.say("n1", suspect(1, "n3"))
+	r.pass(300 * time.Millisecond)
+	r.actors["n1"].cut = []string{"n3"}
+	r.pass(500 * time.Millisecond)
+	n3.health = well
+	r.pass(disputeMax)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
+// A word that takes longer than the others' are good for is a word all the same: the accuser,
+// far away, says that what it waits for has moved, while the others are asked again and
+// again (rule manager 3).
+func TestALateWordCounts(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.actors["n1"].behind = 700 * time.Millisecond
+	r.pass(time.Second)
+	r.complain("n3", 10*time.Second)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
+// A primary does not reach a member, and its disk is so slow that it proves itself too late
+// each time that its report is inquired into. It is then inquired into itself, and proves
+// itself in time: with that proof its report is judged, instead of beginning anew for ever
+// (rule manager 3).
+func TestAPrimaryWithASlowDiskIsHeard(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.actors["n1"].cut = []string{"n3"}
+	r.actors["n1"].disk = 870 * time.Millisecond
+	r.complain("n3", 4*time.Second)
+	r.requireChain(2, "n2", "n3")
+}
+
 // The manager reaches both, but they do not reach each other. One must go, for
 // the group can do no write; which one depends on who else reaches the accused
 // (rule manager 3). Where only one would stay, the manager is slower to believe it.
@@ -448,6 +492,15 @@ func TestPartialPartition(t *testing.T) {
 		},
 		"a third member does not reach it either": {
 			3, 2, "n3", func(r *realm) { r.actors["n2"].cut = []string{"n3"} }, []probing{{"n2", "n3"}}, disputeMax, []string{"n1", "n2"},
+		},
+		"one member reaches it, and one does not": {
+			4, 3, "n4", func(r *realm) { r.actors["n2"].cut = []string{"n4"} }, []probing{{"n2", "n4"}, {"n3", "n4"}}, disputeMax, []string{"n1", "n2", "n3"},
+		},
+		"most of the others reach it": {
+			5, 4, "n5", func(r *realm) { r.actors["n2"].cut = []string{"n5"} }, []probing{{"n2", "n5"}, {"n3", "n5"}, {"n4", "n5"}}, disputeMax, []string{"n2", "n3", "n4", "n5"},
+		},
+		"a spare in quarantine is a witness all the same": {
+			3, 1, "n2", func(r *realm) { r.manager().contact(peerOf("n3").ID).quarantined = Never }, []probing{{"n3", "n2"}}, doubtsMax * disputeMax, []string{"n2"},
 		},
 		"a third member does not reach it, though a spare does": {
 			4, 2, "n3", func(r *realm) { r.actors["n2"].cut = []string{"n3"} }, []probing{{"n2", "n3"}, {"n4", "n3"}}, disputeMax, []string{"n1", "n2"},

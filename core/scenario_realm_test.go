@@ -48,6 +48,7 @@ type actor struct {
 
 	reachable bool          // for other nodes, whatever its health is for the manager
 	behind    time.Duration // how much later it answers
+	disk      time.Duration // how much later than that it proves itself
 }
 
 // health says what becomes of what the manager sends to a node.
@@ -181,7 +182,9 @@ func (r *realm) answer(a *actor, e Envelope) {
 		target := r.actors[b.Target.Addr]
 		switch {
 		case a.health != well || target != nil && slices.Contains(a.cut, b.Target.Addr):
-		case target == nil || target.health == well || target.reachable:
+		case target == nil:
+			r.replyAfter(r.trip+a.behind+a.disk, a, &ProbeReply{Nonce: b.Nonce})
+		case target.health == well || target.reachable:
 			r.reply(a, &ProbeReply{Nonce: b.Nonce})
 		case target.health == refusing || target.health == replaced:
 			r.reply(a, &ProbeReply{Nonce: b.Nonce, Refused: true})
@@ -192,8 +195,13 @@ func (r *realm) answer(a *actor, e Envelope) {
 // reply is a message that a node sends under its own name.
 func (r *realm) reply(a *actor, m Message) {
 	r.t.Helper()
+	r.replyAfter(r.trip+a.behind, a, m)
+}
+
+func (r *realm) replyAfter(late time.Duration, a *actor, m Message) {
+	r.t.Helper()
 	e := Envelope{Cluster: rigCluster, From: a.peer, To: r.self, Body: m}
-	if late := r.trip + a.behind; late > 0 {
+	if late > 0 {
 		r.late = append(r.late, lateAnswer{r.now.After(late), e})
 		slices.SortStableFunc(r.late, func(a, b lateAnswer) int { return cmp.Compare(a.at, b.at) })
 		return
@@ -303,7 +311,7 @@ func (r *realm) answerAgain(names ...string) {
 	for _, name := range names {
 		a := r.actors[name]
 		r.reply(a, &Pong{Nonce: r.manager().contact(a.peer.ID).pinged, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs)})
-		if s := r.manager().watches[0].suspicion; s != nil {
+		if s := r.manager().watches[0].inquiry; s != nil {
 			r.reply(a, &ProbeReply{Nonce: s.nonce})
 		}
 		r.serve()

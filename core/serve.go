@@ -41,24 +41,6 @@ func (g *group) onGet(from Peer, op *Op) {
 	g.flushSoon()
 }
 
-// leaseLives tells whether every required member has promised to follow nobody
-// else for now. A primary whose epoch is not durable could forget it and grant
-// again, so it does not count on leases yet.
-func (g *group) leaseLives() bool { return g.leaseLivesAt(g.s.now) }
-
-func (g *group) leaseLivesAt(now Time) bool {
-	t := g.tenure
-	if t == nil || !t.reconciled || g.config.Reads != ReadLease || g.durable < g.config.Epoch {
-		return false
-	}
-	for i := range t.members {
-		if m := &t.members[i]; !m.learner && m.lease <= now {
-			return false
-		}
-	}
-	return true
-}
-
 // serveReads answers the gets whose round every required member has answered.
 // A member that left since then is no longer asked; none can have been added.
 func (g *group) serveReads(round uint64) {
@@ -206,6 +188,15 @@ func (t *tenure) finish(g *group, seq Seq, r result) {
 		g.state.session(seq).touched = g.s.now
 	}
 	g.answer(w.client, w.req, r)
+}
+
+// refuse answers a request with the reason why it is not served, and answer with its
+// result; nobody when the peer is zero.
+func (g *group) refuse(to Peer, req uint64, s Status, c *Config) {
+	if to.ID == 0 {
+		return
+	}
+	g.send(to, &Reply{Group: g.id, Req: req, Status: s, Epoch: g.config.Epoch, Config: c})
 }
 
 func (g *group) answer(to Peer, req uint64, r result) {

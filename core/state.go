@@ -12,7 +12,7 @@ type state struct {
 	sessions []*session // ascending ids, which is the order of their opening
 
 	// order lists the keys, so that a snapshot can be read bit by bit while writes
-	// go on. Meanwhile it is pinned: every key keeps its place, a new one comes
+	// go on. Meanwhile it is pinned: every key keeps its slot, a new one comes
 	// last, and a deleted one leaves a hole.
 	order  []string
 	pinned bool
@@ -23,7 +23,7 @@ type state struct {
 type value struct {
 	data    string
 	version Seq
-	place   int // in order
+	slot    int // its index in state.order
 }
 
 // session remembers the last operation of a client's session and its result,
@@ -98,11 +98,11 @@ func (st *state) write(seq Seq, e *Entry) (result, bool) {
 	return result{StatusOK, seq}, true
 }
 
-// set gives a key a value, and a place if it has none.
+// set gives a key a value, and a slot if it has none.
 func (st *state) set(key, data string, version Seq) {
 	v, present := st.values[key]
 	if !present {
-		v.place = len(st.order)
+		v.slot = len(st.order)
 		st.order = append(st.order, key)
 		st.bytes += len(key)
 	}
@@ -118,34 +118,34 @@ func (st *state) remove(key string) {
 	}
 	delete(st.values, key)
 	st.bytes -= len(key) + len(v.data)
-	st.order[v.place] = ""
+	st.order[v.slot] = ""
 	if st.pinned {
-		st.holes = append(st.holes, v.place)
+		st.holes = append(st.holes, v.slot)
 	} else {
-		st.fill(v.place)
+		st.closeHole(v.slot)
 	}
 }
 
-// fill closes the hole at a place with the last key.
-func (st *state) fill(place int) {
+// closeHole moves the last key into a slot that was left.
+func (st *state) closeHole(slot int) {
 	last := len(st.order) - 1
-	if key := st.order[last]; key != "" && place < last {
+	if key := st.order[last]; key != "" && slot < last {
 		v := st.values[key]
-		v.place = place
+		v.slot = slot
 		st.values[key] = v
-		st.order[place] = key
+		st.order[slot] = key
 	}
 	st.order = st.order[:last]
 }
 
-// pin keeps every key at its place until unpin.
+// pin keeps every key in its slot until unpin.
 func (st *state) pin() { st.pinned = true }
 
 func (st *state) unpin() {
 	st.pinned = false
 	slices.Sort(st.holes)
 	for i := len(st.holes) - 1; i >= 0; i-- { // from the end, so that the last is a key or the hole itself
-		st.fill(st.holes[i])
+		st.closeHole(st.holes[i])
 	}
 	st.holes = nil
 }

@@ -66,7 +66,7 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)),
 	}
 	for _, n := range page(d.nodes, b.NodeFrom) {
-		c := m.contacts[n.place]
+		c := m.contacts[n.number]
 		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, n.joining, m.nodeState(n), n.draining, max(0, c.quarantined.Since(m.now))})
 	}
 	for _, g := range page(d.groups, b.GroupFrom) {
@@ -96,7 +96,7 @@ func (m *Manager) nodeState(n *nodeEntry) NodeState {
 	switch {
 	case n.gone:
 		return NodeGone
-	case m.contacts[n.place].answers(m.now, &m.opt):
+	case m.contacts[n.number].answers(m.now, &m.opt):
 		return NodeUp
 	}
 	return NodeSilent

@@ -9,9 +9,8 @@ import (
 // Storage is a storage node: it holds the logs and the maps of its groups, as
 // primary or as replica.
 type Storage struct {
+	common
 	opt     StorageOptions
-	self    Peer
-	cluster ClusterID
 	manager Peer
 	boot    Boot
 	index   Index // the highest Directory index seen
@@ -29,10 +28,6 @@ type Storage struct {
 	relays     relays
 	disk       diskLag
 
-	// Of the call under way; now also tells Deadline what is due at once.
-	now   Time
-	out   *Output
-	alarm Time // no later than the next moment anything is due
 	dirty bool // some group has work to flush before the Output leaves
 
 	scratch []byte // for checksums
@@ -44,7 +39,7 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	s := &Storage{opt: opt, self: opt.Self, manager: opt.Manager, stopAt: Never}
+	s := &Storage{common: common{self: opt.Self}, opt: opt, manager: opt.Manager, stopAt: Never}
 	if opt.Durable {
 		if err := s.restore(space); err != nil {
 			return nil, err
@@ -118,9 +113,6 @@ func (s *Storage) start() {
 	s.register()
 }
 
-// wakeBy makes sure that a Tick comes no later than t.
-func (s *Storage) wakeBy(t Time) { s.alarm = min(s.alarm, t) }
-
 func (s *Storage) tickNode() {
 	if s.now >= s.stopAt {
 		s.out.Halt = ErrStopped
@@ -149,16 +141,6 @@ func (s *Storage) register() {
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
 
-func (s *Storage) send(to Peer, m Message) {
-	s.out.Send = append(s.out.Send, Envelope{s.cluster, s.self, to, m})
-}
-
-func (s *Storage) after(to Peer, m Message) {
-	s.out.After = append(s.out.After, Envelope{s.cluster, s.self, to, m})
-}
-
-func (s *Storage) event(e Event) { s.out.Events = append(s.out.Events, e) }
-
 // suspect reports a member to the manager.
 func (s *Storage) suspect(g *group, id NodeID, refused bool) {
 	s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
@@ -169,7 +151,7 @@ func (s *Storage) suspect(g *group, id NodeID, refused bool) {
 // connections or is another node's.
 func (s *Storage) onPeerDown(peer Peer, refused bool) {
 	for _, g := range s.groups {
-		g.onMemberDown(peer, refused)
+		g.onFollowerDown(peer, refused)
 	}
 	s.relays.down(s, peer, refused)
 }
@@ -191,19 +173,7 @@ func (s *Storage) accepts(in Envelope) bool {
 	default:
 		return true
 	}
-	s.event(Event{Kind: EventRefused, Node: in.From.ID})
-	if isRequest(in.Body) {
-		s.out.Send = append(s.out.Send, Envelope{in.Cluster, s.self, in.From, &Refused{Reason: reason, Wanted: in.To.ID, What: KindOf(in.Body)}})
-	}
-	return false
-}
-
-// isRequest tells whether the sender of a message waits for an answer.
-func isRequest(m Message) bool {
-	switch m.(type) {
-	case *Register, *Ping, *Probe, *Config, *Lookup, *Replicate, *Op, *Chunk, *Forget, *Drain, *StatusQuery:
-		return true
-	}
+	s.refuse(in, reason)
 	return false
 }
 
@@ -261,13 +231,13 @@ func (s *Storage) onMessage(in Envelope) {
 			g.onChunkAck(in.From, m)
 		}
 	default:
-		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		s.drop(in.From)
 	}
 }
 
 func (s *Storage) onRegistered(in Envelope, m *Registered) {
 	if m.Boot != s.boot || in.Cluster == 0 || s.cluster != 0 && in.Cluster != s.cluster {
-		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		s.drop(in.From)
 		return
 	}
 	s.registered = true
@@ -288,7 +258,7 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 		return
 	}
 	if s.registered && in.From.ID != s.manager.ID {
-		s.event(Event{Kind: EventDropped, Node: in.From.ID})
+		s.drop(in.From)
 		return
 	}
 	switch m.Reason {
@@ -344,32 +314,31 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 	s.send(in.From, pong)
 }
 
-// onReplicate finds the group, adopting a higher epoch if its config came along.
-func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	g := s.group(m.Group)
-	if (g == nil || m.Epoch > g.config.Epoch) && m.Config != nil && m.Config.Group == m.Group && m.Config.Epoch == m.Epoch {
-		s.adopt(m.Config)
-		g = s.group(m.Group)
+// groupFor returns the group of a message, after it has adopted the config that came
+// along with a higher epoch. It returns nil for a group that is not known here.
+func (s *Storage) groupFor(id GroupID, epoch Epoch, c *Config) *group {
+	g := s.group(id)
+	if (g == nil || epoch > g.config.Epoch) && c != nil && c.Group == id && c.Epoch == epoch {
+		s.adopt(c)
+		g = s.group(id)
 	}
-	if g == nil {
-		s.send(from, &Nack{Group: m.Group, Round: m.Round})
-		return
-	}
-	g.onReplicate(from, m)
+	return g
 }
 
-// onChunk finds the group, adopting a higher epoch if its config came along.
-func (s *Storage) onChunk(from Peer, m *Chunk) {
-	g := s.group(m.Group)
-	if (g == nil || m.Epoch > g.config.Epoch) && m.Config != nil && m.Config.Group == m.Group && m.Config.Epoch == m.Epoch {
-		s.adopt(m.Config)
-		g = s.group(m.Group)
-	}
-	if g == nil {
-		s.event(Event{Kind: EventDropped, Node: from.ID})
+func (s *Storage) onReplicate(from Peer, m *Replicate) {
+	if g := s.groupFor(m.Group, m.Epoch, m.Config); g != nil {
+		g.onReplicate(from, m)
 		return
 	}
-	g.onChunk(from, m)
+	s.send(from, &Nack{Group: m.Group, Round: m.Round})
+}
+
+func (s *Storage) onChunk(from Peer, m *Chunk) {
+	if g := s.groupFor(m.Group, m.Epoch, m.Config); g != nil {
+		g.onChunk(from, m)
+		return
+	}
+	s.drop(from)
 }
 
 func (s *Storage) onOp(from Peer, m *Op) {
@@ -410,55 +379,6 @@ func (s *Storage) adopt(c *Config) {
 		s.persistIdentity()
 	}
 	g.adopt(c)
-}
-
-// diskLag measures how long a sync takes, one at a time.
-type diskLag struct {
-	nonce uint64
-	owed  bool
-	since Time
-}
-
-// watch starts a measurement when the Output has something to make durable.
-func (d *diskLag) watch(s *Storage) {
-	if d.owed || len(s.out.Persist) == 0 {
-		return
-	}
-	d.nonce++
-	d.owed, d.since = true, s.now
-	s.after(s.self, &Synced{Nonce: d.nonce})
-}
-
-func (d *diskLag) onSynced(m *Synced) {
-	if m.Nonce == d.nonce {
-		d.owed = false
-	}
-}
-
-func (d *diskLag) lag(now Time) time.Duration {
-	if !d.owed {
-		return 0
-	}
-	return now.Since(d.since)
-}
-
-// position returns the place of a node in the chain, or -1.
-func (c *Config) position(id NodeID) int {
-	for i := range c.Chain {
-		if c.Chain[i].ID == id {
-			return i
-		}
-	}
-	return -1
-}
-
-// grant returns how long a replica keeps its promise to a primary that counts
-// on a lease of length l: G ≥ L·(1+ρ)/(1−ρ), for clocks that drift by at most
-// ρ in parts per million (rule R9).
-func grant(l time.Duration, driftPPM int64) time.Duration {
-	const million = 1_000_000
-	slow := time.Duration(million - driftPPM)
-	return (l*time.Duration(million+driftPPM) + slow - 1) / slow
 }
 
 var errDamaged = errors.New("the durable records are damaged")

@@ -6,7 +6,8 @@ import "time"
 // every member for proof that it works, and others whether they reach the one that
 // is accused. A hiccup is not a death, so whoever answers anybody is given time:
 //
-//   - Refused: the accused's process has ended, or moved. It goes at once.
+//   - Refused: the accused's process has ended, or moved. It goes at once, unless
+//     another still reaches it, or only one member would stay.
 //   - Silent to the manager, and to all others that were asked: it goes when an
 //     answer is overdue by all that is known of the round trips.
 //   - Silent to the manager alone: it is the way between the two that is at fault.
@@ -15,8 +16,10 @@ import "time"
 //   - It answers, but its primary, the accuser, waits for it in vain: the accuser is
 //     asked again, and when what it waits for has moved since, nobody goes. If
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
-//     if another member reaches the accused, else the accused does. Where there is no
-//     other member, a node outside the chain is heard instead.
+//     if most of the other members reach the accused, else the accused does. Where no
+//     other member works, a node outside the chain is heard instead.
+//   - The accuser itself does not prove in time that it works: it is the accused then,
+//     and its report comes after that.
 //
 // Nobody goes unless a member that stays, the one to be the primary, has proved
 // itself in the same inquiry. While many members look silent at once, it is rather
@@ -24,14 +27,17 @@ import "time"
 // one member would stay while the other still answers somebody, the manager wants to
 // come to the same end doubtsMax times in a row.
 //
-// Every inquiry ends, and none for nothing: it ends with a new config; or because
-// what was waited for has moved; or because nobody is there who could stay; or it
-// counts as a doubt, of which there are few. As the accused has proved itself when
-// the accuser is to go, there is always one that can stay then.
+// Every inquiry ends, and none for nothing: see section 9 of PROTOCOL.md.
 //
-// These times are longer by four round trips, which is what a packet takes that is
-// lost twice in a row on a way to another continent, and by patienceMax at the most.
+// These times are longer where nodes are far away, by farTrips or disputeTrips round
+// trips, and by twice patienceMax at the most; but not when a doubt has had that already.
 const (
+	// farTrips is what a packet takes that is lost twice in a row on a long way, beside
+	// TCP's time-outs. In a dispute there are four ways, each of which may lose so: of the
+	// question to the accuser, of what that asks the accused, and of both answers.
+	farTrips     = 4
+	disputeTrips = 10
+
 	// silenceMin is how many pings a member may miss: who stalls for 250 ms misses six
 	// at the most.
 	silenceMin = 7
@@ -43,60 +49,18 @@ const (
 	vouchedMax = 2 * time.Second
 	stuckMax   = time.Second
 	crowdMax   = time.Second
-	doubtsMax  = 3
+	doubtsMax  = 2
 )
 
 // watch is the manager's soft state about one group.
 type watch struct {
-	suspicion *suspicion // nil when nobody is suspected
-	next      NodeID     // whom the primary has reported meanwhile; 0 for nobody
-	doubts    int        // inquiries in a row that would have left one member, while the other answers
-	quietTill Time       // missed pings start no inquiry until then: healing has its turn
+	inquiry   *inquiry // nil when nobody is suspected
+	next      NodeID   // whom the primary has reported meanwhile; 0 for nobody
+	doubts    int      // inquiries in a row that would have left one member, while the other answers
+	quietTill Time     // until then only a primary's report begins an inquiry, so that healing has its turn
 	loss      loss
 	join      joinWatch
 }
-
-// suspicion is one inquiry into a group.
-type suspicion struct {
-	config  *Config
-	accused NodeID
-	accuser NodeID // the primary that reported the accused, or 0
-
-	begun   Time
-	nonce   uint64 // of the question for proof
-	about   uint64 // of the question whether somebody reaches the accused; 0 when it was not put yet
-	aboutAt Time   // when it was put
-	members []testimony
-	outside outsider // whom else was asked about the accused
-	againAt Time     // when to ask again who has not answered
-
-	proposed bool // a removal is under way; nothing more to do
-}
-
-// testimony is what a member, in the order of the chain, has shown so far.
-type testimony struct {
-	proof  verdict // that it works
-	since  Time    // when it was first asked for it
-	again  bool    // it was asked again, as its connection broke
-	word   verdict // that it reaches the accused
-	wordAt Time    // when it was first asked for it
-}
-
-// outsider is a node outside the chain that was asked whether it reaches the accused.
-type outsider struct {
-	node   NodeID // 0 for none
-	word   verdict
-	wordAt Time
-}
-
-// verdict is what a question has brought so far.
-type verdict uint8
-
-const (
-	verdictOpen verdict = iota
-	verdictAnswered
-	verdictFailed // refused, or gone
-)
 
 // onSuspect takes a report while its group and epoch are current. A client's
 // only leads to a probe: the client may be the one who is cut off. A primary
@@ -109,7 +73,7 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 		return
 	}
 	if g == nil || g.config.Epoch != b.Epoch || g.config.position(b.Node) < 0 {
-		m.drop(in)
+		m.drop(in.From)
 		return
 	}
 	m.told(m.contact(b.Node), b.Refused)
@@ -118,8 +82,8 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 		accuser = in.From.ID
 	}
 	m.suspect(b.Group, b.Node, accuser)
-	if w := m.watch(b.Group); b.Refused && w.suspicion != nil && w.suspicion.accused == b.Node {
-		w.suspicion.hear(in.From.ID, verdictFailed)
+	if w := m.watch(b.Group); b.Refused && w.inquiry != nil && w.inquiry.accused == b.Node {
+		w.inquiry.hear(in.From.ID, answerNo)
 		m.judge(w)
 	}
 }
@@ -132,10 +96,10 @@ func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 		return
 	}
 	w := m.watch(id)
-	switch s := w.suspicion; {
+	switch s := w.inquiry; {
 	case w.loss == lossCertain:
 	case s == nil && (accuser != 0 || m.now >= w.quietTill):
-		m.inquire(w, m.dir.group(id).config, node, accuser)
+		m.inquire(w, m.dir.group(id).config, node, accuser, nil)
 	case s == nil || s.proposed || accuser == 0:
 	case s.accused == node && s.accuser == 0:
 		s.accuser = accuser
@@ -146,13 +110,17 @@ func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 	}
 }
 
-func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
+// inquire begins an inquiry. Proofs that were given in the one before may count in it.
+func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID, proofs []testimony) {
 	m.nonce++
-	s := &suspicion{config: c, accused: accused, accuser: accuser, begun: m.now, nonce: m.nonce, members: make([]testimony, len(c.Chain))}
-	w.suspicion = s
+	s := &inquiry{config: c, accused: accused, accuser: accuser, begun: m.now, nonce: m.nonce, members: make([]testimony, len(c.Chain))}
+	w.inquiry = s
 	m.event(Event{Kind: EventProbing, Group: c.Group, Epoch: c.Epoch, Node: accused, Effect: accuser != 0})
 	for i := range s.members {
-		s.members[i].since, s.members[i].wordAt = m.now, m.now
+		s.members[i].since = m.now
+		if proofs != nil && proofs[i].proof == answerYes {
+			s.members[i].proof = answerYes
+		}
 	}
 	m.reviewProofs(s)
 	m.ask(s)
@@ -162,157 +130,14 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID) {
 	m.judge(w)
 }
 
-// ask asks who has not answered. Questions are repeated, since they, or their
-// answers, can be lost with a connection; but not before they can have been answered,
-// for who has too much to do must not get more.
-func (m *Manager) ask(s *suspicion) {
-	wait := m.opt.PingInterval
-	for i, p := range s.config.Chain {
-		if s.members[i].proof == verdictOpen {
-			wait = max(wait, m.contact(p.ID).trips.mean)
-			m.send(m.dir.node(p.ID).Peer, &Probe{Nonce: s.nonce})
-		}
-	}
-	s.againAt = m.now.After(min(wait, patienceMax/4))
-	m.wakeBy(s.againAt)
-}
-
-// hurry asks a member again whose connection broke: the question may have been lost
-// with it, and a process that has ended refuses the next. But only once, for who
-// cannot be reached may look the same, and every question brings the next break.
-func (m *Manager) hurry(s *suspicion, id NodeID) {
-	if at := s.config.position(id); at >= 0 && s.members[at].proof == verdictOpen && !s.members[at].again {
-		s.members[at].again = true
-		m.send(m.dir.node(id).Peer, &Probe{Nonce: s.nonce})
-	}
-}
-
-// askAbout asks the others whether they reach the accused.
-func (m *Manager) askAbout(s *suspicion) {
-	accused := m.dir.node(s.accused)
-	if s.about == 0 {
-		m.nonce++
-		s.about, s.aboutAt = m.nonce, m.now
-		if node := m.outsider(s.config); node != s.outside.node {
-			s.outside = outsider{node: node, wordAt: m.now}
-		}
-	}
-	question := &Probe{Nonce: s.about, Target: accused.Peer}
-	for i, p := range s.config.Chain {
-		if s.members[i].word == verdictOpen && p.ID != s.accused {
-			m.send(m.dir.node(p.ID).Peer, question)
-		}
-	}
-	if c := m.contact(s.outside.node); c != nil && s.outside.word == verdictOpen {
-		m.send(c.node.Peer, question)
-	}
-}
-
-// outsider picks a node outside the chain that can be asked about a member: the
-// one that joins, else a spare.
-func (m *Manager) outsider(c *Config) NodeID {
-	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
-		return joining.node.ID
-	}
-	if spares := m.spares(); len(spares) > 0 {
-		return spares[0].node.ID
-	}
-	return 0
-}
-
-func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
-	for i := range m.watches {
-		w := &m.watches[i]
-		if s := w.suspicion; s != nil && !s.proposed && m.testify(s, in.From.ID, b) {
-			m.judge(w)
-			return
-		}
-	}
-	for _, c := range m.contacts {
-		if c.evidence.asked == b.Nonce && b.Nonce != 0 {
-			m.onWord(c, b)
-			return
-		}
-	}
-	m.drop(in)
-}
-
-// testify notes an answer to one of an inquiry's two questions, and returns whether
-// it is one.
-func (m *Manager) testify(s *suspicion, from NodeID, b *ProbeReply) bool {
-	at := s.config.position(from)
-	switch {
-	case b.Nonce == s.nonce && at >= 0:
-		if s.members[at].proof == verdictOpen {
-			s.members[at].proof = verdictAnswered
-			// As good as a Pong: a member that is slow, but not too slow, misses pings
-			// all the time, and healing must have its turn between inquiries.
-			m.answersPings(m.contact(from))
-		}
-		return true
-	case b.Nonce != s.about || b.Nonce == 0:
-		return false
-	case b.Refused:
-		m.told(m.contact(s.accused), true)
-		return s.hear(from, verdictFailed)
-	}
-	return s.hear(from, verdictAnswered)
-}
-
-// hear notes what a node says of the accused, and returns whether it was asked.
-func (s *suspicion) hear(from NodeID, word verdict) bool {
-	if from == s.accused {
-		return false
-	}
-	if at := s.config.position(from); at >= 0 {
-		s.members[at].word = word
-		return true
-	}
-	if from == s.outside.node {
-		s.outside.word = word
-	}
-	return from == s.outside.node
-}
-
-// failed notes that a node is not at its address: as good as no answer.
-func (m *Manager) failed(c *contact) {
-	if c.node.group == 0 {
-		return
-	}
-	w := m.watch(c.node.group)
-	if s := w.suspicion; s != nil && !s.proposed {
-		if at := s.config.position(c.node.ID); at >= 0 && s.members[at].proof == verdictOpen {
-			s.members[at].proof = verdictFailed
-			if c.node.ID == s.accused {
-				m.forgetWords(s) // they speak of before
-			}
-			m.judge(w)
-		}
-	}
-}
-
-// forgetWords has those who have said that the accused is reached asked anew. Who has
-// said nothing yet has no more time for that.
-func (m *Manager) forgetWords(s *suspicion) {
-	forget := func(word *verdict, at *Time) {
-		if *word == verdictAnswered {
-			*word, *at, s.about = verdictOpen, m.now, 0
-		}
-	}
-	for i := range s.members {
-		forget(&s.members[i].word, &s.members[i].wordAt)
-	}
-	forget(&s.outside.word, &s.outside.wordAt)
-}
-
 func (m *Manager) tickWatch(w *watch) {
-	s := w.suspicion
+	s := w.inquiry
 	if s == nil || s.proposed {
 		return
 	}
 	if m.now >= s.againAt {
 		m.ask(s)
-		if m.now.Since(s.aboutAt) >= max(4*m.opt.PingInterval, 2*m.contact(s.accused).trips.mean) {
+		if m.now.Since(s.wordsAt) >= 4*max(m.opt.PingInterval, m.contact(s.accused).trips.mean) {
 			m.forgetWords(s) // what they say is of a while ago
 		}
 		m.askAbout(s)
@@ -323,53 +148,44 @@ func (m *Manager) tickWatch(w *watch) {
 
 // judge decides as soon as the answers, and the time that has passed, allow.
 func (m *Manager) judge(w *watch) {
-	s := w.suspicion
+	s := w.inquiry
 	if s == nil || s.proposed {
 		return
 	}
 	m.reviewProofs(s)
 	accuser := s.config.position(s.accuser)
 	switch {
-	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
+	case s.members[s.config.position(s.accused)].proof != answerYes:
 		m.judgeSilent(w)
 	case accuser < 0:
 		m.clear(w, false)
-	case s.members[accuser].word == verdictAnswered:
+	case s.moved || s.members[accuser].word.answer == answerYes:
 		m.clear(w, true)
-	case s.members[accuser].proof != verdictAnswered:
-		if m.unproved(s, accuser) { // it is the one to be judged then, whatever it says
+	case s.members[accuser].proof != answerYes:
+		if m.unproved(s, accuser) { // it is the one to be judged first, whatever it says
 			w.next = 0
 			m.clear(w, false)
-			m.inquire(w, s.config, s.accuser, 0)
+			m.inquire(w, s.config, s.accuser, 0, nil)
+			if w.inquiry != nil {
+				w.inquiry.reported = s.accused
+			}
 		}
-	case m.due(s, disputeMax):
+	case m.due(s, disputeMax, disputeTrips):
 		m.judgeDispute(w)
 	}
 }
 
-// reviewProofs takes back what holds no longer: a proof is good for as long as its
-// node goes on answering pings, a node that is gone has none, and one that was not at
-// its address may have come back, and is asked anew.
-func (m *Manager) reviewProofs(s *suspicion) {
-	for i, p := range s.config.Chain {
-		t, c := &s.members[i], m.contact(p.ID)
-		if c.node.gone {
-			t.proof, t.word = verdictFailed, verdictFailed
-		} else if t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {
-			t.proof, t.since = verdictOpen, m.now
-		} else if t.proof == verdictFailed && c.answers(m.now, &m.opt) {
-			t.proof, t.since, t.again = verdictOpen, m.now, false
-		}
+// due tells whether an inquiry has lasted that long, and so many round trips more, and
+// else has it looked at then.
+func (m *Manager) due(s *inquiry, after, trips time.Duration) bool {
+	if m.watch(s.config.Group).doubts > 0 {
+		trips = 0
 	}
-}
-
-// due tells whether an inquiry has lasted that long, and else has it looked at then.
-func (m *Manager) due(s *suspicion, after time.Duration) bool {
 	far := m.contact(s.accused).trips.shortest
 	if c := m.contact(s.accuser); c != nil {
 		far = max(far, c.trips.shortest)
 	}
-	return m.dueAt(s.begun.After(after + min(4*far, patienceMax)))
+	return m.dueAt(s.begun.After(after + min(trips*far, 2*patienceMax)))
 }
 
 func (m *Manager) dueAt(at Time) bool {
@@ -379,49 +195,15 @@ func (m *Manager) dueAt(at Time) bool {
 	return m.now >= at
 }
 
-// unproved tells whether a member has failed to prove itself, or is overdue.
-func (m *Manager) unproved(s *suspicion, at int) bool {
-	switch s.members[at].proof {
-	case verdictAnswered:
-		return false
-	case verdictFailed:
-		return true
-	}
-	return m.dueAt(m.proofDue(m.contact(s.config.Chain[at].ID), s.members[at].since))
-}
-
-// proofDue is until when a node that was asked at a time must have proved itself.
-// One that is silent is given a round trip, and goes only when it has missed silenceMin
-// pings, and longer where answers were late lately. One that has answered pings
-// meanwhile is given what its disk may take, and if it is silent now, longer, but
-// not without end.
-func (m *Manager) proofDue(c *contact, asked Time) Time {
-	floor := 4 * m.opt.PingInterval
-	silent := c.answeredAt.After(silenceMin*m.opt.PingInterval + min(max(2*c.trips.mean+4*c.trips.deviation, c.trips.longest), patienceMax))
-	if c.answeredAt > asked {
-		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
-		due := asked.After(wait)
-		if c.missed > 0 {
-			due = max(due, min(silent, due.After(wait)))
-		}
-		return due
-	}
-	if c.trips.known() || m.now.Since(c.since) < firstPatience {
-		floor = c.trips.patience(floor)
-	}
-	return max(asked.After(floor), silent)
-}
-
 // judgeSilent decides about an accused that has not proved itself.
 func (m *Manager) judgeSilent(w *watch) {
-	s := w.suspicion
+	s := w.inquiry
 	at := s.config.position(s.accused)
 	if !m.unproved(s, at) {
 		return
 	}
 	remove, wait := m.verdict(s, s.accused)
-	members, _ := m.membersSay(s, 0)
-	outside := m.outsiderSays(s)
+	members, outside := m.poll(s, 0), m.outsiderSays(s)
 	switch {
 	case wait:
 		return
@@ -430,96 +212,54 @@ func (m *Manager) judgeSilent(w *watch) {
 		// group waits for whoever of them returns first.
 		m.rest(w)
 		return
-	case members == verdictAnswered || outside == verdictAnswered:
-		if m.due(s, m.vouched(s)) {
+	case members.yes > 0 || outside == answerYes:
+		if after, trips := m.vouched(s); m.due(s, after, trips) {
 			m.remove(w, remove, true)
 		}
 		return
-	case m.dir.node(s.accused).gone || s.members[at].proof == verdictFailed && len(s.config.Chain)-len(remove) > 1:
-	case members == verdictOpen || outside == verdictOpen:
-		if s.about == 0 {
+	case m.dir.node(s.accused).gone || s.members[at].proof == answerNo && len(s.config.Chain)-len(remove) > 1:
+	case members.open > 0 || outside == answerOpen:
+		if !s.asked {
 			m.askAbout(s)
 		}
 		return
-	case s.members[at].proof == verdictOpen && m.crowded() && !m.due(s, crowdMax):
+	case s.members[at].proof == answerOpen && m.crowded() && !m.due(s, crowdMax, farTrips):
 		return
 	}
 	m.remove(w, remove, false)
 }
 
-// vouched is how long an accused may be silent to the manager that others reach. If
-// its primary waits for it, the group stands still meanwhile.
-func (m *Manager) vouched(s *suspicion) time.Duration {
-	if at := s.config.position(s.accuser); at >= 0 && s.members[at].word != verdictAnswered {
-		return stuckMax
+// vouched is how long, and how many round trips more, an accused may be silent to the
+// manager that others reach. If its primary waits for it, the group stands still meanwhile.
+func (m *Manager) vouched(s *inquiry) (after, trips time.Duration) {
+	if at := s.config.position(s.accuser); at >= 0 && s.members[at].word.answer != answerYes {
+		return stuckMax, disputeTrips
 	}
-	return vouchedMax
-}
-
-// membersSay is the best that a member other than the accused, and than one more, says
-// of the accused: that it is reached; open while one of them may still say so; else
-// failed. If none of them works, as far as is known, some is false.
-func (m *Manager) membersSay(s *suspicion, but NodeID) (word verdict, some bool) {
-	word = verdictFailed
-	for i, p := range s.config.Chain {
-		t := &s.members[i]
-		if p.ID == s.accused || p.ID == but || t.proof == verdictFailed {
-			continue
-		}
-		some = some || t.proof == verdictAnswered
-		switch m.wordOf(s, p.ID, t.word, t.wordAt) {
-		case verdictAnswered:
-			return verdictAnswered, true
-		case verdictOpen:
-			word = verdictOpen
-		}
-	}
-	return word, some
-}
-
-// outsiderSays is the same of the node outside the chain that was asked.
-func (m *Manager) outsiderSays(s *suspicion) verdict {
-	if s.about != 0 && s.outside.node == 0 {
-		return verdictFailed
-	}
-	return m.wordOf(s, s.outside.node, s.outside.word, s.outside.wordAt)
-}
-
-// wordOf is a node's word about the accused. Who has had time to be answered, and
-// says nothing, does not reach it.
-func (m *Manager) wordOf(s *suspicion, id NodeID, word verdict, asked Time) verdict {
-	if word == verdictOpen && s.about != 0 && m.dueAt(asked.After(m.wordPatience(s, id))) {
-		return verdictFailed
-	}
-	return word
-}
-
-// wordPatience is how long to wait for a node's word about the accused, to which it
-// may first have to set up a connection.
-func (m *Manager) wordPatience(s *suspicion, id NodeID) time.Duration {
-	a, b := &m.contact(id).trips, &m.contact(s.accused).trips
-	if !a.known() || !b.known() {
-		return firstPatience
-	}
-	return max(4*m.opt.PingInterval, min(a.patience(0)+3*max(a.patience(0), b.patience(0)), patienceMax+disputeMax))
+	return vouchedMax, farTrips
 }
 
 // judgeDispute decides between a primary and the member it accuses, both of whom
-// answer the manager. A third member that reaches the accused speaks against the
-// accuser, and one that does not speaks against the accused, for those who stay must
-// work together. Only where there is no third is a node outside the chain heard.
-// Without a witness the accused goes, as the primary cannot do without it.
+// answer the manager. Those who stay must work together, so the other members decide:
+// the accuser goes if more of them reach the accused than do not, else the accused. Only
+// where no other member works is a node outside the chain heard. Without a witness the
+// accused goes, as the primary cannot do without it.
 func (m *Manager) judgeDispute(w *watch) {
-	s := w.suspicion
-	word, some := m.membersSay(s, s.accuser)
-	if word == verdictFailed && !some {
-		word = m.outsiderSays(s)
+	s := w.inquiry
+	members := m.poll(s, s.accuser)
+	reached, not := members.yes, members.no
+	if members == (poll{}) {
+		switch m.outsiderSays(s) {
+		case answerOpen:
+			return
+		case answerYes:
+			reached++
+		}
 	}
-	switch word {
-	case verdictOpen:
-	case verdictFailed:
+	switch {
+	case members.open > 0:
+	case reached <= not:
 		m.remove(w, []NodeID{s.accused}, true)
-	case verdictAnswered:
+	default:
 		if remove, wait := m.verdict(s, s.accuser); !wait {
 			m.remove(w, remove, true)
 		}
@@ -529,14 +269,14 @@ func (m *Manager) judgeDispute(w *watch) {
 // verdict returns whom to remove when one is guilty: with it go those who would
 // follow as the primary and have not proved themselves. Nil when nobody would be
 // left, wait when one of them still has time.
-func (m *Manager) verdict(s *suspicion, guilty NodeID) (remove []NodeID, wait bool) {
+func (m *Manager) verdict(s *inquiry, guilty NodeID) (remove []NodeID, wait bool) {
 	remove = []NodeID{guilty}
 	for i, p := range s.config.Chain {
 		switch {
 		case p.ID == guilty:
-		case s.members[i].proof == verdictAnswered:
+		case s.members[i].proof == answerYes:
 			return remove, false
-		case s.members[i].proof == verdictFailed || m.unproved(s, i) && m.due(s, crowdMax):
+		case s.members[i].proof == answerNo || m.unproved(s, i) && m.due(s, crowdMax, farTrips):
 			remove = append(remove, p.ID)
 		default:
 			return nil, true
@@ -564,7 +304,7 @@ func (m *Manager) crowded() bool {
 // remove proposes the config without these members. One that would leave a single
 // member, while one of the removed answers somebody, is first doubted.
 func (m *Manager) remove(w *watch, members []NodeID, answers bool) {
-	s := w.suspicion
+	s := w.inquiry
 	if answers && len(s.config.Chain)-len(members) < 2 {
 		if w.doubts++; w.doubts < doubtsMax {
 			m.rest(w)
@@ -584,14 +324,22 @@ func (m *Manager) rest(w *watch) {
 // clear ends an inquiry that finds nobody guilty; moved when what the accuser
 // waits for has moved since.
 func (m *Manager) clear(w *watch, moved bool) {
-	s := w.suspicion
+	s := w.inquiry
 	if moved {
 		w.doubts = 0
 	}
 	m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused, Effect: moved})
-	w.suspicion = nil
-	if next := w.next; next != 0 {
-		w.next = 0
-		m.inquire(w, s.config, next, s.config.Chain[0].ID)
+	next, proofs := w.next, []testimony(nil)
+	if s.reported != 0 && s.members[s.config.position(s.accused)].proof == answerYes {
+		// A primary whose disk is slow would else be too late each time that its report
+		// is inquired into, and prove itself each time that it is inquired into itself.
+		proofs = s.members
+		if next == 0 {
+			next = s.reported
+		}
+	}
+	w.inquiry, w.next = nil, 0
+	if next != 0 {
+		m.inquire(w, s.config, next, s.config.Chain[0].ID, proofs)
 	}
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"slices"
 	"time"
 )
 
@@ -14,8 +13,8 @@ type tenure struct {
 	inherited  Seq
 	notBefore  Time
 
-	durable Seq      // the prefix of its own log that is durable here
-	members []member // the required set without the primary itself (rule R3), and perhaps a learner
+	durable   Seq // the prefix of its own log that is durable here
+	followers followers
 
 	round   uint64  // of the last flush
 	flushed Seq     // the log's end at the last flush
@@ -30,37 +29,6 @@ type tenure struct {
 
 	transfer *transfer // of the node that joins, if any
 	trimmed  Seq       // what every required member holds durably, as last told to them
-}
-
-// member is what the primary knows of another required member.
-type member struct {
-	peer    Peer
-	learner bool   // a joining node of which nothing is required yet
-	acked   Epoch  // the highest epoch in which it acked; below the current one the config goes along
-	matched Seq    // the prefix it holds durably
-	first   uint64 // rounds before it were sent before it had the snapshot, and count for nothing
-	asked   uint64 // the last round sent to it
-	round   uint64 // the highest round it answered
-	lease   Time   // it has promised to follow nobody else until then
-
-	from  Seq    // where to send from again: all before is known to match
-	next  Seq    // where to send from
-	back  uint64 // the round in which a Nack last took next back
-	since Time   // when it last made progress while something is owed; Never when nothing is
-
-	sentAt      Time // when it was last sent again what it lacks, or made progress
-	resendAt    Time
-	resendAfter time.Duration
-	reportAt    Time
-
-	trips    roundTrips // of rounds
-	question question   // of somebody who wants to know whether it still moves
-}
-
-// question is a Probe that is not answered yet; nobody asks if nonce is 0.
-type question struct {
-	nonce uint64
-	by    Peer
 }
 
 // ask is a client's request and whom to answer.
@@ -95,7 +63,7 @@ func (g *group) beginTenure() {
 		from = g.commit + 1 // most likely some lack the uncommitted suffix: spare them a Nack
 	}
 	for _, p := range g.config.Chain[1:] {
-		t.members = append(t.members, member{peer: p, from: from, next: from, since: Never, resendAt: g.s.now, reportAt: Never})
+		t.followers = append(t.followers, newFollower(p, from, g.s.now))
 	}
 	for _, s := range g.state.sessions {
 		s.touched = g.s.now
@@ -109,54 +77,33 @@ func (g *group) beginTenure() {
 // under way no longer count, so a new round goes out.
 func (g *group) continueTenure() {
 	t := g.tenure
-	stay := make([]member, 0, len(g.config.Chain))
+	stay := make(followers, 0, len(g.config.Chain))
 	for _, p := range g.config.Chain[1:] {
-		if m := t.member(p.ID); m != nil && !m.learner {
-			m.peer = p
-			stay = append(stay, *m)
+		if f := t.followers.of(p.ID); f != nil && !f.learner {
+			f.peer = p
+			stay = append(stay, *f)
 		}
 	}
 	if len(stay) != len(g.config.Chain)-1 {
 		g.broken("the chain grew without a join: %v", g.config.Chain)
 	}
 	if j := g.config.Joining; t.joining(j.ID) && t.transfer.start == g.config.Start {
-		if m := t.member(j.ID); m != nil { // a learner, or proposed already
-			m.peer = j
-			stay = append(stay, *m)
+		if f := t.followers.of(j.ID); f != nil { // a learner, or proposed already
+			f.peer = j
+			stay = append(stay, *f)
 		}
 	}
-	t.members = stay
+	t.followers = stay
 	g.followJoin()
 	g.flushSoon()
 }
 
-func (t *tenure) removeMember(id NodeID) {
-	t.members = slices.DeleteFunc(t.members, func(m member) bool { return m.peer.ID == id })
-}
-
 // required is how many nodes' acks a commit needs, the primary's own included.
-func (t *tenure) required() int {
-	n := 1
-	for i := range t.members {
-		if !t.members[i].learner {
-			n++
-		}
-	}
-	return n
-}
+func (t *tenure) required() int { return 1 + t.followers.required() }
 
 // flushSoon asks for a Tick before the Output leaves, so that everything that
 // came in together goes out as one batch for each member.
 func (g *group) flushSoon() { g.dirty, g.s.dirty = true, true }
-
-func (t *tenure) member(id NodeID) *member {
-	for i := range t.members {
-		if t.members[i].peer.ID == id {
-			return &t.members[i]
-		}
-	}
-	return nil
-}
 
 // flush sends a new round to every member and makes the primary's own log
 // durable. One round carries all entries and serves all gets that came in.
@@ -168,8 +115,8 @@ func (g *group) flush() {
 		t.flushed = g.log.last()
 		g.s.after(g.s.self, &Ack{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Matched: t.flushed})
 	}
-	for i := range t.members {
-		g.replicate(&t.members[i])
+	for i := range t.followers {
+		g.replicate(&t.followers[i])
 	}
 	g.advance() // a lone primary's gets need nobody's answer
 }
@@ -194,39 +141,32 @@ func (t *tenure) sentAt(round uint64) (Time, bool) {
 	return t.sent[round%roundsMax], true
 }
 
-// replicate sends a member what it lacks, as far as the window goes, or an
+// replicate sends a follower what it lacks, as far as the window goes, or an
 // empty Replicate when it lacks nothing.
-func (g *group) replicate(m *member) {
+func (g *group) replicate(f *follower) {
 	t := g.tenure
-	window := m.from + Seq(g.s.opt.PendingMax) - 1
+	window := f.from + Seq(g.s.opt.PendingMax) - 1
 	for {
-		entries := g.log.batch(m.next, window)
-		r := &Replicate{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Prev: g.log.mark(m.next - 1), Entries: entries, Commit: g.commit, Trim: t.trimmed}
-		if m.acked < g.config.Epoch {
+		entries := g.log.batch(f.next, window)
+		r := &Replicate{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Prev: g.log.mark(f.next - 1), Entries: entries, Commit: g.commit, Trim: t.trimmed}
+		if f.acked < g.config.Epoch {
 			r.Config = g.config
 		}
-		g.send(m.peer, r)
-		m.next += Seq(len(entries))
-		if len(entries) == 0 || m.next > min(window, g.log.last()) {
+		g.send(f.peer, r)
+		f.next += Seq(len(entries))
+		if len(entries) == 0 || f.next > min(window, g.log.last()) {
 			break
 		}
 	}
-	m.asked = t.round
-	if m.since == Never {
-		g.expect(m)
+	f.asked = t.round
+	if f.since == Never {
+		g.expect(f)
 	}
 }
 
-// expect has the time run in which a member must make progress.
-func (g *group) expect(m *member) {
-	m.since, m.sentAt = g.s.now, g.s.now
-	m.resendAfter = g.s.opt.ResendInterval
-	if m.trips.known() {
-		m.resendAfter = m.trips.patience(m.resendAfter)
-	}
-	m.resendAt = g.s.now.After(m.resendAfter)
-	m.reportAt = g.s.now.After(m.trips.patience(g.s.opt.AckTimeout))
-	g.s.wakeBy(min(m.resendAt, m.reportAt))
+func (g *group) expect(f *follower) {
+	f.expect(g.s.now, g.s.opt.ResendInterval, g.s.opt.AckTimeout)
+	g.s.wakeBy(min(f.resendAt, f.reportAt))
 }
 
 // onAck counts an ack of the current epoch. One of an older epoch says nothing:
@@ -241,7 +181,7 @@ func (g *group) onAck(from Peer, a *Ack) {
 		return
 	}
 	if a.Matched > g.log.last() || a.Round > t.round {
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	}
 	if self {
@@ -249,46 +189,40 @@ func (g *group) onAck(from Peer, a *Ack) {
 		g.advance()
 		return
 	}
-	m := t.member(from.ID)
-	if m == nil || a.Round < m.first {
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+	f := t.followers.of(from.ID)
+	if f == nil || a.Round < f.first {
+		g.s.drop(from)
 		return
 	}
-	g.credit(m, a)
+	g.credit(f, a)
 	g.advance()
 }
 
-func (g *group) credit(m *member, a *Ack) {
-	t := g.tenure
-	progress := a.Epoch > m.acked || a.Round > m.round || a.Matched > m.matched
-	m.acked = a.Epoch
-	m.round = max(m.round, a.Round)
-	m.matched = max(m.matched, a.Matched)
-	m.from = max(m.from, m.matched+1)
-	m.next = max(m.next, m.from)
+func (g *group) credit(f *follower, a *Ack) {
+	t, now := g.tenure, g.s.now
+	progress := f.take(a)
 	if at, ok := t.sentAt(a.Round); ok {
-		m.lease = max(m.lease, at.After(g.config.Lease))
+		f.lease = max(f.lease, at.After(g.config.Lease))
 		if progress {
-			m.trips.observe(g.s.now.Since(at))
+			f.trips.observe(now.Since(at))
 		}
 	}
 	if progress {
-		m.question.answer(g.s, false)
+		f.question.answer(g.s, false)
 	}
 	switch {
-	case m.round == m.asked && m.matched == g.log.last():
-		m.since = Never // all is answered; the next heartbeat asks again
-		m.resendAt = g.s.now.After(g.heartbeat())
-		g.s.wakeBy(m.resendAt)
+	case f.holds(g.log.last()):
+		f.rest(now.After(g.heartbeat())) // the next heartbeat asks again
+		g.s.wakeBy(f.resendAt)
 	case progress:
-		g.expect(m)
-		if m.next <= g.log.last() { // the window has moved
-			g.replicate(m)
+		g.expect(f)
+		if f.next <= g.log.last() { // the window has moved
+			g.replicate(f)
 		}
 	}
 }
 
-// heartbeat is how long a member may hear nothing: short enough that leases
+// heartbeat is how long a follower may hear nothing: short enough that leases
 // are renewed before they end.
 func (g *group) heartbeat() time.Duration {
 	if g.config.Reads == ReadLease {
@@ -310,48 +244,48 @@ func (g *group) onNack(from Peer, n *Nack) {
 	if t == nil || n.Epoch > g.config.Epoch || n.Round > t.round {
 		return
 	}
-	m := t.member(from.ID)
-	if m == nil || n.Round < m.first || n.Round <= m.back {
+	f := t.followers.of(from.ID)
+	if f == nil || n.Round < f.first || n.Round <= f.back {
 		return
 	}
+	last := f.from - 1
 	if n.Epoch < g.config.Epoch {
-		m.acked = min(m.acked, n.Epoch) // it asks for the config
+		f.acked = min(f.acked, n.Epoch) // it asks for the config
 	} else {
-		// No member lacks what was trimmed.
-		m.from = max(m.matched, g.log.base.Seq, min(n.Last, g.log.last())) + 1
+		last = min(n.Last, g.log.last())
 	}
-	m.next = m.from
-	m.back = t.round
+	f.takeBack(last, g.log.base.Seq, t.round)
 	t.nextRound(g)
-	g.replicate(m)
+	g.replicate(f)
 }
 
-// onMemberDown reports a member at once whose connection broke or whose
+// onFollowerDown reports a follower at once whose connection broke or whose
 // address is no longer its own.
-func (g *group) onMemberDown(peer Peer, refused bool) {
+func (g *group) onFollowerDown(peer Peer, refused bool) {
 	if g.tenure == nil {
 		return
 	}
-	m := g.tenure.member(peer.ID)
-	if m == nil || m.peer.Addr != peer.Addr || m.learner && !refused {
+	f := g.tenure.followers.of(peer.ID)
+	if f == nil || f.peer.Addr != peer.Addr || f.learner && !refused {
 		return
 	}
 	if refused {
-		m.question.answer(g.s, true)
+		f.question.answer(g.s, true)
 	}
 	g.s.suspect(g, peer.ID, refused)
 }
 
-// askAgain has a question answered by a member's next progress: on the same
+// askAgain has a question answered by a follower's next progress: on the same
 // connection, behind all that is under way, so that something big which does not
-// get through shows. It returns false when the node is no member.
+// get through shows. It returns false when the node
+// does not follow.
 func (g *group) askAgain(id NodeID, q question) bool {
-	m := g.tenure.member(id)
-	if m == nil {
+	f := g.tenure.followers.of(id)
+	if f == nil {
 		return false
 	}
-	if m.question != q {
-		m.question = q
+	if f.question != q {
+		f.question = q
 		g.flushSoon()
 	}
 	return true
@@ -382,13 +316,7 @@ func (g *group) advance() {
 			g.onOp(parked[i].client, parked[i].op)
 		}
 	}
-	matched, round := t.durable, t.round
-	for i := range t.members {
-		if m := &t.members[i]; !m.learner {
-			matched = min(matched, m.matched)
-			round = min(round, m.round)
-		}
-	}
+	matched, round := t.followers.agreed(t.durable, t.round)
 	g.commitTo(matched)
 	g.serveReads(round)
 	g.considerJoin()
@@ -403,15 +331,7 @@ func (g *group) advance() {
 // mayServe tells whether a new primary has done its duty (rule R5).
 func (g *group) mayServe() bool {
 	t := g.tenure
-	if g.durable < g.config.Epoch || t.durable < t.inherited || g.s.now < t.notBefore {
-		return false
-	}
-	for i := range t.members {
-		if m := &t.members[i]; !m.learner && (m.acked < g.config.Epoch || m.matched < t.inherited) {
-			return false
-		}
-	}
-	return true
+	return g.durable >= g.config.Epoch && t.durable >= t.inherited && g.s.now >= t.notBefore && t.followers.reconciled(g.config.Epoch, t.inherited)
 }
 
 func (g *group) tickTenure() {
@@ -429,56 +349,43 @@ func (g *group) tickTenure() {
 	s.wakeBy(t.sweepAt)
 	g.tickTransfer()
 	g.unpark()
-	for i := range t.members {
-		g.tickMember(&t.members[i])
+	for i := range t.followers {
+		g.tickFollower(&t.followers[i])
 	}
 	if g.dirty {
 		g.flush()
 	}
 }
 
-// tickMember sends a heartbeat to a member that owes nothing, and to one that
-// does the same again; and reports it when its time is over.
-func (g *group) tickMember(m *member) {
+// tickFollower does what is due for one follower. One that owes nothing gets a heartbeat;
+// one that owes an answer is sent what it lacks again, and reported when it is stuck.
+func (g *group) tickFollower(f *follower) {
 	s := g.s
-	if s.now >= m.resendAt && !g.dirty {
-		if m.since == Never {
-			g.flushSoon()
-			m.resendAt = s.now.After(g.heartbeat())
-		} else if m.resendAt = m.sentAt.After(m.resendAfter + transferTime(g.underWay())); s.now >= m.resendAt {
-			m.sentAt = s.now
-			m.resendAfter = min(2*m.resendAfter, max(m.resendAfter, 8*s.opt.ResendInterval))
-			m.resendAt = s.now.After(m.resendAfter)
-			m.next = m.from
-			g.replicate(m)
-		}
+	switch {
+	case s.now < f.resendAt || g.dirty:
+	case f.since == Never:
+		g.flushSoon()
+		f.rest(s.now.After(g.heartbeat()))
+	case f.overdue(s.now, g.underWay()):
+		f.again(s.now, 8*s.opt.ResendInterval)
+		g.replicate(f)
 	}
-	if m.since != Never && s.now >= m.reportAt {
-		wait := min(m.trips.patience(s.opt.AckTimeout)+transferTime(g.underWay()), progressMax)
-		if m.reportAt = m.since.After(wait); s.now >= m.reportAt {
-			m.reportAt = s.now.After(s.opt.AckTimeout)
-			if !m.learner {
-				s.suspect(g, m.peer.ID, false)
-			}
-		}
+	if f.since != Never && s.now >= f.reportAt && f.stuck(s.now, s.opt.AckTimeout, g.underWay()) && !f.learner {
+		s.suspect(g, f.peer.ID, false)
 	}
-	s.wakeBy(m.resendAt)
-	if m.since != Never {
-		s.wakeBy(m.reportAt)
+	s.wakeBy(f.resendAt)
+	if f.since != Never {
+		s.wakeBy(f.reportAt)
 	}
 }
 
-// progressMax is the most that a primary waits for a member's progress before it
-// reports the member, however much is under way.
-const progressMax = patienceMax + time.Second
-
-// underWay is how many bytes of keys and values were sent to the members and not
+// underWay is how many bytes of keys and values were sent to the followers and not
 // acked: all of it shares this node's network.
 func (g *group) underWay() int {
 	bytes := 0
-	for i := range g.tenure.members {
-		m := &g.tenure.members[i]
-		for seq := max(m.matched, g.log.base.Seq) + 1; seq < m.next; seq++ {
+	for i := range g.tenure.followers {
+		f := &g.tenure.followers[i]
+		for seq := max(f.matched, g.log.base.Seq) + 1; seq < f.next; seq++ {
 			bytes += g.log.at(seq).bytes()
 		}
 	}

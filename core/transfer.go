@@ -40,7 +40,7 @@ type transfer struct {
 	attempt uint64
 
 	answered Epoch // the highest epoch in which the joining node answered
-	cursor   int   // places of the state before it were read
+	cursor   int   // slots of the state before it were read
 	position Seq   // the log was looked through up to here
 	sum      uint64
 	next     uint64   // number of the next chunk
@@ -101,7 +101,7 @@ func (g *group) attemptTransfer() {
 	g.state.unpin()
 	g.state.pin()
 	if x.installed {
-		t.removeMember(x.peer.ID)
+		t.followers = t.followers.without(x.peer.ID)
 	}
 	*x = transfer{
 		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered, sendAt: x.sendAt,
@@ -189,7 +189,7 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 		switch v, present := g.state.values[e.Key]; {
 		case !present:
 			add(Item{Key: e.Key})
-		case v.place < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
+		case v.slot < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
 			add(Item{e.Key, v.data, v.version})
 		}
 	}
@@ -271,10 +271,9 @@ func (g *group) feed(x *transfer) {
 	x.fed = x.at.Seq
 	t := g.tenure
 	t.nextRound(g)
-	t.members = append(t.members, member{
-		peer: x.peer, learner: true, first: t.round, acked: min(x.answered, g.config.Epoch-1), matched: x.at.Seq, from: x.at.Seq + 1, next: x.at.Seq + 1,
-		since: Never, resendAt: g.s.now, reportAt: Never,
-	})
+	f := newFollower(x.peer, x.at.Seq+1, g.s.now)
+	f.learner, f.first, f.acked, f.matched = true, t.round, min(x.answered, g.config.Epoch-1), x.at.Seq
+	t.followers = append(t.followers, f)
 	g.flushSoon()
 }
 
@@ -289,22 +288,22 @@ func (g *group) considerJoin() {
 	if x == nil || !x.installed {
 		return
 	}
-	m := t.member(x.peer.ID)
+	f := t.followers.of(x.peer.ID)
 	if !x.required {
-		for ; x.fed < min(m.matched, g.log.last()); x.fed++ {
+		for ; x.fed < min(f.matched, g.log.last()); x.fed++ {
 			e := g.log.at(x.fed + 1)
 			x.bytes += uint64(e.bytes())
 			x.moved(weight(e.bytes()))
 			x.movedAt = g.s.now
 		}
-		if m.acked < g.config.Epoch || !g.nearly(m) {
+		if f.acked < g.config.Epoch || !g.nearly(f) {
 			return
 		}
-		m.learner, x.required, x.squeezed = false, true, false
+		f.learner, x.required, x.squeezed = false, true, false
 	}
-	if !x.caughtUp && m.acked == g.config.Epoch && m.matched >= g.commit {
+	if !x.caughtUp && f.acked == g.config.Epoch && f.matched >= g.commit {
 		x.caughtUp = true
-		g.event(EventCaughtUp, m.matched)
+		g.event(EventCaughtUp, f.matched)
 		g.proposeMember(x)
 	}
 }
@@ -314,12 +313,12 @@ const lagMax = 256
 
 // nearly tells whether a joining node lacks no more of what is committed than it
 // can take in at once.
-func (g *group) nearly(m *member) bool {
-	if m.matched+lagMax < g.commit {
+func (g *group) nearly(f *follower) bool {
+	if f.matched+lagMax < g.commit {
 		return false
 	}
 	lacks := 0
-	for seq := m.matched + 2; seq <= g.commit; seq++ { // one entry of any size will do
+	for seq := f.matched + 2; seq <= g.commit; seq++ { // one entry of any size will do
 		lacks += weight(g.log.at(seq).bytes())
 	}
 	return lacks <= squeezeSlack
@@ -383,7 +382,7 @@ func (g *group) keepFor(upTo Seq) Seq {
 func (g *group) joinNeeds(x *transfer) Seq {
 	switch {
 	case x.installed:
-		return g.tenure.member(x.peer.ID).matched
+		return g.tenure.followers.of(x.peer.ID).matched
 	case x.complete:
 		return x.at.Seq
 	}

@@ -120,7 +120,7 @@ func (m *Manager) Lost(id GroupID) (lost, certain bool) {
 // Inquiring tells whether the manager asks the members of a group for proof that
 // they work.
 func (m *Manager) Inquiring(id GroupID) bool {
-	return int(id) <= len(m.watches) && m.watches[id-1].suspicion != nil
+	return int(id) <= len(m.watches) && m.watches[id-1].inquiry != nil
 }
 
 // Keys returns how many keys are mapped, and KeyGroup the group of one, or 0.

@@ -142,7 +142,7 @@ var layers = []layer{
 }
 
 // testTools are the modules that tests of every layer may import.
-var testTools = []string{"github.com/stretchr/testify", "github.com/google/go-cmp", "pgregory.net/rapid", "github.com/chromedp"}
+var testTools = []string{"github.com/cockroachdb/datadriven", "github.com/stretchr/testify", "github.com/google/go-cmp", "pgregory.net/rapid", "github.com/chromedp"}
 
 // layerOf returns the layer of a directory, nil for one that no layer covers.
 func layerOf(dir string) *layer {
@@ -905,4 +905,77 @@ func TestStyleRulesBite(t *testing.T) {
 	for _, good := range []string{"https://a.example/home/", "network/root", "the work/rest ratio", "../sharedness"} {
 		require.NotRegexp(t, privatePath, good)
 	}
+}
+
+const readmeWordsMax = 1500
+
+var (
+	linkTarget = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	fence      = regexp.MustCompile("(?ms)^```.*?^```$")
+	heading    = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notInSlug  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// brokenLinks returns the relative links of a Markdown file that lead to no file,
+// or to no heading of one. The name is slash-separated, from the root.
+func brokenLinks(name, text string) (broken []string) {
+	for _, m := range linkTarget.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		file, anchor, _ := strings.Cut(m[1], "#")
+		if strings.Contains(file, ":") {
+			continue // it has a scheme, such as https
+		}
+		target := name
+		if file != "" {
+			target = path.Join(path.Dir(name), file)
+		}
+		there, err := os.Stat(filepath.Join(moduleRootDir, target))
+		if err == nil && anchor != "" && !there.IsDir() {
+			var linked []byte
+			linked, err = os.ReadFile(filepath.Join(moduleRootDir, target))
+			if err == nil && !slices.Contains(anchors(string(linked)), anchor) {
+				err = fs.ErrNotExist
+			}
+		}
+		if err != nil {
+			broken = append(broken, m[1])
+		}
+	}
+	return broken
+}
+
+// anchors are the names under which a Markdown file's headings are linked to.
+func anchors(text string) (names []string) {
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		names = append(names, strings.ReplaceAll(notInSlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return names
+}
+
+func TestPagesLinkToWhatIsThere(t *testing.T) {
+	err := filepath.WalkDir(moduleRootDir, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == ".git":
+			return fs.SkipDir
+		case d.IsDir() || path.Ext(name) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		for _, link := range brokenLinks(fromRoot(name), string(text)) {
+			t.Errorf("%s links to %s, which is not there", fromRoot(name), link)
+		}
+		return err
+	})
+	require.NoError(t, err)
+
+	require.Equal(t, []string{"nowhere.md", "../README.md#nowhere", "#nor-here"}, brokenLinks("core/x.md",
+		"[a](nowhere.md) [b](doc.go) [c](../README.md#words) [d](https://a.example/x) [e](../LICENSE)\n"+
+			"[f](../README.md#nowhere) [g](#nor-here) \n```\n[h](in-a-sample)\n```\n"))
+}
+
+func TestReadmeStaysShort(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(moduleRootDir, "README.md"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(strings.Fields(string(text))), readmeWordsMax, "the README is for newcomers: the rest has pages of its own")
 }

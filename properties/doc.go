@@ -6,7 +6,8 @@
 // run them, and judge what came of it; they first replay every schedule saved
 // in traces/. Between them the schedules must reach every mark of the simulator,
 // so that no race goes untried. The tests of architecture read the source: imports
-// point one way, the core stays pure, and every package says what it is for.
+// point one way, the core stays pure, every package says what it is for, and the
+// links of the pages lead somewhere.
 //
 // Nothing imports this package. It is the only one that depends on rapid
 // outside a package's own tests, because rapid registers flags of its own and

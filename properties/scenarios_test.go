@@ -20,10 +20,7 @@ import (
 // and a trace in its heading, and fails when the rule is taken away.
 type scenario struct{ failure, rule, shown string }
 
-// R1 to R12 are listed in core/doc.go. Of the manager's rules, 1 is about first
-// puts and new groups, 3 about suspicion, 4 about changing a chain, 5 about last
-// members and losses, 6 about healing and draining, and 7 about a manager that
-// restarts.
+// The rules, R1 to R12 and the manager's 1 to 8, are in core/PROTOCOL.md.
 var scenarios = []scenario{
 	{"a stale primary serves a get after a successor acked a put", "R8",
 		"TestStalePrimaryServesAGet TestGetIsServedByAnEarlierRound stale-primary-get gallery/stale-primary-serves-a-get"},

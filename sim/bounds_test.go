@@ -74,6 +74,7 @@ func TestWhatIsWithinTheBounds(t *testing.T) {
 		{"at 1s cut n1>n2", "at 5900ms heal"},
 		{"at 1s flaky * drop=1", "at 5900ms heal"},
 		{"at 1s lossy * 50"},
+		{"at 7s lossy m>n1 50", "at 7900ms lossy m>n1 0", "at 9s pause n1", "at 9200ms resume n1"},
 		{"at 1s slow n1 50ms"},
 		{"at 1s slow-disk n1 250ms"},
 		{"at 9s stall-disk n1 250ms"},
@@ -111,6 +112,7 @@ func TestWhatIsBeyondTheBounds(t *testing.T) {
 		{"at 1s flaky n1>n2 drop=1", "at 6s heal"},
 		{"at 1s mute n1>n2"},
 		{"at 6s reset n1>n2"},
+		{"at 7s lossy m>n1 50", "at 8100ms lossy m>n1 0", "at 9s pause n1", "at 9200ms resume n1"}, // what was lost may still be missing
 		{"at 1s lossy * 51"},
 		{"at 1s lossy n1>m 51", "at 6s lossy n1>m 10"},
 		{"at 1s slow n1 51ms"},

@@ -61,13 +61,13 @@ func (w *World) noteTroubles() {
 }
 
 // twoTroubles tells whether a host's links lose packets while its process is slow,
-// or its disk, or it stalls, or did a moment ago.
+// or its disk, or it stalls; or did a moment ago.
 func (w *World) twoTroubles(h *Host) bool {
 	if !h.paused && !w.ledger.HadHiccup(h.index, w.now) && !h.busy && h.slow == 0 && h.disk.latency <= int64(bounds.DiskMax)/5 {
 		return false
 	}
 	for _, other := range w.hosts {
-		if w.Loses(h, other) || w.Loses(other, h) {
+		if w.net.LosesOrDid(w.now, h.index, other.index) || w.net.LosesOrDid(w.now, other.index, h.index) {
 			return true
 		}
 	}

@@ -4,7 +4,7 @@
 // Usage:
 //
 //	node manager --listen HOST:PORT [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
-//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 4] [--spares 0]
+//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0]
 //	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME]
 //
 // Both take --advertise, --log-level and --log-format. What is not on the

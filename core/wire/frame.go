@@ -5,9 +5,13 @@ import (
 	"hash/crc32"
 )
 
-// Version is the first byte of every frame that this package writes, and the
-// only one that it reads.
-const Version = 2
+// The first byte of every frame that this package writes, and the only one that it
+// reads: of a message, and of a durable record. Each changes by itself, since a disk
+// outlives a release, and a message does not.
+const (
+	MessageVersion = 2
+	RecordVersion  = 1
+)
 
 const checksumBytes = 4
 
@@ -16,16 +20,22 @@ const FrameBytes = 1 + checksumBytes
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// NewFrame returns a Coder that appends a frame to dst; Seal ends the frame.
-func NewFrame(dst []byte) Coder {
-	return Coder{buf: append(dst, Version), start: len(dst), framed: true}
+// NewFrame returns a Coder that appends the frame of a message to dst; Seal ends it.
+func NewFrame(dst []byte) Coder { return newFrame(dst, MessageVersion) }
+
+// NewRecord returns a Coder that appends the frame of a durable record to dst;
+// SealFor ends it.
+func NewRecord(dst []byte) Coder { return newFrame(dst, RecordVersion) }
+
+func newFrame(dst []byte, version byte) Coder {
+	return Coder{buf: append(dst, version), start: len(dst), framed: true}
 }
 
-// SealFor is Seal for a frame that is worth something only in one place, such as
-// under a key: OpenFrameFor refuses it anywhere else.
-func (c *Coder) SealFor(place string) []byte {
+// SealFor is Seal for a record, which is worth something only under its key:
+// OpenRecord refuses it under any other.
+func (c *Coder) SealFor(key string) []byte {
 	end := len(c.buf)
-	c.buf = append(c.buf, place...) // for the checksum alone
+	c.buf = append(c.buf, key...) // for the checksum alone
 	sum := crc32.Checksum(c.buf[c.start:], castagnoli)
 	return binary.LittleEndian.AppendUint32(c.buf[:end], sum)
 }
@@ -40,12 +50,15 @@ func (c *Coder) Seal() []byte {
 }
 
 // OpenFrame returns a Coder that reads the payload of the frame b, all of it. A
-// b that is no intact frame of this Version gives a Coder with the error
-// ErrTruncated, ErrChecksum or ErrVersion, which reads nothing.
-func OpenFrame(b []byte) Coder { return OpenFrameFor(b, "") }
+// b that is no intact frame of a message, of MessageVersion, gives a Coder with the
+// error ErrTruncated, ErrChecksum or ErrVersion, which reads nothing.
+func OpenFrame(b []byte) Coder { return open(b, MessageVersion, "") }
 
-// OpenFrameFor is OpenFrame for what SealFor made for the place.
-func OpenFrameFor(b []byte, place string) Coder {
+// OpenRecord is OpenFrame for a durable record, of RecordVersion, that stood under
+// that key.
+func OpenRecord(b []byte, key string) Coder { return open(b, RecordVersion, key) }
+
+func open(b []byte, version byte, key string) Coder {
 	c := Coder{buf: b, decoding: true}
 	if len(b) < FrameBytes {
 		c.fail(ErrTruncated, "frame bytes", uint64(len(b)), FrameBytes)
@@ -54,13 +67,13 @@ func OpenFrameFor(b []byte, place string) Coder {
 	end := len(b) - checksumBytes
 	c.buf = b[:end]
 	// The checksum comes first: a damaged version byte is damage, not a version.
-	sum := crc32.Update(crc32.Checksum(c.buf, castagnoli), castagnoli, []byte(place))
+	sum := crc32.Update(crc32.Checksum(c.buf, castagnoli), castagnoli, []byte(key))
 	if sum != binary.LittleEndian.Uint32(b[end:]) {
 		c.failAt(end, ErrChecksum, "frame", 0, 0)
 		return c
 	}
-	if b[0] != Version {
-		c.fail(ErrVersion, "frame", uint64(b[0]), Version)
+	if b[0] != version {
+		c.fail(ErrVersion, "frame", uint64(b[0]), uint64(version))
 		return c
 	}
 	c.off = 1

@@ -141,7 +141,7 @@ func TestFrameFormatIsFixed(t *testing.T) {
 }
 
 func TestFrameOfAnotherVersion(t *testing.T) {
-	frame := []byte{wire.Version + 1, 5}
+	frame := []byte{wire.MessageVersion + 1, 5}
 	frame = binary.LittleEndian.AppendUint32(frame, crc32.Checksum(frame, crc32.MakeTable(crc32.Castagnoli)))
 	err := open(frame)
 	require.ErrorIs(t, err, wire.ErrVersion)
@@ -269,21 +269,21 @@ func TestHashIsFixedAndSensitive(t *testing.T) {
 	}
 }
 
-// A frame made for one place is damage in any other, and so is a plain one.
-func TestFrameForAPlace(t *testing.T) {
-	seal := func(place string) []byte {
-		c := wire.NewFrame([]byte("before"))
+// A record is damage under any key but its own.
+func TestARecordIsReadUnderItsKeyOnly(t *testing.T) {
+	seal := func(key string) []byte {
+		c := wire.NewRecord([]byte("before"))
 		c.Tag(7)
-		return c.SealFor(place)[len("before"):]
+		return c.SealFor(key)[len("before"):]
 	}
-	for _, place := range []string{"", "a", "b", "a longer place than the frame itself"} {
-		for _, other := range []string{"", "a", "b", "a longer place than the frame itself"} {
-			c := wire.OpenFrameFor(seal(place), other)
+	for _, key := range []string{"", "a", "b", "a longer key than the frame itself"} {
+		for _, other := range []string{"", "a", "b", "a longer key than the frame itself"} {
+			c := wire.OpenRecord(seal(key), other)
 			c.Tag(7)
-			if place == other {
+			if key == other {
 				require.NoError(t, c.End())
 			} else {
-				require.ErrorIs(t, c.End(), wire.ErrChecksum, "%q read at %q", place, other)
+				require.ErrorIs(t, c.End(), wire.ErrChecksum, "%q read under %q", key, other)
 			}
 		}
 	}

@@ -87,20 +87,23 @@ var bare = []Mutant{
 		Name: `primary-drops-slow`, Rule: `R3`,
 		Story: `the primary does without a slow member by itself`,
 		File:  `core/tenure.go`,
-		Old: `			matched = min(matched, m.matched)
+		Old: `	matched, round := t.followers.agreed(t.durable, t.round)
 `,
-		New: `			if m.since == Never || g.s.now.Since(m.since) <= g.s.opt.AckTimeout {
-				matched = min(matched, m.matched)
-			}
+		New: `	_, round := t.followers.agreed(t.durable, t.round)
+	matched := t.durable
+	for i := range t.followers {
+		if f := &t.followers[i]; !f.learner && (f.since == Never || g.s.now.Since(f.since) <= g.s.opt.AckTimeout) {
+			matched = min(matched, f.matched)
+		}
+	}
 `,
 	},
 	{
 		Name: `ack-before-replicas`, Rule: `R4`,
 		Story: `a write is acknowledged before the replicas have it`,
-		File:  `core/tenure.go`,
-		Old: `			matched = min(matched, m.matched)
-`,
-		New: ``,
+		File:  `core/follower.go`,
+		Old:   `matched, round = min(matched, f.matched), min(round, f.round)`,
+		New:   `round = min(round, f.round)`,
 	},
 	{
 		Name: `min-chain-ignored`, Rule: `R4`,
@@ -112,23 +115,23 @@ var bare = []Mutant{
 	{
 		Name: `serve-before-reconciled`, Rule: `R5`,
 		Story: `a new primary serves before it has reconciled`,
-		File:  `core/tenure.go`,
-		Old:   `!m.learner && (m.acked < g.config.Epoch || m.matched < t.inherited) {`,
-		New:   `!m.learner && m.acked > g.config.Epoch {`,
+		File:  `core/follower.go`,
+		Old:   `!f.learner && (f.acked < epoch || f.matched < inherited) {`,
+		New:   `!f.learner && f.acked > epoch {`,
 	},
 	{
 		Name: `missing-ack-is-zero`, Rule: `R5`,
 		Story: `reconciliation waits for nobody's explicit ack`,
-		File:  `core/tenure.go`,
-		Old:   `(m.acked < g.config.Epoch || m.matched < t.inherited)`,
-		New:   `m.matched < t.inherited`,
+		File:  `core/follower.go`,
+		Old:   `(f.acked < epoch || f.matched < inherited)`,
+		New:   `f.matched < inherited`,
 	},
 	{
 		Name: `grants-not-waited-out`, Rule: `R5`,
 		Story: `a new primary serves while the old one may read alone`,
 		File:  `core/tenure.go`,
-		Old:   ` || g.s.now < t.notBefore {`,
-		New:   ` {`,
+		Old:   ` && g.s.now >= t.notBefore &&`,
+		New:   ` &&`,
 	},
 	{
 		Name: `old-acks-counted`, Rule: `R6`,
@@ -141,9 +144,9 @@ var bare = []Mutant{
 		Name: `acks-forgotten`, Rule: `R6`,
 		Story: `the same primary forgets in a new epoch who has what`,
 		File:  `core/tenure.go`,
-		Old: `			m.peer = p
-			stay = append(stay, *m)`,
-		New: `			stay = append(stay, member{peer: p, from: 1, next: 1, since: Never, resendAt: Never, reportAt: Never})`,
+		Old: `			f.peer = p
+			stay = append(stay, *f)`,
+		New: `			stay = append(stay, newFollower(p, 1, Never))`,
 	},
 	{
 		Name: `ack-own-last`, Rule: `R7`,
@@ -217,13 +220,13 @@ var bare = []Mutant{
 		Name: `lease-from-receipt`, Rule: `R9`,
 		Story: `a lease counts from the ack and not from the sending`,
 		File:  `core/tenure.go`,
-		Old:   `m.lease = max(m.lease, at.After(g.config.Lease))`,
-		New:   `m.lease = max(m.lease, max(at, g.s.now).After(g.config.Lease))`,
+		Old:   `f.lease = max(f.lease, at.After(g.config.Lease))`,
+		New:   `f.lease = max(f.lease, max(at, g.s.now).After(g.config.Lease))`,
 	},
 	{
 		Name: `no-drift-margin`, Rule: `R9`,
 		Story: `a grant has no margin for drift`,
-		File:  `core/storage.go`,
+		File:  `core/lease.go`,
 		Old:   `return (l*time.Duration(million+driftPPM) + slow - 1) / slow`,
 		New:   `return l + 0*slow`,
 	},
@@ -302,8 +305,8 @@ var bare = []Mutant{
 		Name: `own-entry-not-durable`, Rule: `durable: own entry before commit`,
 		Story: `the primary counts what a crash takes back`,
 		File:  `core/tenure.go`,
-		Old:   `matched, round := t.durable, t.round`,
-		New:   `matched, round := g.log.last(), t.round`,
+		Old:   `matched, round := t.followers.agreed(t.durable, t.round)`,
+		New:   `matched, round := t.followers.agreed(g.log.last(), t.round)`,
 	},
 	{
 		Name: `command-before-durable`, Rule: `durable: Directory command before any reply or Config`,
@@ -315,7 +318,7 @@ var bare = []Mutant{
 	{
 		Name: `dead-spares`, Rule: `manager 1`,
 		Story: `dead nodes are picked for a new group`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old:   `n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c)`,
 		New:   `n.isSpare() && !c.reserved && fit(c)`,
 	},
@@ -343,7 +346,7 @@ var bare = []Mutant{
 		New:   `	if seen+1 > 0 {`,
 	},
 	{
-		Name: `other-node-accepted`, Rule: `identity`,
+		Name: `other-node-accepted`, Rule: `who a node is`,
 		Story: `a wiped node that comes back under its address is counted`,
 		File:  `core/storage.go`,
 		Old:   `case in.To.ID != s.self.ID && in.To.ID != 0:`,
@@ -381,24 +384,24 @@ var bare = []Mutant{
 		Name: `joiner-member-at-once`, Rule: `R10`,
 		Story: `the manager is asked to make a member of a node that lacks what is committed`,
 		File:  `core/transfer.go`,
-		Old:   `	if !x.caughtUp && m.acked == g.config.Epoch && m.matched >= g.commit {`,
+		Old:   `	if !x.caughtUp && f.acked == g.config.Epoch && f.matched >= g.commit {`,
 		New:   `	if !x.caughtUp {`,
 	},
 	{
 		Name: `pending-add-not-required`, Rule: `R3`,
 		Story: `writes are acknowledged without the node that was proposed as a member`,
 		File:  `core/transfer.go`,
-		Old:   `		m.learner, x.required, x.squeezed = false, true, false`,
+		Old:   `		f.learner, x.required, x.squeezed = false, true, false`,
 		New:   `		x.required, x.squeezed = true, false`,
 	},
 	{
 		Name: `pending-add-forgotten`, Rule: `R3`,
 		Story: `the primary no longer requires a proposed node when the epoch changes`,
 		File:  `core/tenure.go`,
-		Old: `			m.peer = j
+		Old: `			f.peer = j
 `,
-		New: `			m.peer = j
-			m.learner = true
+		New: `			f.peer = j
+			f.learner = true
 `,
 	},
 	{
@@ -415,7 +418,7 @@ var bare = []Mutant{
 		Name: `snapshot-without-changes`, Rule: `R10`,
 		Story: `what changes after it was sent is not sent again`,
 		File:  `core/transfer.go`,
-		Old:   `		case v.place < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
+		Old:   `		case v.slot < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
 		New:   `		case false:`,
 	},
 	{
@@ -495,7 +498,7 @@ var bare = []Mutant{
 `,
 	},
 	{
-		Name: `stalled-join-stays`, Rule: `healing`,
+		Name: `stalled-join-stays`, Rule: `manager 6`,
 		Story: `a joining node that does not answer holds the only slot`,
 		File:  `core/heal.go`,
 		Old:   `	if node.missed >= m.opt.MissesMax || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
@@ -533,8 +536,8 @@ var bare = []Mutant{
 		Name: `joiner-required-when-level`, Rule: `R10`,
 		Story: `a joining node whose answers take longer than the members' is a little behind for ever`,
 		File:  `core/transfer.go`,
-		Old:   `		if m.acked < g.config.Epoch || !g.nearly(m) {`,
-		New:   `		if m.acked < g.config.Epoch || m.matched < g.commit {`,
+		Old:   `		if f.acked < g.config.Epoch || !g.nearly(f) {`,
+		New:   `		if f.acked < g.config.Epoch || f.matched < g.commit {`,
 	},
 	{
 		Name: `held-back-for-the-dead`, Rule: `R10`,
@@ -544,7 +547,7 @@ var bare = []Mutant{
 		New:   `	case x.squeezed && !moves && false:`,
 	},
 	{
-		Name: `nonces-begin-anew`, Rule: `a reply names its request`,
+		Name: `nonces-begin-anew`, Rule: `every reply names its request`,
 		Story: `an answer to a question of before a restart is taken for one of after it`,
 		File:  `core/manager.go`,
 		Old:   `return uint64(b) << 32 }`,
@@ -600,7 +603,7 @@ var bare = []Mutant{
 	{
 		Name: `key-refused-for-quarantine`, Rule: `manager 1`,
 		Story: `a key is refused though nodes in quarantine could form a group for it`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old:   `		spares = m.unused(func(*contact) bool { return true })`,
 		New:   `		spares = m.spares()`,
 	},
@@ -614,8 +617,10 @@ var bare = []Mutant{
 	{
 		Name: `learner-counts-for-reads`, Rule: `R8`,
 		Story: `a primary that is alone with a learner waits for nobody else`,
-		File:  `core/tenure.go`,
-		Old:   `		if m := &t.members[i]; !m.learner {`,
-		New:   `		if m := &t.members[i]; m.learner {`,
+		File:  `core/follower.go`,
+		Old: `		if f := &list[i]; !f.learner {
+			matched, round`,
+		New: `		if f := &list[i]; f.learner {
+			matched, round`,
 	},
 }

@@ -29,19 +29,21 @@ var stripped = []Mutant{
 		Name: `reconciled-by-guess`, Rule: `R5`,
 		Story: `a new primary takes it that everybody has what it inherited`,
 		File:  `core/tenure.go`,
-		Old:   `member{peer: p, from: from, next: from, since: Never,`,
-		New:   `member{peer: p, acked: g.config.Epoch, matched: g.log.last(), from: from, next: from, since: Never,`,
+		Old: `		t.followers = append(t.followers, newFollower(p, from, g.s.now))
+`,
+		New: `		f := newFollower(p, from, g.s.now)
+		f.acked, f.matched = g.config.Epoch, g.log.last()
+		t.followers = append(t.followers, f)
+`,
 	},
 	{
 		Name: `epoch-without-config`, Rule: `R1`,
 		Story: `an epoch is adopted without the config that it names`,
 		File:  `core/storage.go`,
 		Old: `func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	g := s.group(m.Group)
 `,
 		New: `func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	g := s.group(m.Group)
-	if g != nil && m.Epoch > g.config.Epoch {
+	if g := s.group(m.Group); g != nil && m.Epoch > g.config.Epoch {
 		c := *g.config
 		c.Epoch = m.Epoch
 		g.adopt(&c)
@@ -115,9 +117,9 @@ var stripped = []Mutant{
 	}
 `,
 		New: ``,
-		Also: []Edit{{`core/manager.go`,
-			`	if !underWay && !m.place(b.Key) {`,
-			`	if _ = underWay; !m.place(b.Key) {`}},
+		Also: []Edit{{`core/placement.go`,
+			`	if !underWay && !m.placeKey(b.Key) {`,
+			`	if _ = underWay; !m.placeKey(b.Key) {`}},
 	},
 	{
 		Name: `primary-not-believed`, Rule: `manager 3`,
@@ -130,7 +132,9 @@ var stripped = []Mutant{
 		Name: `probe-without-a-write`, Rule: `manager 3`,
 		Story: `a node proves that it works without touching its disk`,
 		File:  `core/relay.go`,
-		Old: `		s.persist(keyProbe, "")
+		Old: `		if s.opt.Durable {
+			s.out.Persist = append(s.out.Persist, Write{Key: keyProbe})
+		}
 		s.after(in.From, &ProbeReply{Nonce: m.Nonce})`,
 		New: `		s.send(in.From, &ProbeReply{Nonce: m.Nonce})`,
 	},
@@ -148,7 +152,7 @@ var stripped = []Mutant{
 	{
 		Name: `drained-node-used`, Rule: `manager 6`,
 		Story: `a node that can be stopped, as an operator was told, is made a member`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old:   `n.isSpare() && !n.gone && !n.draining && !c.reserved`,
 		New:   `n.isSpare() && !n.gone && !c.reserved`,
 		Also: []Edit{{`core/directory.go`,
@@ -175,7 +179,7 @@ var stripped = []Mutant{
 		New:   `	case s == nil || !s.proposed:`,
 	},
 	{
-		Name: `two-recruits`, Rule: `R10`,
+		Name: `two-recruits`, Rule: `R2`,
 		Story: `a second node begins to join while one is on the way`,
 		File:  `core/directory.go`,
 		Old:   `!n.isSpare() || g.config.Joining.ID != 0 || len`,
@@ -193,7 +197,7 @@ var stripped = []Mutant{
 	{
 		Name: `a-group-of-what-is-there`, Rule: `manager 1`,
 		Story: `a group is formed of fewer nodes than it is to have`,
-		File:  `core/manager.go`,
+		File:  `core/placement.go`,
 		Old: `len(spares)-m.lacking()-o.Spares > o.Replicas {
 		for _, s := range spares[:o.Replicas+1] {`,
 		New: `len(spares)-m.lacking()-o.Spares > 0 {
@@ -204,15 +208,15 @@ var stripped = []Mutant{
 		Story: `damage in the middle of the log is taken for its end`,
 		File:  `core/durable.go`,
 		Old: `	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		e, err := DecodeEntry(k, v)
-		if err != nil {
+		var e Entry
+		if err := readRecord(k, v, tagEntry, &e); err != nil {
 			return err
 		}
 `,
 		New: `	torn := false
 	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		e, err := DecodeEntry(k, v)
-		if torn = torn || err != nil; torn {
+		var e Entry
+		if torn = torn || readRecord(k, v, tagEntry, &e) != nil; torn {
 			return nil
 		}
 `,
@@ -244,7 +248,7 @@ var stripped = []Mutant{
 		Name: `nobody-need-answer`, Rule: `manager 3`,
 		Story: `members leave on suspicion one after the other though none that stays has answered`,
 		File:  `core/suspicion.go`,
-		Old: `		case s.members[i].proof == verdictAnswered:
+		Old: `		case s.members[i].proof == answerYes:
 			return remove, false`,
 		New: `		case true:
 			return remove, false`,
@@ -267,7 +271,7 @@ var stripped = []Mutant{
 			`m.propose(Command{Kind: CommandMember, Group: b.Group, Epoch: g.config.Epoch,`}},
 	},
 	{
-		Name: `old-acks-of-a-joining-node`, Rule: `R10`,
+		Name: `old-acks-of-a-joining-node`, Rule: `R6`,
 		Story: `what a joining node acked in an earlier join is counted in this one`,
 		File:  `core/tenure.go`,
 		Old:   `t.joining(j.ID) && t.transfer.start == g.config.Start {`,
@@ -285,7 +289,7 @@ var stripped = []Mutant{
 		Story: `a chunk of an earlier attempt is taken for one of this`,
 		File:  `core/join.go`,
 		Old: `	case m.Tenure < j.tenure || m.Tenure == j.tenure && m.Attempt < j.attempt:
-		g.s.event(Event{Kind: EventDropped, Node: from.ID})
+		g.s.drop(from)
 		return
 	case m.Tenure == j.tenure && m.Attempt == j.attempt:`,
 		New: `	case m.Tenure == j.tenure && (m.Attempt == j.attempt || j.next > 0):`,

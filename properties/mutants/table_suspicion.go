@@ -6,42 +6,40 @@ var ofSuspicion = []Mutant{
 		Name: `client-condemns`, Rule: `manager 3`,
 		Story: `a client's broken network condemns a healthy primary`,
 		File:  `core/suspicion.go`,
-		Old: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered:
+		Old: `	case s.members[s.config.position(s.accused)].proof != answerYes:
 `,
-		New: `	case s.members[s.config.position(s.accused)].proof != verdictAnswered || accuser < 0:
+		New: `	case s.members[s.config.position(s.accused)].proof != answerYes || accuser < 0:
 `,
 		Also: []Edit{{`core/suspicion.go`,
 			`	if !m.unproved(s, at) {
 		return
 	}
 	remove, wait`, `	remove, wait`}, {`core/suspicion.go`,
-			`	case members == verdictAnswered || outside == verdictAnswered:
-		if m.due(`, `	case members == verdictAnswered || outside == verdictAnswered:
-		if true || m.due(`}},
+			`; m.due(s, after, trips) {`, `; true || m.due(s, after, trips) {`}},
 	},
 	{
 		Name: `evict-unproved`, Rule: `manager 3`,
 		Story: `a member goes although nobody who stays has answered`,
 		File:  `core/suspicion.go`,
-		Old: `		case s.members[i].proof == verdictAnswered:
+		Old: `		case s.members[i].proof == answerYes:
 			return remove, false`,
-		New: `		case s.members[i].proof != verdictFailed:
+		New: `		case s.members[i].proof != answerNo:
 			return remove, false`,
 	},
 	{
 		Name: `accuser-believed`, Rule: `manager 3`,
 		Story: `a half-broken primary evicts everyone`,
 		File:  `core/suspicion.go`,
-		Old: `	case m.due(s, disputeMax):
+		Old: `	case m.due(s, disputeMax, disputeTrips):
 		m.judgeDispute(w)`,
-		New: `	case m.due(s, disputeMax):
+		New: `	case m.due(s, disputeMax, disputeTrips):
 		m.remove(w, []NodeID{s.accused}, true)`,
 	},
 	{
 		Name: `accuser-not-asked-again`, Rule: `manager 3`,
 		Story: `a primary that had to wait for a moment has a healthy member removed`,
 		File:  `core/suspicion.go`,
-		Old: `	case s.members[accuser].word == verdictAnswered:
+		Old: `	case s.moved || s.members[accuser].word.answer == answerYes:
 		m.clear(w, true)
 `,
 		New: ``,
@@ -49,7 +47,7 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `hiccup-is-death`, Rule: `manager 3`,
 		Story: `who misses some pings goes, though it only stalled for a moment`,
-		File:  `core/suspicion.go`,
+		File:  `core/inquiry.go`,
 		Old:   `	return max(asked.After(floor), silent)`,
 		New:   `	return asked.After(floor / 4)`,
 	},
@@ -66,18 +64,25 @@ var ofSuspicion = []Mutant{
 		Name: `spare-outvotes-members`, Rule: `manager 3`,
 		Story: `a member that only a spare reaches stays, and those that it does not reach go, one after the other`,
 		File:  `core/suspicion.go`,
-		Old:   `	if word == verdictFailed && !some {`,
-		New:   `	if _ = some; word != verdictAnswered {`,
+		Old: `	if members == (poll{}) {
+`,
+		New: `	if members.yes == 0 && members.open == 0 {
+		not = 0
+`,
+	},
+	{
+		Name: `one-that-reaches-it-is-enough`, Rule: `manager 3`,
+		Story: `a primary goes for one member that reaches the accused, whatever all others say`,
+		File:  `core/suspicion.go`,
+		Old:   `	case reached <= not:`,
+		New:   `	case reached == 0 || not < 0:`,
 	},
 	{
 		Name: `silence-forgiven`, Rule: `manager 3`,
 		Story: `who does not reach a member is given its time anew, whenever another has to say again that it does`,
-		File:  `core/suspicion.go`,
-		Old: `		forget(&s.members[i].word, &s.members[i].wordAt)
-`,
-		New: `		forget(&s.members[i].word, &s.members[i].wordAt)
-		s.members[i].wordAt = m.now
-`,
+		File:  `core/inquiry.go`,
+		Old:   `		s.members[i].word.forget()`,
+		New:   `		s.members[i].word = word{}`,
 	},
 	{
 		Name: `death-counts-as-late`, Rule: `manager 3`,
@@ -88,11 +93,33 @@ var ofSuspicion = []Mutant{
 		New: ``,
 	},
 	{
+		Name: `too-slow-for-its-report`, Rule: `manager 3`,
+		Story: `a primary with a slow disk proves itself too late for each inquiry into its report, and in time for each into itself`,
+		File:  `core/suspicion.go`,
+		Old: `		proofs = s.members
+`,
+		New: ``,
+	},
+	{
+		Name: `moved-and-forgotten`, Rule: `manager 3`,
+		Story: `what a primary waits for has moved, and it is removed because its word of that is old`,
+		File:  `core/suspicion.go`,
+		Old:   `case s.moved || s.members[accuser].word`,
+		New:   `case s.members[accuser].word`,
+	},
+	{
+		Name: `dead-never-pinged`, Rule: `manager 6`,
+		Story: `a spare that was silent for long is not pinged while an inquiry begins with every round`,
+		File:  `core/contact.go`,
+		Old:   `(m.rounds+c.node.number)%pingsSeldom`,
+		New:   `(int(m.nonce)+c.node.number)%pingsSeldom`,
+	},
+	{
 		Name: `words-never-old`, Rule: `manager 3`,
 		Story: `what others said of a member a second ago counts as if it were of now`,
 		File:  `core/suspicion.go`,
-		Old:   `if m.now.Since(s.aboutAt) >= max(`,
-		New:   `if false && 0 < max(`,
+		Old:   `if m.now.Since(s.wordsAt) >= 4*max(`,
+		New:   `if false && 0 < 4*max(`,
 	},
 	{
 		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
@@ -143,15 +170,15 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
 		Story: `a member that proved itself and fell silent since is held to be fit to succeed`,
-		File:  `core/suspicion.go`,
-		Old:   `t.proof == verdictAnswered && !c.answers(m.now, &m.opt) {`,
+		File:  `core/inquiry.go`,
+		Old:   `t.proof == answerYes && !c.answers(m.now, &m.opt) {`,
 		New:   `false {`,
 	},
 	{
 		Name: `failures-never-lapse`, Rule: `manager 3`,
 		Story: `a member that restarts during an inquiry counts as failed for as long as it lasts`,
-		File:  `core/suspicion.go`,
-		Old:   `t.proof == verdictFailed && c.answers(m.now, &m.opt) {`,
+		File:  `core/inquiry.go`,
+		Old:   `t.proof == answerNo && c.answers(m.now, &m.opt) {`,
 		New:   `false {`,
 	},
 	{
@@ -165,26 +192,26 @@ var ofSuspicion = []Mutant{
 		Name: `vouched-for-in-vain`, Rule: `manager 3`,
 		Story: `a way that is broken between the manager and a member has the member removed at once`,
 		File:  `core/suspicion.go`,
-		Old: `	case members == verdictAnswered || outside == verdictAnswered:
-		if m.due(s, m.vouched(s)) {
+		Old: `	case members.yes > 0 || outside == answerYes:
+		if after, trips := m.vouched(s); m.due(s, after, trips) {
 			m.remove(w, remove, true)
 		}
 		return
 `,
-		New: `	case members == verdictAnswered || outside == verdictAnswered:
+		New: `	case members.yes > 0 || outside == answerYes:
 `,
 	},
 	{
 		Name: `vouched-for-for-ever`, Rule: `manager 3`,
 		Story: `a member that hears the manager no more never learns its config, and stays`,
 		File:  `core/suspicion.go`,
-		Old:   `		if m.due(s, m.vouched(s)) {`,
+		Old:   `		if after, trips := m.vouched(s); m.due(s, after, trips) {`,
 		New:   `		if false {`,
 	},
 	{
 		Name: `vouched-for-beyond-its-end`, Rule: `manager 3`,
 		Story: `who has ended stays for as long as others once said that they reach it`,
-		File:  `core/suspicion.go`,
+		File:  `core/inquiry.go`,
 		Old: `				m.forgetWords(s) // they speak of before
 `,
 		New: ``,
@@ -204,7 +231,7 @@ var ofSuspicion = []Mutant{
 		File:  `core/contact.go`,
 		Old:   ` && (c.trips.known() || now.Since(c.since) >= firstPatience)`,
 		New:   ``,
-		Also: []Edit{{`core/suspicion.go`,
+		Also: []Edit{{`core/inquiry.go`,
 			`	if c.trips.known() || m.now.Since(c.since) < firstPatience {`,
 			`	if c.trips.known() {`}},
 	},

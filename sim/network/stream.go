@@ -36,6 +36,7 @@ type stream struct {
 	last    int64 // when, and with which tie, the last message arrives that is on its way
 	tie     uint32
 	loss    uint64 // permille of packets
+	lossEnd int64  // when it last stopped to lose any; 0 for never
 	open    bool   // there is a connection, or one is being set up
 	mute    bool   // the connection carries nothing
 	muteEnd int64  // when another one works; 0 while nothing was sent
@@ -249,7 +250,9 @@ func (n *Network) SetLoss(now int64, from, to int, rate int) bool {
 	if max(s.loss, uint64(rate)) > bounds.LossMaxPermille {
 		n.ledger.Link(from, to, now)
 	}
-	s.loss = uint64(rate)
+	if s.loss = uint64(rate); rate == 0 {
+		s.lossEnd = now
+	}
 	return true
 }
 
@@ -257,6 +260,17 @@ func (n *Network) SetLoss(now int64, from, to int, rate int) bool {
 func (n *Network) Loses(from, to int) bool {
 	i := n.link(from, to).stream
 	return i != 0 && n.streams[i].loss > 0
+}
+
+// LosesOrDid tells whether a link loses packets, or did a moment ago: the last of
+// them may still be missing.
+func (n *Network) LosesOrDid(now int64, from, to int) bool {
+	i := n.link(from, to).stream
+	if i == 0 {
+		return false
+	}
+	s := &n.streams[i]
+	return s.loss > 0 || s.lossEnd > 0 && now-s.lossEnd <= int64(bounds.PauseGap)
 }
 
 // KeepsOrder tells whether there is a link that is a stream.
@@ -288,6 +302,9 @@ func (n *Network) healStreams(now int64) bool {
 			n.ledger.Link(from, to, now)
 		}
 		changed = changed || s.loss > 0 || s.mute || s.until > max(now, s.ready)
+		if s.loss > 0 {
+			s.lossEnd = now
+		}
 		s.loss, s.mute, s.muteEnd = 0, false, 0
 		if s.until > now {
 			s.until, s.resend = max(now, min(s.until, s.ready)), 0

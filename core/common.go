@@ -1,0 +1,56 @@
+package core
+
+// common is what the manager, the storage node and the client share: who they are, and
+// what belongs to the call under way.
+type common struct {
+	self    Peer
+	cluster ClusterID // 0 while it is not known
+
+	now   Time    // of the call under way, or of the last one
+	out   *Output // of the call under way; nil between two calls
+	alarm Time    // no later than the next moment at which anything is due
+
+	recorder recorder
+}
+
+// wakeBy makes sure that a Tick comes no later than t.
+func (n *common) wakeBy(t Time) { n.alarm = min(n.alarm, t) }
+
+// send lets a message leave at once, and after when all that was made durable so far is.
+func (n *common) send(to Peer, m Message) {
+	n.out.Send = append(n.out.Send, Envelope{n.cluster, n.self, to, m})
+}
+
+func (n *common) after(to Peer, m Message) {
+	n.out.After = append(n.out.After, Envelope{n.cluster, n.self, to, m})
+}
+
+func (n *common) event(e Event) { n.out.Events = append(n.out.Events, e) }
+
+// drop notes that a message made no sense here.
+func (n *common) drop(from Peer) { n.event(Event{Kind: EventDropped, Node: from.ID}) }
+
+// refuse notes a message that this node must not take in. Its sender is told why, if he
+// waits for an answer, or must know of it; under the cluster that he named, as he would
+// take in nothing of another.
+func (n *common) refuse(in Envelope, why Refusal) {
+	n.event(Event{Kind: EventRefused, Node: in.From.ID})
+	if why == RefusedForgotten || isRequest(in.Body) {
+		n.out.Send = append(n.out.Send, Envelope{in.Cluster, n.self, in.From, &Refused{Reason: why, Wanted: in.To.ID, What: KindOf(in.Body)}})
+	}
+}
+
+// persist sets a record of the durable space; the node is in durable mode.
+func (n *common) persist(key string, tag byte, v coded) {
+	n.out.Persist = append(n.out.Persist, Write{Key: key, Value: n.recorder.record(key, tag, v)})
+}
+
+// unpersist deletes a record of the durable space, and unpersistAll all whose key begins
+// with the prefix.
+func (n *common) unpersist(key string) {
+	n.out.Persist = append(n.out.Persist, Write{Key: key, Delete: true})
+}
+
+func (n *common) unpersistAll(prefix string) {
+	n.out.Persist = append(n.out.Persist, Write{Key: prefix, Delete: true, Prefix: true})
+}

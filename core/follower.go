@@ -1,0 +1,189 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// follower is what a primary knows of a node that follows it: of another member of its
+// group, or of the joining node once that gets the log.
+type follower struct {
+	peer Peer
+	// learner: the joining node, while nobody waits for it. All others are required: what
+	// they have not acked is not committed (rule R3).
+	learner bool
+
+	// What it has said. An ack counts in the epoch it was given in: until the follower has
+	// acked in the current one, acked is lower, and each Replicate brings the config along.
+	acked   Epoch  // the highest epoch in which it acked
+	matched Seq    // the prefix of the log that it holds durably
+	round   uint64 // the highest round that it answered
+	first   uint64 // rounds before this were sent before it had the snapshot, and count for nothing
+	lease   Time   // it has promised to follow nobody else until then (rule R9)
+
+	// What it was sent.
+	asked uint64 // the last round
+	from  Seq    // where to begin when something is sent again: all before is known to match
+	next  Seq    // where to go on
+	back  uint64 // the round in which a Nack last took next back
+
+	// What it owes. A follower that owes an answer is sent what it lacks again, at longer
+	// and longer intervals, and is reported when it makes no progress.
+	since       Time // when it last made progress while it owed something; Never when it owes nothing
+	sentAt      Time // when it was last sent again what it lacks, or made progress
+	resendAt    Time
+	resendAfter time.Duration
+	reportAt    Time // Never before it has owed anything
+
+	trips    roundTrips // of rounds
+	question question   // of somebody who wants to know whether it still moves
+}
+
+// question is a Probe that is not answered yet; nobody asks if nonce is 0.
+type question struct {
+	nonce uint64
+	by    Peer
+}
+
+// newFollower knows nothing of a follower yet: it is sent the log from there on, at once.
+func newFollower(p Peer, from Seq, now Time) follower {
+	return follower{peer: p, from: from, next: from, since: Never, resendAt: now, reportAt: Never}
+}
+
+// take counts an ack of the current epoch, and returns whether it says anything new.
+func (f *follower) take(a *Ack) (progress bool) {
+	progress = a.Epoch > f.acked || a.Round > f.round || a.Matched > f.matched
+	f.acked = a.Epoch
+	f.round = max(f.round, a.Round)
+	f.matched = max(f.matched, a.Matched)
+	f.from = max(f.from, f.matched+1)
+	f.next = max(f.next, f.from)
+	return progress
+}
+
+// takeBack has the log sent again from behind last, the end of what may match, in that
+// round; from no earlier than what is known to match, or was trimmed as everybody has it.
+func (f *follower) takeBack(last, trimmed Seq, round uint64) {
+	f.from = max(f.matched, trimmed, last) + 1
+	f.next = f.from
+	f.back = round
+}
+
+// holds tells whether the follower has answered all that it was asked, and holds the log
+// up to there: then it owes nothing.
+func (f *follower) holds(last Seq) bool { return f.round == f.asked && f.matched == last }
+
+// expect has the time run in which a follower must make progress. What is learnt of the
+// round trips makes it longer than the least that it is given.
+func (f *follower) expect(now Time, resend, report time.Duration) {
+	f.since, f.sentAt = now, now
+	f.resendAfter = resend
+	if f.trips.known() {
+		f.resendAfter = f.trips.patience(resend)
+	}
+	f.resendAt = now.After(f.resendAfter)
+	f.reportAt = now.After(f.trips.patience(report))
+}
+
+// rest notes that it owes nothing, and is next asked at that time.
+func (f *follower) rest(until Time) { f.since, f.resendAt = Never, until }
+
+// overdue tells whether what it lacks is to be sent again, and when not before some time,
+// has it looked at then. What is under way to all followers takes its time.
+func (f *follower) overdue(now Time, underWay int) bool {
+	f.resendAt = f.sentAt.After(f.resendAfter + transferTime(underWay))
+	return now >= f.resendAt
+}
+
+// again has it sent all that it lacks once more, and waits twice as long until the next
+// time, up to a bound.
+func (f *follower) again(now Time, most time.Duration) {
+	f.sentAt = now
+	f.resendAfter = min(2*f.resendAfter, max(f.resendAfter, most))
+	f.resendAt = now.After(f.resendAfter)
+	f.next = f.from
+}
+
+// progressMax is the most that a primary waits for a follower's progress before it
+// reports it, however much is under way.
+const progressMax = patienceMax + time.Second
+
+// stuck tells whether it has made no progress for so long that it is to be reported. It
+// is given the least that is waited for, and more where round trips are long and much is
+// under way; and that long again until the next report.
+func (f *follower) stuck(now Time, least time.Duration, underWay int) bool {
+	if f.since == Never || now < f.reportAt {
+		return false
+	}
+	f.reportAt = f.since.After(min(f.trips.patience(least)+transferTime(underWay), progressMax))
+	if now < f.reportAt {
+		return false
+	}
+	f.reportAt = now.After(least)
+	return true
+}
+
+// followers are all that a primary has, in the order of the chain, and the joining node
+// behind them.
+type followers []follower
+
+// of returns the follower of that name, or nil.
+func (list followers) of(id NodeID) *follower {
+	for i := range list {
+		if list[i].peer.ID == id {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func (list followers) without(id NodeID) followers {
+	return slices.DeleteFunc(list, func(f follower) bool { return f.peer.ID == id })
+}
+
+// required is how many are required.
+func (list followers) required() int {
+	n := 0
+	for i := range list {
+		if !list[i].learner {
+			n++
+		}
+	}
+	return n
+}
+
+// agreed is the prefix of the log that all who are required hold durably, and the round
+// that all of them have answered; of those that the primary itself holds, and has sent
+// (rules R4 and R8).
+func (list followers) agreed(durable Seq, sent uint64) (matched Seq, round uint64) {
+	matched, round = durable, sent
+	for i := range list {
+		if f := &list[i]; !f.learner {
+			matched, round = min(matched, f.matched), min(round, f.round)
+		}
+	}
+	return matched, round
+}
+
+// reconciled tells whether all who are required have acked in this epoch, and hold what its
+// primary inherited (rule R5). A missing ack is not zero: the follower may hold more than the
+// primary ever hears of.
+func (list followers) reconciled(epoch Epoch, inherited Seq) bool {
+	for i := range list {
+		if f := &list[i]; !f.learner && (f.acked < epoch || f.matched < inherited) {
+			return false
+		}
+	}
+	return true
+}
+
+// promised tells whether all who are required have promised to follow nobody else until
+// after now (rule R9).
+func (list followers) promised(now Time) bool {
+	for i := range list {
+		if f := &list[i]; !f.learner && f.lease <= now {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,156 @@
+package core
+
+import "slices"
+
+// waiter is a client that waits for a key to be mapped.
+type waiter struct {
+	client Peer
+	req    uint64
+}
+
+// early is a lookup that came before the nodes that it needs had answered.
+type early struct {
+	waiter
+	lookup *Lookup
+}
+
+func (m *Manager) onLookup(from Peer, b *Lookup) {
+	if len(b.Key) < 1 || len(b.Key) > KeyBytesMax {
+		m.send(from, &LookupReply{Req: b.Req, Status: StatusTooLarge})
+		return
+	}
+	if id, ok := m.dir.keys[b.Key]; ok {
+		m.tell(waiter{from, b.Req}, id)
+		return
+	}
+	if !b.Create {
+		m.send(from, &LookupReply{Req: b.Req, Status: StatusNotFound})
+		return
+	}
+	if m.waiting >= m.opt.WaitersMax {
+		m.send(from, &LookupReply{Req: b.Req, Status: StatusOverloaded})
+		return
+	}
+	waiting, underWay := m.waiters[b.Key]
+	if slices.Contains(waiting, waiter{from, b.Req}) {
+		return
+	}
+	if !underWay && !m.placeKey(b.Key) {
+		m.tellUnavailableSoon(waiter{from, b.Req}, b)
+		return
+	}
+	m.waiters[b.Key] = append(waiting, waiter{from, b.Req})
+	m.waiting++
+}
+
+// tellUnavailableSoon lets a lookup wait for nodes that have just registered, and may
+// be far away, or that answered a moment ago, if they are what is missing.
+func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
+	nodes := 0
+	for _, c := range m.contacts {
+		if c.node.isSpare() && !c.node.gone && c.evidence.refusedSince == Never && m.now.Since(max(c.since, c.answeredAt)) < firstPatience {
+			nodes++
+		}
+	}
+	if nodes-m.lacking()-m.opt.Spares <= m.opt.Replicas || len(m.early) >= m.opt.WaitersMax {
+		m.tellUnavailable(w)
+		return
+	}
+	if !slices.ContainsFunc(m.early, func(e early) bool { return e.waiter == w }) {
+		m.early = append(m.early, early{w, b})
+	}
+}
+
+// lookUpAgain takes up the lookups that wait for a node's first answer. It is called
+// with every ping.
+func (m *Manager) lookUpAgain() {
+	waiting := m.early
+	m.early = nil
+	for _, e := range waiting {
+		m.onLookup(e.client, e.lookup)
+	}
+}
+
+// tell answers a lookup with the key's group.
+func (m *Manager) tell(w waiter, id GroupID) {
+	r := &LookupReply{Req: w.req, Status: StatusOK, Config: m.dir.group(id).config}
+	if m.watch(id).loss != lossNone {
+		r.Status = StatusGroupLost
+	}
+	m.send(w.client, r)
+}
+
+func (m *Manager) tellUnavailable(w waiter) {
+	m.send(w.client, &LookupReply{Req: w.req, Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1 + m.opt.Spares)})
+}
+
+// place proposes a group for a key that has none: a new one while enough
+// uninitialised nodes answer, else the next of the round robin. It returns
+// false when there is neither.
+func (m *Manager) placeKey(key string) bool {
+	o := &m.opt
+	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
+	for i := range m.watches {
+		if m.watches[i].loss != lossNone {
+			c.Skip = append(c.Skip, GroupID(i+1))
+		}
+	}
+	spares := m.spares()
+	if len(spares) <= o.Replicas && len(c.Skip) == len(m.dir.groups) {
+		// Nothing else can take the key: quarantine is no reason to refuse it.
+		spares = m.unused(func(*contact) bool { return true })
+	}
+	// Healing comes before new groups.
+	if len(spares)-m.lacking()-o.Spares > o.Replicas {
+		for _, s := range spares[:o.Replicas+1] {
+			s.reserved = true
+			c.Members = append(c.Members, s.node.ID)
+		}
+	}
+	if c.Members == nil && len(c.Skip) == len(m.dir.groups) && m.waiting == 0 {
+		return false
+	}
+	m.propose(c)
+	return true
+}
+
+// spares are the uninitialised nodes that answered recently, are not in
+// quarantine or being drained, and that no command under way is about to use: a
+// new group must not begin with the dead.
+func (m *Manager) spares() []*contact {
+	return m.unused(func(c *contact) bool { return m.now >= c.quarantined })
+}
+
+// unused are the spares, and those that would be but for their quarantine.
+func (m *Manager) unused(fit func(*contact) bool) []*contact {
+	var list []*contact
+	for _, c := range m.contacts {
+		n := c.node
+		if n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (m *Manager) placed(c *Command, a applied) {
+	for _, id := range c.Members {
+		m.contact(id).reserved = false
+	}
+	if a.formed {
+		m.event(Event{Kind: EventFormed, Group: a.mapped})
+	}
+	if a.isNew {
+		m.event(Event{Kind: EventMapped, Group: a.mapped})
+	}
+	waiting := m.waiters[c.Key]
+	delete(m.waiters, c.Key)
+	m.waiting -= len(waiting)
+	for _, w := range waiting {
+		if a.mapped == 0 {
+			m.tellUnavailable(w)
+		} else {
+			m.tell(w, a.mapped)
+		}
+	}
+}
