@@ -19,10 +19,8 @@ type disk struct {
 	space   map[string]string
 	journal []core.Write // durable, but not yet taken over into space: see fold
 
-	batches []batch // not durable yet, oldest first
-	covered int     // how many of them the sync under way covers; 0 with none under way
-	latency int64   // of a sync that begins now, in nanoseconds
-	spare   []batch
+	gate    core.Gate // what is not durable yet
+	latency int64     // of a sync that begins now, in nanoseconds
 
 	stalled int64    // until when no sync ends
 	waiting []uint32 // the syncs that would have ended; those of ended processes among them
@@ -47,61 +45,13 @@ var (
 	errUnreadable = errors.New("the disk failed: a record cannot be read")
 )
 
-// batch is what one Output wants to be durable, and what waits for it.
-type batch struct {
-	writes []core.Write
-	after  []core.Envelope
-}
-
 // journalMax bounds the memory that the journal takes between two folds.
 const journalMax = 1 << 14
 
-// write adds a batch that the next sync to begin will cover.
-func (d *disk) write(writes []core.Write) {
-	var b batch
-	if n := len(d.spare); n > 0 {
-		b = d.spare[n-1]
-		d.spare = d.spare[:n-1]
-	}
-	b.writes = append(b.writes, writes...)
-	d.batches = append(d.batches, b)
-}
-
-// clean reports that everything written is durable.
-func (d *disk) clean() bool { return len(d.batches) == 0 }
-
-// await makes an envelope leave when all that is written now is durable. The
-// disk must not be clean.
-func (d *disk) await(e *core.Envelope) {
-	last := &d.batches[len(d.batches)-1]
-	last.after = append(last.after, *e)
-}
-
-// begin starts a sync of all batches and reports whether there is one to start.
-func (d *disk) begin() bool {
-	if d.covered > 0 || len(d.batches) == 0 {
-		return false
-	}
-	d.covered = len(d.batches)
-	return true
-}
-
-// finish ends the sync under way: what it covered is durable. It hands the
-// envelopes that waited for that to leave, in order.
+// finish ends the sync under way: what it covered is durable, and what waited for that
+// leaves.
 func (d *disk) finish(leave func(*core.Envelope)) {
-	n := d.covered
-	d.covered = 0
-	for i := range n {
-		b := &d.batches[i]
-		d.journal = append(d.journal, b.writes...)
-		for j := range b.after {
-			leave(&b.after[j])
-		}
-		clear(b.writes)
-		clear(b.after)
-		d.spare = append(d.spare, batch{b.writes[:0], b.after[:0]})
-	}
-	d.batches = slices.Delete(d.batches, 0, n)
+	d.gate.End(func(writes []core.Write) { d.journal = append(d.journal, writes...) }, leave)
 	if len(d.journal) > journalMax {
 		d.fold()
 	}
@@ -112,27 +62,31 @@ func (d *disk) finish(leave func(*core.Envelope)) {
 // written, from which it is recovered only when they are all of it. Which
 // envelopes waited is forgotten with the process that wanted to send them.
 func (d *disk) crash(keep, torn int) {
-	keep = min(max(keep, 0), len(d.batches))
+	pending := d.gate.Pending()
+	keep = min(max(keep, 0), pending)
 	for i := range keep {
-		d.journal = append(d.journal, d.batches[i].writes...)
+		writes, _ := d.gate.Batch(i)
+		d.journal = append(d.journal, writes...)
 	}
-	if torn > 0 && keep < len(d.batches) {
-		frame := appendBatch(nil, d.batches[keep].writes)
+	if torn > 0 && keep < pending {
+		writes, _ := d.gate.Batch(keep)
+		frame := appendBatch(nil, writes)
 		if writes, err := decodeBatch(frame[:min(torn, len(frame))]); err == nil {
 			d.journal = append(d.journal, writes...)
 			keep++
 		}
 	}
-	d.crashed = Crash{Lost: len(d.batches) - keep, Kept: keep}
-	for _, b := range d.batches[keep:] {
-		for i := range b.after {
-			if _, ok := b.after[i].Body.(*core.Committed); ok {
+	d.crashed = Crash{Lost: pending - keep, Kept: keep}
+	for i := keep; i < pending; i++ {
+		_, after := d.gate.Batch(i)
+		for j := range after {
+			if _, ok := after[j].Body.(*core.Committed); ok {
 				d.crashed.Commands++
 			}
 		}
 	}
-	clear(d.batches)
-	d.batches, d.covered, d.failing = d.batches[:0], 0, nil
+	d.gate.Forget()
+	d.failing = nil
 }
 
 // appendBatch appends a batch as it stands in the disk's journal: a frame, so

@@ -22,33 +22,33 @@ func contents(d *disk, prefix string) string {
 
 func nonce(e *core.Envelope) uint64 { return e.Body.(*core.Ping).Nonce }
 
+// put has a disk take in what an Output wants to be durable, and what waits for that.
+func (d *disk) put(writes []core.Write, after ...core.Message) {
+	var list []core.Envelope
+	for _, m := range after {
+		list = append(list, core.Envelope{Body: m})
+	}
+	d.gate.Take(writes, list, func(*core.Envelope) { panic("it leaves at once") })
+}
+
 func TestDiskSyncs(t *testing.T) {
 	var d disk
 	var left []uint64
 	leave := func(e *core.Envelope) { left = append(left, nonce(e)) }
-	await := func(n uint64) { d.await(&core.Envelope{Body: &core.Ping{Nonce: n}}) }
-
-	require.True(t, d.clean() && d.empty())
-	require.False(t, d.begin(), "there is nothing to sync")
-	d.write(set("b", "1"))
-	await(1)
-	d.write(set("a", "2"))
-	await(2)
-	await(3)
-	require.True(t, d.begin())
-	require.False(t, d.begin(), "one sync at a time")
-	d.write([]core.Write{{Key: "b", Delete: true}, {Key: "c", Value: "3"}})
-	await(4)
+	require.True(t, d.empty())
+	d.put(set("b", "1"), &core.Ping{Nonce: 1})
+	d.put(set("a", "2"), &core.Ping{Nonce: 2})
+	require.True(t, d.gate.Begin())
+	d.put([]core.Write{{Key: "b", Delete: true}, {Key: "c", Value: "3"}}, &core.Ping{Nonce: 3})
 	require.Equal(t, "", contents(&d, ""), "not before the sync ends")
 	d.finish(leave)
 	require.Equal(t, "a=2 b=1 ", contents(&d, ""))
-	require.Equal(t, []uint64{1, 2, 3}, left, "what came after the sync began waits for the next")
-	require.True(t, d.begin())
+	require.Equal(t, []uint64{1, 2}, left, "what came after the sync began waits for the next")
+	require.True(t, d.gate.Begin())
 	d.finish(leave)
 	require.Equal(t, "a=2 c=3 ", contents(&d, ""))
 	require.Equal(t, "c=3 ", contents(&d, "c"))
-	require.Equal(t, []uint64{1, 2, 3, 4}, left)
-	require.True(t, d.clean())
+	require.Equal(t, []uint64{1, 2, 3}, left)
 	require.ErrorContains(t, d.Range("", func(string, string) error { return fmt.Errorf("enough") }), "enough")
 	d.wipe()
 	require.True(t, d.empty())
@@ -57,19 +57,18 @@ func TestDiskSyncs(t *testing.T) {
 func TestDiskCrashKeeps(t *testing.T) {
 	for keep, want := range []string{"a=0 ", "a=1 ", "a=1 b=2 ", "b=2 c=3 ", "b=2 c=3 "} {
 		var d disk
-		d.write(set("a", "0"))
-		d.begin()
+		d.put(set("a", "0"))
+		d.gate.Begin()
 		d.finish(func(*core.Envelope) {})
-		d.write(set("a", "1"))
-		d.write(set("b", "2"))
-		d.begin() // under way or not makes no difference to what may survive
-		d.write([]core.Write{{Key: "a", Delete: true}, {Key: "c", Value: "3"}})
-		d.await(&core.Envelope{Body: &core.Ping{Nonce: 9}})
+		d.put(set("a", "1"))
+		d.put(set("b", "2"))
+		d.gate.Begin() // under way or not makes no difference to what may survive
+		d.put([]core.Write{{Key: "a", Delete: true}, {Key: "c", Value: "3"}}, &core.Ping{Nonce: 9})
 		d.crash(keep, 0)
 		require.Equal(t, want, contents(&d, ""), "keep=%d", keep)
-		require.True(t, d.clean())
-		d.write(set("z", "9"))
-		require.True(t, d.begin(), "the sync under way ended with the process")
+		require.Zero(t, d.gate.Pending())
+		d.put(set("z", "9"))
+		require.True(t, d.gate.Begin(), "the sync under way ended with the process")
 		d.finish(func(*core.Envelope) { t.Error("what waited before the crash has left after it") })
 	}
 }
@@ -90,10 +89,11 @@ func TestDiskCountsWhatACrashLost(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var d disk
 			for _, command := range []bool{true, false, true} {
-				d.write([]core.Write{{Key: "k", Value: "v"}})
+				var after []core.Message
 				if command {
-					d.await(&core.Envelope{Body: &core.Committed{}})
+					after = append(after, &core.Committed{})
 				}
+				d.put(set("k", "v"), after...)
 			}
 			d.crash(c.keep, c.torn)
 			require.Equal(t, Crash{c.lost, c.kept, c.commands}, d.crashed)

@@ -208,17 +208,12 @@ func (w *World) flush(h *Host) {
 	for i := range out.Send {
 		w.send(h, &out.Send[i])
 	}
-	if len(out.Persist) > 0 && w.schedule.Shape.Durable {
-		h.disk.write(out.Persist)
-		w.sync(h)
+	persist := out.Persist
+	if !w.schedule.Shape.Durable {
+		persist = nil
 	}
-	for i := range out.After {
-		if h.disk.clean() {
-			w.send(h, &out.After[i])
-		} else {
-			h.disk.await(&out.After[i])
-		}
-	}
+	h.disk.gate.Take(persist, out.After, func(e *core.Envelope) { w.send(h, e) })
+	w.sync(h)
 	why := out.Halt
 	out.Reset()
 	h.told = 0

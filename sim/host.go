@@ -109,7 +109,7 @@ func (h *Host) PausedAt() time.Duration { return time.Duration(h.pausedAt) }
 func (h *Host) HasData() bool { return !h.disk.empty() }
 
 // Unsynced reports that something was written that is not durable yet.
-func (h *Host) Unsynced() bool { return !h.disk.clean() }
+func (h *Host) Unsynced() bool { return h.disk.gate.Pending() > 0 }
 
 // SyncLatency returns how long a sync of the disk takes that begins now.
 func (h *Host) SyncLatency() time.Duration { return time.Duration(h.disk.latency) }

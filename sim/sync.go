@@ -9,7 +9,7 @@ import (
 
 // sync starts one if there is something to sync and none is under way.
 func (w *World) sync(h *Host) {
-	if !h.disk.begin() {
+	if !h.disk.gate.Begin() {
 		return
 	}
 	it := w.queue.push(w.now+h.disk.latency, tieLocal)
