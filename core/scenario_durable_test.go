@@ -14,7 +14,7 @@ import (
 
 // The boot is durable before the Register that names it: two starts under one
 // boot could not be told apart, and the manager would not see the second.
-func TestRegisterLeavesBeforeItsBootIsDurable(t *testing.T) {
+func TestARegisterLeavesOnceItsBootIsDurable(t *testing.T) {
 	n := newStorageAt(t, "n1", durable)
 	require.EqualValues(t, 1, only[*Register](n, "m").Boot)
 	n.crash(0)
@@ -37,7 +37,7 @@ func TestRegisterLeavesBeforeItsBootIsDurable(t *testing.T) {
 // Rule R1: nothing in an epoch leaves before the epoch and its config are
 // durable. A crash would make the node one of the old epoch again, which has
 // then already spoken in the new.
-func TestMessageLeavesBeforeItsEpochIsDurable(t *testing.T) {
+func TestAMessageLeavesOnceItsEpochIsDurable(t *testing.T) {
 	for name, c := range map[string]struct {
 		node    func(t *testing.T) *rig
 		current *Config
@@ -110,7 +110,7 @@ func TestMessageLeavesBeforeItsEpochIsDurable(t *testing.T) {
 
 // Entries are durable before the Ack that counts them: the primary tells its
 // client on the strength of it.
-func TestAckLeavesBeforeItsEntriesAreDurable(t *testing.T) {
+func TestAnAckLeavesOnceItsEntriesAreDurable(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2"), durable)
 	n.held = true
 	n.step("n1", replicate(1, 2, Mark{1, 3}, 2, wrote(1, 3, "x", "c")))
@@ -134,7 +134,7 @@ func TestAckLeavesBeforeItsEntriesAreDurable(t *testing.T) {
 
 // A truncation is durable before the Ack as well: the cut suffix must not be
 // there again after a crash, behind or instead of what was acked.
-func TestTruncationIsLost(t *testing.T) {
+func TestATruncationIsDurableBeforeItsAck(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"), durable)
 	n.step("n1", replicate(1, 1, Mark{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
 	sent[*Ack](n, "n1")
@@ -153,7 +153,7 @@ func TestTruncationIsLost(t *testing.T) {
 // Rule R4: the primary's own copy counts when it is durable and not before: if
 // it crashed then, and the members' copies were lost to it later, the only copy
 // of an acknowledged write would be gone.
-func TestPrimaryCountsItselfBeforeItsLogIsDurable(t *testing.T) {
+func TestAPrimaryCountsItselfOnceItsLogIsDurable(t *testing.T) {
 	for _, members := range [][]string{{"n2", "n3"}, nil} {
 		t.Run(fmt.Sprintf("with %d members", len(members)), func(t *testing.T) {
 			n := written(t, config(1, append([]string{"n1"}, members...)...), durable)
@@ -172,7 +172,7 @@ func TestPrimaryCountsItselfBeforeItsLogIsDurable(t *testing.T) {
 }
 
 // Rule R5: what a new primary has inherited is as good as its disk.
-func TestNewPrimaryServesBeforeItsEpochIsDurable(t *testing.T) {
+func TestANewPrimaryServesOnceItsEpochIsDurable(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"), durable)
 	n.held = true
 	n.step("n1", replicate(1, 2, Mark{1, 3}, 2, wrote(1, 3, "x", "c")))
@@ -221,7 +221,7 @@ func TestCrashLosesTheUnsyncedBatches(t *testing.T) {
 
 // The same for a primary, whose own suffix is lost with the crash: what it gets
 // from a later primary is not taken for what it had.
-func TestPrimaryCrashesWithAnUnsyncedSuffix(t *testing.T) {
+func TestAPrimaryThatLostItsSuffixTakesAnother(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"), durable)
 	n.held = true
 	n.step("c1", put(3, 1, 2, "x", "b"))

@@ -13,7 +13,7 @@ import (
 // Rule R1: a replica that knows a higher epoch takes nothing more in from an
 // older one, also when that one's primary is still the primary: its log may have
 // gone on otherwise since. The refusal says which config is current.
-func TestDelayedReplicateOfAnOldEpoch(t *testing.T) {
+func TestADelayedReplicateOfAnOldEpochIsRefused(t *testing.T) {
 	for name, current := range map[string]*Config{
 		"of a deposed primary":     config(2, "n2", "n3"),
 		"of the same primary":      config(2, "n1", "n2"),
@@ -43,7 +43,7 @@ func TestDelayedReplicateOfAnOldEpoch(t *testing.T) {
 // Rule R1: an epoch is adopted together with its config or not at all. A node
 // that knew only the number would not know whom to follow, and would refuse the
 // primary of the epoch that it does know.
-func TestEpochAdoptedWithoutItsConfig(t *testing.T) {
+func TestNoEpochIsAdoptedWithoutItsConfig(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	wrongGroup, wrongEpoch := *config(2, "n1", "n2"), *config(3, "n1", "n2")
 	wrongGroup.Group = 2
@@ -87,7 +87,7 @@ func TestPrimaryHearsOfAnotherEpoch(t *testing.T) {
 // Rule R1: a node never forgets the highest epoch of any group it was in, also
 // after leaving it and across a restart. Else a config that was long on its way
 // would make it serve what the group has left behind.
-func TestLeftNodeForgetsTheEpochAndServesAnOldConfig(t *testing.T) {
+func TestANodeThatLeftRemembersTheEpoch(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		n := serving(t, config(1, "n1", "n2", "n3"), durable)
 		n.step("m", config(2, "n2", "n3"))
@@ -110,7 +110,7 @@ func TestLeftNodeForgetsTheEpochAndServesAnOldConfig(t *testing.T) {
 // Rule R1: a primary that is removed stops at once. Nobody who waits is told a
 // result, each is sent on to the config that ended it, and no heartbeat keeps the
 // others from following it.
-func TestRemovedPrimaryKeepsActing(t *testing.T) {
+func TestARemovedPrimaryStopsActing(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2", "n3"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.step("c2", get(3, "x"))
@@ -133,7 +133,7 @@ func TestRemovedPrimaryKeepsActing(t *testing.T) {
 }
 
 // A primary that is removed while it reconciles sends those on that wait for it.
-func TestRemovedPrimaryKeepsWhatIsParked(t *testing.T) {
+func TestARemovedPrimarySendsOnWhatIsParked(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n2", "n3"))
 	n.step("c1", put(9, 1, 2, "x", "b"))
@@ -145,7 +145,7 @@ func TestRemovedPrimaryKeepsWhatIsParked(t *testing.T) {
 // Rule R1: a replica that is removed acks nothing more. An ack would count for a
 // group that has gone on without it. Nor does a member follow anyone but its
 // primary.
-func TestRemovedReplicaKeepsAcking(t *testing.T) {
+func TestARemovedReplicaStopsAcking(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n1", "n3"))
 	n.step("n1", replicate(2, 5, Mark{1, 3}, 3, wrote(2, 3, "x", "c")))
@@ -161,7 +161,7 @@ func TestRemovedReplicaKeepsAcking(t *testing.T) {
 // Rule R11: a restarted primary does not know what it had promised, so it serves
 // only in an epoch above the one it had persisted. Until then it does not even
 // name a config: that one says that it is the primary.
-func TestRestartedPrimaryServesInItsOldEpoch(t *testing.T) {
+func TestARestartedPrimaryServesInALaterEpochOnly(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"), durable)
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
@@ -189,7 +189,7 @@ func TestRestartedPrimaryServesInItsOldEpoch(t *testing.T) {
 // Rule R11: a durable replica that restarts keeps its place, in the same epoch,
 // and acks on. What it had applied is applied again once the primary tells the
 // commit point, and not before.
-func TestRestartedReplicaLosesItsPlace(t *testing.T) {
+func TestARestartedReplicaKeepsItsPlace(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"), durable)
 	n.crash(0)
 	n.restart().registered()

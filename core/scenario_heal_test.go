@@ -12,7 +12,7 @@ import (
 // Rules R2 and R10: the Directory takes one join at a time, for a spare only, and
 // makes a member of nobody but the node that joins, by the epoch and the join in
 // which it caught up.
-func TestTwoRecruitsAtOnce(t *testing.T) {
+func TestOneNodeJoinsAtATime(t *testing.T) {
 	d := newDirectory()
 	for _, name := range []string{"n1", "n2", "n3", "n4"} {
 		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(name), Boot: 1}})
@@ -81,7 +81,7 @@ func TestCaughtUpOfAnotherEpochOrNode(t *testing.T) {
 // Manager 6: a stalled joiner would hold the only slot of its group. It is given
 // up, put in quarantine, and another spare is tried; one that makes progress is
 // left alone.
-func TestStalledJoinerHoldsTheOnlySlot(t *testing.T) {
+func TestAStalledJoinerMakesRoom(t *testing.T) {
 	r := newRealm(t, 5, quick)
 	r.place("k")
 	r.ail(refusing, "n3")

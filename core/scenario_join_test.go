@@ -60,7 +60,7 @@ func feeding(t *testing.T, options ...func(*StorageOptions)) *rig {
 // Rule R6: a joining node acked entries of the log, and then its primary began
 // anew with a snapshot for which the node discarded them. Its old acks, which
 // come late, say nothing about what it holds now.
-func TestAcksFromBeforeTheSnapshotAreCounted(t *testing.T) {
+func TestAcksFromBeforeTheSnapshotDoNotCount(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.JoinLagMax = 1 })
 	n.step("m", joined(2, 2, "n3", "n1", "n2"))
 	require.Len(t, n.ackChunks("n3"), 1)
@@ -87,7 +87,7 @@ func TestAcksFromBeforeTheSnapshotAreCounted(t *testing.T) {
 // Rules R3 and R2: from the moment at which the primary asks for a joining node
 // to be made a member, no write is acknowledged without it, also when the epoch
 // changes for another reason meanwhile, and it asks again until it is heard.
-func TestPendingAddIsForgotten(t *testing.T) {
+func TestAPendingAddIsNotForgotten(t *testing.T) {
 	n := feeding(t)
 	n.answer("n3")
 	same(t, &CaughtUp{Group: 1, Epoch: 2, Start: 2, Node: peerOf("n3").ID}, only[*CaughtUp](n, "m"))
@@ -111,7 +111,7 @@ func TestPendingAddIsForgotten(t *testing.T) {
 // Rule R2: a restarted primary has forgotten that it had a node proposed. It does
 // not go on with that join as if nothing had been, but begins anew in the epoch
 // that its restart brings.
-func TestRestartedPrimaryForgetsThePendingAdd(t *testing.T) {
+func TestARestartedPrimaryBeginsTheJoinAnew(t *testing.T) {
 	n := feeding(t, durable)
 	n.answer("n3")
 	only[*CaughtUp](n, "m")
@@ -131,7 +131,7 @@ func TestRestartedPrimaryForgetsThePendingAdd(t *testing.T) {
 }
 
 // Rule R10: what a joining node answers that makes no sense changes nothing.
-func TestJoiningNodeSendsNonsense(t *testing.T) {
+func TestNonsenseFromAJoiningNodeIsDropped(t *testing.T) {
 	n := serving(t, config(1, "n1"))
 	n.step("m", joined(2, 2, "n3", "n1"))
 	c := only[*Chunk](n, "n3")
@@ -183,7 +183,7 @@ func renewed(c *Chunk, attempt uint64) *Chunk {
 
 // Rule R10: a chunk of an earlier attempt comes late, in the middle of the next
 // one. It is of another moment, and its keys may have changed since.
-func TestChunkOfAnEarlierAttempt(t *testing.T) {
+func TestAChunkOfAnEarlierAttemptIsDropped(t *testing.T) {
 	chunks := snapshotOf(t, 5)
 	require.Greater(t, len(chunks), 2)
 	n := following(t, "n3", joined(2, 2, "n3", "n1"))
@@ -204,7 +204,7 @@ func TestChunkOfAnEarlierAttempt(t *testing.T) {
 
 // Rule R10: a later attempt begins with nothing of the one before it, also on the
 // disk.
-func TestNextAttemptBuildsOnTheOneBefore(t *testing.T) {
+func TestTheNextAttemptBeginsWithNothing(t *testing.T) {
 	n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
 	n.step("n1", snapshotOf(t, 5)[0])
 	require.Len(t, n.values(), 2)
@@ -219,7 +219,7 @@ func TestNextAttemptBuildsOnTheOneBefore(t *testing.T) {
 
 // Rule R10: a chunk whose content is not what its checksum says is refused, and
 // the attempt with it: the primary begins anew.
-func TestChunkWithAWrongChecksum(t *testing.T) {
+func TestAChunkWithAWrongChecksumIsRefused(t *testing.T) {
 	chunks := snapshotOf(t, 5)
 	n := following(t, "n3", joined(2, 2, "n3", "n1"))
 	n.step("n1", chunks[0])
@@ -243,7 +243,7 @@ func TestChunkWithAWrongChecksum(t *testing.T) {
 
 // Durable before sent: a joining node that restarts in the middle of a snapshot
 // has none of it, says so, and does not follow the log.
-func TestHalfASnapshotCounts(t *testing.T) {
+func TestHalfASnapshotCountsForNothing(t *testing.T) {
 	chunks := snapshotOf(t, 5)
 	n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
 	n.step("n1", chunks[0])
@@ -270,7 +270,7 @@ func TestHalfASnapshotCounts(t *testing.T) {
 // Rule R10: a joining node has all of a snapshot, has acked the log after it, and
 // restarts. Chunks of that attempt that come late, or of an earlier one, must not
 // make it discard what it acked: the primary counts on that for ever.
-func TestLateChunkAfterARestart(t *testing.T) {
+func TestALateChunkAfterARestartChangesNothing(t *testing.T) {
 	chunks := snapshotOf(t, 5)
 	last := chunks[len(chunks)-1].At
 	n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
@@ -300,7 +300,7 @@ func TestLateChunkAfterARestart(t *testing.T) {
 // Rule R10: a joining node restarts in the middle of a snapshot, and a chunk of
 // that attempt comes again. Nothing that follows can complete it; the primary must
 // hear that at once, also when it never heard of the first chunk, and begin anew.
-func TestAttemptThatARestartLost(t *testing.T) {
+func TestAnAttemptThatARestartLostIsRefused(t *testing.T) {
 	chunks := snapshotOf(t, 5)
 	for number, c := range chunks {
 		n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
@@ -317,7 +317,7 @@ func TestAttemptThatARestartLost(t *testing.T) {
 // Rule R10: what a node held from an earlier time in the group is discarded,
 // durably, before it answers as a joining node; also when it never heard that it
 // had left.
-func TestJoinerIsCancelledWipedAndJoinedAgain(t *testing.T) {
+func TestAJoiningNodeDiscardsWhatItHeld(t *testing.T) {
 	for name, told := range map[string]bool{"that it left": true, "only that it joins": false} {
 		n := heir(t, config(1, "n1", "n2"), durable)
 		require.Len(t, n.values(), 1)
@@ -346,7 +346,7 @@ func TestJoinerIsCancelledWipedAndJoinedAgain(t *testing.T) {
 
 // Rules R6 and R10: what the primary knows of a joining node is void when it
 // joins for the second time: that node may have discarded all of it.
-func TestOldAcksOfAJoinerCountInItsNextJoin(t *testing.T) {
+func TestOldAcksOfAJoinerDoNotCountInItsNextJoin(t *testing.T) {
 	for name, told := range map[string]bool{"told of the end of the first join": true, "told only of the second": false} {
 		t.Run(name, func(t *testing.T) {
 			n := feeding(t)
@@ -376,7 +376,7 @@ func TestOldAcksOfAJoinerCountInItsNextJoin(t *testing.T) {
 // Rules R3 and R2: the only replica is evicted while a joining node is proposed
 // as a member. The primary must not need nobody in between: the manager may have
 // added the node already.
-func TestJoinRacesWithEviction(t *testing.T) {
+func TestAJoinThatRacesWithAnEvictionIsRequired(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))
 	n.step("m", joined(2, 2, "n3", "n1", "n2"))
 	n.answer("n2")
@@ -412,7 +412,7 @@ func model(chunks []*Chunk) map[string]Versioned {
 
 // Rule R10: whatever is put and deleted between two chunks of a snapshot, the whole
 // of them is the state at exactly the position that the last one names.
-func TestSnapshotRacesWithWrites(t *testing.T) {
+func TestASnapshotHasWhatIsWrittenMeanwhile(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		n := serving(t, config(1, "n1"), chunkItems(1+random.IntN(3)))
@@ -461,7 +461,7 @@ func TestSnapshotRacesWithWrites(t *testing.T) {
 // Rule R10: the last chunk says of which position the whole is the state, and is
 // not made before the log was looked through up to there, which takes several
 // chunks when the writes were many.
-func TestSnapshotIsAheadOfItsPosition(t *testing.T) {
+func TestASnapshotIsNeverAheadOfItsPosition(t *testing.T) {
 	n := serving(t, config(1, "n1"), chunkItems(2))
 	opSeq := uint64(0)
 	write := func(key string) {
@@ -529,7 +529,7 @@ func TestTrimKeepsWhatAMemberLacks(t *testing.T) {
 // Trimming: a replica trims what the primary says that all hold, but nothing
 // beyond its own commit point; in durable mode the values that the entries stand
 // for are durable before these are gone.
-func TestReplicaTrimsWhatItHasNotApplied(t *testing.T) {
+func TestAReplicaTrimsOnlyWhatItHasApplied(t *testing.T) {
 	n := following(t, "n2", config(1, "n1", "n2"), durable, keep(1))
 	entries := []Entry{opened(1)}
 	for i := range uint64(9) {

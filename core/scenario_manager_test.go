@@ -11,7 +11,7 @@ import (
 
 // A client that is cut off from a healthy primary says that the primary is dead.
 // Its report is worth a probe and nothing more (rule manager 3).
-func TestClientsBrokenNetworkCondemnsAHealthyPrimary(t *testing.T) {
+func TestAClientsBrokenNetworkCondemnsNobody(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
 	index := r.manager().Index()
@@ -416,7 +416,7 @@ func TestAPacketLostThriceEvictsNobody(t *testing.T) {
 // The only witness restarts while two others are in dispute. It was not at its address,
 // but is there again, and must be asked anew: its word counts, and it is well enough to
 // be the primary (rule manager 3).
-func TestAWitnessRestartsDuringADispute(t *testing.T) {
+func TestAWitnessThatRestartsIsAskedAnew(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
 	r.actors["n1"].cut = []string{"n3"}
@@ -625,7 +625,7 @@ func TestAnAccuserThatDoesNotAnswerIsTheAccused(t *testing.T) {
 // Gray failure: a node whose disk hangs goes on answering pings. It says how
 // long its disk has owed it a sync; over the bound, it has to prove that it can
 // write, and without that proof it goes, also as the primary (rule manager 3).
-func TestSlowDiskThatStillAnswersPings(t *testing.T) {
+func TestASlowDiskBehindPongsIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		lag    time.Duration
 		sick   []string // whose disks hang
@@ -739,7 +739,7 @@ func TestAQuestionLostWithItsConnectionIsPutAgain(t *testing.T) {
 
 // A storm of reports leads to one inquiry at a time, and so to one probe of each
 // member; when it ends without a result, the next waits a while (rule manager 3).
-func TestReportStorm(t *testing.T) {
+func TestAStormOfReportsChangesNothing(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
 	r.ail(silent, "n1", "n2", "n3")
@@ -766,7 +766,7 @@ func TestReportStorm(t *testing.T) {
 // A node that comes and goes stays for as long as it answers in time. Once it
 // does not, it goes, and in quarantine its comings and goings are the group's
 // concern no more: each of them would else be another epoch (rule manager 3).
-func TestFlappingNode(t *testing.T) {
+func TestAFlappingNodeIsKeptOut(t *testing.T) {
 	r := newRealm(t, 3, func(o *ManagerOptions) { o.QuarantineMin, o.QuarantineMax = time.Minute, time.Hour })
 	r.place("a")
 	for range 20 {

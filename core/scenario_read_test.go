@@ -36,7 +36,7 @@ func written(t *testing.T, c *Config, options ...func(*StorageOptions)) *rig {
 // Rule R8: a primary that was cut off does not know that a successor has taken
 // over and acknowledged writes. It answers a get only when every member that is
 // still required has answered a round that began after the get came in.
-func TestStalePrimaryServesAGet(t *testing.T) {
+func TestAStalePrimaryServesNoGet(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"))
 	n.step("c2", get(1, "x"))
 	n.answer("n3")
@@ -53,7 +53,7 @@ func TestStalePrimaryServesAGet(t *testing.T) {
 
 // Rule R8: an answer to a round that began before the get came in says nothing
 // about the time since.
-func TestGetIsServedByAnEarlierRound(t *testing.T) {
+func TestAGetIsServedByALaterRoundOnly(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"))
 	n.tick(50 * time.Millisecond) // a heartbeat, which is a round as well
 	earlier := map[string]uint64{"n2": latest[*Replicate](n, "n2").Round, "n3": latest[*Replicate](n, "n3").Round}
@@ -68,7 +68,7 @@ func TestGetIsServedByAnEarlierRound(t *testing.T) {
 
 // Rule R8: one round serves all the gets that wait for it, and a later round
 // those of the earlier ones, in the order in which they came.
-func TestEveryGetHasARoundOfItsOwn(t *testing.T) {
+func TestOneRoundServesAllGetsThatWait(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"))
 	n.together("c2", get(1, "x"), get(2, "y"), get(3, "x"))
 	require.Len(t, sent[*Replicate](n, "n3"), 1)
@@ -92,7 +92,7 @@ func TestEveryGetHasARoundOfItsOwn(t *testing.T) {
 
 // Rule R8: the required set is fixed when the get arrives; a member that leaves
 // is waited for no more, and the answers of those that stay still count.
-func TestGetWaitsForAMemberThatLeft(t *testing.T) {
+func TestAGetDoesNotWaitForAMemberThatLeft(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"))
 	n.step("c2", get(1, "x"))
 	n.answer("n2")
@@ -108,7 +108,7 @@ func TestGetWaitsForAMemberThatLeft(t *testing.T) {
 
 // Rule R8: only the commit point serves gets. What is behind it may be lost with
 // this primary, and then the get would have seen a write that never was.
-func TestGetSeesAWriteThatIsLaterLost(t *testing.T) {
+func TestAGetSeesNothingThatCanBeLost(t *testing.T) {
 	n := written(t, config(1, "n1", "n2", "n3"))
 	n.together("c1", put(3, 1, 2, "x", "b"), get(4, "x"), get(5, "y"), put(6, 1, 3, "y", "c"))
 	r := latest[*Replicate](n, "n2")
@@ -127,7 +127,7 @@ func TestGetSeesAWriteThatIsLaterLost(t *testing.T) {
 
 // A restarted node has a log and no commit point: of what it holds nothing may
 // be seen until it is known to be committed.
-func TestRestartedNodeShowsItsWholeLog(t *testing.T) {
+func TestARestartedNodeShowsNothingUncommitted(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"), durable)
 	n.crash(0)
 	n.restart().registered()
@@ -163,7 +163,7 @@ func (n *rig) requireServesAt(d time.Duration) {
 
 // Rule R9: a lease counts from when the primary sent the round, however late the
 // answer comes: the replica has counted since it got it, which was in between.
-func TestLeaseCountsFromTheAnswer(t *testing.T) {
+func TestALeaseCountsFromTheSending(t *testing.T) {
 	n := written(t, leased(lease, 1, "n1", "n2", "n3"), drifting)
 	n.step("c2", get(1, "x"))
 	same(t, &Reply{Group: 1, Req: 1, Status: StatusOK, Epoch: 1, Version: 2, Value: "a"}, only[*Reply](n, "c2"))
@@ -185,7 +185,7 @@ func TestLeaseCountsFromTheAnswer(t *testing.T) {
 }
 
 // Rule R9: the lease of every required member must live, not of most.
-func TestLeaseOfOneMemberIsMissing(t *testing.T) {
+func TestEveryMembersLeaseMustLive(t *testing.T) {
 	n := written(t, leased(lease, 1, "n1", "n2", "n3"), drifting)
 	n.pause(lease)
 	n.step("c1", put(3, 1, 2, "x", "b"))
@@ -198,7 +198,7 @@ func TestLeaseOfOneMemberIsMissing(t *testing.T) {
 // Rule R9: the replica keeps its promise for G ≥ L·(1+ρ)/(1−ρ) by its own clock,
 // from when it received the round. With L alone a fast clock would let it take
 // over while the slow clock of the primary still shows a living lease.
-func TestLeaseWithoutDriftMargin(t *testing.T) {
+func TestAGrantOutlastsALeaseByTheDrift(t *testing.T) {
 	for _, c := range []struct {
 		lease time.Duration
 		ppm   int64
@@ -225,7 +225,7 @@ func TestLeaseWithoutDriftMargin(t *testing.T) {
 
 // Rule R9: a restarted node does not remember when it last granted a lease, so
 // it assumes that this was just now, and the longest there ever was.
-func TestLeasePromiseLostOverARestart(t *testing.T) {
+func TestALeasePromiseOutlivesARestart(t *testing.T) {
 	for name, shorter := range map[string]*Config{
 		"of the lease of now":             nil,
 		"of a longer one, of before":      leased(lease/3, 2, "n1", "n2", "n3"),
@@ -249,7 +249,7 @@ func TestLeasePromiseLostOverARestart(t *testing.T) {
 
 // Rule R9: a grant is honoured whatever the read mode is now: the old primary
 // may not have heard of the change.
-func TestGrantForgottenWhenTheModeChanges(t *testing.T) {
+func TestAGrantOutlivesAChangeOfTheMode(t *testing.T) {
 	n := heir(t, leased(lease, 1, "n1", "n2", "n3"), drifting)
 	n.tick(10 * time.Millisecond)
 	n.step("m", config(2, "n1", "n2", "n3"))
@@ -262,7 +262,7 @@ func TestGrantForgottenWhenTheModeChanges(t *testing.T) {
 }
 
 // A replica that has granted nothing makes nobody wait.
-func TestPromotionWaitsWithoutAGrant(t *testing.T) {
+func TestAPromotionWithoutAGrantDoesNotWait(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"), drifting)
 	n.step("m", config(2, "n2", "n3"))
 	n.answer("n3")
@@ -271,7 +271,7 @@ func TestPromotionWaitsWithoutAGrant(t *testing.T) {
 
 // Rule R9: the clock is read after a request is dequeued. A process that stalled
 // with a get in its queue must not answer it by the time of before.
-func TestGetAfterAPauseIsServedByAnOldLease(t *testing.T) {
+func TestNoGetAfterAPauseIsServedByAnOldLease(t *testing.T) {
 	n := written(t, leased(lease, 1, "n1", "n2", "n3"))
 	n.pause(10 * time.Second)
 	n.step("c2", get(1, "x"))
@@ -283,7 +283,7 @@ func TestGetAfterAPauseIsServedByAnOldLease(t *testing.T) {
 
 // Rules R1 and R9: a primary whose epoch is not durable could forget it in a
 // crash, grant a lease in the one before, and be in no place to read alone.
-func TestLeaseCountsBeforeTheEpochIsDurable(t *testing.T) {
+func TestALeaseCountsOnceTheEpochIsDurable(t *testing.T) {
 	n := written(t, leased(lease, 1, "n1", "n2", "n3"), durable)
 	n.held = true
 	n.step("m", leased(lease, 2, "n1", "n2"))

@@ -90,7 +90,7 @@ func heir(t *testing.T, c *Config, options ...func(*StorageOptions)) *rig {
 // Rule R3: a member stops being required only when a config without it has been
 // adopted. A primary that went on without a slow replica could acknowledge a
 // write which that replica, promoted by a manager who knows nothing of it, lacks.
-func TestPrimaryDropsASlowReplicaByItself(t *testing.T) {
+func TestAPrimaryNeverDropsASlowReplicaByItself(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2", "n3"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
@@ -108,7 +108,7 @@ func TestPrimaryDropsASlowReplicaByItself(t *testing.T) {
 
 // Rule R4: a write is acknowledged when every required member has it, the
 // primary durably too; the ack of a majority, or of a stranger, is not enough.
-func TestWriteAcknowledgedBeforeEveryMemberHasIt(t *testing.T) {
+func TestAWriteIsAcknowledgedOnceEveryMemberHasIt(t *testing.T) {
 	for slow, fast := range map[string]string{"n2": "n3", "n3": "n2"} {
 		n := serving(t, config(1, "n1", "n2", "n3"))
 		n.step("c1", put(2, 1, 1, "x", "a"))
@@ -129,7 +129,7 @@ func TestWriteAcknowledgedBeforeEveryMemberHasIt(t *testing.T) {
 
 // Rules R5 and R7: what the dead primary sent to one replica only must give way
 // on that replica to what the new primary has there, and was never visible.
-func TestDivergentUncommittedSuffixAfterPromotion(t *testing.T) {
+func TestADivergentSuffixIsCutAfterAPromotion(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"))
 	n.step("n1", replicate(1, 1, Mark{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
 	sent[*Ack](n, "n1")
@@ -147,7 +147,7 @@ func TestDivergentUncommittedSuffixAfterPromotion(t *testing.T) {
 
 // Rule R7: a Replicate whose Prev stands at the same seq but in another epoch
 // does not fit, and what comes after it must not be taken for a match.
-func TestPrevOfAnotherEpochIsTakenForAMatch(t *testing.T) {
+func TestPrevOfAnotherEpochIsNoMatch(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"))
 	n.step("n1", replicate(1, 1, Mark{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
 	sent[*Ack](n, "n1")
@@ -165,7 +165,7 @@ func TestPrevOfAnotherEpochIsTakenForAMatch(t *testing.T) {
 
 // Rule R7: an Ack speaks of the prefix that is known to match, and not of the
 // log's end, which may be a suffix that the primary does not have.
-func TestReplicaAcksItsOwnLastSeq(t *testing.T) {
+func TestAReplicaAcksNoMoreThanIsVerified(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"))
 	n.step("n1", replicate(1, 1, Mark{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
 	sent[*Ack](n, "n1")
@@ -184,7 +184,7 @@ func TestReplicaAcksItsOwnLastSeq(t *testing.T) {
 
 // Rule R7: what was verified in one epoch is not verified in the next, whose
 // primary may have another log.
-func TestVerifiedPrefixOutlivesItsEpoch(t *testing.T) {
+func TestTheVerifiedPrefixEndsWithItsEpoch(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n3", "n2"))
 	require.Zero(t, n.view().Verified)
@@ -195,7 +195,7 @@ func TestVerifiedPrefixOutlivesItsEpoch(t *testing.T) {
 
 // Rule R7: a message that is late and short must not take back what a longer
 // one brought: its entries were acked, and may be committed.
-func TestLateShortMessageTruncates(t *testing.T) {
+func TestALateShortMessageTruncatesNothing(t *testing.T) {
 	n := following(t, "n2", config(1, "n1", "n2"))
 	long := []Entry{opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b")}
 	n.step("n1", replicate(1, 2, Mark{}, 0, long...))
@@ -214,7 +214,7 @@ func TestLateShortMessageTruncates(t *testing.T) {
 // Rule R5: a new primary cannot know what of its log the old one acknowledged.
 // Until every member holds all of it, nothing is served: a get could miss an
 // acknowledged write, or see one that is later lost.
-func TestNewPrimaryServesBeforeReconciling(t *testing.T) {
+func TestANewPrimaryReconcilesBeforeItServes(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n2", "n3"))
 	same(t, &Replicate{Group: 1, Epoch: 2, Round: 1, Config: config(2, "n2", "n3"), Prev: Mark{1, 2}, Commit: 2,
@@ -239,7 +239,7 @@ func TestNewPrimaryServesBeforeReconciling(t *testing.T) {
 
 // Rule R5: each member acks explicitly in the new epoch. That none has answered
 // yet, or that there is nothing to inherit, is no reason to begin.
-func TestReconcileThatWaitsForNobody(t *testing.T) {
+func TestReconciliationWaitsForEveryAck(t *testing.T) {
 	n := following(t, "n1", config(1, "n1", "n2", "n3"))
 	require.False(t, n.view().Serving)
 	n.step("c1", open(1))
@@ -259,7 +259,7 @@ func TestReconcileThatWaitsForNobody(t *testing.T) {
 
 // Rule R6: the same primary goes on in a higher epoch with what it knows of the
 // members that stay; only the one that left is waited for no more.
-func TestPrimaryForgetsTheAcksOfThoseThatStay(t *testing.T) {
+func TestAPrimaryKeepsTheAcksOfThoseThatStay(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2", "n3"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
@@ -278,7 +278,7 @@ func TestPrimaryForgetsTheAcksOfThoseThatStay(t *testing.T) {
 
 // Rule R6, the other half: acks of the old epoch that are still under way say
 // nothing in the new one, where the member may have to answer otherwise.
-func TestAckOfAnOlderEpochCounted(t *testing.T) {
+func TestAnAckOfAnOlderEpochDoesNotCount(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2", "n3"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.step("c2", get(1, "x"))
@@ -301,7 +301,7 @@ func TestAckOfAnOlderEpochCounted(t *testing.T) {
 
 // Every group message names its group: a node can be known in several, and an
 // Ack of one says nothing about the log of another.
-func TestAckOfOneGroupCountedInAnother(t *testing.T) {
+func TestAnAckCountsInItsOwnGroupOnly(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))
 	other := *config(1, "n1", "n2")
 	other.Group = 2

@@ -20,7 +20,7 @@ func alone(t *testing.T, options ...func(*StorageOptions)) *rig {
 // Rule R12: a client moves on only when it knows the result, so what comes late
 // with an older number is a copy from the network. Executed again, or answered,
 // it would undo a newer write.
-func TestDelayedRetryOverwritesANewerWrite(t *testing.T) {
+func TestADelayedRetryOverwritesNothing(t *testing.T) {
 	n := alone(t)
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.step("c1", put(3, 1, 2, "x", "b"))
@@ -33,7 +33,7 @@ func TestDelayedRetryOverwritesANewerWrite(t *testing.T) {
 }
 
 // The same (rule R12) while the newer write is still pending.
-func TestDelayedRetryMeetsAPendingWrite(t *testing.T) {
+func TestADelayedRetryOverwritesNoPendingWrite(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
@@ -49,7 +49,7 @@ func TestDelayedRetryMeetsAPendingWrite(t *testing.T) {
 // Rule R12: sessions are decided at apply, in log order, everywhere. Two
 // primaries may each have appended the same operation; a replica that applies
 // the log must come to one effect, whatever stands between the two.
-func TestOperationIsInTheLogTwice(t *testing.T) {
+func TestAnOperationThatIsInTheLogTwiceHappensOnce(t *testing.T) {
 	n := following(t, "n2", config(1, "n1", "n2"))
 	swap := Entry{Epoch: 1, Kind: OpCAS, Session: 1, OpSeq: 3, Key: "x", Value: "c", Version: 3}
 	n.step("n1", replicate(1, 1, Mark{}, 7,
@@ -72,7 +72,7 @@ func TestOperationIsInTheLogTwice(t *testing.T) {
 
 // Rule R12: once a session has expired nothing is left that would know its
 // retries, so they are refused, at admission and at apply.
-func TestSessionExpiresAndAnOldRetryExecutesAgain(t *testing.T) {
+func TestARetryInAnExpiredSessionDoesNotExecute(t *testing.T) {
 	n := alone(t, func(o *StorageOptions) { o.SessionTTL = time.Second })
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.tick(900 * time.Millisecond)
@@ -93,7 +93,7 @@ func TestSessionExpiresAndAnOldRetryExecutesAgain(t *testing.T) {
 
 // The same (rule R12) where the retry was appended behind the expiry before that
 // was committed: the log decides.
-func TestRetryIsAppendedBehindTheExpiry(t *testing.T) {
+func TestARetryBehindItsExpiryDoesNotExecute(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.SessionTTL = time.Second })
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
@@ -109,7 +109,7 @@ func TestRetryIsAppendedBehindTheExpiry(t *testing.T) {
 }
 
 // Rule R12: a retry of a pending operation waits for it, and there is one result.
-func TestRetryOfAPendingOperationIsAppendedAgain(t *testing.T) {
+func TestARetryOfAPendingOperationIsNotAppendedAgain(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	first := latest[*Replicate](n, "n2")
@@ -126,7 +126,7 @@ func TestRetryOfAPendingOperationIsAppendedAgain(t *testing.T) {
 
 // Rule R12: a retry of the last operation gets the result that is stored, which
 // is that of its own time and not of now.
-func TestRetryOfAFinishedOperationIsExecutedAgain(t *testing.T) {
+func TestARetryOfAFinishedOperationIsNotExecutedAgain(t *testing.T) {
 	n := alone(t)
 	n.step("c1", cas(2, 1, 1, "x", 0, "a"))
 	n.step("c2", open(1))
@@ -145,7 +145,7 @@ func TestRetryOfAFinishedOperationIsExecutedAgain(t *testing.T) {
 
 // Rule R12: the answer to an open waits for commit. An id that was told earlier
 // could be the seq of another client's session after the next promotion.
-func TestSessionIsToldBeforeItIsCommitted(t *testing.T) {
+func TestASessionIsToldOnceItIsCommitted(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))
 	n.step("c2", open(1))
 	first := latest[*Replicate](n, "n2")
@@ -162,7 +162,7 @@ func TestSessionIsToldBeforeItIsCommitted(t *testing.T) {
 
 // Rule R12: a session's id is the seq of the entry that opened it, so no id is
 // used twice, also after all sessions have expired and a new primary begins.
-func TestSessionIDIsReused(t *testing.T) {
+func TestASessionIDIsNeverReused(t *testing.T) {
 	log := []Entry{opened(1), opened(1), {Epoch: 1, Kind: OpExpire, Session: 1}, {Epoch: 1, Kind: OpExpire, Session: 2}}
 	n := following(t, "n2", config(1, "n1", "n2"))
 	n.step("n1", replicate(1, 1, Mark{}, 4, log...))
@@ -181,7 +181,7 @@ func TestSessionIDIsReused(t *testing.T) {
 // Rule R12: a conflict is a logged result like any other. A primary that decided
 // at admission, before it knows that it still is the primary, would speak of a
 // version that the group has left behind; deposed, it knows no result at all.
-func TestConflictReportedByADeposedPrimary(t *testing.T) {
+func TestADeposedPrimaryReportsNoConflict(t *testing.T) {
 	for name, op := range map[string]*Op{
 		"a conflict":           cas(3, 1, 2, "x", 0, "b"),
 		"a match":              cas(3, 1, 2, "x", 2, "b"),
@@ -205,7 +205,7 @@ func TestConflictReportedByADeposedPrimary(t *testing.T) {
 
 // Rule R4: the minimum chain is checked before anything is appended. What was
 // appended is decided by the log alone, whatever becomes of the chain.
-func TestMinimumChainIsCheckedAfterAppending(t *testing.T) {
+func TestTheMinimumChainIsCheckedBeforeAppending(t *testing.T) {
 	chain := func(epoch Epoch, members ...string) *Config {
 		c := config(epoch, members...)
 		c.MinChain = 2
@@ -228,7 +228,7 @@ func TestMinimumChainIsCheckedAfterAppending(t *testing.T) {
 }
 
 // The same for a retry of what is still pending.
-func TestRetryOfAPendingOperationMeetsTheMinimumChain(t *testing.T) {
+func TestARetryOfAPendingOperationPassesTheMinimumChain(t *testing.T) {
 	c := config(1, "n1", "n2", "n3")
 	c.MinChain = 3
 	n := serving(t, c)
@@ -244,7 +244,7 @@ func TestRetryOfAPendingOperationMeetsTheMinimumChain(t *testing.T) {
 
 // A key's version only rises, also across a delete; else a compare-and-swap
 // could match a value that came long after the one its client saw.
-func TestVersionStartsAgainAfterADelete(t *testing.T) {
+func TestVersionsRiseOverADelete(t *testing.T) {
 	n := alone(t)
 	for i, step := range []struct {
 		op      *Op

@@ -90,7 +90,7 @@ func (p *performance) between(from, to time.Duration, kind core.Kind) (list []si
 	return list
 }
 
-func TestStalePrimaryServesAGet(t *testing.T) {
+func TestAStalePrimaryServesNoGet(t *testing.T) {
 	p := play(t, "stale-primary-get")
 	p.requireResult("c1 put x b", 1, 3, "n2", 2)
 	get := p.requireResult("c2 get x", 2, 3, "n2", 2)
