@@ -324,7 +324,7 @@ func (m *Config) code(c *wire.Coder) {
 	}
 	c.Check(isChain(m.Chain), "chain that is empty or whose members are not distinct and nonzero")
 	m.Joining.code(c)
-	c.Check(m.position(m.Joining.ID) < 0, "joining node that is a member")
+	c.Check(m.Position(m.Joining.ID) < 0, "joining node that is a member")
 	wire.Uint(c, &m.Start)
 	wire.Enum(c, &m.Reads, readModeEnd)
 	wire.Int(c, &m.Lease)

@@ -38,7 +38,7 @@ func newGroup(s *Storage, id GroupID) *group {
 	return &group{s: s, id: id, config: &Config{Group: id}, state: newState()}
 }
 
-func (g *group) isMember() bool { return g.config.position(g.s.self.ID) >= 0 }
+func (g *group) isMember() bool { return g.config.Position(g.s.self.ID) >= 0 }
 
 func (g *group) primary() NodeID { return g.config.Chain[0].ID }
 

@@ -73,7 +73,7 @@ func (m *Manager) ask(s *inquiry) {
 // with it, and a process that has ended refuses the next. But only once, for who
 // cannot be reached may look the same, and every question brings the next break.
 func (m *Manager) hurry(s *inquiry, id NodeID) {
-	if at := s.config.position(id); at >= 0 && s.members[at].proof == answerOpen && !s.members[at].again {
+	if at := s.config.Position(id); at >= 0 && s.members[at].proof == answerOpen && !s.members[at].again {
 		s.members[at].again = true
 		m.send(m.dir.node(id).Peer, &Probe{Nonce: s.nonce})
 	}
@@ -146,7 +146,7 @@ func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 // testify notes an answer to one of an inquiry's two questions, and returns whether
 // it is one.
 func (m *Manager) testify(s *inquiry, from NodeID, b *ProbeReply) bool {
-	if at := s.config.position(from); b.Nonce == s.nonce && at >= 0 {
+	if at := s.config.Position(from); b.Nonce == s.nonce && at >= 0 {
 		if s.members[at].proof == answerOpen {
 			s.members[at].proof = answerYes
 			// As good as a Pong: a member that is slow, but not too slow, misses pings
@@ -172,7 +172,7 @@ func (s *inquiry) wordOf(id NodeID) *word {
 	if id == s.accused {
 		return nil
 	}
-	if at := s.config.position(id); at >= 0 {
+	if at := s.config.Position(id); at >= 0 {
 		return &s.members[at].word
 	}
 	if id != 0 && id == s.outside.node {
@@ -196,7 +196,7 @@ func (m *Manager) failed(c *contact) {
 	}
 	w := m.watch(c.node.group)
 	if s := w.inquiry; s != nil && !s.proposed {
-		if at := s.config.position(c.node.ID); at >= 0 && s.members[at].proof == answerOpen {
+		if at := s.config.Position(c.node.ID); at >= 0 && s.members[at].proof == answerOpen {
 			s.members[at].proof = answerNo
 			if c.node.ID == s.accused {
 				m.forgetWords(s) // they speak of before

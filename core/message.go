@@ -139,8 +139,8 @@ type Config struct {
 	MinChain uint32        // a shorter chain takes no writes
 }
 
-// position returns the place of a node in the chain, or -1.
-func (c *Config) position(id NodeID) int {
+// Position returns the index of a node in the chain, or -1.
+func (c *Config) Position(id NodeID) int {
 	for i := range c.Chain {
 		if c.Chain[i].ID == id {
 			return i

@@ -216,7 +216,7 @@ func (a *actor) adopt(c *Config) {
 			return
 		}
 	}
-	if c.position(a.peer.ID) >= 0 {
+	if c.Position(a.peer.ID) >= 0 {
 		a.epochs = append(a.epochs, GroupEpoch{c.Group, c.Epoch})
 	}
 }
@@ -323,7 +323,7 @@ func (r *realm) answerAgain(names ...string) {
 func (r *realm) complain(name string, d time.Duration) {
 	r.t.Helper()
 	for ; d > 0; d -= 100 * time.Millisecond {
-		if c := r.manager().Config(1); c.position(peerOf(name).ID) > 0 {
+		if c := r.manager().Config(1); c.Position(peerOf(name).ID) > 0 {
 			r.say(c.Chain[0].Addr, suspect(c.Epoch, name))
 		}
 		r.pass(100 * time.Millisecond)

@@ -365,7 +365,7 @@ func (s *Storage) group(id GroupID) *group {
 func (s *Storage) adopt(c *Config) {
 	g := s.group(c.Group)
 	if g == nil {
-		if c.Epoch == 0 || c.position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {
+		if c.Epoch == 0 || c.Position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {
 			return
 		}
 		g = newGroup(s, c.Group)

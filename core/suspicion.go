@@ -72,7 +72,7 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 		m.cancelJoin(b.Group) // the primary waits for it in vain
 		return
 	}
-	if g == nil || g.config.Epoch != b.Epoch || g.config.position(b.Node) < 0 {
+	if g == nil || g.config.Epoch != b.Epoch || g.config.Position(b.Node) < 0 {
 		m.drop(in.From)
 		return
 	}
@@ -153,9 +153,9 @@ func (m *Manager) judge(w *watch) {
 		return
 	}
 	m.reviewProofs(s)
-	accuser := s.config.position(s.accuser)
+	accuser := s.config.Position(s.accuser)
 	switch {
-	case s.members[s.config.position(s.accused)].proof != answerYes:
+	case s.members[s.config.Position(s.accused)].proof != answerYes:
 		m.judgeSilent(w)
 	case accuser < 0:
 		m.clear(w, false)
@@ -198,7 +198,7 @@ func (m *Manager) dueAt(at Time) bool {
 // judgeSilent decides about an accused that has not proved itself.
 func (m *Manager) judgeSilent(w *watch) {
 	s := w.inquiry
-	at := s.config.position(s.accused)
+	at := s.config.Position(s.accused)
 	if !m.unproved(s, at) {
 		return
 	}
@@ -232,7 +232,7 @@ func (m *Manager) judgeSilent(w *watch) {
 // vouched is how long, and how many round trips more, an accused may be silent to the
 // manager that others reach. If its primary waits for it, the group stands still meanwhile.
 func (m *Manager) vouched(s *inquiry) (after, trips time.Duration) {
-	if at := s.config.position(s.accuser); at >= 0 && s.members[at].word.answer != answerYes {
+	if at := s.config.Position(s.accuser); at >= 0 && s.members[at].word.answer != answerYes {
 		return stuckMax, disputeTrips
 	}
 	return vouchedMax, farTrips
@@ -330,7 +330,7 @@ func (m *Manager) clear(w *watch, moved bool) {
 	}
 	m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused, Effect: moved})
 	next, proofs := w.next, []testimony(nil)
-	if s.reported != 0 && s.members[s.config.position(s.accused)].proof == answerYes {
+	if s.reported != 0 && s.members[s.config.Position(s.accused)].proof == answerYes {
 		// A primary whose disk is slow would else be too late each time that its report
 		// is inquired into, and prove itself each time that it is inquired into itself.
 		proofs = s.members

@@ -12,7 +12,7 @@ var stripped = []Mutant{
 		New: `	_ = accuser
 	m.propose(Command{Kind: CommandReconfigure, Group: b.Group, Epoch: g.config.Epoch, Remove: []NodeID{g.config.Chain[0].ID}})`,
 		Also: []Edit{{`core/suspicion.go`,
-			`	if g == nil || g.config.Epoch != b.Epoch || g.config.position(b.Node) < 0 {`,
+			`	if g == nil || g.config.Epoch != b.Epoch || g.config.Position(b.Node) < 0 {`,
 			`	if g == nil {`}},
 	},
 	{

@@ -6,9 +6,9 @@ var ofSuspicion = []Mutant{
 		Name: `client-condemns`, Rule: `manager 3`,
 		Story: `a client's broken network condemns a healthy primary`,
 		File:  `core/suspicion.go`,
-		Old: `	case s.members[s.config.position(s.accused)].proof != answerYes:
+		Old: `	case s.members[s.config.Position(s.accused)].proof != answerYes:
 `,
-		New: `	case s.members[s.config.position(s.accused)].proof != answerYes || accuser < 0:
+		New: `	case s.members[s.config.Position(s.accused)].proof != answerYes || accuser < 0:
 `,
 		Also: []Edit{{`core/suspicion.go`,
 			`	if !m.unproved(s, at) {

@@ -178,7 +178,7 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 		}
 	}
 	for i, g := range c.groups {
-		if len(g.configs) == 0 || position(g.config(), s.ID()) < 0 {
+		if len(g.configs) == 0 || g.config().Position(s.ID()) < 0 {
 			continue
 		}
 		c.checkHolds(w, h, core.GroupID(i+1), g, "restarted")
@@ -285,15 +285,6 @@ func (r *hostRef) group(id core.GroupID) *hostGroup {
 	g := &hostGroup{id: id}
 	r.groups = append(r.groups, g)
 	return g
-}
-
-func position(c *core.Config, id core.NodeID) int {
-	for i := range c.Chain {
-		if c.Chain[i].ID == id {
-			return i
-		}
-	}
-	return -1
 }
 
 func sameChain(a, b *core.Config) bool {

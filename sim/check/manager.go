@@ -98,7 +98,7 @@ func (c *checker) admit(w *sim.World, g *groupRef, n, before *core.Config) {
 			continue
 		}
 		for _, p := range append(n.Chain[:len(n.Chain):len(n.Chain)], n.Joining) {
-			if p.ID != 0 && (position(other.config(), p.ID) >= 0 || other.config().Joining.ID == p.ID) {
+			if p.ID != 0 && (other.config().Position(p.ID) >= 0 || other.config().Joining.ID == p.ID) {
 				w.Fail("one-group", "node %v is in groups %d and %d", p.ID, n.Group, i+1)
 			}
 		}
@@ -124,7 +124,7 @@ func (c *checker) checkStep(w *sim.World, g *groupRef, before, n *core.Config) {
 	}
 	goesOn := n.Joining.ID == before.Joining.ID && n.Start == before.Start
 	ends := n.Joining.ID == 0 && n.Start == 0
-	begins := before.Joining.ID == 0 && n.Joining.ID != 0 && n.Start == n.Epoch && position(before, n.Joining.ID) < 0
+	begins := before.Joining.ID == 0 && n.Joining.ID != 0 && n.Start == n.Epoch && before.Position(n.Joining.ID) < 0
 	if !goesOn && !ends && !begins {
 		w.Fail("config-rules", "group %d at epoch %d: the join of %v from epoch %d follows that of %v from epoch %d",
 			n.Group, n.Epoch, n.Joining.ID, n.Start, before.Joining.ID, before.Start)
@@ -258,7 +258,7 @@ func longerByALostSuffix(config *core.Config, lead, v *core.GroupView) bool {
 // there to lead it.
 func (c *checker) drainable(w *sim.World, m *core.Manager, id core.NodeID) bool {
 	for i := range m.Groups() {
-		if config := m.Config(core.GroupID(i + 1)); position(config, id) >= 0 {
+		if config := m.Config(core.GroupID(i + 1)); config.Position(id) >= 0 {
 			return c.works(w, config.Chain[0].ID)
 		}
 	}

@@ -186,7 +186,7 @@ func (m *marker) misdirected(wanted core.NodeID) {
 		return
 	}
 	for _, g := range m.c.groups {
-		m.reachIf(mark.MessageForAWipedMember, len(g.configs) > 0 && position(g.config(), wanted) >= 0)
+		m.reachIf(mark.MessageForAWipedMember, len(g.configs) > 0 && g.config().Position(wanted) >= 0)
 	}
 }
 
@@ -210,7 +210,7 @@ func (m *marker) ofAnOldEpoch(h *sim.Host, hg *hostGroup, epoch core.Epoch) {
 		return
 	}
 	old := m.c.ref(hg.id).issued(epoch)
-	m.reachIf(mark.LeaverGotAnOldEpoch, old != nil && position(old, h.Peer().ID) >= 0)
+	m.reachIf(mark.LeaverGotAnOldEpoch, old != nil && old.Position(h.Peer().ID) >= 0)
 }
 
 // takenOp looks at a request.

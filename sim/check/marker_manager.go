@@ -42,7 +42,7 @@ func (m *marker) takenByManager(w *sim.World, h *sim.Host, in *core.Envelope, ev
 		m.reachIf(mark.OldAddressOfAMovedNode, b.Refused && h != nil && h.Name() != b.Peer.Addr)
 	case *core.CaughtUp:
 		if g := m.c.ref(b.Group); len(g.configs) > 0 {
-			m.reachIf(mark.CaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && position(g.config(), b.Node) < 0)
+			m.reachIf(mark.CaughtUpOfAnOldEpoch, b.Epoch < g.config().Epoch && g.config().Position(b.Node) < 0)
 		}
 	case *core.Lookup:
 		m.takenLookup(w, node, in, b, h.Output())
@@ -60,7 +60,7 @@ func (m *marker) takenSuspect(w *sim.World, in *core.Envelope, b *core.Suspect) 
 	}
 	if b.Epoch < g.config().Epoch {
 		then := g.issued(b.Epoch)
-		m.reachIf(mark.SecondReportOfADeath, then != nil && position(then, b.Node) >= 0 && position(g.config(), b.Node) < 0)
+		m.reachIf(mark.SecondReportOfADeath, then != nil && then.Position(b.Node) >= 0 && g.config().Position(b.Node) < 0)
 		return
 	}
 	gm := m.group(b.Group)
@@ -168,14 +168,14 @@ func (m *marker) witness(h *sim.Host, id core.GroupID, q *inquiry) {
 	node := h.Node().(*core.Manager)
 	for i := range h.Output().Send {
 		p, ok := h.Output().Send[i].Body.(*core.Probe)
-		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || h.Output().Send[i].To.ID == q.accuser || position(node.Config(id), p.Target.ID) < 0 {
+		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || h.Output().Send[i].To.ID == q.accuser || node.Config(id).Position(p.Target.ID) < 0 {
 			continue
 		}
 		q.accused, q.witness = p.Target.ID, p.Nonce
 		spare := true
 		for g := range node.Groups() {
 			c := node.Config(core.GroupID(g + 1))
-			spare = spare && position(c, h.Output().Send[i].To.ID) < 0 && c.Joining.ID != h.Output().Send[i].To.ID
+			spare = spare && c.Position(h.Output().Send[i].To.ID) < 0 && c.Joining.ID != h.Output().Send[i].To.ID
 		}
 		m.reachIf(mark.WitnessWasASpare, spare)
 	}
@@ -218,7 +218,7 @@ func (m *marker) config(w *sim.World, before, n *core.Config) {
 	}
 	goesOn := before.Joining.ID != 0 && n.Joining.ID == before.Joining.ID && n.Start == before.Start
 	for i, p := range before.Chain {
-		if position(n, p.ID) >= 0 {
+		if n.Position(p.ID) >= 0 {
 			continue
 		}
 		m.reachIf(mark.JoinMetAnEviction, goesOn)
@@ -241,7 +241,7 @@ func (m *marker) config(w *sim.World, before, n *core.Config) {
 func (m *marker) evicted(w *sim.World, gm *groupMarks, before, n *core.Config, at int) {
 	id, q := before.Chain[at].ID, &gm.inquiry
 	if at == 0 {
-		m.reachIf(mark.WitnessAgainstThePrimary, q.confirmed && position(n, q.accused) >= 0)
+		m.reachIf(mark.WitnessAgainstThePrimary, q.confirmed && n.Position(q.accused) >= 0)
 	} else {
 		m.reachIf(mark.NoWitness, q.byPrimary && q.accused == 0 && slices.Contains(q.answered, id))
 	}
@@ -312,7 +312,7 @@ func (m *marker) ended(h *sim.Host, hm *hostMarks) {
 // its last one held.
 func (m *marker) started(w *sim.World, h *sim.Host, hm *hostMarks) {
 	for _, g := range m.c.groups {
-		m.reachIf(mark.MemberMoved, hm.moved == h.Peer().ID && len(g.configs) > 0 && position(g.config(), hm.moved) >= 0)
+		m.reachIf(mark.MemberMoved, hm.moved == h.Peer().ID && len(g.configs) > 0 && g.config().Position(hm.moved) >= 0)
 	}
 	hm.moved = 0
 	if hm.id != h.Peer().ID {
@@ -325,7 +325,7 @@ func (m *marker) started(w *sim.World, h *sim.Host, hm *hostMarks) {
 			continue
 		}
 		config := g.config()
-		switch at := position(config, h.Peer().ID); {
+		switch at := config.Position(h.Peer().ID); {
 		case at == 0:
 			m.reachIf(mark.PrimaryRestartedDuringAJoin, config.Joining.ID != 0)
 		case at > 0 && m.c.leases:

@@ -21,7 +21,7 @@ func (c *checker) onStorageEvent(w *sim.World, h *sim.Host, r *hostRef, e *core.
 
 // onDiscarded: only who is in the chain no more, or not yet, may give up data.
 func (c *checker) onDiscarded(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef) {
-	if len(g.configs) > 0 && position(g.config(), h.Peer().ID) >= 0 {
+	if len(g.configs) > 0 && g.config().Position(h.Peer().ID) >= 0 {
 		w.Fail("commit-durable", "%s, a member of group %d at epoch %d, gave up what it holds", h.Name(), hg.id, g.config().Epoch)
 	}
 	hg.prefixes, hg.commit, hg.digest, hg.serving, hg.unproven, hg.installed = hg.prefixes[:0], 0, 0, false, false, 0
@@ -79,7 +79,7 @@ func (c *checker) onTruncated(w *sim.World, h *sim.Host, hg *hostGroup, g *group
 	if len(hg.prefixes) >= int(from) {
 		hg.prefixes = hg.prefixes[:from-1]
 	}
-	if int(from) <= len(g.committed) && position(g.config(), h.Peer().ID) >= 0 {
+	if int(from) <= len(g.committed) && g.config().Position(h.Peer().ID) >= 0 {
 		w.Fail("commit-truncated", "%s cut group %d's log from seq %d, committed to %d", h.Name(), hg.id, from, len(g.committed))
 	}
 }
@@ -206,7 +206,7 @@ func (c *checker) checkEpoch(w *sim.World, h *sim.Host, s *core.Storage, r *host
 			w.Fail("config-agreement", "%s adopted a config of group %d at epoch %d that was never issued", h.Name(), hg.id, n)
 		}
 		hg.epoch = v.Config.Epoch
-		hg.out = position(v.Config, s.ID()) < 0 && v.Config.Joining.ID != s.ID()
+		hg.out = v.Config.Position(s.ID()) < 0 && v.Config.Joining.ID != s.ID()
 	}
 	hg.durable = v.Durable
 	r.durable[nodeGroup{s.ID(), hg.id}] = v.Durable

@@ -32,7 +32,7 @@ type inquiries struct {
 // It is a violation when all that concerns such a node was within the bounds.
 func (c *checker) onEvictions(w *sim.World, before, n *core.Config) {
 	for _, p := range before.Chain {
-		if position(n, p.ID) >= 0 || c.drained(w, p.ID) || c.gone(w, p.ID) {
+		if n.Position(p.ID) >= 0 || c.drained(w, p.ID) || c.gone(w, p.ID) {
 			continue
 		}
 		c.suspicion.Evicted++
@@ -139,7 +139,7 @@ func (c *checker) onInquiry(w *sim.World, q *inquiries, m *core.Manager, e *core
 // onProbeReply notes that a member other than the accuser answers an inquiry.
 func (c *checker) onProbeReply(m *core.Manager, from core.NodeID) {
 	for i := range c.inquiries {
-		if q := &c.inquiries[i]; q.open && q.accuser != 0 && from != q.accuser && position(m.Config(core.GroupID(i+1)), from) >= 0 {
+		if q := &c.inquiries[i]; q.open && q.accuser != 0 && from != q.accuser && m.Config(core.GroupID(i+1)).Position(from) >= 0 {
 			q.answered = true
 		}
 	}
