@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -60,25 +61,25 @@ func DefaultStorageOptions() StorageOptions {
 
 func (o *StorageOptions) complete() error {
 	d := DefaultStorageOptions()
-	fill(&o.RegisterInterval, d.RegisterInterval)
-	fill(&o.SilenceMax, d.SilenceMax)
-	fill(&o.HeartbeatInterval, d.HeartbeatInterval)
-	fill(&o.ResendInterval, d.ResendInterval)
+	o.RegisterInterval = cmp.Or(o.RegisterInterval, d.RegisterInterval)
+	o.SilenceMax = cmp.Or(o.SilenceMax, d.SilenceMax)
+	o.HeartbeatInterval = cmp.Or(o.HeartbeatInterval, d.HeartbeatInterval)
+	o.ResendInterval = cmp.Or(o.ResendInterval, d.ResendInterval)
 	if o.Durable {
-		fill(&o.AckTimeout, 500*time.Millisecond) // an ack follows a sync
+		o.AckTimeout = cmp.Or(o.AckTimeout, 500*time.Millisecond) // an ack follows a sync
 	}
-	fill(&o.AckTimeout, d.AckTimeout)
-	fill(&o.DriftPPM, d.DriftPPM)
-	fill(&o.PendingMax, d.PendingMax)
-	fill(&o.PendingBytesMax, d.PendingBytesMax)
-	fill(&o.ReadsMax, d.ReadsMax)
-	fill(&o.ParkedMax, d.ParkedMax)
-	fill(&o.SessionsMax, d.SessionsMax)
-	fill(&o.SessionTTL, d.SessionTTL)
-	fill(&o.LogKeep, d.LogKeep)
-	fill(&o.ChunkItems, d.ChunkItems)
-	fill(&o.JoinLagMax, d.JoinLagMax)
-	fill(&o.JoinRate, d.JoinRate)
+	o.AckTimeout = cmp.Or(o.AckTimeout, d.AckTimeout)
+	o.DriftPPM = cmp.Or(o.DriftPPM, d.DriftPPM)
+	o.PendingMax = cmp.Or(o.PendingMax, d.PendingMax)
+	o.PendingBytesMax = cmp.Or(o.PendingBytesMax, d.PendingBytesMax)
+	o.ReadsMax = cmp.Or(o.ReadsMax, d.ReadsMax)
+	o.ParkedMax = cmp.Or(o.ParkedMax, d.ParkedMax)
+	o.SessionsMax = cmp.Or(o.SessionsMax, d.SessionsMax)
+	o.SessionTTL = cmp.Or(o.SessionTTL, d.SessionTTL)
+	o.LogKeep = cmp.Or(o.LogKeep, d.LogKeep)
+	o.ChunkItems = cmp.Or(o.ChunkItems, d.ChunkItems)
+	o.JoinLagMax = cmp.Or(o.JoinLagMax, d.JoinLagMax)
+	o.JoinRate = cmp.Or(o.JoinRate, d.JoinRate)
 	switch {
 	case o.Self.ID == 0:
 		return errors.New("core: StorageOptions.Self.ID is 0: draw one at random")
@@ -144,22 +145,22 @@ func DefaultManagerOptions() ManagerOptions {
 
 func (o *ManagerOptions) complete() error {
 	d := DefaultManagerOptions()
-	fill(&o.MinChain, d.MinChain)
-	fill(&o.Reads, d.Reads)
-	fill(&o.PingInterval, d.PingInterval)
-	fill(&o.MissesMax, d.MissesMax)
+	o.MinChain = cmp.Or(o.MinChain, d.MinChain)
+	o.Reads = cmp.Or(o.Reads, d.Reads)
+	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
+	o.MissesMax = cmp.Or(o.MissesMax, d.MissesMax)
 	if o.Durable {
-		fill(&o.ProbeTimeout, 800*time.Millisecond) // the reply follows a sync, perhaps behind one under way
+		o.ProbeTimeout = cmp.Or(o.ProbeTimeout, 800*time.Millisecond) // the reply follows a sync, perhaps behind one under way
 	}
-	fill(&o.ProbeTimeout, d.ProbeTimeout)
-	fill(&o.LostAfter, d.LostAfter)
-	fill(&o.DrainTime, d.DrainTime)
-	fill(&o.WaitersMax, d.WaitersMax)
-	fill(&o.JoinTimeout, d.JoinTimeout)
-	fill(&o.QuarantineMin, d.QuarantineMin)
-	fill(&o.QuarantineMax, d.QuarantineMax)
+	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, d.ProbeTimeout)
+	o.LostAfter = cmp.Or(o.LostAfter, d.LostAfter)
+	o.DrainTime = cmp.Or(o.DrainTime, d.DrainTime)
+	o.WaitersMax = cmp.Or(o.WaitersMax, d.WaitersMax)
+	o.JoinTimeout = cmp.Or(o.JoinTimeout, d.JoinTimeout)
+	o.QuarantineMin = cmp.Or(o.QuarantineMin, d.QuarantineMin)
+	o.QuarantineMax = cmp.Or(o.QuarantineMax, d.QuarantineMax)
 	if o.Reads == ReadLease {
-		fill(&o.Lease, d.Lease)
+		o.Lease = cmp.Or(o.Lease, d.Lease)
 	} else {
 		o.Lease = 0
 	}
@@ -205,22 +206,14 @@ func DefaultClientOptions() ClientOptions {
 
 func (o *ClientOptions) complete() error {
 	d := DefaultClientOptions()
-	fill(&o.AttemptTimeout, d.AttemptTimeout)
-	fill(&o.BackoffMin, d.BackoffMin)
-	fill(&o.BackoffMax, d.BackoffMax)
-	fill(&o.SessionIdleMax, d.SessionIdleMax)
-	fill(&o.CallsMax, d.CallsMax)
-	fill(&o.RoutesMax, d.RoutesMax)
+	o.AttemptTimeout = cmp.Or(o.AttemptTimeout, d.AttemptTimeout)
+	o.BackoffMin = cmp.Or(o.BackoffMin, d.BackoffMin)
+	o.BackoffMax = cmp.Or(o.BackoffMax, d.BackoffMax)
+	o.SessionIdleMax = cmp.Or(o.SessionIdleMax, d.SessionIdleMax)
+	o.CallsMax = cmp.Or(o.CallsMax, d.CallsMax)
+	o.RoutesMax = cmp.Or(o.RoutesMax, d.RoutesMax)
 	if o.Self.ID == 0 {
 		return errors.New("core: ClientOptions.Self.ID is 0: draw one at random")
 	}
 	return nil
-}
-
-// fill sets a field that was left zero to its default.
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

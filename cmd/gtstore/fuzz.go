@@ -136,7 +136,7 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	}
 	p := &progress{w: stderr, on: cli.IsTerminal(stderr)}
 	if f.keepGoing {
-		return runNight(ctx, f, p, stdout)
+		return runArchived(ctx, f, p, stdout)
 	}
 	o := f.options
 	o.Progress = func(s *fuzz.Stats) { p.show(searchLines(s)...) }
@@ -148,7 +148,7 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	r := resultOf(o.Seed, o.Shard, stats)
 	r.Interrupted = ctx.Err() != nil && failure == nil
 	if failure == nil {
-		return r.print(f.output, stdout)
+		return f.output.show(stdout, r)
 	}
 	shrunk := fuzz.Shrink(ctx, failure, func(runs, size int) {
 		p.show(fmt.Sprintf("shrinking: %s of at most %s schedules tried, %s of %s lines left",
@@ -164,7 +164,7 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	if saveErr == nil {
 		r.Failure.File, r.Failure.Replay = file, replayCommand(file)
 	}
-	if err := r.print(f.output, stdout); err != nil {
+	if err := f.output.show(stdout, r); err != nil {
 		return err
 	}
 	if saveErr != nil {
@@ -192,30 +192,30 @@ func (f *fuzzFlags) repeatCommand(schedules int) string {
 
 // fuzzResult is what fuzz prints, in the order of its lines.
 type fuzzResult struct {
-	Seed             uint64       `json:"seed"`
-	Shard            string       `json:"shard,omitempty"`
-	Interrupted      bool         `json:"interrupted"`
-	Schedules        int          `json:"schedules"`
-	Events           int          `json:"events"`
-	Operations       int          `json:"operations"`
-	Faults           int          `json:"faults"`
-	Messages         int          `json:"messages"` // dropped, duplicated, delayed or corrupted
-	Kinds            faultKinds   `json:"kinds"`
-	Writes           int          `json:"writes"`   // acknowledged
-	Gone             int          `json:"gone"`     // storage nodes that ended with their data
-	Joins            int          `json:"joins"`    // nodes that became members of a group that others had left
-	Lost             int          `json:"lost"`     // groups of which no copy was left
-	Evicted          int          `json:"evicted"`  // members removed from their chains on suspicion
-	Uncaused         int          `json:"uncaused"` // of these, who was within the bounds
-	Presumed         int          `json:"presumed"` // groups presumed lost
-	Calm             int          `json:"calm"`     // schedules in which nothing was beyond the bounds
-	Medians          fuzz.Medians `json:"medians"`
-	Marks            fuzzMarks    `json:"marks"`
-	WallSeconds      float64      `json:"wall_seconds"`
-	SimulatedSeconds float64      `json:"simulated_seconds"`
-	Ratio            float64      `json:"ratio"` // simulated seconds in a second of wall time
-	Failure          *fuzzFailure `json:"failure"`
-	Night            *nightResult `json:"night,omitempty"` // of a search that goes on after a failure
+	Seed             uint64         `json:"seed"`
+	Shard            string         `json:"shard,omitempty"`
+	Interrupted      bool           `json:"interrupted"`
+	Schedules        int            `json:"schedules"`
+	Events           int            `json:"events"`
+	Operations       int            `json:"operations"`
+	Faults           int            `json:"faults"`
+	Messages         int            `json:"messages"` // dropped, duplicated, delayed or corrupted
+	Kinds            faultKinds     `json:"kinds"`
+	Writes           int            `json:"writes"`   // acknowledged
+	Gone             int            `json:"gone"`     // storage nodes that ended with their data
+	Joins            int            `json:"joins"`    // nodes that became members of a group that others had left
+	Lost             int            `json:"lost"`     // groups of which no copy was left
+	Evicted          int            `json:"evicted"`  // members removed from their chains on suspicion
+	Uncaused         int            `json:"uncaused"` // of these, who was within the bounds
+	Presumed         int            `json:"presumed"` // groups presumed lost
+	Calm             int            `json:"calm"`     // schedules in which nothing was beyond the bounds
+	Medians          fuzz.Medians   `json:"medians"`
+	Marks            fuzzMarks      `json:"marks"`
+	WallSeconds      float64        `json:"wall_seconds"`
+	SimulatedSeconds float64        `json:"simulated_seconds"`
+	Ratio            float64        `json:"ratio"` // simulated seconds in a second of wall time
+	Failure          *fuzzFailure   `json:"failure"`
+	Night            *archiveResult `json:"night,omitempty"` // of a search that goes on after a failure
 }
 
 func resultOf(seed uint64, shard fuzz.Shard, s *fuzz.Stats) *fuzzResult {
@@ -264,14 +264,6 @@ type fuzzFailure struct {
 	Replay     string `json:"replay,omitempty"`
 
 	stack string
-}
-
-func (r *fuzzResult) print(f format, w io.Writer) error {
-	if f == formatJSON {
-		return printJSON(w, r)
-	}
-	_, err := io.WriteString(w, r.text())
-	return err
 }
 
 func (r *fuzzResult) text() string {

@@ -172,7 +172,7 @@ func TestFuzzOfTheNightGoesOn(t *testing.T) {
 }
 
 func TestNightText(t *testing.T) {
-	n := nightResult{Others: 1000, Found: []nightFound{
+	n := archiveResult{Others: 1000, Found: []archiveFound{
 		{fuzz.Found{Property: "lost", Place: "key # is gone", Seen: 1234, Size: 7}, "d/lost-1.trace", replayCommand("d/lost-1.trace")},
 		{fuzz.Found{Property: "lost", Place: "at #", Seen: 1, Size: 8}, "d/lost-2.trace", replayCommand("d/lost-2.trace")},
 	}}

@@ -80,6 +80,15 @@ func printJSON(w io.Writer, result any) error {
 	return e.Encode(result)
 }
 
+// show writes a result as one line of JSON, or as text.
+func (f format) show(w io.Writer, result interface{ text() string }) error {
+	if f == formatJSON {
+		return printJSON(w, result)
+	}
+	_, err := io.WriteString(w, result.text())
+	return err
+}
+
 // indent sets off lines below a heading.
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")

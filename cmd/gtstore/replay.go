@@ -89,7 +89,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 		}
 		result, err := r.replay(file, s)
 		if err == nil {
-			err = result.print(r.output, r.stdout)
+			err = r.output.show(r.stdout, result)
 		}
 		if err != nil {
 			return fmt.Errorf("printing the result of %s: %w", file, err)
@@ -290,14 +290,6 @@ func compareRuns(a, b *sim.Outcome) string {
 		return fmt.Sprintf("two equal runs were judged differently: %s; and: %s", a.Violation.Text, b.Violation.Text)
 	}
 	return ""
-}
-
-func (r *replayResult) print(f format, w io.Writer) error {
-	if f == formatJSON {
-		return printJSON(w, r)
-	}
-	_, err := io.WriteString(w, r.text())
-	return err
 }
 
 func (r *replayResult) text() string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -164,7 +163,7 @@ spares that join groups, with how far their snapshots are.`,
 				if err != nil {
 					return err
 				}
-				return newStatusResult(s).print(t.output, cmd.OutOrStdout())
+				return t.output.show(cmd.OutOrStdout(), newStatusResult(s))
 			})
 		},
 	}
@@ -191,7 +190,7 @@ func (t *target) watch(cmd *cobra.Command) error {
 			if t.output == formatText && cli.IsTerminal(out) {
 				fmt.Fprint(out, "\x1b[H\x1b[2J")
 			}
-			return newStatusResult(s).print(t.output, out)
+			return t.output.show(out, newStatusResult(s))
 		})
 		if cmd.Context().Err() != nil {
 			return nil
@@ -208,14 +207,6 @@ func (t *target) watch(cmd *cobra.Command) error {
 			fmt.Fprintln(out)
 		}
 	}
-}
-
-func (r *statusResult) print(f format, w io.Writer) error {
-	if f == formatJSON {
-		return printJSON(w, r)
-	}
-	_, err := io.WriteString(w, r.text())
-	return err
 }
 
 // condition is a node's state in words.

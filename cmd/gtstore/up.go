@@ -93,7 +93,7 @@ func (f *upFlags) address(i int) string {
 func runUp(cmd *cobra.Command, f *upFlags) error {
 	ctx, cancel := watchParent(cmd.Context())
 	defer cancel()
-	b := newBrood(cmd.ErrOrStderr())
+	b := newChildren(cmd.ErrOrStderr())
 	defer b.end()
 	args := []string{"node", "manager", "--listen", f.address(0), "--log-level", f.logLevel.Value}
 	// What was said to up, on the command line or in the environment, the

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -50,22 +51,16 @@ func (o *Options) complete() {
 	if o.Logger == nil {
 		o.Logger = d.Logger
 	}
-	fill(&o.ConnectionsMax, d.ConnectionsMax)
-	fill(&o.WindowMax, d.WindowMax)
+	o.ConnectionsMax = cmp.Or(o.ConnectionsMax, d.ConnectionsMax)
+	o.WindowMax = cmp.Or(o.WindowMax, d.WindowMax)
 	o.WindowMax = max(o.WindowMax, 2*collectsPerConn)
-	fill(&o.QueueMax, d.QueueMax)
-	fill(&o.QueueBytesMax, d.QueueBytesMax)
-	fill(&o.PeersMax, d.PeersMax)
-	fill(&o.DialTimeout, d.DialTimeout)
-	fill(&o.SilenceMax, d.SilenceMax)
-	fill(&o.FrameTimeout, d.FrameTimeout)
-	fill(&o.IdleTimeout, d.IdleTimeout)
-}
-
-func fill[T ~int | ~int64](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
+	o.QueueMax = cmp.Or(o.QueueMax, d.QueueMax)
+	o.QueueBytesMax = cmp.Or(o.QueueBytesMax, d.QueueBytesMax)
+	o.PeersMax = cmp.Or(o.PeersMax, d.PeersMax)
+	o.DialTimeout = cmp.Or(o.DialTimeout, d.DialTimeout)
+	o.SilenceMax = cmp.Or(o.SilenceMax, d.SilenceMax)
+	o.FrameTimeout = cmp.Or(o.FrameTimeout, d.FrameTimeout)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, d.IdleTimeout)
 }
 
 // Transport sends and receives a node's envelopes.

@@ -12,22 +12,22 @@ import (
 	"gtstore/sim/fuzz"
 )
 
-// nightResult is what came of a search that goes on after a failure, over all
+// archiveResult is what came of a search that goes on after a failure, over all
 // the processes that have worked on it.
-type nightResult struct {
-	Found  []nightFound `json:"found"`
-	Others int          `json:"others"` // failures that the archive had no place for
-	Dir    string       `json:"dir"`
+type archiveResult struct {
+	Found  []archiveFound `json:"found"`
+	Others int            `json:"others"` // failures that the archive had no place for
+	Dir    string         `json:"dir"`
 }
 
-type nightFound struct {
+type archiveFound struct {
 	fuzz.Found
 	File   string `json:"file"`
 	Replay string `json:"replay"`
 }
 
-// runNight searches, and takes every failure into an archive.
-func runNight(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Writer) error {
+// runArchived searches, and takes every failure into an archive.
+func runArchived(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Writer) error {
 	o := f.options
 	var mu sync.Mutex // of what is written: the search and its archive both do
 	archive, err := fuzz.OpenArchive(f.out, o, f.seedGiven, func(found fuzz.Found) {
@@ -53,11 +53,11 @@ func runNight(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Writer) 
 	}
 	r := resultOf(o.Seed, o.Shard, stats)
 	r.Interrupted = ctx.Err() != nil
-	r.Night = &nightResult{Found: []nightFound{}, Others: archive.Others(), Dir: f.out}
+	r.Night = &archiveResult{Found: []archiveFound{}, Others: archive.Others(), Dir: f.out}
 	for _, found := range archive.Found() {
-		r.Night.Found = append(r.Night.Found, nightFound{found, found.File, replayCommand(found.File)})
+		r.Night.Found = append(r.Night.Found, archiveFound{found, found.File, replayCommand(found.File)})
 	}
-	if err := r.print(f.output, stdout); err != nil {
+	if err := f.output.show(stdout, r); err != nil {
 		return err
 	}
 	if violated := r.Night.properties(); len(violated) > 0 {
@@ -67,7 +67,7 @@ func runNight(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Writer) 
 }
 
 // properties are those that were violated.
-func (n *nightResult) properties() []string {
+func (n *archiveResult) properties() []string {
 	var names []string
 	for _, f := range n.Found {
 		names = append(names, f.Property)
@@ -76,7 +76,7 @@ func (n *nightResult) properties() []string {
 	return slices.Compact(names)
 }
 
-func (n *nightResult) text(interrupted bool) string {
+func (n *archiveResult) text(interrupted bool) string {
 	var b strings.Builder
 	verdict := "holds"
 	if violated := n.properties(); len(violated) > 0 {

@@ -17,14 +17,14 @@ import (
 	"gtstore/cmd/internal/cli"
 )
 
-// brood is the processes that up has started. They end with it: each has a pipe
+// children are the processes that up has started. They end with it: each has a pipe
 // as its standard input, whose other end only up has; when up ends, in whatever
 // way, the system closes that end, and the process sees it.
-type brood struct {
-	log      io.Writer
-	mu       sync.Mutex // of log and of the next two
-	children []*child
-	ending   bool
+type children struct {
+	log    io.Writer
+	mu     sync.Mutex // of log and of the next two
+	all    []*child
+	ending bool
 }
 
 // child is one of the processes.
@@ -36,16 +36,16 @@ type child struct {
 	ended   chan struct{} // closed when it has; cmd.ProcessState is then set
 }
 
-func newBrood(log io.Writer) *brood { return &brood{log: log} }
+func newChildren(log io.Writer) *children { return &children{log: log} }
 
 // start runs this program with other arguments and waits until it listens.
-func (b *brood) start(ctx context.Context, name string, args []string) (*child, error) {
+func (b *children) start(ctx context.Context, name string, args []string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program itself: %w", err)
 	}
 	c := &child{name: name, cmd: exec.Command(program, append(args, "--exit-with-stdin")...), ended: make(chan struct{})}
-	apart(c.cmd)
+	ownGroup(c.cmd)
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (b *brood) start(ctx context.Context, name string, args []string) (*child, 
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
 	b.mu.Lock()
-	b.children = append(b.children, c)
+	b.all = append(b.all, c)
 	b.mu.Unlock()
 	listening := make(chan string, 1)
 	go b.watch(c, stdout, stderr, listening)
@@ -78,7 +78,7 @@ func (b *brood) start(ctx context.Context, name string, args []string) (*child, 
 }
 
 // watch passes on a process's log until it ends, and says how it did.
-func (b *brood) watch(c *child, stdout, stderr io.Reader, listening chan<- string) {
+func (b *children) watch(c *child, stdout, stderr io.Reader, listening chan<- string) {
 	var readers sync.WaitGroup
 	readers.Go(func() {
 		r := bufio.NewReader(stdout)
@@ -106,7 +106,7 @@ func (b *brood) watch(c *child, stdout, stderr io.Reader, listening chan<- strin
 	close(c.ended)
 }
 
-func (b *brood) say(text string, args ...any) {
+func (b *children) say(text string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var line bytes.Buffer
@@ -131,10 +131,10 @@ const endTime = 3 * time.Second
 
 // end stops all processes: the manager first, for it would take the farewells
 // of the others for the loss of every group.
-func (b *brood) end() {
+func (b *children) end() {
 	b.mu.Lock()
 	b.ending = true
-	all := b.children
+	all := b.all
 	b.mu.Unlock()
 	deadline := time.After(endTime)
 	for i, c := range all {
