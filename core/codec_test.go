@@ -67,13 +67,13 @@ var sampleMessages = []Message{
 	&LookupReply{Req: 5, Status: StatusOK, Config: &sampleConfig, Have: 1, Need: math.MaxUint32},
 	&LookupReply{Req: 5, Status: StatusUnavailable, Have: 1, Need: 3},
 	&Suspect{Group: 3, Epoch: 9, Node: 7, Refused: true},
-	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: Mark{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10, Trim: 9},
-	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: Mark{8, 11}},
+	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: EntryID{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10, Trim: 9},
+	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: EntryID{8, 11}},
 	&Replicate{Group: 3, Epoch: 9, Entries: []Entry{{Kind: OpOpen}, {Kind: OpExpire, Session: 4}, {Kind: OpPut, Key: "k"}, {Kind: OpDelete, Key: "k"}}},
 	&Ack{Group: 3, Epoch: 9, Round: 8, Matched: 12},
 	&Nack{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Last: 7},
 	&Nack{Group: 3},
-	&Chunk{Group: 3, Epoch: 9, Config: &sampleConfig, Start: 8, Tenure: 7, Attempt: 2, Number: 1, Sum: 77, Last: true, At: Mark{8, 11},
+	&Chunk{Group: 3, Epoch: 9, Config: &sampleConfig, Start: 8, Tenure: 7, Attempt: 2, Number: 1, Sum: 77, Last: true, At: EntryID{8, 11},
 		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Sessions: []SessionRecord{{ID: 3}, {5, 2, StatusConflict, 4}}},
 	&Chunk{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 1},
 	&ChunkAck{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 2, Next: 2, Refused: true},
@@ -179,7 +179,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 	roundTrip(t, tagConfig, sampleConfig)
 	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5})
-	roundTrip(t, tagProgress, progress{base: Mark{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
+	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
 	roundTrip(t, tagValue, value{data: "a", version: 1})
 	roundTrip(t, tagSession, SessionRecord{ID: 1, Last: 2, Status: StatusOK, Version: 3})
 
@@ -363,7 +363,7 @@ func TestFrameBytesMaxHolds(t *testing.T) {
 	many.Key, many.Value = "k", strings.Repeat("v", BatchBytesMax/BatchEntriesMax-1)
 	fatReplicate := func(n int, entry Entry) *Replicate {
 		m := &Replicate{Group: math.MaxUint64, Epoch: math.MaxUint64, Round: math.MaxUint64, Config: config,
-			Prev: Mark{math.MaxUint64, math.MaxUint64}, Commit: math.MaxUint64}
+			Prev: EntryID{math.MaxUint64, math.MaxUint64}, Commit: math.MaxUint64}
 		for range n {
 			m.Entries = append(m.Entries, entry)
 		}
@@ -374,7 +374,7 @@ func TestFrameBytesMaxHolds(t *testing.T) {
 		pong.Groups = append(pong.Groups, GroupEpoch{math.MaxUint64, math.MaxUint64})
 	}
 	fatChunk := &Chunk{Group: math.MaxUint64, Epoch: math.MaxUint64, Config: config, Start: math.MaxUint64, Tenure: math.MaxUint64,
-		Attempt: math.MaxUint64, Number: math.MaxUint64, Sum: math.MaxUint64, At: Mark{math.MaxUint64, math.MaxUint64}}
+		Attempt: math.MaxUint64, Number: math.MaxUint64, Sum: math.MaxUint64, At: EntryID{math.MaxUint64, math.MaxUint64}}
 	for range ChunkItemsMax - 1 {
 		fatChunk.Items = append(fatChunk.Items, Item{"k", strings.Repeat("v", ChunkBytesMax/ChunkItemsMax-1), math.MaxUint64})
 	}
@@ -655,7 +655,7 @@ func FuzzReadRecord(f *testing.F) {
 
 func benchmarkReplicate(n int) *Envelope {
 	random := rand.New(rand.NewPCG(1, 2))
-	m := &Replicate{Group: 3, Epoch: 9, Round: 123456, Prev: Mark{9, 1000}, Commit: 1000}
+	m := &Replicate{Group: 3, Epoch: 9, Round: 123456, Prev: EntryID{9, 1000}, Commit: 1000}
 	for range n {
 		value := make([]byte, 100)
 		for i := range value {

@@ -97,7 +97,7 @@ func (s *Storage) unpersistEntry(g GroupID, seq Seq) {
 // progress is what a group's other records are: the log begins after base, and
 // the values and sessions are the state at applied.
 type progress struct {
-	base    Mark
+	base    EntryID
 	applied Seq
 	start   Epoch // of the join that brought this node into the group, or 0
 	partial bool  // that join's snapshot is not complete: the values are worth nothing

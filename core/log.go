@@ -4,7 +4,7 @@ package core
 // applied by every member and trimmed. Entries are never changed in place, so
 // that a Replicate may share them with the log that it was cut from.
 type log struct {
-	base    Mark
+	base    EntryID
 	entries []Entry // entries[i] is at seq base.Seq+1+i
 }
 
@@ -13,19 +13,19 @@ func (l *log) last() Seq { return l.base.Seq + Seq(len(l.entries)) }
 // at returns the entry at seq, which must be in the log and after its base.
 func (l *log) at(seq Seq) *Entry { return &l.entries[seq-l.base.Seq-1] }
 
-// mark returns the Mark of seq, which must not be before the base; that of 0,
+// id returns the EntryID of seq, which must not be before the base; that of 0,
 // the start of every log, is zero.
-func (l *log) mark(seq Seq) Mark {
+func (l *log) id(seq Seq) EntryID {
 	if seq == l.base.Seq {
 		return l.base
 	}
-	return Mark{Epoch: l.at(seq).Epoch, Seq: seq}
+	return EntryID{Epoch: l.at(seq).Epoch, Seq: seq}
 }
 
 // holds tells whether the log has the entry that m stands for. What was trimmed
 // was committed, and there is only one of that.
-func (l *log) holds(m Mark) bool {
-	return m.Seq < l.base.Seq || m.Seq <= l.last() && l.mark(m.Seq) == m
+func (l *log) holds(m EntryID) bool {
+	return m.Seq < l.base.Seq || m.Seq <= l.last() && l.id(m.Seq) == m
 }
 
 // append adds an entry and returns its seq.
@@ -43,7 +43,7 @@ func (l *log) truncate(from Seq) {
 
 // trim forgets the entries up to seq. The rest moves to memory of its own.
 func (l *log) trim(to Seq) {
-	base := l.mark(to)
+	base := l.id(to)
 	l.entries = append([]Entry(nil), l.entries[to-l.base.Seq:]...)
 	l.base = base
 }
@@ -75,7 +75,7 @@ func (l *log) batch(from, to Seq) []Entry {
 // hint is what to answer when m is not in the log: the seq after which the
 // primary should try next. It skips the whole conflicting epoch at once, but
 // nothing that is known to be committed.
-func (l *log) hint(m Mark, committed Seq) Seq {
+func (l *log) hint(m EntryID, committed Seq) Seq {
 	if m.Seq > l.last() {
 		return l.last()
 	}

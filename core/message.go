@@ -191,7 +191,7 @@ type Replicate struct {
 	Epoch   Epoch
 	Round   uint64  // rises within an epoch
 	Config  *Config // until the replica has acked in this epoch; else nil
-	Prev    Mark    // the entry before Entries; zero at the start of the log
+	Prev    EntryID // the entry before Entries; zero at the start of the log
 	Entries []Entry
 	Commit  Seq // the primary's commit point
 	Trim    Seq // every member of the chain holds all up to here, durably
@@ -231,7 +231,7 @@ type Chunk struct {
 	Items    []Item
 	Sum      uint64 // checksum of all chunks of the attempt up to this one
 	Last     bool
-	At       Mark            // with Last
+	At       EntryID         // with Last
 	Sessions []SessionRecord // with Last: all of them, in the order of their ids
 }
 

@@ -49,17 +49,17 @@ func TestAMessageLeavesOnceItsEpochIsDurable(t *testing.T) {
 		"the Ack of a replica": {
 			node:    func(t *testing.T) *rig { return heir(t, config(1, "n1", "n2", "n3"), durable) },
 			current: config(2, "n1", "n2"),
-			from:    "n1", in: replicate(2, 9, Mark{1, 3}, 2), to: "n1", want: KindAck,
+			from:    "n1", in: replicate(2, 9, EntryID{1, 3}, 2), to: "n1", want: KindAck,
 		},
 		"the Nack of a log that does not fit": {
 			node:    func(t *testing.T) *rig { return heir(t, config(1, "n1", "n2", "n3"), durable) },
 			current: config(2, "n1", "n2"),
-			from:    "n1", in: replicate(2, 9, Mark{1, 7}, 2), to: "n1", want: KindNack,
+			from:    "n1", in: replicate(2, 9, EntryID{1, 7}, 2), to: "n1", want: KindNack,
 		},
 		"the Nack that fences": {
 			node:    func(t *testing.T) *rig { return heir(t, config(1, "n1", "n2", "n3"), durable) },
 			current: config(2, "n2", "n3"),
-			from:    "n1", in: replicate(1, 9, Mark{1, 3}, 2), to: "n1", want: KindNack,
+			from:    "n1", in: replicate(1, 9, EntryID{1, 3}, 2), to: "n1", want: KindNack,
 		},
 		"the Replicate of a new primary": {
 			node:    func(t *testing.T) *rig { return heir(t, config(1, "n1", "n2", "n3"), durable) },
@@ -113,7 +113,7 @@ func TestAMessageLeavesOnceItsEpochIsDurable(t *testing.T) {
 func TestAnAckLeavesOnceItsEntriesAreDurable(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2"), durable)
 	n.held = true
-	n.step("n1", replicate(1, 2, Mark{1, 3}, 2, wrote(1, 3, "x", "c")))
+	n.step("n1", replicate(1, 2, EntryID{1, 3}, 2, wrote(1, 3, "x", "c")))
 	require.Empty(t, sent[*Ack](n, "n1"))
 	n.crash(0)
 	n.restart()
@@ -121,9 +121,9 @@ func TestAnAckLeavesOnceItsEntriesAreDurable(t *testing.T) {
 	n.sync()
 	n.registered()
 
-	n.step("n1", replicate(1, 3, Mark{1, 4}, 4)) // the primary thinks that it is there
+	n.step("n1", replicate(1, 3, EntryID{1, 4}, 4)) // the primary thinks that it is there
 	same(t, &Nack{Group: 1, Epoch: 1, Round: 3, Last: 3}, only[*Nack](n, "n1"))
-	n.step("n1", replicate(1, 4, Mark{1, 3}, 4, wrote(1, 3, "x", "c")))
+	n.step("n1", replicate(1, 4, EntryID{1, 3}, 4, wrote(1, 3, "x", "c")))
 	require.Empty(t, sent[*Ack](n, "n1"))
 	n.sync()
 	same(t, &Ack{Group: 1, Epoch: 1, Round: 4, Matched: 4}, only[*Ack](n, "n1"))
@@ -136,11 +136,11 @@ func TestAnAckLeavesOnceItsEntriesAreDurable(t *testing.T) {
 // there again after a crash, behind or instead of what was acked.
 func TestATruncationIsDurableBeforeItsAck(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"), durable)
-	n.step("n1", replicate(1, 1, Mark{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
+	n.step("n1", replicate(1, 1, EntryID{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
 	sent[*Ack](n, "n1")
 	n.step("m", config(2, "n2", "n3"))
 	n.held = true
-	n.step("n2", replicate(2, 1, Mark{1, 1}, 1, wrote(2, 1, "x", "a")))
+	n.step("n2", replicate(2, 1, EntryID{1, 1}, 1, wrote(2, 1, "x", "a")))
 	require.Empty(t, sent[*Ack](n, "n2"))
 	n.sync()
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 1, Matched: 2}, only[*Ack](n, "n2"))
@@ -175,7 +175,7 @@ func TestAPrimaryCountsItselfOnceItsLogIsDurable(t *testing.T) {
 func TestANewPrimaryServesOnceItsEpochIsDurable(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"), durable)
 	n.held = true
-	n.step("n1", replicate(1, 2, Mark{1, 3}, 2, wrote(1, 3, "x", "c")))
+	n.step("n1", replicate(1, 2, EntryID{1, 3}, 2, wrote(1, 3, "x", "c")))
 	n.step("m", config(2, "n2"))
 	n.step("c2", get(1, "x"))
 	require.False(t, n.view().Serving)
@@ -195,19 +195,19 @@ func TestCrashLosesTheUnsyncedBatches(t *testing.T) {
 	var got []kept
 	for keep := range 6 {
 		n := following(t, "n3", config(1, "n1", "n2", "n3"), durable)
-		n.step("n1", replicate(1, 1, Mark{}, 1, opened(1), wrote(1, 1, "x", "a")))
+		n.step("n1", replicate(1, 1, EntryID{}, 1, opened(1), wrote(1, 1, "x", "a")))
 		n.held = true
-		n.step("n1", replicate(1, 2, Mark{1, 2}, 2, wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
+		n.step("n1", replicate(1, 2, EntryID{1, 2}, 2, wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
 		n.step("m", config(2, "n2", "n3"))
-		n.step("n2", replicate(2, 1, Mark{1, 2}, 2, wrote(2, 2, "x", "b")))
-		n.step("n2", replicate(2, 2, Mark{2, 3}, 3, wrote(2, 3, "x", "c"), wrote(2, 4, "x", "d")))
+		n.step("n2", replicate(2, 1, EntryID{1, 2}, 2, wrote(2, 2, "x", "b")))
+		n.step("n2", replicate(2, 2, EntryID{2, 3}, 3, wrote(2, 3, "x", "c"), wrote(2, 4, "x", "d")))
 		n.crash(keep)
 		n.held = false
 		n.restart().registered()
 		got = append(got, kept{n.view().Config.Epoch, n.view().Last})
 		n.mail = nil
 
-		full := replicate(2, 3, Mark{}, 5, opened(1), wrote(1, 1, "x", "a"), wrote(2, 2, "x", "b"), wrote(2, 3, "x", "c"), wrote(2, 4, "x", "d"))
+		full := replicate(2, 3, EntryID{}, 5, opened(1), wrote(1, 1, "x", "a"), wrote(2, 2, "x", "b"), wrote(2, 3, "x", "c"), wrote(2, 4, "x", "d"))
 		full.Config = config(2, "n2", "n3")
 		n.step("n2", full)
 		same(t, &Ack{Group: 1, Epoch: 2, Round: 3, Matched: 5}, only[*Ack](n, "n2"))

@@ -24,7 +24,7 @@ func TestADelayedReplicateOfAnOldEpochIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := heir(t, config(1, "n1", "n2", "n3"))
 			n.step("m", current)
-			late := replicate(1, 4, Mark{1, 3}, 3, wrote(1, 3, "x", "late"))
+			late := replicate(1, 4, EntryID{1, 3}, 3, wrote(1, 3, "x", "late"))
 			late.Config = config(1, "n1", "n2", "n3")
 			n.step("n1", late)
 			same(t, &Nack{Group: 1, Epoch: current.Epoch, Round: 4, Config: current}, only[*Nack](n, "n1"))
@@ -48,7 +48,7 @@ func TestNoEpochIsAdoptedWithoutItsConfig(t *testing.T) {
 	wrongGroup, wrongEpoch := *config(2, "n1", "n2"), *config(3, "n1", "n2")
 	wrongGroup.Group = 2
 	for _, c := range []*Config{nil, &wrongGroup, &wrongEpoch} {
-		r := replicate(2, 5, Mark{1, 3}, 3, wrote(2, 3, "x", "c"))
+		r := replicate(2, 5, EntryID{1, 3}, 3, wrote(2, 3, "x", "c"))
 		r.Config = c
 		n.step("n1", r)
 		same(t, &Nack{Group: 1, Epoch: 1, Round: 5}, only[*Nack](n, "n1"))
@@ -56,10 +56,10 @@ func TestNoEpochIsAdoptedWithoutItsConfig(t *testing.T) {
 		require.EqualValues(t, 3, n.view().Last)
 		require.EqualValues(t, 2, n.view().Commit)
 	}
-	n.step("n1", replicate(1, 6, Mark{1, 3}, 2))
+	n.step("n1", replicate(1, 6, EntryID{1, 3}, 2))
 	same(t, &Ack{Group: 1, Epoch: 1, Round: 6, Matched: 3}, only[*Ack](n, "n1"))
 
-	r := replicate(2, 7, Mark{1, 3}, 2, wrote(2, 3, "x", "c"))
+	r := replicate(2, 7, EntryID{1, 3}, 2, wrote(2, 3, "x", "c"))
 	r.Config = config(2, "n1", "n2")
 	n.step("n1", r)
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 7, Matched: 4}, only[*Ack](n, "n1"))
@@ -148,12 +148,12 @@ func TestARemovedPrimarySendsOnWhatIsParked(t *testing.T) {
 func TestARemovedReplicaStopsAcking(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n1", "n3"))
-	n.step("n1", replicate(2, 5, Mark{1, 3}, 3, wrote(2, 3, "x", "c")))
+	n.step("n1", replicate(2, 5, EntryID{1, 3}, 3, wrote(2, 3, "x", "c")))
 	require.Empty(t, sent[*Ack](n, "n1"))
 	require.Zero(t, n.view().Last, "what it held is given up")
 
 	n = heir(t, config(1, "n1", "n2", "n3"))
-	n.step("n3", replicate(1, 5, Mark{1, 3}, 3, wrote(1, 3, "x", "c")))
+	n.step("n3", replicate(1, 5, EntryID{1, 3}, 3, wrote(1, 3, "x", "c")))
 	require.Empty(t, sent[*Ack](n, "n3"))
 	require.EqualValues(t, 3, n.view().Last)
 }
@@ -196,13 +196,13 @@ func TestARestartedReplicaKeepsItsPlace(t *testing.T) {
 	require.Equal(t, config(1, "n1", "n2", "n3"), n.view().Config)
 	require.Empty(t, n.values())
 
-	n.step("n1", replicate(1, 2, Mark{1, 3}, 2, wrote(1, 3, "x", "c")))
+	n.step("n1", replicate(1, 2, EntryID{1, 3}, 2, wrote(1, 3, "x", "c")))
 	same(t, &Ack{Group: 1, Epoch: 1, Round: 2, Matched: 4}, only[*Ack](n, "n1"))
 	same(t, map[string]Versioned{"x": {"a", 2}}, n.values())
-	n.step("n1", replicate(1, 3, Mark{1, 4}, 4))
+	n.step("n1", replicate(1, 3, EntryID{1, 4}, 4))
 	same(t, map[string]Versioned{"x": {"c", 4}}, n.values())
 
-	n.step("n1", replicate(0, 4, Mark{1, 4}, 4))
+	n.step("n1", replicate(0, 4, EntryID{1, 4}, 4))
 	require.NotNil(t, only[*Nack](n, "n1").Config, "the fence stands as before")
 }
 
@@ -214,7 +214,7 @@ func TestNodeThatKnowsNothingOfTheGroup(t *testing.T) {
 	require.Zero(t, n.storage().Groups())
 	n.step("c1", get(1, "x"))
 	same(t, &Reply{Group: 1, Req: 1, Status: StatusNotPrimary}, only[*Reply](n, "c1"))
-	n.step("n1", replicate(3, 8, Mark{}, 0, opened(3)))
+	n.step("n1", replicate(3, 8, EntryID{}, 0, opened(3)))
 	same(t, &Nack{Group: 1, Round: 8}, only[*Nack](n, "n1"))
 	require.Zero(t, n.storage().Groups())
 }

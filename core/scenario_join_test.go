@@ -53,7 +53,7 @@ func feeding(t *testing.T, options ...func(*StorageOptions)) *rig {
 	chunks := n.ackChunks("n3")
 	require.Len(t, chunks, 1)
 	require.True(t, chunks[0].Last)
-	require.Equal(t, Mark{1, 2}, chunks[0].At)
+	require.Equal(t, EntryID{1, 2}, chunks[0].At)
 	return n
 }
 
@@ -254,7 +254,7 @@ func TestHalfASnapshotCountsForNothing(t *testing.T) {
 	require.Empty(t, n.values())
 	n.step("n1", chunks[1])
 	require.Zero(t, latest[*ChunkAck](n, "n1").Next)
-	n.step("n1", replicate(2, 9, Mark{}, 1, opened(1)))
+	n.step("n1", replicate(2, 9, EntryID{}, 1, opened(1)))
 	for _, a := range sent[*Ack](n, "n1") {
 		require.Zero(t, a.Matched)
 	}
@@ -329,7 +329,7 @@ func TestAJoiningNodeDiscardsWhatItHeld(t *testing.T) {
 		n.held = true
 		n.step("m", joined(3, 3, "n2", "n1"))
 		require.Empty(t, n.values(), "it heard %s", name)
-		n.step("n1", replicate(3, 9, Mark{1, 3}, 3))
+		n.step("n1", replicate(3, 9, EntryID{1, 3}, 3))
 		for _, a := range sent[*Ack](n, "n1") {
 			require.Zero(t, a.Matched, "it has nothing yet")
 		}
@@ -535,7 +535,7 @@ func TestAReplicaTrimsOnlyWhatItHasApplied(t *testing.T) {
 	for i := range uint64(9) {
 		entries = append(entries, wrote(1, i+1, fmt.Sprint("k", i%4), fmt.Sprint("v", i)))
 	}
-	m := replicate(1, 1, Mark{}, 6, entries...)
+	m := replicate(1, 1, EntryID{}, 6, entries...)
 	m.Trim = 10
 	n.step("n1", m)
 	require.EqualValues(t, 5, n.view().Base)

@@ -134,7 +134,7 @@ func TestARestartedNodeShowsNothingUncommitted(t *testing.T) {
 	require.Empty(t, n.values())
 	n.step("m", config(2, "n2", "n3"))
 	n.step("c2", get(1, "x"))
-	same(t, &Replicate{Group: 1, Epoch: 2, Round: 1, Config: config(2, "n2", "n3"), Prev: Mark{1, 3}}, only[*Replicate](n, "n3"))
+	same(t, &Replicate{Group: 1, Epoch: 2, Round: 1, Config: config(2, "n2", "n3"), Prev: EntryID{1, 3}}, only[*Replicate](n, "n3"))
 	n.step("n3", &Nack{Group: 1, Epoch: 2, Round: 1, Last: 2})
 	require.Empty(t, n.values())
 	n.answer("n3")
@@ -254,7 +254,7 @@ func TestAGrantOutlivesAChangeOfTheMode(t *testing.T) {
 	n.tick(10 * time.Millisecond)
 	n.step("m", config(2, "n1", "n2", "n3"))
 	n.tick(10 * time.Millisecond)
-	n.step("n1", &Replicate{Group: 1, Epoch: 2, Round: 5, Prev: Mark{1, 3}, Commit: 2}) // grants nothing, takes nothing back
+	n.step("n1", &Replicate{Group: 1, Epoch: 2, Round: 5, Prev: EntryID{1, 3}, Commit: 2}) // grants nothing, takes nothing back
 	n.tick(10 * time.Millisecond)
 	n.step("m", config(3, "n2", "n3"))
 	n.answer("n3")

@@ -36,7 +36,7 @@ func wrote(epoch Epoch, opSeq uint64, key, value string) Entry {
 	return Entry{Epoch: epoch, Kind: OpPut, Session: 1, OpSeq: opSeq, Key: key, Value: value}
 }
 
-func replicate(epoch Epoch, round uint64, prev Mark, commit Seq, entries ...Entry) *Replicate {
+func replicate(epoch Epoch, round uint64, prev EntryID, commit Seq, entries ...Entry) *Replicate {
 	return &Replicate{Group: 1, Epoch: epoch, Round: round, Prev: prev, Entries: entries, Commit: commit}
 }
 
@@ -80,7 +80,7 @@ func serving(t *testing.T, c *Config, options ...func(*StorageOptions)) *rig {
 func heir(t *testing.T, c *Config, options ...func(*StorageOptions)) *rig {
 	t.Helper()
 	n := following(t, "n2", c, options...)
-	n.step("n1", replicate(1, 1, Mark{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b")))
+	n.step("n1", replicate(1, 1, EntryID{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b")))
 	same(t, &Ack{Group: 1, Epoch: 1, Round: 1, Matched: 3}, only[*Ack](n, "n1"))
 	require.EqualValues(t, 2, n.view().Commit)
 	n.past = nil
@@ -113,7 +113,7 @@ func TestAWriteIsAcknowledgedOnceEveryMemberHasIt(t *testing.T) {
 		n := serving(t, config(1, "n1", "n2", "n3"))
 		n.step("c1", put(2, 1, 1, "x", "a"))
 		r := only[*Replicate](n, slow)
-		want := replicate(1, 3, Mark{1, 1}, 1, wrote(1, 1, "x", "a"))
+		want := replicate(1, 3, EntryID{1, 1}, 1, wrote(1, 1, "x", "a"))
 		want.Trim = 1 // that everybody has
 		same(t, want, r)
 		n.answer(fast)
@@ -131,17 +131,17 @@ func TestAWriteIsAcknowledgedOnceEveryMemberHasIt(t *testing.T) {
 // on that replica to what the new primary has there, and was never visible.
 func TestADivergentSuffixIsCutAfterAPromotion(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"))
-	n.step("n1", replicate(1, 1, Mark{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
+	n.step("n1", replicate(1, 1, EntryID{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
 	sent[*Ack](n, "n1")
 
 	n.step("m", config(2, "n2", "n3"))
-	n.step("n2", replicate(2, 1, Mark{1, 2}, 2, wrote(2, 2, "x", "b")))
+	n.step("n2", replicate(2, 1, EntryID{1, 2}, 2, wrote(2, 2, "x", "b")))
 	same(t, []Event{{Kind: EventTruncated, Group: 1, Epoch: 2, Seq: 3}}, n.happened(EventTruncated))
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 1, Matched: 3}, only[*Ack](n, "n2"))
 	require.EqualValues(t, 3, n.view().Last, "of the old suffix nothing is left")
 	same(t, map[string]Versioned{"x": {"a", 2}}, n.values())
 
-	n.step("n2", replicate(2, 2, Mark{2, 3}, 3))
+	n.step("n2", replicate(2, 2, EntryID{2, 3}, 3))
 	same(t, map[string]Versioned{"x": {"b", 3}}, n.values())
 }
 
@@ -149,17 +149,17 @@ func TestADivergentSuffixIsCutAfterAPromotion(t *testing.T) {
 // does not fit, and what comes after it must not be taken for a match.
 func TestPrevOfAnotherEpochIsNoMatch(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"))
-	n.step("n1", replicate(1, 1, Mark{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
+	n.step("n1", replicate(1, 1, EntryID{}, 2, opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "lost"), wrote(1, 3, "x", "lost too")))
 	sent[*Ack](n, "n1")
 	n.step("m", config(2, "n2", "n3"))
 
-	n.step("n2", replicate(2, 1, Mark{2, 3}, 2, wrote(2, 3, "x", "c")))
+	n.step("n2", replicate(2, 1, EntryID{2, 3}, 2, wrote(2, 3, "x", "c")))
 	same(t, &Nack{Group: 1, Epoch: 2, Round: 1, Last: 2}, only[*Nack](n, "n2"))
 	require.Empty(t, sent[*Ack](n, "n2"))
-	n.step("n2", replicate(2, 2, Mark{2, 9}, 2))
+	n.step("n2", replicate(2, 2, EntryID{2, 9}, 2))
 	same(t, &Nack{Group: 1, Epoch: 2, Round: 2, Last: 4}, only[*Nack](n, "n2"))
 
-	n.step("n2", replicate(2, 3, Mark{1, 2}, 2, wrote(2, 2, "x", "b"), wrote(2, 3, "x", "c")))
+	n.step("n2", replicate(2, 3, EntryID{1, 2}, 2, wrote(2, 2, "x", "b"), wrote(2, 3, "x", "c")))
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 3, Matched: 4}, only[*Ack](n, "n2"))
 }
 
@@ -167,16 +167,16 @@ func TestPrevOfAnotherEpochIsNoMatch(t *testing.T) {
 // log's end, which may be a suffix that the primary does not have.
 func TestAReplicaAcksNoMoreThanIsVerified(t *testing.T) {
 	n := following(t, "n3", config(1, "n1", "n2", "n3"))
-	n.step("n1", replicate(1, 1, Mark{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
+	n.step("n1", replicate(1, 1, EntryID{}, 1, opened(1), wrote(1, 1, "x", "lost"), wrote(1, 2, "x", "lost too")))
 	sent[*Ack](n, "n1")
 
 	n.step("m", config(2, "n2", "n3"))
-	n.step("n2", replicate(2, 1, Mark{1, 1}, 1))
+	n.step("n2", replicate(2, 1, EntryID{1, 1}, 1))
 	require.EqualValues(t, 3, n.view().Last)
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 1, Matched: 1}, only[*Ack](n, "n2"))
 
 	// Nor may a commit point that is further on make that suffix visible.
-	n.step("n2", replicate(2, 2, Mark{1, 1}, 3))
+	n.step("n2", replicate(2, 2, EntryID{1, 1}, 3))
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 2, Matched: 1}, only[*Ack](n, "n2"))
 	require.EqualValues(t, 1, n.view().Commit)
 	require.Empty(t, n.values())
@@ -188,7 +188,7 @@ func TestTheVerifiedPrefixEndsWithItsEpoch(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n3", "n2"))
 	require.Zero(t, n.view().Verified)
-	n.step("n3", replicate(2, 1, Mark{1, 2}, 3))
+	n.step("n3", replicate(2, 1, EntryID{1, 2}, 3))
 	same(t, &Ack{Group: 1, Epoch: 2, Round: 1, Matched: 2}, only[*Ack](n, "n3"))
 	require.EqualValues(t, 2, n.view().Commit)
 }
@@ -198,11 +198,11 @@ func TestTheVerifiedPrefixEndsWithItsEpoch(t *testing.T) {
 func TestALateShortMessageTruncatesNothing(t *testing.T) {
 	n := following(t, "n2", config(1, "n1", "n2"))
 	long := []Entry{opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b")}
-	n.step("n1", replicate(1, 2, Mark{}, 0, long...))
+	n.step("n1", replicate(1, 2, EntryID{}, 0, long...))
 	sent[*Ack](n, "n1")
 	for name, late := range map[string]*Replicate{
-		"a part of it": replicate(1, 1, Mark{}, 0, long[:1]...),
-		"a heartbeat":  replicate(1, 1, Mark{1, 1}, 1),
+		"a part of it": replicate(1, 1, EntryID{}, 0, long[:1]...),
+		"a heartbeat":  replicate(1, 1, EntryID{1, 1}, 1),
 	} {
 		n.step("n1", late)
 		same(t, &Ack{Group: 1, Epoch: 1, Round: 1, Matched: 3}, only[*Ack](n, "n1"))
@@ -217,7 +217,7 @@ func TestALateShortMessageTruncatesNothing(t *testing.T) {
 func TestANewPrimaryReconcilesBeforeItServes(t *testing.T) {
 	n := heir(t, config(1, "n1", "n2", "n3"))
 	n.step("m", config(2, "n2", "n3"))
-	same(t, &Replicate{Group: 1, Epoch: 2, Round: 1, Config: config(2, "n2", "n3"), Prev: Mark{1, 2}, Commit: 2,
+	same(t, &Replicate{Group: 1, Epoch: 2, Round: 1, Config: config(2, "n2", "n3"), Prev: EntryID{1, 2}, Commit: 2,
 		Entries: []Entry{wrote(1, 2, "x", "b")}}, only[*Replicate](n, "n3"))
 
 	n.step("c2", get(1, "x"))
@@ -271,7 +271,7 @@ func TestAPrimaryKeepsTheAcksOfThoseThatStay(t *testing.T) {
 	require.Empty(t, n.happened(EventServing), "it never stopped")
 	require.Empty(t, sent[*Replicate](n, "n3"))
 	r := only[*Replicate](n, "n2")
-	same(t, &Replicate{Group: 1, Epoch: 2, Round: 4, Config: config(2, "n1", "n2"), Prev: Mark{1, 2}, Commit: 1, Trim: 1}, r)
+	same(t, &Replicate{Group: 1, Epoch: 2, Round: 4, Config: config(2, "n1", "n2"), Prev: EntryID{1, 2}, Commit: 1, Trim: 1}, r)
 
 	require.Equal(t, 2, n.view().Required)
 }

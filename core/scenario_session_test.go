@@ -52,7 +52,7 @@ func TestADelayedRetryOverwritesNoPendingWrite(t *testing.T) {
 func TestAnOperationThatIsInTheLogTwiceHappensOnce(t *testing.T) {
 	n := following(t, "n2", config(1, "n1", "n2"))
 	swap := Entry{Epoch: 1, Kind: OpCAS, Session: 1, OpSeq: 3, Key: "x", Value: "c", Version: 3}
-	n.step("n1", replicate(1, 1, Mark{}, 7,
+	n.step("n1", replicate(1, 1, EntryID{}, 7,
 		opened(1), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b"), wrote(1, 1, "x", "a"), wrote(1, 2, "x", "b"), swap, swap))
 	same(t, map[string]Versioned{"x": {"c", 6}}, n.values())
 	var got []Event
@@ -165,7 +165,7 @@ func TestASessionIsToldOnceItIsCommitted(t *testing.T) {
 func TestASessionIDIsNeverReused(t *testing.T) {
 	log := []Entry{opened(1), opened(1), {Epoch: 1, Kind: OpExpire, Session: 1}, {Epoch: 1, Kind: OpExpire, Session: 2}}
 	n := following(t, "n2", config(1, "n1", "n2"))
-	n.step("n1", replicate(1, 1, Mark{}, 4, log...))
+	n.step("n1", replicate(1, 1, EntryID{}, 4, log...))
 	require.Zero(t, n.view().Sessions)
 	n.step("m", config(2, "n2"))
 	n.step("c3", open(1))

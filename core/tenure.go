@@ -148,7 +148,7 @@ func (g *group) replicate(f *follower) {
 	window := f.from + Seq(g.s.opt.PendingMax) - 1
 	for {
 		entries := g.log.batch(f.next, window)
-		r := &Replicate{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Prev: g.log.mark(f.next - 1), Entries: entries, Commit: g.commit, Trim: t.trimmed}
+		r := &Replicate{Group: g.id, Epoch: g.config.Epoch, Round: t.round, Prev: g.log.id(f.next - 1), Entries: entries, Commit: g.commit, Trim: t.trimmed}
 		if f.acked < g.config.Epoch {
 			r.Config = g.config
 		}

@@ -172,7 +172,7 @@ func valueText(v reflect.Value) string {
 		return x.Addr
 	case NodeID:
 		return nodeText(x)
-	case Mark:
+	case EntryID:
 		return fmt.Sprintf("%d@%d", x.Seq, x.Epoch)
 	case fmt.Stringer:
 		return x.String()
@@ -266,8 +266,8 @@ func (p *textParser) word(v reflect.Value, word string) {
 	case NodeID:
 		v.Set(reflect.ValueOf(peerOf(word).ID))
 		return
-	case Mark:
-		m := Mark{}
+	case EntryID:
+		m := EntryID{}
 		_, err := fmt.Sscanf(word, "%d@%d", &m.Seq, &m.Epoch)
 		require.NoError(p.t, err, word)
 		v.Set(reflect.ValueOf(m))

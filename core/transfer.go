@@ -46,7 +46,7 @@ type transfer struct {
 	next     uint64   // number of the next chunk
 	window   []*Chunk // sent and not acked, in order
 	complete bool     // the last chunk was made
-	at       Mark     // then: of which position it is the state
+	at       EntryID  // then: of which position it is the state
 
 	installed bool // it has all of the snapshot, and gets the log
 	required  bool // it has nearly caught up, and is required
@@ -209,7 +209,7 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 	}
 	if x.cursor == len(g.state.order) && x.position == g.commit && room() {
 		x.complete, c.Last = true, true
-		x.at = g.log.mark(g.commit)
+		x.at = g.log.id(g.commit)
 		c.At, c.Sessions = x.at, g.state.records()
 		g.state.unpin()
 	}

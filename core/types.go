@@ -59,8 +59,9 @@ type Peer struct {
 	Addr string
 }
 
-// Mark is a log position together with the epoch of the entry there.
-type Mark struct {
+// EntryID names an entry of a log: its position, and the epoch of the primary that
+// appended it. No two entries of a group have the same.
+type EntryID struct {
 	Epoch Epoch
 	Seq   Seq
 }

@@ -74,7 +74,7 @@ type checker struct {
 // groupRef is what must be true of a group everywhere.
 type groupRef struct {
 	configs   []*core.Config // issued, by Epoch-1
-	prefixes  map[core.Mark]uint64
+	prefixes  map[core.EntryID]uint64
 	committed []uint64     // hash of the log's prefix, by Seq-1
 	at        []core.Epoch // in which it was first committed, by Seq-1
 	digests   []uint64     // of the results applied, by Seq-1
@@ -214,7 +214,7 @@ func (c *checker) forgetUnsent(h *sim.Host) {
 		}
 		g := c.ref(v.Group)
 		for seq := v.Last; seq > v.Commit && s.Entry(i, seq).Epoch == v.Config.Epoch; seq-- {
-			delete(g.prefixes, core.Mark{Epoch: v.Config.Epoch, Seq: seq})
+			delete(g.prefixes, core.EntryID{Epoch: v.Config.Epoch, Seq: seq})
 		}
 	}
 }
@@ -271,7 +271,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 // ref returns the reference of a group.
 func (c *checker) ref(id core.GroupID) *groupRef {
 	for int(id) > len(c.groups) {
-		c.groups = append(c.groups, &groupRef{prefixes: make(map[core.Mark]uint64), effects: make(map[effect]core.Seq)})
+		c.groups = append(c.groups, &groupRef{prefixes: make(map[core.EntryID]uint64), effects: make(map[effect]core.Seq)})
 	}
 	return c.groups[id-1]
 }

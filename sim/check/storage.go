@@ -164,7 +164,7 @@ func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg
 	for seq := core.Seq(len(hg.prefixes)) + 1; seq <= last; seq++ {
 		e := s.Entry(i, seq)
 		hash = splitmix.Mix(hash, hashEntry(e))
-		at := core.Mark{Epoch: e.Epoch, Seq: seq}
+		at := core.EntryID{Epoch: e.Epoch, Seq: seq}
 		if known, ok := g.prefixes[at]; !ok {
 			g.prefixes[at] = hash
 		} else if known != hash {

@@ -32,7 +32,7 @@ type inquiries struct {
 // It is a violation when all that concerns such a node was within the bounds.
 func (c *checker) onEvictions(w *sim.World, before, n *core.Config) {
 	for _, p := range before.Chain {
-		if n.Position(p.ID) >= 0 || c.drained(w, p.ID) || c.gone(w, p.ID) {
+		if n.Position(p.ID) >= 0 || c.askedToDrain(w, p.ID) || c.gone(w, p.ID) {
 			continue
 		}
 		c.suspicion.Evicted++
@@ -44,8 +44,8 @@ func (c *checker) onEvictions(w *sim.World, before, n *core.Config) {
 	}
 }
 
-// drained tells whether an operator has asked for a node's place to be moved.
-func (c *checker) drained(w *sim.World, id core.NodeID) bool {
+// askedToDrain tells whether an operator has asked for a node's place to be moved.
+func (c *checker) askedToDrain(w *sim.World, id core.NodeID) bool {
 	for i := range w.Requests() {
 		if r := &w.Requests()[i]; r.Drain && r.Node == id {
 			return true
