@@ -38,11 +38,12 @@ type outsider struct {
 	word word
 }
 
-// word is a node's answer to the question whether it reaches the accused.
+// word is what a node says of whether it reaches the accused. It is asked again and
+// again: its last word counts until the next, or until that is overdue.
 type word struct {
-	answer answer
-	nonce  uint64 // of the question; 0 when it was not put yet
-	at     Time   // when it was first put
+	answer answer // the last
+	nonce  uint64 // of the question that is open; 0 for none
+	at     Time   // when that was first put
 }
 
 // answer is what a question has brought so far.
@@ -79,23 +80,26 @@ func (m *Manager) hurry(s *inquiry, id NodeID) {
 	}
 }
 
-// askAbout asks the others whether they reach the accused. Who has not answered is asked
-// the same again: a new question would make the answer that is on its way one to another.
+// askAbout asks the others whether they reach the accused. A question that is open is
+// repeated as it is: with a new one, the answer that is on its way would be to another.
 func (m *Manager) askAbout(s *inquiry) {
 	accused := m.dir.node(s.accused)
+	anew := !s.asked || m.now.Since(s.wordsAt) >= 4*max(m.opt.PingInterval, m.contact(s.accused).trips.mean)
+	if anew {
+		s.asked, s.wordsAt = true, m.now
+	}
 	nonce := uint64(0)
 	ask := func(to Peer, w *word) {
-		if w.answer != answerOpen {
-			return
-		}
-		if w.nonce == 0 {
+		if w.nonce == 0 && (anew || w.answer == answerOpen) {
 			if nonce == 0 {
 				m.nonce++
 				nonce = m.nonce
 			}
 			w.nonce, w.at = nonce, m.now
 		}
-		m.send(to, &Probe{Nonce: w.nonce, Target: accused.Peer})
+		if w.nonce != 0 {
+			m.send(to, &Probe{Nonce: w.nonce, Target: accused.Peer})
+		}
 	}
 	for i, p := range s.config.Chain {
 		if p.ID != s.accused {
@@ -107,9 +111,6 @@ func (m *Manager) askAbout(s *inquiry) {
 	}
 	if c := m.contact(s.outside.node); c != nil {
 		ask(c.node.Peer, &s.outside.word)
-	}
-	if !s.asked {
-		s.asked, s.wordsAt = true, m.now
 	}
 }
 
@@ -184,7 +185,7 @@ func (s *inquiry) wordOf(id NodeID) *word {
 // hear notes what a node says of the accused.
 func (s *inquiry) hear(from NodeID, says answer) {
 	if w := s.wordOf(from); w != nil {
-		w.answer = says
+		w.answer, w.nonce = says, 0
 		s.moved = s.moved || from == s.accuser && says == answerYes
 	}
 }
@@ -199,17 +200,16 @@ func (m *Manager) failed(c *contact) {
 		if at := s.config.Position(c.node.ID); at >= 0 && s.members[at].proof == answerOpen {
 			s.members[at].proof = answerNo
 			if c.node.ID == s.accused {
-				m.forgetWords(s) // they speak of before
+				s.forgetWords()
 			}
 			m.judge(w)
 		}
 	}
 }
 
-// forgetWords has those who have said that the accused is reached asked anew. Who has
-// said nothing yet has no more time for that.
-func (m *Manager) forgetWords(s *inquiry) {
-	s.wordsAt = m.now
+// forgetWords has those asked anew who have said that they reach the accused: it was
+// before it ended.
+func (s *inquiry) forgetWords() {
 	for i := range s.members {
 		s.members[i].word.forget()
 	}
@@ -307,7 +307,7 @@ func (m *Manager) outsiderSays(s *inquiry) answer {
 // says is what a node says of the accused. Who has had time to be answered, and says
 // nothing, does not reach it.
 func (m *Manager) says(s *inquiry, id NodeID, w *word) answer {
-	if w.answer == answerOpen && w.nonce != 0 && m.dueAt(w.at.After(m.wordPatience(s, id))) {
+	if w.nonce != 0 && m.dueAt(w.at.After(m.wordPatience(s, id))) {
 		return answerNo
 	}
 	return w.answer

@@ -431,6 +431,23 @@ func TestAWitnessThatRestartsIsAskedAnew(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// The accused restarts, and its primary has said in the meantime that its address refuses.
+// That is of before: the primary is asked anew, and what it waits for has moved
+// (rule manager 3).
+func TestARefusalIsNotForEver(t *testing.T) {
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	r.pass(time.Second)
+	r.actors["n1"].disk, r.actors["n2"].disk = 400*time.Millisecond, 400*time.Millisecond // else n3 goes at once
+	r.ail(refusing, "n3")
+	r.say("n1", &Suspect{Group: 1, Epoch: 1, Node: peerOf("n3").ID, Refused: true})
+	r.ail(well, "n3")
+	r.actors["n3"].boot++
+	r.present(r.actors["n3"])
+	r.complain("n3", 3*time.Second)
+	r.requireChain(1, "n1", "n2", "n3")
+}
+
 // What the accuser waited for has moved, while the accused was silent to the manager. When
 // it is heard again nobody goes, though the accuser's word is of a while ago by then: it
 // reports anew what it waits for now (rule manager 3).

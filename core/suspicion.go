@@ -137,9 +137,6 @@ func (m *Manager) tickWatch(w *watch) {
 	}
 	if m.now >= s.againAt {
 		m.ask(s)
-		if m.now.Since(s.wordsAt) >= 4*max(m.opt.PingInterval, m.contact(s.accused).trips.mean) {
-			m.forgetWords(s) // what they say is of a while ago
-		}
 		m.askAbout(s)
 	}
 	m.wakeBy(s.againAt)

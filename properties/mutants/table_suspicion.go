@@ -81,8 +81,8 @@ var ofSuspicion = []Mutant{
 		Name: `silence-forgiven`, Rule: `manager 3`,
 		Story: `who does not reach a member is given its time anew, whenever another has to say again that it does`,
 		File:  `core/inquiry.go`,
-		Old:   `		s.members[i].word.forget()`,
-		New:   `		s.members[i].word = word{}`,
+		Old:   `		if w.nonce == 0 && (anew || w.answer == answerOpen) {`,
+		New:   `		if anew || w.nonce == 0 && w.answer == answerOpen {`,
 	},
 	{
 		Name: `death-counts-as-late`, Rule: `manager 3`,
@@ -117,9 +117,9 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `words-never-old`, Rule: `manager 3`,
 		Story: `what others said of a member a second ago counts as if it were of now`,
-		File:  `core/suspicion.go`,
-		Old:   `if m.now.Since(s.wordsAt) >= 4*max(`,
-		New:   `if false && 0 < 4*max(`,
+		File:  `core/inquiry.go`,
+		Old:   `|| m.now.Since(s.wordsAt) >= 4*max(`,
+		New:   `|| false && 0 < 4*max(`,
 	},
 	{
 		Name: `pair-at-odds-undone-at-once`, Rule: `manager 3`,
@@ -212,18 +212,29 @@ var ofSuspicion = []Mutant{
 		Name: `vouched-for-beyond-its-end`, Rule: `manager 3`,
 		Story: `who has ended stays for as long as others once said that they reach it`,
 		File:  `core/inquiry.go`,
-		Old: `				m.forgetWords(s) // they speak of before
+		Old: `				s.forgetWords()
+			}
+			m.judge(w)
 `,
-		New: ``,
+		New: `			}
+			m.judge(w)
+`,
+	},
+	{
+		Name: `refused-for-ever`, Rule: `manager 3`,
+		Story: `a member that was not at its address for a moment, as it restarted, is there again, and its primary is not asked anew`,
+		File:  `core/inquiry.go`,
+		Old:   `		if w.nonce == 0 && (anew || w.answer == answerOpen) {`,
+		New:   `		if w.nonce == 0 && (anew && w.answer == answerYes || w.answer == answerOpen) {`,
 	},
 	{
 		Name: `asked-once`, Rule: `manager 3`,
 		Story: `a member goes since the one question for proof was lost`,
 		File:  `core/suspicion.go`,
 		Old: `		m.ask(s)
-		if m.now`,
+		m.askAbout(s)`,
 		New: `		s.againAt = m.now.After(m.opt.PingInterval)
-		if m.now`,
+		m.askAbout(s)`,
 	},
 	{
 		Name: `first-answer-is-due-at-once`, Rule: `manager 3`,
