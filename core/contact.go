@@ -10,24 +10,24 @@ type contact struct {
 	sentAt           pingTimes  // when the last pings were sent
 	trips            roundTrips // of pings
 	fresh            bool       // it has answered a ping since the last one was sent
-	missed           int        // pings in a row before which it answered none
+	missed           int        // pings in a row without an answer, the last one sent not counted
 	since            Time       // when the manager began to ping it
 	answeredAt       Time       // when it last answered one, or registered a new boot
 	backAt           Time       // when it last answered after it had been silent for long
 	remindedAt       Time       // when it was last sent configs that it had missed
 
-	quietSince Time // when it was last heard
+	quietSince Time // when anything was last heard of it
 	evidence   evidence
 
 	reserved bool // a command under way makes it a member, or lets it join
 
-	deciding    bool   // a command under way drains it, or lets it stay
-	refusal     Status // with that: what to tell those who wanted it drained
-	drainSince  Time   // when the drain began, or this manager
+	deciding    bool   // a command about its drain is under way
+	refusal     Status // what to answer if that command lets it stay
+	drainSince  Time   // when the drain began, or this manager did, if that was later
 	quarantined Time   // not to be used before then
 	steadySince Time   // it has missed nothing since then
-	flaps       uint   // how often it was put in quarantine up to flappedAt, see Manager.flaps
-	flappedAt   Time   // and when last
+	flaps       uint   // how often it was put in quarantine; long ago counts no more, see Manager.flaps
+	flappedAt   Time   // when it was last
 }
 
 // newContact begins with no knowledge: a node's silence counts from now.
@@ -55,7 +55,8 @@ func (p *pingTimes) of(nonce uint64) (at Time, known bool) {
 	return slot.at, slot.nonce == nonce
 }
 
-// answers tells whether the node answered recently.
+// answers tells whether the node answered recently, and its address does not refuse, nor
+// answer as another node.
 func (c *contact) answers(now Time, o *ManagerOptions) bool {
 	return now.Since(c.answeredAt) <= c.recent(o)+o.PingInterval && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
 }
@@ -66,8 +67,8 @@ func (c *contact) silent(now Time, o *ManagerOptions) bool {
 	return c.missed >= o.MissesMax && now.Since(c.answeredAt) >= c.recent(o) && (c.trips.known() || now.Since(c.since) >= firstPatience)
 }
 
-// recent is how long ago the last answer may be of a node that answers all pings: as
-// many as may be missed, and longer where round trips differ.
+// recent is how old the last answer of a node that is well can be: MissesMax pings, and
+// more where round trips vary.
 func (c *contact) recent(o *ManagerOptions) time.Duration {
 	return time.Duration(o.MissesMax)*o.PingInterval + min(4*c.trips.deviation, patienceMax)
 }
@@ -81,9 +82,9 @@ func (m *Manager) contact(id NodeID) *contact {
 }
 
 // A node outside all groups that has missed missesSeldom pings gets only every
-// pingsSeldom-th. Most such nodes are gone for good, and over the years they get many.
-// One that comes back registers by itself, but one that the manager did not hear for a
-// while does not know of that: it must be found soon after it is heard again.
+// pingsSeldom-th one. Most such nodes are gone for good, and over the years they get many.
+// A node that restarts registers by itself. One that hears the pings, but was not heard,
+// does not know that it was missed, so it must still be pinged.
 const (
 	missesSeldom = 20
 	pingsSeldom  = 10
@@ -96,8 +97,8 @@ func (m *Manager) ping() {
 	m.rounds++
 	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
 	for _, c := range m.contacts {
-		if c.node.gone { // not to be asked; but its group may not have got rid of it yet
-			if c.node.group != 0 { // it may not have heard, and go on serving
+		if c.node.gone { // its data is: it is not pinged, but may still be in a chain
+			if c.node.group != 0 { // it may not know, and still serve
 				m.sendForgotten(c.node)
 			}
 			m.suspect(c.node.group, c.node.ID, 0)
@@ -110,7 +111,7 @@ func (m *Manager) ping() {
 			c.missed++
 			c.steadySince = m.now
 		}
-		c.fresh, c.pinged = false, p.Nonce // m.nonce goes on with the inquiries that begin here
+		c.fresh, c.pinged = false, p.Nonce // not m.nonce: the inquiries that begin here take nonces too
 		c.sentAt.note(p.Nonce, m.now)
 		m.send(c.node.Peer, p)
 		if c.silent(m.now, &m.opt) {
@@ -139,7 +140,7 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	if known && m.now.Since(at) <= patienceMax {
 		m.answersPings(c)
 	} else {
-		m.heard(c) // it lives, but what it is asked comes too late to be of use
+		m.heard(c) // it lives, but answers too late to count as answering
 	}
 	m.remind(c, b.Groups)
 	if b.Join != nil && b.Join.Group == c.node.group {
@@ -181,17 +182,17 @@ func (m *Manager) welcome(c *contact) {
 	m.answersPings(c)
 }
 
-// answersPings takes in that a node heard the manager, and the manager it.
+// answersPings notes that a node answers. A new registration counts as that.
 func (m *Manager) answersPings(c *contact) {
 	c.fresh, c.missed = true, 0
 	c.answeredAt = m.now
 	m.heard(c)
 }
 
-// heard takes in that the manager heard a node. The node is not lost then, and a loss
-// of its group that was presumed is withdrawn. It is pinged again with the next round.
-// But whether it hears the manager is not known: a node that is cut off one way
-// registers again and again, and must not become a member by that.
+// heard notes that the manager heard a node. The node is not lost, so a loss of its group
+// that was presumed is withdrawn, and it gets every ping again. Whether it hears the
+// manager is not known: a node that is cut off one way registers again and again, and must
+// not become a member by that.
 func (m *Manager) heard(c *contact) {
 	c.missed = min(c.missed, missesSeldom-1)
 	c.quietSince, c.evidence = m.now, noEvidence
@@ -210,8 +211,8 @@ func (m *Manager) heard(c *contact) {
 }
 
 // onPeerDown takes the driver's hint: the node is probed at once, and one whose
-// address refuses connections has failed the probes under way. What an address
-// does at which the node no longer is says nothing about it.
+// address refuses connections has failed the probes under way. A hint about an address
+// where the node no longer is says nothing about the node.
 func (m *Manager) onPeerDown(b *PeerDown) {
 	c := m.contact(b.Peer.ID)
 	if c == nil || c.node.gone || b.Peer.Addr != c.node.Addr {
@@ -237,8 +238,7 @@ func (m *Manager) onRefused(in Envelope, b *Refused) {
 	m.suspect(c.node.group, c.node.ID, 0)
 }
 
-// notThere notes that a node is not at its address, which is as good as no answer
-// to a probe.
+// notThere notes that a node is not at its address. To a probe that is a no, at once.
 func (m *Manager) notThere(c *contact, since *Time) {
 	if m.now.Since(c.evidence.at) > m.evidenceGap() {
 		c.evidence = noEvidence

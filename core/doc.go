@@ -50,8 +50,8 @@
 // A hiccup is not a death. Nobody is removed for a pause of up to 250 ms, a loss of up
 // to 5 % of the packets, round trips of up to 300 ms, a disk that syncs nothing for
 // 250 ms, values of 1 MiB at 100 Mbit/s, or nodes that get four times the load that they
-// can carry. These are the bounds that package sim holds every run to (its property
-// eviction-without-cause). What makes it so stands in PROTOCOL.md: the manager's rule 3,
+// can carry. These are the bounds that every run of the simulator is held to (sim/bounds,
+// and the property eviction-without-cause in sim/check). What makes it so stands in PROTOCOL.md: the manager's rule 3,
 // part by part, with the times that bound it. suspicion.go tells the cases.
 //
 // Every inquiry ends, and differently from the one before; the argument is section 9 of
@@ -64,11 +64,11 @@
 // manager's rules, which are cited by number, the words, the messages, and each part
 // of the protocol step by step.
 //
-//	R1  fence: only higher epochs, with their config, durable first   Storage.adopt, group.send, group.onReplicate
+//	R1  fence: only higher epochs, with their config, durable first   Storage.adopt, group.adopt, group.send, group.onReplicate
 //	R2  only the primary adds; the manager removes, never the last    Directory.reconfigure, Directory.issue
-//	R3  a member is required until a config without it is adopted     group.continueTenure, group.advance
-//	R4  a write is acknowledged by all, and checked before appended   group.advance, group.admits
-//	R5  a new primary reconciles before it serves                     group.beginTenure, group.mayServe
+//	R3  a member is required until a config without it is adopted     group.continueTenure, followers.agreed
+//	R4  a write is acknowledged by all, and checked before appended   followers.agreed, group.admits
+//	R5  a new primary reconciles before it serves                     group.mayServe, followers.reconciled
 //	R6  the same primary goes on across epochs                        group.continueTenure
 //	R7  a replica acks the verified prefix, cuts only on a conflict   group.onReplicate, group.take
 //	R8  a confirm-read waits for a round sent after it came           group.onGet, group.serveReads

@@ -13,8 +13,8 @@ type follower struct {
 	// they have not acked is not committed (rule R3).
 	learner bool
 
-	// What it has said. An ack counts in the epoch it was given in: until the follower has
-	// acked in the current one, acked is lower, and each Replicate brings the config along.
+	// What it has said. An ack counts only in its epoch. Until the follower has acked in the
+	// current one, acked is lower, and each Replicate brings the config along.
 	acked   Epoch  // the highest epoch in which it acked
 	matched Seq    // the prefix of the log that it holds durably
 	round   uint64 // the highest round that it answered
@@ -23,7 +23,7 @@ type follower struct {
 
 	// What it was sent.
 	asked uint64 // the last round
-	from  Seq    // where to begin when something is sent again: all before is known to match
+	from  Seq    // where to begin when something is sent again: what is before it matches, or may
 	next  Seq    // where to go on
 	back  uint64 // the round in which a Nack last took next back
 
@@ -61,8 +61,8 @@ func (f *follower) take(a *Ack) (progress bool) {
 	return progress
 }
 
-// takeBack has the log sent again from behind last, the end of what may match, in that
-// round; from no earlier than what is known to match, or was trimmed as everybody has it.
+// takeBack begins to send again behind last, the end of what may match. It never goes
+// back before what is known to match, or was trimmed. The round notes when.
 func (f *follower) takeBack(last, trimmed Seq, round uint64) {
 	f.from = max(f.matched, trimmed, last) + 1
 	f.next = f.from
@@ -73,8 +73,8 @@ func (f *follower) takeBack(last, trimmed Seq, round uint64) {
 // up to there: then it owes nothing.
 func (f *follower) holds(last Seq) bool { return f.round == f.asked && f.matched == last }
 
-// expect has the time run in which a follower must make progress. What is learnt of the
-// round trips makes it longer than the least that it is given.
+// expect starts the time in which a follower must make progress: the least that is given,
+// and more where round trips are long.
 func (f *follower) expect(now Time, resend, report time.Duration) {
 	f.since, f.sentAt = now, now
 	f.resendAfter = resend
@@ -88,8 +88,8 @@ func (f *follower) expect(now Time, resend, report time.Duration) {
 // rest notes that it owes nothing, and is next asked at that time.
 func (f *follower) rest(until Time) { f.since, f.resendAt = Never, until }
 
-// overdue tells whether what it lacks is to be sent again, and when not before some time,
-// has it looked at then. What is under way to all followers takes its time.
+// overdue tells whether what it lacks is to be sent again. If not, resendAt says when to
+// look. Bytes that are under way to all followers add to the time.
 func (f *follower) overdue(now Time, underWay int) bool {
 	f.resendAt = f.sentAt.After(f.resendAfter + transferTime(underWay))
 	return now >= f.resendAt
@@ -108,9 +108,9 @@ func (f *follower) again(now Time, most time.Duration) {
 // reports it, however much is under way.
 const progressMax = patienceMax + time.Second
 
-// stuck tells whether it has made no progress for so long that it is to be reported. It
-// is given the least that is waited for, and more where round trips are long and much is
-// under way; and that long again until the next report.
+// stuck tells whether it is to be reported: it has made no progress for the least that is
+// given, or longer where round trips are long or much is under way. The next report comes
+// after the least again.
 func (f *follower) stuck(now Time, least time.Duration, underWay int) bool {
 	if f.since == Never || now < f.reportAt {
 		return false
@@ -152,9 +152,8 @@ func (list followers) required() int {
 	return n
 }
 
-// agreed is the prefix of the log that all who are required hold durably, and the round
-// that all of them have answered; of those that the primary itself holds, and has sent
-// (rules R4 and R8).
+// agreed returns the prefix of the log that all who are required and the primary hold
+// durably, and the last round that all of them have answered (rules R4 and R8).
 func (list followers) agreed(durable Seq, sent uint64) (matched Seq, round uint64) {
 	matched, round = durable, sent
 	for i := range list {
@@ -166,8 +165,8 @@ func (list followers) agreed(durable Seq, sent uint64) (matched Seq, round uint6
 }
 
 // reconciled tells whether all who are required have acked in this epoch, and hold what its
-// primary inherited (rule R5). A missing ack is not zero: the follower may hold more than the
-// primary ever hears of.
+// primary inherited (rule R5). One that has not acked may hold entries all the same: it must
+// not be taken for an empty one.
 func (list followers) reconciled(epoch Epoch, inherited Seq) bool {
 	for i := range list {
 		if f := &list[i]; !f.learner && (f.acked < epoch || f.matched < inherited) {

@@ -12,19 +12,19 @@ type inquiry struct {
 	accuser NodeID // the primary that reported the accused, or 0
 
 	begun   Time
-	moved   bool   // what the accuser waits for has moved since
-	nonce   uint64 // of the question for proof
-	members []testimony
-	outside outsider // whom else was asked about the accused
-	asked   bool     // the others were asked whether they reach the accused
-	wordsAt Time     // when they were last asked anew
-	againAt Time     // when to ask again who has not answered
+	moved   bool        // what the accuser waits for has moved since
+	nonce   uint64      // of the question for proof
+	members []testimony // in the order of the chain
+	outside outsider    // whom else was asked about the accused
+	asked   bool        // the others were asked whether they reach the accused
+	wordsAt Time        // when they were last asked anew
+	againAt Time        // when to ask again who has not answered
 
-	reported NodeID // whom the accused, a primary, has reported: the inquiry into that goes on after this one
+	reported NodeID // whom the accused, a primary, has reported: the next inquiry is about that
 	proposed bool   // a removal is under way; nothing more to do
 }
 
-// testimony is what a member, in the order of the chain, has shown so far.
+// testimony is what one member has shown so far.
 type testimony struct {
 	proof answer // that it works
 	since Time   // when it was first asked for it
@@ -38,8 +38,8 @@ type outsider struct {
 	word word
 }
 
-// word is what a node says of whether it reaches the accused. It is asked again and
-// again: its last word counts until the next, or until that is overdue.
+// word is a node's answer to whether it reaches the accused. It is asked repeatedly: its
+// last answer counts until the next one comes, or is overdue.
 type word struct {
 	answer answer // the last
 	nonce  uint64 // of the question that is open; 0 for none
@@ -55,9 +55,9 @@ const (
 	answerNo // refused, or gone
 )
 
-// ask asks who has not answered. Questions are repeated, since they, or their
-// answers, can be lost with a connection; but not before they can have been answered,
-// for who has too much to do must not get more.
+// ask asks those who have not answered. A question or its answer can be lost with a
+// connection, so it is repeated. It is not repeated before an answer can have come: a
+// busy node must not get more work.
 func (m *Manager) ask(s *inquiry) {
 	wait := m.opt.PingInterval
 	for i, p := range s.config.Chain {
@@ -70,9 +70,9 @@ func (m *Manager) ask(s *inquiry) {
 	m.wakeBy(s.againAt)
 }
 
-// hurry asks a member again whose connection broke: the question may have been lost
-// with it, and a process that has ended refuses the next. But only once, for who
-// cannot be reached may look the same, and every question brings the next break.
+// hurry repeats the question to a member whose connection broke. The question may be lost,
+// and a process that has ended refuses the next one. It does so once: a node that cannot
+// be reached looks the same, and each question would break the next connection.
 func (m *Manager) hurry(s *inquiry, id NodeID) {
 	if at := s.config.Position(id); at >= 0 && s.members[at].proof == answerOpen && !s.members[at].again {
 		s.members[at].again = true
@@ -80,8 +80,8 @@ func (m *Manager) hurry(s *inquiry, id NodeID) {
 	}
 }
 
-// askAbout asks the others whether they reach the accused. A question that is open is
-// repeated as it is: with a new one, the answer that is on its way would be to another.
+// askAbout asks the others whether they reach the accused. An open question is repeated
+// with the same nonce: with a new one, the answer that is under way would not count.
 func (m *Manager) askAbout(s *inquiry) {
 	accused := m.dir.node(s.accused)
 	anew := !s.asked || m.now.Since(s.wordsAt) >= 4*max(m.opt.PingInterval, m.contact(s.accused).trips.mean)
@@ -115,8 +115,8 @@ func (m *Manager) askAbout(s *inquiry) {
 }
 
 // outsider picks a node outside the chain that can be asked about a member: the
-// one that joins, else any that is in no group. That it failed to join, and is in
-// quarantine, may be the fault of the very primary that is to be judged.
+// one that joins, else any that is in no group. A spare in quarantine may be asked too:
+// that it failed to join may be the fault of the primary that is judged.
 func (m *Manager) outsider(c *Config) NodeID {
 	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
 		return joining.node.ID
@@ -150,8 +150,9 @@ func (m *Manager) testify(s *inquiry, from NodeID, b *ProbeReply) bool {
 	if at := s.config.Position(from); b.Nonce == s.nonce && at >= 0 {
 		if s.members[at].proof == answerOpen {
 			s.members[at].proof = answerYes
-			// As good as a Pong: a member that is slow, but not too slow, misses pings
-			// all the time, and healing must have its turn between inquiries.
+			// This counts as a Pong. A slow member misses pings all the time: if it
+			// counted as silent, inquiries would follow each other without a pause, and
+			// healing would have no turn.
 			m.answersPings(m.contact(from))
 		}
 		return true
@@ -190,7 +191,7 @@ func (s *inquiry) hear(from NodeID, says answer) {
 	}
 }
 
-// failed notes that a node is not at its address: as good as no answer.
+// failed notes that a node is not at its address. To an open question that is a no, at once.
 func (m *Manager) failed(c *contact) {
 	if c.node.group == 0 {
 		return
@@ -207,8 +208,8 @@ func (m *Manager) failed(c *contact) {
 	}
 }
 
-// forgetWords has those asked anew who have said that they reach the accused: it was
-// before it ended.
+// forgetWords drops the words of those who reached the accused, since that was before it
+// ended. They are asked again.
 func (s *inquiry) forgetWords() {
 	for i := range s.members {
 		s.members[i].word.forget()
@@ -249,11 +250,10 @@ func (m *Manager) unproved(s *inquiry, at int) bool {
 	return m.dueAt(m.proofDue(m.contact(s.config.Chain[at].ID), s.members[at].since))
 }
 
-// proofDue is until when a node that was asked at a time must have proved itself.
-// One that is silent is given a round trip, and goes only when it has missed silenceMin
-// pings, and longer where answers were late lately. One that has answered pings
-// meanwhile is given what its disk may take, and if it is silent now, longer, but
-// not without end.
+// proofDue is the time by which a node must have proved itself. One that has answered
+// no ping since the question gets a round trip, and silenceMin pings at least, and more if
+// its answers came late lately. One that has answered a ping gets what its disk may take.
+// If it then fell silent it gets longer, but at most that wait once more.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
 	silent := c.answeredAt.After(silenceMin*m.opt.PingInterval + min(max(2*c.trips.mean+4*c.trips.deviation, c.trips.longest), patienceMax))
@@ -272,10 +272,10 @@ func (m *Manager) proofDue(c *contact, asked Time) Time {
 }
 
 // poll counts members by what they say of the accused: that they reach it, that they do
-// not, or nothing yet. Only who works can say no.
+// not, or nothing yet. Only a member that has proved itself can say no.
 type poll struct{ yes, no, open int }
 
-// poll asks all but the accused, and but one more.
+// poll counts all members but the accused, and but one more.
 func (m *Manager) poll(s *inquiry, but NodeID) (p poll) {
 	for i, peer := range s.config.Chain {
 		t := &s.members[i]
@@ -304,8 +304,8 @@ func (m *Manager) outsiderSays(s *inquiry) answer {
 	return m.says(s, s.outside.node, &s.outside.word)
 }
 
-// says is what a node says of the accused. Who has had time to be answered, and says
-// nothing, does not reach it.
+// says is what a node says of the accused. If its open question is overdue, it does not
+// reach the accused; else its last word counts.
 func (m *Manager) says(s *inquiry, id NodeID, w *word) answer {
 	if w.nonce != 0 && m.dueAt(w.at.After(m.wordPatience(s, id))) {
 		return answerNo

@@ -24,21 +24,21 @@ type Manager struct {
 	waiters  map[string][]waiter
 	waiting  int // in waiters
 	early    []early
-	forgets  []operatorRequest // until their node is gone
-	drains   []operatorRequest // until their node is in no chain, or has to stay
+	forgets  []operatorRequest // to forget a node, until it is gone
+	drains   []operatorRequest // to drain a node, until it is in no chain, or has to stay
 	refused  []refusedDrain
 	nonce    uint64 // of the last ping or probe; see firstNonce
 	rounds   int    // of pings so far
-	turn     int    // in contacts: who was asked last about others
+	turn     int    // index in contacts of the node that was last asked about others
 
 	started bool
 	ready   bool // the identity is durable
 	pingAt  Time
 	haltAt  Time // Never, or when a lost group ends this manager
 
-	// The manager's own time, now, in which everything here is measured, stands still
-	// while the manager itself does: see begin. This is the driver's at the last call.
-	driver  Time
+	// In the manager now is its own time, which stands still while the manager stalls:
+	// see begin. All its times are measured in it.
+	driver  Time // the driver's time at the last call
 	stalled bool // the last call came after a stall
 }
 
@@ -65,9 +65,8 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	return m, nil
 }
 
-// firstNonce is what a start of a node counts its nonces from: above all of the
-// starts before it, so that an answer to one of those which comes late is not
-// taken for an answer to one of this.
+// firstNonce is where a start of a node begins to count its nonces: above those of all
+// starts before it. So a late answer to an earlier start is not taken for one to this.
 func firstNonce(b Boot) uint64 { return uint64(b) << 32 }
 
 // Step implements Node.
@@ -115,10 +114,10 @@ func (m *Manager) Deadline() Time {
 	return m.driver.After(m.alarm.Since(m.now))
 }
 
-// begin measures time. A manager that stalls cannot tell who was silent meanwhile,
-// so the time of a stall does not count: what came during it is taken in before
-// anybody is judged. Of stalls without a call between them the time between two pings
-// counts, so that a manager that stalls again and again decides later, but decides.
+// begin measures time. A manager that stalls cannot tell who was silent meanwhile, so a
+// stall does not count: what came during it is taken in before anybody is judged. If the
+// call before came after a stall as well, one PingInterval counts: a manager that stalls
+// all the time decides late, but decides.
 func (m *Manager) begin(now Time, out *Output) {
 	m.out = out
 	if !m.started {
@@ -155,9 +154,8 @@ func (m *Manager) at(now Time) Time {
 // stallMax is the longest time between two calls that is no stall.
 func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 
-// accepts tells whether a message is for this manager and from its cluster.
-// Who does not know the two yet may register, look up, forget, drain and ask
-// for the status without.
+// accepts tells whether a message is for this manager and from its cluster. To register,
+// look up, forget, drain or ask for the status, a sender need not know either.
 func (m *Manager) accepts(in Envelope) bool {
 	reason := Refusal(0)
 	stranger := kinds[KindOf(in.Body)].stranger
@@ -306,7 +304,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 		m.send(in.From, &Registered{Boot: b.Boot, Index: m.dir.index})
 		return
 	}
-	if n != nil && !n.gone { // it lives, though the command that says where waits for the disk
+	if n != nil && !n.gone { // it lives, though the command with its boot or address is not durable yet
 		m.heard(m.contact(n.ID))
 	}
 	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})

@@ -43,8 +43,8 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 	m.waiting++
 }
 
-// tellUnavailableSoon lets a lookup wait for nodes that have just registered, and may
-// be far away, or that answered a moment ago, if they are what is missing.
+// tellUnavailableSoon answers that a key has no group, but not yet where enough nodes
+// have just registered, or answered a moment ago: then the lookup waits for them.
 func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
 	nodes := 0
 	for _, c := range m.contacts {
@@ -84,9 +84,9 @@ func (m *Manager) tellUnavailable(w waiter) {
 	m.send(w.client, &LookupReply{Req: w.req, Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1 + m.opt.Spares)})
 }
 
-// place proposes a group for a key that has none: a new one while enough
+// placeKey proposes a group for a key that has none: a new one while enough
 // uninitialised nodes answer, else the next of the round robin. It returns
-// false when there is neither.
+// false when there is neither, and no client waits for another key.
 func (m *Manager) placeKey(key string) bool {
 	o := &m.opt
 	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
@@ -121,7 +121,8 @@ func (m *Manager) spares() []*contact {
 	return m.unused(func(c *contact) bool { return m.now >= c.quarantined })
 }
 
-// unused are the spares, and those that would be but for their quarantine.
+// unused are the uninitialised nodes that answer, are not being drained, are not about
+// to be used, and fit. Quarantine is for fit to look at.
 func (m *Manager) unused(fit func(*contact) bool) []*contact {
 	var list []*contact
 	for _, c := range m.contacts {

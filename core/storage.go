@@ -157,14 +157,14 @@ func (s *Storage) onPeerDown(peer Peer, refused bool) {
 }
 
 // accepts tells whether a message from elsewhere is for this node and from its
-// cluster. It answers requests that are not, so that their senders learn of it.
+// cluster. It refuses requests that are not, so that their senders know.
 func (s *Storage) accepts(in Envelope) bool {
 	reason := Refusal(0)
 	switch {
 	case in.To.ID != s.self.ID && in.To.ID != 0:
 		reason = RefusedOtherNode
 	case s.cluster == 0:
-		// Not registered: only the answer to that, and what anyone may ask.
+		// No cluster is known yet: only answers to Register are taken in.
 		_, ok := in.Body.(*Registered)
 		_, refused := in.Body.(*Refused)
 		return ok || refused
@@ -297,7 +297,7 @@ func (s *Storage) onStop() {
 }
 
 func (s *Storage) onPing(in Envelope, m *Ping) {
-	if s.registered { // else the manager may know an earlier boot only
+	if s.registered { // else the manager may know an earlier boot only, and must get a Register
 		s.registerAt = s.now.After(s.opt.SilenceMax)
 	}
 	s.index = max(s.index, m.Index)

@@ -6,10 +6,11 @@ import "time"
 // every member for proof that it works, and others whether they reach the one that
 // is accused. A hiccup is not a death, so whoever answers anybody is given time:
 //
-//   - Refused: the accused's process has ended, or moved. It goes at once, unless
-//     another still reaches it, or only one member would stay.
-//   - Silent to the manager, and to all others that were asked: it goes when an
-//     answer is overdue by all that is known of the round trips.
+//   - Refused: the accused's process has ended, or moved. It goes at once. If another
+//     still reaches it, it gets the time of the third case; if only one member would
+//     stay, the others are heard first.
+//   - Silent to the manager, and to all others that were asked: it goes when its answer
+//     is later than the round trips that are known explain.
 //   - Silent to the manager alone: it is the way between the two that is at fault.
 //     The group works, so there is time: it goes after vouchedMax. If the primary waits
 //     for it in vain as well, there is less: after stuckMax.
@@ -18,23 +19,24 @@ import "time"
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
 //     if most of the other members reach the accused, else the accused does. Where no
 //     other member works, a node outside the chain is heard instead.
-//   - The accuser itself does not prove in time that it works: it is the accused then,
-//     and its report comes after that.
+//   - The accuser itself does not prove in time that it works: then it is the accused.
+//     Its report is looked into afterwards.
 //
 // Nobody goes unless a member that stays, the one to be the primary, has proved
 // itself in the same inquiry. While many members look silent at once, it is rather
-// the manager's own network, and silence counts only after crowdMax. And where only
-// one member would stay while the other still answers somebody, the manager wants to
-// come to the same end doubtsMax times in a row.
+// the manager's own network, and silence counts only after crowdMax. And if one member
+// would stay while one of the removed still answers somebody, that takes doubtsMax
+// inquiries in a row with the same end.
 //
 // Every inquiry ends, and none for nothing: see section 9 of PROTOCOL.md.
 //
-// These times are longer where nodes are far away, by farTrips or disputeTrips round
-// trips, and by twice patienceMax at the most; but not when a doubt has had that already.
+// The times below grow where nodes are far away: by farTrips or disputeTrips round
+// trips, and by twice patienceMax at the most. They do not in an inquiry that follows a
+// doubt, which has had that already.
 const (
-	// farTrips is what a packet takes that is lost twice in a row on a long way, beside
-	// TCP's time-outs. In a dispute there are four ways, each of which may lose so: of the
-	// question to the accuser, of what that asks the accused, and of both answers.
+	// A packet that is lost twice in a row takes farTrips, beside TCP's time-outs. In a
+	// dispute four messages can be lost so: the question to the accuser, what that asks
+	// the accused, and both answers.
 	farTrips     = 4
 	disputeTrips = 10
 
@@ -42,9 +44,9 @@ const (
 	// at the most.
 	silenceMin = 7
 
-	// disputeMax, after what the accuser has waited already, lets TCP bring a packet that
-	// was lost three times in a row, which takes 1.4 s, and the driver make another
-	// connection, which it tries after a second.
+	// The accuser has already waited when it reports, and disputeMax comes on top. Together
+	// they let TCP deliver a packet that was lost three times, which takes 1.4 s, and let
+	// the driver make another connection, which it tries after a second.
 	disputeMax = 1300 * time.Millisecond
 	vouchedMax = 2 * time.Second
 	stuckMax   = time.Second
@@ -56,7 +58,7 @@ const (
 type watch struct {
 	inquiry   *inquiry // nil when nobody is suspected
 	next      NodeID   // whom the primary has reported meanwhile; 0 for nobody
-	doubts    int      // inquiries in a row that would have left one member, while the other answers
+	doubts    int      // inquiries in a row that would have left one member, while one of the removed answers
 	quietTill Time     // until then only a primary's report begins an inquiry, so that healing has its turn
 	loss      loss
 	join      joinWatch
@@ -88,9 +90,9 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	}
 }
 
-// suspect begins an inquiry unless one is under way. Reports are repeated, so none
-// is lost by that; but the primary's is kept for afterwards, as others may come in
-// step with it, each time just before.
+// suspect begins an inquiry unless one is under way. Reports are repeated, so none is lost
+// by that. The primary's makes it the accuser in an inquiry into the same member; about
+// another one it is kept for afterwards, because others may always come just before it.
 func (m *Manager) suspect(id GroupID, node, accuser NodeID) {
 	if id == 0 {
 		return
@@ -124,7 +126,7 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID, proofs [
 	}
 	m.reviewProofs(s)
 	m.ask(s)
-	if accuser != 0 || m.contact(accused).missed > 0 { // else it is most likely well
+	if accuser != 0 || m.contact(accused).missed > 0 { // else the accused is most likely well, and nobody else is asked yet
 		m.askAbout(s)
 	}
 	m.judge(w)
@@ -172,8 +174,8 @@ func (m *Manager) judge(w *watch) {
 	}
 }
 
-// due tells whether an inquiry has lasted that long, and so many round trips more, and
-// else has it looked at then.
+// due tells whether an inquiry has lasted for so long, and so many round trips more. If
+// not, it is looked at again at that moment.
 func (m *Manager) due(s *inquiry, after, trips time.Duration) bool {
 	if m.watch(s.config.Group).doubts > 0 {
 		trips = 0
@@ -215,6 +217,7 @@ func (m *Manager) judgeSilent(w *watch) {
 		}
 		return
 	case m.dir.node(s.accused).gone || s.members[at].proof == answerNo && len(s.config.Chain)-len(remove) > 1:
+		// It goes at once.
 	case members.open > 0 || outside == answerOpen:
 		if !s.asked {
 			m.askAbout(s)
@@ -226,8 +229,9 @@ func (m *Manager) judgeSilent(w *watch) {
 	m.remove(w, remove, false)
 }
 
-// vouched is how long, and how many round trips more, an accused may be silent to the
-// manager that others reach. If its primary waits for it, the group stands still meanwhile.
+// vouched returns how long an accused may be silent to the manager while others reach it,
+// and how many round trips more. It is less if its primary waits for it, for then the
+// group stands still.
 func (m *Manager) vouched(s *inquiry) (after, trips time.Duration) {
 	if at := s.config.Position(s.accuser); at >= 0 && s.members[at].word.answer != answerYes {
 		return stuckMax, disputeTrips
@@ -263,9 +267,9 @@ func (m *Manager) judgeDispute(w *watch) {
 	}
 }
 
-// verdict returns whom to remove when one is guilty: with it go those who would
-// follow as the primary and have not proved themselves. Nil when nobody would be
-// left, wait when one of them still has time.
+// verdict returns whom to remove when one is guilty: with it go those who would follow as
+// the primary and have not proved themselves; who is merely silent, after crowdMax. It is
+// nil when nobody would be left, and wait is set while one of them still has time.
 func (m *Manager) verdict(s *inquiry, guilty NodeID) (remove []NodeID, wait bool) {
 	remove = []NodeID{guilty}
 	for i, p := range s.config.Chain {
@@ -328,8 +332,9 @@ func (m *Manager) clear(w *watch, moved bool) {
 	m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused, Effect: moved})
 	next, proofs := w.next, []testimony(nil)
 	if s.reported != 0 && s.members[s.config.Position(s.accused)].proof == answerYes {
-		// A primary whose disk is slow would else be too late each time that its report
-		// is inquired into, and prove itself each time that it is inquired into itself.
+		// A primary with a slow disk is too late whenever its report is looked into, but
+		// proves itself whenever it is the accused. So the proof is kept for the next
+		// inquiry.
 		proofs = s.members
 		if next == 0 {
 			next = s.reported

@@ -28,7 +28,7 @@ type tenure struct {
 	unparking bool // what was parked is being taken in
 
 	transfer *transfer // of the node that joins, if any
-	trimmed  Seq       // what every required member holds durably, as last told to them
+	trimmed  Seq       // up to where logs may be trimmed: it goes out with each Replicate
 }
 
 // ask is a client's request and whom to answer.
@@ -52,9 +52,9 @@ type write struct {
 	bytes   int
 }
 
-// beginTenure starts to reconcile: everything inherited goes to every member,
-// and each must ack explicitly in this epoch (rule R5). A missing ack is not
-// zero: the member may hold more than this primary ever hears of.
+// beginTenure starts to reconcile: each member is sent what it may lack, and a Nack says
+// where to go back to. Each must ack explicitly in this epoch (rule R5). One that has not
+// acked may hold entries all the same: it must not be taken for an empty one.
 func (g *group) beginTenure() {
 	t := &tenure{inherited: g.log.last(), notBefore: g.grantUntil, sweepAt: g.s.now.After(g.s.opt.SessionTTL / 4)}
 	g.tenure = t
@@ -169,8 +169,8 @@ func (g *group) expect(f *follower) {
 	g.s.wakeBy(min(f.resendAt, f.reportAt))
 }
 
-// onAck counts an ack of the current epoch. One of an older epoch says nothing:
-// in this epoch the member may have to answer otherwise.
+// onAck counts an ack of the current epoch. One of an older epoch says nothing: in
+// this one the member may answer otherwise.
 func (g *group) onAck(from Peer, a *Ack) {
 	self := from.ID == g.s.self.ID
 	if self {
@@ -231,8 +231,8 @@ func (g *group) heartbeat() time.Duration {
 	return g.s.opt.HeartbeatInterval
 }
 
-// onNack goes back to where the member's log ends or agrees, once for each
-// round, or learns of the config that deposes this primary.
+// onNack takes a follower back to where its log ends or agrees, once for each round. If
+// the Nack brings a config, it is adopted.
 func (g *group) onNack(from Peer, n *Nack) {
 	if n.Config != nil {
 		if n.Config.Group == g.id {
@@ -275,10 +275,9 @@ func (g *group) onFollowerDown(peer Peer, refused bool) {
 	g.s.suspect(g, peer.ID, refused)
 }
 
-// askAgain has a question answered by a follower's next progress: on the same
-// connection, behind all that is under way, so that something big which does not
-// get through shows. It returns false when the node
-// does not follow.
+// askAgain answers a question with a follower's next progress. That goes over the same
+// connection, behind all that is under way, so something big that does not get through
+// shows. It returns false if the node does not follow.
 func (g *group) askAgain(id NodeID, q question) bool {
 	f := g.tenure.followers.of(id)
 	if f == nil {

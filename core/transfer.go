@@ -9,14 +9,14 @@ import "time"
 // all keys were sent and the log was looked through up to the commit point, what
 // was sent is the state at that point, exactly; the last chunk says so. From
 // there the joining node gets the log, like a member, but nobody waits for it.
-// Once it holds all that is committed, it is required (rule R3), and the manager
-// is asked to make it a member.
+// Once it lacks little of what is committed, it is required (rule R3). Once it holds all
+// of it, the manager is asked to make it a member.
 //
 // Nothing is copied: a transfer needs memory for the chunks under way, and for
 // the log since the last chunk.
 //
-// It must end under any load that the group can carry. The rate holds for keys
-// that are read for the first time only; what changes goes as fast as the joining
+// It must end under any load that the group can carry. The rate limits only keys
+// that are read for the first time; what changes goes as fast as the joining
 // node takes it. Where that is not enough, the writers are held back: see squeeze.
 
 // chunksMin and chunksMax bound the chunks sent and not acked; in between lies what
@@ -26,7 +26,7 @@ const (
 	chunksMax = 64
 )
 
-// windowBytesMax bounds the bytes in more than chunksMin of them.
+// windowBytesMax bounds the bytes under way when more than chunksMin chunks are.
 const windowBytesMax = chunksMax * ChunkBytesMax
 
 // chunkLooksMax bounds the log entries looked through for one chunk.
@@ -35,18 +35,18 @@ const chunkLooksMax = 1 << 14
 // transfer is a join as its primary sees it.
 type transfer struct {
 	peer    Peer
-	start   Epoch // names the join
-	tenure  Epoch // and with attempt this attempt
-	attempt uint64
+	start   Epoch  // names the join
+	tenure  Epoch  // when the primary became one; with attempt it names the attempt
+	attempt uint64 // counted from 1
 
 	answered Epoch // the highest epoch in which the joining node answered
-	cursor   int   // slots of the state before it were read
+	cursor   int   // slots of the state below this have been read
 	position Seq   // the log was looked through up to here
 	sum      uint64
 	next     uint64   // number of the next chunk
 	window   []*Chunk // sent and not acked, in order
 	complete bool     // the last chunk was made
-	at       EntryID  // then: of which position it is the state
+	at       EntryID  // set with complete: the position that the snapshot is the state of
 
 	installed bool // it has all of the snapshot, and gets the log
 	required  bool // it has nearly caught up, and is required
@@ -54,7 +54,7 @@ type transfer struct {
 	keys      uint64
 	bytes     uint64
 
-	counted Seq // the log up to here is counted in behind
+	counted Seq // behind includes the log up to here
 	behind  int // weight of the log from position on
 	timed   uint64
 	timedAt Time          // when the chunk with the number timed was sent, or Never
@@ -68,8 +68,7 @@ type transfer struct {
 	proposeAt   Time // when to ask the manager again
 }
 
-// joining reports that a message is from, or about, the node that joins in the
-// current config.
+// joining tells whether a node is the one that joins.
 func (t *tenure) joining(id NodeID) bool { return t.transfer != nil && t.transfer.peer.ID == id }
 
 // followJoin begins the transfer that the config asks for and ends one that it
@@ -127,7 +126,7 @@ func (g *group) pump() {
 			return
 		}
 		c, read := g.cutChunk(x, !early)
-		// What was missed since it was due is made up for, up to the window.
+		// Time lost since it was due is made up for, by up to chunksMin chunks.
 		pace := time.Duration(read) * time.Second / time.Duration(g.s.opt.JoinRate)
 		x.sendAt = max(x.sendAt, g.s.now.After(-chunksMin*pace)).After(pace)
 		x.window = append(x.window, c)
@@ -149,14 +148,14 @@ func (g *group) hasRoom(x *transfer) bool {
 			bytes += len(c.Items[i].Key) + len(c.Items[i].Value)
 		}
 	}
-	// As many as the rate makes in the shortest round trip: a longer one is that of
-	// a node that is busy.
+	// As many as the rate fills in the shortest round trip that was seen. A longer one
+	// shows that the node is busy, not that it is far away.
 	fill := int64(g.s.opt.JoinRate) * int64(min(x.trip, time.Second)) / int64(time.Second) / ChunkBytesMax
 	return len(x.window) < int(min(fill, chunksMax)) && bytes < windowBytesMax
 }
 
 // sendChunk sends a chunk under the current epoch. A message is never changed
-// once sent, so a chunk of an older epoch goes as a copy.
+// once sent, so what goes out is a copy.
 func (g *group) sendChunk(x *transfer, c *Chunk) {
 	m := *c
 	m.Epoch = g.config.Epoch
@@ -262,10 +261,9 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 	g.unparkSoon()
 }
 
-// feed goes on from the snapshot with the log. The joining node is treated like
-// a member of whom nothing is required. It may have got the log before, in an
-// earlier attempt, and have discarded it: only rounds from now on tell what it
-// holds.
+// feed goes on from the snapshot with the log: from now on the joining node gets it like
+// a member, but nothing is required of it. It may have acked the log in an earlier attempt,
+// and have discarded it since, so only rounds from now on count.
 func (g *group) feed(x *transfer) {
 	x.installed = true
 	x.fed = x.at.Seq
@@ -318,7 +316,7 @@ func (g *group) nearly(f *follower) bool {
 		return false
 	}
 	lacks := 0
-	for seq := f.matched + 2; seq <= g.commit; seq++ { // one entry of any size will do
+	for seq := f.matched + 2; seq <= g.commit; seq++ { // the first entry that it lacks may be of any size
 		lacks += weight(g.log.at(seq).bytes())
 	}
 	return lacks <= squeezeSlack
@@ -360,8 +358,8 @@ func (g *group) tickTransfer() {
 	g.s.wakeBy(x.resendAt)
 }
 
-// keepFor is the position in the log from which on the transfer still needs it.
-// A joining node that falls too far behind gets a new snapshot instead.
+// keepFor returns how far the log may be trimmed, upTo at most. A joining node that
+// needs too much of it begins a new attempt first.
 func (g *group) keepFor(upTo Seq) Seq {
 	x := g.tenure.transfer
 	if x == nil {

@@ -9,7 +9,6 @@
 // point one way, the core stays pure, every package says what it is for, and the
 // links of the pages lead somewhere.
 //
-// Nothing imports this package. It is the only one that depends on rapid
-// outside a package's own tests, because rapid registers flags of its own and
-// has no place in a binary.
+// Nothing imports this package. Only tests import rapid, here and in core: it registers
+// flags of its own and has no place in a binary.
 package properties
