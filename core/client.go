@@ -242,10 +242,10 @@ func (call *call) take(s *clientSession) {
 	call.session = s
 }
 
-// retry follows an attempt that was not answered, or the end of a back-off. A
-// silent primary is reported, and the manager is asked for a newer config; but
-// the primary is asked again too, since the manager may be away. That waits longer
-// each time: what was sent is most likely still on its way, and big.
+// retry is called when an attempt was not answered, or a back-off is over. It reports a
+// silent primary and asks the manager for a newer config. It asks the primary again too,
+// since the manager may be away. The wait before that grows each time: most likely what
+// was sent is big, and still on its way.
 func (c *Client) retry(call *call) {
 	if call.route == nil || call.waiting {
 		if call.route != nil {
@@ -262,8 +262,9 @@ func (c *Client) retry(call *call) {
 	call.retryAt = c.now.After(c.patience() / 3) // the manager decides soon
 }
 
-// inquire reports a silent primary and asks for a newer config. Each call does so now
-// and then, and one of a group's more often: what it learns serves all.
+// inquire reports a silent primary and asks for a newer config. Each call does so once
+// per patience. Some call of a group's does so three times as often: what it learns
+// serves them all.
 func (c *Client) inquire(call *call) {
 	if c.now.Since(call.inquiredAt) < c.patience() && c.now.Since(call.route.askedAt) < c.patience()/3 {
 		return
@@ -465,8 +466,8 @@ func (c *Client) redirect(r *route) {
 	}
 }
 
-// onPeerDown tries again soon what a broken connection or a refusing address
-// left unanswered, and reports a storage node at once.
+// onPeerDown is called when a connection broke, or an address refused one. Calls that
+// waited for that peer are soon tried again. A storage node is reported at once.
 func (c *Client) onPeerDown(peer Peer, refused bool) {
 	var told *Config // a group whose members were tried
 	for _, call := range c.order {
@@ -485,8 +486,9 @@ func (c *Client) onPeerDown(peer Peer, refused bool) {
 	}
 }
 
-// bearWitness tries the other members of a group whose primary refuses, and reports
-// one that refuses too: that none is left must not be the manager's word alone.
+// bearWitness tries the other members of a group whose primary refuses connections. A
+// member that refuses too is reported, so that the loss of the group does not rest on
+// the manager's word alone.
 func (c *Client) bearWitness(config *Config, peer Peer) {
 	if peer != config.Chain[0] {
 		c.send(c.manager, &Suspect{Group: config.Group, Epoch: config.Epoch, Node: peer.ID, Refused: true})

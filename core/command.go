@@ -7,7 +7,7 @@ type CommandKind uint8
 
 const (
 	CommandRegister    CommandKind = iota + 1 // Node
-	CommandPlace                              // Key, Members, Skip
+	CommandPlace                              // Key, Members, Skip, Terms
 	CommandReconfigure                        // Group, Epoch, Remove
 	CommandGone                               // Node.ID
 	CommandJoin                               // Group, Epoch, Node.ID
@@ -39,16 +39,15 @@ type Terms struct {
 type Command struct {
 	Kind CommandKind
 
-	// Node registers with this record; a boot at or below the known one with the
-	// known address changes nothing. A new boot of a primary, and a new address
-	// of a member, re-issue the group's chain at the next epoch (rule R11). Either
-	// ends a join that was under way.
+	// Node registers with this record. A boot below the known one changes nothing, nor
+	// does the known boot with the known address. A new boot of a primary, and a new
+	// address of a member, re-issue the group's chain at the next epoch (rule R11). A
+	// new boot or a new address of a joining node ends its join.
 	//
-	// With CommandDrain an operator wants to stop Node: from now on it is not to be
-	// used, which ends a join of it that was under way, and if it is a member another
-	// is to take its place. That holds until a new boot of it registers, or until
-	// CommandStay, which lets a member stay one; who is a member no more stays
-	// drained.
+	// With CommandDrain an operator wants to stop Node. From now on it is not to be used:
+	// its join ends if one is under way, and if it is a member, another is to take its
+	// place. That holds until a new boot of it registers, or until CommandStay.
+	// CommandStay lets a member stay; a node that is no longer a member stays drained.
 	Node NodeRecord
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these

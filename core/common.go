@@ -16,7 +16,8 @@ type common struct {
 // wakeBy makes sure that a Tick comes no later than t.
 func (n *common) wakeBy(t Time) { n.alarm = min(n.alarm, t) }
 
-// send lets a message leave at once, and after when all that was made durable so far is.
+// send lets a message leave at once. after lets it leave when all is durable that this
+// node has asked to make durable so far.
 func (n *common) send(to Peer, m Message) {
 	n.out.Send = append(n.out.Send, Envelope{n.cluster, n.self, to, m})
 }
@@ -30,9 +31,9 @@ func (n *common) event(e Event) { n.out.Events = append(n.out.Events, e) }
 // drop notes that a message made no sense here.
 func (n *common) drop(from Peer) { n.event(Event{Kind: EventDropped, Node: from.ID}) }
 
-// refuse notes a message that this node must not take in. Its sender is told why, if he
-// waits for an answer, or must know of it; under the cluster that he named, as he would
-// take in nothing of another.
+// refuse notes a message that this node must not take in. Its sender is told why if it
+// waits for an answer, or if it was forgotten. The reply names the cluster that the
+// sender named, as the sender would refuse a message of another cluster.
 func (n *common) refuse(in Envelope, why Refusal) {
 	n.event(Event{Kind: EventRefused, Node: in.From.ID})
 	if why == RefusedForgotten || isRequest(in.Body) {

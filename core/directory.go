@@ -17,9 +17,9 @@ type Directory struct {
 	turn   int // whose turn it is in the round robin of groups
 }
 
-// nodeEntry is a registered node. It is a member of the chain of group, or on the
-// way to be one of that of joining; or an uninitialised node (a spare), when both
-// are 0.
+// nodeEntry is a registered node. It is a member of the group that group names, or on
+// the way to become a member of the one that joining names. When both are 0 it is an
+// uninitialised node (a spare).
 type nodeEntry struct {
 	NodeRecord
 	number  int // its index in Directory.nodes, and in Manager.contacts
@@ -228,8 +228,8 @@ func (d *Directory) forget(c *Command) applied {
 	return a
 }
 
-// drain marks a node as one that is not to be used. It comes after whatever was
-// about to use the node, so that what is told the operator stays true.
+// drain marks a node as one that is not to be used. Commands that were about to use the
+// node come before it, so what the operator is told stays true.
 func (d *Directory) drain(c *Command) applied {
 	n := d.node(c.Node.ID)
 	if n == nil || n.gone || n.draining {
@@ -253,7 +253,7 @@ func (d *Directory) letStay(c *Command) applied {
 	return applied{drain: true}
 }
 
-// join starts a join, which the epoch that it brings names, or ends one.
+// join starts or ends a join. A join is named by the epoch in which it starts.
 func (d *Directory) join(c *Command) applied {
 	g := d.group(c.Group)
 	if g == nil || g.config.Epoch != c.Epoch {

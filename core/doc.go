@@ -81,8 +81,8 @@
 //
 // Values are strings, copied once where bytes come in. Nothing grows without a
 // bound: see the limits in types.go and in the options. Beyond one the answer is
-// a clear status. A log is trimmed of what every member holds: it keeps up to three
-// times LogKeep entries, and up to JoinLagMax more for a joining node. A transfer
+// a clear status. A log is trimmed of what every member holds: it keeps up to twice
+// LogKeep entries of that, and up to JoinLagMax more for a joining node. A transfer
 // copies nothing: its primary needs memory for four chunks, of 16 KiB and one key
 // each, or over a long round trip for a MiB, whatever the size of the group.
 //

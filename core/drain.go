@@ -3,14 +3,14 @@ package core
 import "slices"
 
 // An operator drains a node to stop it: its place goes to a spare, and then it is
-// not used again until it is started anew. The wish is a command of the Directory,
-// so it outlives a restart of the manager, and it takes its turn after whatever
-// was about to use the node: an answer stays true. A drain that cannot be done is
-// taken back and answered; one that waits for something shows in the status.
+// not used again until it is started anew. The wish is a command of the Directory. So
+// it outlives a restart of the manager, and it comes after the commands that were about
+// to use the node: an answer stays true. A drain that cannot be done is taken back, and
+// the operator is told. A drain that waits for something shows in the status.
 
-// refusedDrain is what was answered to a drain that could not be done. The request
-// may come again, late or repeated, and must not begin what it was told will not
-// be done.
+// refusedDrain is a drain that could not be done, and the answer to it. The request may
+// come again, late or repeated. It must not begin a drain then, as the operator was told
+// that there is none.
 type refusedDrain struct {
 	operatorRequest
 	status Status
@@ -52,8 +52,8 @@ func (m *Manager) proposeDrain(c *contact) {
 	}
 }
 
-// drainBegan looks at what is left for a group that is to do without the node:
-// where no spare can take its place, the drain is taken back.
+// drainBegan is called when the command of a drain was applied. The drain of a member is
+// taken back if its group is lost, or if no spare can take its place.
 func (m *Manager) drainBegan(b *Command, a applied) {
 	c := m.contact(b.Node.ID)
 	c.deciding = false
@@ -81,8 +81,9 @@ func (m *Manager) letStay(c *contact, reason Status) {
 	}
 }
 
-// drainEnded answers that a node stays, if it does: it may have left its chain
-// meanwhile, and be drained after all, or have been started anew.
+// drainEnded is called when the command that takes a drain back was applied. It answers
+// that the node stays, if it is still a member. It may have left its chain meanwhile,
+// and so be drained after all, or it may have been started anew.
 func (m *Manager) drainEnded(b *Command) {
 	c := m.contact(b.Node.ID)
 	c.deciding = false

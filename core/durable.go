@@ -41,8 +41,8 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Int(c, &i.leaseMax)
 }
 
-// readIdentity returns nil when the space is empty. The identity is the first
-// thing a node writes, so records without one are what is left of a damage.
+// readIdentity returns nil when the space is empty. The identity is the first thing a
+// node writes, so a space that has records but no identity is damaged.
 func readIdentity(space Space) (*identity, error) {
 	var found *identity
 	err := space.Range(keyIdentity, func(_, v string) error {
@@ -193,9 +193,9 @@ func (g *group) unpersistData() {
 	}
 }
 
-// restore takes up what an earlier start made durable. What was committed after
-// the position of the durable values is applied again when a commit point is
-// known: only what is committed may be seen.
+// restore takes up what an earlier start made durable. The log after the position of the
+// durable values is applied only when a commit point is known: nothing that is not
+// committed may be seen.
 func (s *Storage) restore(space Space) error {
 	i, err := readIdentity(space)
 	if err != nil || i == nil {

@@ -8,9 +8,9 @@ import (
 
 // The manager heals groups that are below strength: it has a spare join, one at
 // a time in each group, and gives up joins that lead nowhere (rules R2, R10).
-// Draining is the same with another beginning: the node counts no longer as a
-// member, so its group is below strength; and when a spare has taken its place,
-// it goes (drain.go).
+// Draining only begins in another way: the node no longer counts as a member, so its
+// group is below strength. When a spare has taken its place, the node is removed
+// (drain.go).
 
 // joinWatch is the manager's soft state about the join of a group.
 type joinWatch struct {
@@ -100,8 +100,8 @@ func (m *Manager) staying(c *Config) int {
 // strength is how many members a group should have.
 func (m *Manager) strength(c *Config) int { return max(m.opt.Replicas+1, int(c.MinChain)) }
 
-// lacks is how many nodes a group needs to be at full strength, one that joins or
-// is about to not counted.
+// lacks is how many more nodes a group needs to be at full strength. A node that joins,
+// or is about to, counts as there already.
 func (m *Manager) lacks(c *Config) int {
 	n := m.strength(c) - m.staying(c)
 	if c.Joining.ID != 0 || m.watch(c.Group).join.recruit {
@@ -121,10 +121,10 @@ func (m *Manager) lacking() int {
 	return n
 }
 
-// recruit has a spare join the group: the one that never failed it, or longest
-// ago, and of those the one that failed no other for longest. A node that answers
-// the manager but that the primary cannot reach would otherwise be tried again and
-// again, while another waits.
+// recruit has a spare join the group: one that never failed it, else the one that
+// failed it longest ago. Among equals it takes the one whose last quarantine is longest
+// ago. Otherwise a node that answers the manager, but that the primary cannot reach,
+// would be tried again and again while another waits.
 func (m *Manager) recruit(w *watch, c *Config) bool {
 	spares := m.candidates(w, c)
 	if len(spares) == 0 {
@@ -139,10 +139,10 @@ func (m *Manager) recruit(w *watch, c *Config) bool {
 	return true
 }
 
-// candidates are the spares that may join the group. Where there is none, quarantine
-// is no reason to leave a group short for long: a node that has missed nothing for
-// some seconds will do, and a group that is down to its last copy takes whoever
-// answers.
+// candidates are the spares that may join the group. Where there is none, a node in
+// quarantine may do, so that the group is not short for long: one that has missed
+// nothing for some time. A group that is down to its last copy takes any spare that
+// answers, unless it failed this group just now.
 func (m *Manager) candidates(w *watch, c *Config) []*contact {
 	if spares := m.spares(); len(spares) > 0 {
 		return spares

@@ -52,8 +52,9 @@ func (g *group) isJoining() bool {
 	return g.config.Joining.ID == g.s.self.ID && g.start == g.config.Start
 }
 
-// onChunk takes the next chunk of a snapshot. One of an earlier attempt, or of
-// another join, is refused; a later attempt begins anew.
+// onChunk takes the next chunk of a snapshot. A chunk of an earlier attempt, or of
+// another join, is dropped. A chunk of an earlier epoch gets a Nack. A later attempt
+// begins anew.
 func (g *group) onChunk(from Peer, m *Chunk) {
 	switch {
 	case m.Epoch < g.config.Epoch:

@@ -51,7 +51,7 @@ var kinds = [KindCount]struct {
 	name     string
 	make     func() Message // a zero message
 	request  bool           // its sender waits for an answer
-	stranger bool           // a manager takes it in also from who does not know it yet
+	stranger bool           // a manager takes it in also from a sender that does not know the manager yet
 	local    bool           // it never leaves its node
 }{
 	KindRegister:    {name: "Register", make: newOf[Register], request: true, stranger: true},

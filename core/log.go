@@ -1,8 +1,8 @@
 package core
 
-// log is the part of a group's log that is kept. What lies before base was
-// applied by every member and trimmed. Entries are never changed in place, so
-// that a Replicate may share them with the log that it was cut from.
+// log is the part of a group's log that is kept. The part up to base is committed: it
+// was trimmed, or its state came as a snapshot. Entries are never changed in place, so
+// a Replicate may share them with the log that it was cut from.
 type log struct {
 	base    EntryID
 	entries []Entry // entries[i] is at seq base.Seq+1+i
@@ -48,9 +48,9 @@ func (l *log) trim(to Seq) {
 	l.base = base
 }
 
-// batch returns the entries from seq from, which is after the base, up to at
-// most seq to, within the bounds of one Replicate; at least one when from is not
-// beyond to.
+// batch returns the entries from seq from to seq to, or as many of them as fit in one
+// Replicate. from must be after the base. There is at least one entry when from is
+// beyond neither to nor the end of the log.
 func (l *log) batch(from, to Seq) []Entry {
 	if to > l.last() {
 		to = l.last()
@@ -72,9 +72,9 @@ func (l *log) batch(from, to Seq) []Entry {
 	return l.entries[from:end:end]
 }
 
-// hint is what to answer when m is not in the log: the seq after which the
-// primary should try next. It skips the whole conflicting epoch at once, but
-// nothing that is known to be committed.
+// hint returns the seq after which the primary should try next, for an m that is not
+// in the log. It goes back over the whole conflicting epoch at once, but not over
+// entries that are known to be committed.
 func (l *log) hint(m EntryID, committed Seq) Seq {
 	if m.Seq > l.last() {
 		return l.last()

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// The manager declares a group lost when no copy of it is left. What it sees by
-// itself may be its own fault: connections that are refused, or silence, may come
-// from a firewall beside it, and one that reaches nobody suspects itself. So a loss
-// is presumed only when somebody else says the same of every member: a client or a
-// node that was refused as well, or the other node that has the member's address.
+// The manager declares a group lost when no copy of it is left. What it sees by itself
+// may be its own fault: a firewall beside it may refuse its connections, or swallow its
+// messages. So it presumes a loss only when, for every member, something else speaks for
+// it: the other node that has the member's address, or a client or a node that was
+// refused as well. For silence, which takes ten times as long, it is enough that a client
+// reports the member, or that another node answers the manager. A manager that reaches
+// nobody suspects itself.
 
 // loss says how sure it is that no copy of a group is left.
 type loss uint8
@@ -24,8 +26,8 @@ const (
 
 // evidence is what speaks for the loss of a node's data.
 type evidence struct {
-	// refusedSince and otherSince are when its address began to refuse
-	// connections, or to answer as another node, without a break; Never if not.
+	// refusedSince is since when its address has refused connections without a break,
+	// otherSince since when it has answered as another node; Never if it does not.
 	// at is when it last did either.
 	refusedSince, otherSince, at Time
 
@@ -74,9 +76,10 @@ func (m *Manager) lossOf(c *contact) loss {
 	return lossNone
 }
 
-// judgeLosses declares the groups lost of which every member is, as surely as
-// the least sure of them. Only an answer withdraws a presumption. It takes longer
-// to act on one than to tell.
+// judgeLosses declares a group lost when each of its members is. The group's loss is as
+// sure as that of the member of which the manager is least sure. Only an answer
+// withdraws a presumption. Clients are told of a presumed loss at once, but the manager
+// waits longer before it halts for it than for a certain one.
 func (m *Manager) judgeLosses() {
 	for i, g := range m.dir.groups {
 		w := m.watch(GroupID(i + 1))
@@ -99,9 +102,9 @@ func (m *Manager) judgeLosses() {
 	}
 }
 
-// askOthers has another node try the members of groups of which none can be
-// reached, so that it is not the manager's word alone. It is called with every
-// ping.
+// askOthers has another node try the members of each group of which the manager
+// reaches none. So a loss does not rest on the manager's word alone. It is called with
+// every ping.
 func (m *Manager) askOthers() {
 	for _, g := range m.dir.groups {
 		if m.watch(g.config.Group).loss == lossNone && !slices.ContainsFunc(g.config.Chain, func(p Peer) bool { return !m.missing(m.contact(p.ID)) }) {
@@ -112,8 +115,8 @@ func (m *Manager) askOthers() {
 	}
 }
 
-// missing tells whether a node has not been at its address, or has been silent, for a
-// while.
+// missing tells whether a node is gone, or has not been at its address for a while, or
+// has been silent for a longer while.
 func (m *Manager) missing(c *contact) bool {
 	e := &c.evidence
 	return c.node.gone || m.now.Since(min(e.refusedSince, e.otherSince)) >= m.opt.LostAfter/4 || m.now.Since(c.quietSince) >= 5*m.opt.LostAfter

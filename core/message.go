@@ -206,8 +206,9 @@ type Ack struct {
 	Matched Seq
 }
 
-// Nack refuses a Replicate: with a Config because that one is higher, else
-// because the log does not hold Prev (try after Last), or no config is known.
+// Nack refuses a Replicate. With a Config, the reason is that this Config is of a higher
+// epoch. Without one, the log does not hold Prev (the primary tries after Last), or the
+// replica does not know the config of that epoch.
 type Nack struct {
 	Group  GroupID
 	Epoch  Epoch // the replica's, 0 when it does not know the group
@@ -262,8 +263,8 @@ type ChunkAck struct {
 	Refused bool // the attempt is void: a checksum was wrong, or a restart lost what it had brought
 }
 
-// CaughtUp asks the manager to make the joining node a member. Its primary
-// counts it as required from before it sends this.
+// CaughtUp asks the manager to make the joining node a member. The primary has counted
+// the node as required since before it sent this.
 type CaughtUp struct {
 	Group GroupID
 	Epoch Epoch
@@ -351,8 +352,8 @@ type PeerDown struct {
 // Stop asks a storage node to stop serving, say farewell and halt.
 type Stop struct{}
 
-// Synced is a node's message to itself by way of Output.After: what it made
-// durable before is durable.
+// Synced is a node's message to itself by way of Output.After. When it comes, all is
+// durable that the node asked to make durable before it.
 type Synced struct{ Nonce uint64 }
 
 // Committed is the manager's message to itself by way of Output.After: the

@@ -42,7 +42,7 @@ type StorageOptions struct {
 	ParkedMax       int // requests that wait for a reconciling primary, or for a joining node to catch up
 	SessionsMax     int // sessions of a group
 	SessionTTL      time.Duration
-	LogKeep         int // entries of a group's log that are kept at least; up to three times as many are
+	LogKeep         int // entries of a group's log that are kept at least; twice as many before it is trimmed
 	ChunkItems      int // keys in one chunk of a snapshot, at most ChunkItemsMax
 	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
 	JoinRate        int // bytes of keys and values a second in the snapshot for a joining node
@@ -119,9 +119,9 @@ type ManagerOptions struct {
 
 	PingInterval time.Duration
 	MissesMax    int // pings missed in a row before a node is probed
-	// ProbeTimeout is the least that a reply to a probe is waited for; 800 ms by
-	// default in durable mode. It is waited for longer where round trips are long, up
-	// to patienceMax. Also the bound of a disk's lag above which a node is probed.
+	// ProbeTimeout is the least time that a node which answers pings has to reply to a
+	// probe; 800 ms by default in durable mode. It has longer where round trips are
+	// long. A node whose disk lags by more than ProbeTimeout is probed.
 	ProbeTimeout time.Duration
 	LostAfter    time.Duration // of refused connections before a node is presumed lost; ten times that of silence
 	DrainTime    time.Duration // between a loss that is certain and the manager's halt; LostAfter more if it is presumed
@@ -188,7 +188,7 @@ type ClientOptions struct {
 	Manager Peer   // ID may be 0: learnt from its first reply
 	Seed    uint64 // of the jitter
 
-	AttemptTimeout time.Duration // without a reply before the node is reported and the request sent again
+	AttemptTimeout time.Duration // the least without a reply before the node is reported and the request sent again
 	BackoffMin     time.Duration // before a refused request is tried again; doubles, with jitter,
 	BackoffMax     time.Duration // up to this
 	SessionIdleMax time.Duration // a session idle for longer is not used again; well below the primary's SessionTTL

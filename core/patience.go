@@ -2,15 +2,16 @@ package core
 
 import "time"
 
-// How long to wait for an answer is learnt from the answers that came, as TCP
-// does it (RFC 6298): between a floor, which lies above TCP's smallest
-// retransmission time-out, so that one lost packet is no death, and a ceiling.
+// How long to wait for an answer is learnt from the answers that came, as TCP does it
+// (RFC 6298). The wait lies between a floor, which the caller gives, and a ceiling. The
+// floor of a primary's report (AckTimeout) lies above TCP's smallest retransmission
+// time-out, so that one lost packet is no death.
 const (
 	// patienceMax is the most that an answer over a connection in use is waited for.
 	patienceMax = 2 * time.Second
-	// firstPatience is how long a first answer is waited for, when nothing is known
-	// of the way: three round trips to another continent, as setting up the
-	// connection takes two of them.
+	// firstPatience is how long to wait for a first answer, when nothing is known of the
+	// round trips: three of them to another continent. Setting up the connection takes
+	// two, and the answer one.
 	firstPatience = 1500 * time.Millisecond
 	// slowRate is the rate, in bytes a second, at which what is under way counts as
 	// moving: half of 100 Mbit/s.
@@ -28,8 +29,8 @@ type roundTrips struct {
 
 func (r *roundTrips) known() bool { return r.mean > 0 }
 
-// observe takes in how long an answer took. One that comes late, as after a loss,
-// makes more patient for a while.
+// observe takes in how long an answer took. After a late answer, as when a packet was
+// lost, the waits are longer for a while.
 func (r *roundTrips) observe(took time.Duration) {
 	took = min(max(took, 1), patienceMax)
 	if !r.known() {

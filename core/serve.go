@@ -95,9 +95,9 @@ func (g *group) sessionsAfterPending() int {
 	return n
 }
 
-// onWrite admits a write of a session: a retry of the pending one takes its
-// place in the queue for the answer, a retry of the last gets the stored
-// result, an older one is of no interest to anybody (rule R12).
+// onWrite admits a write of a session (rule R12). A retry of a pending write takes over
+// its place, and so gets the answer. A retry of the session's last write gets the stored
+// result. An older write is dropped: nobody waits for it.
 func (g *group) onWrite(from Peer, op *Op) {
 	t := g.tenure
 	s := g.state.session(op.Session)
@@ -190,8 +190,8 @@ func (t *tenure) finish(g *group, seq Seq, r result) {
 	g.answer(w.client, w.req, r)
 }
 
-// refuse answers a request with the reason why it is not served, and answer with its
-// result; nobody when the peer is zero.
+// refuse answers a request with the reason why it is not served, answer with its result.
+// Neither sends anything when the peer is zero.
 func (g *group) refuse(to Peer, req uint64, s Status, c *Config) {
 	if to.ID == 0 {
 		return

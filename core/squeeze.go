@@ -4,18 +4,18 @@ import "time"
 
 // A joining node that takes in less than what the writers change never catches up,
 // and the group stays short for as long as the load lasts. When that has gone on
-// for a while, the primary holds the writers back: for what the joining node takes
-// in, half as much may be written. What it lacks is then halved again and again, and
-// the join ends. The writes wait, in the order in which they came, within the
-// limits of what may be parked. A joining node that does not move holds up nobody.
+// for a while, the primary holds the writers back: only half as much may be written as
+// the joining node takes in. So what it lacks is halved again and again, and the join
+// ends. The writes are parked in the order in which they came, within the limits of what
+// may be parked. A joining node that makes no progress holds up nobody.
 
 const (
 	// squeezeAfter is how long a joining node may lag before writers are held back.
 	squeezeAfter = time.Second
 	// squeezeStall is how long they wait for one that does not move.
 	squeezeStall = 500 * time.Millisecond
-	// attemptsMax is how many snapshots a joining node may fall behind of, too far for
-	// the log to be kept, before writers are held back.
+	// attemptsMax is how many attempts at a snapshot are made before writers are held
+	// back. A new one is made when the joining node has fallen too far behind.
 	attemptsMax = 3
 	// squeezeSlack bounds what may be written at once.
 	squeezeSlack = chunksMin * ChunkBytesMax

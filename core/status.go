@@ -20,8 +20,8 @@ func (s NodeState) String() string { return name(nodeStateNames[:], int(s), "Nod
 type GroupState uint8
 
 const (
-	GroupOK          GroupState = iota + 1 // k+1 members
-	GroupShort                             // fewer; one more loss is nearer to the last
+	GroupOK          GroupState = iota + 1 // k+1 members, or more while one is being drained
+	GroupShort                             // fewer than k+1 members
 	GroupUnavailable                       // its primary does not answer, or its chain is too short for writes
 	GroupLost                              // no copy is left
 	groupStateEnd

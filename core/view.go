@@ -123,7 +123,7 @@ func (m *Manager) Inquiring(id GroupID) bool {
 	return int(id) <= len(m.watches) && m.watches[id-1].inquiry != nil
 }
 
-// Keys returns how many keys are mapped, and KeyGroup the group of one, or 0.
+// Keys returns how many keys are mapped.
 func (m *Manager) Keys() int { return len(m.dir.keys) }
 
 // KeyGroup returns the group a key is mapped to, or 0.

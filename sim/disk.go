@@ -57,10 +57,10 @@ func (d *disk) finish(leave func(*core.Envelope)) {
 	}
 }
 
-// crash loses what was not durable, but for the first keep batches: a disk may
-// have written more than it said. Of the batch after them torn bytes were
-// written, from which it is recovered only when they are all of it. Which
-// envelopes waited is forgotten with the process that wanted to send them.
+// crash loses what was not durable, but for the first keep batches: a disk may have
+// written more than it said. Of the next batch, torn bytes were written: it survives only
+// if they are all of it. The envelopes that waited are forgotten, with the process that
+// wanted to send them.
 func (d *disk) crash(keep, torn int) {
 	pending := d.gate.Pending()
 	keep = min(max(keep, 0), pending)

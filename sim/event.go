@@ -18,9 +18,9 @@ func (w *World) pushLocal(h *Host, at int64, tie uint32, e *core.Envelope) *item
 	return it
 }
 
-// arm makes sure that a timer goes off by the host's deadline. A timer that is
-// in the queue already and comes first is left alone, and looks at the deadline
-// when it goes off: most deadlines move away before they come.
+// arm makes sure that a timer goes off by the host's deadline. An earlier timer that is
+// in the queue already is left alone: it looks at the deadline when it goes off. Most
+// deadlines are put off before they come.
 func (w *World) arm(h *Host) {
 	if h.deadline == core.Never {
 		return
@@ -118,8 +118,8 @@ func (w *World) onWork(h *Host, life uint32) {
 	w.work(h)
 }
 
-// setCost makes a process busy with each message from now on; 0 ends it, and what
-// waits is taken in at once.
+// setCost makes each message take a process that long from now on. 0 ends that: what
+// waits in the inbox is then taken in as soon as the work on its first message is over.
 func (w *World) setCost(h *Host, cost int64) {
 	h.cost = cost
 	h.busy = cost > 0 || len(h.inbox) > 0
@@ -242,9 +242,9 @@ func (w *World) countEvent(h *Host, k core.Kind, e *core.Envelope) {
 	}
 }
 
-// sketch hashes enough of the commonest messages that runs which differ soon
-// have different hashes. Hashing all of every message would cost more than the
-// rest of the engine.
+// sketch hashes a part of the commonest messages: enough that two runs that differ soon
+// have different hashes. Hashing every message whole would cost more than the rest of
+// the engine.
 func sketch(m core.Message) uint64 {
 	switch m := m.(type) {
 	case *core.Replicate:

@@ -96,9 +96,9 @@ func (w *World) reset(a, b *Host) bool {
 	return true
 }
 
-// healNetwork ends what is wrong with the network. What is broken for good stays cut
-// off from the manager and the nodes; but a client that cannot reach a node is no
-// reason to do without that node.
+// healNetwork ends what is wrong with the network. The links of a host that stays broken
+// to the manager and the nodes keep their cuts and clogs. Its links to clients are
+// healed: the cluster has no reason to replace a node only because a client cannot reach it.
 func (w *World) healNetwork() bool {
 	changed, decisions := w.net.Heal(w.now, func(from, to int) bool {
 		a, b := w.hosts[from], w.hosts[to]

@@ -9,10 +9,11 @@ import (
 	"gtstore/sim/bounds"
 )
 
-// heal ends all faults, but for those of hosts that are to stay broken: a load that
-// nobody can carry ends there too, since it is none of the host's. What was
-// stopped or has halted stays down, but for a storage node in memory mode that
-// halted, whose host starts a new one, and for a host whose disk works again.
+// heal ends all faults, but for those of hosts that are to stay broken. Even there a
+// bound on the bandwidth ends, and messages cost no time any more: such a load is no
+// fault of the host. What was stopped or has halted stays down, with two exceptions: the
+// host of a storage node that halted in memory mode starts a new one, and a host whose
+// disk had failed or was full starts again.
 func (w *World) heal() {
 	if w.log != nil {
 		w.log(&LogRecord{At: time.Duration(w.now), What: LogHealed, Text: "the faults end"})
@@ -40,8 +41,8 @@ func (w *World) heal() {
 	}
 }
 
-// leaveBroken settles which hosts stay broken: those that the schedule names,
-// but for the members of groups of which none of the others has a copy.
+// leaveBroken settles which hosts stay broken: those that the schedule names. But the
+// members of a group do not, when no host that is healed anyway has a copy of it.
 func (w *World) leaveBroken() {
 	for _, name := range w.schedule.Unhealed {
 		w.hostNamed(name).broken = true

@@ -13,12 +13,13 @@ type Observer interface {
 	Begin(w *World)
 	// AfterEvent comes after each Step and Tick, before the Output is carried out.
 	AfterEvent(w *World, h *Host)
-	// AfterChange comes after a host's process started, ended, or was paused or resumed.
+	// AfterChange comes after any Change of a host: of its process, or of its disk.
 	AfterChange(w *World, h *Host, c Change)
 	// AfterResult comes when an operation returned.
 	AfterResult(w *World, op *history.Operation)
-	// Settled is asked after each event once all operations have ended. The run
-	// goes on until it is true, or LivenessBound has passed since the heal.
+	// Settled is asked in the final phase of a run, after each thing that happens once all
+	// operations have ended. The run goes on until it is true, or Shape.FinalMax has
+	// passed since that phase began.
 	Settled(w *World) bool
 	// End comes last, also when the run has failed.
 	End(w *World)

@@ -9,7 +9,7 @@ import (
 // operatorAddr is where the operator who says forget and drain gets the answers.
 const operatorAddr = "op"
 
-// operatorInterval is how long the operator waits for an answer.
+// operatorInterval is how long the operator waits for an answer before asking again.
 const operatorInterval = 200 * time.Millisecond
 
 // Request is a Forget, or a Drain, that the operator repeats until it is

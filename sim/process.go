@@ -9,8 +9,8 @@ import (
 	"gtstore/sim/splitmix"
 )
 
-// Salts that make independent draws of one process, or of its timers. Those from 5
-// on, and above, are the network's.
+// Salts that make independent draws of one process, or of its timers. The network's
+// salts are greater than these.
 const (
 	saltNode uint64 = iota + 1
 	saltCluster
@@ -177,8 +177,8 @@ func (w *World) resume(h *Host) {
 	w.arm(h)
 }
 
-// move brings a node's data to another host, which is down and loses its own.
-// Where it was there is then nothing.
+// move brings a node's data to another host, which must be down and loses its own
+// data. The host that the data came from is empty afterwards.
 func (w *World) move(from, to *Host) bool {
 	if to == nil || to.up || from == to || from.peer.ID == 0 || from.incarnation == 0 {
 		return false

@@ -27,8 +27,8 @@ const (
 type item struct {
 	env    core.Envelope
 	sum    uint64 // hash of env when it was sent, with CheckImmutable
-	number uint64 // of the message, in the order of sending; 0 for none
-	life   uint32 // the process that an item which is no message is for
+	number uint64 // of a message, in the order of sending, 0 for none; or of a request or a part
+	life   uint32 // the process that the item is for, where it is for one only
 	from   int16
 	to     int16
 	kind   itemKind

@@ -155,7 +155,7 @@ type phase uint8
 
 const (
 	phaseActions phase = iota // actions are left
-	phaseSettle               // the faults last until the operations have felt them
+	phaseSettle               // the faults last until all operations have ended, or for SettleMax
 	phaseHealed               // no more faults: the operations must end
 	phaseFinal                // the cluster must be of use again
 )

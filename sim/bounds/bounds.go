@@ -4,10 +4,11 @@ import "time"
 
 // The bounds within which a healthy node is never removed from its chain, and no
 // group is presumed lost: a run in which that happens all the same violates
-// eviction-without-cause, or loss-without-cause. They are what the cluster
-// promises of a network and of machines that are tired, but not broken. A machine
-// that stalls, or is slow, behind a network that loses packets, or did less than
-// PauseGap ago, has two troubles at once, which add up: that is beyond them.
+// eviction-without-cause, or loss-without-cause. Within them the cluster keeps its
+// promise on a network and machines that are tired, but not broken. A machine that stalls
+// or is slow, behind a network that loses packets, has two troubles at once. So has one
+// whose network lost packets, or that stalled, less than PauseGap before the other trouble.
+// Two troubles add up, and that is beyond the bounds.
 const (
 	// Horizon is for how long before the removal everything that concerns a node
 	// must have been within the bounds: its own host, the manager's and those of

@@ -24,7 +24,7 @@ func NewLedger(hosts int) Ledger {
 // Left reports that something was beyond the bounds in this run.
 func (l *Ledger) Left() bool { return l.left }
 
-// Leave notes that something was, which is no host's and no link's alone.
+// Leave notes that something was beyond the bounds that is no single host's or link's.
 func (l *Ledger) Leave() { l.left = true }
 
 // Host notes that a host is beyond the bounds until a time.

@@ -52,8 +52,8 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	lost-falsely       a loss is certain only when every copy is gone
 //	lost-silently      a loss that can be detected is declared
 //	eviction-without-cause   who is within the bounds is not removed from its chain
-//	loss-without-cause       nor is a group presumed lost that such a node has
-//	failed-without-cause     and in a run that is within the bounds every call ends well
+//	loss-without-cause       a group of which such a node has a copy is not presumed lost
+//	failed-without-cause     in a run that is within the bounds every call ends well
 //	inquiry-without-end      what a primary reports comes to something
 //	usable, convergence   after the faults every group that has a copy serves, and its members agree
 type checker struct {

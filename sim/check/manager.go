@@ -38,8 +38,9 @@ func (c *checker) checkKeys(w *sim.World, m *core.Manager) {
 	}
 }
 
-// onRestart takes in what the manager's disk kept of the commands that the last
-// process did not live to apply. Of several epochs in between nobody has heard.
+// onRestart takes in the commands that the manager's disk kept, and that its last
+// process ended too early to apply. If they raised a group's epoch by more than one,
+// nobody has heard of the epochs in between.
 func (c *checker) onRestart(w *sim.World, m *core.Manager) {
 	for i := range m.Groups() {
 		n := m.Config(core.GroupID(i + 1))
@@ -202,8 +203,10 @@ func (c *checker) manager(w *sim.World) *core.Manager {
 	return nil
 }
 
-// Settled implements Observer: every member of every group that works has the
-// Directory's epoch and all that its primary committed.
+// Settled implements Observer. It is true when every working member of every group has
+// the Directory's epoch and all that its primary committed, when every group with a
+// working member serves and is as strong as the spares allow, and when every drain that
+// can be done or refused is.
 func (c *checker) Settled(w *sim.World) bool { return c.unsettled(w) == "" }
 
 func (c *checker) unsettled(w *sim.World) string {
@@ -265,9 +268,9 @@ func (c *checker) drainable(w *sim.World, m *core.Manager, id core.NodeID) bool 
 	return true
 }
 
-// eligible counts the spares that could be used; beside a primary only those
-// that it can reach, as one that stays broken may be cut off from some. With need
-// quarantine is no reason not to: there is one copy left, or no group for a key.
+// eligible counts the spares that could be used. With a primary it counts only those
+// that the primary can reach: a node that stays broken may be cut off from some. With
+// need it counts spares in quarantine too: one copy is left, or a key has no group.
 func (c *checker) eligible(w *sim.World, m *core.Manager, primary *sim.Host, need bool) int {
 	spares := 0
 	for i := range m.Nodes() {

@@ -330,9 +330,8 @@ func (m *marker) primaryHolds(w *sim.World, id core.GroupID, epoch core.Epoch, p
 	return true // it is gone: nobody can tell
 }
 
-// droppedAck looks at an ack that a primary made nothing of: from a node that
-// joins, and in this epoch, it speaks of what that had before its present
-// attempt.
+// droppedAck looks at an ack that a primary dropped. If it is of this epoch and comes
+// from the joining node, it speaks of what that node held before its present attempt.
 func (m *marker) droppedAck(r *hostRef, from core.NodeID, a *core.Ack) {
 	hg := r.known(a.Group)
 	if hg == nil || !hg.primary || a.Epoch != hg.epoch {
@@ -364,8 +363,8 @@ func (m *marker) takenChunk(h *sim.Host, b *core.Chunk) {
 	}
 }
 
-// storageEvent looks at what a storage node says has happened. Only the kinds
-// that are seldom are of interest here, and gets.
+// storageEvent looks at what a storage node says has happened. Of interest are only gets
+// and the rare kinds of event.
 func (m *marker) storageEvent(w *sim.World, h *sim.Host, r *hostRef, e *core.Event) {
 	switch e.Kind {
 	case core.EventRead:

@@ -10,12 +10,12 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// inquiriesMax is how many inquiries into a group in one epoch, begun by its
-// primary's report and answered by others, may come to nothing. They must bring a
-// new epoch, or find that the primary has got what it waited for; or primary and
-// member accuse each other for ever, and the group never serves again. What was found
-// to have moved settles those before it about the same member: an epoch that lasts
-// for an hour sees any number of hiccups.
+// inquiriesMax is how many inquiries into a group may come to nothing in one epoch. Only
+// those count that the primary's report began, and that another member answered. Such an
+// inquiry must bring a new epoch, or find that the primary has got what it waited for.
+// Else primary and member accuse each other for ever, and the group never serves again.
+// When the primary has got what it waited for from a member, the earlier inquiries about
+// that member no longer count: an epoch of an hour sees any number of hiccups.
 const inquiriesMax = 16
 
 // inquiries is what the checker knows of the manager's into one group, in the

@@ -1,8 +1,8 @@
-// Package network decides what becomes of each message: whether it is lost, held
-// back, repeated, and when it arrives in which order. It moves no messages and
-// knows neither a queue nor a host's process: its methods return decisions, which
-// whoever asks carries out, and it is told what it must know of the hosts. So the
-// choices of a network can be made by somebody else.
+// Package network decides what becomes of each message: whether it is lost, held back or
+// repeated, when it arrives, and in which order. It moves no messages, and knows neither
+// a queue nor a host's process. Its methods return decisions, which the caller carries
+// out, and the caller tells it what it must know of the hosts. So something else could
+// make the network's choices in its place.
 //
 // A message's fate is settled when it is sent: what is on its way when a
 // partition begins still arrives, as it may from a buffer somewhere in a real

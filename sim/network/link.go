@@ -36,10 +36,10 @@ func (n *Network) Talk(from, to int) { n.link(from, to).talked, n.link(to, from)
 // Talked reports that there is a connection, over which one learns of the other's end.
 func (n *Network) Talked(a, b int) bool { return n.link(a, b).talked && n.Connected(a, b) }
 
-// TellDown decides when a host learns that a node at another one, or its
-// connection, is gone: one latency from now, and one at a time for each node that
-// is, or was, there. A host that floods a dead one learns of it once per latency,
-// as from a connection. It returns false when the news is on its way already.
+// TellDown decides when a host learns that a node at another host, or the connection to
+// it, is gone: one latency from now. For each node, only one such news is on its way at
+// a time, so a host that floods a dead one learns of it once per latency, as from a
+// connection. TellDown returns false when the news is on its way already.
 func (n *Network) TellDown(now int64, about, to int, id core.NodeID) (at int64, tie uint32, ok bool) {
 	l := n.link(about, to)
 	if slices.Contains(l.pending, id) {
@@ -59,7 +59,7 @@ func (n *Network) ToldDown(about, to int, id core.NodeID) {
 	l.pending = slices.DeleteFunc(l.pending, func(other core.NodeID) bool { return other == id })
 }
 
-// Forget makes a process that starts at a host do so without any connection.
+// Forget ends all connections of a host, at which a process now starts.
 func (n *Network) Forget(h int) {
 	for other := range n.hosts {
 		in, out := n.link(other, h), n.link(h, other)

@@ -360,8 +360,8 @@ func (n *Network) deviate(f *Fate, d *deviation) {
 	n.idle[d.index] = false
 }
 
-// noteLate holds a message that is sent now, and comes later than its link has it,
-// against the bounds.
+// noteLate notes what is beyond the bounds about a message that is sent now, and comes so
+// much later than its link's latency has it.
 func (n *Network) noteLate(now int64, from, to int, late int64) {
 	l := n.link(from, to)
 	switch {

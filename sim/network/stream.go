@@ -30,7 +30,7 @@ const (
 // stream is a link as a TCP connection makes it.
 type stream struct {
 	until   int64 // nothing leaves before
-	resend  int64 // of that, when the first time-out ends which later traffic can shorten; 0 for none
+	resend  int64 // when the first time-out of that wait ends, while later traffic can shorten it
 	ready   int64 // when the connection is set up
 	held    []message
 	last    int64 // when, and with which tie, the last message arrives that is on its way
@@ -142,9 +142,9 @@ func (n *Network) Waiting(now int64, from, to int) []Decision {
 	return n.decided
 }
 
-// connect sets a connection up, if there is none: two hosts share one, and the
-// first of them to send waits for it. To a host that is down none is: the first
-// answer is that nobody listens.
+// connect sets up a connection, if there is none. Two hosts share one, and messages wait
+// until it is set up. To a host that is down none is set up: the first answer is that
+// nobody listens.
 func (n *Network) connect(now int64, from, to int, s *stream, draw uint64) {
 	if n.roundTrips == 0 || !n.hosts[to].up {
 		return
@@ -328,8 +328,8 @@ func (n *Network) dropHeld(now int64, from, to int) {
 	s.until, s.resend = min(s.until, now), 0
 }
 
-// LastArrival is when the last message comes of those that are on their way where
-// messages keep their order: what comes later waits for it. Hosts that do not count
+// LastArrival is when the last message arrives that is on its way over a stream. What is
+// sent later over the same stream arrives after it. The links of hosts that do not count
 // are left out.
 func (n *Network) LastArrival(counts func(host int) bool) int64 {
 	last := int64(0)
