@@ -13,7 +13,7 @@ type contact struct {
 	missed           int        // pings in a row without an answer, the last one sent not counted
 	since            Time       // when the manager began to ping it
 	answeredAt       Time       // when it last answered one, or registered a new boot
-	backAt           Time       // when it last answered after it had been silent for long
+	backAt           Time       // when it last answered after it had been silent for long, or was removed
 	remindedAt       Time       // when it was last sent configs that it had missed
 
 	quietSince Time // when anything was last heard of it

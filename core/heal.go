@@ -231,7 +231,6 @@ func (m *Manager) joinChanged(c *Command, a applied) {
 	case c.Kind == CommandMember:
 		kind = EventJoined
 		w.succeeded(c.Node.ID)
-		m.contact(c.Node.ID).trips.forgetLate()
 	case c.Node.ID == 0:
 		kind = EventJoinEnded
 	default:

@@ -115,14 +115,16 @@ func (m *Manager) askAbout(s *inquiry) {
 }
 
 // outsider picks a node outside the chain that can be asked about a member: the
-// one that joins, else any that is in no group. A spare in quarantine may be asked too:
-// that it failed to join may be the fault of the primary that is judged.
+// one that joins, else a spare; in want of another also one in quarantine: that it failed to
+// join may be the fault of the primary that is judged.
 func (m *Manager) outsider(c *Config) NodeID {
 	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
 		return joining.node.ID
 	}
-	if unused := m.unused(func(*contact) bool { return true }); len(unused) > 0 {
-		return unused[0].node.ID
+	for _, list := range [][]*contact{m.spares(), m.unused(func(*contact) bool { return true })} {
+		if len(list) > 0 {
+			return list[0].node.ID
+		}
 	}
 	return 0
 }

@@ -254,7 +254,9 @@ func (m *Manager) onCommitted(b *Committed) {
 	if c.Kind == CommandReconfigure && len(a.changed) > 0 {
 		for _, id := range c.Remove {
 			m.send(m.dir.node(id).Peer, a.changed[0])
-			if out := m.contact(id); !out.node.draining {
+			out := m.contact(id)
+			out.backAt = m.now // what it answers late tells how long it was taken for dead
+			if !out.node.draining {
 				m.watch(c.Group).failed(id, m.now)
 				m.quarantine(out)
 			}

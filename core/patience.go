@@ -44,9 +44,6 @@ func (r *roundTrips) observe(took time.Duration) {
 	r.longest = max(took, r.longest-(r.longest-r.mean)/64)
 }
 
-// forgetLate begins anew with what came late: it may have been a death.
-func (r *roundTrips) forgetLate() { r.longest = r.mean }
-
 // patience is how long to wait for an answer: floor at least, patienceMax at
 // most, and firstPatience where none was ever observed.
 func (r *roundTrips) patience(floor time.Duration) time.Duration {

@@ -87,8 +87,8 @@ var ofSuspicion = []Mutant{
 	{
 		Name: `death-counts-as-late`, Rule: `manager 3`,
 		Story: `a member that was taken for dead, and answers afterwards, is given that much longer the next time`,
-		File:  `core/heal.go`,
-		Old: `		m.contact(c.Node.ID).trips.forgetLate()
+		File:  `core/manager.go`,
+		Old: `			out.backAt = m.now // what it answers late tells how long it was taken for dead
 `,
 		New: ``,
 	},
