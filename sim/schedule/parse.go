@@ -10,9 +10,9 @@ import (
 	"gtstore/core"
 )
 
-// Parse reads a schedule from its text: one thing a line, blank lines and the
-// order of the heading free, what is left out as in DefaultShape. Comments
-// become the Story, wherever they stand. The schedule is valid; an error names
+// Parse reads a schedule from its text, one thing a line. Blank lines are skipped, and
+// the lines of the heading may come in any order. DefaultShape has what they leave out.
+// Comments become the Story, wherever they stand. The result is valid; an error names
 // the line, what is wrong there and what would be accepted.
 func Parse(text string) (*Schedule, error) {
 	p := &parser{s: &Schedule{Shape: DefaultShape()}, lines: map[part]int{}}
@@ -36,8 +36,8 @@ type parser struct {
 	lines  map[part]int // where each part of the schedule stands
 }
 
-// line reads one line: trimmed, and as it stands for a comment, whose blanks
-// at the end are part of it.
+// line reads one line, trimmed. A comment is read from raw, the line as it stands,
+// since the blanks at its end belong to it.
 func (p *parser) line(line, raw string) error {
 	if line == "" {
 		return nil
@@ -74,7 +74,7 @@ func (p *parser) line(line, raw string) error {
 	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, shows, expect, cluster, network, disk, clients, clock, unhealed, recorded or #", first)
 }
 
-// parseWant reads how a call must end.
+// parseWant reads how a call must end, from the arrow on.
 func (a *Action) parseWant(words []token) error {
 	if len(words) < 2 || words[1].quoted {
 		return errors.New("the arrow points at nothing: want -> STATUS, or -> ok VALUE of a get")
@@ -105,7 +105,7 @@ func (p *parser) comment(raw string) error {
 	return nil
 }
 
-// once notes where a line stands that a schedule has at most once.
+// once notes the place of a line, and refuses a second one of that name.
 func (p *parser) once(name string) error {
 	at := part{name, 0}
 	if before, ok := p.lines[at]; ok {
@@ -242,7 +242,8 @@ func verbList() string {
 	return strings.Join(faults, ", ") + "; or a client, then " + strings.Join(calls, ", ")
 }
 
-// parse reads what follows the verb, in the order of the uses.
+// parse reads the fields behind the verb. They come in the order of the uses, and last
+// what is written as NAME=N, or the arrow.
 func (a *Action) parse(spec verbSpec, words []token) error {
 	for use := useHost; use <= useRate; use <<= 1 {
 		if spec.uses&use == 0 || use == useHost && a.Host != "" {
@@ -290,7 +291,8 @@ func (a *Action) parse(spec verbSpec, words []token) error {
 	return nil
 }
 
-// parseWord reads one word; value is where one that is written or read goes.
+// parseWord reads one word into the field of that use. A value goes to *value: the one
+// that is written, or the one that a get must return.
 func (a *Action) parseWord(use uses, t token, value *string) error {
 	switch use {
 	case useKey, useValue:
@@ -423,7 +425,7 @@ type token struct {
 	quoted bool
 }
 
-// split takes a line apart at its blanks.
+// split cuts a line into words at its blanks. Blanks in double quotes do not count.
 func split(line string) ([]token, error) {
 	var words []token
 	for line = strings.TrimLeft(line, blanks); line != ""; line = strings.TrimLeft(line, blanks) {
@@ -452,7 +454,7 @@ func split(line string) ([]token, error) {
 	return words, nil
 }
 
-// option is a NAME=VALUE that a line may carry; set tells whether it took the value.
+// option is a NAME=VALUE that a line may carry. set reports whether it accepts the value.
 type option struct {
 	name, want string
 	set        func(text string) bool

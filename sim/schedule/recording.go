@@ -9,17 +9,17 @@ import (
 )
 
 // A Recording is the fingerprint of a run. A schedule may carry that of the run
-// which made it worth saving; where a later run differs, the code behaves
-// otherwise than it did then. The schedule means the same, and so does its
-// verdict, but a person who looks for what it once showed needs to know.
+// which made it worth saving. Where a later run differs, the code has changed its
+// behaviour. Schedule and verdict still mean the same, but whoever looks for what
+// the schedule once showed must know.
 //
 // Its line is the last of the heading:
 //
 //	recorded events=812 hash=90c1f0d2a3b4e5f6 every=16 checkpoints=03f1a2b4...
 //
-// The hash goes over everything that happened, and each checkpoint is the upper
-// 16 bits of what it was after so many more events, in hexadecimal. So it is
-// known of a run that differs at which event it begins to, to within Every.
+// The hash covers everything that happened. A checkpoint is taken once every so many
+// events: the upper 16 bits of the hash as it was then, in hexadecimal. The first
+// checkpoint that differs tells where two runs part, to within Every events.
 type Recording struct {
 	Events      int
 	Hash        uint64
@@ -27,16 +27,17 @@ type Recording struct {
 	Checkpoints []uint16
 }
 
-// CheckpointsMax bounds those of a Recording: its line stays readable, and one of
-// a thousand events tells a difference to within 16.
+// CheckpointsMax bounds the checkpoints of a Recording. Its line stays readable, and
+// in a run of a thousand events Every is 16.
 const CheckpointsMax = 64
 
-// recordedMax are the events of the longest run that was ended as a livelock.
+// recordedMax is the most events that a run can have: one more than EventsMax allows
+// the longest schedule, since the run is ended at that event.
 const recordedMax = eventsMax + eventsMaxRate*int(DurationMax/time.Second) + 1
 
-// Checkpoint notes the hash after an event, if it is one's turn. When there are
-// too many, every second one goes, so that a run of any length has half of
-// CheckpointsMax or more.
+// Checkpoint takes in the hash after an event, and keeps it if a checkpoint is due
+// there. When the list is full, every second checkpoint is dropped and Every doubles,
+// so that the list is half full again.
 func (r *Recording) Checkpoint(event int, hash uint64) {
 	if event != r.Every*(len(r.Checkpoints)+1) {
 		return
@@ -54,8 +55,8 @@ func (r *Recording) Checkpoint(event int, hash uint64) {
 }
 
 // A Divergence says where a run begins to differ from a Recording: at an event
-// from From to To, counted from 1. It is one more than there were when one of the
-// two ends there.
+// from From to To, counted from 1. Where one of the two ends first, the event is the
+// one after its last.
 type Divergence struct {
 	From, To int
 	Recorded int // events of the Recording
@@ -68,8 +69,8 @@ func (d *Divergence) String() string {
 	return fmt.Sprintf("diverged at event %d to %d", d.From, d.To)
 }
 
-// Compare returns where a run differs, or nil: one of so many events that ended
-// with that hash, and had those after each event.
+// Compare returns where a run differs from the recording, or nil. The run had so many
+// events and ended with that hash; hashes[i] is its hash after event i+1.
 func (r *Recording) Compare(events int, hash uint64, hashes []uint64) *Divergence {
 	if r.Events == events && r.Hash == hash {
 		return nil
@@ -98,7 +99,7 @@ func (r *Recording) String() string {
 	return b.String()
 }
 
-// check tells what is wrong with it, in the terms of its line.
+// check tells what is wrong with the recording, in the terms of its line; "" for nothing.
 func (r *Recording) check() string {
 	switch {
 	case r.Events < 1 || r.Events > recordedMax:
@@ -111,7 +112,7 @@ func (r *Recording) check() string {
 	return ""
 }
 
-// recorded reads the line.
+// recorded reads the line of a Recording.
 func (p *parser) recorded(words []token) error {
 	if err := p.once("recorded"); err != nil {
 		return err
@@ -154,11 +155,11 @@ func (p *parser) recorded(words []token) error {
 	return err
 }
 
-// WithRecording is the text of a schedule with that recording, in the place of
-// one that it may have; everything else stays as it stands there.
+// WithRecording puts a recording into the text of a schedule, in the place of the one
+// that it may have. It leaves every other line as it is.
 func WithRecording(text string, r *Recording) string {
 	var lines []string
-	head, begun := 0, false // head lines end before lines[head]
+	head, begun := 0, false // the heading ends before lines[head]
 	for line := range strings.SplitSeq(text, "\n") {
 		first, _, _ := strings.Cut(strings.Trim(line, blanks+"\r"), " ")
 		first, _, _ = strings.Cut(first, "\t")

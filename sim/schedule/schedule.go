@@ -13,20 +13,20 @@ import (
 type Schedule struct {
 	Story  []string // the heading: what it shows, in sentences, one string a line
 	Rule   string   // the rule it guards, e.g. "R7"; may be empty
-	Mutant string   // "NAME violates PROPERTY": the core without a rule that this breaks, and how; may be empty
-	Shows  string   // the marks that it must reach to show what it says, with blanks between them; may be empty
+	Mutant string   // "NAME violates PROPERTY": the mutant that this schedule breaks, and the property violated; may be empty
+	Shows  string   // the marks that a run must reach, else the verdict is "not applicable"; with blanks between them; may be empty
 	Expect string   // the verdict expected: "holds" (also when empty), "violates PROPERTY" or "not applicable"
 
-	Recorded *Recording // of the run for which it was saved; nil for none
+	Recorded *Recording // of the run that made the schedule worth saving; nil for none
 
 	Shape    Shape
-	Unhealed []string // storage nodes that stay as broken as they are when the faults end, unless a group needs them
+	Unhealed []string // storage nodes that the end of the faults does not mend, unless a group needs them
 	Actions  []Action // in the order of At; equal times keep this order
 	Deviate  []Deviation
 }
 
-// Broken returns the mutant of the core that the schedule breaks, and the
-// property that it then violates; "" when it names none.
+// Broken returns the two parts of Mutant: the mutant of the core that the schedule
+// breaks, and the property that this mutant violates. Both are "" when it names none.
 func (s *Schedule) Broken() (mutant, property string) {
 	mutant, property, ok := strings.Cut(s.Mutant, " violates ")
 	if !ok || strings.ContainsAny(mutant, blanks) {
@@ -48,7 +48,7 @@ type Shape struct {
 	LogKeep  int  // entries of a log that are kept at least, from 1
 	Chunk    int  // keys in one chunk of a snapshot, from 1
 
-	Quarantine time.Duration // of a node that left a chain; later ones up to ten times that
+	Quarantine time.Duration // the first of a node that left a chain; each doubles, up to ten times this
 
 	Seed uint64
 
@@ -95,9 +95,9 @@ type Action struct {
 	DelayMax                        time.Duration
 }
 
-// Want says how a call must end: "at 1s c1 get a -> ok v1". It is for failures
-// that break no invariant, such as a group that is lost without need. The zero
-// Want leaves it open.
+// Want says how a call must end, as in "at 1s c1 get a -> ok v1". It shows failures
+// that break no invariant, such as the needless loss of a group. The zero Want
+// leaves it open.
 type Want struct {
 	Status core.Status
 	Value  string // of a get that ends with ok; "" for any

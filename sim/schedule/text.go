@@ -139,14 +139,15 @@ func (a Action) String() string {
 	return strings.Join(parts, " ")
 }
 
-// Padding stands between a value and the number of bytes that it is padded to, and
-// is what it is padded with.
+// Padding stands between a value and its padded length, as in v1*1000. The padding
+// itself is made of it, too.
 const Padding = "*"
 
-// allPadding is that of the largest value.
+// allPadding is enough padding for the largest value.
 var allPadding = sync.OnceValue(func() string { return strings.Repeat(Padding, valueBytesMax) })
 
-// Padded returns the value that an action writes: large ones are padded.
+// Padded returns the value that an action writes, padded to Size bytes if that is more
+// than it has.
 func (a *Action) Padded() string {
 	if a.Size <= len(a.Value) {
 		return a.Value
@@ -187,7 +188,7 @@ func (d Deviation) String() string {
 // String is the link as FROM>TO.
 func (l Link) String() string { return l.From + ">" + l.To }
 
-// word writes a key or a value: bare when that cannot be misread.
+// word writes a key or a value: bare when it cannot be misread, else in double quotes.
 func word(text string) string {
 	if isBare(text) {
 		return text

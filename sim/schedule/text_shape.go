@@ -15,8 +15,8 @@ type shapeField struct {
 	line, name string
 	want       string // what is accepted
 	get        func(*Shape) string
-	set        func(*Shape, string) bool // tells whether it took the value
-	good       func(*Shape) bool         // tells whether the value is within bounds
+	set        func(*Shape, string) bool // reports whether it accepts the text
+	good       func(*Shape) bool         // reports whether the value is within bounds
 }
 
 // shapeFields are in the order of the canonical text, those of a line together.

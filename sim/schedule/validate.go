@@ -12,10 +12,10 @@ import (
 	"gtstore/sim/mark"
 )
 
-// Bounds of a schedule. They keep a hostile or mistyped trace from taking the
-// machine's memory or an hour of its time.
+// Bounds of a schedule, so that a hostile or mistyped trace takes neither the machine's
+// memory nor an hour of its time.
 const (
-	ActionsMax    = 10_000    // actions, and as many deviations
+	ActionsMax    = 10_000    // actions; deviations, too
 	StoryMax      = 1_000     // lines of the heading
 	WidthMax      = 64        // operations a client may have under way
 	BatchMax      = 1_024     // messages that share an Output
@@ -31,13 +31,13 @@ const (
 	valueBytesMax = 2 * core.ValueBytesMax // beyond the core's limit, so that a schedule can show TooLarge
 	sizesMax      = 64 << 20               // bytes of all padded values
 	ConnectMax    = 8                      // round trips that setting up a connection takes
-	LossMax       = 900                    // permille of packets: some get through
-	RateMin       = 1_000                  // bytes a second, and
-	RateMax       = 1 << 40                // the most
+	LossMax       = 900                    // permille of packets that are lost: some must get through
+	RateMin       = 1_000                  // bytes a second that a host may send, at least
+	RateMax       = 1 << 40                // bytes a second that a host may send, at most
 )
 
-// DefaultShape is the shape of a schedule whose text leaves it out: a calm
-// cluster of one group in memory.
+// DefaultShape is the shape of a schedule whose text says nothing of it: one group in
+// memory, on a fast network.
 func DefaultShape() Shape {
 	return Shape{
 		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
@@ -47,8 +47,7 @@ func DefaultShape() Shape {
 	}
 }
 
-// Size is how much a schedule makes happen: its actions and deviations, which
-// its text writes one a line.
+// Size is the number of a schedule's actions and deviations.
 func (s *Schedule) Size() int { return len(s.Actions) + len(s.Deviate) }
 
 // Clone is a copy that shares no memory that either could change.
@@ -93,8 +92,8 @@ const (
 // ManagerHost is the name of the manager's host in a schedule.
 const ManagerHost = "m"
 
-// hostKindOf tells what a host is, 0 when the shape has none of that name.
-// Only the shortest form of a number is a name, so that a host has one name.
+// hostKindOf tells what a host is; 0 when the shape has none of that name. A number
+// with leading zeros names nobody, so that each host has one name.
 func (sh *Shape) hostKindOf(host string) hostKind {
 	if host == ManagerHost {
 		return hostManager
@@ -136,7 +135,7 @@ func span(prefix string, n int) string {
 	return fmt.Sprintf("%s1 to %s%d", prefix, prefix, n)
 }
 
-// part names a part of a schedule, so that Parse can tell the line it is on.
+// part names a part of a schedule. With it Parse finds the line of an error.
 type part struct {
 	name  string
 	index int // of a story line, clock, action or deviation
@@ -148,9 +147,9 @@ type invalid struct {
 	text string
 }
 
-// Validate tells what is wrong with a schedule, in the terms of its text: a
-// host it does not have, a verb that does not apply, a bound exceeded, a value
-// written twice (the check of linearizability tells writes apart by value).
+// Validate tells what is wrong with a schedule, in the terms of its text: a host that
+// does not exist, a verb that does not apply to its host, a bound exceeded, a value
+// written twice (the check of linearizability tells writes apart by their values).
 func (s *Schedule) Validate() error {
 	bad := s.check()
 	if bad == nil {
@@ -287,8 +286,8 @@ func (sh *Shape) noHost(host string, kinds hostKind) string {
 	return fmt.Sprintf("there is no host %q: want %s", host, sh.hostsNamed(kinds))
 }
 
-// checkAction tells what is wrong with an action that follows one at time
-// last, given the values written before it; "" when nothing is.
+// checkAction tells what is wrong with an action; "" for nothing. The action before it
+// is at time last, and values are those written so far.
 func (sh *Shape) checkAction(a *Action, last time.Duration, values map[string]bool) string {
 	spec := a.Verb.spec()
 	if spec.name == "" {
@@ -429,8 +428,8 @@ func (sh *Shape) checkGroups(groups [][]string) string {
 	return ""
 }
 
-// checkDeviation also refuses a second fate for one message: which of the two
-// would win is nothing a reader could tell.
+// checkDeviation tells what is wrong with a deviation; "" for nothing. A second fate for
+// one message is refused, since a reader could not tell which of the two wins.
 func (sh *Shape) checkDeviation(d *Deviation, named map[Deviation]bool) string {
 	message := Deviation{Link: d.Link, Kind: d.Kind, Ordinal: d.Ordinal}
 	switch {
@@ -454,7 +453,7 @@ func (sh *Shape) checkDeviation(d *Deviation, named map[Deviation]bool) string {
 // onWire tells whether messages of the kind travel between hosts.
 func onWire(k core.Kind) bool { return k >= core.KindRegister && k < core.KindCall }
 
-// Shown returns the marks that the schedule says it shows; it must be valid.
+// Shown returns the marks in Shows. The schedule must be valid.
 func (s *Schedule) Shown() []mark.Mark {
 	var list []mark.Mark
 	for _, name := range strings.Fields(s.Shows) {
@@ -463,7 +462,7 @@ func (s *Schedule) Shown() []mark.Mark {
 	return list
 }
 
-// checkShows tells what is wrong with the marks that a schedule names.
+// checkShows tells what is wrong with the marks that a schedule names; "" for nothing.
 func checkShows(shows string) string {
 	names := strings.Fields(shows)
 	for i, name := range names {

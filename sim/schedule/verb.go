@@ -14,7 +14,7 @@ const (
 	VerbGet                        // Host, Key
 	VerbDelete                     // Host, Key
 	VerbCAS                        // Host, Key, Value, Version: "last" (what the client last saw of the key) or a number
-	VerbCrash                      // Host, Keep, Torn: its process dies; of its unsynced batches the first Keep survive, and Torn bytes of the next
+	VerbCrash                      // Host, Keep, Torn: its process dies; its first Keep unsynced batches survive, and Torn bytes of the next
 	VerbRestart                    // Host: start it again; in memory mode as a new node. Without effect when up
 	VerbWipe                       // Host: crash it and empty its disk
 	VerbPause                      // Host: its process stalls, its clock goes on
@@ -29,7 +29,7 @@ const (
 	VerbStall                      // Link, Latency: nothing leaves this way for so long; then all of it, late and in order
 	VerbLossy                      // Link (empty hosts: every link), Rate in permille: packets are lost, and sent again after a time-out, in order
 	VerbMute                       // Link: what is sent this way on the present connection vanishes, until another one is made
-	VerbBandwidth                  // Host, Rate: so many bytes a second leave it, over all its links; 0: as many as it likes
+	VerbBandwidth                  // Host, Rate: at most so many bytes a second leave it, over all its links; 0 for no bound
 	VerbSlowDisk                   // Host, Latency: its syncs take this long from now on
 	VerbStallDisk                  // Host, Latency: no sync of it ends for so long; then all go on
 	VerbFailSync                   // Host, Keep, Torn: its next sync fails, which ends its process; what survives is as at a crash
@@ -37,17 +37,17 @@ const (
 	VerbFreeDisk                   // Host
 	VerbRot                        // Host, Record: a bit of that durable record flips
 	VerbMisdirect                  // Host, Record: in the place of that durable record another one is read from now on
-	VerbUnreadable                 // Host, Record: that durable record can be read no more
-	VerbSlow                       // Host, Latency: whatever it does begins so much later from now on
-	VerbBusy                       // Host, Latency: each message that it takes in costs it so much time from now on
+	VerbUnreadable                 // Host, Record: that durable record can no longer be read
+	VerbSlow                       // Host, Latency: from now on whatever it does begins so much later
+	VerbBusy                       // Host, Latency: from now on each message that it takes in costs it so much time
 	VerbStop                       // Host: the storage node is asked to stop (farewell)
-	VerbForget                     // Host: an operator says that the data the host has now is gone
+	VerbForget                     // Host: an operator says that the data which the host has now is gone
 	VerbDrain                      // Host: an operator asks for the storage node's place to be moved to a spare
 	VerbMove                       // Host, Target: the node's process ends, and its data comes to another host, which is down and loses its own
 	VerbCount                      // one more than the highest, for tables
 )
 
-// uses is a set of an Action's fields.
+// uses is a set of an Action's fields. Their order is that of the text.
 type uses uint16
 
 const (
@@ -67,7 +67,7 @@ const (
 
 var useNames = [...]string{"a host", "a link", "a second host", "a key", "a version", "a value", "a duration", "a rate", "groups", "keep or torn", "record", "rates"}
 
-// used tells which fields of the action say something.
+// used is the set of the action's fields that are not zero.
 func (a *Action) used() uses {
 	var u uses
 	for i, set := range [...]bool{
@@ -82,7 +82,7 @@ func (a *Action) used() uses {
 	return u
 }
 
-// verbSpec is what a verb looks like and where it applies.
+// verbSpec says how a verb is written, and to which hosts it applies.
 type verbSpec struct {
 	name  string
 	usage string
@@ -130,7 +130,7 @@ var verbSpecs = [VerbCount]verbSpec{
 	VerbMove:       {"move", "move NODE NODE", hostStorage, useHost | useTarget},
 }
 
-// spec is the zero verbSpec for a verb that does not exist.
+// spec is the verb's row of verbSpecs; the zero verbSpec for a verb that does not exist.
 func (v Verb) spec() verbSpec {
 	if v >= VerbCount {
 		return verbSpec{}
@@ -146,7 +146,7 @@ func (v Verb) String() string {
 	return fmt.Sprintf("Verb(%d)", uint8(v))
 }
 
-// Operation is the kind of operation that a verb calls, 0 for none.
+// Operation is the kind of operation that a client calls with this verb; 0 for a fault.
 func (v Verb) Operation() core.OpKind {
 	switch v {
 	case VerbPut:
