@@ -1,4 +1,4 @@
-// Package generate draws schedules worth running from a Source of choices: short ones
-// full of faults (Schedule), and long ones in which groups can heal (LongSchedule).
-// The same choices give the same schedule for ever.
+// Package generate draws schedules from a Source of choices: short ones full of faults
+// (Schedule), and long ones in which groups have the time to heal (LongSchedule). The
+// same choices always give the same schedule.
 package generate

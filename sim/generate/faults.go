@@ -7,11 +7,11 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// faultKind is a kind of fault that a schedule has on or off.
+// faultKind is a kind of fault. A schedule draws which kinds it has.
 type faultKind struct {
 	name    string
-	on      int // in how many of eight schedules
-	weight  int // how often it is drawn in these
+	on      int // how many of eight schedules have it
+	weight  int // how often these draw it, against their other kinds
 	durable bool
 	draw    func(g *generator, at time.Duration)
 }
@@ -51,11 +51,11 @@ var faultKinds = []faultKind{
 	{"replace all", 4, 3, false, (*generator).replaceAll},
 }
 
-// drawFaults draws the fault plan in the order of time, so that what is down
-// or paused at a fault is known when it is drawn.
+// drawFaults draws the faults in the order of time, so that at each it is known which
+// hosts are down or paused.
 func (g *generator) drawFaults() {
 	var on []faultKind
-	total := 1 // a fault that is none, the simplest
+	total := 1 // the simplest choice is no fault
 	for _, kind := range faultKinds {
 		if kind.durable && !g.s.Shape.Durable {
 			continue
@@ -72,7 +72,7 @@ func (g *generator) drawFaults() {
 		if n := g.src.Intn("fault", total); n > 0 {
 			g.fault(on, n-1, at)
 		}
-		// Mostly spread over the phase, sometimes nearly at once.
+		// Most faults are spread over the phase, some come nearly at once.
 		if n := g.src.Intn("until next", 10); n < 3 {
 			at += ms(3 * n)
 		} else {
@@ -87,14 +87,14 @@ func (g *generator) drawFaults() {
 	}
 }
 
-// eclipse hides all nodes from the manager for so long that it presumes every
-// group lost, from their silence alone; then they answer after all.
+// eclipse hides all nodes from the manager until it presumes every group lost, from
+// their silence alone. Then they answer after all.
 func (g *generator) eclipse() {
 	g.add(schedule.Action{At: g.end + ms(210), Verb: schedule.VerbPartition, Groups: [][]string{{schedule.ManagerHost}, g.nodes()}})
 	g.add(schedule.Action{At: g.end + ms(210) + 21*time.Second, Verb: schedule.VerbHeal})
 }
 
-// fault draws the fault that the n-th part of the weights stands for.
+// fault adds a fault of the kind whose share of the weights contains n.
 func (g *generator) fault(on []faultKind, n int, at time.Duration) {
 	i := 0
 	for n >= on[i].weight {
@@ -108,9 +108,9 @@ func (g *generator) fault(on []faultKind, n int, at time.Duration) {
 	}
 }
 
-// lose tells whether a copy of the data may be destroyed, and if so notes it.
-// Most schedules destroy no more copies than a group has to spare in the time
-// it takes to heal: a lost group has little left to test.
+// lose tells whether a copy of the data may be destroyed now, and notes it if so. In the
+// time that a group takes to heal, most schedules destroy no more copies than it can
+// spare: a lost group has little left to test.
 func (g *generator) lose(at time.Duration) bool {
 	recent := 0
 	for _, t := range g.losses {
@@ -125,16 +125,16 @@ func (g *generator) lose(at time.Duration) bool {
 	return true
 }
 
-// outageTimes are for how long, in ms, a host is down; -1: to the end.
+// outageTimes are how long a host is down, in ms; -1 stands for to the end.
 var outageTimes = []int{20, 50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1200, -1}
 
 func (g *generator) goDown(host string, at time.Duration) {
-	g.down[host] = at
-	g.busy[host] = g.until("outage", at, outageTimes, schedule.Action{Verb: schedule.VerbRestart, Host: host})
+	g.ended[host] = at
+	g.away[host] = g.until("outage", at, outageTimes, schedule.Action{Verb: schedule.VerbRestart, Host: host})
 }
 
-// survivors draws how many unsynced batches survive a crash, and how much of
-// the next: mostly nothing, or too little for it to count.
+// survivors draws how many unsynced batches survive a crash, and how many bytes of the
+// next one: mostly none, or too few for it to count.
 func (g *generator) survivors(a schedule.Action) schedule.Action {
 	if g.s.Shape.Durable {
 		a.Keep = g.src.Intn("keep", 7)
@@ -179,11 +179,11 @@ func (g *generator) stop(at time.Duration) {
 	g.goDown(host, at)
 }
 
-// forget tells the manager to give up a node that lost its process shortly
-// before, whether it has come back or not.
+// forget has an operator say that a node's data is gone. The node has lost its process
+// shortly before, and may be back.
 func (g *generator) forget(at time.Duration) {
 	recent := slices.DeleteFunc(g.nodes(), func(host string) bool {
-		t, ok := g.down[host]
+		t, ok := g.ended[host]
 		return !ok || at-t > ms(1000)
 	})
 	if len(recent) == 0 || !g.lose(at) {
@@ -197,21 +197,21 @@ func (g *generator) drain(at time.Duration) {
 }
 
 func (g *generator) crashManager(at time.Duration) {
-	if g.busy[schedule.ManagerHost] > at {
+	if g.away[schedule.ManagerHost] > at {
 		return
 	}
 	g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: schedule.ManagerHost}))
 	g.goDown(schedule.ManagerHost, at)
 }
 
-// massCrash takes every storage node down, within a few milliseconds and
-// sometimes with the manager, and up again one after the other.
+// massCrash takes every storage node down within a few milliseconds, sometimes with the
+// manager, and brings them up again one after the other.
 func (g *generator) massCrash(at time.Duration) {
 	hosts := g.free(at, g.nodes())
 	if len(hosts) < 2 {
 		return
 	}
-	if g.busy[schedule.ManagerHost] <= at && g.chance("with the manager", 3) {
+	if g.away[schedule.ManagerHost] <= at && g.chance("with the manager", 3) {
 		hosts = append(hosts, schedule.ManagerHost)
 	}
 	crash := g.survivors(schedule.Action{Verb: schedule.VerbCrash})
@@ -221,37 +221,37 @@ func (g *generator) massCrash(at time.Duration) {
 	for i, host := range hosts {
 		t := at + time.Duration(i)*down
 		g.add(schedule.Action{At: t, Verb: schedule.VerbCrash, Host: host, Keep: (crash.Keep + i) % 7, Torn: crash.Torn})
-		g.down[host] = t
-		g.busy[host] = forever
+		g.ended[host] = t
+		g.away[host] = forever
 		if t = back + time.Duration(i)*max(down, up); t <= g.end+ms(200) {
 			g.add(schedule.Action{At: t, Verb: schedule.VerbRestart, Host: host})
-			g.busy[host] = t
+			g.away[host] = t
 		}
 	}
 }
 
-// rollingRestart takes the storage nodes down and up again one after the other,
-// as for a new version: the next when the one before has been up for a while, or
-// sooner than it takes.
+// rollingRestart takes the storage nodes down and up again one after the other, as an
+// upgrade does. Where the pause between two is short, the first is no use yet when the
+// next goes down.
 func (g *generator) rollingRestart(at time.Duration) {
 	outage, pause := ms(oneOf(g, "rolling outage", 5, 20, 60, 150)), ms(oneOf(g, "rolling pause", 1, 30, 100, 300))
 	for _, host := range g.nodes() {
-		if g.busy[host] > at {
+		if g.away[host] > at {
 			continue
 		}
 		if at > g.end {
 			return
 		}
 		g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: host}))
-		g.down[host] = at
+		g.ended[host] = at
 		at += outage
 		g.add(schedule.Action{At: at, Verb: schedule.VerbRestart, Host: host})
-		g.busy[host] = at
+		g.away[host] = at
 		at += pause
 	}
 }
 
-// failSync ends a process in the middle of making something durable.
+// failSync ends a process while it makes something durable.
 func (g *generator) failSync(at time.Duration) {
 	hosts := g.free(at, append(g.nodes(), schedule.ManagerHost))
 	if len(hosts) == 0 {
@@ -262,7 +262,7 @@ func (g *generator) failSync(at time.Duration) {
 	g.goDown(host, at)
 }
 
-// fullDisk keeps a host down until there is room again: a start needs some, too.
+// fullDisk keeps a host down until its disk has room again, since a start writes, too.
 func (g *generator) fullDisk(at time.Duration) {
 	hosts := g.free(at, append(g.nodes(), schedule.ManagerHost))
 	if len(hosts) == 0 {
@@ -274,13 +274,13 @@ func (g *generator) fullDisk(at time.Duration) {
 		g.add(schedule.Action{At: at + ms(10), Verb: schedule.VerbRestart, Host: host})
 	}
 	g.goDown(host, at)
-	if to := g.busy[host]; to < forever { // room is made before the restart
+	if to := g.away[host]; to < forever { // room is made before the restart
 		g.add(schedule.Action{At: to - ms(1), Verb: schedule.VerbFreeDisk, Host: host})
 	}
 }
 
-// damage has a node that is down find its records damaged when it starts again;
-// its operator then mostly gives up the data.
+// damage damages a record of a node that is down. The node notices when it starts
+// again; its operator then mostly gives up the data.
 func (g *generator) damage(at time.Duration) {
 	host := g.node(at)
 	if host == "" || !g.lose(at) {
@@ -289,24 +289,24 @@ func (g *generator) damage(at time.Duration) {
 	g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: host}))
 	verb := oneOf(g, "damage", schedule.VerbRot, schedule.VerbRot, schedule.VerbMisdirect, schedule.VerbUnreadable)
 	g.add(schedule.Action{At: at, Verb: verb, Host: host, Record: g.src.Intn("record", 40)})
-	g.down[host] = at
-	g.busy[host] = forever
+	g.ended[host] = at
+	g.away[host] = forever
 	back := at + ms(oneOf(g, "notices", 20, 100, 300, 600))
 	if back > g.end {
 		return
 	}
 	g.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: host})
-	g.busy[host] = back
+	g.away[host] = back
 	if g.chance("gives up the data", 4) {
 		return
 	}
 	back += ms(oneOf(g, "gives up after", 5, 50, 200))
 	g.add(schedule.Action{At: back, Verb: schedule.VerbWipe, Host: host})
 	g.add(schedule.Action{At: back + ms(5), Verb: schedule.VerbRestart, Host: host})
-	g.busy[host] = back + ms(5)
+	g.away[host] = back + ms(5)
 }
 
-// slowNode makes a process slow but not dead.
+// slowNode makes a process slow.
 func (g *generator) slowNode(at time.Duration) {
 	host := oneOf(g, "slow", append(g.nodes(), schedule.ManagerHost)...)
 	if g.slow[host] > at {
@@ -316,9 +316,9 @@ func (g *generator) slowNode(at time.Duration) {
 	g.slow[host] = g.until("slow", at, breakTimes, schedule.Action{Verb: schedule.VerbSlow, Host: host})
 }
 
-// stallTimes are for how long, in ms, a process is paused: from about a heartbeat
-// to well beyond the time in which it is given up.
-var stallTimes = []int{30, 60, 100, 150, 200, 300, 450, 600, 900, 1200, 1500}
+// pauseTimes are how long a process is paused, in ms: from about a heartbeat to well
+// beyond the silence after which a node is removed.
+var pauseTimes = []int{30, 60, 100, 150, 200, 300, 450, 600, 900, 1200, 1500}
 
 func (g *generator) pauseNode(at time.Duration) {
 	if host := g.node(at); host != "" {
@@ -333,20 +333,20 @@ func (g *generator) pauseClient(at time.Duration) {
 }
 
 func (g *generator) pause(host string, at time.Duration) {
-	if g.busy[host] > at {
+	if g.away[host] > at {
 		return
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbPause, Host: host})
-	to := g.until("stall", at, stallTimes, schedule.Action{Verb: schedule.VerbResume, Host: host})
-	g.busy[host] = to
+	to := g.until("stall", at, pauseTimes, schedule.Action{Verb: schedule.VerbResume, Host: host})
+	g.away[host] = to
 	g.pauses[host] = append(g.pauses[host], window{at, to})
 }
 
-// breakTimes are for how long, in ms, a network fault lasts, unless another one
-// heals first; -1: to the end.
+// breakTimes are how long a fault lasts, in ms, unless a heal ends it first; -1 stands
+// for to the end.
 var breakTimes = []int{30, 60, 100, 200, 300, 400, 600, 800, 1000, 1500, -1}
 
-// partition parts the hosts in one of several ways; hosts in no group reach all.
+// partition draws a partition of one of several kinds. Hosts in no group reach all.
 func (g *generator) partition(at time.Duration) {
 	var hosts []string
 	nodes := g.nodes()
@@ -377,9 +377,10 @@ func (g *generator) partition(at time.Duration) {
 	g.part(at, a, b)
 }
 
-// strand leaves a client alone with a node, which may be the primary that it
-// knows, while all the others go on; and has calls come in when these may have
-// a new primary. So a primary that was replaced without knowing it is read from.
+// strand cuts a client and a node off together, while all others go on. The node may be
+// the primary that the client knows. Calls gather around the times at which the others
+// may have a new primary, so that the client reads from one that was replaced without
+// knowing it.
 func (g *generator) strand(at time.Duration) {
 	pair := []string{oneOf(g, "stranded node", g.nodes()...), oneOf(g, "stranded client", numbered("c", g.s.Shape.Clients)...)}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbPartition, Groups: [][]string{
@@ -393,8 +394,8 @@ func (g *generator) strand(at time.Duration) {
 	}
 }
 
-// halves draws two parts of the hosts; neither is empty when there are two
-// hosts or more, and of one host both are that one.
+// halves cuts the hosts into two parts, neither of them empty. Of a single host both
+// parts have it.
 func (g *generator) halves(hosts []string) (a, b []string) {
 	if len(hosts) == 1 {
 		return hosts, hosts
@@ -415,8 +416,8 @@ func (g *generator) part(at time.Duration, a, b []string) {
 	g.until("heal", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
 }
 
-// link draws a link over which messages go: those between nodes first and
-// often, the many to and from the clients seldom.
+// link draws a link. Those between nodes come first and most often; those of clients,
+// of which there are many, come seldom.
 func (g *generator) link() schedule.Link {
 	links := g.links("nnnnnnnnmnmnnmnmcnnccmmc")
 	return links[g.src.Intn("link", len(links))]
@@ -427,20 +428,19 @@ func (g *generator) cut(at time.Duration) {
 	g.until("heal", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
 }
 
-// clog holds back what is sent on a link, and lets it all go at once.
+// clog holds back what is sent on a link, and later lets all of it go at once.
 func (g *generator) clog(at time.Duration) {
 	link := g.link()
 	g.add(schedule.Action{At: at, Verb: schedule.VerbClog, Link: link})
 	g.until("unclog", at, breakTimes, schedule.Action{Verb: schedule.VerbUnclog, Link: link})
 }
 
-// swizzle clogs the links among some of the nodes one after the other, and
-// unclogs them in another order: nothing is lost, but little comes in order.
-// After FoundationDB's test of that name.
+// swizzle clogs some links one after the other, and unclogs them in another order.
+// Nothing is lost, but little comes in order. FoundationDB has a test of that name.
 func (g *generator) swizzle(at time.Duration) {
 	links := g.links("nnmnnm")
 	n := min(len(links), 2+g.src.Intn("swizzled", 7))
-	for i := range n { // a random part, in random order
+	for i := range n { // shuffles the first n, as Fisher and Yates do
 		j := i + g.src.Intn("link", len(links)-i)
 		links[i], links[j] = links[j], links[i]
 	}
@@ -448,7 +448,7 @@ func (g *generator) swizzle(at time.Duration) {
 	first := g.src.Intn("unclogged first", n)
 	for i, link := range links[:n] {
 		g.add(schedule.Action{At: at + time.Duration(i)*step, Verb: schedule.VerbClog, Link: link})
-		turn := n + (i*(n-1)+first)%n // backwards from the first
+		turn := n + (i*(n-1)+first)%n // when all are clogged, backwards from one of them
 		g.add(schedule.Action{At: at + time.Duration(turn+1)*step, Verb: schedule.VerbUnclog, Link: link})
 	}
 }
@@ -474,13 +474,13 @@ func (g *generator) flaky(at time.Duration) {
 	g.until("heal", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
 }
 
-// slowDisk makes a disk slow but not dead, which answers pings all the while.
+// slowDisk makes a disk slow. Its node answers pings all the while.
 func (g *generator) slowDisk(at time.Duration) {
 	host := oneOf(g, "disk", append(g.nodes(), schedule.ManagerHost)...)
-	if g.disk[host] > at {
+	if g.diskSlow[host] > at {
 		return
 	}
 	slow := ms(oneOf(g, "latency", 50, 80, 120, 200, 300, 400))
 	g.add(schedule.Action{At: at, Verb: schedule.VerbSlowDisk, Host: host, Latency: slow})
-	g.disk[host] = g.until("slow", at, breakTimes, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
+	g.diskSlow[host] = g.until("slow", at, breakTimes, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
 }

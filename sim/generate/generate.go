@@ -8,22 +8,23 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/sim/bounds"
 	"gtstore/sim/schedule"
 )
 
-// Schedule draws one worth running: several clients on few keys, bursts
-// of operations around the faults, and faults of some kinds only. Which kinds
-// is itself drawn (swarm testing: Groce et al., ISSTA 2012), since a run with
-// every fault on rarely gets deep into any one of them.
+// Schedule draws a short schedule: several clients on few keys, bursts of operations
+// around the faults, and faults of some kinds only. Which kinds is drawn, too (swarm
+// testing: Groce et al., ISSTA 2012), since a run with every kind of fault rarely gets
+// deep into any of them.
 //
-// Only enabled actions are drawn: nothing happens to a host that is down, and
-// what is paused or crashed comes back within the schedule, or is left to the
-// end of the fault phase, which needs no action.
+// Only actions with an effect are drawn: nothing happens to a host that is down. A host
+// that is paused or crashed comes back by an action, or when the faults end, which takes
+// no action.
 func Schedule(src Source) *schedule.Schedule {
 	g := newGenerator(src)
 	g.drawShape()
 	if calm := g.chance("calm", 8); calm {
-		g.drawClocks(driftBound)
+		g.drawClocks(bounds.DriftMaxPPM)
 		g.calm(ms(150), g.end, ms(100))
 		g.drawCalls()
 	} else {
@@ -37,8 +38,8 @@ func Schedule(src Source) *schedule.Schedule {
 	return g.s
 }
 
-// tidy puts the actions in order, numbers the values in it, and leaves out the
-// heals that find nothing to heal, since another came before.
+// tidy puts the actions in the order of time, and numbers the written values in that
+// order. It leaves out each heal for which an earlier one has left nothing to heal.
 func (g *generator) tidy() {
 	slices.SortStableFunc(g.s.Actions, func(a, b schedule.Action) int { return cmp.Compare(a.At, b.At) })
 	broken, writes := false, 0
@@ -62,7 +63,7 @@ func (g *generator) tidy() {
 	g.enlarge()
 }
 
-// forever is the end of what only the end of the fault phase undoes.
+// forever is later than every action: only the end of the faults undoes what lasts so long.
 const forever = 2 * schedule.DurationMax
 
 // window is a stretch of time.
@@ -73,51 +74,49 @@ type generator struct {
 	s   *schedule.Schedule
 	end time.Duration // of the fault phase
 
-	busy   map[string]time.Duration // until when nothing may happen to a host: it is down or paused
-	disk   map[string]time.Duration // until when its disk is slow
-	slow   map[string]time.Duration // until when it is slow itself
-	narrow map[string]time.Duration // until when its bandwidth is bounded
-	loaded map[string]time.Duration // until when messages cost it time
-	large  bool                     // there are large values
-	down   map[string]time.Duration // when it last lost its process, for forget
-	pauses map[string][]window      // of a client, which makes no calls meanwhile
+	// By host, until when something lasts.
+	away     map[string]time.Duration // it is down or paused, and nothing else may happen to it
+	diskSlow map[string]time.Duration
+	slow     map[string]time.Duration // the process is slow
+	narrow   map[string]time.Duration // its bandwidth is bounded
+	busy     map[string]time.Duration // messages cost it time
+
+	ended  map[string]time.Duration // by host, when its process last ended
+	pauses map[string][]window      // by host; a paused client makes no calls
 	losses []time.Duration          // when copies of the data were destroyed
 	bold   bool                     // destroy copies faster than groups can heal
-	faults []time.Duration          // when the faults are: calls gather around them
+	faults []time.Duration          // times around which calls gather: mostly those of the faults
+	large  bool                     // some values are to be large
 }
 
 func newGenerator(src Source) *generator {
 	return &generator{
-		src:    src,
-		s:      &schedule.Schedule{Expect: "holds", Shape: schedule.DefaultShape()},
-		busy:   map[string]time.Duration{},
-		disk:   map[string]time.Duration{},
-		slow:   map[string]time.Duration{},
-		narrow: map[string]time.Duration{},
-		loaded: map[string]time.Duration{},
-		down:   map[string]time.Duration{},
+		src:  src,
+		s:    &schedule.Schedule{Expect: "holds", Shape: schedule.DefaultShape()},
+		away: map[string]time.Duration{}, diskSlow: map[string]time.Duration{}, slow: map[string]time.Duration{},
+		narrow: map[string]time.Duration{}, busy: map[string]time.Duration{}, ended: map[string]time.Duration{},
 		pauses: map[string][]window{},
 	}
 }
 
-// chance is true one time in n; false is the simpler.
+// chance is true one time in n. The simpler choice is false.
 func (g *generator) chance(label string, n int) bool { return g.src.Intn(label, n) == n-1 }
 
-// oneOf draws one of the values, the first being the simplest.
+// oneOf draws one of the values. The first is the simplest choice.
 func oneOf[T any](g *generator, label string, values ...T) T {
 	return values[g.src.Intn(label, len(values))]
 }
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// callTrips is how many round trips more than on one site's network a call may
-// take, and the faults last.
+// callTrips is by how many round trips calls and the fault phase are longer on a network
+// that is wider than one site's (see Shape.BeyondNear).
 const callTrips = 10
 
 func (g *generator) drawShape() {
 	sh := &g.s.Shape
 	sh.Replicas = oneOf(g, "replicas", 0, 1, 1, 1, 2, 2, 2, 3)
-	// From just enough for a group to two groups and two spares.
+	// From one group without a spare to two groups with two spares.
 	sh.Nodes = min(9, sh.Replicas+1+g.src.Intn("nodes", sh.Replicas+4))
 	sh.Clients = oneOf(g, "clients", 2, 3, 3, 3, 4, 4, 5, 6)
 	sh.Width = 1 + g.src.Intn("width", 2)
@@ -148,15 +147,12 @@ func (g *generator) drawShape() {
 	g.bold = g.chance("bold", 4)
 }
 
-// driftBound is how wrong clocks may be, either way, for leases to be safe; nothing
-// else assumes anything of clocks.
-const driftBound = 1000
-
-// drawClocks gives every host an offset of its own, and often a drift, of at most
-// the bound or, where nothing depends on that, at most that much.
+// drawClocks gives every host an offset, and often a drift. The drift is within
+// bounds.DriftMaxPPM, for which leases are safe. Where reads use no lease nothing
+// depends on it, and it may be up to most.
 func (g *generator) drawClocks(most int) {
-	ppmMax := min(most, driftBound)
-	if most > driftBound && g.s.Shape.Reads == core.ReadConfirm && g.chance("any drift", 3) {
+	ppmMax := min(most, bounds.DriftMaxPPM)
+	if most > bounds.DriftMaxPPM && g.s.Shape.Reads == core.ReadConfirm && g.chance("any drift", 3) {
 		ppmMax = most
 	}
 	step := g.src.Intn("clock offsets", 10_000)
@@ -191,15 +187,15 @@ func numbered(prefix string, n int) []string {
 	return names
 }
 
-// free lists the hosts to which something may happen at that time.
+// free lists those of the hosts that are up and not paused at that time.
 func (g *generator) free(at time.Duration, hosts []string) []string {
-	return slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return g.busy[host] > at })
+	return slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return g.away[host] > at })
 }
 
 func (g *generator) add(a schedule.Action) { g.s.Actions = append(g.s.Actions, a) }
 
-// until draws how long a fault lasts and adds what ends it; what would end it
-// long after the fault phase is left out. It returns when the fault ends.
+// until draws how long a fault lasts, adds the action that ends it, and returns when that
+// is. It adds none that would come long after the fault phase, and returns forever.
 func (g *generator) until(label string, at time.Duration, choices []int, undo schedule.Action) time.Duration {
 	i := g.src.Intn(label, len(choices))
 	undo.At = at + ms(choices[i])
@@ -213,8 +209,8 @@ func (g *generator) until(label string, at time.Duration, choices []int, undo sc
 // drawCalls draws the operations, in bursts: at the start, around the faults
 // and between them.
 func (g *generator) drawCalls() {
-	// Mostly few, so that operations meet; sometimes more than the chunks of a
-	// snapshot that are under way at once, so that a write can come between them.
+	// Mostly few keys, so that operations meet. Sometimes more than the chunks of a
+	// snapshot that are under way at once, so that a write can come between two chunks.
 	keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}[:oneOf(g, "keys", 1, 2, 2, 3, 3, 4, 8)]
 	left := 30 + g.src.Intn("operations", 61)
 	bursts := 5 + g.src.Intn("bursts", 6)
@@ -238,8 +234,7 @@ func (g *generator) drawCalls() {
 	}
 }
 
-// gap draws the time between two calls of a burst: mostly so short that they
-// overlap.
+// gap draws the time between two calls of a burst, mostly so short that they overlap.
 func (g *generator) gap() time.Duration {
 	n := g.src.Intn("gap", 32)
 	if n < 24 {
@@ -277,7 +272,7 @@ func (g *generator) call(at time.Duration, keys []string) {
 		}
 	}
 	if g.paused(a.Host, at) {
-		return // every client is
+		return // all clients are paused
 	}
 	g.add(a)
 }
@@ -286,14 +281,14 @@ func (g *generator) paused(host string, at time.Duration) bool {
 	return slices.ContainsFunc(g.pauses[host], func(w window) bool { return w.from <= at && at < w.to })
 }
 
-// ways lists, for the kinds of message worth a deviation, between which kinds
-// of host they travel, how often to draw them, and up to which ordinal: a run
-// has many Replicates on a link and hardly a second Register.
+// ways lists the kinds of message that get deviations: how often each is drawn, up to
+// which ordinal, and between which kinds of host it travels. A run has many Replicates
+// on a link, and hardly a second Register.
 var ways = []struct {
 	kind       core.Kind
 	weight     int
 	ordinalMax int
-	links      string // pairs of m, n and c: from, to
+	links      string // pairs of letters, from and to: m for the manager, n for nodes, c for clients
 }{
 	{core.KindReplicate, 10, 20, "nn"},
 	{core.KindAck, 8, 20, "nn"},
@@ -311,7 +306,7 @@ var ways = []struct {
 	{core.KindRegistered, 1, 2, "mn"},
 }
 
-// drawUnhealed draws which nodes stay as broken as they are: mostly none.
+// drawUnhealed draws the nodes that the end of the faults does not mend: mostly none.
 func (g *generator) drawUnhealed() {
 	if !g.chance("some stay broken", 3) {
 		return
@@ -341,9 +336,9 @@ func (g *generator) drawDeviations() {
 		}
 		d := schedule.Deviation{Kind: ways[i].kind, Link: links[g.src.Intn("link", len(links))]}
 		n = g.src.Intn("ordinal", 100)
-		d.Ordinal = 1 + n*n*ways[i].ordinalMax/10_000 // low ones more often: these are sent more often
+		d.Ordinal = 1 + n*n*ways[i].ordinalMax/10_000 // mostly low: a message with a high one may never be sent
 		if named[d] {
-			continue // one fate a message
+			continue // it has a fate already
 		}
 		named[d] = true
 		d.Fate = oneOf(g, "fate", schedule.FateDrop, schedule.FateDrop, schedule.FateDelay, schedule.FateDelay, schedule.FateDuplicate, schedule.FateCorrupt)
@@ -354,8 +349,8 @@ func (g *generator) drawDeviations() {
 	}
 }
 
-// links lists the links of a way, e.g. "mnnn": from the manager to the nodes,
-// and between the nodes.
+// links lists the links of a way. In "mnnn" they are those from the manager to the
+// nodes, and those between the nodes.
 func (g *generator) links(way string) []schedule.Link {
 	hosts := map[byte][]string{'m': {schedule.ManagerHost}, 'n': g.nodes(), 'c': numbered("c", g.s.Shape.Clients)}
 	var links []schedule.Link

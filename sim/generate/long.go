@@ -13,24 +13,21 @@ const (
 	LongMin = 2 * time.Minute
 	LongMax = schedule.DurationMax
 
-	longLast = time.Minute            // from the last failure to the end, at least
-	healTime = 12 * time.Second       // from one failure to the next, at least
-	stopTime = 500 * time.Millisecond // that a node takes to stop, at most: it says farewell first
-	// failMean is how much time there is to a failure.
-	failMean = 30 * time.Second
-	// calmMean is how much time there is to a hiccup of a calm schedule.
-	calmMean = 3 * time.Second
-	// burstMean is how much time there is to a burst of calls.
-	burstMean = 2 * time.Second
-	burstMax  = 6
+	longLast  = time.Minute            // from the last failure to the end, at least
+	healTime  = 12 * time.Second       // from one failure to the next, at least
+	failMean  = 30 * time.Second       // from one failure to the next, on average
+	calmMean  = 3 * time.Second        // from one trouble of a calm schedule to the next, on average
+	burstMean = 2 * time.Second        // from one burst of calls to the next, on average
+	burstMax  = 6                      // calls of a burst
+	stopTime  = 500 * time.Millisecond // that a node takes to stop, at most: it says farewell first
 )
 
-// LongSchedule draws a schedule of so long a time, from LongMin to LongMax, in
-// which failures go on and on, one every 30 seconds, but never faster than groups
-// can heal: each hits at most as many nodes as a group can spare, and what was
-// hit has come back, as a new node if its data is gone, before the next. So
-// however long it is, nothing may ever be lost. One in four has no failures, but
-// constant trouble within the bounds: there nobody may be evicted.
+// LongSchedule draws a schedule of that length, from LongMin to LongMax. Failures go on
+// and on in it, one every 30 seconds, but never faster than groups can heal. A failure
+// destroys no more copies than a group can spare, and whoever it hits is back before the
+// next, as a new node if its data is gone. So no group may be lost, however long it goes
+// on. One schedule in four has no failures, but constant trouble within the bounds: there
+// nobody may be evicted.
 func LongSchedule(src Source, length time.Duration) *schedule.Schedule {
 	g := newGenerator(src)
 	g.end = length - longLast
@@ -64,7 +61,7 @@ func (g *generator) drawLongShape() {
 	}
 	sh.LogKeep = oneOf(g, "log-keep", 1024, 1, 8, 64)
 	sh.Chunk = oneOf(g, "chunk", core.ChunkItemsMax, 1, 2)
-	sh.Quarantine = 300 * time.Millisecond // and at most ten times that: within healTime
+	sh.Quarantine = 300 * time.Millisecond // a later one takes up to ten times that, which is less than healTime
 	sh.Seed = uint64(g.src.Intn("seed", 1<<30))
 	sh.LatencyMin, sh.LatencyMax = 200*time.Microsecond, ms(oneOf(g, "latency", 1, 2, 5))
 	sh.SyncLatency = ms(oneOf(g, "sync", 1, 2, 5))
@@ -72,11 +69,11 @@ func (g *generator) drawLongShape() {
 	sh.Batch = 1 + g.src.Intn("batch", 8)
 }
 
-// longFailures are the kinds of failure, and how often each is drawn. All of it
-// is over some seconds later.
+// longFailures are the kinds of failure, and how often each is drawn. Each failure is
+// over after some seconds.
 var longFailures = []struct {
 	weight  int
-	durable bool // without data on a disk there is no such thing
+	durable bool // in durable mode only
 	draw    func(g *generator, at time.Duration)
 }{
 	{8, false, (*generator).loseCopies},
@@ -113,7 +110,7 @@ var longFailures = []struct {
 	}},
 }
 
-// failure draws one that begins at that time.
+// failure draws a failure that begins at that time.
 func (g *generator) failure(at time.Duration) {
 	total := 0
 	for _, f := range longFailures {
@@ -133,8 +130,8 @@ func (g *generator) failure(at time.Duration) {
 	}
 }
 
-// loseCopies destroys the data of some nodes nearly at once: mostly of one, at
-// most of as many as a group can spare.
+// loseCopies destroys the data of some nodes nearly at once: mostly of one node, at most
+// of as many as a group can spare.
 func (g *generator) loseCopies(at time.Duration) {
 	n := 1
 	if g.chance("several", 3) {
@@ -150,7 +147,7 @@ func (g *generator) loseCopies(at time.Duration) {
 	}
 }
 
-// victims draws some storage nodes, at least one.
+// victims draws 1 to most storage nodes.
 func (g *generator) victims(most int) []string {
 	left := g.nodes()
 	var list []string
@@ -162,13 +159,13 @@ func (g *generator) victims(most int) []string {
 	return list
 }
 
-// outage adds what ends a host's process, and its restart some time later.
+// outage adds an action that ends a host's process, and the restart some time later.
 func (g *generator) outage(host string, a schedule.Action) {
 	g.add(a)
 	g.add(schedule.Action{At: a.At + g.lasting(), Verb: schedule.VerbRestart, Host: host})
 }
 
-// lasting draws how long something lasts.
+// lasting draws how long a failure lasts.
 func (g *generator) lasting() time.Duration {
 	return ms(oneOf(g, "lasting", 50, 200, 500, 1000, 2000, 3500))
 }

@@ -8,10 +8,10 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// Faults as a real network and real machines have them: late, not lost; slow, not
-// dead; and data that comes up at another address.
+// Faults that real networks and machines have: messages that are late, not lost;
+// processes that are slow, not dead; data that comes up at another address.
 
-// stall draws a link, or both ways of it, that stalls as TCP does when it loses.
+// stall has a link, or both ways between two hosts, stall as TCP does after a loss.
 func (g *generator) stall(at time.Duration) {
 	a := schedule.Action{At: at, Verb: schedule.VerbStall, Link: g.link(), Latency: ms(oneOf(g, "stalled", 200, 50, 100, 200, 250, 250, 400, 800, 1500))}
 	g.add(a)
@@ -34,7 +34,7 @@ func (g *generator) mute(at time.Duration) {
 	g.add(schedule.Action{At: at, Verb: schedule.VerbMute, Link: g.link()})
 }
 
-// lowBandwidth slows down what leaves a host; then values are large, too.
+// lowBandwidth bounds what leaves a host. It makes values large, since only these feel it.
 func (g *generator) lowBandwidth(at time.Duration) {
 	host := oneOf(g, "sender", g.hosts()...)
 	if g.narrow[host] > at {
@@ -45,14 +45,14 @@ func (g *generator) lowBandwidth(at time.Duration) {
 	g.narrow[host] = g.until("narrow", at, breakTimes, schedule.Action{Verb: schedule.VerbBandwidth, Host: host})
 }
 
-// overload has a process take in less than it is sent.
+// overload makes each message cost a process so much time that it may fall behind.
 func (g *generator) overload(at time.Duration) {
 	host := oneOf(g, "busy", append(g.nodes(), schedule.ManagerHost)...)
-	if g.loaded[host] > at {
+	if g.busy[host] > at {
 		return
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbBusy, Host: host, Latency: ms(oneOf(g, "cost", 1, 2, 5, 10, 20))})
-	g.loaded[host] = g.until("busy", at, breakTimes, schedule.Action{Verb: schedule.VerbBusy, Host: host})
+	g.busy[host] = g.until("busy", at, breakTimes, schedule.Action{Verb: schedule.VerbBusy, Host: host})
 }
 
 func (g *generator) stallDisk(at time.Duration) {
@@ -60,8 +60,8 @@ func (g *generator) stallDisk(at time.Duration) {
 	g.add(schedule.Action{At: at, Verb: schedule.VerbStallDisk, Host: host, Latency: ms(oneOf(g, "stalled", 50, 100, 200, 250, 400, 800, 1500))})
 }
 
-// move has a node's data come up at the address of another, whose data is lost;
-// at its old address there is then nobody, or a new node.
+// move has a node's data come up at the address of another node, whose data is lost. At
+// the old address there is nobody afterwards, or a new node.
 func (g *generator) move(at time.Duration) {
 	free := g.free(at, g.nodes())
 	if len(free) < 2 || !g.lose(at) {
@@ -71,19 +71,19 @@ func (g *generator) move(at time.Duration) {
 	to := oneOf(g, "moved to", without(free, from)...)
 	g.add(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: to})
 	g.add(schedule.Action{At: at, Verb: schedule.VerbMove, Host: from, Target: to})
-	g.down[from], g.down[to], g.busy[from] = at, at, forever
+	g.ended[from], g.ended[to], g.away[from] = at, at, forever
 	g.goDown(to, at)
 	if back := at + ms(oneOf(g, "another there", 20, 50, 200, 600, 1500)); back <= g.end && g.chance("another", 2) {
 		g.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: from})
-		g.busy[from] = back
+		g.away[from] = back
 	}
 }
 
-// stutter pauses a process again and again: it works in between, so none of the
-// pauses alone says that it is dead.
+// stutter pauses a process again and again. It works in between, so no pause alone
+// shows that it is dead.
 func (g *generator) stutter(at time.Duration) {
 	host := oneOf(g, "stutters", append(g.nodes(), schedule.ManagerHost)...)
-	if g.busy[host] > at {
+	if g.away[host] > at {
 		return
 	}
 	off, on := ms(oneOf(g, "off", 80, 60, 200, 240)), ms(oneOf(g, "on", 40, 100, 300, 1000))
@@ -95,21 +95,20 @@ func (g *generator) stutter(at time.Duration) {
 		g.add(schedule.Action{At: at + off, Verb: schedule.VerbResume, Host: host})
 		at += off + on
 	}
-	g.busy[host] = at
+	g.away[host] = at
 }
 
-// Calm schedules are those in which all trouble stays within the bounds: nobody
-// may be evicted then, no group presumed lost, and every call ends well.
+// A calm schedule has trouble, but all of it within the bounds (package bounds). So
+// nobody may be evicted, no group presumed lost, and every call must end well.
 
-// calm makes the schedule one of them, from a time to another, with trouble every
-// so often.
+// calm makes the schedule calm, with trouble between two times, once in mean on average.
 func (g *generator) calm(from, to, mean time.Duration) {
 	g.s.Shape.OpTimeout = g.s.Shape.CalmTimeout()
 	troubles := []string{"pause", "pause", "stall", "slow", "busy"}
 	if g.s.Shape.Durable {
 		troubles = append(troubles, "slow disk", "stalled disk")
 	}
-	loss := g.chance("loss", 4) // which adds up with whatever else stalls
+	loss := g.chance("loss", 4) // then nothing else may stall: the two would add up
 	if loss {
 		g.add(schedule.Action{At: from, Verb: schedule.VerbLossy, Rate: oneOf(g, "loss", 10, bounds.LossMaxPermille)})
 	}
@@ -119,7 +118,7 @@ func (g *generator) calm(from, to, mean time.Duration) {
 			g.add(schedule.Action{At: from, Verb: schedule.VerbBandwidth, Host: host, Rate: bounds.BandwidthMin})
 		}
 	}
-	quiet := map[string]time.Duration{} // until when nothing more may happen to a host, its disk or its links
+	quiet := map[string]time.Duration{} // by host: until when it, its disk and its links must have no more trouble
 	for at := from; at < to && !loss; at += ms(1 + g.src.Intn("until next", int(2*mean/time.Millisecond))) {
 		g.calmFault(at, troubles, quiet)
 	}
@@ -172,13 +171,13 @@ func (g *generator) calmFault(at time.Duration, troubles []string, quiet map[str
 	}
 }
 
-// sizes are those of large values, in bytes.
+// sizes are the sizes of large values, in bytes.
 var sizes = []int{1 << 20, 1_000, 30_000, 200_000}
 
 // largeMax is how many values of a schedule are large.
 const largeMax = 24
 
-// enlarge makes some of the values large where bandwidth is bounded.
+// enlarge makes some values large, in a schedule that bounds bandwidth.
 func (g *generator) enlarge() {
 	if !g.large {
 		return

@@ -6,14 +6,12 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// Some situations take several things in a row, which single faults hardly ever
-// bring about: a pattern is such a row, with its parts drawn. It counts as one
-// fault of the plan.
+// Some situations take several faults in a row, which single faults hardly ever bring
+// about. A pattern draws such a row, and counts as one fault.
 
-// hamperJoin has a node come back without its data, so that it joins its group
-// anew if no other spare does, and makes that hard: its own disk or process, the
-// network around it, or another node fails it while the snapshot and the log
-// come in.
+// hamperJoin has a node come back without its data, so that it joins its group anew,
+// if no other spare does. While the snapshot and the log come in, its disk, its process,
+// the network around it or another node gets in the way.
 func (g *generator) hamperJoin(at time.Duration) {
 	host := g.node(at)
 	if host == "" || !g.lose(at) {
@@ -25,11 +23,11 @@ func (g *generator) hamperJoin(at time.Duration) {
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host})
 	g.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: host})
-	g.down[host], g.busy[host] = at, back
-	if g.s.Shape.Durable && g.disk[host] <= at && g.chance("slow at it", 2) {
+	g.ended[host], g.away[host] = at, back
+	if g.s.Shape.Durable && g.diskSlow[host] <= at && g.chance("slow at it", 2) {
 		slow := ms(oneOf(g, "latency", 20, 50, 100, 200))
 		g.add(schedule.Action{At: at, Verb: schedule.VerbSlowDisk, Host: host, Latency: slow})
-		g.disk[host] = g.until("slow", back, breakTimes, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
+		g.diskSlow[host] = g.until("slow", back, breakTimes, schedule.Action{Verb: schedule.VerbSlowDisk, Host: host, Latency: g.s.Shape.SyncLatency})
 	}
 	for range 1 + g.src.Intn("hampered", 3) {
 		back += ms(oneOf(g, "into the join", 10, 30, 60, 100, 150, 250))
@@ -41,9 +39,9 @@ func (g *generator) hamperJoin(at time.Duration) {
 	}
 }
 
-// hamper gets in the way of a node that joins.
+// hamper adds one fault that gets in the way of a joining node.
 func (g *generator) hamper(host string, at time.Duration) {
-	free := g.busy[host] <= at
+	free := g.away[host] <= at
 	switch oneOf(g, "hamper", "deaf", "dumb", "dumb", "pause", "restart", "restart", "crash", "pause another") {
 	case "deaf":
 		g.clogAll(at, host, false)
@@ -57,7 +55,7 @@ func (g *generator) hamper(host string, at time.Duration) {
 		if free && (g.s.Shape.Durable || g.lose(at)) {
 			g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: host}))
 			g.add(schedule.Action{At: at + ms(5), Verb: schedule.VerbRestart, Host: host})
-			g.down[host], g.busy[host] = at, at+ms(5)
+			g.ended[host], g.away[host] = at, at+ms(5)
 		}
 	case "crash":
 		g.crash(at)
@@ -66,7 +64,7 @@ func (g *generator) hamper(host string, at time.Duration) {
 	}
 }
 
-// clogAll holds back, for a while, what a node sends to the others, or what they
+// clogAll holds back for a while what a node sends to the others (out), or what they
 // send to it.
 func (g *generator) clogAll(at time.Duration, host string, out bool) {
 	to := at + ms(oneOf(g, "unclog", breakTimes[:6]...))
@@ -82,10 +80,10 @@ func (g *generator) clogAll(at time.Duration, host string, out bool) {
 	}
 }
 
-// replaceAll gives one node after the other an empty disk, each at about the time
-// at which the one before has been replaced: in the end all that is left of the
-// data has come in snapshots. Sometimes a client hears nothing from any node
-// meanwhile, and so asks the later primaries what the earlier ones have done.
+// replaceAll gives one node after the other an empty disk, each at about the time when
+// the one before has been replaced. In the end every copy of the data has come in a
+// snapshot. Sometimes a client hears nothing from any node meanwhile, and later asks new
+// primaries for the results of writes that earlier ones committed.
 func (g *generator) replaceAll(at time.Duration) {
 	if g.s.Shape.Replicas == 0 && !g.bold {
 		return
@@ -106,12 +104,12 @@ func (g *generator) replaceAll(at time.Duration) {
 		if at > g.end {
 			return
 		}
-		if g.busy[host] > at {
+		if g.away[host] > at {
 			continue
 		}
 		g.add(schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host})
 		g.add(schedule.Action{At: at + ms(20), Verb: schedule.VerbRestart, Host: host})
-		g.down[host], g.busy[host] = at, at+ms(20)
+		g.ended[host], g.away[host] = at, at+ms(20)
 		g.losses = append(g.losses, at)
 		g.faults = append(g.faults, at)
 	}
