@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	epochsFile = "sim/history/epochs.go"
-	sweepFile  = "sim/history/sweep.go"
+	erasFile  = "sim/history/eras.go"
+	sweepFile = "sim/history/sweep.go"
 )
 
 // sweepMutants are the check of linearizability with one rule removed: it lets a
@@ -19,70 +19,70 @@ const (
 // must catch each.
 var sweepMutants = []Mutant{
 	{
-		Name: `success-without-a-version`, Story: `a write that says it succeeded, with version 0`, File: epochsFile,
+		Name: `success-without-a-version`, Story: `a write that says it succeeded, with version 0`, File: erasFile,
 		Old: `			if op.Result.Version == 0 {
 				return false
 			}
 `, New: ``,
 	},
 	{
-		Name: `not-found-of-a-put`, Story: `a put is taken for an observer`, File: epochsFile,
+		Name: `not-found-of-a-put`, Story: `a put is taken for an observer`, File: erasFile,
 		Old: `if op.Kind != core.OpGet && op.Kind != core.OpDelete {`, New: `if false {`,
 	},
 	{
-		Name: `conflict-with-what-was-expected`, Story: `a cas that should have succeeded`, File: epochsFile,
+		Name: `conflict-with-what-was-expected`, Story: `a cas that should have succeeded`, File: erasFile,
 		Old: ` || op.Result.Version == op.Version {`, New: ` {`,
 	},
 	{
-		Name: `conflict-of-a-put`, Story: `a put is taken for an observer`, File: epochsFile,
+		Name: `conflict-of-a-put`, Story: `a put is taken for an observer`, File: erasFile,
 		Old: `if op.Kind != core.OpCAS || op.Result`, New: `if op.Result`,
 	},
 	{
-		Name: `replaced-version-forgotten`, Story: `what a cas replaced may be unknown to all others`, File: epochsFile,
+		Name: `replaced-version-forgotten`, Story: `what a cas replaced may be unknown to all others`, File: erasFile,
 		Old: `				mentions = append(mentions, mention{op.Version, op, partReplaced})
 `, New: ``,
 	},
 	{
-		Name: `two-writes-of-one-version`, Story: `one of the two is forgotten`, File: epochsFile,
+		Name: `two-writes-of-one-version`, Story: `one of the two is forgotten`, File: erasFile,
 		Old: `			if e.writer != nil {
 				return false // one version, two writes
 			}
 `, New: ``,
 	},
 	{
-		Name: `delete-that-is-read`, Story: `a get returns the version of a delete`, File: epochsFile,
+		Name: `delete-that-is-read`, Story: `a get returns the version of a delete`, File: erasFile,
 		Old: `			if e.absent() {
 				return false
 			}
 `, New: ``,
 	},
 	{
-		Name: `wrong-value`, Story: `a get returns another value than was written`, File: epochsFile,
+		Name: `wrong-value`, Story: `a get returns another value than was written`, File: erasFile,
 		Old: `(e.writer != nil || e.read) &&`, New: `e.read &&`,
 	},
 	{
-		Name: `two-values-of-one-version`, Story: `two gets return different values of a version`, File: epochsFile,
+		Name: `two-values-of-one-version`, Story: `two gets return different values of a version`, File: erasFile,
 		Old: `(e.writer != nil || e.read) &&`, New: `e.writer != nil &&`,
 	},
 	{
-		Name: `value-from-nowhere`, Story: `nobody wrote what a get returned`, File: epochsFile,
+		Name: `value-from-nowhere`, Story: `nobody wrote what a get returned`, File: erasFile,
 		Old: `		if len(writers) == 0 ||`, New: `		if len(writers) == 0 {
 			continue
 		}
 		if`,
 	},
 	{
-		Name: `one-write-at-two-versions`, Story: `a write of unknown outcome takes effect twice`, File: epochsFile,
+		Name: `one-write-at-two-versions`, Story: `a write of unknown outcome takes effect twice`, File: erasFile,
 		Old: ` || bound[writers[0]] {`, New: ` {`,
 	},
 	{
-		Name: `bound-write-is-free-too`, Story: `a write that was seen takes effect once more, hidden`, File: epochsFile,
+		Name: `bound-write-is-free-too`, Story: `a write that was seen takes effect once more, hidden`, File: erasFile,
 		Old: `writers[0], true
 `, New: `writers[0], false
 `,
 	},
 	{
-		Name: `first-of-equal-writes`, Story: `one of several writes of a value was seen, but which`, File: epochsFile,
+		Name: `first-of-equal-writes`, Story: `one of several writes of a value was seen, but which`, File: erasFile,
 		Old: `		if len(writers) > 1 {
 			s.alike = true
 			continue
@@ -90,26 +90,26 @@ var sweepMutants = []Mutant{
 `, New: ``,
 	},
 	{
-		Name: `version-that-only-an-unknown-cas-tells`, Story: `the version before it has no place among the others`, File: epochsFile,
+		Name: `version-that-only-an-unknown-cas-tells`, Story: `the version before it has no place among the others`, File: erasFile,
 		Old: `				s.insert(op.Version)
 `, New: ``,
 	},
 	{
-		Name: `returns-of-the-next-epoch-alone`, Story: `who was called after a later epoch ended comes before it`, File: epochsFile,
-		Old: `s.epochs[i].returned = min(s.epochs[i].returned, s.epochs[i+1].returned)`, New: `_ = i`,
+		Name: `returns-of-the-next-era-alone`, Story: `who was called after a later era ended comes before it`, File: erasFile,
+		Old: `s.eras[i].returned = min(s.eras[i].returned, s.eras[i+1].returned)`, New: `_ = i`,
 	},
 	{
-		Name: `writer-of-no-return`, Story: `who was called after a write returned comes before it`, File: epochsFile,
+		Name: `writer-of-no-return`, Story: `who was called after a write returned comes before it`, File: erasFile,
 		Old: `			e.returned = m.op.ReturnOrder
 `, New: ``,
 	},
 	{
 		Name: `read-after-the-next-write-returned`, Story: `a stale read`, File: sweepFile,
-		Old: `if s.epochs[i].called > ahead {`, New: `if false {`,
+		Old: `if s.eras[i].called > ahead {`, New: `if false {`,
 	},
 	{
 		Name: `read-while-an-absence-waits`, Story: `an absence that returned before the value was read comes after it`, File: sweepFile,
-		Old: `st.waiting = min(st.waiting, first); s.epochs[i].called < st.waiting {`,
+		Old: `st.waiting = min(st.waiting, first); s.eras[i].called < st.waiting {`,
 		New: `st.waiting = min(st.waiting, first); true {`,
 	},
 	{
@@ -149,15 +149,15 @@ var sweepMutants = []Mutant{
 	},
 	{
 		Name: `write-of-the-future`, Story: `a write takes effect before what returned before its call`, File: sweepFile,
-		Old: `case w.CallOrder > bound:`, New: `case false:`,
+		Old: `case w.CallOrder > limit:`, New: `case false:`,
 	},
 	{
 		Name: `write-while-an-absence-waits`, Story: `an absence that returned before the write was called comes after it`, File: sweepFile,
-		Old: `bound := min(e.returned, st.waiting)`, New: `bound := e.returned`,
+		Old: `limit := min(e.returned, st.waiting)`, New: `limit := e.returned`,
 	},
 	{
 		Name: `unknown-write-of-the-future`, Story: `it takes effect before what returned before its call`, File: sweepFile,
-		Old: `bound := min(e.returned, st.waiting)`, New: `bound := st.waiting
+		Old: `limit := min(e.returned, st.waiting)`, New: `limit := st.waiting
 	if w := e.writer; w != nil && w.CallOrder > e.returned {
 		return
 	}`,
@@ -168,7 +168,7 @@ var sweepMutants = []Mutant{
 	},
 	{
 		Name: `delete-of-hidden-writes`, Story: `a delete finds what an unknown put left`, File: sweepFile,
-		Old: `		s.useAny(st, 0, bound)
+		Old: `		s.useAny(st, 0, limit)
 	}
 }`, New: `	}
 }`,
@@ -190,12 +190,12 @@ var sweepMutants = []Mutant{
 	{
 		Name: `unknown-writer-of-no-value`, Story: `nobody can have written what a conflict saw`, File: sweepFile,
 		Old: `	case w == nil:
-		s.useAny(st, present, bound)`, New: `	case w == nil:
+		s.useAny(st, present, limit)`, New: `	case w == nil:
 		s.add(st)`,
 	},
 	{
 		Name: `any-cas`, Story: `the writer of a version is an unknown cas`, File: sweepFile,
-		Old: `op.Version == present && op.CallOrder < bound })`, New: `false && op.CallOrder < bound })`,
+		Old: `op.Version == present && op.CallOrder < limit })`, New: `false && op.CallOrder < limit })`,
 	},
 	{
 		Name: `any-cas-of-any-version`, Story: `a cas replaces another version than it expects`, File: sweepFile,
@@ -203,14 +203,14 @@ var sweepMutants = []Mutant{
 	},
 	{
 		Name: `any-cas-of-the-future`, Story: `it takes effect before what returned before its call`, File: sweepFile,
-		Old: `op.Version == present && op.CallOrder < bound })`, New: `op.Version == present })`,
+		Old: `op.Version == present && op.CallOrder < limit })`, New: `op.Version == present })`,
 	},
 	{
 		Name: `put-before-create`, Story: `a put is used up where a create would have done`, File: sweepFile,
-		Old: `	} else if after, ok := s.use(st, classCreate, bound); ok {
+		Old: `	} else if after, ok := s.use(st, classCreate, limit); ok {
 		s.add(after)
 		return
-	}`, New: `	} else if after, ok := s.use(st, classPut, bound); ok {
+	}`, New: `	} else if after, ok := s.use(st, classPut, limit); ok {
 		s.add(after)
 		return
 	}`,
@@ -222,7 +222,7 @@ var sweepMutants = []Mutant{
 	},
 	{
 		Name: `unknown-write-before-its-call`, Story: `it takes effect before what returned before its call`, File: sweepFile,
-		Old: ` || s.calls[class][n] > bound {`, New: ` {`,
+		Old: ` || s.calls[class][n] > limit {`, New: ` {`,
 	},
 	{
 		Name: `first-choice-only`, Story: `one state displaces another that could do more`, File: sweepFile,

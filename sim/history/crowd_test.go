@@ -16,9 +16,10 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// crowded has many clients call operations on one key, as many at a time as they
-// can, while the only member stalls again and again, longer than an operation
-// waits: most overlap with hundreds of others, and many end with unknown outcome.
+// crowded has many clients call as many operations on one key at a time as they can.
+// Meanwhile the only member stalls again and again, for longer than an operation may
+// take. So most operations overlap with hundreds of others, and many end with unknown
+// outcome.
 func crowded(operations int, seed uint64) *schedule.Schedule {
 	const clients, width, pauses = 16, 16, 8
 	s := &schedule.Schedule{Shape: schedule.DefaultShape()}
@@ -50,7 +51,7 @@ func crowded(operations int, seed uint64) *schedule.Schedule {
 	return s
 }
 
-// crowdedHistory runs such a schedule.
+// crowdedHistory is the history of a run of such a schedule.
 func crowdedHistory(t testing.TB, operations int) []history.Operation {
 	s := crowded(operations, 1)
 	require.NoError(t, s.Validate())
@@ -59,8 +60,8 @@ func crowdedHistory(t testing.TB, operations int) []history.Operation {
 	return out.Ops
 }
 
-// The work of the sweep grows with the operations, not with how many of them are
-// under way at once, and whether or not there is an order.
+// The work of the sweep grows with the number of operations, not with how many are under
+// way at once. That holds with an order and without.
 func TestSweepOfACrowdIsLinear(t *testing.T) {
 	for _, operations := range []int{1000, 4000, schedule.ActionsMax - 16} {
 		ops := crowdedHistory(t, operations)
@@ -72,7 +73,7 @@ func TestSweepOfACrowdIsLinear(t *testing.T) {
 		require.Greater(t, swept.Deletes, operations/100)
 		require.Less(t, swept.Steps, 4*operations)
 
-		// The last get but the final one comes back to what was long replaced.
+		// The last get before the final one returns a value that was replaced long ago.
 		for i := len(ops) - 2; i >= 0; i-- {
 			if op := &ops[i]; op.Kind == core.OpGet && !op.Final && op.Result.Status == core.StatusOK {
 				old := firstGet(ops)

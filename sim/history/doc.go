@@ -1,8 +1,7 @@
-// Package history judges what the users of a store saw: whether some order of their
-// operations explains all the results (linearizability), one key at a time. It knows
-// nothing of where a history comes from: the simulator's and those of real hosts are
-// judged alike.
+// Package history judges whether what the users of a store saw is linearizable: whether
+// some order of their operations explains all the results. It judges one key at a time.
+// It does not know whether a history comes from the simulator or from real hosts.
 //
-// The sweep judges, in about linear time; what it objects to is put before Porcupine,
-// which searches all orders.
+// The sweep judges in about linear time. Where it finds no order, Porcupine, which
+// searches all orders, must agree.
 package history

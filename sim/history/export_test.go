@@ -1,15 +1,15 @@
 package history
 
-// Swept is what the sweep makes of the operations on one key, for the tests that
-// need the simulator, which are in a package of their own.
+// Swept is what the sweep finds out about the operations on one key. It is for tests
+// outside this package: those that need the simulator, which imports this package.
 type Swept struct {
 	Possible, Explained, Unexplained bool
 	Absences, Puts, Deletes          int
 	Steps                            int
-	UnderWay                         int // operations at once, at most
+	UnderWay                         int // the most operations at once
 }
 
-// SweepKey has the sweep judge the operations on a key.
+// SweepKey has the sweep judge the operations on one key.
 func SweepKey(ops []Operation, key string) Swept {
 	_, byKey := operationsByKey(ops)
 	s := &sweep{}
@@ -23,7 +23,7 @@ func SweepKey(ops []Operation, key string) Swept {
 	}
 }
 
-// underWayMax is how many of the operations were under way at once.
+// underWayMax is the most operations that were under way at once.
 func underWayMax(ops []*Operation) int {
 	most := 0
 	for _, a := range ops {

@@ -18,14 +18,14 @@ const (
 	undecided                      // the check took more steps than it may
 )
 
-// CheckLinearizable looks for an order that explains the history, key by key. If
-// there is none, it returns the property that is violated and how. The verdict
-// is a function of the history: the check is bounded by its work, never by time.
+// CheckLinearizable looks for an order that explains the history, key by key. Where
+// there is none, it returns the property that is violated, and how. The verdict depends
+// on the history alone: the check is bounded by its work, never by time.
 //
-// The sweep gives the verdict. A history that it objects to is put before
-// Porcupine too, up to the result that makes it wrong. Porcupine may have to give
-// up; that it finds an order after all is a fault of one of the two, and is
-// reported.
+// The sweep gives the verdict. Where it finds no order, Porcupine judges the history,
+// too, up to the result that makes it wrong. If Porcupine does find an order, one of the
+// two checks is at fault, and that is reported. If it gives up, the sweep's verdict
+// stands.
 func CheckLinearizable(ops []Operation) (property, text string) {
 	keys, byKey := operationsByKey(ops)
 	for _, key := range keys {
@@ -44,8 +44,8 @@ func CheckLinearizable(ops []Operation) (property, text string) {
 	return "", ""
 }
 
-// operationsByKey sorts the operations that were called, those of each key in the
-// order of their calls; the keys are in the order of their first operation.
+// operationsByKey sorts the operations that were called by their keys, and those of a
+// key by their calls. The keys are in the order in which the history first has them.
 func operationsByKey(ops []Operation) (keys []string, byKey map[string][]*Operation) {
 	byKey = map[string][]*Operation{}
 	for i := range ops {
@@ -64,9 +64,8 @@ func operationsByKey(ops []Operation) (keys []string, byKey map[string][]*Operat
 	return keys, byKey
 }
 
-// Unexplained returns, of a history that CheckLinearizable objects to, the
-// operation with the first result that cannot be explained; nil when all can be,
-// or when that is undecided.
+// Unexplained returns the operation with the first result that no order explains; nil
+// when an order explains them all, or when that is undecided.
 func Unexplained(ops []Operation) *Operation {
 	keys, byKey := operationsByKey(ops)
 	for _, key := range keys {
@@ -77,7 +76,7 @@ func Unexplained(ops []Operation) *Operation {
 	return nil
 }
 
-// explain shows the operations on a key, and marks the one that is stuck.
+// explain lists the operations on a key, and points at the one that is stuck.
 func explain(ops []*Operation, stuck *Operation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %-13s %-13s %s\n", "called", "returned", "operation")
@@ -107,8 +106,8 @@ func resultText(op *Operation) string {
 	return r.Status.String()
 }
 
-// firstStuck returns the operation whose return makes an unexplained history
-// wrong: what had returned before it can be explained.
+// firstStuck returns the operation with whose return a history becomes unexplained.
+// Some order explains all that had returned before it.
 func firstStuck(ops []*Operation) *Operation {
 	var ended []*Operation
 	for _, op := range ops {
@@ -123,8 +122,8 @@ func firstStuck(ops []*Operation) *Operation {
 	return ended[n]
 }
 
-// historyUntil is the history as it was after the return numbered order: what
-// had not returned is of unknown outcome.
+// historyUntil is the history as it was after the return with that number. Operations
+// that had not returned then are of unknown outcome.
 func historyUntil(ops []*Operation, order int) []*Operation {
 	var before []*Operation
 	for _, op := range ops {

@@ -11,8 +11,7 @@ import (
 	"gtstore/core"
 )
 
-// ended is an operation on key k, called and returned at these places in the
-// order of all calls and returns.
+// ended is an operation on key k. call and ret are its CallOrder and ReturnOrder.
 func ended(kind core.OpKind, value string, expected core.Seq, call, ret int, r core.Result) Operation {
 	return Operation{
 		Client: "c1", Kind: kind, Key: "k", Value: value, Version: expected, CallOrder: call, ReturnOrder: ret, Result: &r,
@@ -210,7 +209,7 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// The keys are apart: a stale read of one is no excuse of the other.
+// Each key is judged by itself, and the verdict names the one with the stale read.
 func TestLinearizableNamesTheKeyAndTheResult(t *testing.T) {
 	other := put("x", 1, 2, ok(9))
 	other.Key = "other"
@@ -248,7 +247,7 @@ func TestLinearizableWithManyUnknown(t *testing.T) {
 // slowCheck tries every order and every version.
 type slowCheck struct {
 	ops      []Operation
-	versions []core.Seq // that some result speaks of
+	versions []core.Seq // those in any call or result
 }
 
 type slowState struct {
@@ -268,9 +267,10 @@ func newSlowCheck(ops []Operation) *slowCheck {
 	return c
 }
 
-// explains reports whether the operations not in done can end so.
+// explains reports whether some order of the operations not in done explains their
+// results, from state s on.
 func (c *slowCheck) explains(s slowState, done uint) bool {
-	horizon, left := 1<<30, false // who was called after that must wait
+	horizon, left := 1<<30, false // the first return that is left: what was called later comes later
 	for i := range c.ops {
 		if r := c.ops[i].Result; done>>i&1 == 0 && r != nil && definite(r.Status) {
 			horizon, left = min(horizon, c.ops[i].ReturnOrder), true
@@ -310,7 +310,8 @@ func definite(s core.Status) bool {
 	return s == core.StatusOK || s == core.StatusNotFound || s == core.StatusConflict
 }
 
-// apply is what a key does, with the version that a write gets.
+// apply lets an operation take effect, and returns its result. v is the version that a
+// write gets.
 func (s *slowState) apply(op *Operation, v core.Seq) core.Result {
 	switch op.Kind {
 	case core.OpGet:

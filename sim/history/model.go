@@ -8,17 +8,17 @@ import (
 	"gtstore/core"
 )
 
-// Porcupine searches all orders. It knows nothing of the argument in
-// sweep.go and shares no code with it, so it is the second judge of what
-// the sweep objects to, and the only one where values do not tell the writes apart.
+// Porcupine searches all orders. It depends on none of the reasons in sweep.go, and
+// shares no code with it. So it is a second judge where the sweep finds no order, and the
+// only one where values do not tell the writes apart.
 
-// searchStepsMax is how many steps of its model Porcupine may take: some tenths
-// of a second.
+// searchStepsMax is how many steps of the model Porcupine may take. They take some
+// tenths of a second.
 const searchStepsMax = 1 << 18
 
-// searchOrder has Porcupine judge the operations on one key. Its search ends
-// after that many steps of the model, not after a time, so that every machine
-// comes to the same verdict: from then on the model allows nothing.
+// searchOrder has Porcupine judge the operations on one key. After stepsMax steps the
+// model allows nothing more, which ends the search. A bound on time instead would give
+// another verdict on another machine.
 func searchOrder(ops []*Operation, stepsMax int) verdict {
 	steps := 0
 	model := porcupine.Model{
@@ -41,51 +41,52 @@ func searchOrder(ops []*Operation, stepsMax int) verdict {
 	return unexplained
 }
 
-// The model of one key. An operation takes effect at one moment between its
-// call and its return; the checker looks for an order of these moments in which
-// every result is right.
+// The model of one key. An operation takes effect at one moment between its call and
+// its return. Porcupine looks for an order of these moments in which every result is
+// right.
 //
-// A write that was refused had no effect. It is left out, so that a get that
-// sees it after all finds no explanation.
+// A write that was refused had no effect. It is left out, so that a get which sees it
+// after all finds no explanation.
 //
-// A write whose outcome is unknown may take effect at any time after its call,
-// or never. When a get returned its value, it did take effect, and its version
-// is the one that the get saw: bound beforehand, so that a second effect of the
-// same write cannot hide behind another version. All other writes of unknown
-// outcome are free: they may be put after the end of the history, where they
-// mean nothing. Many of them would make the checker try their permutations, so
-// the model allows only what can matter. This loses no explanation:
+// A write whose outcome is unknown may take effect at any time after its call, or never.
+// If a get returned its value, it did take effect, at the version that the get saw. This
+// version is settled before the search, so that a second effect of the same write cannot
+// hide behind another version.
 //
-//   - A free write may come before the end only if the very next operation finds
-//     what it did: the absence that a delete left, or a version or the existence
-//     of a value that no get has seen. If something else comes next, the history
-//     is explained as well without it. A free delete may also be what lets a
-//     free cas create the key.
-//   - Free writes that do the same take effect in the order of their calls: of
-//     two, the one called first can stand in for the other.
+// All other writes of unknown outcome are free. They may be put after the end of the
+// history, where they mean nothing. Porcupine would try all permutations of them, so the
+// model allows only those that can matter. This loses no explanation:
+//
+//   - A free write may come before the end only if the very next operation finds what it
+//     did: the absence that a delete left; or the version, or the existence, of a value
+//     that no get has seen. If another operation comes next, the history is explained
+//     without the free write as well. There is one more use: a free delete lets a free
+//     cas create the key.
+//   - Free writes that do the same take effect in the order of their calls: the one that
+//     was called first can stand in for the other.
 
 // keyState is what a key holds.
 type keyState struct {
 	present bool
 	fresh   bool // the last operation was a free write
 	ended   bool // all of the history is explained
-	unread  bool // the value is a free write's, and no get returns it
+	unread  bool // the value is that of a free write, which no get returns
 	value   string
-	version core.Seq // of the value; 0 while it is present: not known yet
-	high    core.Seq // no version up to this one can come again
+	version core.Seq // of the value; 0 when absent, or when present and not known yet
+	high    core.Seq // the highest version so far: the next write has a higher one
 	used    [alikeMax]uint16
 }
 
-// alikeMax is how many sets of free writes that do the same are told apart. Of
-// further ones the order is left open, which only takes longer.
+// alikeMax is how many sets of like free writes are kept: those that do the same. Free
+// writes beyond these may come in any order, which only takes longer.
 const alikeMax = 16
 
 // keyInput is an operation on a key, as the model knows it.
 type keyInput struct {
 	kind     core.OpKind // 0 for the end of the history
 	free     bool
-	alike    uint8  // of a free write: which others do the same; alikeMax for unknown
-	rank     uint16 // and how many of those were called before
+	alike    uint8  // of a free write: the set of those that do the same; alikeMax for none
+	rank     uint16 // how many of that set were called before it
 	value    string
 	expected core.Seq
 }
@@ -94,11 +95,11 @@ type keyInput struct {
 type keyOutput struct {
 	status  core.Status // OK, NotFound, Conflict or Unknown
 	value   string
-	version core.Seq // with Unknown: bound by a get, or 0
+	version core.Seq // with Unknown: the version at which a get saw the value, or 0
 }
 
-// bind settles the version of the current value, if it is not known, and
-// reports whether it can be that one.
+// bind reports whether the current value can have that version. If its version was not
+// known, it is settled with that.
 func (s *keyState) bind(v core.Seq) bool {
 	if !s.present {
 		return v == 0
@@ -113,8 +114,7 @@ func (s *keyState) bind(v core.Seq) bool {
 	return true
 }
 
-// write puts a value with a version that must be above all before; 0 for one
-// that is not known.
+// write writes a value. Its version must be above all before; 0 means not known yet.
 func (s *keyState) write(value string, v core.Seq) bool {
 	if v != 0 && v <= s.high {
 		return false
@@ -124,15 +124,15 @@ func (s *keyState) write(value string, v core.Seq) bool {
 	return true
 }
 
-// step is the model: whether the operation can have that result in that state,
-// and the state after it.
+// step is the model. It reports whether the operation can have that result in that
+// state, and returns the state after it.
 func (s keyState) step(in *keyInput, out *keyOutput) (bool, keyState) {
 	switch {
 	case in.kind == 0:
 		s.ended = true
 		return true, s
 	case s.ended:
-		return true, s // of unknown outcome, or it would have come before
+		return true, s // only operations of unknown outcome come after the end
 	case in.free:
 		return s.stepFree(in), s
 	}
@@ -162,7 +162,7 @@ func (s keyState) step(in *keyInput, out *keyOutput) (bool, keyState) {
 	return ok, s
 }
 
-// stepFree lets a free write take effect before the end of the history.
+// stepFree lets a free write take effect before the end of the history, if it may.
 func (s *keyState) stepFree(in *keyInput) bool {
 	create := in.kind == core.OpCAS && in.expected == 0
 	if s.fresh && (s.present || !create) {
@@ -222,12 +222,14 @@ func (s *keyState) stepCAS(in *keyInput, out *keyOutput) bool {
 			return true
 		}
 		*s = before
-		return out.version == 0 // a get saw its value, but it may be another write's
+		// A get saw its value. With version 0 another write has that value, too, and
+		// this one may have had no effect.
+		return out.version == 0
 	}
 	return false
 }
 
-// keyHistory turns the operations on one key into what the checker takes.
+// keyHistory turns the operations on one key into those of Porcupine.
 func keyHistory(ops []*Operation) []porcupine.Operation {
 	var free freeWrites
 	seen := versionsSeen(ops)
@@ -258,7 +260,7 @@ func keyHistory(ops []*Operation) []porcupine.Operation {
 				free.add(in)
 			}
 		default:
-			continue // refused: no effect, and nothing said
+			continue // refused: it had no effect, and tells nothing
 		}
 		history = append(history, porcupine.Operation{Input: in, Output: out, Call: int64(op.CallOrder), Return: end})
 	}
@@ -267,13 +269,14 @@ func keyHistory(ops []*Operation) []porcupine.Operation {
 	})
 }
 
-// freeWrites sorts free writes into sets that do the same.
+// freeWrites sorts free writes into sets of those that do the same.
 type freeWrites struct {
 	sets  [alikeMax]keyInput
 	sizes [alikeMax]uint16
 }
 
-// add gives a free write its place; they come in the order of their calls.
+// add gives a free write its set and its rank there. Free writes are added in the order
+// of their calls.
 func (f *freeWrites) add(in *keyInput) {
 	in.free, in.alike = true, alikeMax
 	for i := range f.sets {
@@ -288,8 +291,8 @@ func (f *freeWrites) add(in *keyInput) {
 	}
 }
 
-// versionsSeen maps each value that a get returned to its version, and to 0 when
-// two writes share the value, which then tells nothing about either.
+// versionsSeen maps each value that a get returned to its version. Where several writes
+// have the value, it tells nothing about any of them, and the version is 0.
 func versionsSeen(ops []*Operation) map[string]core.Seq {
 	seen := map[string]core.Seq{}
 	for _, op := range ops {

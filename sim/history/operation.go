@@ -7,21 +7,20 @@ import (
 	"gtstore/core"
 )
 
-// Operation is one call of a user and how it ended: an entry of the history
-// that must be linearizable.
+// Operation is one call of a user, and how it ended. A history is a list of these.
 type Operation struct {
-	Client  string // the host it was called at
+	Client  string // the host at which it was called
 	Action  int    // its index in Schedule.Actions; -1 for a Final one
-	Final   bool   // of the probe for liveness, after the faults
+	Final   bool   // it belongs to the probe for liveness, after the faults
 	Kind    core.OpKind
 	Key     string
-	Value   string   // that a put or cas writes
-	Version core.Seq // that a cas expects
+	Value   string   // what a put or cas writes
+	Version core.Seq // the version that a cas expects
 
-	Called, Returned time.Duration // virtual times; good when the next two are not 0
-	// CallOrder and ReturnOrder number all calls and returns of a run from 1, as
-	// they happened; 0 for not yet. Times alone cannot tell a call at the moment
-	// of a return from one before it.
+	Called, Returned time.Duration // virtual times; they mean nothing where the number below is 0
+	// CallOrder and ReturnOrder number the calls and returns of a run together, from
+	// 1, in the order in which they happened; 0 means not yet. Times alone do not
+	// order a call and a return at the same moment.
 	CallOrder, ReturnOrder int
 	Result                 *core.Result // nil until it returned
 }

@@ -10,8 +10,8 @@ import (
 	"gtstore/core"
 )
 
-// The sweep, Porcupine and, on the shortest histories, a search that leaves out
-// nothing must all come to the same verdict.
+// The sweep and Porcupine must come to the same verdict. On the shortest histories so
+// must a search that leaves nothing out.
 func TestChecksAgree(t *testing.T) {
 	const rounds = 40_000
 	verdicts, swept := map[verdict]int{}, 0
@@ -35,8 +35,8 @@ func FuzzChecksAgree(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, n uint8) { compareChecks(t, seed, 2+int(n%15)) })
 }
 
-// compareChecks draws a history of n operations, and fails if two checks differ.
-// It returns Porcupine's verdict, and whether the sweep needed no Porcupine for its own.
+// compareChecks draws a history of n operations, and fails if two checks differ. It
+// returns Porcupine's verdict, and whether the sweep came to its own without Porcupine.
 func compareChecks(t *testing.T, seed uint64, n int) (want verdict, bySweep bool) {
 	ops := drawHistory(rand.New(rand.NewPCG(seed, uint64(n))), n)
 	_, byKey := operationsByKey(ops)
@@ -55,24 +55,24 @@ func compareChecks(t *testing.T, seed uint64, n int) (want verdict, bySweep bool
 	return want, !s.alike
 }
 
-// historyTaste is how the histories differ from each other.
+// historyTaste is in what drawn histories differ.
 type historyTaste struct {
-	values  int // how many there are to write
-	span    int // how long an operation may take, in operations
-	unknown int // how many in 8 have no known outcome
+	values  int // how many different values are written
+	span    int // how many operations may take effect while one is under way
+	unknown int // how many of 8 operations have no known outcome
 	kinds   []core.OpKind
 }
 
 func drawTaste(r *rand.Rand, n int) historyTaste {
 	kinds := []core.OpKind{core.OpGet, core.OpPut, core.OpDelete, core.OpCAS}
-	for range r.IntN(4) { // more of some
+	for range r.IntN(4) { // some kinds are drawn more often
 		kinds = append(kinds, kinds[r.IntN(4)])
 	}
 	return historyTaste{values: []int{1, 2, 3, n, n, n}[r.IntN(6)], span: r.IntN(n + 2), unknown: r.IntN(7), kinds: kinds}
 }
 
-// drawHistory runs operations against a correct key, with overlaps, and then,
-// often, spoils a result or a time.
+// drawHistory applies operations to a correct key, with calls and returns that overlap.
+// Often it then spoils a result.
 func drawHistory(r *rand.Rand, n int) []Operation {
 	taste := drawTaste(r, n)
 	ops := make([]Operation, n)
@@ -80,8 +80,8 @@ func drawHistory(r *rand.Rand, n int) []Operation {
 	var s slowState
 	versions := []core.Seq{0}
 	for i := range ops {
-		// The effect is at i. One that is of no effect yet may have one later, which
-		// is as good as a later call.
+		// Operation i takes effect at time i, or, where its outcome is unknown, perhaps
+		// never.
 		calls[i] = float64(i) - r.Float64()*float64(1+taste.span)
 		returns[i] = float64(i) + r.Float64()*float64(1+taste.span)
 		op := open(ended(taste.kinds[r.IntN(len(taste.kinds))], "", 0, 0, 0, unknown))
@@ -163,8 +163,8 @@ func order(ops []Operation, calls, returns []float64) {
 	}
 }
 
-// Where two writes of unknown outcome share a value that was read, Porcupine
-// judges, and may give up. That is a verdict with a name, the same every time. A
+// Where two writes of unknown outcome have the same value, and a get returned it,
+// Porcupine judges, and may give up. That is a verdict of its own, the same every time. A
 // schedule cannot have such writes.
 func TestUndecidedIsAVerdict(t *testing.T) {
 	var ops []Operation
@@ -188,8 +188,8 @@ func TestUndecidedIsAVerdict(t *testing.T) {
 	require.Equal(t, undecided, s.run(10))
 }
 
-// stormy is the history of a key in a run with crashes of all nodes, partitions
-// and failing disks. A loaded machine once gave no verdict on it in ten seconds.
+// stormy is the history of a key in a run with crashes of all nodes, partitions and
+// failing disks. A check that was bounded by time once came to no verdict on it.
 func stormy() []Operation {
 	return []Operation{
 		refused(put("v2", 1, 7, unknown), core.StatusUnavailable),
@@ -226,8 +226,8 @@ func stormy() []Operation {
 	}
 }
 
-// The verdict on it, and on whatever one other result makes of it, is the same
-// every time, and Porcupine's.
+// The sweep and Porcupine come to the same verdict on the stormy history, and on each
+// that differs from it in one result.
 func TestStormyHistory(t *testing.T) {
 	ops := stormy()
 	require.Equal(t, explained, judgeBoth(t, ops))

@@ -1,5 +1,5 @@
 // Package mark names the situations that a run can come to: the races that the
-// protocol must survive. It says of each which rule or failure it stands for, and in
-// a sentence what has happened. Who notices that a run came to one is not its matter:
-// see the packages sim and check.
+// protocol must survive. For each mark it has the rule or the failure that the mark
+// stands for, and a sentence that says what has happened. The packages sim and check
+// notice when a run comes to one.
 package mark

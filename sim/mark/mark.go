@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Mark names a situation that a run can come to: one of the races that the
-// protocol must survive. A search that never gets into a situation says nothing
-// about it, however many schedules hold; so a default run of the properties must
-// reach every Mark, and a trace can name those that it shows.
+// Mark names a situation that a run can come to: one of the races that the protocol
+// must survive. A search that never gets into a situation says nothing about it, however
+// many schedules hold. So the tests of package properties must reach every Mark. A trace
+// can name the marks that it shows.
 type Mark uint8
 
 const (
@@ -122,8 +122,8 @@ const (
 // Count is one more than the highest Mark, for tables.
 const Count = int(end)
 
-// spec says of a Mark how it is called, which rule or failure of the
-// protocol it stands for, and in a sentence what has happened.
+// spec is a Mark's name, the rule or failure that it stands for, and the sentence that
+// says what has happened.
 type spec struct{ name, of, text string }
 
 // String is the mark's name, words with hyphens between them.
@@ -167,14 +167,14 @@ func (s *Set) Reached() []Mark {
 	return slices.DeleteFunc(All(), func(m Mark) bool { return !s[m] })
 }
 
-// nearMax is how many marks are named instead of one that there is not.
+// nearMax is how many marks Near lists.
 const nearMax = 5
 
-// Near lists the marks whose names are most like what was written, for who
-// mistyped one or remembers half of it.
+// Near lists the marks whose names are most like a text, for an error: somebody mistyped
+// a name, or remembers half of it.
 func Near(name string) string {
 	words := strings.Split(strings.ToLower(name), "-")
-	likeness := func(m Mark) int { // letters with which words of both begin
+	likeness := func(m Mark) int { // how many letters the words of both begin with
 		sum := 0
 		for _, word := range strings.Split(m.String(), "-") {
 			most := 0
@@ -198,11 +198,11 @@ func Near(name string) string {
 	return strings.Join(names, ", ")
 }
 
-// Wait is how long something waits at least that a mark speaks of: for longer than
-// a heartbeat or two.
+// Wait is how long something must wait for a mark that is about waiting: longer than one
+// or two heartbeats.
 const Wait = 100 * time.Millisecond
 
-// Add puts the marks of another set into this one.
+// Add adds the marks of another set to this one.
 func (s *Set) Add(other *Set) {
 	for m, reached := range other {
 		s[m] = s[m] || reached

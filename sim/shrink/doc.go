@@ -1,3 +1,3 @@
-// Package shrink makes a schedule smaller while it still fails. What failing is, the
-// caller says: it knows the language of schedules and nothing of how they are run.
+// Package shrink makes a schedule smaller while it still fails. The caller says whether
+// a schedule fails; this package does not know how schedules are run.
 package shrink

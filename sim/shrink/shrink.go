@@ -9,16 +9,15 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// Schedule looks for a smaller schedule for which fails still holds, and returns
-// the smallest it found; s itself is taken to fail and is not changed. It
-// removes actions and deviations by halves, quarters and so on (delta
-// debugging: Zeller and Hildebrandt, IEEE TSE 2002), then hosts, then makes
-// what is left simpler, over and over until nothing helps or fails was called
-// budget times. Only valid schedules are tried, none twice, in an order that
-// depends on s and the answers alone.
+// Schedule returns the smallest schedule it finds for which fails is true. It takes s to
+// fail, and does not change it. It removes actions and deviations by halves, quarters
+// and so on (delta debugging: Zeller and Hildebrandt, IEEE TSE 2002), then hosts, and
+// then makes what is left simpler. It begins anew until nothing helps any more, or until
+// fails was called budget times. Only valid schedules are tried, and none twice. Their
+// order depends only on s and on what fails returned.
 func Schedule(s *schedule.Schedule, fails func(*schedule.Schedule) bool, budget int) *schedule.Schedule {
 	k := &shrinker{best: s.Clone(), fails: fails, left: budget, tried: map[string]bool{s.String(): true}}
-	k.best.Recorded = nil // it is of another schedule
+	k.best.Recorded = nil // a smaller schedule runs differently
 	for before := ""; k.left > 0 && before != k.best.String(); {
 		before = k.best.String()
 		k.removeChunks()
@@ -35,11 +34,11 @@ func Schedule(s *schedule.Schedule, fails func(*schedule.Schedule) bool, budget 
 type shrinker struct {
 	best  *schedule.Schedule
 	fails func(*schedule.Schedule) bool
-	left  int             // calls of fails that remain
-	tried map[string]bool // texts of the schedules tried
+	left  int             // how many more calls of fails there may be
+	tried map[string]bool // the texts of the schedules tried
 }
 
-// try keeps the schedule that change makes of the best one, if it fails too.
+// try applies change to the best schedule, and keeps the result if it fails, too.
 func (k *shrinker) try(change func(*schedule.Schedule)) bool {
 	c := k.best.Clone()
 	change(c)
@@ -56,16 +55,16 @@ func (k *shrinker) try(change func(*schedule.Schedule)) bool {
 	return true
 }
 
-// remove takes lines out of a schedule, counted over the actions and then the
-// deviations.
+// remove takes lines [from, to) out of a schedule. The actions are counted first, then
+// the deviations.
 func remove(s *schedule.Schedule, from, to int) {
 	n := len(s.Actions)
 	s.Actions = slices.Delete(s.Actions, min(from, n), min(to, n))
 	s.Deviate = slices.Delete(s.Deviate, max(from, n)-n, max(to, n)-n)
 }
 
-// removeChunks goes from the end: what comes after the failure is of no use,
-// and what comes before it often is.
+// removeChunks begins at the end. What comes after the failure is of no use, while what
+// comes before it often is.
 func (k *shrinker) removeChunks() {
 	for size := k.best.Size(); size > 0; size /= 2 {
 		for to := k.best.Size(); to > 0 && k.left > 0; to -= size {
@@ -74,8 +73,8 @@ func (k *shrinker) removeChunks() {
 	}
 }
 
-// removePairs takes out two lines that are only good together, as a pause and
-// its resume. On a long schedule that is too many pairs to try.
+// removePairs takes out two lines at once. Those that belong together, such as a pause
+// and its resume, cannot always go one by one. A long schedule has too many pairs to try.
 func (k *shrinker) removePairs() {
 	const sizeMax = 24
 	if k.best.Size() > sizeMax {
@@ -91,8 +90,8 @@ func (k *shrinker) removePairs() {
 	}
 }
 
-// removeHosts takes out storage nodes and clients, with all that names them,
-// and moves the calls of one client to another.
+// removeHosts takes out storage nodes and clients, with all lines that name them. Where
+// a client cannot go so, another client takes over its calls.
 func (k *shrinker) removeHosts() {
 	for i := k.best.Shape.Nodes; i > 0; i-- {
 		k.try(func(s *schedule.Schedule) { removeHost(s, "n", i, &s.Shape.Nodes) })
@@ -119,8 +118,8 @@ func (k *shrinker) removeHosts() {
 
 func numberedName(prefix string, i int) string { return prefix + strconv.Itoa(i) }
 
-// removeHost removes the i-th of count hosts of a kind and everything that
-// names it; those after it move down by one.
+// removeHost removes the i-th of count hosts of a kind, and everything that names it. The
+// hosts after it get the number before their own.
 func removeHost(s *schedule.Schedule, prefix string, i int, count *int) {
 	names := map[string]string{numberedName(prefix, i): ""}
 	for j := i + 1; j <= *count; j++ {
@@ -148,7 +147,8 @@ func removeHost(s *schedule.Schedule, prefix string, i int, count *int) {
 	})
 }
 
-// keepIf is the items that keep holds for, which it may change, in place.
+// keepIf returns the items for which keep is true, in the same array. keep may change
+// its item.
 func keepIf[T any](items []T, keep func(*T) bool) []T {
 	kept := items[:0]
 	for i := range items {
@@ -211,7 +211,7 @@ func fewerReplicas(sh *schedule.Shape, n int) {
 	sh.MinChain = min(sh.MinChain, n+1)
 }
 
-// simplifyActions keeps the number of actions, so that an index stays good.
+// simplifyActions makes actions simpler, and removes none: the indices stay good.
 func (k *shrinker) simplifyActions() {
 	key := ""
 	for i := range k.best.Actions {
@@ -245,7 +245,7 @@ func (k *shrinker) simplifyActions() {
 		if key == "" {
 			key = a.Key
 		}
-		if other := a.Key; other != key { // one key instead of two
+		if other := a.Key; other != key { // the schedule may need no second key
 			k.try(func(s *schedule.Schedule) {
 				for j := range s.Actions {
 					if s.Actions[j].Key == other {
@@ -257,7 +257,7 @@ func (k *shrinker) simplifyActions() {
 	}
 }
 
-// shorten halves how long a stall lasts, to a round number.
+// shorten halves the time for which a stall lasts, and rounds it.
 func shorten(a *schedule.Action) {
 	switch a.Verb {
 	case schedule.VerbStall, schedule.VerbStallDisk:
@@ -265,15 +265,15 @@ func shorten(a *schedule.Action) {
 	}
 }
 
-// simplifyDeviations prefers a lost message to one in another kind of trouble.
+// simplifyDeviations has a message lost instead of late, repeated or corrupted.
 func (k *shrinker) simplifyDeviations() {
 	for i := range k.best.Deviate {
 		k.try(func(s *schedule.Schedule) { s.Deviate[i].Fate, s.Deviate[i].By = schedule.FateDrop, 0 })
 	}
 }
 
-// shortenGaps moves an action, and all after it, nearer to the one before, by
-// gaps that are round: these read best.
+// shortenGaps moves an action, and all after it, nearer to the one before. The gaps that
+// it tries are round, since these read best.
 func (k *shrinker) shortenGaps() {
 	for i := range k.best.Actions {
 		last := time.Duration(0)

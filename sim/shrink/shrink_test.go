@@ -12,7 +12,7 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// has tells whether verbs happen in this order in a schedule.
+// has tells whether the actions of a schedule have these verbs, in this order.
 func has(s *schedule.Schedule, verbs ...schedule.Verb) bool {
 	for _, a := range s.Actions {
 		if len(verbs) > 0 && a.Verb == verbs[0] {
@@ -22,8 +22,8 @@ func has(s *schedule.Schedule, verbs ...schedule.Verb) bool {
 	return len(verbs) == 0
 }
 
-// A failure that takes a put, a pause after it and a get after that is shrunk
-// to these three in a calm cluster, whatever the schedule it was found in.
+// A failure that needs a put, then a pause, then a get is shrunk to these three, on the
+// default shape, from whatever schedule it was found in.
 func TestShrinkFindsTheCore(t *testing.T) {
 	fails := func(s *schedule.Schedule) bool {
 		return has(s, schedule.VerbPut, schedule.VerbPause, schedule.VerbGet) && s.Shape.Nodes > 1
@@ -48,7 +48,7 @@ func TestShrinkFindsTheCore(t *testing.T) {
 	require.Greater(t, found, 10)
 }
 
-// Two lines of which one alone makes no failure are removed together.
+// Two lines that can only be removed together are removed.
 func TestShrinkPairs(t *testing.T) {
 	fails := func(s *schedule.Schedule) bool {
 		return has(s, schedule.VerbCut) && has(s, schedule.VerbPause) == has(s, schedule.VerbResume)
@@ -72,7 +72,7 @@ drop n1>n4 Ack#1
 delay n4>n3 Ack#2 1s
 `)
 	require.NoError(t, err)
-	// The failure is a put, a partition and a lost Ack from the last node.
+	// The failure needs a put, a partition and a lost Ack from the last node.
 	fails := func(s *schedule.Schedule) bool {
 		return has(s, schedule.VerbPut, schedule.VerbPartition) && slices.ContainsFunc(s.Deviate, func(d schedule.Deviation) bool {
 			return d.Kind == core.KindAck && d.Link.From == numberedName("n", s.Shape.Nodes)

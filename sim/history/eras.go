@@ -7,29 +7,29 @@ import (
 	"gtstore/core"
 )
 
-// epoch is what lies between two writes of a key that some result tells the
-// versions of: the write, and those who saw what it left.
-type epoch struct {
-	version core.Seq
-	writer  *Operation // nil while it can be any of the unknown writes
-	read    bool       // a get tells the value
-	value   string     // and that it is
+// era is a version of a key that some result tells: the write that made the version, and
+// those who saw it.
+type era struct {
+	version core.Seq   // 0 for the time before the first write
+	writer  *Operation // nil when any of the unknown writes can be it
+	read    bool       // a get returned the value
+	value   string     // good when read, or with a writer
 	called  int        // the last call of those who saw the version
-	// returned is the first return among those, the writer, and all of the later
-	// epochs: who takes effect before this epoch was called before that.
+	// returned is the first return of this era and all later ones. Whatever takes
+	// effect before this era was called before that.
 	returned int
 }
 
-// noReturn is when an operation returns whose outcome is unknown.
+// noReturn is the ReturnOrder of an operation whose outcome is unknown.
 const noReturn = math.MaxInt
 
-// absent tells whether the key does not exist from the epoch's write on.
-func (e *epoch) absent() bool {
+// absent tells whether the key does not exist after the era's write.
+func (e *era) absent() bool {
 	return e.version == 0 || e.writer != nil && e.writer.Kind == core.OpDelete
 }
 
-// The classes of the unknown writes that any gap may have use for: those of a
-// class can stand in for each other, but for their calls.
+// The classes of the unknown writes that can be of use in any gap. Those of a class do
+// the same, and differ in their calls alone.
 const (
 	classDelete = iota
 	classPut
@@ -37,25 +37,25 @@ const (
 	classes
 )
 
-// mention is a result that tells a version.
+// mention is an operation that tells a version.
 type mention struct {
 	version core.Seq
 	op      *Operation
 	part    mentionPart
 }
 
-// mentionPart is what the operation has to do with the version.
+// mentionPart is what a mention's operation has to do with the version.
 type mentionPart uint8
 
 const (
 	partWrote mentionPart = iota
 	partSaw
-	partReplaced // by a cas: the version was the last before the cas's own
+	partReplaced // by a cas, with the next version of the key
 )
 
-// collect sorts the operations, which come in the order of their calls, into
-// epochs, absences and unknown writes. It reports whether the results agree with
-// each other as far as that takes no order to tell.
+// collect sorts the operations into eras, absences and unknown writes. They come in the
+// order of their calls. It reports false where the results alone, whatever the calls and
+// returns, show that no order explains them.
 func (s *sweep) collect(ops []*Operation) bool {
 	mentions := make([]mention, 0, len(ops))
 	var unknown []*Operation
@@ -95,20 +95,20 @@ func (s *sweep) collect(ops []*Operation) bool {
 				unknown = append(unknown, op)
 			}
 		}
-		// Any other status is a refusal: no effect, and nothing said. Whoever sees
-		// the effect after all finds no writer.
+		// Any other status is a refusal, which has no effect and tells nothing. A get
+		// that sees an effect after all finds no writer of its value.
 	}
 	if !s.fold(mentions) || !s.bind(unknown) {
 		return false
 	}
-	for i := len(s.epochs) - 2; i >= 0; i-- {
-		s.epochs[i].returned = min(s.epochs[i].returned, s.epochs[i+1].returned)
+	for i := len(s.eras) - 2; i >= 0; i-- {
+		s.eras[i].returned = min(s.eras[i].returned, s.eras[i+1].returned)
 	}
 	return true
 }
 
-// fold makes an epoch of each version, in their order, after the one before all
-// writes.
+// fold makes an era of each version, in their order. The first era is the time before
+// the first write.
 func (s *sweep) fold(mentions []mention) bool {
 	slices.SortFunc(mentions, func(a, b mention) int {
 		if a.version < b.version {
@@ -118,13 +118,13 @@ func (s *sweep) fold(mentions []mention) bool {
 		}
 		return int(a.part) - int(b.part)
 	})
-	s.epochs = append(make([]epoch, 0, len(mentions)+1), epoch{returned: noReturn})
+	s.eras = append(make([]era, 0, len(mentions)+1), era{returned: noReturn})
 	for i := range mentions {
 		m := &mentions[i]
-		e := &s.epochs[len(s.epochs)-1]
+		e := &s.eras[len(s.eras)-1]
 		if e.version != m.version {
-			s.epochs = append(s.epochs, epoch{version: m.version, returned: noReturn})
-			e = &s.epochs[len(s.epochs)-1]
+			s.eras = append(s.eras, era{version: m.version, returned: noReturn})
+			e = &s.eras[len(s.eras)-1]
 		}
 		switch m.part {
 		case partWrote:
@@ -150,13 +150,13 @@ func (s *sweep) fold(mentions []mention) bool {
 	return true
 }
 
-// bind finds the writers of the epochs of which a get tells the value, and puts
-// the other unknown writes into their classes.
+// bind finds the unknown write of each era whose value a get returned, and puts the
+// other unknown writes into their classes.
 func (s *sweep) bind(unknown []*Operation) bool {
 	byValue := map[string][]*Operation{}
 	bound := map[*Operation]bool{}
-	for i := range s.epochs {
-		e := &s.epochs[i]
+	for i := range s.eras {
+		e := &s.eras[i]
 		if e.writer != nil || !e.read {
 			continue
 		}
@@ -173,14 +173,14 @@ func (s *sweep) bind(unknown []*Operation) bool {
 			continue
 		}
 		if len(writers) == 0 || bound[writers[0]] {
-			return false // nobody wrote it, or one write has two versions
+			return false // nobody wrote the value, or one write has two versions
 		}
 		e.writer, bound[writers[0]] = writers[0], true
 	}
 	for _, op := range unknown {
 		switch {
 		case bound[op]:
-			// What a cas replaced existed, though no result tells it.
+			// The version that a cas replaced existed, even if no result tells it.
 			if op.Kind == core.OpCAS && op.Version != 0 {
 				s.insert(op.Version)
 			}
@@ -197,9 +197,9 @@ func (s *sweep) bind(unknown []*Operation) bool {
 	return true
 }
 
-// insert makes an epoch of a version that only an unknown cas speaks of.
+// insert makes an era of a version that an unknown cas expects, unless there is one.
 func (s *sweep) insert(version core.Seq) {
-	i, found := slices.BinarySearchFunc(s.epochs, version, func(e epoch, v core.Seq) int {
+	i, found := slices.BinarySearchFunc(s.eras, version, func(e era, v core.Seq) int {
 		if e.version < v {
 			return -1
 		} else if e.version > v {
@@ -208,6 +208,6 @@ func (s *sweep) insert(version core.Seq) {
 		return 0
 	})
 	if !found {
-		s.epochs = slices.Insert(s.epochs, i, epoch{version: version, returned: noReturn})
+		s.eras = slices.Insert(s.eras, i, era{version: version, returned: noReturn})
 	}
 }
