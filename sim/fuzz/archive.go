@@ -14,18 +14,18 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// PlacesMax is how many different failures an archive keeps; those of a search
-// that finds more are only counted.
+// PlacesMax is how many different failures an archive keeps. Further ones are only
+// counted.
 const PlacesMax = 1_000
 
-// An Archive is a directory in which a search that goes on after failures keeps
-// what it finds: for each property and Place one trace, the shortest that fails
-// there; and the search's state, so that another process can go on with it.
+// An Archive is the directory of a search that goes on after failures. For each property
+// and Place it has one trace, the shortest found so far. It also has the state of the
+// search, with which another process can go on.
 //
-// Of the failures of one place the first few are shrunk, and then ever fewer:
-// what fails often must not keep the search from finding something else. Which
-// these are follows from the order of the schedules, so what is archived depends
-// on the seed alone, as long as shrinking ends by itself.
+// The first few failures of a place are shrunk, and then ever fewer of them, so that a
+// common failure does not keep the search from finding another. Which ones are shrunk
+// follows from the order of the schedules. So what is archived depends on the seed
+// alone, unless a time limit ends the shrinking (ShrinkTimeMax).
 type Archive struct {
 	dir, file string
 	shard     Shard
@@ -34,33 +34,33 @@ type Archive struct {
 
 	mu    sync.Mutex
 	state state
-	jobs  []*Failure // to be shrunk: those of state.Pending that nobody works on
+	jobs  []*Failure // those of state.Pending that no worker shrinks yet
 }
 
-// Found is a failure in an archive.
+// Found is one property and Place in an archive.
 type Found struct {
 	Property string `json:"property"`
-	Place    string `json:"place"` // see Place
-	Seen     int    `json:"seen"`  // schedules that failed so
-	Index    int    `json:"index"` // of the schedule whose trace is in the archive
+	Place    string `json:"place"`
+	Seen     int    `json:"seen"`  // how many schedules failed there
+	Index    int    `json:"index"` // of the schedule that became the archived trace
 	Size     int    `json:"size"`  // of that trace, in actions and deviations
 
 	File string `json:"-"` // of the trace
 }
 
-// fileName is the trace's name. The same failure has the same name in every
-// archive, so that archives can be compared and put together.
+// fileName is the name of a trace's file. A property and place have the same one in
+// every archive, so that archives can be compared and merged.
 func fileName(property, place string) string {
 	h := fnv.New32a()
 	h.Write([]byte(place))
 	return fmt.Sprintf("%s-%08x.trace", fileWord(property), h.Sum32())
 }
 
-// OpenArchive opens the archive of a search, which it makes if there is none. It
-// must be of the search's Length and Shard, and, when the seed was given, of its
-// Seed; else it goes on with its own. Whenever a trace was written, tell, if not
-// nil, is told; its calls do not overlap, and must not use the archive. The
-// archive is this process's alone until Close.
+// OpenArchive opens the archive of a search, or makes a new one. An archive that exists
+// must be of the same Length and Shard. If seedGiven, it must be of the same Seed, too;
+// else the search goes on with the archive's seed. tell, if not nil, is called after each
+// trace that was written. Its calls do not overlap, and must not use the archive. Until
+// Close no other process can open the archive.
 func OpenArchive(dir string, search Options, seedGiven bool, tell func(Found)) (*Archive, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("cannot make the archive: %w", err)
@@ -87,7 +87,7 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 		return err
 	case s == nil:
 		a.state = state{Format: stateFormat, Seed: search.Seed, Length: search.Length, Shard: a.shard.String(), Next: a.shard.first()}
-		return a.state.write(a.file) // what cannot be written is to be known before the night
+		return a.state.write(a.file) // a directory that takes no file is noticed now, not in the morning
 	case seedGiven && search.Seed != s.Seed:
 		return fmt.Errorf("%s is the state of a search of seed %d, not of seed %d: leave the seed out to go on with it, or choose another directory", a.file, s.Seed, search.Seed)
 	case search.Length != s.Length:
@@ -107,7 +107,7 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 // Seed returns the search's seed.
 func (a *Archive) Seed() uint64 { return a.state.Seed }
 
-// Found returns the failures found so far, in the order in which they came.
+// Found returns what was found so far, in that order.
 func (a *Archive) Found() []Found {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -118,8 +118,8 @@ func (a *Archive) Found() []Found {
 	return found
 }
 
-// Others returns how many failures at further places there were when PlacesMax
-// had been found.
+// Others returns how many failures came at further places after PlacesMax had been
+// found.
 func (a *Archive) Others() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -129,8 +129,8 @@ func (a *Archive) Others() int {
 func (a *Archive) next() int     { return a.state.Next }
 func (a *Archive) totals() Stats { return a.state.Totals.stats() }
 
-// save writes the state: everything before the schedule next is in the stats,
-// and each of its failures was noted.
+// save writes the state. The stats have every schedule before next, and each of their
+// failures was noted.
 func (a *Archive) save(s *Stats, next int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -152,8 +152,8 @@ func (a *Archive) takeJob() *Failure {
 	return job
 }
 
-// note takes a failure in; failures come in the order of their schedules. The
-// first of a place is saved as it is, at once.
+// note takes a failure in. Failures come in the order of their schedules. The first of a
+// place is saved at once, as it is.
 func (a *Archive) note(f *Failure, check func(*schedule.Schedule) *sim.Outcome) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -179,8 +179,8 @@ func (a *Archive) note(f *Failure, check func(*schedule.Schedule) *sim.Outcome) 
 	return nil
 }
 
-// worthShrinking tells whether the failure that is the nth of its place is: the
-// first four, and then every one that doubles their number.
+// worthShrinking tells whether the nth failure of a place is shrunk. These are the first
+// four, and then the 8th, the 16th and so on.
 func worthShrinking(n int) bool { return n <= 4 || bits.OnesCount(uint(n)) == 1 }
 
 func (a *Archive) find(property, place string) *Found {
@@ -192,15 +192,15 @@ func (a *Archive) find(property, place string) *Found {
 	return nil
 }
 
-// shrink makes a failure small, at the same place, and keeps it if it is the
-// shortest there. When the context ends it, it remains pending.
+// shrink shrinks a failure to a smaller one at the same place, and keeps that if it is
+// the shortest there. If the context ends meanwhile, the failure remains pending.
 func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*schedule.Schedule) *sim.Outcome) error {
-	if f.Violation == nil { // of an earlier process
+	if f.Violation == nil { // an earlier process found it
 		f.Violation = check(f.Schedule).Violation
 	}
 	var r *Shrunk
 	var place string
-	if f.Violation != nil { // else the code is another one now
+	if f.Violation != nil { // else the code has changed, and no longer fails
 		place = Place(f.Violation)
 		r = shrinkTo(ctx, f, nil, func(s *schedule.Schedule) *sim.Outcome {
 			out := check(s)
@@ -224,8 +224,8 @@ func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*schedule.S
 	return nil
 }
 
-// keep writes the trace of a failure, unless the one that is there is shorter,
-// or as short and from an earlier schedule, and still fails at this place.
+// keep writes the trace of a failure. It leaves a trace that is there already if that
+// still fails at this place, and is shorter, or as short and from an earlier schedule.
 func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*schedule.Schedule) *sim.Outcome) error {
 	old, err := readTrace(known.File)
 	if err != nil {
@@ -249,8 +249,8 @@ func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*schedule
 	return nil
 }
 
-// readTrace reads a trace of the archive, nil if there is none. What is not a
-// trace may be of worth to a person, and is not overwritten.
+// readTrace reads a trace of the archive; nil when there is none. A file that is no trace
+// is an error, since a person may need it and keep would overwrite it.
 func readTrace(file string) (*schedule.Schedule, error) {
 	text, err := os.ReadFile(file)
 	if os.IsNotExist(err) {

@@ -19,8 +19,8 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// someFail is a check with two faults of the code: one that needs a put, and
-// one that needs a crash of a host and shows at two places.
+// someFail is a check of a code with two faults. One needs a put; the other needs a crash
+// of a host, and shows at two places.
 func someFail(s *schedule.Schedule) *sim.Outcome {
 	out := &sim.Outcome{Events: s.Size(), Virtual: time.Second}
 	has := func(v schedule.Verb) int {
@@ -59,7 +59,7 @@ func searchTo(t *testing.T, dir string, shard Shard, schedules, workers int) (*S
 	return stats, contents(t, dir)
 }
 
-// contents are the traces of an archive by name.
+// contents are the traces of an archive, by name.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.trace"))
@@ -121,8 +121,7 @@ func TestArchiveIsTheSameForAnyNumberOfWorkers(t *testing.T) {
 	}
 }
 
-// Ended at any number of schedules, by whatever number of processes, it comes to
-// the same.
+// A search comes to the same archive, wherever it is interrupted and taken up again.
 func TestArchiveIsTheSameAfterInterruptions(t *testing.T) {
 	stats, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 2)
 	dir := t.TempDir()
@@ -135,8 +134,8 @@ func TestArchiveIsTheSameAfterInterruptions(t *testing.T) {
 	require.Empty(t, cmp.Diff(traces, contents(t, dir)))
 }
 
-// A search whose context ends while it shrinks has saved the failure, and
-// shrinks it when it is taken up again.
+// A search whose context ends while it shrinks has saved the failure. It shrinks the
+// failure when it is taken up again.
 func TestArchiveShrinksLaterWhatWasInterrupted(t *testing.T) {
 	want, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 1)
 	dir := t.TempDir()
@@ -166,8 +165,9 @@ func TestArchiveShrinksLaterWhatWasInterrupted(t *testing.T) {
 	require.Empty(t, cmp.Diff(traces, contents(t, dir)))
 }
 
-// A process that is killed loses what it counted since it last saved its state,
-// and nothing that it found; what it saved too early is not counted twice.
+// A process that is killed loses what it counted since it last saved its state, and no
+// failure that it found. The next process finds such a failure again, and does not count
+// it twice.
 func TestArchiveAfterTheProcessWasKilled(t *testing.T) {
 	want, traces := searchTo(t, t.TempDir(), Shard{}, archiveSchedules, 1)
 	dir := t.TempDir()
@@ -255,7 +255,7 @@ func TestArchiveOfAnotherSearch(t *testing.T) {
 	require.EqualValues(t, 99, a.Seed())
 }
 
-// A state that is not one is left alone, and so are the traces.
+// A state that is wrong is refused, and neither it nor a trace is changed.
 func TestArchiveWithABrokenState(t *testing.T) {
 	dir := t.TempDir()
 	searchTo(t, dir, Shard{}, archiveSchedules, 1)
@@ -297,8 +297,8 @@ func TestArchiveWithABrokenState(t *testing.T) {
 	}
 }
 
-// The shorter trace stays, unless it no longer fails; what is no trace is not
-// overwritten.
+// The shorter of two traces stays, unless it no longer fails. A file that is no trace is
+// not overwritten.
 func TestArchiveWithTracesAlreadyThere(t *testing.T) {
 	dir := t.TempDir()
 	f := &Failure{Seed: 7, Index: 3, Schedule: Schedule(7, 3), Violation: &sim.Violation{Property: "p", Text: "n1 is wrong"}}

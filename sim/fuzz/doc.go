@@ -1,13 +1,12 @@
-// Package fuzz searches for a schedule that violates a property: it generates
-// schedules from a seed, runs them on several workers, and makes of the first
-// that fails a small trace for a person to read and for tests to replay.
+// Package fuzz searches for a schedule that violates a property. It generates schedules
+// from a seed and runs them on several workers. It shrinks the first that fails into a
+// small trace, which a person can read and a test can replay.
 //
-// Schedule i of a seed is the same for ever, whatever the number of workers,
-// and results count in the order of i. So a search over a given number of
-// schedules always ends in the same result: the same totals, or the same first
-// failure.
+// Schedule i of a seed is always the same, whatever the number of workers, and results
+// are counted in the order of i. So a search over a given number of schedules always
+// ends with the same totals, or with the same first failure.
 //
-// With an Archive a search goes on after failures, for a night or for many: it
-// keeps the shortest trace of each Place, and can be ended and taken up again. A
-// Shard of it runs on another machine.
+// With an Archive a search goes on after failures, for a night or for many nights. The
+// archive keeps the shortest trace of each Place, and the search can be ended and taken
+// up again. A Shard is the part of a search that runs on one of several machines.
 package fuzz

@@ -19,26 +19,26 @@ import (
 const (
 	// progressInterval is how often, at most, Options.Progress is called.
 	progressInterval = 100 * time.Millisecond
-	// saveInterval is how much of a search a process that is killed can lose.
+	// saveInterval is how often a search saves its state: a process that is killed loses
+	// as much of it.
 	saveInterval = 5 * time.Second
 )
 
 // Options say what Search does.
 type Options struct {
 	Seed      uint64
-	Schedules int           // search those below this index; 0 for no bound
-	For       time.Duration // how long to begin new ones; 0 for no bound
+	Schedules int           // only indices below this are run; 0 for no bound
+	For       time.Duration // after this no new schedule begins; 0 for no bound
 	Workers   int           // from 1
-	Length    time.Duration // of each schedule, which is then by generate.LongSchedule; 0 for the usual ones
-	Shard     Shard         // which of the schedules; all, when it is the zero Shard
+	Length    time.Duration // of each schedule, by generate.LongSchedule; 0 for generate.Schedule
+	Shard     Shard         // the part of the schedules to run
 
-	// Archive, if not nil, takes in every failure, and the search goes on: from
-	// where the archive's state says that an earlier one ended, and with its
-	// totals. It must be of the same Seed and Shard.
+	// Archive, if not nil, takes in every failure, and the search goes on after it. The
+	// search begins where the archive's state says that an earlier one ended, with the
+	// totals of that. It must be of the same Seed, Length and Shard.
 	Archive *Archive
 
-	// Progress, if not nil, is told now and then how far the search is. Calls
-	// do not overlap.
+	// Progress, if not nil, is called now and then. Calls do not overlap.
 	Progress func(*Stats)
 
 	check func(*schedule.Schedule) *sim.Outcome // for tests; nil for Check
@@ -66,12 +66,12 @@ func (o *Options) schedule(i int) *schedule.Schedule {
 	return generate.LongSchedule(generate.NewSource(splitmix.Spread(splitmix.Spread(o.Seed)+uint64(i))), o.Length)
 }
 
-// PropertyPanic is what Check names a panic of the simulator itself; that of a
-// core is a violation like any other, and the simulator's to name.
+// PropertyPanic is the property that a panic of the simulator itself violates. A panic
+// of the core violates another one, which sim.Run names.
 const PropertyPanic = "simulator-panic"
 
-// Check is check.RunWith, except that a panic of the simulator is a violation
-// too: the schedule that shows it is then saved and shrunk, and not lost.
+// Check is check.RunWith, but for a panic of the simulator. That is a violation, too, so
+// that the schedule which shows it is saved and shrunk.
 func Check(s *schedule.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -82,11 +82,11 @@ func Check(s *schedule.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 	return check.RunWith(s, o)
 }
 
-// PropertyGroupLost is violated by a schedule in which groups have the time to
-// heal, and one is lost all the same.
+// PropertyGroupLost is violated when a group is lost in a long schedule, where groups
+// have the time to heal.
 const PropertyGroupLost = "group-lost"
 
-// checkFor returns the check for schedules of that length.
+// checkFor returns the check for schedules of that length; 0 is that of short ones.
 func checkFor(length time.Duration) func(*schedule.Schedule) *sim.Outcome {
 	return func(s *schedule.Schedule) *sim.Outcome {
 		out := Check(s, sim.RunOptions{})
@@ -99,13 +99,13 @@ func checkFor(length time.Duration) func(*schedule.Schedule) *sim.Outcome {
 	}
 }
 
-// Search runs schedules until one fails, enough have run, the time is up, or
-// the context ends, and returns what it counted and the first failure, if any.
-// With an Archive it goes on after failures, returns none, and has saved its
-// state when it returns. Schedules that have begun are finished first. The error
-// says that a schedule could not be made, or the archive not be written.
+// Search runs schedules until one fails, enough have run, the time is up, or the context
+// ends. It finishes the schedules that have begun, and returns what it counted and the
+// first failure, if any. With an Archive it goes on after failures, returns none, and
+// has saved its state when it returns. The error says that a schedule could not be made,
+// or that the archive could not be written.
 func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
-	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, last: -1}
+	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, failed: -1}
 	if l.options.check == nil {
 		l.options.check = checkFor(o.Length)
 	}
@@ -128,7 +128,7 @@ func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 	return &l.stats, l.failure, l.err
 }
 
-// search is a Search under way; mu guards what follows it.
+// search is a Search under way. mu guards the fields below it.
 type search struct {
 	ctx     context.Context
 	options Options
@@ -136,10 +136,10 @@ type search struct {
 	before  time.Duration // wall time of earlier searches, whose totals are in stats
 
 	mu      sync.Mutex
-	next    int             // the next schedule to run
-	last    int             // the last one that matters: the lowest known to fail; -1 for none
-	counted int             // all before this one are in stats
-	waiting map[int]*report // done, but one before them is not
+	next    int             // the index of the next schedule to run
+	failed  int             // the lowest index known to fail; -1 for none
+	counted int             // all schedules before this index are in stats
+	waiting map[int]*report // by index: those done while one before them is not
 	stats   Stats
 	failure *Failure
 	err     error
@@ -154,8 +154,8 @@ type report struct {
 	err     error
 }
 
-// work shrinks before it searches on: a failure is worth more than another
-// schedule, and what waits to be shrunk stays little.
+// work is one worker. It shrinks what waits for that before it runs another schedule: a
+// failure is worth more, and the list of those that wait stays short.
 func (l *search) work() {
 	for {
 		if a := l.options.Archive; a != nil {
@@ -172,13 +172,14 @@ func (l *search) work() {
 	}
 }
 
-// take returns the next schedule to run. Indices are given out in order, so
-// when one is known to fail, all before it are done or under way.
+// take returns the index of the next schedule to run, or false when the search ends. It
+// gives the indices out in order. So when one is known to fail, all before it are done or
+// under way, and no other is needed.
 func (l *search) take() (int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.next
-	if l.ctx.Err() != nil || l.last >= 0 || l.err != nil ||
+	if l.ctx.Err() != nil || l.failed >= 0 || l.err != nil ||
 		l.options.Schedules > 0 && i >= l.options.Schedules ||
 		l.options.For > 0 && time.Since(l.begin) >= l.options.For {
 		return 0, false
@@ -217,13 +218,13 @@ func (l *search) run(i int) (r *report) {
 	return r
 }
 
-// put counts a report and those that waited for it.
+// put takes in a report, and counts it and those that waited for it, when its turn comes.
 func (l *search) put(i int, r *report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fails := r.failure != nil && l.options.Archive == nil
-	if (fails || r.err != nil) && (l.last < 0 || i < l.last) {
-		l.last = i
+	if (fails || r.err != nil) && (l.failed < 0 || i < l.failed) {
+		l.failed = i
 	}
 	l.waiting[i] = r
 	for l.failure == nil && l.err == nil && l.waiting[l.counted] != nil {
@@ -243,9 +244,9 @@ func (l *search) put(i int, r *report) {
 	}
 }
 
-// count takes the next report in: they come in the order of their schedules. One
-// whose failure could not be archived is not counted, so that a search that is
-// taken up again meets it again.
+// count counts the next report. They come in the order of their schedules. A report
+// whose failure could not be archived is not counted, so that a search that is taken up
+// again runs its schedule again.
 func (l *search) count(r *report) {
 	switch a := l.options.Archive; {
 	case r.err != nil:

@@ -21,11 +21,11 @@ import (
 	"gtstore/sim/splitmix"
 )
 
-// The tests search with a check of their own, since they are about the search
-// and not about what the simulator finds.
+// The tests search with checks of their own, since they test the search, not what the
+// simulator finds.
 
-// failing is a check under which schedules whose Shape.Seed is listed fail, and
-// that takes longest for the first of them, so that others overtake it.
+// failing is a check that fails the schedules whose Shape.Seed is listed. It takes longest
+// for the first of them, so that others overtake it.
 func failing(seeds ...uint64) func(*schedule.Schedule) *sim.Outcome {
 	return func(s *schedule.Schedule) *sim.Outcome {
 		out := &sim.Outcome{Verdict: "holds", Events: len(s.Actions), Virtual: time.Second}
@@ -82,7 +82,7 @@ func TestSeedsGiveDifferentSchedules(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, 64)
-	// What a seed stands for is printed and kept; it must not change.
+	// Seeds are printed and kept, so what a seed stands for must not change.
 	require.Equal(t, uint64(0xe220a8397b1dcdaf), splitmix.Spread(0), "SplitMix64's first output from the state 0")
 }
 
@@ -154,7 +154,7 @@ at 0s heal
 	require.Zero(t, sampleOf(s, out).gone, "what crashes keeps its data")
 }
 
-// In a long schedule no group may be lost; in the usual ones some are.
+// In a long schedule no group may be lost; in a short one it may.
 func TestALostGroupIsAViolationOnlyInALongSchedule(t *testing.T) {
 	s, err := schedule.Parse(`cluster nodes=1 replicas=0
 at 100ms c1 put a x
@@ -187,8 +187,8 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// A failure that needs two of many lines becomes a trace of these two, which
-// says what it shows and reads back.
+// A failure that needs two of many lines becomes a trace of these two lines. It says what
+// it shows, and can be parsed.
 func TestFailureBecomesATrace(t *testing.T) {
 	const seed, index = 3, 5
 	fails := func(s *schedule.Schedule) *sim.Outcome {

@@ -2,5 +2,5 @@
 
 package fuzz
 
-// lockFile does nothing: there is no lock here that would end with its process.
+// lockFile does nothing: this system has no lock that ends with its process.
 func lockFile(string) (unlock func(), err error) { return func() {}, nil }

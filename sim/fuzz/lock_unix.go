@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lockFile makes this process the only one that has the file locked, until
-// unlock is called or the process ends, however it ends.
+// lockFile locks a file for this process alone, until unlock is called or the process
+// ends, however it ends.
 func lockFile(name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {

@@ -10,18 +10,18 @@ import (
 // placeBytesMax bounds a Place: a panic's text may be long.
 const placeBytesMax = 160
 
-// Place says where, so to speak, a property is violated: two failures of one
-// property and one place are taken to have the same cause. It is the first line
-// of the violation's text, which names the check that noticed, without what
-// differs from one schedule to the next: every quoted string, every word with a
-// digit in it (n1, c2, v17, 1.2s) and every word of one letter (a key) is a #,
-// and of several in a row, or in a list, one remains:
+// Place tells which check noticed a violation, and of what. Two failures with the same
+// property and place are taken to have the same cause.
+//
+// It is the first line of the violation's text, without what differs from schedule to
+// schedule. A # stands for every quoted string, every word with a digit (n1, c2, v17,
+// 1.2s) and every word of one letter (a key), and only one # for several in a row:
 //
 //	n2, a member of group 1 at epoch 3, gave up what it holds
 //	# member of group # at epoch #, gave up what it holds
 //
-// It does not depend on line numbers or on the time, so that a change of code
-// elsewhere leaves it as it is.
+// It does not depend on line numbers or on the time, so that a change of code elsewhere
+// leaves it as it is.
 func Place(v *sim.Violation) string {
 	line, _, _ := strings.Cut(strings.ToValidUTF8(v.Text, "?"), "\n")
 	var words []string
@@ -42,8 +42,8 @@ func Place(v *sim.Violation) string {
 	return place
 }
 
-// unquoted puts a # in the place of every string in double quotes; one that does
-// not end goes to the end of the line.
+// unquoted puts a # in the place of every string in double quotes. A string whose quotes
+// do not close ends with the line.
 func unquoted(line string) string {
 	var b strings.Builder
 	inside, escaped := false, false

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// ShardsMax bounds into how many parts a search may be split.
+// ShardsMax is into how many parts a search may be split.
 const ShardsMax = 1 << 20
 
-// Shard is a part of a search, for one machine of several: part I of N has the
-// schedules whose index is congruent to I modulo N. Together the parts have
-// every schedule once. The zero Shard is the whole.
+// Shard is a part of a search, for one of several machines. Part I of N, with I from 1,
+// has the schedules whose index is congruent to I modulo N. Together the parts have every
+// schedule once. The zero Shard is the whole search.
 type Shard struct{ I, N int }
 
 // ParseShard reads I/N.
@@ -35,7 +35,7 @@ func (s Shard) String() string {
 	return fmt.Sprintf("%d/%d", s.I, s.N)
 }
 
-// End is the number below which the part has so many schedules.
+// End is the index below which the part has so many schedules.
 func (s Shard) End(schedules int) int { return s.first() + (schedules-1)*s.step() + 1 }
 
 // first is the lowest index of the part.
@@ -44,5 +44,5 @@ func (s Shard) first() int { return s.I % s.step() }
 // step is the distance between two indices of the part.
 func (s Shard) step() int { return max(1, s.N) }
 
-// has tells whether a schedule is of the part.
+// has tells whether a schedule belongs to the part.
 func (s Shard) has(index int) bool { return index >= 0 && index%s.step() == s.first() }

@@ -16,22 +16,22 @@ import (
 
 const (
 	stateFormat   = "gtstore fuzz search 1"
-	stateBytesMax = 16 << 20 // some hundred bytes for each place, and little else
-	pendingMax    = 10_000   // more than any number of workers leaves
+	stateBytesMax = 16 << 20 // ample: a place takes some hundred bytes, and the rest little
+	pendingMax    = 10_000   // failures that wait to be shrunk; workers shrink first, so there are far fewer
 )
 
-// state is what an archive knows of its search; its file holds it as JSON.
+// state is what an archive knows of its search. Its file holds it as JSON.
 type state struct {
 	Format string        `json:"format"`
 	Seed   uint64        `json:"seed"`
-	Length time.Duration `json:"length_ns"` // of each schedule; 0 for the usual ones
-	Shard  string        `json:"shard"`     // "" for the whole
-	Next   int           `json:"next"`      // the schedules of the shard before this one are counted
-	Totals totals        `json:"totals"`    // of these
-	Found  []*Found      `json:"found"`     // one for each property and place, in the order in which they came
-	Others int           `json:"others"`    // failures at further places, when Found is full
+	Length time.Duration `json:"length_ns"` // as in Options
+	Shard  string        `json:"shard"`     // as Shard.String
+	Next   int           `json:"next"`      // the shard's schedules before this index are in Totals
+	Totals totals        `json:"totals"`
+	Found  []*Found      `json:"found"`  // in the order in which they were found
+	Others int           `json:"others"` // failures at further places, when Found is full
 
-	Pending []int `json:"pending"` // failures that are still to be shrunk
+	Pending []int `json:"pending"` // the indices of failures that are still to be shrunk
 }
 
 // totals are Stats as a state holds them.
@@ -52,9 +52,9 @@ type totals struct {
 	Virtual    time.Duration  `json:"virtual_ns"`
 	Wall       time.Duration  `json:"wall_ns"`
 	Kinds      map[string]int `json:"kinds"`
-	Marks      map[string]int `json:"marks"` // by name: their numbers change
+	Marks      map[string]int `json:"marks"` // by name, since a mark's number changes with the code
 
-	// By schedule: how many schedules had each number.
+	// How many schedules had how many clients, keys and so on.
 	ClientsBy    histogram `json:"clients_by"`
 	KeysBy       histogram `json:"keys_by"`
 	OperationsBy histogram `json:"operations_by"`
@@ -76,7 +76,7 @@ func totalsOf(s *Stats) totals {
 	return t
 }
 
-// stats returns the Stats; a mark that there is no more is forgotten.
+// stats returns the totals as Stats. A mark that the code no longer has is forgotten.
 func (t *totals) stats() Stats {
 	s := Stats{
 		Schedules: t.Schedules, Events: t.Events, Operations: t.Operations, Faults: t.Faults, Messages: t.Messages,
@@ -91,8 +91,8 @@ func (t *totals) stats() Stats {
 	return s
 }
 
-// stateFile names the state of a shard; each shard has its own, so that their
-// archives may be put together in one directory.
+// stateFile is the file of a shard's state. Each shard has its own, so that the archives
+// of several may share a directory.
 func stateFile(dir string, shard Shard) string {
 	name := "search.json"
 	if shard.N > 0 {
@@ -101,8 +101,8 @@ func stateFile(dir string, shard Shard) string {
 	return filepath.Join(dir, name)
 }
 
-// readState reads a state; nil when there is none yet. The error says what is
-// wrong with the file and what to do; the file is left as it is.
+// readState reads a state; nil when there is none yet. It leaves a file that is wrong as
+// it is; the error says what is wrong and what to do.
 func readState(file string, shard Shard) (*state, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -140,8 +140,8 @@ func parseState(text []byte, shard Shard) (*state, error) {
 	return &s, s.check(shard)
 }
 
-// check tells what in a state cannot be: it was not written by a search, or
-// damaged since.
+// check tells what in a state cannot be true. Then no search wrote it, or it was damaged
+// since.
 func (s *state) check(shard Shard) error {
 	t := &s.Totals
 	for _, n := range []int{t.Schedules, t.Events, t.Operations, t.Faults, t.Messages, t.Writes, t.Gone, t.Joins, t.Lost,
@@ -197,8 +197,8 @@ func (s *state) write(file string) error {
 	return WriteFile(file, append(text, '\n'))
 }
 
-// WriteFile writes a file so that, whenever the process or the machine ends, it
-// is as it was before or as it shall be, and never half of it.
+// WriteFile replaces a file as a whole. Whenever the process or the machine ends, the
+// file has its old content or its new one.
 func WriteFile(name string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// Stats count what the schedules of a search were and did.
+// Stats count what the schedules of a search had in them, and what came of them.
 type Stats struct {
 	Schedules  int
-	Events     int           // Steps and Ticks
-	Operations int           // whose results were checked, the final probes among them
+	Events     int           // Steps and Ticks of the core
+	Operations int           // whose results were checked, those of the final probes too
 	Faults     int           // fault actions that had an effect
 	Messages   int           // messages dropped, duplicated, delayed or corrupted
 	Writes     int           // acknowledged
 	Gone       int           // storage nodes that ended with their data
-	Joins      int           // nodes that became members of a group that others had left
+	Joins      int           // joining nodes that became members
 	Lost       int           // groups of which no copy was left
 	Evicted    int           // members removed from their chains on suspicion
-	Uncaused   int           // of these, who was within the bounds: each is a violation
+	Uncaused   int           // those of them that were within the bounds: each is a violation
 	Presumed   int           // groups presumed lost
 	Calm       int           // schedules in whose runs nothing was beyond the bounds
 	Virtual    time.Duration // simulated
@@ -32,7 +32,7 @@ type Stats struct {
 	Marks      [mark.Count]int // in how many schedules each mark was reached
 	Kinds      map[string]int  // Faults and Messages by kind, as a schedule's text names it
 
-	clients, keys, operations, faults, messages histogram // by schedule
+	clients, keys, operations, faults, messages histogram // how many of them a schedule has
 }
 
 // Common lists the kinds of fault, the commonest first.
@@ -42,7 +42,7 @@ func (s *Stats) Common() []string {
 	})
 }
 
-// Medians say what half of the schedules have at least.
+// Medians are those of the schedules: half of them have as much or more.
 type Medians struct {
 	Clients    int `json:"clients"`
 	Keys       int `json:"keys"`
@@ -51,14 +51,14 @@ type Medians struct {
 	Messages   int `json:"messages"`
 }
 
-// Medians returns those of the schedules so far.
+// Medians returns the medians of the schedules so far.
 func (s *Stats) Medians() Medians {
 	return Medians{
 		s.clients.median(), s.keys.median(), s.operations.median(), s.faults.median(), s.messages.median(),
 	}
 }
 
-// PerSecond is how much of a total fell to each second of wall time.
+// PerSecond is a total divided by the seconds of wall time.
 func (s *Stats) PerSecond(total int) int {
 	if s.Wall <= 0 {
 		return 0
@@ -78,7 +78,7 @@ func (s *Stats) Ratio() float64 {
 type sample struct {
 	events, checked  int
 	clients, keys    int
-	operations       int // of the schedule alone
+	operations       int // in the schedule; checked also has those of the final probe
 	faults, messages int
 	writes, gone     int
 	joins, lost      int
@@ -94,7 +94,7 @@ func sampleOf(s *schedule.Schedule, out *sim.Outcome) sample {
 		suspicion: out.Suspicion, calm: out.Calm}
 	keys := map[string]bool{}
 	for i := range s.Actions {
-		if a := &s.Actions[i]; isOperation(a.Verb) {
+		if a := &s.Actions[i]; a.Verb.Operation() != 0 {
 			r.operations++
 			keys[a.Key] = true
 		}
@@ -121,25 +121,17 @@ func sampleOf(s *schedule.Schedule, out *sim.Outcome) sample {
 	return r
 }
 
-func isOperation(v schedule.Verb) bool {
-	switch v {
-	case schedule.VerbPut, schedule.VerbGet, schedule.VerbDelete, schedule.VerbCAS:
-		return true
-	}
-	return false
-}
-
-// isFault tells whether a verb makes something worse; restart, resume, heal,
-// unclog, free-disk and forget end or follow a fault that is counted already.
+// isFault tells whether a verb makes something worse. Restart, resume, heal, unclog and
+// free-disk end a fault that is counted already, and forget follows one.
 func isFault(v schedule.Verb) bool {
 	switch v {
 	case schedule.VerbRestart, schedule.VerbResume, schedule.VerbHeal, schedule.VerbUnclog, schedule.VerbFreeDisk, schedule.VerbForget:
 		return false
 	}
-	return !isOperation(v)
+	return v.Operation() == 0
 }
 
-// Add counts a schedule and what came of it. Wall is left to the caller.
+// Add counts a schedule and what came of its run. It leaves Wall to the caller.
 func (s *Stats) Add(schedule *schedule.Schedule, out *sim.Outcome) {
 	r := sampleOf(schedule, out)
 	s.add(&r)
@@ -214,7 +206,7 @@ func (s *Stats) addKinds(fired *sim.FaultCounts) {
 	}
 }
 
-// histogram counts how often each number came. A search may run for days, and
+// histogram counts how often each number came. It stays small in a search of days, since
 // there are few different numbers.
 type histogram map[int]int
 
@@ -225,7 +217,7 @@ func (h *histogram) add(n int) {
 	(*h)[n]++
 }
 
-// median is the lower one of the two in the middle; 0 when there are none.
+// median is the number in the middle, the lower of two; 0 when there is none.
 func (h histogram) median() int {
 	total := 0
 	for _, count := range h {

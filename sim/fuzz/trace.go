@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	// ShrinkRunsMax is how many schedules Shrink tries.
+	// ShrinkRunsMax is how many schedules Shrink tries at most.
 	ShrinkRunsMax = 2000
-	// ShrinkTimeMax is how long Shrink goes on, also when the runs are long: a
-	// livelock takes seconds each time.
+	// ShrinkTimeMax is how long Shrink goes on at most. Each run of a livelock takes
+	// seconds.
 	ShrinkTimeMax = 2 * time.Minute
 
-	storyTextLinesMax = 40 // of a violation's text, which may show a whole history
+	storyTextLinesMax = 40 // lines of a violation's text that a trace quotes: it may show a whole history
 )
 
 // Shrunk is what Shrink made of a Failure.
 type Shrunk struct {
 	Schedule  *schedule.Schedule
-	Violation *sim.Violation // of the same property
+	Violation *sim.Violation // of the same property, by the shrunk schedule
 	Runs      int            // schedules tried
 }
 
-// Shrink looks for a smaller schedule that violates the same property. When
-// the context ends, it returns the smallest found so far. One that violates
-// PropertyGroupLost stays as it is: with a part of it, losses follow each other
-// that had time between them, or nodes do not come back. Progress, if not nil,
-// is told after each run how many there were and the size of the smallest.
+// Shrink looks for a smaller schedule that violates the same property. When the context
+// ends, it returns the smallest found so far. It leaves a schedule that violates
+// PropertyGroupLost as it is: in a smaller one groups may lack the time to heal, and a
+// loss shows nothing. progress, if not nil, is called after each run, with the number of
+// runs and the size of the smallest schedule.
 func Shrink(ctx context.Context, f *Failure, progress func(runs, size int)) *Shrunk {
 	return shrinkTo(ctx, f, progress, checkFor(f.Length))
 }
@@ -72,11 +72,10 @@ func (f *Failure) lengthFlag() string {
 	return " --length " + f.Length.String()
 }
 
-// Trace is what is saved of a failure: the shrunk schedule with a heading. It
-// is a regression, so it expects the property to hold, as it will once the
-// fault in the code is mended. It carries the recording of the run that failed:
-// as long as replaying it says nothing of a divergence, that is the very same
-// failure, and after a change it may or may not be.
+// Trace is what is saved of a failure: the shrunk schedule with a heading. It is a
+// regression test, so it expects the property to hold, as it will once the code is
+// mended. It carries the recording of the run that failed. While a replay reports no
+// divergence from that, it shows the very same failure.
 func Trace(f *Failure, r *Shrunk) *schedule.Schedule {
 	s := r.Schedule.Clone()
 	s.Expect = "holds"
@@ -95,8 +94,8 @@ func Trace(f *Failure, r *Shrunk) *schedule.Schedule {
 	return s
 }
 
-// Save writes the trace of a failure into a directory, which it makes if need
-// be, and returns the file's name.
+// Save writes the trace of a failure into a directory, which it makes if there is none,
+// and returns the file's name.
 func Save(dir string, f *Failure, r *Shrunk) (string, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", err
@@ -105,7 +104,7 @@ func Save(dir string, f *Failure, r *Shrunk) (string, error) {
 	return name, os.WriteFile(name, []byte(Trace(f, r).String()), 0o666)
 }
 
-// fileWord makes of a property's name what may stand in a file's name.
+// fileWord is a property's name without what a file's name should not have.
 func fileWord(property string) string {
 	return strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
