@@ -13,14 +13,14 @@ import (
 const (
 	bandDown   = "down"
 	bandPaused = "paused"
-	bandCut    = "cut"   // off from others
+	bandCut    = "cut"   // cut off from others
 	bandClog   = "clog"  // messages are held back
 	bandFlaky  = "flaky" // messages are lost, doubled or late
 	bandSlow   = "slow"
 	bandDisk   = "disk"   // slow or full
 	bandLossy  = "lossy"  // packets are lost, and sent again
-	bandNarrow = "narrow" // little bandwidth
-	bandBusy   = "busy"   // each message takes time
+	bandNarrow = "narrow" // there is little bandwidth
+	bandBusy   = "busy"   // each message costs time
 )
 
 func (r *recorder) begin(kind string, host, from int, text string) {
@@ -33,8 +33,8 @@ func (r *recorder) close(band, at int) {
 	r.open = slices.DeleteFunc(r.open, func(b int) bool { return b == band })
 }
 
-// end closes the bands of that kind and host, and with a text only the one
-// that has it. Host -1 means the network's.
+// end closes the open bands of that kind and host; with a text, only the one that has
+// it. Host -1 stands for the network.
 func (r *recorder) end(kind string, host, at int, text string) {
 	for _, b := range slices.Clone(r.open) {
 		band := &r.run.Bands[b]
@@ -44,7 +44,7 @@ func (r *recorder) end(kind string, host, at int, text string) {
 	}
 }
 
-// hostBand follows a process's ups and downs.
+// hostBand opens and closes the bands for a process that is down or paused.
 func (r *recorder) hostBand(at int, h *sim.Host, c sim.Change, text string) {
 	i := h.Index()
 	switch c {
@@ -65,7 +65,7 @@ func (r *recorder) hostBand(at int, h *sim.Host, c sim.Change, text string) {
 func (r *recorder) action(a *schedule.Action) {
 	switch a.Verb {
 	case schedule.VerbPut, schedule.VerbGet, schedule.VerbDelete, schedule.VerbCAS:
-		return // told when it really begins
+		return // LogCalled records it, when it really begins
 	}
 	host := -1
 	if a.Host != "" {
@@ -131,8 +131,8 @@ func (r *recorder) action(a *schedule.Action) {
 	}
 }
 
-// partition marks the hosts that are cut off: all but the largest side. Of equal
-// sides it is the first that counts as the rest of the world.
+// partition opens a band for each host that is cut off: those of all sides but the
+// largest, and of equal ones but the first.
 func (r *recorder) partition(at int, groups [][]string) {
 	largest := 0
 	for i := range groups {
@@ -214,7 +214,7 @@ func actionText(a *schedule.Action) string {
 	case schedule.VerbStallDisk:
 		return fmt.Sprintf("no sync of %s ends for %v", a.Host, a.Latency)
 	}
-	// The text of a schedule, without "at TIME".
+	// All others: the line of the schedule, without "at TIME".
 	text := a.String()
 	if _, rest, ok := strings.Cut(text, " "); ok {
 		if _, rest, ok := strings.Cut(rest, " "); ok {

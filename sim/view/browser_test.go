@@ -23,11 +23,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// browserEnv makes the tests in a browser run: they need one, which go test does
-// not bring. .ci/browser installs it and sets this.
+// browserEnv makes the tests in a browser run. go test does not bring a browser;
+// .ci/browser installs one and sets this.
 const browserEnv = "GTSTORE_BROWSER"
 
-// tab is a page in a real browser, and what it complained of.
+// tab is a page in a real browser, with the complaints of the browser.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -52,7 +52,7 @@ func newTab(t *testing.T) *tab {
 		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1440, 900)))
 	t.Cleanup(stop)
 	b.ctx = ctx
-	b.run(chromedp.Navigate("about:blank")) // starts it; what takes a timeout comes after
+	b.run(chromedp.Navigate("about:blank")) // starts the browser: a context with a timeout must not do that
 	b.ctx, stop = context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(stop)
 	call(b, network.Enable, network.EnableParams{})
@@ -98,8 +98,8 @@ func (b *tab) open(p *Page) string {
 	return address
 }
 
-// visit goes to an address by way of an empty page, so that a change of the
-// fragment alone loads the page too.
+// visit goes to an address by way of an empty page, since a change of the fragment alone
+// would not load the page.
 func (b *tab) visit(address string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate("about:blank"), chromedp.Navigate(address))
@@ -135,7 +135,7 @@ func (b *tab) clean() {
 	}
 }
 
-// twoRuns is a page with a run that went wrong before one that did not.
+// twoRuns is a page with two runs. The first went wrong, the second did not.
 func twoRuns(t *testing.T) *Page {
 	s := saved(t, "stale-primary-get.trace")
 	bad := Record(s)
@@ -183,7 +183,7 @@ func TestBrowserPage(t *testing.T) {
 	})
 	t.Run("states", func(t *testing.T) {
 		b.t = t
-		// A step that changed something shows what, and the state after it.
+		// A step that changed something shows the change, and the state after it.
 		change := p.Runs[0].Steps.Changes[len(p.Runs[0].Steps.Changes)/2]
 		b.do(fmt.Sprintf("app.select(%d)", change[0]))
 		require.Contains(t, value[string](b, `document.getElementById("changed").textContent`), p.Runs[0].Hosts[change[1]].Name)
@@ -211,7 +211,7 @@ func TestBrowserPage(t *testing.T) {
 		b.t = t
 		b.press(kb.Home, "/")
 		require.Equal(t, "search", value[string](b, "document.activeElement.id"))
-		// The driver types the / too, which a keyboard does not once the key is handled.
+		// The driver types the / as well. A keyboard does not, once the key is handled.
 		b.do(`document.activeElement.value = ""`)
 		b.press("s", "u", "s", "p", "e", "c", "t", kb.Enter)
 		require.Equal(t, "suspect", value[string](b, "app.query"))
@@ -325,8 +325,8 @@ func TestBrowserNames(t *testing.T) {
 	b.clean()
 }
 
-// scroll goes through the whole diagram, a step each frame, and returns the
-// times between frames and those that drawing took, in milliseconds.
+// scroll goes through the whole diagram, a step each frame. It returns the times between
+// frames, and the times that drawing took, in milliseconds.
 const scroll = `new Promise((done) => {
 	const s = app.diagram.scroller, frames = [], count = 240, most = s.scrollHeight - s.clientHeight;
 	let n = 0, before = performance.now();
@@ -341,8 +341,8 @@ const scroll = `new Promise((done) => {
 	requestAnimationFrame(next);
 })`
 
-// TestBrowserLong measures. What it asserts is the best of some loads and the
-// cost of a middling frame, since others use the machine too.
+// TestBrowserLong measures. It asserts the best of some loads and the median of the
+// frames, since others use the machine, too.
 func TestBrowserLong(t *testing.T) {
 	b := newTab(t)
 	s := long(t, 1300)

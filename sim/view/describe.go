@@ -12,8 +12,8 @@ import (
 // shownMax is how many runes of a key or value are shown.
 const shownMax = 24
 
-// show makes a key or value, which may be any bytes, fit for a line: what is
-// not plain is quoted.
+// show makes a key or value fit for a line. It may be any bytes, and is quoted when it is
+// not plain.
 func show(s string) string {
 	runes, cut := 0, ""
 	for i := range s {
@@ -31,8 +31,8 @@ func show(s string) string {
 	return s + cut
 }
 
-// names tells who is behind a NodeID: the host, and when its data is not the
-// first that the host has, which.
+// names gives each NodeID a name: that of its host, as in n2, or, when the host had
+// other data before, as in n2#3.
 type names map[core.NodeID]string
 
 func (n names) of(p core.Peer) string { return n.node(p.ID, p.Addr) }
@@ -47,7 +47,7 @@ func (n names) node(id core.NodeID, otherwise string) string {
 	return "?"
 }
 
-// in puts names in the place of NodeIDs in a text.
+// in replaces the NodeIDs in a text by names.
 func (n names) in(text string) string {
 	for id, name := range n {
 		text = strings.ReplaceAll(text, id.String(), name)
@@ -93,7 +93,7 @@ func entryText(e *core.Entry) string {
 	return write(e.Kind, e.Key, e.Value, e.Version)
 }
 
-// groupOf returns the group that a message is about, 0 for none.
+// groupOf returns the group that a message is about; 0 for none.
 func groupOf(m core.Message) core.GroupID {
 	switch m := m.(type) {
 	case *core.Config:
@@ -124,7 +124,7 @@ func groupOf(m core.Message) core.GroupID {
 	return 0
 }
 
-// describe says what a message is, as short as can be: it stands on an arrow.
+// describe says in a few words what a message is. They stand on an arrow.
 func (n names) describe(m core.Message) string {
 	k := core.KindOf(m).String()
 	switch m := m.(type) {
@@ -220,7 +220,7 @@ func (n names) reply(m *core.Reply) string {
 	return text
 }
 
-// eventText says what a core's event tells, or "" when it is of no interest.
+// eventText says what an event of the core means; "" when it is of no interest.
 func (n names) eventText(e *core.Event) string {
 	group, seq := fmt.Sprintf(" group %d", e.Group), fmt.Sprintf(" %d", e.Seq)
 	switch e.Kind {

@@ -14,15 +14,15 @@ import (
 //go:embed web
 var web embed.FS
 
-// scripts are put one after the other: the page has no module of its own to
-// import from.
+// scripts are concatenated in this order. They are no modules, since a page that is one
+// file has nothing to import from.
 var scripts = []string{"model.js", "diagram.js", "panel.js", "main.js"}
 
 // traceTextMax bounds how many bytes of a schedule's text a page quotes.
 const traceTextMax = 1 << 16
 
-// NewPage is the page of a trace, of that name, and of runs of it, of which the
-// first is shown first.
+// NewPage is the page of a trace and its runs. The name is that of the trace's file. The
+// first run is shown first.
 func NewPage(name string, s *schedule.Schedule, runs ...*Run) *Page {
 	p := &Page{Name: name, Story: s.Story, Rule: s.Rule, Expect: s.Expect, Runs: runs, Trace: s.String()}
 	for _, line := range s.Story {
@@ -40,9 +40,9 @@ func NewPage(name string, s *schedule.Schedule, runs ...*Run) *Page {
 	return p
 }
 
-// WriteHTML writes the page as one file that needs nothing else. What stands in
-// a trace, such as keys and values, is data to it, never markup or script: it is
-// in one JSON text, and the scripts set it as text.
+// WriteHTML writes the page as one file that needs nothing else. A trace's keys, values
+// and sentences cannot become markup or script: they stand in one JSON text, and the
+// scripts set them as text.
 func WriteHTML(w io.Writer, p *Page) error {
 	t, err := template.ParseFS(web, "web/page.html")
 	if err != nil {

@@ -10,16 +10,16 @@ import (
 // mermaidStepsMax is how many lines a diagram may have and still be read.
 const mermaidStepsMax = 400
 
-// TooLongError is returned for a run that makes no readable sequence diagram.
+// TooLongError says that a run has too many steps for a readable sequence diagram.
 type TooLongError struct{ Steps int }
 
 func (e *TooLongError) Error() string {
 	return fmt.Sprintf("the run has %d steps worth showing, and a Mermaid diagram is readable up to %d", e.Steps, mermaidStepsMax)
 }
 
-// WriteMermaid writes the first run of a page as a Mermaid sequence diagram, up
-// to where it went wrong. Heartbeats are left out. A run that is too long is
-// refused with a TooLongError.
+// WriteMermaid writes the first run of a page as a Mermaid sequence diagram, up to the
+// step at which it went wrong. It leaves out heartbeats. It refuses a run that is too
+// long with a TooLongError.
 func WriteMermaid(w io.Writer, p *Page) error {
 	run := p.Runs[0]
 	last := len(run.Steps.Kind) - 1
@@ -75,8 +75,8 @@ func (run *Run) mermaidStep(b io.Writer, i int) {
 	}
 }
 
-// mermaidText makes a text fit for a line of a diagram: Mermaid takes # and ; for
-// its own, and HTML for markup.
+// mermaidText makes a text fit for a line of a diagram. To Mermaid # and ; are syntax,
+// and HTML is markup.
 func mermaidText(s string) string {
 	return strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#60;", ">", "#62;", "&", "#38;", "%%", "%", "\n", " ", "\r", " ").Replace(s)
 }

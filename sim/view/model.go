@@ -8,20 +8,20 @@ type Page struct {
 	Rule   string   `json:"rule"`
 	Trace  string   `json:"trace"` // the schedule as text
 	Expect string   `json:"expect"`
-	Note   string   `json:"note"` // what the reader should know of the page itself; may be empty
+	Note   string   `json:"note"` // something that the reader should know of this page; may be empty
 	Runs   []*Run   `json:"runs"` // the first is shown first
 }
 
-// Run is what is shown of one run. Times are nanoseconds of virtual time, hosts
-// are indices into Hosts, texts are indices into Strings, and -1 means none.
-// What there is much of is kept by columns, and times as differences, so that
-// the page stays small.
+// Run is what is shown of one run. Times are nanoseconds of virtual time, hosts are
+// indices into Hosts, texts are indices into Strings, and -1 means none. Steps and
+// Messages are kept by columns, and their times as differences, so that the page stays
+// small.
 type Run struct {
 	Core     string `json:"core"`     // the mutant's name; "" for the real core
-	Removed  string `json:"removed"`  // of a mutant: the rule that was removed
-	Without  string `json:"without"`  // of a mutant: what goes wrong without it
-	Verdict  string `json:"verdict"`  // as sim.Outcome
-	Property string `json:"property"` // that is violated, or ""
+	Removed  string `json:"removed"`  // of a mutant: the rule that it lacks
+	Without  string `json:"without"`  // of a mutant: what goes wrong without that rule
+	Verdict  string `json:"verdict"`  // as in sim.Outcome
+	Property string `json:"property"` // the one that is violated, or ""
 	Headline string `json:"headline"` // the verdict as a sentence
 	Meaning  string `json:"meaning"`  // what the property asks for
 	Detail   string `json:"detail"`   // the violation's own text
@@ -34,31 +34,32 @@ type Run struct {
 	Ops      []Op       `json:"ops"`
 	Bands    []Band     `json:"bands"`
 	Moments  []Moment   `json:"moments"` // in order
-	Skipped  int        `json:"skipped"` // events at the start that were not recorded
-	Thinned  int        `json:"thinned"` // events that changed nothing, left out since the run is long
+	Skipped  int        `json:"skipped"` // how many events at the start were not recorded
+	Thinned  int        `json:"thinned"` // how many steps were left out since they changed nothing and the run is long
 	End      int64      `json:"end"`
 	Bad      int        `json:"bad"`    // the step at which it went wrong
 	Healed   int        `json:"healed"` // the first step after the faults
 	Focus    [2]int     `json:"focus"`  // the steps to look at first
 }
 
-// HostInfo is a lane.
+// HostInfo is a host, which the diagram shows as a lane.
 type HostInfo struct {
 	Name string `json:"name"`
 	Role string `json:"role"` // "manager", "storage" or "client"
 }
 
-// Steps are the things that happened, in order, one element of each slice a step.
+// Steps are what happened, in order. A step is one element of each slice, but for
+// Changes.
 type Steps struct {
 	Time    []int64    `json:"t"` // since the step before
 	Kind    []StepKind `json:"k"`
 	Host    []int      `json:"h"`
-	Message []int      `json:"m"` // with StepTake and StepLose
+	Message []int      `json:"m"` // of StepTake and StepLose
 	Text    []int      `json:"x"`
-	Events  []int      `json:"e"` // what the core said of it
-	Routine []int      `json:"r"` // 1 for what a reader need not see: heartbeats
-	// Changes holds for a step and a host, named by the first two numbers, which
-	// fields of the host's state changed: pairs of name and value.
+	Events  []int      `json:"e"` // the core's events in it, as text
+	Routine []int      `json:"r"` // 1 for a step that a reader need not see, such as a heartbeat
+	// Changes has an element for each step that changed a host's state: the step, the
+	// host, and then pairs of a field's name and new value.
 	Changes [][]int `json:"c"`
 }
 
@@ -73,11 +74,11 @@ const (
 	StepReturn                 // an operation ended
 	StepHost                   // a process started, ended, paused or went on
 	StepFault                  // an action of the schedule
-	StepBad                    // a property was violated
+	StepBad                    // a property was found violated
 )
 
-// Messages are those that were put on the network, in order of sending. When
-// one was taken in is told by the steps; it may be never, or more than once.
+// Messages are those that were put on the network, in the order of sending. The steps
+// tell when one was taken in: once, never, or more often.
 type Messages struct {
 	Time    []int64 `json:"t"` // of sending, since the message before
 	From    []int   `json:"f"`
@@ -100,14 +101,14 @@ type Op struct {
 	Return int    `json:"d"` // step
 	Group  int    `json:"g"` // that served it, 0 for none
 	Final  bool   `json:"f"` // of the probe after the faults
-	Part   int    `json:"p"` // in what went wrong: 1 took part, 2 is the one that cannot be explained
+	Part   int    `json:"p"` // in a violation: 2 for the operation that no order explains, 1 for those that show it
 }
 
-// Band is a stretch of time in which something was wrong with a host, or, with
-// host -1, with the network.
+// Band is a stretch of time in which something was wrong with a host. Host -1 stands for
+// the network.
 type Band struct {
 	Host int    `json:"h"`
-	Kind string `json:"k"` // see bandDown and the rest
+	Kind string `json:"k"` // bandDown, bandPaused and so on
 	From int    `json:"a"` // step
 	To   int    `json:"b"` // step; -1 for the end
 	Text string `json:"x"`

@@ -26,14 +26,14 @@ type perfettoEvent struct {
 const (
 	trackEvents = iota + 1
 	trackFaults
-	trackOps // and the following, of operations under way at the same time
+	trackOps // the first of as many as there are operations under way at the same time
 )
 
-// networkPid is the process that stands for the network; hosts come after it.
+// networkPid is the process that stands for the network. Those of the hosts come after it.
 const networkPid = 1
 
-// eventMicros is how long an event is drawn: it takes no time, but an arrow must
-// begin and end at something.
+// eventMicros is the length with which an event is drawn. It takes no time, but an arrow
+// must begin and end at something.
 const eventMicros = 20
 
 // WritePerfetto writes the first run of a page as JSON for ui.perfetto.dev: a
@@ -78,8 +78,8 @@ func (x *perfetto) hosts() {
 	}
 }
 
-// steps writes a slice for each step and binds the message that it took to the
-// step that sent it.
+// steps writes a slice for each step, and an arrow from the step that sent a message to
+// the one that took it in.
 func (x *perfetto) steps() {
 	s, m := &x.run.Steps, &x.run.Messages
 	at, copies := int64(0), 0
@@ -99,7 +99,7 @@ func (x *perfetto) steps() {
 		}
 		x.add(e)
 		if n := s.Message[i]; n >= 0 && s.Kind[i] == StepTake && m.Cause[n] >= 0 {
-			copies++ // a duplicate is an arrow of its own
+			copies++ // a duplicate has an arrow of its own
 			name := x.run.Strings[m.Kind[n]]
 			x.add(perfettoEvent{Name: name, Cat: "message", Phase: "s", ID: copies, TS: x.at[m.Cause[n]], Pid: pidOf(m.From[n]), Tid: trackEvents})
 			x.add(perfettoEvent{Name: name, Cat: "message", Phase: "f", BP: "e", ID: copies, TS: micros(at), Pid: pidOf(m.To[n]), Tid: trackEvents})
@@ -124,7 +124,7 @@ func (x *perfetto) bands() {
 	}
 }
 
-// ops puts operations that overlap on tracks of their own.
+// ops writes a slice for each operation. Those that overlap stand on different tracks.
 func (x *perfetto) ops() {
 	busy := map[int][]int{} // by host: the step up to which each track is taken
 	for _, op := range x.run.Ops {
@@ -146,14 +146,14 @@ func (x *perfetto) ops() {
 	}
 }
 
-// slice adds what lasts from one step to another.
+// slice adds something that lasts from one step to another.
 func (x *perfetto) slice(e perfettoEvent, from, to int) {
 	e.Phase, e.TS = "X", x.until(from)
 	e.Dur = max(x.until(to)-e.TS, 1)
 	x.add(e)
 }
 
-// stepName says what a step is, as short as can be.
+// stepName says in a few words what a step is.
 func (run *Run) stepName(i int) string {
 	s, m := &run.Steps, &run.Messages
 	text := run.Strings[s.Text[i]]

@@ -15,20 +15,19 @@ import (
 )
 
 const (
-	// StepsShownMax is how many steps of a run are kept. Of a run with more, what
-	// is left out first is the heartbeats and other events that changed nothing;
-	// if that is not enough, all but the last events, since that is where a
-	// violation is.
+	// StepsShownMax is how many steps of a run are shown. A longer run is thinned out: it
+	// loses its heartbeats, and other steps that changed nothing. If that is not enough,
+	// only the last events are shown, since a violation is among them.
 	StepsShownMax = 50_000
-	// recordedFactor times as many events are recorded, to be thinned out.
+	// recordedFactor is how many times StepsShownMax are recorded before thinning out.
 	recordedFactor = 8
-	// runEventsMax ends a run that is a livelock sooner than a search would: its
-	// last events look like all before.
+	// runEventsMax ends a livelock sooner than a search would: its last events look like
+	// all before.
 	runEventsMax = 2_000_000
 )
 
-// Record runs a schedule, which must be valid, with every check on, and returns
-// what there is to see.
+// Record runs a schedule with every check on, and returns what there is to see. The
+// schedule must be valid.
 func Record(s *schedule.Schedule) *Run { return record(s, StepsShownMax) }
 
 func record(s *schedule.Schedule, stepsMax int) *Run {
@@ -43,8 +42,8 @@ func record(s *schedule.Schedule, stepsMax int) *Run {
 		fits = len(r.steps) <= stepsMax
 	}
 	if !fits {
-		// The run was too long. It is always the same, so the second time it is
-		// known when the part begins that is to be seen.
+		// The run is too long. A second run is the same, and this time it is known how
+		// many events to skip.
 		r = newRecorder(s, max(0, out.Events-stepsMax), out.Events)
 		out = r.watch()
 		r.settleRoutine()
@@ -58,27 +57,27 @@ type step struct {
 	kind                StepKind
 	host, message, text int
 	events              []string
-	told                bool // its host's state changed
+	changed             bool // it changed its host's state
 	quiet               bool // a reader need not see it, unless something came of it
-	again               bool // the message was taken before
-	news                bool // the core said something that it had not just said before
-	routine             bool
+	again               bool // its message was taken in before
+	news                bool // it has an event that does not just repeat an earlier one
+	routine             bool // a reader need not see it: see settleRoutine
 }
 
 type message struct {
 	at                          int64
 	from, to, kind, text, group int
 	cause, takes                int
-	beat                        bool // it only says "I am here", or was lost like the one before it
+	beat                        bool // a heartbeat; or it was lost for the same reason as the one before it
 	routine, late               bool
 }
 
-// recorder collects a Run. It is the Observer of the run and reads its log.
+// recorder collects a Run. It is the Observer of the run, and reads its log.
 type recorder struct {
 	schedule *schedule.Schedule
 	world    *sim.World
-	from, to int // events: the first to be recorded, and the last
-	on       bool
+	from, to int  // the first event to be recorded, and the last
+	on       bool // the world is between the two
 
 	run     *Run
 	strings map[string]int
@@ -88,20 +87,21 @@ type recorder struct {
 
 	steps    []step
 	messages []message
-	number   map[uint64]int // of a message in the world, to its place
-	cause    []int          // by host: the step of which what it sends now is the work
-	resumed  []int64        // by host: when it last went on after a pause
+	number   map[uint64]int // by LogRecord.Number, the index of a message
+	cause    []int          // by host, the step in which it sends what it sends now
+	resumed  []int64        // by host, when its last pause ended
 	ops      map[*history.Operation]int
-	open     []int // bands that have not ended
+	open     []int // the bands that have not ended
 
-	gone   map[way]string     // why the last message of that way was lost
-	doubts map[[3]string]bool // who has lately said that of whom
-	told   map[string]bool    // moments of which one is enough
-	entry  string             // what the violation is about, if it is a log's entry
+	lost      map[route]string   // why the last message of a route was lost
+	said      map[[3]string]bool // host, event and node: what was said since a group last changed
+	suspected map[string]bool    // the moments of suspicion so far: each is told once
+	entry     string             // the log's entry that the violation is about; "" for none
 }
 
-// way is how messages go that can stand for each other.
-type way struct {
+// route is a kind of message on a link. When many of a route are lost one after the other,
+// the first stands for all.
+type route struct {
 	from, to string
 	kind     core.Kind
 }
@@ -110,7 +110,7 @@ func newRecorder(s *schedule.Schedule, from, to int) *recorder {
 	r := &recorder{
 		schedule: s, from: from, to: to, run: &Run{Bad: -1, Healed: -1, Skipped: from},
 		strings: map[string]int{}, names: names{}, number: map[uint64]int{}, ops: map[*history.Operation]int{},
-		gone: map[way]string{}, doubts: map[[3]string]bool{}, told: map[string]bool{},
+		lost: map[route]string{}, said: map[[3]string]bool{}, suspected: map[string]bool{},
 	}
 	r.intern("")
 	seen := map[string]bool{}
@@ -126,7 +126,7 @@ func newRecorder(s *schedule.Schedule, from, to int) *recorder {
 func (r *recorder) watch() *sim.Outcome {
 	out := fuzz.Check(r.schedule, sim.RunOptions{Observer: r, Log: r.log, EventsMax: runEventsMax})
 	if v := out.Violation; v != nil && v.Property == fuzz.PropertyPanic && r.world != nil {
-		// The run broke off; what there is of it is worth seeing.
+		// The simulator panicked. What there is of the run is worth seeing.
 		r.on = true
 		r.run.Bad = r.add(StepBad, -1, v.Property+": "+v.Text)
 		out.Events, out.Virtual, out.Ops = r.world.Events(), r.world.Now(), r.world.Ops()
@@ -144,7 +144,7 @@ func (r *recorder) intern(text string) int {
 	return i
 }
 
-// host returns the index of a host, -1 for none.
+// host returns the index of a host; -1 for none.
 func (r *recorder) host(name string) int {
 	if h := r.world.Host(name); h != nil {
 		return h.Index()
@@ -152,8 +152,8 @@ func (r *recorder) host(name string) int {
 	return -1
 }
 
-// recording tells whether what happens now is to be kept. The step with which
-// it begins has the state of every host.
+// recording tells whether what happens now is to be recorded. A recording that skips
+// events begins with a step that has the state of every host.
 func (r *recorder) recording() bool {
 	if r.world.Events() > r.to {
 		r.on = false
@@ -171,8 +171,8 @@ func (r *recorder) recording() bool {
 	return true
 }
 
-// add appends a step and returns its index. When nothing is recorded yet it
-// does nothing, and what refers to it will refer to the first step.
+// add appends a step, and returns its index. While nothing is recorded it appends none
+// and returns 0, so that whatever began earlier refers to the first step.
 func (r *recorder) add(kind StepKind, host int, text string) int {
 	if !r.on {
 		return 0
@@ -181,7 +181,7 @@ func (r *recorder) add(kind StepKind, host int, text string) int {
 	return len(r.steps) - 1
 }
 
-// last returns the step before, if it was of that host and just now.
+// last returns the last step, if it was at that host and at this time; else nil.
 func (r *recorder) last(host int) *step {
 	if n := len(r.steps); n > 0 && r.steps[n-1].host == host && r.steps[n-1].at == int64(r.world.Now()) {
 		return &r.steps[n-1]
@@ -192,7 +192,7 @@ func (r *recorder) last(host int) *step {
 // note records what changed in a host's state.
 func (r *recorder) note(i int, h *sim.Host) {
 	f := &r.states[h.Index()]
-	r.tell(r.world, h, f)
+	r.stateOf(r.world, h, f)
 	changed := f.changes()
 	if len(changed) == 0 {
 		return
@@ -202,7 +202,7 @@ func (r *recorder) note(i int, h *sim.Host) {
 		list = append(list, r.intern(c.name), r.intern(c.value))
 	}
 	r.run.Steps.Changes = append(r.run.Steps.Changes, list)
-	r.steps[i].told = true
+	r.steps[i].changed = true
 }
 
 // Begin implements sim.Observer, as do the methods that follow.
@@ -226,7 +226,7 @@ func roleName(role sim.Role) string {
 	return "client"
 }
 
-// AfterEvent adds to the step that the log has begun.
+// AfterEvent adds the core's events, and what changed, to the step that the log began.
 func (r *recorder) AfterEvent(w *sim.World, h *sim.Host) {
 	if !r.on || len(r.steps) == 0 {
 		return
@@ -240,23 +240,23 @@ func (r *recorder) AfterEvent(w *sim.World, h *sim.Host) {
 		r.steps[i].events = append(r.steps[i].events, text)
 		if !r.repeated(h, &e) {
 			r.steps[i].news = true
-			r.tellEvent(i, h, &e)
+			r.eventMoment(i, h, &e)
 		}
 	}
 	r.note(i, h)
 }
 
-// repeated tells that something is only said once more. Whoever cannot reach
-// anybody, or is not listened to, says so again and again; it is news when a group
-// has changed.
+// repeated tells whether an event only repeats an earlier one. A node that cannot reach
+// another, or is refused, says so again and again. After a group has changed, it is news
+// again.
 func (r *recorder) repeated(h *sim.Host, e *core.Event) bool {
 	switch e.Kind {
 	case core.EventReconfigured, core.EventServing, core.EventAdopted:
-		clear(r.doubts)
+		clear(r.said)
 	case core.EventSuspected, core.EventRefused, core.EventDropped:
-		doubt := [3]string{h.Name(), e.Kind.String(), r.names.node(e.Node, "?")}
-		known := r.doubts[doubt]
-		r.doubts[doubt] = true
+		words := [3]string{h.Name(), e.Kind.String(), r.names.node(e.Node, "?")}
+		known := r.said[words]
+		r.said[words] = true
 		return known
 	}
 	return false
@@ -292,7 +292,7 @@ func (r *recorder) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 	if s := r.last(h.Index()); s == nil || s.kind != StepFault {
 		i = r.add(StepHost, h.Index(), text)
 	} else if !slices.Contains([]sim.Change{sim.HostCrashed, sim.HostPaused, sim.HostResumed}, c) && text != "started again" {
-		s.events = append(s.events, text) // the fault's own step says the rest
+		s.events = append(s.events, text) // the fault's own step is the one that is seen
 	}
 	i = max(i, 0)
 	r.hostBand(i, h, c, text)
@@ -303,10 +303,10 @@ func (r *recorder) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 	}
 }
 
-// AfterResult has nothing to do: the log tells of it.
+// AfterResult has nothing to do: the log has the result.
 func (*recorder) AfterResult(*sim.World, *history.Operation) {}
 
-// Settled keeps no run going.
+// Settled is always true: the recorder waits for nothing.
 func (*recorder) Settled(*sim.World) bool { return true }
 
 // End marks where the run went wrong.
@@ -315,7 +315,7 @@ func (r *recorder) End(w *sim.World) {
 	if v == nil {
 		return
 	}
-	r.on = true // a violation is to be seen, however it came about
+	r.on = true // a violation is always recorded
 	host := -1
 	if first, _, ok := strings.Cut(v.Text, " "); ok {
 		host = r.host(strings.TrimRight(first, ":,"))
@@ -339,9 +339,9 @@ func (r *recorder) log(l *sim.LogRecord) {
 	case sim.LogLost:
 		i := r.add(StepLose, to, l.Text)
 		m := r.messageOf(l, to)
-		key := way{l.From, l.To, core.KindOf(l.Env.Body)}
-		r.messages[m].beat = r.messages[m].beat || r.gone[key] == l.Text
-		r.gone[key] = l.Text
+		key := route{l.From, l.To, core.KindOf(l.Env.Body)}
+		r.messages[m].beat = r.messages[m].beat || r.lost[key] == l.Text
+		r.lost[key] = l.Text
 		r.steps[i].message, r.steps[i].quiet = m, r.messages[m].beat
 	case sim.LogTicked:
 		r.ticked(to)
@@ -364,8 +364,8 @@ func (r *recorder) log(l *sim.LogRecord) {
 	}
 }
 
-// messageOf returns the message of a record. One that was sent before the
-// recording began is made up for.
+// messageOf returns the message of a record. One that was sent before the recording began
+// is added now.
 func (r *recorder) messageOf(l *sim.LogRecord, to int) int {
 	if m, ok := r.number[l.Number]; ok {
 		return m
@@ -393,7 +393,7 @@ func (r *recorder) newMessage(l *sim.LogRecord, to, cause int) int {
 	return len(r.messages) - 1
 }
 
-// ofTimer tells whether a step was a timer's and no message's.
+// ofTimer tells whether a step began with a deadline, not with a message.
 func (r *recorder) ofTimer(i int) bool { return i < 0 || r.steps[i].kind == StepTick }
 
 func (r *recorder) sent(l *sim.LogRecord, to int) {
@@ -409,10 +409,10 @@ func (r *recorder) delivered(l *sim.LogRecord, to int) {
 	}
 	m := r.messageOf(l, to)
 	i := r.add(StepTake, to, "")
-	delete(r.gone, way{l.From, l.To, core.KindOf(l.Env.Body)})
+	delete(r.lost, route{l.From, l.To, core.KindOf(l.Env.Body)})
 	r.steps[i].again = r.messages[m].takes > 0
 	r.messages[m].takes++
-	// What waited for a process that was paused is no news of its own.
+	// A message that waited for the end of a pause is not late: the pause is shown.
 	late := r.messages[m].at >= r.resumed[to] && int64(l.At)-r.messages[m].at > 2*int64(r.schedule.Shape.LatencyMax)
 	r.messages[m].late = r.messages[m].late || late
 	r.steps[i].message, r.steps[i].quiet = m, r.messages[m].beat
@@ -426,7 +426,7 @@ func (r *recorder) deliveredLocally(l *sim.LogRecord, to int) {
 	case *core.Call:
 		if s := r.last(to); s != nil && s.kind == StepCall {
 			r.cause[to] = len(r.steps) - 1
-			return // the same step
+			return // the step of the call has it already
 		}
 		text = r.names.describe(b)
 	case *core.Ack:
@@ -448,8 +448,8 @@ func (r *recorder) deliveredLocally(l *sim.LogRecord, to int) {
 	r.cause[to] = i
 }
 
-// ticked records a Tick. One that comes with a step belongs to it: the node
-// asked for it to send what several steps add up to.
+// ticked records a Tick. One at the time of a step belongs to that step: with it a node
+// sends once what several messages have led to.
 func (r *recorder) ticked(to int) {
 	if s := r.last(to); s != nil && (s.kind == StepTake || s.kind == StepTick || s.kind == StepCall) {
 		r.cause[to] = len(r.steps) - 1
@@ -481,18 +481,19 @@ func (r *recorder) finish(out *sim.Outcome) *Run {
 	}
 	r.columns()
 	run.Facts = facts(out)
-	r.judge(out)
+	r.sumUp(out)
 	run.Focus = r.focus()
 	return run
 }
 
-// settleRoutine: quiet is what changed nothing, said nothing and sent nothing
-// that is worth seeing.
+// settleRoutine settles which steps and messages are routine. A quiet step is routine
+// unless it changed a state, has news, or sent something other than a heartbeat. A
+// heartbeat is routine unless it was taken in by a step that is not.
 func (r *recorder) settleRoutine() {
 	useful := make([]bool, len(r.steps))
 	for i := range r.steps {
 		s := &r.steps[i]
-		useful[i] = !s.quiet || s.news || s.told && s.kind != StepHost
+		useful[i] = !s.quiet || s.news || s.changed && s.kind != StepHost
 	}
 	for i := range r.messages {
 		m := &r.messages[i]
@@ -503,7 +504,7 @@ func (r *recorder) settleRoutine() {
 	for i := range r.steps {
 		r.steps[i].routine = !useful[i]
 		if m := r.steps[i].message; m >= 0 && useful[i] && r.messages[m].beat {
-			r.messages[m].beat = false // it mattered
+			r.messages[m].beat = false // something came of it
 		}
 	}
 	for i := range r.messages {
@@ -511,13 +512,13 @@ func (r *recorder) settleRoutine() {
 	}
 }
 
-// thin leaves out the steps that are routine, and the messages that only they
-// took.
+// thin leaves out the steps that are routine, and the messages that only such steps took
+// in.
 func (r *recorder) thin() {
 	steps, where := r.steps[:0], make([]int, len(r.steps))
 	for i, s := range r.steps {
-		where[i] = len(steps) // of one that goes: the next that stays
-		if s.routine && !s.told {
+		where[i] = len(steps) // where step i goes; for one that is left out, the next that stays
+		if s.routine && !s.changed {
 			r.run.Thinned++
 			continue
 		}

@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	tailMax = 4  // entries of a log's end that are shown
-	keysMax = 12 // keys of a map that are shown
+	tailMax = 4  // how many of a log's last entries are shown
+	keysMax = 12 // how many of a group's keys are shown
 
 	// laneField tells the page how to draw a storage node's lane; it is not shown.
 	laneField = "_lane"
 )
 
-// fields collects the state of a host as names and values, in order.
+// fields collects the state of a host, as names and values in order.
 type fields struct {
 	list  []field
-	known map[string]string // last values, of what was ever told
+	known map[string]string // the last value of each field there ever was
 }
 
 type field struct{ name, value string }
 
 func (f *fields) set(name, value string) { f.list = append(f.list, field{name, value}) }
 
-// changes returns what differs from the last time, and begins a new list. What
-// is no longer told has become "".
+// changes returns the fields whose values differ from last time, and begins a new list.
+// A field that is not set any more has become "".
 func (f *fields) changes() []field {
 	var changed []field
 	told := make(map[string]bool, len(f.list))
@@ -50,8 +50,8 @@ func (f *fields) changes() []field {
 	return changed
 }
 
-// tell lists the state of a host's process.
-func (r *recorder) tell(w *sim.World, h *sim.Host, f *fields) {
+// stateOf lists the state of a host.
+func (r *recorder) stateOf(w *sim.World, h *sim.Host, f *fields) {
 	process := "up"
 	switch {
 	case !h.Up() && h.Halted() != nil:
@@ -64,15 +64,15 @@ func (r *recorder) tell(w *sim.World, h *sim.Host, f *fields) {
 	f.set("process", process)
 	switch node := h.Node().(type) {
 	case *core.Storage:
-		r.tellStorage(node, w.Local(h), f)
+		r.storageState(node, w.Local(h), f)
 	case *core.Manager:
-		r.tellManager(node, w.Local(h), f)
+		r.managerState(node, w.Local(h), f)
 	case *core.Client:
 		f.set("calls under way", strconv.Itoa(node.Calls()))
 	}
 }
 
-func (r *recorder) tellStorage(s *core.Storage, now core.Time, f *fields) {
+func (r *recorder) storageState(s *core.Storage, now core.Time, f *fields) {
 	lane := "spare"
 	for i := range s.Groups() {
 		v := s.Group(i, now)
@@ -85,7 +85,7 @@ func (r *recorder) tellStorage(s *core.Storage, now core.Time, f *fields) {
 		} else if lane == "spare" {
 			lane = fmt.Sprintf("left,%d,%d", v.Group, v.Config.Epoch)
 		}
-		r.tellGroup(s, i, &v, role, f)
+		r.groupState(s, i, &v, role, f)
 	}
 	f.set(laneField, lane)
 }
@@ -110,7 +110,7 @@ func roleOf(s *core.Storage, v *core.GroupView) string {
 	return "left"
 }
 
-func (r *recorder) tellGroup(s *core.Storage, i int, v *core.GroupView, role string, f *fields) {
+func (r *recorder) groupState(s *core.Storage, i int, v *core.GroupView, role string, f *fields) {
 	prefix := fmt.Sprintf("group %d/", v.Group)
 	f.set(prefix+"role", role)
 	epoch := strconv.FormatUint(uint64(v.Config.Epoch), 10)
@@ -161,7 +161,7 @@ func (r *recorder) tellGroup(s *core.Storage, i int, v *core.GroupView, role str
 	}
 }
 
-func (r *recorder) tellManager(m *core.Manager, now core.Time, f *fields) {
+func (r *recorder) managerState(m *core.Manager, now core.Time, f *fields) {
 	f.set("directory index", strconv.FormatUint(uint64(m.Index()), 10))
 	for id := core.GroupID(1); id <= core.GroupID(m.Groups()); id++ {
 		prefix := fmt.Sprintf("group %d/", id)

@@ -15,7 +15,7 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// momentsMax is how many moments a reader is given: more are no summary.
+// momentsMax is how many moments a run has at most: more would be no summary.
 const momentsMax = 14
 
 // The kinds of Moment.
@@ -27,7 +27,7 @@ const (
 	momentGood   = "good"
 )
 
-// The weights of moments: of too many the lightest are left out.
+// The weights of moments. Where there are too many, the lightest are left out.
 const (
 	weightLight = iota + 1
 	weightFault
@@ -36,8 +36,7 @@ const (
 	weightKey
 )
 
-// meanings says what each property asks for, to somebody who reads of it for the
-// first time.
+// meanings says what each property demands, to somebody who meets it for the first time.
 var meanings = map[string]string{
 	"linearizable":           "Every operation must look as if it had happened at one moment between its call and its result.",
 	"linearizable undecided": "The history could not be judged within the work that a check may take.",
@@ -78,13 +77,13 @@ var meanings = map[string]string{
 	"corruption undetected":  "A damaged message must be noticed.",
 }
 
-// moment proposes a moment of the run.
+// moment proposes a moment of the run. chooseMoments chooses among those proposed.
 func (r *recorder) moment(i, host int, kind, text string, weight int) {
 	r.run.Moments = append(r.run.Moments, Moment{Step: i, Host: host, Kind: kind, Text: text, weight: weight})
 }
 
-// tellEvent proposes moments for what a core says of an event.
-func (r *recorder) tellEvent(i int, h *sim.Host, e *core.Event) {
+// eventMoment proposes a moment for an event of the core, if that is worth one.
+func (r *recorder) eventMoment(i int, h *sim.Host, e *core.Event) {
 	text, kind, weight := "", momentConfig, weightConfig
 	switch e.Kind {
 	case core.EventReconfigured, core.EventFormed:
@@ -111,10 +110,10 @@ func (r *recorder) tellEvent(i int, h *sim.Host, e *core.Event) {
 	case core.EventWithdrawn:
 		text, weight = fmt.Sprintf("the manager withdraws the loss of group %d", e.Group), weightKey
 	case core.EventSuspected:
-		if text = fmt.Sprintf("%s suspects %s", h.Name(), r.names.node(e.Node, "a node")); r.told[text] {
+		if text = fmt.Sprintf("%s suspects %s", h.Name(), r.names.node(e.Node, "a node")); r.suspected[text] {
 			return
 		}
-		r.told[text], weight = true, weightLight
+		r.suspected[text], weight = true, weightLight
 		if n := len(r.run.Moments); n > 0 && r.run.Moments[n-1].Step == i && r.run.Moments[n-1].weight == weightLight {
 			r.run.Moments[n-1].Text += " and " + r.names.node(e.Node, "a node")
 			return
@@ -127,9 +126,8 @@ func (r *recorder) tellEvent(i int, h *sim.Host, e *core.Event) {
 	r.moment(i, h.Index(), kind, text, weight)
 }
 
-// judge says in a sentence what came of the run, and chooses the moments that
-// tell how.
-func (r *recorder) judge(out *sim.Outcome) {
+// sumUp says in a sentence what came of the run, and chooses the moments that tell how.
+func (r *recorder) sumUp(out *sim.Outcome) {
 	run, v := r.run, out.Violation
 	if v == nil {
 		run.Headline = "Holds: every check passed."
@@ -153,7 +151,7 @@ func (r *recorder) judge(out *sim.Outcome) {
 	}
 	if last := run.Bad - 1; stuck == nil && last >= 0 && r.steps[last].kind == StepTake && r.steps[last].message >= 0 && !r.steps[last].routine &&
 		!r.steps[last].again && !r.messages[r.steps[last].message].late {
-		// The event after which a check failed.
+		// A check failed after this event.
 		r.moment(last, r.steps[last].host, momentOp, fmt.Sprintf("%s takes %s", run.Hosts[r.steps[last].host].Name, run.stepName(last)), weightKey)
 	}
 	r.chooseMoments(out, stuck, part)
@@ -162,14 +160,14 @@ func (r *recorder) judge(out *sim.Outcome) {
 
 var entryWords = regexp.MustCompile(`group (\d+).*\bentry at seq (\d+)`)
 
-// entryOf says what a violation's text means by the entry of a group's log, and
-// who has committed it; "" if there is nothing to say.
+// entryOf shows the log entry that a violation's text names by its group and seq, and who
+// has committed it; "" when there is none.
 func entryOf(w *sim.World, text string) string {
 	found := entryWords.FindStringSubmatch(text)
 	if found == nil {
 		return ""
 	}
-	group, _ := strconv.ParseUint(found[1], 10, 64) // the expression has seen to it
+	group, _ := strconv.ParseUint(found[1], 10, 64) // cannot fail: the expression matched digits
 	n, _ := strconv.ParseUint(found[2], 10, 64)
 	seq := core.Seq(n)
 	for _, h := range w.Hosts() {
@@ -186,8 +184,8 @@ func entryOf(w *sim.World, text string) string {
 	return ""
 }
 
-// explain says why no order explains the result of an operation, and which
-// others show it.
+// explain says why no order explains the result of an operation, and returns the other
+// operations that show it.
 func explain(ops []history.Operation, stuck *history.Operation) (string, []*history.Operation) {
 	key, got := show(stuck.Key), stuck.Result
 	before := knownBefore(ops, stuck)
@@ -214,8 +212,8 @@ func explain(ops []history.Operation, stuck *history.Operation) (string, []*hist
 	return said + ", which fits no order of the operations on " + key, writers
 }
 
-// knownBefore returns the operation with the highest version of those on the
-// same key that had returned before another was called.
+// knownBefore returns the operation with the highest version among those that had
+// returned before the stuck one was called, on the same key; nil for none.
 func knownBefore(ops []history.Operation, stuck *history.Operation) *history.Operation {
 	var last *history.Operation
 	for i := range ops {
@@ -223,7 +221,7 @@ func knownBefore(ops []history.Operation, stuck *history.Operation) *history.Ope
 		if op.Key != stuck.Key || op.Result == nil || op.Result.Status != core.StatusOK || op.ReturnOrder > stuck.CallOrder {
 			continue
 		}
-		// Of a write and those who read it, the write is the one to name.
+		// Of a write and the gets that saw it, the write is the one to name.
 		if last == nil || op.Result.Version > last.Result.Version || op.Result.Version == last.Result.Version && op.Kind != core.OpGet {
 			last = op
 		}
@@ -231,7 +229,7 @@ func knownBefore(ops []history.Operation, stuck *history.Operation) *history.Ope
 	return last
 }
 
-// writersOf returns the writes of the value that an operation returned.
+// writersOf returns the writes of the value that an operation read.
 func writersOf(ops []history.Operation, read *history.Operation) []*history.Operation {
 	var writers []*history.Operation
 	for i := range ops {
@@ -244,8 +242,8 @@ func writersOf(ops []history.Operation, read *history.Operation) []*history.Oper
 	return writers
 }
 
-// chooseMoments adds the operations that matter to the moments, and leaves of all
-// the weightiest.
+// chooseMoments proposes the operations and the faults as moments, too, and keeps the
+// weightiest of all.
 func (r *recorder) chooseMoments(out *sim.Outcome, stuck *history.Operation, part []*history.Operation) {
 	run := r.run
 	for i := range out.Ops {
@@ -273,8 +271,8 @@ func (r *recorder) chooseMoments(out *sim.Outcome, stuck *history.Operation, par
 	if run.Bad >= 0 {
 		all = slices.DeleteFunc(all, func(m Moment) bool { return m.Step > run.Bad })
 	}
-	// Of equal weight the earlier ones go: what led to a violation came late. Where
-	// nothing went wrong, how it began says more than how it went on.
+	// Of equal weight the earlier ones are left out, since what led to a violation came
+	// late. Where nothing went wrong the later ones are: the beginning says more.
 	slices.SortStableFunc(all, func(a, b Moment) int { return a.Step - b.Step })
 	if run.Bad < 0 {
 		slices.Reverse(all)
@@ -293,8 +291,8 @@ func (r *recorder) chooseMoments(out *sim.Outcome, stuck *history.Operation, par
 	run.Moments = all
 }
 
-// faultMoments proposes the actions of the schedule, and what its deviations did
-// to single messages.
+// faultMoments proposes the actions of the schedule as moments, and what happened to
+// single messages.
 func (r *recorder) faultMoments() {
 	run := r.run
 	for i := range r.steps {
@@ -333,8 +331,8 @@ func (r *recorder) momentOf(x *Op, op *history.Operation, weight int) {
 	r.moment(x.Return, x.Host, momentOp, text, weight)
 }
 
-// focus is what to look at first: the steps from the last fault or new config
-// before it went wrong up to there; without a violation the first fault.
+// focus is what to look at first. In a run that went wrong, these are the steps from the
+// last fault or new config on, up to there. Else it is the first fault.
 func (r *recorder) focus() [2]int {
 	run := r.run
 	if run.Bad >= 0 {
@@ -359,7 +357,7 @@ func (r *recorder) focus() [2]int {
 
 func operationText(op *history.Operation) string { return write(op.Kind, op.Key, op.Value, op.Version) }
 
-// resultText is how an operation ended, as short as can be.
+// resultText says in a few words how an operation ended.
 func resultText(op *history.Operation) string {
 	x := op.Result
 	switch {

@@ -21,7 +21,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
 
-// calm is a run that is short enough to be read as a whole.
+// calm is a run that is short enough for a reader to see all of it.
 const calm = `# A put whose Replicate is lost once is repeated.
 cluster nodes=2 replicas=1 clients=1
 at 100ms c1 put x a
@@ -160,8 +160,8 @@ at 800ms c1 get x
 	}, got))
 }
 
-// A pause is one moment, not one for each message that waited for its end; a
-// message that a trace delays is a moment.
+// A pause is one moment, not one for each message that waited for its end. A message that
+// a trace delays is a moment.
 func TestLateMessages(t *testing.T) {
 	paused := Record(saved(t, "lost-declared-for-a-paused-node.trace"))
 	texts := strings.Join(paused.momentTexts(), "\n")
@@ -173,7 +173,7 @@ func TestLateMessages(t *testing.T) {
 	require.Contains(t, strings.Join(delayed.momentTexts(), "\n"), "c1 takes Reply not-found from n1, ")
 }
 
-// A run that the simulator itself does not survive is shown as far as it went.
+// A run in which the simulator itself panics is shown as far as it went.
 func TestABrokenSimulatorIsShown(t *testing.T) {
 	s := parse(t, calm)
 	s.Deviate[0].Fate = 99 // no valid schedule
@@ -189,7 +189,7 @@ func TestNodeIDsAreNamed(t *testing.T) {
 	require.Equal(t, "the join of n2#2 follows that of n1", n.in("the join of "+core.NodeID(0xabc).String()+" follows that of "+core.NodeID(1).String()))
 }
 
-// state puts together what a page shows of a host after a step.
+// state is what a page shows of a host after a step.
 func (run *Run) state(host, step int) map[string]string {
 	state := map[string]string{}
 	for _, change := range run.Steps.Changes {
@@ -198,7 +198,7 @@ func (run *Run) state(host, step int) map[string]string {
 		}
 		for i := 2; i < len(change); i += 2 {
 			if state[run.Strings[change[i]]] = run.Strings[change[i+1]]; change[i+1] == 0 {
-				delete(state, run.Strings[change[i]]) // it is told no more
+				delete(state, run.Strings[change[i]]) // the field is gone
 			}
 		}
 	}
@@ -220,8 +220,8 @@ func TestStatesAddUp(t *testing.T) {
 	require.Equal(t, "group 1", run.state(0, last)["keys/x"])
 }
 
-// A run that is too long is cut at its beginning, says so, and its last steps
-// are those of the whole run.
+// A run that is too long loses its beginning, and says so. Its last steps are those of
+// the whole run.
 func TestLongRunsAreCut(t *testing.T) {
 	s := saved(t, "divergent-suffix.trace")
 	whole, cut := Record(s), record(s, 100)
@@ -239,7 +239,7 @@ func TestLongRunsAreCut(t *testing.T) {
 	}
 }
 
-// Before that, what is left out is what a reader does not see anyhow.
+// A run that is less long loses only steps that a reader does not see anyhow.
 func TestLongRunsAreThinned(t *testing.T) {
 	s := saved(t, "divergent-suffix.trace")
 	whole, thin := Record(s), record(s, 300)
@@ -277,8 +277,8 @@ func TestRecordingChangesNothing(t *testing.T) {
 	require.True(t, bytes.Equal(first, second), "the same trace gives the same page")
 }
 
-// A schedule that no core could survive is not at hand, so the sentence is tried
-// on histories.
+// No schedule makes the core violate linearizability, so the sentence is tested on
+// histories.
 func TestExplainSaysWhatIsWrong(t *testing.T) {
 	ok := func(value string, version core.Seq) *core.Result {
 		return &core.Result{Status: core.StatusOK, Value: value, Version: version}
@@ -293,7 +293,7 @@ func TestExplainSaysWhatIsWrong(t *testing.T) {
 		name string
 		ops  []history.Operation
 		want string
-		part int // operations that are marked beside the stuck one
+		part int // how many operations show it, beside the stuck one
 	}{
 		{
 			"a stale get",
@@ -353,7 +353,7 @@ func TestEveryPropertyHasAMeaning(t *testing.T) {
 	}
 }
 
-// What a trace says is data to the page, never markup or script.
+// The texts of a trace never become markup or script of the page.
 func TestHostileTextsAreInert(t *testing.T) {
 	s := parse(t, hostile)
 	text := html(t, NewPage("</title><script>window.pwned=7</script>", s, Record(s)))

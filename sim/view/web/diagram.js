@@ -1,7 +1,7 @@
 const FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
-// bandLooks says how a band is drawn and named: pattern, colour and a sign, so
-// that none of them is needed alone.
+// bandLooks says how a band is drawn and named. Each kind has a pattern, a colour and a
+// sign of its own, so that a reader needs only one of them.
 const bandLooks = {
   down: { pattern: "cross", colour: "--bad", sign: "✕" },
   paused: { pattern: "dots", colour: "--warn", sign: "❚❚" },
@@ -15,11 +15,11 @@ const bandLooks = {
   busy: { pattern: "dots", colour: "--warn", sign: "⚙︎" },
 };
 
-// statusSigns go with a result, beside its text.
+// statusSigns stand beside a result's text.
 const statusSigns = { ok: "✓", "not-found": "∅", conflict: "≠", unknown: "?" };
 
-// Diagram draws the rows that can be seen on a canvas that stays in place while
-// the element around it scrolls.
+// Diagram draws the rows that can be seen. Its canvas stays in place while the element
+// around it scrolls.
 class Diagram {
   constructor(scroller, canvas, spacer, head) {
     this.scroller = scroller;
@@ -32,7 +32,7 @@ class Diagram {
     this.found = new Set();
     this.patterns = new Map();
     this.wanted = false;
-    this.frames = []; // how long the last drawings took, in milliseconds
+    this.frames = []; // how long drawing the last frames took, in milliseconds
   }
 
   show(trace, rows, filter) {
@@ -47,8 +47,8 @@ class Diagram {
   layout() {
     const width = this.scroller.clientWidth, narrow = width < 600;
     this.gutter = narrow ? 62 : 74;
-    this.times = this.gutter - 24; // right end of the times
-    this.margin = narrow ? 70 : 150; // right of the last lane, for its labels
+    this.times = this.gutter - 24; // where the times end, on their right
+    this.margin = narrow ? 70 : 150; // the room to the right of the last lane, for its labels
     const n = Math.max(1, this.shownHosts.length);
     const room = (width - this.gutter - this.margin) / Math.max(1, n - 0.5);
     this.lane = Math.max(narrow ? 58 : 76, Math.min(room, 240));
@@ -115,7 +115,7 @@ class Diagram {
   // y is where a step is on the canvas.
   y(step) { return (this.rows.of[step] + 0.5) * this.zoom + 8 - this.top; }
 
-  // want draws before the next frame, once.
+  // want has the diagram drawn before the next frame, once.
   want() {
     if (this.wanted) return;
     this.wanted = true;
@@ -176,7 +176,7 @@ class Diagram {
     c.strokeRect(this.left + 1, y, this.view.w - 2, this.zoom);
   }
 
-  // pattern is a fill that can be told from others without its colour.
+  // pattern is a fill that differs from the others without its colour.
   pattern(kind, colour) {
     const key = kind + colour;
     let p = this.patterns.get(key);
@@ -226,13 +226,13 @@ class Diagram {
       c.strokeStyle = this.colour(look.colour);
       c.lineWidth = 1;
       c.strokeRect(x - half, y0, 2 * half, y1 - y0);
-      // A crash or a pause is told by the row with which its band begins.
+      // A crash or a pause has a row of its own, with which its band begins.
       if (this.labels && band.k !== "down" && band.k !== "paused") this.tags.push({ x, y: y0 + this.zoom, text: `${look.sign} ${band.x}`, colour: this.colour(look.colour) });
     }
   }
 
-  // drawLanes draws who is alive and as what: the width and the dashes of a line
-  // are the role, its colour and its label the epoch.
+  // drawLanes draws which hosts are up, and their roles. The width and the dashes of a line
+  // show the role, its colour and its label the epoch.
   drawLanes() {
     const c = this.context, trace = this.trace, bottom = Math.min(this.view.h, this.height - this.top - 30);
     for (const host of this.shownHosts) {
@@ -345,7 +345,7 @@ class Diagram {
     this.stroke(x - size, y1 + size, x + size, y1 - size);
   }
 
-  // underWay draws a message that never arrived in the time that is shown.
+  // underWay draws a message that had not arrived at the end of the run.
   underWay(x0, y0, x1) {
     const c = this.context;
     c.setLineDash([2, 4]);
@@ -372,8 +372,8 @@ class Diagram {
     }
   }
 
-  // opX puts operations that are under way at the same time side by side, closer
-  // the more there are.
+  // opX puts operations that are under way at the same time side by side. The more there
+  // are, the closer they stand.
   opX(op) { return this.x[op.h] + op.place * Math.max(2, Math.min(13, (this.lane * 0.6) / this.trace.places[op.h])); }
 
   drawSteps(first, last) {
@@ -397,8 +397,8 @@ class Diagram {
     for (let row = first; row <= last && row < this.rows.steps.length; row++) this.drawText(this.rows.steps[row]);
   }
 
-  // drawText writes a row's words: what arrived on the side it came from, and
-  // what came of it on the other, if there is room.
+  // drawText writes a row's words. What arrived stands on the side from which it came, and
+  // what came of it on the other side, if there is room.
   drawText(step) {
     const trace = this.trace, kind = trace.kind[step], y = this.y(step), host = trace.host[step], m = trace.message[step];
     const said = trace.strings[trace.said[step]], bad = step === trace.run.bad;
@@ -415,7 +415,7 @@ class Diagram {
     const x = this.x[host];
     if (m >= 0) {
       const from = this.x[trace.messages.from[m]], to = this.x[trace.messages.to[m]];
-      const side = to > from ? -1 : 1; // where it came from, seen from its end
+      const side = to > from ? -1 : 1; // the side from which it came
       const text = trace.strings[trace.messages.text[m]], room = Math.max(Math.abs(to - from) - 24, this.lane * 1.2);
       if (kind === LOSE) {
         const middle = from + (to - from) * 0.45;
@@ -443,7 +443,7 @@ class Diagram {
     this.label(kind === TICK && said ? said : said ? `${text}: ${said}` : text, x + 11, y, "left", wide, this.colour("--muted"), kind === HOST ? "700" : "italic");
   }
 
-  // wrong puts a ring around where it went wrong.
+  // wrong draws a ring around the step at which the run went wrong.
   wrong(x, y) {
     const c = this.context;
     c.strokeStyle = this.colour("--bad");
@@ -453,8 +453,8 @@ class Diagram {
     c.stroke();
   }
 
-  // drawLaneLabels says at the start of each stretch of a lane, or at the top
-  // when it began above, which role and epoch it is.
+  // drawLaneLabels labels each stretch of a lane with its role and epoch: where it starts,
+  // or at the top if it started further up.
   drawLaneLabels() {
     for (const host of this.shownHosts) {
       for (const lane of this.trace.lanes[host]) {
@@ -485,7 +485,7 @@ class Diagram {
     c.font = this.font;
   }
 
-  // label writes a text with the paper's colour behind it, cut to the room.
+  // label writes a text on a ground of the paper's colour, cut to the room.
   label(text, x, y, align, room, colour, style = "") {
     if (!text) return;
     const c = this.context;
@@ -502,7 +502,7 @@ class Diagram {
     c.fillText(text, x, y + 0.5);
   }
 
-  // drawGutter writes the times, over whatever has scrolled below them.
+  // drawGutter writes the times, over whatever has scrolled under them.
   drawGutter(first, last) {
     const c = this.context;
     c.fillStyle = this.colour("--halo");
@@ -537,7 +537,7 @@ class Diagram {
     return this.rows.steps[this.rows.rowAt(unit)] ?? 0;
   }
 
-  // reveal scrolls so that a step can be seen, at the given part of the height.
+  // reveal scrolls a step into view, to the given part of the height.
   reveal(step, part) {
     const at = (this.rows.of[step] + 0.5) * this.zoom + 8, h = this.scroller.clientHeight;
     const y = at - this.scroller.scrollTop;
@@ -547,7 +547,7 @@ class Diagram {
     this.want();
   }
 
-  // setZoom changes the height of a row, and keeps what is at y where it is.
+  // setZoom changes the height of a row, and keeps the row at y in its place.
   setZoom(zoom, y = this.scroller.clientHeight / 2) {
     const unit = (this.scroller.scrollTop + y - 8) / this.zoom;
     this.zoom = Math.max(2, Math.min(44, zoom));

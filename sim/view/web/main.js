@@ -59,7 +59,7 @@ class App {
     this.refilter();
   }
 
-  // first shows the step that is to be looked at first.
+  // first shows the step to look at first.
   first() {
     const trace = this.trace();
     this.select(trace.run.focus[1], trace.run.bad >= 0 ? 0.75 : 0.3);
@@ -76,7 +76,7 @@ class App {
     this.$("hidden").textContent = this.rows.hidden ? `${this.rows.hidden} events not shown` : "";
   }
 
-  // marks puts the moments of the story beside the slider.
+  // marks shows the moments beside the slider.
   marks() {
     const trace = this.trace(), most = Math.max(1, this.rows.steps.length - 1);
     this.$("marks").replaceChildren(...trace.moments.map((moment) => {
@@ -102,13 +102,13 @@ class App {
     this.write();
   }
 
-  // move goes some rows on, or back.
+  // move goes forward by some rows, or back.
   move(rows) {
     const at = Math.max(0, Math.min(this.rows.steps.length - 1, this.rows.row(this.step) + rows));
     this.select(this.rows.steps[at] ?? 0);
   }
 
-  // jump goes to the next, or the last, of some steps in order.
+  // jump goes to the next of some steps, or back to the one before.
   jump(steps, forward) {
     const next = forward ? steps.find((s) => s > this.step) : steps.findLast((s) => s < this.step);
     if (next !== undefined) this.select(next, 0.5);
@@ -225,7 +225,7 @@ class App {
       "?": () => { const box = this.$("help"); box.open = !box.open; },
     };
     const action = keys[e.key];
-    // A checkbox, a button and the slider have keys of their own.
+    // Checkboxes, buttons and the slider handle keys themselves.
     if (!action || ranging && e.key.length > 1 || e.target.matches("input[type=radio]") && e.key.length > 1) return;
     e.preventDefault();
     action();
@@ -244,7 +244,7 @@ class App {
     if (this.query) part.set("find", this.query);
     this.written = `#${part}`;
     clearTimeout(this.writing);
-    // A browser takes only so many changes of the address in a second.
+    // A browser allows only so many changes of the address in a second.
     this.writing = setTimeout(() => history.replaceState(null, "", this.written), 150);
     this.$("link").href = this.written;
   }

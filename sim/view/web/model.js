@@ -3,8 +3,8 @@
 // The kinds of step, as StepKind in model.go numbers them.
 const TAKE = 0, TICK = 1, LOSE = 2, CALL = 3, RETURN = 4, HOST = 5, FAULT = 6, BAD = 7;
 
-// gapMin is from how much time without a step on, in nanoseconds, the diagram
-// shows a gap.
+// gapMin is the shortest time without a step that the diagram shows as a gap, in
+// nanoseconds.
 const gapMin = 30e6;
 
 // sums turns differences into absolute numbers.
@@ -23,7 +23,7 @@ function clock(ns) {
   return ns >= 1e9 ? `${(ns / 1e9).toFixed(3)} s` : `${+(ns / 1e6).toFixed(1)} ms`;
 }
 
-// Trace is a run with what the page needs to look up fast.
+// Trace is a run, with indices of what the page looks up often.
 class Trace {
   constructor(run) {
     this.run = run;
@@ -49,7 +49,7 @@ class Trace {
     this.indexStates();
   }
 
-  // indexMessages finds where each message ended up.
+  // indexMessages finds, for each message, the steps that sent it, took it in or lost it.
   indexMessages() {
     this.takes = new Array(this.messageCount);
     this.lost = new Int32Array(this.messageCount).fill(-1);
@@ -70,7 +70,7 @@ class Trace {
       if (this.sends.has(cause)) this.sends.get(cause).push(m);
       else this.sends.set(cause, [m]);
     }
-    // last is the step up to which a message is drawn.
+    // last is by message the step up to which it is drawn.
     this.last = new Int32Array(this.messageCount);
     for (let m = 0; m < this.messageCount; m++) {
       const takes = this.takes[m];
@@ -78,8 +78,7 @@ class Trace {
     }
   }
 
-  // indexOps gives each operation a place beside those that its client has under
-  // way at the same time.
+  // indexOps gives each operation a place beside the others of its client at that time.
   indexOps() {
     this.opOf = new Map();
     const busy = this.hosts.map(() => []);
@@ -95,7 +94,7 @@ class Trace {
     this.places = busy.map((ends) => Math.max(1, ends.length));
   }
 
-  // indexStates makes the state of every host at any step a look-up.
+  // indexStates indexes the states of the hosts by step.
   indexStates() {
     this.fields = this.hosts.map(() => new Map());
     this.changes = new Map();
@@ -140,7 +139,7 @@ class Trace {
     return i >= 0 ? lanes[i] : null;
   }
 
-  // bandsAt returns what is wrong at a step, and faults says it.
+  // bandsAt returns the bands at a step. faults says in words what is wrong then.
   bandsAt(step) { return this.bands.filter((b) => b.a <= step && (b.b < 0 || b.b > step)); }
 
   faults(step) {
@@ -150,7 +149,7 @@ class Trace {
 
   name(host) { return host < 0 ? "the network" : this.hosts[host].name; }
 
-  // what says what a step is, in a line.
+  // what says in a line what a step is.
   what(i) {
     const m = this.message[i], x = this.messages, host = this.name(this.host[i]);
     switch (this.kind[i]) {
@@ -169,7 +168,7 @@ class Trace {
     return `${host}: ${this.strings[this.text[i]]}`;
   }
 
-  // again tells that a message was taken before: a duplicate.
+  // again tells whether a step takes in a duplicate: a message that was taken in before.
   again(i) {
     const m = this.message[i];
     return m >= 0 && this.kind[i] === TAKE && this.takes[m][0] !== i;
@@ -182,7 +181,7 @@ class Trace {
     return op === undefined ? 0 : this.ops[op].g;
   }
 
-  // words is what a search looks through.
+  // words is the text of a step that a search looks through.
   words(i) {
     if (!this.cache) this.cache = [];
     return (this.cache[i] ??= `${this.what(i)} ${this.strings[this.said[i]]} ${(this.sends.get(i) || [])
@@ -190,7 +189,8 @@ class Trace {
   }
 }
 
-// lastUpTo returns the index of the last element that is not above x, or -1.
+// lastUpTo returns the index of the last element of a sorted list that is at most x; -1
+// for none.
 function lastUpTo(list, x, key = (e) => e) {
   let low = 0, high = list.length;
   while (low < high) {
@@ -201,14 +201,14 @@ function lastUpTo(list, x, key = (e) => e) {
   return low - 1;
 }
 
-// Rows is which steps are shown, and where: each takes one unit of height, and
-// so does a gap in time.
+// Rows says which steps are shown, and where. A step takes one unit of height, and so does
+// a gap in time.
 class Rows {
   constructor(trace, filter) {
     this.steps = [];
     this.at = []; // the unit of each row
     this.gaps = [];
-    this.of = new Float64Array(trace.count); // the unit of each step, shown or not
+    this.of = new Float64Array(trace.count); // the unit of each step, also of those not shown
     this.hidden = 0;
     let unit = 0, before = -1;
     for (let i = 0; i < trace.count; i++) {
@@ -233,12 +233,12 @@ class Rows {
   rowAt(unit) { return Math.max(0, lastUpTo(this.at, unit)); }
 }
 
-// Filter is what the reader wants to see.
+// Filter says what the reader wants to see.
 class Filter {
   constructor() {
     this.hidden = new Set(); // hosts
     this.group = 0;
-    this.kinds = new Set(); // of messages, not shown
+    this.kinds = new Set(); // the kinds of message that are not shown
     this.beats = false;
   }
 

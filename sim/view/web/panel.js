@@ -12,7 +12,7 @@ const momentSigns = { fault: "⚡", config: "⟳", op: "▸", bad: "✕", good: 
 class Panel {
   constructor(page, go) {
     this.page = page;
-    this.go = go; // to a step
+    this.go = go; // goes to a step
     this.story = document.getElementById("moments");
     this.step = document.getElementById("step");
     this.changed = document.getElementById("changed");
@@ -65,7 +65,7 @@ class Panel {
     });
   }
 
-  // sendItem tells of a message that a step sent, and leads to where it arrived.
+  // sendItem shows a message that a step sent, with a link to where it arrived.
   sendItem(m) {
     const trace = this.trace, x = trace.messages, item = element("li");
     const takes = trace.takes[m], end = takes ? takes[0] : trace.lost[m];
