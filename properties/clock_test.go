@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A verdict depends on the schedule alone, so nothing in the simulator may ask
-// how late it is, or give up after a while. Run measures how long the check of
-// linearizability takes, which is no part of the verdict. The search for failures
-// (sim/fuzz) is apart: how long it goes on is up to who starts it.
+// A verdict depends on the schedule alone. So nothing in the simulator may read the wall
+// clock, or give up after some time. There are two exceptions, which change no verdict:
+// Run measures how long the check of linearizability takes, and a search (sim/fuzz) may
+// have a time limit.
 func TestVerdictsDependOnNoClock(t *testing.T) {
 	for _, f := range source(t) {
 		if !within(f.dir, "sim") || within(f.dir, "sim/fuzz") || f.test {
@@ -26,7 +26,7 @@ func TestVerdictsDependOnNoClock(t *testing.T) {
 	}
 }
 
-// clockUses lists what a file uses that goes by the wall clock.
+// clockUses lists the functions in a file that go by the wall clock.
 func clockUses(file *ast.File) []string {
 	var uses []string
 	ast.Inspect(file, func(n ast.Node) bool {

@@ -18,17 +18,17 @@ import (
 
 const (
 	determinismSchedules = 120
-	// determinismEnv makes TestDeterminism a child: it prints its answer to a
-	// question, "runs" or "events SCHEDULE FROM TO", and nothing is tested.
+	// determinismEnv makes TestDeterminism a child, which tests nothing. It prints its
+	// answer to the question in this variable: "runs" or "events SCHEDULE FROM TO".
 	determinismEnv = "GTSTORE_DETERMINISM_CHILD"
 	answerMark     = "answer: "
 )
 
-// An asker has a schedule run somewhere, in this process or another, and tells
-// of it in lines.
+// An asker has schedules run in this process or in another, and returns the answer to a
+// question about the runs, in lines.
 type asker func(t *testing.T, question string) []string
 
-// here answers in this process; make makes schedule i.
+// here answers in this process. make makes schedule i.
 func here(make func(i int) *schedule.Schedule) asker {
 	return func(t *testing.T, question string) []string {
 		var i, from, to int
@@ -45,8 +45,8 @@ func determinismSchedule(i int) *schedule.Schedule {
 	return generate.Schedule(generate.NewSource(uint64(i)))
 }
 
-// runLines has a line for each schedule: the recording of its run, in which whole
-// messages are hashed, and the verdict.
+// runLines has a line for each schedule: the recording of its run, and the verdict. The
+// hashes in it cover whole messages.
 func runLines(make func(i int) *schedule.Schedule) []string {
 	lines := []string{}
 	for i := range determinismSchedules {
@@ -56,8 +56,8 @@ func runLines(make func(i int) *schedule.Schedule) []string {
 	return lines
 }
 
-// eventLines has a line for each of some events of a run: the hash after it, and
-// what it was.
+// eventLines has a line for each event of a run from one number to another: the hash
+// after it, and what it was.
 func eventLines(s *schedule.Schedule, from, to int) []string {
 	events := map[int]string{}
 	out := check.RunWith(s, sim.RunOptions{FullHash: true, KeepHashes: true, Log: func(r *sim.LogRecord) {
@@ -89,10 +89,10 @@ func child(binary, threads string) asker {
 	}
 }
 
-// firstDifference compares the runs of two askers, and says of the first schedule
-// that ran differently at which event that begins: the checkpoints of the two
-// recordings tell about where, and then both run again to tell what happened
-// there. It is "" when there is no difference.
+// firstDifference compares the runs of two askers. It says which schedule is the first
+// that ran differently, and from which event on; "" when there is none. The checkpoints
+// of the two recordings tell about where they part. Then both run again, and tell what
+// happened there.
 func firstDifference(t *testing.T, a, b asker) string {
 	as, bs := a(t, "runs"), b(t, "runs")
 	require.Len(t, as, determinismSchedules)
@@ -114,11 +114,12 @@ func firstDifference(t *testing.T, a, b asker) string {
 	return ""
 }
 
-// differenceOf returns between which events two runs begin to differ.
+// differenceOf returns the range of events in which two runs begin to differ, by their
+// recordings.
 func differenceOf(t *testing.T, a, b string) (from, to int) {
 	ra, rb := recordingIn(t, a), recordingIn(t, b)
 	to = min(ra.Events, rb.Events) + 1
-	every := max(ra.Every, rb.Every) // a power of two, as is the other
+	every := max(ra.Every, rb.Every) // both are powers of two
 	for from = every; from < to; from += every {
 		if ra.Checkpoints[from/ra.Every-1] != rb.Checkpoints[from/rb.Every-1] {
 			to = from
@@ -135,8 +136,8 @@ func recordingIn(t *testing.T, line string) *schedule.Recording {
 	return s.Recorded
 }
 
-// TestDeterminism: the same schedule gives the same events, twice in this
-// process, and in fresh ones with one thread and with two, with the race detector
+// TestDeterminism: the same schedule gives the same events every time. It runs twice in
+// this process, and in fresh ones: with one thread and with two, with the race detector
 // and without.
 func TestDeterminism(t *testing.T) {
 	first := here(determinismSchedule)
@@ -160,8 +161,8 @@ func TestDeterminism(t *testing.T) {
 	}
 }
 
-// testBinary is a test binary of this package with the race detector, or without:
-// the running one if that will do.
+// testBinary is a test binary of this package, with the race detector or without. It is
+// the running one, if that is of the right kind.
 func testBinary(t *testing.T, race bool) string {
 	if race == raceDetector {
 		return os.Args[0]
@@ -184,10 +185,10 @@ func testBinary(t *testing.T, race bool) string {
 	return args[3]
 }
 
-// TestDivergenceIsFound: of two runs that differ the first event at which they do
-// is told, and it is the right one.
+// TestDivergenceIsFound: where two runs differ, TestDeterminism names the first event at
+// which they do.
 func TestDivergenceIsFound(t *testing.T) {
-	const odd = 3 // this schedule has another seed, so its messages other delays
+	const odd = 3 // this schedule has another seed in one of the two, so other delays of messages
 	changed := func(i int) *schedule.Schedule {
 		s := determinismSchedule(i)
 		if i == odd {

@@ -12,11 +12,11 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// Does the manager lock a group during a request? No. A lock would show in one
-// of two ways: a request would wait for a word of the manager, or the manager
-// would wait for the requests under way before it changed the group. Here the
-// manager says nothing for as long as many requests take; and it changes a group
-// in the middle of a put, while it can reach no client.
+// The manager does not lock a group during a request. A lock would show in one of two
+// ways: a request would wait for a message from the manager, or the manager would wait
+// for the requests under way before it changed the group. So here the manager is silent
+// while many requests are served. And it changes a group in the middle of a put, while it
+// can reach no client.
 func TestManagerDoesNotLockAGroup(t *testing.T) {
 	for _, away := range []struct{ how, from, to string }{
 		{"stalls", "pause m", "resume m"},
@@ -38,8 +38,8 @@ func TestManagerDoesNotLockAGroup(t *testing.T) {
 	})
 }
 
-// Two groups of two, four keys that all three clients have used; then the
-// manager is away from 500ms on, and 250 operations are done without it.
+// There are two groups of two, and four keys that all three clients have used. From
+// awayFrom on the manager is away, and the operations are done without it.
 const (
 	awayFrom, awayTo = 500 * time.Millisecond, 4 * time.Second
 	awayOperations   = 250
@@ -55,8 +55,8 @@ func busyWithoutTheManager(away, back string, reads core.ReadMode) string {
 	}
 	fmt.Fprintf(&b, "at %v %s\n", awayFrom, away)
 	for i := range awayOperations {
-		// Each client in turn does a round of five on the next key. Every step of it
-		// finds what the one before has left.
+		// The clients take turns with five operations each, on the next key. Each
+		// operation depends on what the one before has left.
 		client, key := i/5%3+1, i/5%4
 		step := [...]string{"put k%d a%d", "get k%d", "cas k%d last b%d", "get k%d", "delete k%d"}[i%5]
 		if strings.Count(step, "%") == 2 {
@@ -70,8 +70,8 @@ func busyWithoutTheManager(away, back string, reads core.ReadMode) string {
 	return b.String()
 }
 
-// requireNoNeedOfTheManager has clients work on keys that they know while the
-// manager is away, and fails unless everything is done as if it were there.
+// requireNoNeedOfTheManager has clients use keys that they know while the manager is
+// away. It requires that all goes as if the manager were there.
 func requireNoNeedOfTheManager(t *testing.T, away, back string, reads core.ReadMode) {
 	s, err := schedule.Parse(busyWithoutTheManager(away, back, reads))
 	require.NoError(t, err)
@@ -94,8 +94,8 @@ func requireNoNeedOfTheManager(t *testing.T, away, back string, reads core.ReadM
 	require.Len(t, groups, 2)
 
 	for _, r := range p.between(awayFrom, awayTo-1, 0) {
-		require.NotEqual(t, "m", r.From, "what is done without any message of the manager does not need one")
-		if r.To == "m" { // a node that has heard nothing for a second asks whether it is still known
+		require.NotEqual(t, "m", r.From, "all of it is done without any message from the manager")
+		if r.To == "m" { // a node that has heard nothing for a second registers again
 			require.Equal(t, core.KindRegister, core.KindOf(r.Env.Body), "%s to m at %v", r.From, r.At)
 			require.Greater(t, r.At, awayFrom+900*time.Millisecond, "%s", r.From)
 		}
@@ -105,10 +105,10 @@ func requireNoNeedOfTheManager(t *testing.T, away, back string, reads core.ReadM
 // unlocked is a put under which its group changed.
 type unlocked struct{ tries int }
 
-// requireNoLock plays a trace in which c1's put of x=b is under way when the
-// manager, who can reach no client, changes the group. The manager waits for
-// nobody and nobody for it: it asks for proofs, decides, and tells the nodes. The
-// put takes effect once, is acknowledged once, and is there afterwards.
+// requireNoLock plays a trace in which the manager changes a group while c1's put of x=b
+// is under way. The manager can reach no client. It waits for nobody, and nobody waits
+// for it: it asks for proofs, decides, and tells the nodes. The put takes effect once, is
+// acknowledged once, and can be read afterwards.
 func requireNoLock(t *testing.T, trace string) unlocked {
 	t.Helper()
 	p := play(t, trace)

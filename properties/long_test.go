@@ -9,9 +9,8 @@ import (
 	"gtstore/sim/fuzz"
 )
 
-// However long failures go on, nothing is lost while groups have the time to
-// heal between them. This is the short version, an hour of virtual time; the
-// long one is
+// However long failures go on, no group is lost while groups have the time to heal
+// between them. This test takes an hour of virtual time. A longer one is
 //
 //	go run ./cmd/gtstore fuzz --length 1h --schedules 300
 func TestFailuresGoOnForLong(t *testing.T) {

@@ -10,18 +10,17 @@ import (
 	"gtstore/sim/mark"
 )
 
-// marksSchedules is so many that the mark which the fewest schedules reach is
-// reached about ten times: another seed would do as well as this one.
+// marksSchedules is so large that even the rarest mark is reached about ten times, so
+// that any seed would do.
 const (
 	marksSeed      = 1
 	marksSchedules = 4000
 	rarestShown    = 12
 )
 
-// TestMarksAreReached runs the same schedules each time and wants every mark
-// reached. One that is not is a failure of the workload, and not of the core: the
-// schedules no longer bring about what the mark stands for, so whatever holds
-// over them says nothing about it.
+// TestMarksAreReached runs the same schedules every time, and requires that they reach
+// every mark. If they miss one, the workload is at fault, not the core: the schedules no
+// longer bring about what the mark stands for, so they say nothing about it.
 func TestMarksAreReached(t *testing.T) {
 	stats, failure, err := fuzz.Search(t.Context(), fuzz.Options{
 		Seed: marksSeed, Schedules: marksSchedules, Workers: runtime.GOMAXPROCS(0),
@@ -39,14 +38,14 @@ func TestMarksAreReached(t *testing.T) {
 	for _, m := range mark.All() {
 		if stats.Marks[m] == 0 {
 			t.Errorf("no schedule of %d reached the mark %v (%s): %s\n"+
-				"Let sim.Generate draw what leads to it, or find the change of the core that keeps it from coming about.",
+				"Let package sim/generate draw what leads to it, or find the change of the core that keeps it from coming about.",
 				stats.Schedules, m, m.Of(), m.Text())
 		}
 	}
 }
 
-// TestMarksAreNamed holds the table of marks to its form: a name that can stand
-// in a trace, and that is found again by it.
+// TestMarksAreNamed: every mark has a name that can stand in a trace and belongs to it
+// alone, and a sentence that says what has happened.
 func TestMarksAreNamed(t *testing.T) {
 	said := map[string]mark.Mark{}
 	for _, m := range mark.All() {

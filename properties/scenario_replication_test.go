@@ -1,94 +1,16 @@
 package properties
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
-	"gtstore/sim"
-	"gtstore/sim/check"
-	"gtstore/sim/history"
-	"gtstore/sim/schedule"
 )
 
-// The scenarios of replication, played by whole clusters. TestATraces holds the
-// traces to all the invariants; here stands what each of them shows beyond that.
-
-// performance is a trace that was played.
-type performance struct {
-	*sim.Outcome
-	t    *testing.T
-	sent []sim.LogRecord // every message that left
-	host map[core.NodeID]string
-}
-
-func play(t *testing.T, trace string) *performance {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(traceDir, trace+".trace"))
-	require.NoError(t, err)
-	s, err := schedule.Parse(string(text))
-	require.NoError(t, err)
-	p := perform(t, s)
-	require.Equal(t, "holds", p.Verdict, "%v\nreplay: go run ./cmd/gtstore replay traces/%s.trace", p.Violation, trace)
-	return p
-}
-
-// perform runs a schedule and keeps what was sent.
-func perform(t *testing.T, s *schedule.Schedule) *performance {
-	p := &performance{t: t, host: map[core.NodeID]string{}}
-	p.Outcome = check.RunWith(s, sim.RunOptions{Log: func(r *sim.LogRecord) {
-		if r.What == sim.LogSent {
-			kept, env := *r, *r.Env // both are good only during the call
-			kept.Env = &env
-			p.sent = append(p.sent, kept)
-			p.host[r.Env.From.ID] = r.From
-		}
-	}})
-	return p
-}
-
-// result is how the nth operation of that text ended, n from 1.
-func (p *performance) result(op string, n int) *history.Operation {
-	p.t.Helper()
-	for i := range p.Ops {
-		if p.Ops[i].String() == op {
-			if n--; n == 0 {
-				require.NotNil(p.t, p.Ops[i].Result, op)
-				return &p.Ops[i]
-			}
-		}
-	}
-	require.Fail(p.t, "no such operation", op)
-	return nil
-}
-
-// requireResult fails unless the nth operation of that text ended well, with
-// that version, at that node in that epoch.
-func (p *performance) requireResult(op string, n int, version core.Seq, node string, epoch core.Epoch) *history.Operation {
-	p.t.Helper()
-	o := p.result(op, n)
-	r := o.Result
-	require.Equal(p.t, core.StatusOK, r.Status, op)
-	require.Equal(p.t, version, r.Version, op)
-	require.Equal(p.t, node, p.host[r.Node], op)
-	require.Equal(p.t, epoch, r.Epoch, op)
-	return o
-}
-
-// between returns the messages of a kind that left between two times; kind 0 is
-// any.
-func (p *performance) between(from, to time.Duration, kind core.Kind) (list []sim.LogRecord) {
-	for _, r := range p.sent {
-		if from <= r.At && r.At <= to && (kind == 0 || core.KindOf(r.Env.Body) == kind) {
-			list = append(list, r)
-		}
-	}
-	return list
-}
+// What the scenarios of replication show beyond the invariants, to which TestTraces
+// holds every trace.
 
 func TestAStalePrimaryServesNoGet(t *testing.T) {
 	p := play(t, "stale-primary-get")
@@ -105,9 +27,9 @@ func TestAStalePrimaryServesNoGet(t *testing.T) {
 	}
 }
 
-// The primary dies with a put under way. Reconciliation gives it to everybody,
+// The primary dies with a put under way. Reconciliation gives the put to every member,
 // and the retry, in the same session with the same number, finds its result.
-func TestPutInFlightOverAPromotion(t *testing.T) {
+func TestAPutInFlightSurvivesAPromotion(t *testing.T) {
 	p := play(t, "put-in-flight-over-promotion")
 	p.requireResult("c1 put x a", 1, 2, "n1", 1)
 	put := p.requireResult("c1 put x b", 1, 3, "n2", 2)
@@ -125,9 +47,9 @@ func TestPutInFlightOverAPromotion(t *testing.T) {
 	require.Zero(t, p.Seen[core.EventTruncated])
 }
 
-// A replica is taken out under a put: the primary goes on where it was, and the
-// client notices nothing.
-func TestGroupReconfiguredUnderAPut(t *testing.T) {
+// A replica is removed during a put. The primary goes on where it was, and the client
+// notices nothing.
+func TestAPutGoesOnWhenAReplicaIsRemoved(t *testing.T) {
 	p := play(t, "reconfigured-under-a-put")
 	put := p.requireResult("c1 put x b", 1, 3, "n1", 2)
 	require.Less(t, put.Returned-put.Called, 20*time.Millisecond, "the death of n3 was heard of at once")
@@ -141,8 +63,8 @@ func TestGroupReconfiguredUnderAPut(t *testing.T) {
 	}
 }
 
-// Requests for mapped keys take no message to the manager, which is stalled.
-func TestManagerIsOnThePathOfARequest(t *testing.T) {
+// Requests for mapped keys need no message to the manager, which stalls.
+func TestRequestsForMappedKeysNeedNoManager(t *testing.T) {
 	const from, to = 200 * time.Millisecond, 1500 * time.Millisecond
 	p := play(t, "manager-away")
 	done := 0
@@ -155,13 +77,13 @@ func TestManagerIsOnThePathOfARequest(t *testing.T) {
 	}
 	require.Equal(t, 9, done)
 	for _, r := range p.between(from+time.Millisecond, to, 0) {
-		if r.To == "m" { // a node that has long heard nothing asks whether it is still known
+		if r.To == "m" { // a node that has long heard nothing registers again
 			require.Equal(t, core.KindRegister, core.KindOf(r.Env.Body), "%s to m at %v", r.From, r.At)
 		}
 	}
 }
 
-func TestDivergentSuffix(t *testing.T) {
+func TestADivergentSuffixIsCut(t *testing.T) {
 	p := play(t, "divergent-suffix")
 	p.requireResult("c2 put x c", 1, 5, "n2", 2)
 	p.requireResult("c1 put x b", 1, 6, "n2", 2)
@@ -169,7 +91,7 @@ func TestDivergentSuffix(t *testing.T) {
 	require.Equal(t, 1, p.Seen[core.EventTruncated], "n3 had x=b at seq 5")
 }
 
-func TestPrimaryDropsASlowReplica(t *testing.T) {
+func TestAPrimaryWaitsForASlowReplica(t *testing.T) {
 	p := play(t, "slow-replica")
 	put := p.result("c1 put x b", 1)
 	require.Equal(t, core.StatusOK, put.Result.Status)
@@ -187,9 +109,9 @@ func TestPrimaryDropsASlowReplica(t *testing.T) {
 	}
 }
 
-// What n1 did not acknowledge without n2 is done by n2, which was promoted
-// without it.
-func TestPromotionOfASlowReplica(t *testing.T) {
+// n1 does not commit a put that slow n2 has not acked. When n2 is promoted, it lacks the
+// put, and the retry there executes it.
+func TestAPutSurvivesThePromotionOfASlowReplica(t *testing.T) {
 	p := play(t, "promotion-of-a-slow-replica")
 	put := p.requireResult("c1 put x b", 1, 3, "n2", 2)
 	require.Greater(t, put.Returned, time.Second, "only the manager says who is to be n1's successor")
@@ -197,7 +119,7 @@ func TestPromotionOfASlowReplica(t *testing.T) {
 	require.Equal(t, 1, p.Seen[core.EventTruncated], "n3 had n1's x=b at seq 3")
 }
 
-func TestLeaseOutlivesTheCut(t *testing.T) {
+func TestANewPrimaryWaitsOutALease(t *testing.T) {
 	p := play(t, "lease-outlives-the-cut")
 	for n := 2; n <= 3; n++ {
 		get := p.requireResult("c2 get x", n, 2, "n1", 1)
@@ -212,7 +134,7 @@ func TestLeaseOutlivesTheCut(t *testing.T) {
 	require.Equal(t, "b", p.requireResult("c2 get x", 4, 4, "n2", 2).Result.Value)
 }
 
-func TestStalledPrimaryWithALease(t *testing.T) {
+func TestAStalledPrimaryServesNoGetByAnOldLease(t *testing.T) {
 	p := play(t, "stalled-primary-with-a-lease")
 	put := p.requireResult("c3 put x b", 1, 4, "n2", 2)
 	get := p.requireResult("c2 get x", 2, 4, "n2", 2)
@@ -223,7 +145,7 @@ func TestStalledPrimaryWithALease(t *testing.T) {
 	require.Equal(t, "n1", asked[0].To, "it was in the queue of the primary that stalled")
 }
 
-func TestRestartedPrimary(t *testing.T) {
+func TestARestartedPrimaryServesInANewEpochOnly(t *testing.T) {
 	p := play(t, "restarted-primary")
 	p.requireResult("c1 put x a", 1, 2, "n1", 1)
 	put := p.requireResult("c1 put x b", 1, 3, "n1", 2)
@@ -233,7 +155,7 @@ func TestRestartedPrimary(t *testing.T) {
 	}
 }
 
-func TestUnsyncedReplica(t *testing.T) {
+func TestAnUnsyncedEntryIsNotAcked(t *testing.T) {
 	p := play(t, "unsynced-replica")
 	put := p.requireResult("c1 put x b", 1, 3, "n1", 1)
 	require.Greater(t, put.Returned, 213*time.Millisecond, "n2's first copy was not durable")

@@ -14,13 +14,13 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// scenario is a failure that has bitten real systems, the rule that stands
-// against it here, and what shows that it does: tests of the core, and traces by
-// their names in traces/. Each of them names the rule too, a test in its comment
-// and a trace in its heading, and fails when the rule is taken away.
+// scenario is a failure that has bitten real systems, the rule that prevents it here, and
+// what shows that it does: tests of the core, and traces by their names in traces/. Each
+// of these names the rule, a test in its comment and a trace in its heading. Each fails
+// without the rule.
 type scenario struct{ failure, rule, shown string }
 
-// The rules, R1 to R12 and the manager's 1 to 8, are in core/PROTOCOL.md.
+// The rules, R1 to R12 and manager 1 to manager 8, are in core/PROTOCOL.md.
 var scenarios = []scenario{
 	{"a stale primary serves a get after a successor acked a put", "R8",
 		"TestAStalePrimaryServesNoGet TestAGetIsServedByALaterRoundOnly stale-primary-get gallery/stale-primary-serves-a-get"},
@@ -147,7 +147,8 @@ var scenarios = []scenario{
 		"TestATornTailIsNoDamageAndAHoleIs TestARecordMissingBeneathOthersIsDamage gallery/hole-in-the-log"},
 }
 
-// evidence is what can show a scenario, with the text that must name the rule.
+// evidence has the tests and traces that can show a scenario, each with the text that
+// must name the rule.
 type evidence map[string]string
 
 func gatherEvidence(t *testing.T) evidence {
@@ -179,7 +180,7 @@ func gatherEvidence(t *testing.T) evidence {
 	return found
 }
 
-// judge says what is wrong with a row of the table.
+// judge says what is wrong with a row of the table; nil for nothing.
 func (e evidence) judge(s scenario) (wrong []string) {
 	if s.failure == "" || s.rule == "" || s.shown == "" {
 		wrong = append(wrong, "it is incomplete")
@@ -199,8 +200,7 @@ func (e evidence) judge(s scenario) (wrong []string) {
 
 func isNoPartOfARule(r rune) bool { return strings.ContainsRune(" \n.,:;()\"", r) }
 
-// Every failure of the table has a test or a trace, and each of these says which
-// rule it guards.
+// Every failure in the table has a test or a trace, and each of these names the rule.
 func TestEveryFailureHasAScenario(t *testing.T) {
 	found := gatherEvidence(t)
 	seen := map[string]bool{}

@@ -21,14 +21,13 @@ import (
 )
 
 const (
-	shards           = 2    // of the schedules, run side by side
-	schedulesDefault = 2000 // in all; RAPID_CHECKS or -rapid.checks sets another number
+	shards           = 2    // how many parts of the schedules run side by side
+	schedulesDefault = 2000 // how many schedules run in all; RAPID_CHECKS or -rapid.checks sets another number
 )
 
-// rapidSource lets rapid draw a schedule. rapid's own integers favour small
-// numbers and the bounds, which would make small clusters with few operations;
-// so a number is made of coins, which are fair, and shrinks towards 0 all the
-// same.
+// rapidSource lets rapid draw a schedule. rapid's own integers favour small numbers and
+// the bounds, which would make small clusters with few operations. So a number is made of
+// coins, which are fair. It shrinks towards 0 all the same.
 type rapidSource struct{ t *rapid.T }
 
 var (
@@ -51,7 +50,7 @@ func (r rapidSource) Intn(_ string, n int) int {
 	}
 }
 
-// tally counts what the schedules of a whole run were and did.
+// tally counts what the schedules of all shards had in them, and what came of them.
 type tally struct {
 	mu    sync.Mutex
 	stats fuzz.Stats
@@ -75,7 +74,7 @@ func (y *tally) add(s *schedule.Schedule, out *sim.Outcome) {
 	y.lin += out.Lin
 }
 
-// checks is how many schedules a run is to have in all.
+// checks is how many schedules are to run in all.
 func checks(t *testing.T) int {
 	n, err := strconv.Atoi(flag.Lookup("rapid.checks").Value.String())
 	require.NoError(t, err)
@@ -85,8 +84,8 @@ func checks(t *testing.T) int {
 	return n
 }
 
-// TestSchedules draws clusters, workloads and faults, and holds every check of
-// the simulator against what happens.
+// TestSchedules draws clusters, workloads and faults, and runs them with every check of
+// the simulator.
 func TestSchedules(t *testing.T) {
 	total := checks(t)
 	y := &tally{reads: map[core.ReadMode]int{}, mode: map[bool]int{}, k: map[int]int{}}
@@ -94,7 +93,7 @@ func TestSchedules(t *testing.T) {
 	t.Run("shard", func(t *testing.T) {
 		each := (total + shards - 1) / shards
 		if testing.Short() {
-			each *= 5 // rapid does a fifth
+			each *= 5 // with -short rapid runs a fifth of it
 		}
 		require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(each)))
 		for i := range shards {
@@ -109,15 +108,15 @@ func TestSchedules(t *testing.T) {
 		return
 	}
 	y.report(t)
-	// rapid passes early when a test's deadline comes near.
+	// Near the deadline of a test rapid passes without having run them all.
 	require.GreaterOrEqual(t, y.stats.Schedules, total, "schedules that ran")
 	if total >= schedulesDefault {
 		y.requireReach(t)
 	}
 }
 
-// checkSchedules is the property. When it fails, rapid has shrunk the draws;
-// what is left of the schedule is shrunk further and saved as a trace.
+// checkSchedules is the property. When it fails, rapid shrinks the draws. The schedule
+// that is left is shrunk further, and saved as a trace.
 func checkSchedules(t *testing.T, y *tally) {
 	var smallest *schedule.Schedule
 	var violation *sim.Violation
@@ -131,7 +130,7 @@ func checkSchedules(t *testing.T, y *tally) {
 		out := fuzz.Check(s, sim.RunOptions{})
 		if out.Violation != nil {
 			smallest, violation = s, out.Violation
-			t.Fatalf("violates %s", out.Violation.Property) // rapid compares this line and text as it shrinks
+			t.Fatalf("violates %s", out.Violation.Property) // rapid shrinks only to failures at this line with this text
 		}
 		y.add(s, out)
 	})
@@ -162,8 +161,8 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// requireReach fails when the workload no longer is what the checks need to
-// find anything: it is a test of the generator.
+// requireReach is a test of the generator. It requires the kind of workload without which
+// the checks would find nothing.
 func (y *tally) requireReach(t *testing.T) {
 	m := y.stats.Medians()
 	require.GreaterOrEqual(t, m.Clients, 3, "median of concurrent clients")
@@ -174,14 +173,14 @@ func (y *tally) requireReach(t *testing.T) {
 	require.Len(t, y.mode, 2, "memory and durable mode")
 	require.Len(t, y.k, 4, "k from 0 to 3")
 	for kind := core.EventKind(1); int(kind) < core.EventKindCount; kind++ {
-		if kind != core.EventChunkRefused { // what is corrupted on the way the frame's own checksum tells first
+		if kind != core.EventChunkRefused { // the frame's own checksum notices a corrupted chunk first
 			require.NotZero(t, y.seen[kind], "situation %q", kind)
 		}
 	}
 }
 
-// FuzzSchedules is the same property for go test -fuzz, which looks for draws
-// that reach new code.
+// FuzzSchedules is the same property for go test -fuzz, which prefers draws that reach
+// new code.
 func FuzzSchedules(f *testing.F) {
 	for seed := range 8 {
 		source := generate.NewSource(uint64(seed))

@@ -16,10 +16,9 @@ import (
 
 const traceDir = "../traces"
 
-// TestATraces replays everything in traces/ and holds the verdict against the
-// one that the trace expects. It is named to run before the fuzzing: what was
-// found once is what breaks first.
-func TestATraces(t *testing.T) {
+// TestTraces replays everything in traces/, and requires the verdict that each trace
+// expects.
+func TestTraces(t *testing.T) {
 	var files []string
 	require.NoError(t, filepath.WalkDir(traceDir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".trace") {

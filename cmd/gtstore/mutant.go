@@ -51,7 +51,7 @@ func sourceRoot(named string) (string, error) {
 func runMutant(ctx context.Context, name, source string, s *schedule.Schedule) (*view.Run, error) {
 	m := mutants.Find(name)
 	if m == nil {
-		return nil, fmt.Errorf("there is no such mutant: they are in properties/mutants/table.go")
+		return nil, fmt.Errorf("there is no mutant %q: the tables are properties/mutants/table*.go", name)
 	}
 	root, err := sourceRoot(source)
 	if err != nil {

@@ -81,7 +81,7 @@ func TestViewRefuses(t *testing.T) {
 		{"nonsense\n", []string{"view", "-"}, cli.ExitError, "-:1: "},
 		{calm, []string{"view", "-", "--format", "pdf"}, cli.ExitUsage, "want html, perfetto or mermaid"},
 		{calm, []string{"view", "-", "-o", "/nowhere/at/all"}, cli.ExitError, "name another file with -o"},
-		{calm, []string{"view", "-", "--mutant", "nobody"}, cli.ExitError, "there is no such mutant"},
+		{calm, []string{"view", "-", "--mutant", "nobody"}, cli.ExitError, "there is no mutant \"nobody\""},
 		{calm, []string{"view", "-", "--mutant", "read-without-round", "--source", "/nowhere"}, cli.ExitError, "is not the project's source"},
 		{"", []string{"view", "a", "b"}, cli.ExitUsage, "accepts at most 1 arg"},
 	} {

@@ -11,16 +11,16 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// Exhibit is a trace of the gallery: a schedule that the core survives, and that
-// the mutant which it names does not.
+// Exhibit is a trace of the gallery: a schedule that the core survives, and that the
+// mutant named in it does not.
 type Exhibit struct {
-	File     string // from the module's root
+	File     string // relative to the module's root
 	Schedule *schedule.Schedule
 	Mutant   *Mutant
-	Property string // that the mutant violates
+	Property string // the one that the mutant violates
 }
 
-// Gallery reads traces/gallery of the module at root.
+// Gallery reads the gallery of the module at root.
 func Gallery(root string) ([]Exhibit, error) {
 	files, err := filepath.Glob(filepath.Join(root, "traces/gallery/*.trace"))
 	if err != nil {
@@ -39,7 +39,7 @@ func Gallery(root string) ([]Exhibit, error) {
 		name, property := s.Broken()
 		m := Find(name)
 		if m == nil {
-			return nil, fmt.Errorf("%s: there is no mutant %q: want one of the table", file, name)
+			return nil, fmt.Errorf("%s: there is no mutant %q: want one of properties/mutants/table*.go", file, name)
 		}
 		if file, err = filepath.Rel(root, file); err != nil {
 			return nil, err
@@ -49,12 +49,12 @@ func Gallery(root string) ([]Exhibit, error) {
 	return list, nil
 }
 
-// replay runs a trace with a mutant's gtstore and returns the property that it
-// violates there, or else the verdict. The file is named from root.
+// replay runs a trace with the gtstore of a mutant. It returns the property that is
+// violated, or else the verdict. The file's name is relative to root.
 func replay(root, binary, file string) (string, error) {
 	cmd := exec.Command(binary, "replay", "-o", "json", file)
 	cmd.Dir = root
-	out, runErr := cmd.Output() // it fails when the verdict is another than that expected
+	out, runErr := cmd.Output() // also an error when the verdict is not the one that the trace expects
 	line, _, _ := strings.Cut(string(out), "\n")
 	var result struct{ Verdict, Property string }
 	if err := json.Unmarshal([]byte(line), &result); err != nil {

@@ -9,9 +9,9 @@ import (
 
 const galleryEnv = "GTSTORE_GALLERY"
 
-// TestGalleryIsWhole: a trace of the gallery tells a story of some sentences, and
-// names the rule that its mutant lacks. That the core itself holds is for the
-// replay of all traces, in package properties, to show.
+// TestGalleryIsWhole: each trace of the gallery tells a story of some sentences, and names
+// the rule that its mutant lacks. TestTraces in package properties shows that the core
+// itself survives it.
 func TestGalleryIsWhole(t *testing.T) {
 	list, err := Gallery(root)
 	require.NoError(t, err)
@@ -23,8 +23,8 @@ func TestGalleryIsWhole(t *testing.T) {
 	}
 }
 
-// TestGallery shows the other side of each trace: the mutant that it names
-// violates that very property.
+// TestGallery: with each trace the mutant that it names violates the property that it
+// names.
 func TestGallery(t *testing.T) {
 	if os.Getenv(galleryEnv) == "" {
 		t.Skipf("it builds a binary for each mutant; run: %s=1 go test ./properties/mutants -run TestGallery -timeout 1h -v", galleryEnv)

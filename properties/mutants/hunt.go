@@ -11,20 +11,21 @@ import (
 	"strings"
 )
 
-// Caught says who caught a mutant, and at which cost.
+// Caught says who caught a mutant, and what that took.
 type Caught struct {
 	By string // a property, a trace of the gallery or a test; "" for nobody
 
-	// Of the search over generated schedules; medians of the seeds that found it.
-	Seeds, Found  int
+	// The search over generated schedules. From Schedules on these are medians over the
+	// seeds that found it.
+	Seeds, Found  int // how many seeds were searched, and how many of them found it
 	Schedules     int
 	Seconds       float64
-	Before, After int // actions and deviations, before and after shrinking
+	Before, After int // size of the schedule, before and after shrinking
 }
 
-// Hunt builds the mutant of the module at root in dir, and looks for who catches
-// it: generated schedules, so many at most for each of the seeds 1 to seeds; if
-// they do not, its traces in the gallery; then the core's scenario tests.
+// Hunt builds the mutant of the module at root, in dir, and looks for who catches it.
+// First come generated schedules: so many at most for each of the seeds 1 to seeds. Then
+// come the mutant's traces in the gallery, and last the core's scenario tests.
 func (m *Mutant) Hunt(root, dir string, seeds, schedules int) (*Caught, error) {
 	binary, err := m.Build(root, dir)
 	if err != nil {
@@ -41,7 +42,7 @@ func (m *Mutant) Hunt(root, dir string, seeds, schedules int) (*Caught, error) {
 	return c, err
 }
 
-// search lets gtstore fuzz run the mutant.
+// search has gtstore fuzz search for a schedule that breaks the mutant.
 func (c *Caught) search(root, dir, binary string, schedules int) error {
 	var counts, before, after []int
 	var seconds []float64
@@ -78,13 +79,14 @@ func (c *Caught) search(root, dir, binary string, schedules int) error {
 	return nil
 }
 
-// Median is the lower one of the two in the middle.
+// Median is the number in the middle, the lower of two. It sorts the list, which must not
+// be empty.
 func Median[T int | float64](list []T) T {
 	slices.Sort(list)
 	return list[(len(list)-1)/2]
 }
 
-// exhibited names a trace of the gallery that the mutant breaks, or is "".
+// exhibited names a trace of the gallery that breaks the mutant; "" for none.
 func (m *Mutant) exhibited(root, binary string) (string, error) {
 	list, err := Gallery(root)
 	if err != nil {
@@ -107,7 +109,7 @@ func (m *Mutant) exhibited(root, binary string) (string, error) {
 
 var failedTest = regexp.MustCompile(`--- FAIL: (\S+)`)
 
-// tested names the scenario test of the core that the mutant fails, or is "".
+// tested names a scenario test of the core that the mutant fails; "" for none.
 func (m *Mutant) tested(root, dir string) (string, error) {
 	overlay, err := m.Overlay(root, dir)
 	if err != nil {

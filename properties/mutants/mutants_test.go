@@ -13,12 +13,12 @@ import (
 
 const (
 	root         = "../.."
-	schedulesMax = 4000 // that the simulator gets to catch a mutant
+	schedulesMax = 4000 // how many schedules the simulator gets to catch a mutant
 	env          = "GTSTORE_MUTANTS"
 )
 
-// TestMutantsStillApply: a mutant that no longer matches the source would be
-// caught by nothing but a broken build.
+// TestMutantsStillApply: each mutant matches the source, and is still Go. Otherwise only
+// a long run of all mutants would notice.
 func TestMutantsStillApply(t *testing.T) {
 	names := map[string]bool{}
 	for i := range Table {
@@ -34,7 +34,7 @@ func TestMutantsStillApply(t *testing.T) {
 	}
 }
 
-// TestMutants runs every mutant until somebody catches it.
+// TestMutants: somebody catches every mutant.
 func TestMutants(t *testing.T) {
 	if os.Getenv(env) == "" {
 		t.Skipf("it takes some minutes; run: %s=1 go test ./properties/mutants -run TestMutants -timeout 1h -v", env)

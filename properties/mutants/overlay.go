@@ -19,8 +19,8 @@ func Find(name string) *Mutant {
 	return nil
 }
 
-// sources returns the mutant's files with its rule removed, by their names from
-// the module's root.
+// sources returns the files that the mutant changes, as it has them, by their names
+// relative to the module's root.
 func (m *Mutant) sources(root string) (map[string][]byte, error) {
 	texts := map[string][]byte{}
 	for _, e := range append([]Edit{{m.File, m.Old, m.New}}, m.Also...) {
@@ -39,8 +39,8 @@ func (m *Mutant) sources(root string) (map[string][]byte, error) {
 	return texts, nil
 }
 
-// Overlay writes into dir what the go command needs to build the mutant of the
-// module at root, and returns the file for its -overlay flag.
+// Overlay writes into dir what the go command needs to build the mutant of the module at
+// root. It returns the file for the -overlay flag.
 func (m *Mutant) Overlay(root, dir string) (string, error) {
 	texts, err := m.sources(root)
 	if err != nil {
@@ -66,8 +66,7 @@ func (m *Mutant) Overlay(root, dir string) (string, error) {
 	return name, os.WriteFile(name, overlay, 0o666)
 }
 
-// Build makes, in dir, a gtstore of which the core is the mutant, and returns
-// its path.
+// Build builds in dir a gtstore with the mutant as its core, and returns its path.
 func (m *Mutant) Build(root, dir string) (string, error) {
 	overlay, err := m.Overlay(root, dir)
 	if err != nil {

@@ -14,9 +14,9 @@ const (
 	sweepFile = "sim/history/sweep.go"
 )
 
-// sweepMutants are the check of linearizability with one rule removed: it lets a
-// wrong history pass, or objects to a right one. The tests of the package history
-// must catch each.
+// sweepMutants are the check of linearizability without one rule. Each lets some wrong
+// history pass, or finds no order for some right one. The tests of package history must
+// catch each.
 var sweepMutants = []Mutant{
 	{
 		Name: `success-without-a-version`, Story: `a write that says it succeeded, with version 0`, File: erasFile,
@@ -239,7 +239,7 @@ var sweepMutants = []Mutant{
 	},
 }
 
-// A rule that was changed must be quoted anew, as for the mutants of the core.
+// TestSweepMutantsStillApply: each mutant of the sweep matches the source.
 func TestSweepMutantsStillApply(t *testing.T) {
 	for i := range sweepMutants {
 		_, err := sweepMutants[i].sources(root)
@@ -247,7 +247,7 @@ func TestSweepMutantsStillApply(t *testing.T) {
 	}
 }
 
-// TestSweepMutants: each rule of the sweep matters to some history in its tests.
+// TestSweepMutants: the tests of package history catch every mutant of the sweep.
 func TestSweepMutants(t *testing.T) {
 	if os.Getenv(env) == "" {
 		t.Skipf("it takes some minutes; run: %s=1 go test ./properties/mutants -run TestSweepMutants -timeout 1h -v", env)

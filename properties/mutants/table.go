@@ -2,29 +2,28 @@ package mutants
 
 import "slices"
 
-// Mutant is the core with one rule removed.
+// Mutant is the core without one rule.
 type Mutant struct {
 	Name  string
-	Rule  string // as the protocol numbers it
+	Rule  string // as core/PROTOCOL.md names it
 	Story string // what goes wrong without it
-	File  string // from the module's root
-	Old   string // must stand in the file exactly once
+	File  string // relative to the module's root
+	Old   string // the piece of source that changes; it must stand in the file exactly once
 	New   string
-	Also  []Edit // what else stands in for the rule, and must go with it
+	Also  []Edit // what else would prevent the failure, and must go too
 
-	// Equivalent says why nobody can catch it: what it removes is a second
-	// safeguard. Empty for all others.
+	// Equivalent says why nobody can catch the mutant: what it lacks is a second
+	// safeguard. It is empty for all others.
 	Equivalent string
 }
 
 // Edit replaces a piece of a source file, which must stand there exactly once.
 type Edit struct{ File, Old, New string }
 
-// Table lists the mutants: those that lack one rule, and those that lack as well
-// what else would keep its failure away.
+// Table lists the mutants: those that lack one rule, and the stripped ones.
 var Table = slices.Concat(bare, ofSuspicion, stripped)
 
-// bare are in the order of the rules.
+// bare are mutants that lack one rule, in the order of the rules.
 var bare = []Mutant{
 	{
 		Name: `accept-lower-epoch`, Rule: `R1`,

@@ -1,8 +1,7 @@
 package mutants
 
-// stripped are mutants without a rule and without the second and third thing
-// that stands in its way: a core built by somebody who did not think of the
-// failure at all.
+// stripped are mutants that lack a rule and all that would prevent the same failure: the
+// core of somebody who did not think of the failure at all.
 var stripped = []Mutant{
 	{
 		Name: `reports-believed`, Rule: `manager 4`,

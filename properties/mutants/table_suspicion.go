@@ -1,6 +1,7 @@
 package mutants
 
-// ofSuspicion are mutants of how the manager, and a primary, find out who has ended.
+// ofSuspicion are mutants that lack a rule of how the manager and a primary find out which
+// nodes are dead.
 var ofSuspicion = []Mutant{
 	{
 		Name: `client-condemns`, Rule: `manager 3`,

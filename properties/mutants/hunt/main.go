@@ -41,7 +41,7 @@ func hunt(seeds, schedules int, dir string, names []string) error {
 	for _, name := range names {
 		m := mutants.Find(name)
 		if m == nil {
-			return fmt.Errorf("there is no mutant %q: see properties/mutants/table.go", name)
+			return fmt.Errorf("there is no mutant %q: the tables are properties/mutants/table*.go", name)
 		}
 		if m.Equivalent != "" {
 			fmt.Printf("| %s | %s | equivalent: %s | | | | | |\n", m.Name, m.Rule, m.Equivalent)
