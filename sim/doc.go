@@ -9,7 +9,7 @@
 // (package splitmix), so that it does not depend on what else happens.
 //
 // Run itself judges what only the engine sees: that nodes keep their contract with
-// their driver, that every call has one result, that each ends within LivenessBound
-// once the faults are over, and that the history is linearizable (package history).
-// All else is judged by Observers; package check has them.
+// their driver, that every call has one result, that each ends within
+// schedule.LivenessBound once the faults are over, and that the history is linearizable
+// (package history). All else is judged by Observers; package check has them.
 package sim

@@ -299,7 +299,8 @@ func (c *checker) view(w *sim.World, h *sim.Host, id core.GroupID) (v core.Group
 func (c *checker) End(w *sim.World) {
 	c.marks.end(w)
 	m := c.manager(w)
-	if _, healed := w.Healed(); !healed || w.Failed() != nil || m == nil {
+	since, healed := w.Healed()
+	if !healed || w.Failed() != nil || m == nil {
 		return
 	}
 	ops := w.Ops()
@@ -309,7 +310,7 @@ func (c *checker) End(w *sim.World) {
 		}
 	}
 	if why := c.unsettled(w); why != "" {
-		w.Fail("convergence", "%v after the faults: %s", w.Schedule().Shape.LivenessBound(), why)
+		w.Fail("convergence", "%v after the faults: %s", w.Now()-since, why)
 	}
 	c.checkStates(w, m)
 }
