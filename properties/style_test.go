@@ -20,7 +20,7 @@ import (
 
 const (
 	fileLinesMax   = 800     // of a file that is no test
-	funcLinesMax   = 80      // of a function that is no test
+	funcLinesMax   = 75      // of a function that is no test
 	textBytesMax   = 1 << 20 // larger files are not text that somebody wrote
 	readmeWordsMax = 1500
 )

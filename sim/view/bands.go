@@ -150,19 +150,19 @@ func (r *recorder) partition(at int, groups [][]string) {
 	}
 }
 
+// hostTexts say what becomes of the host of an action that has nothing else to say.
+var hostTexts = map[schedule.Verb]string{
+	schedule.VerbCrash: " crashes", schedule.VerbRestart: " is started again", schedule.VerbWipe: " loses its disk",
+	schedule.VerbPause: " stalls", schedule.VerbResume: " goes on", schedule.VerbStop: " is asked to stop",
+	schedule.VerbFullDisk: "'s disk is full", schedule.VerbFreeDisk: "'s disk has room again", schedule.VerbFailSync: "'s next sync fails",
+}
+
 // actionText is an action's line as a person says it.
 func actionText(a *schedule.Action) string {
+	if text := hostTexts[a.Verb]; text != "" {
+		return a.Host + text
+	}
 	switch a.Verb {
-	case schedule.VerbCrash:
-		return a.Host + " crashes"
-	case schedule.VerbRestart:
-		return a.Host + " is started again"
-	case schedule.VerbWipe:
-		return a.Host + " loses its disk"
-	case schedule.VerbPause:
-		return a.Host + " stalls"
-	case schedule.VerbResume:
-		return a.Host + " goes on"
 	case schedule.VerbPartition:
 		sides := make([]string, len(a.Groups))
 		for i, group := range a.Groups {
@@ -181,14 +181,6 @@ func actionText(a *schedule.Action) string {
 		return fmt.Sprintf("%s does everything %v later", a.Host, a.Latency)
 	case schedule.VerbSlowDisk:
 		return fmt.Sprintf("%s's disk takes %v for a sync", a.Host, a.Latency)
-	case schedule.VerbFullDisk:
-		return a.Host + "'s disk is full"
-	case schedule.VerbFreeDisk:
-		return a.Host + "'s disk has room again"
-	case schedule.VerbFailSync:
-		return a.Host + "'s next sync fails"
-	case schedule.VerbStop:
-		return a.Host + " is asked to stop"
 	case schedule.VerbForget:
 		return "an operator says that " + a.Host + "'s data is gone"
 	case schedule.VerbDrain:

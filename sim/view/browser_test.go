@@ -145,6 +145,7 @@ func twoRuns(t *testing.T) *Page {
 	return NewPage("stale-primary-get.trace", s, bad, Record(s))
 }
 
+// TestBrowserPage: a reader can use the page. Each part goes on where the one before ended.
 func TestBrowserPage(t *testing.T) {
 	b := newTab(t)
 	p := twoRuns(t)
@@ -153,93 +154,116 @@ func TestBrowserPage(t *testing.T) {
 	require.Equal(t, p.Runs[0].Bad, b.step(), "it opens where it went wrong")
 	require.Greater(t, value[int](b, `new Set(document.getElementById("canvas").getContext("2d").getImageData(0, 0, 900, 500).data).size`), 20, "the canvas is blank")
 
-	t.Run("keys", func(t *testing.T) {
-		b.t = t
-		b.press(kb.Home)
-		first := b.step()
-		b.press("j", "j", kb.ArrowRight)
-		third := b.step()
-		require.Greater(t, third, first)
-		require.Contains(t, value[string](b, `document.getElementById("live").textContent`), "Event 4 of ")
-		b.press("k", kb.ArrowUp, kb.ArrowLeft)
-		require.Equal(t, first, b.step())
-		b.press("n")
-		require.Equal(t, p.Runs[0].Moments[0].Step, b.step(), "n goes to the next moment")
-		b.press(kb.End, "b")
-		require.Equal(t, p.Runs[0].Bad, b.step())
-		b.press("+")
-		require.Greater(t, value[float64](b, "app.diagram.zoom"), 22.0)
-		b.press("-", "-")
-		require.Less(t, value[float64](b, "app.diagram.zoom"), 22.0)
-	})
-	t.Run("slider", func(t *testing.T) {
-		b.t = t
-		b.run(chromedp.Focus(chromedp.CSS("#range")))
-		before := b.step()
-		b.press(kb.ArrowRight)
-		require.Greater(t, b.step(), before)
-		b.press(kb.Home)
-		require.Zero(t, value[int](b, "app.rows.row(app.step)"))
-	})
-	t.Run("states", func(t *testing.T) {
-		b.t = t
-		// A step that changed something shows the change, and the state after it.
-		change := p.Runs[0].Steps.Changes[len(p.Runs[0].Steps.Changes)/2]
-		b.do(fmt.Sprintf("app.select(%d)", change[0]))
-		require.Contains(t, value[string](b, `document.getElementById("changed").textContent`), p.Runs[0].Hosts[change[1]].Name)
-		require.NotZero(t, value[int](b, `document.querySelectorAll("#states dd.fresh").length`))
-	})
-	t.Run("filters", func(t *testing.T) {
-		b.t = t
-		rows := value[int](b, "app.rows.steps.length")
-		b.press("h")
-		require.Greater(t, value[int](b, "app.rows.steps.length"), rows, "heartbeats are shown")
-		b.press("h", "f")
-		heads := value[int](b, `document.querySelectorAll(".head").length`)
-		b.run(chromedp.Click(chromedp.CSS("#hosts label:nth-child(6) input")))
-		require.Equal(t, heads-1, value[int](b, `document.querySelectorAll(".head").length`))
-		require.Less(t, value[int](b, "app.rows.steps.length"), rows)
-		b.run(chromedp.Click(chromedp.CSS("#kinds label:nth-child(1) input")))
-		require.Equal(t, 1, value[int](b, "app.filter.kinds.size"))
-		b.do(`document.getElementById("group").value = 1; document.getElementById("group").dispatchEvent(new Event("change"))`)
-		require.Equal(t, 1, value[int](b, "app.filter.group"))
-		b.run(chromedp.Click(chromedp.CSS("#all")))
-		require.Equal(t, rows, value[int](b, "app.rows.steps.length"))
-		b.run(chromedp.Click(chromedp.CSS("#filters summary")))
-	})
-	t.Run("search", func(t *testing.T) {
-		b.t = t
-		b.press(kb.Home, "/")
-		require.Equal(t, "search", value[string](b, "document.activeElement.id"))
-		// The driver types the / as well. A keyboard does not, once the key is handled.
-		b.do(`document.activeElement.value = ""`)
-		b.press("s", "u", "s", "p", "e", "c", "t", kb.Enter)
-		require.Equal(t, "suspect", value[string](b, "app.query"))
-		require.Greater(t, value[int](b, "app.diagram.found.size"), 0)
-		require.True(t, value[bool](b, "app.diagram.found.has(app.step)"))
-		b.press(kb.Escape)
-	})
-	t.Run("pan", func(t *testing.T) {
-		b.t = t
-		b.press(kb.Home)
-		b.run(
-			chromedp.MouseEvent(chromedp.MousePressed, 500, 600, chromedp.ButtonLeft),
-			chromedp.MouseEvent(chromedp.MouseMoved, 500, 500, chromedp.ButtonLeft),
-			chromedp.MouseEvent(chromedp.MouseMoved, 500, 300, chromedp.ButtonLeft),
-			chromedp.MouseEvent(chromedp.MouseReleased, 500, 300, chromedp.ButtonLeft),
-		)
-		require.Greater(t, value[float64](b, "app.diagram.scroller.scrollTop"), 150.0)
-		step := b.step()
-		b.run(chromedp.MouseClickXY(500, 500))
-		require.NotEqual(t, step, b.step(), "a click selects")
-	})
-	t.Run("the other run", func(t *testing.T) {
-		b.t = t
-		b.run(chromedp.Click(chromedp.CSS(`input[name=run][value="1"]`)))
-		require.Equal(t, "Holds: every check passed.", value[string](b, `document.getElementById("headline").textContent`))
-	})
+	for _, part := range []struct {
+		name string
+		try  func(*tab, *Page)
+	}{
+		{"keys", useKeys},
+		{"slider", useSlider},
+		{"states", seeStates},
+		{"filters", useFilters},
+		{"search", useSearch},
+		{"pan", useMouse},
+		{"the other run", chooseRun},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			b.t = t
+			part.try(b, p)
+		})
+	}
 	b.t = t
 	b.clean()
+}
+
+// useKeys: keys move from row to row, from moment to moment, and zoom.
+func useKeys(b *tab, p *Page) {
+	b.press(kb.Home)
+	first := b.step()
+	b.press("j", "j", kb.ArrowRight)
+	third := b.step()
+	require.Greater(b.t, third, first)
+	require.Contains(b.t, value[string](b, `document.getElementById("live").textContent`), "Event 4 of ")
+	b.press("k", kb.ArrowUp, kb.ArrowLeft)
+	require.Equal(b.t, first, b.step())
+	b.press("n")
+	require.Equal(b.t, p.Runs[0].Moments[0].Step, b.step(), "n goes to the next moment")
+	b.press(kb.End, "b")
+	require.Equal(b.t, p.Runs[0].Bad, b.step())
+	b.press("+")
+	require.Greater(b.t, value[float64](b, "app.diagram.zoom"), 22.0)
+	b.press("-", "-")
+	require.Less(b.t, value[float64](b, "app.diagram.zoom"), 22.0)
+}
+
+// useSlider: the slider moves from row to row.
+func useSlider(b *tab, _ *Page) {
+	b.run(chromedp.Focus(chromedp.CSS("#range")))
+	before := b.step()
+	b.press(kb.ArrowRight)
+	require.Greater(b.t, b.step(), before)
+	b.press(kb.Home)
+	require.Zero(b.t, value[int](b, "app.rows.row(app.step)"))
+}
+
+// seeStates: a step shows what it changed, and the state after it.
+func seeStates(b *tab, p *Page) {
+	change := p.Runs[0].Steps.Changes[len(p.Runs[0].Steps.Changes)/2]
+	b.do(fmt.Sprintf("app.select(%d)", change[0]))
+	require.Contains(b.t, value[string](b, `document.getElementById("changed").textContent`), p.Runs[0].Hosts[change[1]].Name)
+	require.NotZero(b.t, value[int](b, `document.querySelectorAll("#states dd.fresh").length`))
+}
+
+// useFilters: what the reader hides is not drawn, until all is shown again.
+func useFilters(b *tab, _ *Page) {
+	rows := value[int](b, "app.rows.steps.length")
+	b.press("h")
+	require.Greater(b.t, value[int](b, "app.rows.steps.length"), rows, "heartbeats are shown")
+	b.press("h", "f")
+	heads := value[int](b, `document.querySelectorAll(".head").length`)
+	b.run(chromedp.Click(chromedp.CSS("#hosts label:nth-child(6) input")))
+	require.Equal(b.t, heads-1, value[int](b, `document.querySelectorAll(".head").length`))
+	require.Less(b.t, value[int](b, "app.rows.steps.length"), rows)
+	b.run(chromedp.Click(chromedp.CSS("#kinds label:nth-child(1) input")))
+	require.Equal(b.t, 1, value[int](b, "app.filter.kinds.size"))
+	b.do(`document.getElementById("group").value = 1; document.getElementById("group").dispatchEvent(new Event("change"))`)
+	require.Equal(b.t, 1, value[int](b, "app.filter.group"))
+	b.run(chromedp.Click(chromedp.CSS("#all")))
+	require.Equal(b.t, rows, value[int](b, "app.rows.steps.length"))
+	b.run(chromedp.Click(chromedp.CSS("#filters summary")))
+}
+
+// useSearch: a search marks the steps it finds, and goes to one of them.
+func useSearch(b *tab, _ *Page) {
+	b.press(kb.Home, "/")
+	require.Equal(b.t, "search", value[string](b, "document.activeElement.id"))
+	// The driver types the / as well. A keyboard does not, once the key is handled.
+	b.do(`document.activeElement.value = ""`)
+	b.press("s", "u", "s", "p", "e", "c", "t", kb.Enter)
+	require.Equal(b.t, "suspect", value[string](b, "app.query"))
+	require.Greater(b.t, value[int](b, "app.diagram.found.size"), 0)
+	require.True(b.t, value[bool](b, "app.diagram.found.has(app.step)"))
+	b.press(kb.Escape)
+}
+
+// useMouse: a drag scrolls, and a click selects.
+func useMouse(b *tab, _ *Page) {
+	b.press(kb.Home)
+	b.run(
+		chromedp.MouseEvent(chromedp.MousePressed, 500, 600, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseMoved, 500, 500, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseMoved, 500, 300, chromedp.ButtonLeft),
+		chromedp.MouseEvent(chromedp.MouseReleased, 500, 300, chromedp.ButtonLeft),
+	)
+	require.Greater(b.t, value[float64](b, "app.diagram.scroller.scrollTop"), 150.0)
+	step := b.step()
+	b.run(chromedp.MouseClickXY(500, 500))
+	require.NotEqual(b.t, step, b.step(), "a click selects")
+}
+
+// chooseRun: the reader can choose the other run.
+func chooseRun(b *tab, _ *Page) {
+	b.run(chromedp.Click(chromedp.CSS(`input[name=run][value="1"]`)))
+	require.Equal(b.t, "Holds: every check passed.", value[string](b, `document.getElementById("headline").textContent`))
 }
 
 func TestBrowserLink(t *testing.T) {
