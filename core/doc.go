@@ -51,7 +51,7 @@
 // to 5 % of the packets, round trips of up to 300 ms, a disk that syncs nothing for
 // 250 ms, values of 1 MiB at 100 Mbit/s, or nodes that get four times the load that they
 // can carry. These are the bounds that every run of the simulator is held to (sim/bounds,
-// and the property eviction-without-cause in sim/check). What makes it so stands in PROTOCOL.md: the manager's rule 3,
+// and the property eviction-without-cause in sim/check). What makes it so stands in PROTOCOL.md: manager 3,
 // part by part, with the times that bound it. suspicion.go tells the cases.
 //
 // Every inquiry ends, and differently from the one before; the argument is section 9 of

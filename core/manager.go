@@ -313,7 +313,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 }
 
 // forgotMore halts the manager when a node has seen a higher index of the Directory than
-// it has now: the Directory was lost, or an old copy of it was restored (rule manager 7).
+// it has now: the Directory was lost, or an old copy of it was restored (manager 7).
 func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 	if seen <= m.dir.index {
 		return false

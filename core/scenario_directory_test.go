@@ -30,7 +30,7 @@ func (r *realm) forget(req uint64, id NodeID) {
 
 // Nodes that register are spares; a group is formed of k+1 of them, in the order
 // in which they came, when a first put needs one. Nodes that are left over stay
-// spares, and further keys go round the groups evenly (rule 1).
+// spares, and further keys go round the groups evenly (manager 1).
 func TestGroupsAreFormedAtFirstPutsAndKeysGoRound(t *testing.T) {
 	r := newRealm(t, 7)
 	require.Zero(t, r.manager().Groups())
@@ -85,7 +85,7 @@ func TestAnUnmappedKeyIsNotFound(t *testing.T) {
 }
 
 // Two clients put the same new key while the command of the first is on its way
-// to the disk. There is one mapping, and both learn it (rule manager 1).
+// to the disk. There is one mapping, and both learn it (manager 1).
 func TestTwoClientsMapTheSameNewKey(t *testing.T) {
 	r := newRealm(t, 6, inDurableMode)
 	index := r.manager().Index()
@@ -105,7 +105,7 @@ func TestTwoClientsMapTheSameNewKey(t *testing.T) {
 }
 
 // The mapping itself is idempotent: should two commands for a key ever be on
-// their way, the first wins, and the second takes no nodes (rule manager 1).
+// their way, the first wins, and the second takes no nodes (manager 1).
 func TestTheFirstMappingOfAKeyWins(t *testing.T) {
 	d := directoryOf("n1", "n2")
 	first := d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1}, Terms: Terms{ReadConfirm, 0, 1}})
@@ -131,7 +131,7 @@ func directoryOf(names ...string) *Directory {
 }
 
 // Commands decide when they are applied. One of an epoch that is over changes
-// nothing (rule manager 4), and none takes the last member out (rule R2).
+// nothing (manager 4), and none takes the last member out (rule R2).
 func TestReconfigurationIsByCompareAndSetOnTheEpoch(t *testing.T) {
 	d := directoryOf("n1", "n2", "n3")
 	d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
@@ -150,7 +150,7 @@ func TestReconfigurationIsByCompareAndSetOnTheEpoch(t *testing.T) {
 }
 
 // Two first puts at once must not count on the same spares: the second would
-// find them taken and pile its key onto the first one's group (rule manager 1).
+// find them taken and pile its key onto the first one's group (manager 1).
 func TestTwoGroupsFormedAtOnceTakeDifferentSpares(t *testing.T) {
 	r := newRealm(t, 5, inDurableMode, replicas(1))
 	r.held = true
@@ -168,7 +168,7 @@ func TestTwoGroupsFormedAtOnceTakeDifferentSpares(t *testing.T) {
 }
 
 // A spare that has died must not be in a new group: its first writes would wait
-// for a dead node (rule manager 1).
+// for a dead node (manager 1).
 func TestDeadSparesAreNotPickedForANewGroup(t *testing.T) {
 	for name, kill := range map[string]func(r *realm){
 		"silent":    func(r *realm) { r.ail(silent, "n1") },
@@ -189,7 +189,7 @@ func TestDeadSparesAreNotPickedForANewGroup(t *testing.T) {
 }
 
 // With fewer than k+1 spares a new key goes to the next group; with no group
-// either it is refused, and the refusal says what is missing (rule manager 1).
+// either it is refused, and the refusal says what is missing (manager 1).
 func TestFewerSparesThanAGroupTakes(t *testing.T) {
 	r := newRealm(t, 3)
 	r.pass(time.Second)
@@ -517,7 +517,7 @@ func TestARestartedManagerKeepsItsDirectory(t *testing.T) {
 
 // A manager that was started over an older copy of its disk must not go on: it
 // would give epochs and keys away twice. The nodes remember the highest index
-// they have seen, and say so (rule manager 7).
+// they have seen, and say so (manager 7).
 func TestAManagerWithAmnesiaHalts(t *testing.T) {
 	for name, tell := range map[string]func(r *realm){
 		"by a Pong":     func(r *realm) { r.pass(50 * time.Millisecond) },

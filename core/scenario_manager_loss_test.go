@@ -214,8 +214,8 @@ func TestOtherRefusalsAreNoEvidence(t *testing.T) {
 
 // Lost declared for a node that was only paused: for LostAfter and longer its
 // silence means nothing, and once it does the declaration is taken back as soon
-// as that very node answers, with the same chain at the next epoch (rule manager
-// 5).
+// as that very node answers, with the same chain at the next epoch
+// (manager 5).
 func TestALossDeclaredForAPausedNodeIsWithdrawn(t *testing.T) {
 	r := newRealm(t, 2, replicas(0), haltOnLoss)
 	r.place("a")

@@ -10,7 +10,7 @@ import (
 )
 
 // A client that is cut off from a healthy primary says that the primary is dead.
-// Its report is worth a probe and nothing more (rule manager 3).
+// Its report is worth a probe and nothing more (manager 3).
 func TestAClientsBrokenNetworkCondemnsNobody(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -57,7 +57,7 @@ func TestARefusedProbeCountsAsNoAnswer(t *testing.T) {
 }
 
 // Two reports of one death must not take two members out, nor one epoch the
-// other's place: a removal is by compare-and-set on the epoch (rule manager 4).
+// other's place: a removal is by compare-and-set on the epoch (manager 4).
 // Here both are reported before the removal is durable.
 func TestTwoReportsOfTheSameDeathAreAppliedOnce(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
@@ -84,7 +84,7 @@ func TestTwoReportsOfTheSameDeathAreAppliedOnce(t *testing.T) {
 
 // Two commands of one epoch under way: the primary restarts, which re-issues
 // its chain, while a removal by the old epoch waits for the disk. The second to
-// be applied finds the epoch gone and changes nothing (rule manager 4); the dead
+// be applied finds the epoch gone and changes nothing (manager 4); the dead
 // member is found out again in the new one.
 func TestTwoCommandsInFlightOnlyTheFirstCounts(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
@@ -106,8 +106,8 @@ func TestTwoCommandsInFlightOnlyTheFirstCounts(t *testing.T) {
 }
 
 // The manager stalls longer than anyone may be silent. The silence is its own: its
-// time stands still meanwhile, and it takes in what came before it judges (rule
-// manager 3).
+// time stands still meanwhile, and it takes in what came before it judges
+// (manager 3).
 func TestTheManagersOwnPauseEvictsNobody(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -129,7 +129,7 @@ func TestTheManagersOwnPauseEvictsNobody(t *testing.T) {
 }
 
 // A pause in the middle of an inquiry: the answers may have come during the
-// pause, and are taken in before anyone is judged (rule manager 3).
+// pause, and are taken in before anyone is judged (manager 3).
 func TestAPauseInTheMiddleOfAnInquiry(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -146,7 +146,7 @@ func TestAPauseInTheMiddleOfAnInquiry(t *testing.T) {
 }
 
 // A manager that stalls again and again gives no grace without end: a primary that
-// hangs goes all the same (rule manager 3).
+// hangs goes all the same (manager 3).
 func TestAManagerThatStallsAllTheTimeStillDecides(t *testing.T) {
 	for _, stall := range []time.Duration{80 * time.Millisecond, 400 * time.Millisecond} {
 		r := newRealm(t, 3)
@@ -162,7 +162,7 @@ func TestAManagerThatStallsAllTheTimeStillDecides(t *testing.T) {
 }
 
 // A manager that has just started knows of no silence, nor how long an answer
-// takes: it asks everybody first (rule manager 3).
+// takes: it asks everybody first (manager 3).
 func TestAManagerThatJustStartedGivesEverybodyAGrace(t *testing.T) {
 	r := newRealm(t, 4, inDurableMode)
 	r.place("a")
@@ -185,7 +185,7 @@ func TestAManagerThatJustStartedGivesEverybodyAGrace(t *testing.T) {
 }
 
 // A hiccup is not a death: who is silent for up to 250 ms, at whatever moment, is
-// not removed, nor is anybody else (rule manager 3).
+// not removed, nor is anybody else (manager 3).
 func TestAHiccupIsNoDeath(t *testing.T) {
 	for _, ail := range [][]string{{"n1"}, {"n2"}, {"n3"}, {"n1", "n2"}, {"n1", "n2", "n3"}} {
 		for hiccup := 60 * time.Millisecond; hiccup <= 250*time.Millisecond; hiccup += 10 * time.Millisecond {
@@ -204,7 +204,7 @@ func TestAHiccupIsNoDeath(t *testing.T) {
 }
 
 // The way to another continent takes 300 ms and back: each ping is answered, late
-// and in time for the next but five (rule manager 3).
+// and in time for the next but five (manager 3).
 func TestLongRoundTripsAreNoSilence(t *testing.T) {
 	r := newRealm(t, 0)
 	r.trip = 900 * time.Millisecond // with the setting up of the connections
@@ -228,7 +228,7 @@ func TestLongRoundTripsAreNoSilence(t *testing.T) {
 }
 
 // A node that answers everything, but ever later, is of no use to its group: it goes
-// like one that is silent (rule manager 3).
+// like one that is silent (manager 3).
 func TestAnswersOfLongAgoAreNone(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -240,7 +240,7 @@ func TestAnswersOfLongAgoAreNone(t *testing.T) {
 
 // A member stalled until it was removed, and answers late. That says nothing of how long to
 // wait for it when it is a member again, for this time it was taken for dead: the next
-// time it goes as soon (rule manager 3).
+// time it goes as soon (manager 3).
 func TestWhoWasTakenForDeadGetsNoMoreTimeForThat(t *testing.T) {
 	r := newRealm(t, 3, quick)
 	r.place("a")
@@ -287,7 +287,7 @@ func TestAnInquiryBeginsAmidARoundOfPings(t *testing.T) {
 
 // The manager is cut off from all, so all look dead. If it removed all but one,
 // the crash of that one would be fatal. Nobody leaves on suspicion unless a
-// member that stays has answered (rule manager 3).
+// member that stays has answered (manager 3).
 func TestSuspicionOfAllEmptiesNoChain(t *testing.T) {
 	for name, h := range map[string]health{"silent": silent, "refusing": refusing, "hanging": hanging} {
 		t.Run(name, func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestSuspicionOfAllEmptiesNoChain(t *testing.T) {
 
 // Primary and first replica die together. The member that is to be promoted has
 // proved itself, and then falls silent too: its proof is good for as long as it
-// goes on answering (rule manager 3).
+// goes on answering (manager 3).
 func TestAProofIsGoodWhileItsNodeAnswers(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -349,8 +349,8 @@ func TestALateProbeReplyProvesNothing(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
-// The last member is never evicted on suspicion: its group waits for it (rule
-// manager 5).
+// The last member is never evicted on suspicion: its group waits for it
+// (manager 5).
 func TestTheLastMemberIsNeverEvictedOnSuspicion(t *testing.T) {
 	for name, h := range map[string]health{"silent": silent, "refusing": refusing, "hanging": hanging, "replaced": replaced} {
 		t.Run(name, func(t *testing.T) {
@@ -371,7 +371,7 @@ func TestTheLastMemberIsNeverEvictedOnSuspicion(t *testing.T) {
 
 // A primary whose network is broken reports one healthy member after the other.
 // A third that reaches the accused shows who is at fault, and the primary goes
-// (rule manager 3): else it would evict everyone and keep the group for itself.
+// (manager 3): else it would evict everyone and keep the group for itself.
 func TestHalfBrokenPrimaryEvictsNobody(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -386,7 +386,7 @@ func TestHalfBrokenPrimaryEvictsNobody(t *testing.T) {
 }
 
 // A primary complains, and is asked again: what it waits for has moved since, so
-// nobody goes, however often it complains (rule manager 3).
+// nobody goes, however often it complains (manager 3).
 func TestTheAccuserIsAskedAgain(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -401,7 +401,7 @@ func TestTheAccuserIsAskedAgain(t *testing.T) {
 
 // TCP sends a lost packet again after 0.2, 0.6 and 1.4 seconds. One that is lost three
 // times in a row, on the way from a primary to a member, evicts neither: the member has
-// acked it before the dispute is over (rule manager 3).
+// acked it before the dispute is over (manager 3).
 func TestAPacketLostThriceEvictsNobody(t *testing.T) {
 	r := newRealm(t, 4)
 	r.place("a")
@@ -415,7 +415,7 @@ func TestAPacketLostThriceEvictsNobody(t *testing.T) {
 
 // The only witness restarts while two others are in dispute. It was not at its address,
 // but is there again, and must be asked anew: its word counts, and it is well enough to
-// be the primary (rule manager 3).
+// be the primary (manager 3).
 func TestAWitnessThatRestartsIsAskedAnew(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
@@ -433,7 +433,7 @@ func TestAWitnessThatRestartsIsAskedAnew(t *testing.T) {
 
 // The accused restarts, and its primary has said in the meantime that its address refuses.
 // That is of before: the primary is asked anew, and what it waits for has moved
-// (rule manager 3).
+// (manager 3).
 func TestARefusalIsNotForEver(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
@@ -450,7 +450,7 @@ func TestARefusalIsNotForEver(t *testing.T) {
 
 // What the accuser waited for has moved, while the accused was silent to the manager. When
 // it is heard again nobody goes, though the accuser's word is of a while ago by then: it
-// reports anew what it waits for now (rule manager 3).
+// reports anew what it waits for now (manager 3).
 func TestWhatHasMovedIsNotForgotten(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -468,7 +468,7 @@ func TestWhatHasMovedIsNotForgotten(t *testing.T) {
 
 // A word that takes longer than the others' are good for is a word all the same: the accuser,
 // far away, says that what it waits for has moved, while the others are asked again and
-// again (rule manager 3).
+// again (manager 3).
 func TestALateWordCounts(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -482,7 +482,7 @@ func TestALateWordCounts(t *testing.T) {
 // A primary does not reach a member, and its disk is so slow that it proves itself too late
 // each time that its report is inquired into. It is then inquired into itself, and proves
 // itself in time: with that proof its report is judged, instead of beginning anew for ever
-// (rule manager 3).
+// (manager 3).
 func TestAPrimaryWithASlowDiskIsHeard(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -494,7 +494,7 @@ func TestAPrimaryWithASlowDiskIsHeard(t *testing.T) {
 
 // The manager reaches both, but they do not reach each other. One must go, for
 // the group can do no write; which one depends on who else reaches the accused
-// (rule manager 3). Where only one would stay, the manager is slower to believe it.
+// (manager 3). Where only one would stay, the manager is slower to believe it.
 func TestPartialPartition(t *testing.T) {
 	for name, c := range map[string]struct {
 		nodes, replicas int
@@ -558,8 +558,8 @@ func TestPartialPartition(t *testing.T) {
 // A half-broken primary, a dead replica and a healthy one. The dead one cannot
 // say who is at fault between the other two, so a spare is asked, which reaches
 // the accused: the one that holds the group together is the healthy replica,
-// and the half-broken primary must not end up as the group's only member (rule
-// manager 3).
+// and the half-broken primary must not end up as the group's only member
+// (manager 3).
 func TestASpareIsTheWitnessWhenTheThirdMemberIsSilent(t *testing.T) {
 	r := newRealm(t, 4)
 	r.place("a")
@@ -588,7 +588,7 @@ func TestWhoWouldFollowTheAccuserIsDead(t *testing.T) {
 
 // Whoever is broken in whatever way, and whoever cannot reach whom: within some
 // seconds a group of which a member is well has a primary that is, and that reaches
-// all the others (rule manager 3).
+// all the others (manager 3).
 func TestEveryInquiryEndsAndNoneForNothing(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -641,7 +641,7 @@ func TestAnAccuserThatDoesNotAnswerIsTheAccused(t *testing.T) {
 
 // Gray failure: a node whose disk hangs goes on answering pings. It says how
 // long its disk has owed it a sync; over the bound, it has to prove that it can
-// write, and without that proof it goes, also as the primary (rule manager 3).
+// write, and without that proof it goes, also as the primary (manager 3).
 func TestASlowDiskBehindPongsIsFound(t *testing.T) {
 	for name, c := range map[string]struct {
 		lag    time.Duration
@@ -677,7 +677,7 @@ func TestASlowDiskBehindPongsIsFound(t *testing.T) {
 }
 
 // The other side of it: in durable mode a storage node answers a probe only
-// after a write, and tells how long its disk has kept it waiting (rule manager 3).
+// after a write, and tells how long its disk has kept it waiting (manager 3).
 func TestAProbeIsAnsweredAfterADurableWrite(t *testing.T) {
 	n := newStorageAt(t, "n1", durable).registered()
 	n.held = true
@@ -728,7 +728,7 @@ func TestAWitnessAsksAgainWhenTheConnectionBreaks(t *testing.T) {
 
 // A primary ends just when the manager asks it for proof, so that the question is
 // lost with its connection. It is put again when the connection breaks, and refused:
-// no ping need be waited for (rule manager 3).
+// no ping need be waited for (manager 3).
 func TestAQuestionLostWithItsConnectionIsPutAgain(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -755,7 +755,7 @@ func TestAQuestionLostWithItsConnectionIsPutAgain(t *testing.T) {
 }
 
 // A storm of reports leads to one inquiry at a time, and so to one probe of each
-// member; when it ends without a result, the next waits a while (rule manager 3).
+// member; when it ends without a result, the next waits a while (manager 3).
 func TestAStormOfReportsChangesNothing(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -782,7 +782,7 @@ func TestAStormOfReportsChangesNothing(t *testing.T) {
 
 // A node that comes and goes stays for as long as it answers in time. Once it
 // does not, it goes, and in quarantine its comings and goings are the group's
-// concern no more: each of them would else be another epoch (rule manager 3).
+// concern no more: each of them would else be another epoch (manager 3).
 func TestAFlappingNodeIsKeptOut(t *testing.T) {
 	r := newRealm(t, 3, func(o *ManagerOptions) { o.QuarantineMin, o.QuarantineMax = time.Minute, time.Hour })
 	r.place("a")

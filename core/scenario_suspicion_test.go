@@ -9,7 +9,7 @@ import (
 )
 
 // A client's reports always come just before the primary's, each while the inquiry of
-// the other is under way. The primary's is not lost by that (rule manager 3).
+// the other is under way. The primary's is not lost by that (manager 3).
 func TestReportsThatComeInStepAreHeard(t *testing.T) {
 	r := newRealm(t, 3)
 	r.trip = 20 * time.Millisecond
@@ -26,7 +26,7 @@ func TestReportsThatComeInStepAreHeard(t *testing.T) {
 }
 
 // A primary hears the manager no more, but the others reach it, so the group works and
-// there is time to wait for the way between the two (rule manager 3). When it stalls
+// there is time to wait for the way between the two (manager 3). When it stalls
 // after all, what the others said a moment ago does not count any more.
 func TestWhoIsSilentToTheManagerAloneHasTime(t *testing.T) {
 	const step = 50 * time.Millisecond
@@ -53,7 +53,7 @@ func TestWhoIsSilentToTheManagerAloneHasTime(t *testing.T) {
 }
 
 // The manager stalls while it waits for an answer, which comes meanwhile, but not first:
-// no part of the stall is the other's silence (rule manager 3).
+// no part of the stall is the other's silence (manager 3).
 func TestAStallIsNobodysSilence(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -69,7 +69,7 @@ func TestAStallIsNobodysSilence(t *testing.T) {
 }
 
 // A primary that only the others reached ends: what they said of it before is void, and it
-// goes at once (rule manager 3).
+// goes at once (manager 3).
 func TestWhoEndsIsNotVouchedForAnyMore(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -85,7 +85,7 @@ func TestWhoEndsIsNotVouchedForAnyMore(t *testing.T) {
 }
 
 // The question for proof is lost, with a connection: it is put again, and who answers then
-// has proved itself in time (rule manager 3).
+// has proved itself in time (manager 3).
 func TestAQuestionThatWasLostIsPutAgain(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -99,7 +99,7 @@ func TestAQuestionThatWasLostIsPutAgain(t *testing.T) {
 }
 
 // When most members are silent at once, it is rather the manager's own network, though
-// one of each group answers: silence counts for less then (rule manager 3).
+// one of each group answers: silence counts for less then (manager 3).
 func TestOfManyWhoAreSilentNobodyGoesAtOnce(t *testing.T) {
 	r := newRealm(t, 6)
 	r.place("a")
