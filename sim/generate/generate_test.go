@@ -189,7 +189,7 @@ func TestGenerateIsDeterministic(t *testing.T) {
 	require.NotEqual(t, Schedule(NewSource(7)), Schedule(NewSource(8)))
 }
 
-// The numbers of a seed are part of what a reported seed means.
+// A reported seed must give the same numbers with every version.
 func TestSourceIsStable(t *testing.T) {
 	src := NewSource(42)
 	var got []int
@@ -207,8 +207,8 @@ func BenchmarkGenerate(b *testing.B) {
 	}
 }
 
-// In a calm schedule nothing is beyond the bounds but what chance brings: packets
-// that are lost again and again, and more large values than the bandwidth carries.
+// In a calm schedule only chance can bring something beyond the bounds: packets that are
+// lost again and again, and more large values than the bandwidth carries.
 func TestGenerateCalm(t *testing.T) {
 	drawn, calm, faults, verbs := 0, 0, 0, map[schedule.Verb]int{}
 	for seed := range uint64(400) {
@@ -235,8 +235,8 @@ func TestGenerateCalm(t *testing.T) {
 	}
 }
 
-// In a long schedule groups can heal: what failed is over, and back, before the
-// next failure begins, and no failure hits more nodes than a group can spare.
+// In a long schedule groups can heal. A failure is over, and its nodes are back, before
+// the next one begins, and no failure destroys more copies than a group can spare.
 func TestGenerateLongLetsGroupsHeal(t *testing.T) {
 	verbs := map[schedule.Verb]int{}
 	for seed := range uint64(100) {

@@ -313,8 +313,7 @@ func sizesText(n int) string {
 	return b.String()
 }
 
-// What the text has no words for, Validate refuses: else writing a schedule
-// down would lose it.
+// Validate refuses a schedule that has no text: writing it down would change it.
 func TestValidateWhatTextCannotSay(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Schedule)
@@ -368,7 +367,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Far apart, everything may take longer, in proportion.
+// The limits on virtual time grow with the round trip.
 func TestBoundsGrowWithTheRoundTrip(t *testing.T) {
 	near, far := DefaultShape(), DefaultShape()
 	far.LatencyMin, far.LatencyMax = 150*time.Millisecond, 150*time.Millisecond
