@@ -2,9 +2,9 @@
 //
 //	go test ./properties
 //
-// The tests of behaviour replay every schedule in traces/. Then they draw schedules of
-// faults and calls, let the simulator run them, and judge what came of it. Together the
-// schedules must reach every mark of package sim/mark, so that no race goes untried.
+// The tests of behaviour replay every schedule in traces/. They also draw schedules of
+// faults and calls, let the simulator run them, and judge what came of it. Together these
+// must reach every mark of package sim/mark, so that no race goes untried.
 //
 // The tests of architecture read the source: imports point one way, the core stays pure,
 // every package says what it is for, and the links of the pages lead somewhere.

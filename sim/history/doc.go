@@ -3,5 +3,5 @@
 // It does not know whether a history comes from the simulator or from real hosts.
 //
 // The sweep judges in about linear time. Where it finds no order, Porcupine, which
-// searches all orders, must agree.
+// searches all orders, must not find one either.
 package history

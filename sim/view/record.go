@@ -77,7 +77,7 @@ type recorder struct {
 	schedule *schedule.Schedule
 	world    *sim.World
 	from, to int  // the first event to be recorded, and the last
-	on       bool // the world is between the two
+	on       bool // what happens now is recorded
 
 	run     *Run
 	strings map[string]int
