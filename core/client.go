@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -29,6 +30,7 @@ type Client struct {
 type route struct {
 	config  *Config
 	askedAt Time             // when the manager was last asked about its silence, for whichever call
+	opened  bool             // a session was asked for
 	idle    []*clientSession // the last used is the last
 }
 
@@ -80,6 +82,8 @@ func (c *Client) Step(now Time, in Envelope, out *Output) {
 	switch b := in.Body.(type) {
 	case *Call:
 		c.onCall(b)
+	case *Stop:
+		c.close()
 	case *Cancel:
 		if call := c.calls[b.ID]; call != nil {
 			c.timeOut(call)
@@ -194,6 +198,7 @@ func (c *Client) attempt(call *call) {
 		call.sent = true
 	case call.session == nil && !c.borrow(call):
 		op.Kind, op.Req = OpOpen, call.req(true)
+		call.route.opened = true
 	default:
 		op.Session, op.OpSeq = call.session.id, call.session.opSeq
 		op.Key, op.Value, op.Version = call.Key, call.Value, call.Version
@@ -380,11 +385,23 @@ func (c *Client) onOpReply(in Envelope, call *call, b *Reply) {
 	case StatusSessionExpired:
 		call.session = nil // not to be used by anybody again
 		c.refused(call, in, b.Status, call.route.config)
+	case StatusSessionEnded:
+		c.onSessionEnded(call, b)
 	case StatusTooLarge:
 		c.refused(call, in, b.Status, call.route.config)
 	default:
 		c.backOff(call, b.Status)
 	}
+}
+
+// onSessionEnded takes up a write anew in another session. The reply is certain that the
+// write was not executed and never will be, so this is not a second time.
+func (c *Client) onSessionEnded(call *call, b *Reply) {
+	if call.session == nil || b.Version != call.session.id || b.Req != call.req(false) {
+		return // about another session: one that this call has given up already
+	}
+	call.session, call.sent = nil, false
+	c.backOff(call, b.Status)
 }
 
 // req names the call's operation, or the opening of the session for it: the
@@ -428,12 +445,28 @@ func (c *Client) timeOut(call *call) {
 func (c *Client) finish(call *call, r *Result) {
 	r.ID, r.Sent = call.ID, call.sent
 	c.send(Peer{}, r)
-	if s := call.session; s != nil {
+	// A session whose last write is unknown is given up. Somebody else may have numbered
+	// a write in it, and then every later one would end unknown too.
+	if s := call.session; s != nil && r.Status != StatusUnknown {
 		s.usedAt = c.now
 		call.route.idle = append(call.route.idle, s)
 	}
 	delete(c.calls, call.ID)
 	c.order = slices.Delete(c.order, slices.Index(c.order, call), slices.Index(c.order, call)+1)
+}
+
+// close ends all calls, asks each group to end the client's sessions, and halts. It waits
+// for no answer: what is not closed is dropped when it was idle for long.
+func (c *Client) close() {
+	for len(c.order) > 0 {
+		c.timeOut(c.order[0])
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.routes)) {
+		if r := c.routes[id]; r.opened {
+			c.send(r.config.Chain[0], &Op{Group: id, Kind: OpClose})
+		}
+	}
+	c.out.Halt = ErrStopped
 }
 
 // learn remembers a config unless a higher epoch is known, and the group of a

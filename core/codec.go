@@ -20,24 +20,24 @@ const (
 	replicateBytesMax = BatchEntriesMax*entryHeadBytesMax + BatchBytesMax + KeyBytesMax
 	// The last chunk has all sessions, but no key that exceeds ChunkBytesMax.
 	chunkBytesMax = ChunkItemsMax*3*varintBytesMax + ChunkBytesMax +
-		max(KeyBytesMax+ValueBytesMax, SessionsMax*4*varintBytesMax)
+		max(KeyBytesMax+ValueBytesMax, SessionsMax*(5*varintBytesMax+8))
 
 	varintBytesMax    = 10
 	peerBytesMax      = 8 + varintBytesMax + AddrBytesMax
 	configBytesMax    = 8*varintBytesMax + (ChainMax+1)*peerBytesMax
-	entryHeadBytesMax = 7 * varintBytesMax // everything but the bytes of key and value
+	entryHeadBytesMax = 8 * varintBytesMax // everything but the bytes of key and value
 )
 
 // The least number of bytes of an element: what a count costs its sender.
 const (
 	peerBytesMin       = 8 + 1
-	entryBytesMin      = 7
+	entryBytesMin      = 8
 	groupEpochBytesMin = 2
 
 	nodeStatusBytesMin  = peerBytesMin + 8
 	groupStatusBytesMin = 6
 	itemBytesMin        = 3
-	sessionBytesMin     = 4
+	sessionBytesMin     = 13
 )
 
 // skipMax bounds the groups that a Command's Skip names.
@@ -434,10 +434,12 @@ func (i *Item) code(c *wire.Coder) {
 
 func (s *SessionRecord) code(c *wire.Coder) {
 	wire.Uint(c, &s.ID)
+	wire.Fixed64(c, &s.Owner)
 	wire.Uint(c, &s.Last)
 	wire.Uint(c, &s.Status)
 	c.Check(s.Status < statusEnd, "status")
 	wire.Uint(c, &s.Version)
+	wire.Uint(c, &s.Ended)
 }
 
 func (m *ChunkAck) code(c *wire.Coder) {
@@ -474,7 +476,7 @@ func (m *Op) code(c *wire.Coder) {
 	c.Check(m.Kind != OpExpire, "op that is never a request")
 	wire.Uint(c, &m.Session)
 	wire.Uint(c, &m.OpSeq)
-	codeKey(c, &m.Key, m.Kind != OpOpen)
+	codeKey(c, &m.Key, m.Kind.hasKey())
 	wire.String(c, &m.Value, ValueBytesMax)
 	wire.Uint(c, &m.Version)
 }
@@ -540,9 +542,10 @@ func (e *Entry) code(c *wire.Coder) {
 	wire.Uint(c, &e.Epoch)
 	wire.Enum(c, &e.Kind, opKindEnd)
 	c.Check(e.Kind != OpGet, "op that is never in a log")
+	wire.Uint(c, &e.Owner)
 	wire.Uint(c, &e.Session)
 	wire.Uint(c, &e.OpSeq)
-	codeKey(c, &e.Key, e.Kind != OpOpen && e.Kind != OpExpire)
+	codeKey(c, &e.Key, e.Kind.hasKey())
 	wire.String(c, &e.Value, ValueBytesMax)
 	wire.Uint(c, &e.Version)
 }

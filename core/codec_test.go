@@ -69,12 +69,12 @@ var sampleMessages = []Message{
 	&Suspect{Group: 3, Epoch: 9, Node: 7, Refused: true},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: EntryID{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10, Trim: 9},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: EntryID{8, 11}},
-	&Replicate{Group: 3, Epoch: 9, Entries: []Entry{{Kind: OpOpen}, {Kind: OpExpire, Session: 4}, {Kind: OpPut, Key: "k"}, {Kind: OpDelete, Key: "k"}}},
+	&Replicate{Group: 3, Epoch: 9, Entries: []Entry{{Kind: OpOpen, Owner: 7}, {Kind: OpExpire, Session: 4}, {Kind: OpClose, Owner: 7}, {Kind: OpPut, Key: "k"}, {Kind: OpDelete, Key: "k"}}},
 	&Ack{Group: 3, Epoch: 9, Round: 8, Matched: 12},
 	&Nack{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Last: 7},
 	&Nack{Group: 3},
 	&Chunk{Group: 3, Epoch: 9, Config: &sampleConfig, Start: 8, Tenure: 7, Attempt: 2, Number: 1, Sum: 77, Last: true, At: EntryID{8, 11},
-		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Sessions: []SessionRecord{{ID: 3}, {5, 2, StatusConflict, 4}}},
+		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Sessions: []SessionRecord{{ID: 3}, {5, 6, 2, StatusConflict, 4, 9}}},
 	&Chunk{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 1},
 	&ChunkAck{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 2, Next: 2, Refused: true},
 	&CaughtUp{Group: 3, Epoch: 9, Start: 8, Node: 4},
@@ -181,7 +181,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5})
 	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
 	roundTrip(t, tagValue, value{data: "a", version: 1})
-	roundTrip(t, tagSession, SessionRecord{ID: 1, Last: 2, Status: StatusOK, Version: 3})
+	roundTrip(t, tagSession, SessionRecord{ID: 1, Owner: 9, Last: 2, Status: StatusOK, Version: 3, Ended: 4})
 
 	err := readRecord("key", string(recorded(tagConfig, &sampleConfig)), tagEntry, new(Entry))
 	require.ErrorIs(t, err, wire.ErrMalformed, "a record of another type")

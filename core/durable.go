@@ -155,7 +155,7 @@ func (g *group) persistSession(id Seq) {
 		return
 	}
 	at := ordered(prefixSession, uint64(g.id), uint64(id))
-	if s := g.state.session(id); s != nil {
+	if s := g.state.sessions.find(id); s != nil {
 		r := s.record()
 		g.s.persist(at, tagSession, &r)
 	} else {
@@ -166,6 +166,8 @@ func (g *group) persistSession(id Seq) {
 // persistApplied makes the durable values and sessions those at the commit
 // point.
 func (g *group) persistApplied() {
+	gone := g.state.sessions.gone
+	g.state.sessions.gone = nil
 	if !g.s.opt.Durable {
 		return
 	}
@@ -176,10 +178,14 @@ func (g *group) persistApplied() {
 			g.persistSession(seq)
 		case OpExpire:
 			g.persistSession(e.Session)
+		case OpClose: // what it ended is among the gone
 		default:
 			g.persistSession(e.Session)
 			g.persistValue(e.Key)
 		}
+	}
+	for _, id := range gone {
+		g.persistSession(id)
 	}
 }
 
@@ -291,7 +297,7 @@ func (g *group) restoreState(space Space) error {
 	return space.Range(ordered(prefixSession, uint64(g.id)), func(k, text string) error {
 		var r SessionRecord
 		err := readRecord(k, text, tagSession, &r)
-		g.state.sessions = append(g.state.sessions, r.session())
+		g.state.sessions.restore(&r)
 		return err
 	})
 }

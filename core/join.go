@@ -112,7 +112,7 @@ func (g *group) takeChunk(m *Chunk) bool {
 		return true
 	}
 	for i := range m.Sessions {
-		g.state.sessions = append(g.state.sessions, m.Sessions[i].session())
+		g.state.sessions.restore(&m.Sessions[i])
 		g.persistSession(m.Sessions[i].ID)
 	}
 	g.log.base = m.At

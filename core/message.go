@@ -177,6 +177,7 @@ type Suspect struct {
 type Entry struct {
 	Epoch   Epoch // of the primary that appended it
 	Kind    OpKind
+	Owner   NodeID // with OpOpen and OpClose: the client whose session, or sessions, they are; else 0
 	Session Seq    // the session of an operation; with OpExpire the one that expires
 	OpSeq   uint64 // the operation's number in its session
 	Key     string
@@ -247,9 +248,11 @@ type Item struct {
 // result of that.
 type SessionRecord struct {
 	ID      Seq
+	Owner   NodeID
 	Last    uint64
 	Status  Status // 0 when there was no operation yet
 	Version Seq
+	Ended   Seq // of the entry that ended it; 0 while it is open
 }
 
 // ChunkAck tells which chunk a joining node needs next; all before are durable.
@@ -289,14 +292,15 @@ type Drained struct {
 	Status Status
 }
 
-// Op is one operation on one key, or with OpOpen the wish for a session. A
-// write is named by (Session, OpSeq) for ever; Req only names the reply.
+// Op is one operation on one key, or with OpOpen the wish for a session, or with
+// OpClose the end of all sessions of the sender. A write is named by (Session, OpSeq)
+// for ever; Req only names the reply.
 type Op struct {
 	Group   GroupID
 	Req     uint64
 	Kind    OpKind
-	Session Seq    // 0 for OpGet and OpOpen
-	OpSeq   uint64 // from 1, rising within the session; 0 for OpGet and OpOpen
+	Session Seq    // 0 for OpGet, OpOpen and OpClose
+	OpSeq   uint64 // from 1, rising within the session; 0 for OpGet, OpOpen and OpClose
 	Key     string
 	Value   string
 	Version Seq
@@ -308,7 +312,7 @@ type Reply struct {
 	Req     uint64
 	Status  Status
 	Epoch   Epoch
-	Version Seq // of the value got or written; with Conflict the current one; for OpOpen the session
+	Version Seq // of the value got or written; with Conflict the current one; for OpOpen and SessionEnded the session
 	Value   string
 	Config  *Config // with NotPrimary, when a later one is known
 }
@@ -349,7 +353,8 @@ type PeerDown struct {
 	Refused bool // the address refused a connection; else a connection was reset
 }
 
-// Stop asks a storage node to stop serving, say farewell and halt.
+// Stop asks a storage node to stop serving, say farewell and halt, or a client to end
+// its calls and its sessions and halt.
 type Stop struct{}
 
 // Synced is a node's message to itself by way of Output.After. When it comes, all is

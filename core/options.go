@@ -40,7 +40,7 @@ type StorageOptions struct {
 	PendingBytesMax int // and their key and value bytes
 	ReadsMax        int // gets that wait for a round
 	ParkedMax       int // requests that wait for a reconciling primary, or for a joining node to catch up
-	SessionsMax     int // sessions of a group
+	SessionsMax     int // open sessions of a group
 	SessionTTL      time.Duration
 	LogKeep         int // entries of a group's log that are kept at least; twice as many before it is trimmed
 	ChunkItems      int // keys in one chunk of a snapshot, at most ChunkItemsMax
@@ -89,8 +89,8 @@ func (o *StorageOptions) complete() error {
 		return fmt.Errorf("core: address of %d bytes, at most %d", len(o.Self.Addr), AddrBytesMax)
 	case o.DriftPPM < 0 || o.DriftPPM > 100_000:
 		return fmt.Errorf("core: drift bound of %d ppm, want 0 to 100000", o.DriftPPM)
-	case o.SessionsMax < 1 || o.SessionsMax > SessionsMax:
-		return fmt.Errorf("core: %d sessions of a group, want 1 to %d", o.SessionsMax, SessionsMax)
+	case o.SessionsMax < 1 || o.SessionsMax > SessionsMax/2:
+		return fmt.Errorf("core: %d sessions of a group, want 1 to %d", o.SessionsMax, SessionsMax/2)
 	case o.ChunkItems < 1 || o.ChunkItems > ChunkItemsMax:
 		return fmt.Errorf("core: %d keys in a chunk, want 1 to %d", o.ChunkItems, ChunkItemsMax)
 	case o.JoinRate < 1<<10 || o.JoinRate > 1<<40:

@@ -347,9 +347,9 @@ func only2(n *rig) []*Op {
 	return ops
 }
 
-// The write that took the last of a session's numbers ended unknown. The next
-// write takes a higher number, so that the old one can be told to be old.
-func TestANumberIsNeverUsedTwice(t *testing.T) {
+// A session whose write ended unknown is not used again: if somebody else has numbered a
+// write in it, every later one would end unknown too.
+func TestASessionIsGivenUpAfterAnUnknownOutcome(t *testing.T) {
 	n := knowing(t)
 	n.ask(2, OpPut, "a")
 	n.opened(4)
@@ -357,8 +357,56 @@ func TestANumberIsNeverUsedTwice(t *testing.T) {
 	require.Equal(t, StatusUnknown, only[*Result](n, "").Status)
 	n.mail = nil
 	n.ask(3, OpPut, "a")
-	op := only[*Op](n, "n1")
-	require.Equal(t, []uint64{4, 2}, []uint64{uint64(op.Session), op.OpSeq})
+	require.Equal(t, OpOpen, only[*Op](n, "n1").Kind)
+}
+
+// The reply that a session has ended is certain that the write was not executed. The
+// client does it in another session, and a late copy of that reply changes nothing.
+func TestAWriteWhoseSessionHadEndedIsDoneInAnother(t *testing.T) {
+	n := knowing(t)
+	n.ask(2, OpPut, "a")
+	n.opened(4)
+	first := only[*Op](n, "n1")
+	ended := &Reply{Group: 1, Req: first.Req, Status: StatusSessionEnded, Version: 4, Epoch: 1}
+	n.step("n1", ended)
+	n.tick(20 * time.Millisecond)
+	n.opened(9)
+	second := only[*Op](n, "n1")
+	require.Equal(t, []uint64{9, 1}, []uint64{uint64(second.Session), second.OpSeq})
+	require.Equal(t, first.Value, second.Value)
+	n.step("n1", ended)
+	n.tick(time.Millisecond)
+	require.Empty(t, sent[*Op](n, "n1"))
+	n.answered(second, StatusOK)
+	require.Equal(t, StatusOK, only[*Result](n, "").Status)
+}
+
+// Nothing of the write was ever executed, so the result is known if its time ends then.
+func TestAWriteWhoseSessionHadEndedDidNotHappen(t *testing.T) {
+	n := knowing(t)
+	n.ask(2, OpPut, "a")
+	n.opened(4)
+	n.step("n1", &Reply{Group: 1, Req: only[*Op](n, "n1").Req, Status: StatusSessionEnded, Version: 4, Epoch: 1})
+	n.tick(2 * time.Second)
+	require.Equal(t, StatusUnavailable, only[*Result](n, "").Status)
+}
+
+// A client that closes ends its calls, and asks every group that it opened a session in
+// to end them.
+func TestAClientClosesItsSessions(t *testing.T) {
+	n := knowing(t)
+	n.ask(2, OpPut, "a")
+	n.opened(4)
+	n.ask(3, OpGet, "a")
+	n.mail = nil
+	n.stepRaw(Envelope{To: peerOf("c1"), Body: &Stop{}})
+	var status []Status
+	for _, r := range sent[*Result](n, "") {
+		status = append(status, r.Status)
+	}
+	require.Equal(t, []Status{StatusUnknown, StatusUnavailable}, status)
+	same(t, &Op{Group: 1, Kind: OpClose}, only[*Op](n, "n1"))
+	require.ErrorIs(t, n.halted, ErrStopped)
 }
 
 // The manager is away. Keys that are mapped go on being read and written.

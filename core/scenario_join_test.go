@@ -454,7 +454,7 @@ func TestASnapshotHasWhatIsWrittenMeanwhile(t *testing.T) {
 			j.step("n1", c)
 		}
 		require.Equal(t, states[last.At.Seq], j.values())
-		require.Equal(t, last.Sessions, j.storage().groups[0].state.records())
+		require.Equal(t, last.Sessions, j.storage().groups[0].state.sessions.records())
 	}
 }
 

@@ -29,8 +29,9 @@ func cas(req uint64, session Seq, opSeq uint64, key string, version Seq, value s
 	return &Op{Group: 1, Req: req, Kind: OpCAS, Session: session, OpSeq: opSeq, Key: key, Value: value, Version: version}
 }
 
-// opened and wrote are entries of a group's log; wrote is of session 1.
-func opened(epoch Epoch) Entry { return Entry{Epoch: epoch, Kind: OpOpen} }
+// opened and wrote are entries of a group's log; the session is that of c1, wrote is of
+// session 1.
+func opened(epoch Epoch) Entry { return Entry{Epoch: epoch, Kind: OpOpen, Owner: peerOf("c1").ID} }
 
 func wrote(epoch Epoch, opSeq uint64, key, value string) Entry {
 	return Entry{Epoch: epoch, Kind: OpPut, Session: 1, OpSeq: opSeq, Key: key, Value: value}

@@ -16,13 +16,15 @@ func (g *group) onOp(from Peer, op *Op) {
 		g.onGet(from, op)
 	case op.Kind == OpOpen:
 		g.onOpen(from, op)
+	case op.Kind == OpClose:
+		g.onClose(from, op)
 	default:
 		g.onWrite(from, op)
 	}
 }
 
 func (op *Op) fits() bool {
-	return op.Kind == OpOpen || len(op.Key) >= 1 && len(op.Key) <= KeyBytesMax && len(op.Value) <= ValueBytesMax
+	return !op.Kind.hasKey() || len(op.Key) >= 1 && len(op.Key) <= KeyBytesMax && len(op.Value) <= ValueBytesMax
 }
 
 // onGet serves at once under a lease (rule R9), else lets the get wait for a
@@ -66,82 +68,6 @@ func (g *group) serveRead(to Peer, op *Op, byLease bool) {
 	g.send(to, r)
 }
 
-// onOpen logs a new session. Its seq will be its id, which therefore is never
-// used twice (rule R12).
-func (g *group) onOpen(from Peer, op *Op) {
-	if !g.admits(from, op) {
-		return
-	}
-	if g.sessionsAfterPending() >= g.s.opt.SessionsMax {
-		g.refuse(from, op.Req, StatusOverloaded, nil)
-		return
-	}
-	for i := range g.tenure.pending { // asked again before it is committed
-		if w := &g.tenure.pending[i]; w.session == 0 && w.req == op.Req && w.client.ID == from.ID {
-			w.client = from
-			return
-		}
-	}
-	g.append(Entry{Kind: OpOpen}, write{client: from, req: op.Req})
-}
-
-func (g *group) sessionsAfterPending() int {
-	n := len(g.state.sessions)
-	for i := range g.tenure.pending {
-		if g.tenure.pending[i].session == 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// onWrite admits a write of a session (rule R12). A retry of a pending write takes over
-// its place, and so gets the answer. A retry of the session's last write gets the stored
-// result. An older write is dropped: nobody waits for it.
-func (g *group) onWrite(from Peer, op *Op) {
-	t := g.tenure
-	s := g.state.session(op.Session)
-	switch {
-	case s == nil:
-		g.refuse(from, op.Req, StatusSessionExpired, nil)
-		return
-	case op.OpSeq == 0: // no client numbers so; and it would pass for a retry of nothing
-		g.s.event(Event{Kind: EventDropped, Group: g.id, Node: from.ID})
-		return
-	}
-	s.touched = g.s.now
-	last := s.last
-	for i := range t.pending {
-		w := &t.pending[i]
-		if w.session != op.Session {
-			continue
-		}
-		if w.opSeq == op.OpSeq {
-			w.client, w.req = from, op.Req
-			g.retried(op, 0)
-			return
-		}
-		last = max(last, w.opSeq)
-	}
-	switch {
-	case op.OpSeq == last:
-		g.retried(op, s.result.status)
-		g.answer(from, op.Req, s.result)
-		return
-	case op.OpSeq < last:
-		g.s.event(Event{Kind: EventDropped, Group: g.id, Node: from.ID})
-		return
-	}
-	if g.admits(from, op) {
-		g.append(Entry{Kind: op.Kind, Session: op.Session, OpSeq: op.OpSeq, Key: op.Key, Value: op.Value, Version: op.Version},
-			write{client: from, req: op.Req, session: op.Session, opSeq: op.OpSeq})
-	}
-}
-
-func (g *group) retried(op *Op, stored Status) {
-	g.s.event(Event{Kind: EventRetried, Status: stored, Group: g.id, Epoch: g.config.Epoch, Session: op.Session, OpSeq: op.OpSeq})
-}
-
 // admits checks what must hold before anything is appended; after that only a
 // committed result ends the operation (rule R4).
 func (g *group) admits(from Peer, op *Op) bool {
@@ -182,10 +108,15 @@ func (t *tenure) finish(g *group, seq Seq, r result) {
 	t.pending[0] = write{}
 	t.pending = t.pending[1:]
 	t.bytes -= w.bytes
-	if s := g.state.session(w.session); s != nil {
-		s.touched = g.s.now
-	} else if w.session == 0 && r.status == StatusOK {
-		g.state.session(seq).touched = g.s.now
+	switch w.kind {
+	case OpOpen:
+		g.state.sessions.find(seq).touched = g.s.now
+	case OpExpire:
+		t.ending--
+	default:
+		if s := g.state.sessions.find(w.session); s != nil {
+			s.touched = g.s.now
+		}
 	}
 	g.answer(w.client, w.req, r)
 }
@@ -204,22 +135,4 @@ func (g *group) answer(to Peer, req uint64, r result) {
 		return
 	}
 	g.send(to, &Reply{Group: g.id, Req: req, Status: r.status, Epoch: g.config.Epoch, Version: r.version})
-}
-
-// sweepSessions proposes the expiry of sessions that were idle for long. It is
-// a logged entry, so that every member forgets them at the same place.
-func (g *group) sweepSessions() {
-	t := g.tenure
-	ttl := g.s.opt.SessionTTL
-	t.sweepAt = g.s.now.After(ttl / 4)
-	if !t.reconciled {
-		return
-	}
-	for _, s := range g.state.sessions {
-		if g.s.now.Since(s.touched) <= ttl || len(t.pending) >= g.s.opt.PendingMax {
-			continue
-		}
-		s.touched = g.s.now // proposed once, not at every sweep until it commits
-		g.append(Entry{Kind: OpExpire, Session: s.id}, write{session: s.id})
-	}
 }

@@ -1,15 +1,12 @@
 package core
 
-import (
-	"slices"
-	"sort"
-)
+import "slices"
 
 // state is what a log of committed entries adds up to: the values and the
 // sessions. It changes only by apply, in log order, the same on every member.
 type state struct {
 	values   map[string]value
-	sessions []*session // ascending ids, which is the order of their opening
+	sessions sessions
 
 	// order lists the keys, so that a snapshot can be read bit by bit while writes
 	// go on. Meanwhile it is pinned: every key keeps its slot, a new one comes
@@ -26,18 +23,6 @@ type value struct {
 	slot    int // its index in state.order
 }
 
-// session remembers the last operation of a client's session and its result,
-// so that a retry is answered and not executed again (rule R12).
-type session struct {
-	id     Seq
-	last   uint64
-	result result
-
-	// touched is when the primary last heard of the session in its tenure. It
-	// decides only when the primary proposes an expiry, and is not replicated.
-	touched Time
-}
-
 // result is the logged outcome of a write.
 type result struct {
 	status  Status
@@ -46,27 +31,21 @@ type result struct {
 
 func newState() state { return state{values: make(map[string]value)} }
 
-// session returns the open session with that id, or nil.
-func (st *state) session(id Seq) *session {
-	i := sort.Search(len(st.sessions), func(i int) bool { return st.sessions[i].id >= id })
-	if i < len(st.sessions) && st.sessions[i].id == id {
-		return st.sessions[i]
-	}
-	return nil
-}
-
 // apply carries out the committed entry at seq. Whether a value changed is
 // told by effect.
 func (st *state) apply(seq Seq, e *Entry) (r result, effect bool) {
 	switch e.Kind {
 	case OpOpen:
-		st.sessions = append(st.sessions, &session{id: seq})
+		st.sessions.open(seq, e.Owner)
 		return result{StatusOK, seq}, false
 	case OpExpire:
-		st.expire(e.Session)
+		st.sessions.end(e.Session, seq)
+		return result{status: StatusOK}, false
+	case OpClose:
+		st.sessions.forget(e.Owner)
 		return result{status: StatusOK}, false
 	}
-	s := st.session(e.Session)
+	s := st.sessions.find(e.Session)
 	switch {
 	case s == nil:
 		return result{status: StatusSessionExpired}, false
@@ -148,30 +127,4 @@ func (st *state) unpin() {
 		st.closeHole(st.holes[i])
 	}
 	st.holes = nil
-}
-
-// records returns the sessions as a snapshot holds them.
-func (st *state) records() []SessionRecord {
-	list := make([]SessionRecord, len(st.sessions))
-	for i, s := range st.sessions {
-		list[i] = s.record()
-	}
-	return list
-}
-
-func (s *session) record() SessionRecord {
-	return SessionRecord{s.id, s.last, s.result.status, s.result.version}
-}
-
-func (r *SessionRecord) session() *session {
-	return &session{id: r.ID, last: r.Last, result: result{r.Status, r.Version}}
-}
-
-func (st *state) expire(id Seq) {
-	for i, s := range st.sessions {
-		if s.id == id {
-			st.sessions = append(st.sessions[:i], st.sessions[i+1:]...)
-			return
-		}
-	}
 }

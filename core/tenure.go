@@ -23,6 +23,7 @@ type tenure struct {
 	parked  []ask   // requests that wait for reconciliation, or for the node that joins
 	pending []write // the entries behind the commit point, in log order
 	bytes   int     // of user data in pending
+	ending  int     // how many of pending end a session
 	sweepAt Time    // when to look for idle sessions
 
 	unparking bool // what was parked is being taken in
@@ -45,6 +46,7 @@ type read struct {
 
 // write is a pending entry and whom to answer; nobody if client is zero.
 type write struct {
+	kind    OpKind
 	client  Peer
 	req     uint64
 	session Seq
@@ -65,8 +67,8 @@ func (g *group) beginTenure() {
 	for _, p := range g.config.Chain[1:] {
 		t.followers = append(t.followers, newFollower(p, from, g.s.now))
 	}
-	for _, s := range g.state.sessions {
-		s.touched = g.s.now
+	for _, s := range g.state.sessions.list {
+		s.touched, s.ending = g.s.now, false
 	}
 	g.s.wakeBy(t.notBefore)
 	g.flushSoon()

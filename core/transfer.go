@@ -209,7 +209,7 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 	if x.cursor == len(g.state.order) && x.position == g.commit && room() {
 		x.complete, c.Last = true, true
 		x.at = g.log.id(g.commit)
-		c.At, c.Sessions = x.at, g.state.records()
+		c.At, c.Sessions = x.at, g.state.sessions.records()
 		g.state.unpin()
 	}
 	x.sum = g.s.sum(c, x.sum)

@@ -77,7 +77,7 @@ const (
 	GroupsMax     = 1 << 10 // groups one storage node may remember
 	StatusPageMax = 1 << 8  // nodes, and groups, in one StatusReply
 
-	SessionsMax   = 1 << 14 // sessions of a group, and so in the last chunk of a snapshot
+	SessionsMax   = 1 << 14 // sessions of a group, open or ended, and so in the last chunk of a snapshot
 	ChunkItemsMax = 1 << 12 // keys in one Chunk
 	ChunkBytesMax = 1 << 14 // key and value bytes in one Chunk; one key may exceed it alone
 
@@ -95,10 +95,14 @@ const (
 	OpCAS    // compare-and-swap: put if the current version equals Version; version 0 means absent
 	OpOpen   // open a session: a log entry only, never a user's operation
 	OpExpire // expire a session: a log entry only, never a user's operation
+	OpClose  // end all sessions of a client that closes: a log entry only, never a user's operation
 	opKindEnd
 )
 
-var opKindNames = [...]string{OpGet: "get", OpPut: "put", OpDelete: "delete", OpCAS: "cas", OpOpen: "open", OpExpire: "expire"}
+var opKindNames = [...]string{OpGet: "get", OpPut: "put", OpDelete: "delete", OpCAS: "cas", OpOpen: "open", OpExpire: "expire", OpClose: "close"}
+
+// hasKey tells whether an operation acts on a key.
+func (k OpKind) hasKey() bool { return k <= OpCAS }
 
 func (k OpKind) String() string { return name(opKindNames[:], int(k), "OpKind") }
 
@@ -113,9 +117,10 @@ const (
 	StatusUnavailable           // cannot be served now; nothing was done
 	StatusOverloaded            // a limit of the node was reached; nothing was done
 	StatusTooLarge              // key or value outside the limits; nothing was done
-	StatusSessionExpired        // the session is not, or no longer, open
+	StatusSessionExpired        // the session is not the sender's, or nothing is known of it any more
 	StatusGroupLost             // no copy of the group is left
 	StatusUnknown               // a write may or may not have happened
+	StatusSessionEnded          // the session had ended; this write was not executed in it and never will be
 	statusEnd
 )
 
@@ -123,6 +128,7 @@ var statusNames = [...]string{
 	StatusOK: "ok", StatusNotFound: "not-found", StatusConflict: "conflict", StatusNotPrimary: "not-primary",
 	StatusUnavailable: "unavailable", StatusOverloaded: "overloaded", StatusTooLarge: "too-large",
 	StatusSessionExpired: "session-expired", StatusGroupLost: "group-lost", StatusUnknown: "unknown",
+	StatusSessionEnded: "session-ended",
 }
 
 func (s Status) String() string { return name(statusNames[:], int(s), "Status") }

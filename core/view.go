@@ -45,7 +45,7 @@ func (s *Storage) Group(i int, now Time) GroupView {
 	g := s.groups[i]
 	v := GroupView{
 		Group: g.id, Config: g.config, Durable: g.durable, Base: g.log.base.Seq, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
-		Sessions: len(g.state.sessions), Keys: len(g.state.values),
+		Sessions: g.state.sessions.openSize(), Keys: len(g.state.values),
 	}
 	if t := g.tenure; t != nil {
 		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), t.required()

@@ -183,8 +183,8 @@ func (c *Client) ended(r *core.Result) {
 	}
 }
 
-// Close ends the client. Operations under way end with ErrClosed, writes among
-// them with ErrUnknownOutcome too.
+// Close ends the client, and with it its sessions in the cluster. Operations under way
+// end with ErrClosed, writes among them with ErrUnknownOutcome too.
 func (c *Client) Close() {
 	c.mu.Lock()
 	calls, asked := c.calls, c.asked
@@ -192,6 +192,12 @@ func (c *Client) Close() {
 	c.mu.Unlock()
 	if calls == nil {
 		return
+	}
+	if c.host.tell(core.Peer{}, &core.Stop{}) {
+		select {
+		case <-c.host.done:
+		case <-time.After(flushTime): // busy with something else: the sessions end when they are idle for long
+		}
 	}
 	c.host.stop()
 	for _, w := range calls {

@@ -39,7 +39,7 @@ func (w *World) fault(a *schedule.Action) bool {
 		if a.Verb.OnDisk() {
 			return w.faultDisk(a, h)
 		}
-		return h.role != RoleClient && w.faultProcess(a, h)
+		return w.faultProcess(a, h)
 	}
 	return true
 }
@@ -70,8 +70,7 @@ func (w *World) faultDisk(a *schedule.Action, h *Host) bool {
 	return true
 }
 
-// faultProcess carries out an action on the process, or the data, of a host
-// that is no client: those are the same for their whole lives.
+// faultProcess carries out an action on the process, or the data, of a host.
 func (w *World) faultProcess(a *schedule.Action, h *Host) bool {
 	switch a.Verb {
 	case schedule.VerbCrash:
@@ -90,7 +89,7 @@ func (w *World) faultProcess(a *schedule.Action, h *Host) bool {
 		}
 		h.disk.wipe()
 		w.changed(h, HostWiped)
-	case schedule.VerbStop:
+	case schedule.VerbStop, schedule.VerbClose:
 		if !h.up {
 			return false
 		}

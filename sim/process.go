@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -100,7 +101,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
 			Self: h.peer, Manager: manager, Name: h.name, Durable: s.Shape.Durable,
-			LogKeep: s.Shape.LogKeep, JoinLagMax: 8 * s.Shape.LogKeep, ChunkItems: s.Shape.Chunk,
+			LogKeep: s.Shape.LogKeep, SessionsMax: s.Shape.Sessions, JoinLagMax: 8 * s.Shape.LogKeep, ChunkItems: s.Shape.Chunk,
 		}, space)
 	}
 	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed})
@@ -140,9 +141,16 @@ func (w *World) kill(h *Host, keep, torn int, change Change) {
 	w.changed(h, change)
 }
 
-// halt carries out a node's own wish to end.
+// halt carries out a node's own wish to end. For a client that has closed another one
+// goes on with what is left to do.
 func (w *World) halt(h *Host, why error) {
 	h.halted = why
+	if h.role == RoleClient && errors.Is(why, core.ErrStopped) {
+		w.kill(h, 0, 0, HostHalted)
+		w.start(h)
+		w.takeOver(h)
+		return
+	}
 	w.noteHalt(h)
 	w.kill(h, 0, 0, HostHalted)
 }

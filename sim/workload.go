@@ -57,6 +57,16 @@ func (w *World) offer(op int) {
 	w.call(c)
 }
 
+// takeOver gives a new client what was meant for the one before it and never came to it.
+// All that did come has its result.
+func (w *World) takeOver(h *Host) {
+	for i := range w.ops {
+		if op := &w.ops[i]; op.Client == h.name && op.CallOrder > 0 && op.Result == nil {
+			w.hand(h, i)
+		}
+	}
+}
+
 // call starts what the client may start.
 func (w *World) call(c *client) {
 	for c.underWay < c.width && c.begun < len(c.ready) {
@@ -67,19 +77,25 @@ func (w *World) call(c *client) {
 		if op.Kind == core.OpCAS {
 			op.Version = c.expected(w.schedule.Actions[op.Action].Version, op.Key)
 		}
-		timeout := w.schedule.Shape.OpTimeout
-		if op.Final { // the bound is in virtual time, whatever the client's clock shows
-			timeout = c.host.clock.local(w.now + int64(w.schedule.Shape.LivenessBound())).Since(c.host.clock.local(w.now))
-		}
 		w.order++
 		op.Called, op.CallOrder = time.Duration(w.now), w.order
-		w.pushLocal(c.host, w.now, tieLocal, &core.Envelope{To: c.host.peer, Body: &core.Call{
-			ID: uint64(i) + 1, Kind: op.Kind, Key: op.Key, Value: w.padded(op), Version: op.Version, Timeout: timeout,
-		}})
+		w.hand(c.host, i)
 		if w.log != nil {
 			w.logOperation(LogCalled, c.host, op)
 		}
 	}
+}
+
+// hand gives an operation to a client.
+func (w *World) hand(h *Host, i int) {
+	op := &w.ops[i]
+	timeout := w.schedule.Shape.OpTimeout
+	if op.Final { // the bound is in virtual time, whatever the client's clock shows
+		timeout = h.clock.local(w.now + int64(w.schedule.Shape.LivenessBound())).Since(h.clock.local(w.now))
+	}
+	w.pushLocal(h, w.now, tieLocal, &core.Envelope{To: h.peer, Body: &core.Call{
+		ID: uint64(i) + 1, Kind: op.Kind, Key: op.Key, Value: w.padded(op), Version: op.Version, Timeout: timeout,
+	}})
 }
 
 // padded returns what an operation writes. The history tells large values apart

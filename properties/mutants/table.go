@@ -255,7 +255,7 @@ var bare = []Mutant{
 	{
 		Name: `retry-appended-again`, Rule: `R12`,
 		Story: `a retry of the last operation is appended again`,
-		File:  `core/serve.go`,
+		File:  `core/session.go`,
 		Old: `	case op.OpSeq == last:
 `,
 		New: `	case op.OpSeq == last && s.last == 0:
@@ -278,6 +278,52 @@ var bare = []Mutant{
 		return result{status: StatusSessionExpired}, false`,
 		New: `	case s == nil:
 		return st.write(seq, e)`,
+	},
+	{
+		Name: `session-of-anybody`, Rule: `R12`,
+		Story: `a client uses another's session, whose number it guessed`,
+		File:  `core/session.go`,
+		Old:   `	case s == nil || s.owner != from.ID:`,
+		New:   `	case s == nil:`,
+	},
+	{
+		Name: `full-table-refuses`, Rule: `R12`,
+		Story: `clients that did not close keep newcomers out`,
+		File:  `core/session.go`,
+		Old:   ` && !g.endIdlest() {`,
+		New:   ` {`,
+	},
+	{
+		Name: `ended-session-unknown`, Rule: `R12`,
+		Story: `nothing is remembered of a session that ended, so a write that never happened ends unknown`,
+		File:  `core/session.go`,
+		Old: `	s.ended = seq
+	t.endedSize++
+`,
+		New: `	t.remove(func(o *session) bool { return o == s })
+	s = &session{}
+`,
+	},
+	{
+		Name: `any-session-ended`, Rule: `client`,
+		Story: `the news that one session has ended is taken for that of another`,
+		File:  `core/client.go`,
+		Old:   `b.Version != call.session.id || b.Req != call.req(false)`,
+		New:   `b.Req != call.req(false)`,
+	},
+	{
+		Name: `session-used-after-unknown`, Rule: `client`,
+		Story: `a session is used again after an outcome that is not known`,
+		File:  `core/client.go`,
+		Old:   `s != nil && r.Status != StatusUnknown {`,
+		New:   `s != nil {`,
+	},
+	{
+		Name: `sessions-outlive-their-client`, Rule: `client`,
+		Story: `a client that closes says nothing`,
+		File:  `core/client.go`,
+		Old:   `		if r := c.routes[id]; r.opened {`,
+		New:   `		if r := c.routes[id]; r == nil {`,
 	},
 	{
 		Name: `deposed-says-conflict`, Rule: `R12`,
@@ -441,7 +487,7 @@ var bare = []Mutant{
 		Name: `sessions-left-behind`, Rule: `R12`,
 		Story: `the session table does not travel with the snapshot`,
 		File:  `core/transfer.go`,
-		Old:   `		c.At, c.Sessions = x.at, g.state.records()`,
+		Old:   `		c.At, c.Sessions = x.at, g.state.sessions.records()`,
 		New:   `		c.At = x.at`,
 	},
 	{

@@ -304,7 +304,7 @@ var stripped = []Mutant{
 `,
 		New: `	case false:
 `,
-		Also: []Edit{{`core/serve.go`,
+		Also: []Edit{{`core/session.go`,
 			`	case op.OpSeq < last:
 `,
 			`	case false:
@@ -318,13 +318,19 @@ var stripped = []Mutant{
 		return result{status: StatusSessionExpired}, false`,
 		New: `	case s == nil:
 		return st.write(seq, e)`,
-		Also: []Edit{{`core/serve.go`,
-			`	case s == nil:
+		Also: []Edit{{`core/session.go`,
+			`	case s == nil || s.owner != from.ID:
 		g.refuse(from, op.Req, StatusSessionExpired, nil)
 		return
 `,
 			`	case s == nil:
 		s = new(session)
+`}, {`core/session.go`,
+			`	s.ended = seq
+	t.endedSize++
+`,
+			`	t.remove(func(o *session) bool { return o == s })
+	s = &session{}
 `}},
 	},
 	{

@@ -49,6 +49,7 @@ var faultKinds = []faultKind{
 	{"move", 3, 2, true, (*generator).move},
 	{"stutter", 2, 1, false, (*generator).stutter},
 	{"replace all", 4, 3, false, (*generator).replaceAll},
+	{"close", 3, 2, false, (*generator).closeClient},
 }
 
 // drawFaults draws the faults in the order of time, so that at each it is known which
@@ -177,6 +178,10 @@ func (g *generator) stop(at time.Duration) {
 	}
 	g.add(schedule.Action{At: at, Verb: schedule.VerbStop, Host: host})
 	g.goDown(host, at)
+}
+
+func (g *generator) closeClient(at time.Duration) {
+	g.add(schedule.Action{At: at, Verb: schedule.VerbClose, Host: oneOf(g, "client", numbered("c", g.s.Shape.Clients)...)})
 }
 
 // forget has an operator say that a node's data is gone. The node has lost its process

@@ -129,6 +129,7 @@ func (g *generator) drawShape() {
 	}
 	sh.LogKeep = oneOf(g, "log-keep", schedule.LogKeepMax, 1, 1, 2, 4, 8, 16)
 	sh.Chunk = oneOf(g, "chunk", core.ChunkItemsMax, 1, 1, 2)
+	sh.Sessions = oneOf(g, "sessions", core.SessionsMax/4, core.SessionsMax/4, 4, 8)
 	sh.Quarantine = ms(oneOf(g, "quarantine", 60_000, 100, 100, 100, 300, 1000))
 	sh.Halt = g.chance("halt", 8)
 	sh.Seed = uint64(g.src.Intn("seed", 1<<30))

@@ -61,6 +61,7 @@ func (g *generator) drawLongShape() {
 	}
 	sh.LogKeep = oneOf(g, "log-keep", 1024, 1, 8, 64)
 	sh.Chunk = oneOf(g, "chunk", core.ChunkItemsMax, 1, 2)
+	sh.Sessions = oneOf(g, "sessions", core.SessionsMax/4, 4)
 	sh.Quarantine = 300 * time.Millisecond // a later one takes up to ten times that, which is less than healTime
 	sh.Seed = uint64(g.src.Intn("seed", 1<<30))
 	sh.LatencyMin, sh.LatencyMax = 200*time.Microsecond, ms(oneOf(g, "latency", 1, 2, 5))

@@ -46,6 +46,7 @@ type Shape struct {
 	MinChain int
 	Halt     bool // --on-group-loss halt; else continue
 	LogKeep  int  // entries of a log that are kept at least, from 1
+	Sessions int  // open sessions of a group, from 1
 	Chunk    int  // keys in one chunk of a snapshot, from 1
 
 	Quarantine time.Duration // the first of a node that left a chain; each doubles, up to ten times this

@@ -21,7 +21,7 @@ rule R7
 mutant ack-own-last violates commit-durable
 shows unverified-suffix-at-an-ack divergent-suffix-cut
 expect violates acked writes survive
-cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
+cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 sessions=4 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
 network latency=200µs..5ms connect=2
 disk sync=1.5ms
 clients timeout=700ms
@@ -74,6 +74,7 @@ at 50ms bandwidth c1 0
 at 50ms stall-disk n1 250ms
 at 50ms busy m 100µs
 at 50ms move n1 n3
+at 50ms c2 close
 at 1m0s stop n3
 at 1m0s forget n3
 at 1m0s drain n3

@@ -41,7 +41,7 @@ const (
 func DefaultShape() Shape {
 	return Shape{
 		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
-		LogKeep: LogKeepMax, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
+		LogKeep: LogKeepMax, Sessions: core.SessionsMax / 4, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
 		LatencyMin: time.Millisecond, LatencyMax: time.Millisecond, SyncLatency: time.Millisecond,
 		OpTimeout: 2 * time.Second, Batch: 1,
 	}

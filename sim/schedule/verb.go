@@ -44,6 +44,7 @@ const (
 	VerbForget                     // Host: an operator says that the data which the host has now is gone
 	VerbDrain                      // Host: an operator asks for the storage node's place to be moved to a spare
 	VerbMove                       // Host, Target: the node's process ends, and its data comes to another host, which is down and loses its own
+	VerbClose                      // Host: the client closes, and another takes its place
 	VerbCount                      // one more than the highest, for tables
 )
 
@@ -128,6 +129,7 @@ var verbSpecs = [VerbCount]verbSpec{
 	VerbForget:     {"forget", "forget NODE", hostStorage, useHost},
 	VerbDrain:      {"drain", "drain NODE", hostStorage, useHost},
 	VerbMove:       {"move", "move NODE NODE", hostStorage, useHost | useTarget},
+	VerbClose:      {"close", "cN close", hostClient, useHost},
 }
 
 // spec is the verb's row of verbSpecs; the zero verbSpec for a verb that does not exist.

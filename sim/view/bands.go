@@ -155,6 +155,7 @@ var hostTexts = map[schedule.Verb]string{
 	schedule.VerbCrash: " crashes", schedule.VerbRestart: " is started again", schedule.VerbWipe: " loses its disk",
 	schedule.VerbPause: " stalls", schedule.VerbResume: " goes on", schedule.VerbStop: " is asked to stop",
 	schedule.VerbFullDisk: "'s disk is full", schedule.VerbFreeDisk: "'s disk has room again", schedule.VerbFailSync: "'s next sync fails",
+	schedule.VerbClose: " closes, and another client takes its place",
 }
 
 // actionText is an action's line as a person says it.

@@ -82,6 +82,8 @@ func write(k core.OpKind, key, value string, version core.Seq) string {
 		return "open a session"
 	case core.OpExpire:
 		return "expire a session"
+	case core.OpClose:
+		return "close: end all sessions of the client"
 	}
 	return k.String() + " " + show(key)
 }
