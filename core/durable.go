@@ -164,10 +164,10 @@ func (g *group) persistSession(id Seq) {
 }
 
 // persistApplied makes the durable values and sessions those at the commit
-// point.
+// point. A key that was written often is written once.
 func (g *group) persistApplied() {
 	gone := g.state.sessions.gone
-	g.state.sessions.gone = nil
+	g.state.sessions.gone, g.unapplied = nil, 0
 	if !g.s.opt.Durable {
 		return
 	}
@@ -181,7 +181,9 @@ func (g *group) persistApplied() {
 		case OpClose: // what it ended is among the gone
 		default:
 			g.persistSession(e.Session)
-			g.persistValue(e.Key)
+			if v, present := g.state.values[e.Key]; !present || v.version == seq { // else a later entry brings it
+				g.persistValue(e.Key)
+			}
 		}
 	}
 	for _, id := range gone {

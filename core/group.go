@@ -22,6 +22,8 @@ type group struct {
 	// applied is, in durable mode, the position that the durable values and
 	// sessions are the state of; the log before it can be trimmed.
 	applied Seq
+	// unapplied is how many bytes of user data were committed since.
+	unapplied int
 	// start names the join by which this node came, or is coming, into the group;
 	// 0 when it was there from the beginning or is out. joiner is nil unless the
 	// join is under way.
@@ -183,12 +185,17 @@ func (g *group) commitTo(seq Seq) {
 		g.commit++
 		e := g.log.at(g.commit)
 		r, effect := g.state.apply(g.commit, e)
+		g.unapplied += e.bytes()
 		g.s.event(Event{Kind: EventApplied, Group: g.id, Seq: g.commit, Session: e.Session, OpSeq: e.OpSeq, Status: r.status, Effect: effect})
 		if g.tenure != nil {
 			g.tenure.finish(g, g.commit, r)
 		}
 	}
 	g.event(EventCommitted, seq)
+	if g.s.opt.Durable && g.unapplied > g.s.opt.LogKeepBytes { // for a joining node the log may not be trimmed for long
+		g.persistApplied()
+		g.persistProgress()
+	}
 }
 
 func (g *group) tick() {
@@ -202,16 +209,15 @@ func (g *group) tick() {
 // It happens seldom, since the log that stays is copied. In durable mode what
 // was applied is made durable as values first: they take the log's place.
 func (g *group) trim(seq Seq) {
-	keep := Seq(g.s.opt.LogKeep)
-	seq = min(seq, g.commit)
-	if seq <= g.log.base.Seq+2*keep {
+	to := g.log.excess(min(seq, g.commit), Seq(g.s.opt.LogKeep), g.s.opt.LogKeepBytes)
+	if to == g.log.base.Seq {
 		return
 	}
 	g.persistApplied()
-	for at := g.log.base.Seq + 1; at <= seq-keep; at++ {
+	for at := g.log.base.Seq + 1; at <= to; at++ {
 		g.s.unpersistEntry(g.id, at)
 	}
-	g.log.trim(seq - keep)
+	g.log.trim(to)
 	g.persistProgress()
 	g.event(EventTrimmed, g.log.base.Seq)
 }

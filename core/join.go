@@ -37,7 +37,7 @@ func (g *group) leave() {
 func (g *group) discard() {
 	g.event(EventDiscarded, g.log.last())
 	g.log, g.state = log{}, newState()
-	g.commit, g.verified, g.applied = 0, 0, 0
+	g.commit, g.verified, g.applied, g.unapplied = 0, 0, 0, 0
 	g.unpersistData()
 }
 

@@ -6,6 +6,7 @@ package core
 type log struct {
 	base    EntryID
 	entries []Entry // entries[i] is at seq base.Seq+1+i
+	bytes   int     // of user data in entries
 }
 
 func (l *log) last() Seq { return l.base.Seq + Seq(len(l.entries)) }
@@ -31,6 +32,7 @@ func (l *log) holds(m EntryID) bool {
 // append adds an entry and returns its seq.
 func (l *log) append(e Entry) Seq {
 	l.entries = append(l.entries, e)
+	l.bytes += e.bytes()
 	return l.last()
 }
 
@@ -38,14 +40,43 @@ func (l *log) append(e Entry) Seq {
 // append moves to new memory, and messages that share the old stay as they are.
 func (l *log) truncate(from Seq) {
 	n := from - l.base.Seq - 1
+	l.bytes -= size(l.entries[n:])
 	l.entries = l.entries[:n:n]
 }
 
 // trim forgets the entries up to seq. The rest moves to memory of its own.
 func (l *log) trim(to Seq) {
 	base := l.id(to)
+	l.bytes -= size(l.entries[:to-l.base.Seq])
 	l.entries = append([]Entry(nil), l.entries[to-l.base.Seq:]...)
 	l.base = base
+}
+
+// excess returns up to where to trim a log of which only what comes after seq is needed.
+// The last entries up to there stay all the same: at most keep of them, of at most
+// keepBytes. It returns the base while a trim would not be worth the copy.
+func (l *log) excess(seq, keep Seq, keepBytes int) Seq {
+	many := seq > l.base.Seq+2*keep
+	if seq <= l.base.Seq || !many && l.bytes <= 2*keepBytes {
+		return l.base.Seq
+	}
+	to, stay := seq, 0
+	for to > l.base.Seq && seq-to < keep && stay+l.at(to).bytes() <= keepBytes {
+		stay += l.at(to).bytes()
+		to--
+	}
+	if !many && size(l.entries[:to-l.base.Seq]) < keepBytes {
+		return l.base.Seq
+	}
+	return to
+}
+
+// size is how many bytes of user data the entries have.
+func size(entries []Entry) (bytes int) {
+	for i := range entries {
+		bytes += entries[i].bytes()
+	}
+	return bytes
 }
 
 // batch returns the entries from seq from to seq to, or as many of them as fit in one

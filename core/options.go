@@ -44,7 +44,9 @@ type StorageOptions struct {
 	SessionTTL      time.Duration
 	LogKeep         int // entries of a group's log that are kept at least; twice as many before it is trimmed
 	ChunkItems      int // keys in one chunk of a snapshot, at most ChunkItemsMax
+	LogKeepBytes    int // of keys and values in these at most; a log of twice as many is trimmed
 	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
+	JoinLagBytes    int // likewise, of keys and values in the log
 	JoinRate        int // bytes of keys and values a second in the snapshot for a joining node
 }
 
@@ -55,7 +57,7 @@ func DefaultStorageOptions() StorageOptions {
 		HeartbeatInterval: 50 * time.Millisecond, ResendInterval: 40 * time.Millisecond,
 		AckTimeout: 300 * time.Millisecond, DriftPPM: 1000,
 		PendingMax: 1024, PendingBytesMax: 16 << 20, ReadsMax: 4096, ParkedMax: 1024,
-		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16, JoinRate: 22 << 20,
+		SessionsMax: 4096, SessionTTL: 10 * time.Minute, LogKeep: 1024, LogKeepBytes: 16 << 20, ChunkItems: ChunkItemsMax, JoinLagMax: 1 << 16, JoinLagBytes: 256 << 20, JoinRate: 22 << 20,
 	}
 }
 
@@ -78,7 +80,9 @@ func (o *StorageOptions) complete() error {
 	o.SessionTTL = cmp.Or(o.SessionTTL, d.SessionTTL)
 	o.LogKeep = cmp.Or(o.LogKeep, d.LogKeep)
 	o.ChunkItems = cmp.Or(o.ChunkItems, d.ChunkItems)
+	o.LogKeepBytes = cmp.Or(o.LogKeepBytes, d.LogKeepBytes)
 	o.JoinLagMax = cmp.Or(o.JoinLagMax, d.JoinLagMax)
+	o.JoinLagBytes = cmp.Or(o.JoinLagBytes, d.JoinLagBytes)
 	o.JoinRate = cmp.Or(o.JoinRate, d.JoinRate)
 	switch {
 	case o.Self.ID == 0:
@@ -97,6 +101,8 @@ func (o *StorageOptions) complete() error {
 		return fmt.Errorf("core: a rate of %d bytes a second for a snapshot, want 1024 to %d", o.JoinRate, 1<<40)
 	case o.LogKeep < 1 || o.JoinLagMax < 1:
 		return fmt.Errorf("core: log bounds of %d and %d entries, want at least 1", o.LogKeep, o.JoinLagMax)
+	case o.LogKeepBytes < 1 || o.JoinLagBytes < 2*o.LogKeepBytes:
+		return fmt.Errorf("core: log bounds of %d and, for a joining node, %d bytes, want at least 1 and twice as many", o.LogKeepBytes, o.JoinLagBytes)
 	case o.PendingMax < 1 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:
 		return fmt.Errorf("core: pending limits %d entries and %d bytes cannot hold one write", o.PendingMax, o.PendingBytesMax)
 	}

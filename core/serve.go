@@ -23,6 +23,9 @@ func (g *group) onOp(from Peer, op *Op) {
 	}
 }
 
+// bytes is the size of the user data that an operation brings.
+func (op *Op) bytes() int { return len(op.Key) + len(op.Value) }
+
 func (op *Op) fits() bool {
 	return !op.Kind.hasKey() || len(op.Key) >= 1 && len(op.Key) <= KeyBytesMax && len(op.Value) <= ValueBytesMax
 }
@@ -75,13 +78,13 @@ func (g *group) admits(from Peer, op *Op) bool {
 	switch {
 	case len(g.config.Chain) < int(g.config.MinChain):
 		g.refuse(from, op.Req, StatusUnavailable, nil)
-	case len(t.pending) >= g.s.opt.PendingMax || t.bytes+len(op.Key)+len(op.Value) > g.s.opt.PendingBytesMax:
+	case len(t.pending) >= g.s.opt.PendingMax || t.bytes+op.bytes() > g.s.opt.PendingBytesMax:
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 	case g.mustWait():
 		g.park(from, op)
 	default:
 		if x := t.transfer; x != nil && x.squeezed {
-			x.allowed -= weight(len(op.Key) + len(op.Value))
+			x.allowed -= weight(op.bytes())
 		}
 		return true
 	}

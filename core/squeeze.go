@@ -60,7 +60,7 @@ func (g *group) considerSqueeze(x *transfer) {
 // so far behind that it needs a new snapshot.
 func (g *group) holds() bool {
 	x := g.tenure.transfer
-	return x != nil && x.squeezed && (x.allowed <= 0 || g.log.last() > g.joinNeeds(x)+Seq(g.s.opt.JoinLagMax/2))
+	return x != nil && x.squeezed && (x.allowed <= 0 || g.log.last() > g.joinNeeds(x)+Seq(g.s.opt.JoinLagMax/2) || g.log.bytes > g.s.opt.JoinLagBytes/2)
 }
 
 // mustWait tells whether a write that comes now has to wait: for the joining node,
@@ -72,13 +72,16 @@ func (g *group) mustWait() bool {
 // park lets a request wait. Sent again meanwhile, it keeps its place.
 func (g *group) park(from Peer, op *Op) {
 	t := g.tenure
+	bytes := op.bytes()
 	for i := range t.parked {
-		if p := &t.parked[i]; p.client.ID == from.ID && p.op.Req == op.Req {
+		p := &t.parked[i]
+		if p.client.ID == from.ID && p.op.Req == op.Req {
 			p.client = from
 			return
 		}
+		bytes += p.op.bytes()
 	}
-	if len(t.parked) >= g.s.opt.ParkedMax {
+	if len(t.parked) >= g.s.opt.ParkedMax || bytes > g.s.opt.PendingBytesMax {
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 		return
 	}

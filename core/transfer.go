@@ -369,7 +369,7 @@ func (g *group) keepFor(upTo Seq) Seq {
 	if x.required {
 		return min(upTo, needs)
 	}
-	if needs+Seq(g.s.opt.JoinLagMax) < upTo {
+	if needs+Seq(g.s.opt.JoinLagMax) < upTo || needs < upTo && g.log.bytes > g.s.opt.JoinLagBytes {
 		g.attemptTransfer()
 		return min(upTo, g.tenure.transfer.position)
 	}

@@ -521,8 +521,8 @@ var bare = []Mutant{
 		Story: `the log is trimmed though the values it stands for are not durable`,
 		File:  `core/group.go`,
 		Old: `	g.persistApplied()
-`,
-		New: ``,
+	for at`,
+		New: `	for at`,
 	},
 	{
 		Name: `half-a-snapshot-counts`, Rule: `durable: complete snapshot before its last ack`,
@@ -536,10 +536,10 @@ var bare = []Mutant{
 		Name: `discard-not-durable`, Rule: `durable: a joiner's discard before its first ack`,
 		Story: `what was given up is there again after a restart`,
 		File:  `core/join.go`,
-		Old: `	g.commit, g.verified, g.applied = 0, 0, 0
+		Old: `	g.commit, g.verified, g.applied, g.unapplied = 0, 0, 0, 0
 	g.unpersistData()
 `,
-		New: `	g.commit, g.verified, g.applied = 0, 0, 0
+		New: `	g.commit, g.verified, g.applied, g.unapplied = 0, 0, 0, 0
 `,
 	},
 	{
