@@ -206,7 +206,7 @@ func (c *Client) attempt(call *call) {
 	}
 	if primary := call.route.config.Chain[0]; op.Req != call.asked || primary != call.target {
 		call.target, call.asked = primary, op.Req
-		call.askedAt, call.again = c.now, c.patience()+transferTime(len(op.Key)+len(op.Value))
+		call.askedAt, call.again = c.now, max(c.patience(), c.crowded())+transferTime(op.bytes())
 	}
 	c.send(call.target, op)
 }
@@ -253,7 +253,7 @@ func (call *call) take(s *clientSession) {
 // was sent is big, and still on its way.
 func (c *Client) retry(call *call) {
 	if call.route == nil || call.waiting {
-		if call.route != nil {
+		if call.route != nil && c.mayAsk(call) {
 			c.lookup(call)
 		}
 		c.attempt(call)
@@ -267,16 +267,31 @@ func (c *Client) retry(call *call) {
 	call.retryAt = c.now.After(c.patience() / 3) // the manager decides soon
 }
 
-// inquire reports a silent primary and asks for a newer config. Each call does so once
-// per patience. Some call of a group's does so three times as often: what it learns
-// serves them all.
+// inquire reports a silent primary and asks for a newer config.
 func (c *Client) inquire(call *call) {
-	if c.now.Since(call.inquiredAt) < c.patience() && c.now.Since(call.route.askedAt) < c.patience()/3 {
-		return
+	if c.mayAsk(call) {
+		c.suspect(call, false)
+		c.lookup(call)
+	}
+}
+
+// mayAsk tells whether to ask the manager about a call's group, and notes that it is
+// done. Each call may once per patience, or per crowded time if that is longer. Some call
+// of a group's may three times per patience: what it learns serves them all.
+func (c *Client) mayAsk(call *call) bool {
+	if c.now.Since(call.inquiredAt) < max(c.patience(), c.crowded()) && c.now.Since(call.route.askedAt) < c.patience()/3 {
+		return false
 	}
 	call.inquiredAt, call.route.askedAt = c.now, c.now
-	c.suspect(call, false)
-	c.lookup(call)
+	return true
+}
+
+// retriesPerSecond bounds how often a client with many calls under way asks again.
+const retriesPerSecond = 20_000
+
+// crowded is how long it takes to ask again for every call at that rate.
+func (c *Client) crowded() time.Duration {
+	return time.Duration(len(c.order)) * time.Second / retriesPerSecond
 }
 
 func (c *Client) suspect(call *call, refused bool) {
@@ -294,7 +309,7 @@ func (c *Client) backOff(call *call, cause Status) {
 	call.cause = cause
 	call.waiting = true
 	most := c.opt.BackoffMin << min(call.attempts-1, 16)
-	most = min(most, c.opt.BackoffMax)
+	most = max(min(most, c.opt.BackoffMax), c.crowded())
 	wait := most/2 + time.Duration(c.random.Int64N(int64(most/2)+1))
 	call.retryAt = c.now.After(wait)
 	c.wakeFor(call)
@@ -489,10 +504,12 @@ func (c *Client) learn(key string, config *Config) {
 	c.keys[key] = config.Group
 }
 
-// redirect sends what was asked of an earlier primary to the present one.
+// redirect sends what was asked of an earlier primary to the present one, also what
+// backs off: that was because of the earlier one.
 func (c *Client) redirect(r *route) {
 	for _, call := range c.order {
-		if call.route == r && !call.waiting && call.target.ID != r.config.Chain[0].ID {
+		if call.route == r && call.target.ID != r.config.Chain[0].ID {
+			call.attempts = 0
 			c.attempt(call)
 			c.wakeFor(call)
 		}

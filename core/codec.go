@@ -237,6 +237,7 @@ func (m *StatusReply) code(c *wire.Coder) {
 	wire.Uint(c, &m.Process)
 	wire.Uint(c, &m.Replicas)
 	wire.Uint(c, &m.Keys)
+	wire.Uint(c, &m.Mapped)
 	wire.Uint(c, &m.NodeCount)
 	wire.Uint(c, &m.GroupCount)
 	for i := range wire.Slice(c, &m.Nodes, StatusPageMax, nodeStatusBytesMin) {
@@ -292,6 +293,8 @@ func (m *Pong) code(c *wire.Coder) {
 	if wire.Optional(c, &m.Join) {
 		m.Join.code(c)
 	}
+	wire.Uint(c, &m.Serves)
+	wire.Uint(c, &m.Keys)
 	wire.Int(c, &m.Lag)
 	c.Check(m.Lag >= 0, "negative duration")
 }

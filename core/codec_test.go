@@ -45,7 +45,7 @@ var sampleMessages = []Message{
 	&Forgotten{Req: 5, Status: StatusNotFound},
 	&StatusQuery{Req: 5, NodeFrom: 256, GroupFrom: 512},
 	&StatusReply{
-		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, NodeCount: 258, GroupCount: 513,
+		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, Mapped: 2000, NodeCount: 258, GroupCount: 513,
 		Nodes: []NodeStatus{
 			{NodeRecord: NodeRecord{samplePeer, "node1", 4712, 2}, Group: 3, State: NodeUp},
 			{NodeRecord: NodeRecord{Peer: Peer{ID: 2}}, Joining: 4, State: NodeGone, Draining: true, Quarantine: time.Second},
@@ -55,7 +55,7 @@ var sampleMessages = []Message{
 	&StatusReply{Req: 5},
 	&Ping{Nonce: 5, Index: 1000},
 	&Pong{Nonce: 5, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}},
-		Join: &JoinProgress{Group: 3, Start: 8, Keys: 10, KeysTotal: 20, Bytes: 100, BytesTotal: 200}, Lag: time.Second},
+		Join: &JoinProgress{Group: 3, Start: 8, Keys: 10, KeysTotal: 20, Bytes: 100, BytesTotal: 200}, Serves: 3, Keys: 20, Lag: time.Second},
 	&Pong{Nonce: 5},
 	&Probe{Nonce: 5, Target: samplePeer, Reach: true},
 	&Probe{Nonce: 5},

@@ -14,6 +14,7 @@ const (
 	CommandMember                             // Group, Epoch, Node.ID
 	CommandDrain                              // Node.ID
 	CommandStay                               // Node.ID
+	CommandRetire                             // Node.ID, Node.Boot
 	commandKindEnd
 )
 
@@ -48,6 +49,9 @@ type Command struct {
 	// its join ends if one is under way, and if it is a member, another is to take its
 	// place. That holds until a new boot of it registers, or until CommandStay.
 	// CommandStay lets a member stay; a node that is no longer a member stays drained.
+	//
+	// With CommandRetire the Directory forgets Node, if it is in no chain, joins none, and
+	// has not been started since that Boot.
 	Node NodeRecord
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these

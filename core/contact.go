@@ -146,6 +146,9 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	if b.Join != nil && b.Join.Group == c.node.group {
 		m.onProgress(b.Join)
 	}
+	if g := m.dir.group(c.node.group); g != nil && b.Serves == c.node.group && g.config.Chain[0].ID == c.node.ID {
+		m.watch(b.Serves).keys = b.Keys
+	}
 	if b.Lag > m.opt.ProbeTimeout {
 		m.suspect(c.node.group, c.node.ID, 0)
 	}

@@ -9,13 +9,22 @@ import (
 // command after the other, so that whoever applies the same commands has the
 // same Directory.
 type Directory struct {
-	index  Index
-	nodes  []*nodeEntry // in the order of registration
-	byID   map[NodeID]*nodeEntry
-	groups []*groupEntry
-	keys   map[string]GroupID
-	turn   int // whose turn it is in the round robin of groups
+	index    Index
+	nodes    []*nodeEntry // in the order of registration, nodesMax at most
+	byID     map[NodeID]*nodeEntry
+	groups   []*groupEntry
+	keys     map[string]GroupID
+	keyBytes int // about what keys takes in memory
+	turn     int // whose turn it is in the round robin of groups
 }
+
+// The map of keys only grows: a deleted key keeps its group, since a client may still
+// believe the old mapping, and would be told that the key is absent by a group that no
+// longer has it.
+const (
+	keyBytesMax = 2 << 30
+	keyOverhead = 128 // of an entry of a map
+)
 
 // nodeEntry is a registered node. It is a member of the group that group names, or on
 // the way to become a member of the one that joining names. When both are 0 it is an
@@ -33,18 +42,18 @@ type nodeEntry struct {
 
 type groupEntry struct {
 	config *Config
-	keys   int
 }
 
 // applied tells what a command changed.
 type applied struct {
-	registered bool      // Register: the record is new
-	formed     bool      // Place: a group was formed
-	mapped     GroupID   // Place: the group of the key, 0 when there is none for it
-	isNew      bool      // Place: the key was not mapped before
-	gone       bool      // Gone: the node was there and not gone before
-	drain      bool      // Drain, Stay: it is to be drained, or no more
-	changed    []*Config // the configs that came into being
+	registered bool       // Register: the record is new
+	formed     bool       // Place: a group was formed
+	mapped     GroupID    // Place: the group of the key, 0 when there is none for it
+	isNew      bool       // Place: the key was not mapped before
+	gone       bool       // Gone: the node was there and not gone before
+	drain      bool       // Drain, Stay: it is to be drained, or no more
+	retired    *nodeEntry // Retire: it is off the list, where its number was its place
+	changed    []*Config  // the configs that came into being
 }
 
 func (n *nodeEntry) isSpare() bool { return n.group == 0 && n.joining == 0 }
@@ -93,6 +102,8 @@ func (d *Directory) apply(c *Command) applied {
 		return d.drain(c)
 	case CommandStay:
 		return d.letStay(c)
+	case CommandRetire:
+		return d.retire(c)
 	}
 	panic(fmt.Sprintf("core: directory command at index %d is of unknown kind %d", d.index, c.Kind))
 }
@@ -135,7 +146,7 @@ func (d *Directory) place(c *Command) applied {
 	}
 	a.mapped, a.isNew = g.config.Group, true
 	d.keys[c.Key] = a.mapped
-	g.keys++
+	d.keyBytes += len(c.Key) + keyOverhead
 	return a
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// nodesMax bounds the storage nodes ever registered in a cluster.
+// nodesMax bounds the storage nodes that a cluster lists; see retire.go.
 const nodesMax = 1 << 12
 
 // Manager keeps the Directory and the groups alive: it pings, probes, decides,
@@ -89,6 +89,7 @@ func (m *Manager) Tick(now Time, out *Output) {
 		m.lookUpAgain()
 		m.askOthers()
 		m.judgeLosses()
+		m.retireSilent()
 		m.heal()
 	}
 	for i := range m.watches {
@@ -244,6 +245,8 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.drainBegan(c, a)
 	case CommandStay:
 		m.drainEnded(c)
+	case CommandRetire:
+		m.retired(c, a)
 	}
 	if c.Kind == CommandMember || c.Kind == CommandReconfigure && len(c.Remove) > 0 {
 		m.watch(c.Group).doubts = 0
@@ -296,7 +299,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case m.forgotMore(in.From.ID, b.Index):
 		return
 	case n == nil && len(m.dir.nodes) >= nodesMax:
-		m.drop(in.From)
+		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister})
 		return
 	case n != nil && b.Boot < n.Boot:
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister})

@@ -31,12 +31,13 @@ const (
 	RefusedForgotten                       // the sender was forgotten, or said farewell: it must stop serving
 	RefusedBoot                            // a later boot of the sender is known: it must stop serving
 	RefusedMode                            // memory mode in a durable cluster, or the reverse
+	RefusedFull                            // the cluster lists as many nodes as it can: try again later
 	refusalEnd
 )
 
 var refusalNames = [...]string{
 	RefusedOtherNode: "other-node", RefusedOtherCluster: "other-cluster", RefusedForgotten: "forgotten",
-	RefusedBoot: "boot", RefusedMode: "mode",
+	RefusedBoot: "boot", RefusedMode: "mode", RefusedFull: "full",
 }
 
 func (r Refusal) String() string { return name(refusalNames[:], int(r), "Refusal") }
@@ -72,7 +73,8 @@ type StatusReply struct {
 	Req                   uint64
 	Process               uint64 // the manager's
 	Replicas              uint32 // k
-	Keys                  uint64 // mapped
+	Keys                  uint64 // that exist, as the primaries said last
+	Mapped                uint64 // keys that have a group, among them deleted ones
 	NodeCount, GroupCount uint32
 	Nodes                 []NodeStatus  // in the order of registration, at most StatusPageMax
 	Groups                []GroupStatus // by id, at most StatusPageMax
@@ -98,6 +100,8 @@ type Pong struct {
 	Index  Index // the highest Directory index the node has seen
 	Groups []GroupEpoch
 	Join   *JoinProgress // of the join that the node serves as a primary, if any
+	Serves GroupID       // the group that the node serves as its primary, or 0
+	Keys   uint64        // how many keys exist in that
 	Lag    time.Duration // how long the node's disk has owed it a sync; 0 when it owes none
 }
 

@@ -27,7 +27,7 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 		m.send(from, &LookupReply{Req: b.Req, Status: StatusNotFound})
 		return
 	}
-	if m.waiting >= m.opt.WaitersMax {
+	if m.waiting >= m.opt.WaitersMax || m.dir.keyBytes >= keyBytesMax {
 		m.send(from, &LookupReply{Req: b.Req, Status: StatusOverloaded})
 		return
 	}

@@ -43,6 +43,8 @@ type actor struct {
 	lag    time.Duration
 	epochs []GroupEpoch
 	join   *JoinProgress // of the join that it serves
+	serves GroupID       // as its primary, with so many keys
+	keys   uint64
 	health health
 	cut    []string // the peers whom it cannot reach
 
@@ -177,7 +179,7 @@ func (r *realm) answer(a *actor, e Envelope) {
 		a.index = max(a.index, b.Index)
 	case *Ping:
 		a.index = max(a.index, b.Index)
-		r.reply(a, &Pong{Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Join: a.join, Lag: a.lag})
+		r.reply(a, &Pong{Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Join: a.join, Serves: a.serves, Keys: a.keys, Lag: a.lag})
 	case *Probe:
 		target := r.actors[b.Target.Addr]
 		switch {

@@ -48,7 +48,7 @@ type GroupStatus struct {
 	Epoch Epoch
 	State GroupState
 	Chain []NodeID // the first is the primary
-	Keys  uint64   // mapped to it
+	Keys  uint64   // that exist in it, as its primary said last
 	Join  *JoinStatus
 }
 
@@ -62,15 +62,18 @@ type JoinStatus struct {
 func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 	d := m.dir
 	r := &StatusReply{
-		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Keys: uint64(len(d.keys)),
+		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Mapped: uint64(len(d.keys)),
 		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)),
+	}
+	for i := range m.watches {
+		r.Keys += m.watches[i].keys
 	}
 	for _, n := range page(d.nodes, b.NodeFrom) {
 		c := m.contacts[n.number]
 		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, n.joining, m.nodeState(n), n.draining, max(0, c.quarantined.Since(m.now))})
 	}
 	for _, g := range page(d.groups, b.GroupFrom) {
-		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: uint64(g.keys)}
+		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: m.watch(g.config.Group).keys}
 		for _, p := range g.config.Chain {
 			s.Chain = append(s.Chain, p.ID)
 		}

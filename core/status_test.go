@@ -40,9 +40,19 @@ func TestTheStatusShowsNodesAndGroups(t *testing.T) {
 	require.EqualValues(t, 2, s.Req)
 	require.EqualValues(t, 4711, s.Process)
 	require.EqualValues(t, 2, s.Replicas)
-	require.EqualValues(t, 1, s.Keys)
+	require.EqualValues(t, 1, s.Mapped)
+	require.Zero(t, s.Keys, "none was put yet")
+
+	// A deleted key keeps its group, and is not counted. A replica, or a primary of an
+	// earlier epoch, has no say in that.
+	r.actors["n1"].serves, r.actors["n1"].keys = 1, 7
+	r.actors["n2"].serves, r.actors["n2"].keys = 1, 9
+	r.actors["n4"].serves, r.actors["n4"].keys = 1, 9
+	r.pass(60 * time.Millisecond)
+	s = r.status(StatusQuery{Req: 2})
+	require.EqualValues(t, 7, s.Keys)
 	require.Empty(t, cmp.Diff([]GroupStatus{{
-		Group: 1, Epoch: 1, State: GroupOK, Keys: 1, Chain: []NodeID{peerOf("n1").ID, peerOf("n2").ID, peerOf("n3").ID},
+		Group: 1, Epoch: 1, State: GroupOK, Keys: 7, Chain: []NodeID{peerOf("n1").ID, peerOf("n2").ID, peerOf("n3").ID},
 	}}, s.Groups))
 	require.EqualValues(t, 1, s.Nodes[0].Group)
 	require.Zero(t, s.Nodes[3].Group, "n4 is a spare")

@@ -272,6 +272,8 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 		s.halt(ErrBoot)
 	case RefusedMode:
 		s.halt(ErrMode)
+	case RefusedFull:
+		s.event(Event{Kind: EventNotTaken, Node: in.From.ID})
 	}
 }
 
@@ -306,7 +308,11 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 		pong.Groups = make([]GroupEpoch, len(s.groups))
 		for i, g := range s.groups {
 			pong.Groups[i] = GroupEpoch{g.id, g.durable}
-			if g.tenure != nil && g.tenure.transfer != nil {
+			if g.tenure == nil {
+				continue
+			}
+			pong.Serves, pong.Keys = g.id, uint64(len(g.state.values))
+			if g.tenure.transfer != nil {
 				pong.Join = g.progress()
 			}
 		}

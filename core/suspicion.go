@@ -62,6 +62,7 @@ type watch struct {
 	quietTill Time     // until then only a primary's report begins an inquiry, so that healing has its turn
 	loss      loss
 	join      joinWatch
+	keys      uint64 // how many exist, as the primary said last
 }
 
 // onSuspect takes a report while its group and epoch are current. A client's

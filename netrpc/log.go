@@ -40,6 +40,8 @@ var said = [core.EventKindCount]struct {
 	core.EventInstalled:    {slog.LevelInfo, "the snapshot of a group is complete"},
 	core.EventCaughtUp:     {slog.LevelInfo, "the joining node has caught up; told the manager"},
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
+	core.EventRetired:      {slog.LevelInfo, "a node that was silent for long and is in no group is off the list"},
+	core.EventNotTaken:     {slog.LevelError, "the manager lists as many nodes as it can; asking again"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 

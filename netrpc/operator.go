@@ -14,7 +14,8 @@ type Status struct {
 	Manager  core.Peer
 	Process  uint64 // the manager's
 	Replicas int    // k
-	Keys     uint64 // mapped to groups
+	Keys     uint64 // that exist, as the primaries said last
+	Mapped   uint64 // that have a group, among them deleted ones
 	Nodes    []core.NodeStatus
 	Groups   []core.GroupStatus
 }
@@ -33,7 +34,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 		if !ok {
 			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: "the manager answered something else"}
 		}
-		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys
+		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys, s.Mapped = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys, r.Mapped
 		s.Nodes = append(s.Nodes, r.Nodes...)
 		s.Groups = append(s.Groups, r.Groups...)
 		if len(r.Nodes) == 0 && len(r.Groups) == 0 || len(s.Nodes) >= int(r.NodeCount) && len(s.Groups) >= int(r.GroupCount) {

@@ -239,6 +239,10 @@ func (n names) eventText(e *core.Event) string {
 		return "takes no notice of it"
 	case core.EventPaused:
 		return "notices that it stood still itself: that time counts against nobody"
+	case core.EventRetired:
+		return "takes " + n.node(e.Node, "a node") + " off its list: it was silent for long"
+	case core.EventNotTaken:
+		return "is not taken: the manager's list is full"
 	case core.EventTrimmed:
 		return "forgets its log up to" + seq
 	case core.EventRegistered:
