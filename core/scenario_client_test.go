@@ -347,7 +347,7 @@ func only2(n *rig) []*Op {
 	return ops
 }
 
-// A session whose write ended unknown is not used again: if somebody else has numbered a
+// Rule R12: a session whose write ended unknown is not used again: if somebody else has numbered a
 // write in it, every later one would end unknown too.
 func TestASessionIsGivenUpAfterAnUnknownOutcome(t *testing.T) {
 	n := knowing(t)
@@ -360,7 +360,7 @@ func TestASessionIsGivenUpAfterAnUnknownOutcome(t *testing.T) {
 	require.Equal(t, OpOpen, only[*Op](n, "n1").Kind)
 }
 
-// The reply that a session has ended is certain that the write was not executed. The
+// Rule R12: the reply that a session has ended is certain that the write was not executed. The
 // client does it in another session, and a late copy of that reply changes nothing.
 func TestAWriteWhoseSessionHadEndedIsDoneInAnother(t *testing.T) {
 	n := knowing(t)

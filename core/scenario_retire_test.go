@@ -18,8 +18,8 @@ func (r *realm) shortLived(i int) {
 	r.stepRaw(Envelope{From: p, To: Peer{Addr: "m"}, Body: &Register{Boot: 1, Durable: r.durable, Name: "s"}})
 }
 
-// A process that crashes and starts again and again, in memory mode, is a new node each
-// time. It neither keeps newcomers out nor is it pinged for ever.
+// Manager 1: a process that crashes and starts again and again, in memory mode, is a new
+// node each time. It neither keeps newcomers out nor is it pinged for ever.
 func TestANodeThatCrashesAgainAndAgainDoesNotFillTheList(t *testing.T) {
 	r := newRealm(t, 3)
 	r.place("a")
@@ -66,7 +66,7 @@ func TestANodeThatCannotBeTakenIsTold(t *testing.T) {
 	require.NotEmpty(t, sent[*Register](n, "m"), "it asks again")
 }
 
-// A node that was only cut off for long is a spare when it comes back. What it held of a
+// Manager 1: a node that was only cut off for long is a spare when it comes back. What it held of a
 // group is discarded before it joins one.
 func TestARetiredNodeComesBackAsASpare(t *testing.T) {
 	r := newRealm(t, 3)

@@ -91,7 +91,7 @@ func TestARetryInAnExpiredSessionDoesNotExecute(t *testing.T) {
 	same(t, map[string]Versioned{"x": {"b", 4}}, n.values())
 }
 
-// A write that was taken in before its session's end was committed is executed: nobody
+// Rule R12: a write that was taken in before its session's end was committed is executed: nobody
 // was told otherwise. It is executed once.
 func TestAWriteBehindItsExpiryHappensOnce(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.SessionTTL = time.Second })
@@ -139,7 +139,7 @@ func TestAPendingWriteIsItsOwnersAlone(t *testing.T) {
 	same(t, &Reply{Group: 1, Req: 2, Status: StatusOK, Epoch: 1, Version: 2}, only[*Reply](n, "c1"))
 }
 
-// Short-lived clients that never say that they close must not keep newcomers out: the
+// Rule R12: short-lived clients that never say that they close must not keep newcomers out: the
 // session that was idle longest makes room.
 func TestAFullTableDropsTheSessionThatWasIdleLongest(t *testing.T) {
 	n := alone(t, func(o *StorageOptions) { o.SessionsMax = 3 })
@@ -178,7 +178,7 @@ func TestANewPrimaryDropsTheSessionWithTheOldestResult(t *testing.T) {
 	same(t, &Entry{Epoch: 2, Kind: OpExpire, Session: 2}, n.storage().Entry(0, 4))
 }
 
-// A client that closes ends its sessions, and only its own, also the one that is still
+// Rule R12: a client that closes ends its sessions, and only its own, also the one that is still
 // being opened.
 func TestAClientThatClosesEndsItsSessions(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"))

@@ -65,6 +65,12 @@ var scenarios = []scenario{
 
 	{"a delayed retry overwrites a newer write", "R12",
 		"TestADelayedRetryOverwritesNothing TestADelayedRetryOverwritesNoPendingWrite TestAnOperationThatIsInTheLogTwiceHappensOnce gallery/retry-overwrites-a-newer-write"},
+	{"a client writes in another's session", "R12",
+		"TestASessionIsItsOwnersAlone TestASessionIsGivenUpAfterAnUnknownOutcome"},
+	{"clients that do not close keep others out", "R12",
+		"TestAFullTableDropsTheSessionThatWasIdleLongest TestAClientThatClosesEndsItsSessions TestAWriteWhoseSessionHadEndedIsDoneInAnother"},
+	{"a node that crashes again and again fills the list", "manager 1",
+		"TestANodeThatCrashesAgainAndAgainDoesNotFillTheList TestARetiredNodeComesBackAsASpare"},
 	{"a session expires and an old retry executes again", "R12",
 		"TestARetryInAnExpiredSessionDoesNotExecute TestAWriteBehindItsExpiryHappensOnce gallery/expired-session-revived"},
 	{"a deposed primary reports a failure or a conflict", "R12",

@@ -543,6 +543,28 @@ var bare = []Mutant{
 `,
 	},
 	{
+		Name: `list-never-forgets`, Rule: `manager 1`,
+		Story: `nodes that are long dead use up the list`,
+		File:  `core/manager.go`,
+		Old: `		m.retireSilent()
+`,
+		New: ``,
+	},
+	{
+		Name: `retired-though-started-anew`, Rule: `manager 1`,
+		Story: `a node is taken off the list that has just been started anew`,
+		File:  `core/retire.go`,
+		Old:   ` || n.Boot != c.Node.Boot`,
+		New:   ``,
+	},
+	{
+		Name: `log-of-any-size`, Rule: `trimming`,
+		Story: `large values make a log that is trimmed by the number of entries only`,
+		File:  `core/log.go`,
+		Old:   `!many && l.bytes <= 2*keepBytes {`,
+		New:   `!many {`,
+	},
+	{
 		Name: `stalled-join-stays`, Rule: `manager 6`,
 		Story: `a joining node that does not answer holds the only slot`,
 		File:  `core/heal.go`,
