@@ -378,7 +378,8 @@ func (c *Client) refused(call *call, in Envelope, status Status, config *Config)
 func (call *call) isWrite() bool { return call.Kind != OpGet }
 
 func (c *Client) onOpReply(in Envelope, call *call, b *Reply) {
-	if call.route == nil || b.Group != call.route.config.Group {
+	if call.route == nil || b.Group != call.route.config.Group || !call.awaits(b.Req) {
+		c.drop(in.From)
 		return
 	}
 	if b.Config != nil && b.Config.Group == b.Group {
@@ -407,6 +408,14 @@ func (c *Client) onOpReply(in Envelope, call *call, b *Reply) {
 	default:
 		c.backOff(call, b.Status)
 	}
+}
+
+// awaits tells whether a reply is to something that the call has sent.
+func (call *call) awaits(req uint64) bool {
+	if req == call.req(false) {
+		return call.sent
+	}
+	return call.asked == req || call.session != nil
 }
 
 // onSessionEnded takes up a write anew in another session. The reply is certain that the

@@ -347,6 +347,26 @@ func only2(n *rig) []*Op {
 	return ops
 }
 
+// A reply that names an operation which has not been sent yet answers nothing.
+func TestNoReplyAnswersWhatWasNotSent(t *testing.T) {
+	n := knowing(t)
+	n.ask(2, OpPut, "a")
+	open := only[*Op](n, "n1")
+	write := open.Req &^ 1
+	require.Equal(t, write|1, open.Req)
+	n.step("n1", &Reply{Group: 1, Req: write, Status: StatusOK, Version: 7, Epoch: 1})
+	require.Empty(t, sent[*Result](n, ""))
+	n.step("n1", &Reply{Group: 1, Req: open.Req, Status: StatusOK, Version: 4, Epoch: 1})
+	n.answered(only[*Op](n, "n1"), StatusOK)
+	require.Equal(t, StatusOK, only[*Result](n, "").Status)
+
+	n.ask(3, OpGet, "a")
+	get := only[*Op](n, "n1")
+	n.step("n1", &Reply{Group: 1, Req: get.Req | 1, Status: StatusOK, Version: 9, Epoch: 1})
+	require.Empty(t, sent[*Op](n, "n1"), "a get opens no session")
+	require.Empty(t, sent[*Result](n, ""))
+}
+
 // Rule R12: a session whose write ended unknown is not used again: if somebody else has numbered a
 // write in it, every later one would end unknown too.
 func TestASessionIsGivenUpAfterAnUnknownOutcome(t *testing.T) {
