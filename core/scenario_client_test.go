@@ -395,7 +395,7 @@ func TestAWriteWhoseSessionHadEndedIsDoneInAnother(t *testing.T) {
 	require.Equal(t, []uint64{9, 1}, []uint64{uint64(second.Session), second.OpSeq})
 	require.Equal(t, first.Value, second.Value)
 	n.step("n1", ended)
-	n.tick(time.Millisecond)
+	n.tick(50 * time.Millisecond)
 	require.Empty(t, sent[*Op](n, "n1"))
 	n.answered(second, StatusOK)
 	require.Equal(t, StatusOK, only[*Result](n, "").Status)
