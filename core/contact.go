@@ -122,7 +122,7 @@ func (m *Manager) ping() {
 
 func (m *Manager) onPong(in Envelope, b *Pong) {
 	c := m.contact(in.From.ID)
-	if c == nil || b.Nonce <= c.answered || b.Nonce > c.pinged {
+	if b.Nonce <= c.answered || b.Nonce > c.pinged {
 		m.drop(in.From)
 		return
 	}

@@ -74,6 +74,8 @@ func (m *Manager) Step(now Time, in Envelope, out *Output) {
 	m.begin(now, out)
 	if in.From.ID == m.self.ID && in.To.ID == m.self.ID {
 		m.onSelf(in.Body)
+	} else if !inRange(&in) {
+		m.drop(in.From)
 	} else if m.ready && m.accepts(in) {
 		m.onMessage(in)
 	}
@@ -187,6 +189,10 @@ func (m *Manager) onSelf(b Message) {
 }
 
 func (m *Manager) onMessage(in Envelope) {
+	if !m.mayHear(&in) {
+		m.drop(in.From)
+		return
+	}
 	switch b := in.Body.(type) {
 	case *Register:
 		m.onRegister(in, b)
@@ -345,7 +351,7 @@ func (m *Manager) registered(c *Command, a applied) {
 // only stopped, which is worth a probe.
 func (m *Manager) onFarewell(in Envelope, b *Farewell) {
 	n := m.dir.node(in.From.ID)
-	if n == nil || b.Boot != n.Boot {
+	if b.Boot != n.Boot {
 		m.drop(in.From)
 		return
 	}

@@ -55,6 +55,8 @@ func (s *Storage) Step(now Time, in Envelope, out *Output) {
 	s.begin(now, out)
 	if in.From.ID == s.self.ID && in.To.ID == s.self.ID {
 		s.onSelf(in.Body)
+	} else if !inRange(&in) {
+		s.drop(in.From)
 	} else if s.accepts(in) {
 		s.onMessage(in)
 	}
@@ -105,7 +107,7 @@ func (s *Storage) start() {
 	s.persistIdentity()
 	for _, g := range s.groups {
 		g.grantUntil = s.now.After(grant(s.leaseMax, s.opt.DriftPPM))
-		if g.joiner != nil && !g.joiner.complete { // a part of a snapshot is of no use
+		if g.partial() { // a part of a snapshot is of no use
 			g.joiner.begun = false
 			g.unpersistData()
 		}
@@ -193,17 +195,20 @@ func (s *Storage) onSelf(m Message) {
 }
 
 func (s *Storage) onMessage(in Envelope) {
-	if s.stopping() {
-		if r, ok := in.Body.(*Refused); ok {
-			s.onRefused(in, r)
-		}
+	r, refused := in.Body.(*Refused)
+	switch {
+	case !s.mayHear(&in):
+		s.drop(in.From)
+		return
+	case refused:
+		s.onRefused(in, r)
+		return
+	case s.stopping():
 		return
 	}
 	switch m := in.Body.(type) {
 	case *Registered:
 		s.onRegistered(in, m)
-	case *Refused:
-		s.onRefused(in, m)
 	case *Ping:
 		s.onPing(in, m)
 	case *Probe:
@@ -211,7 +216,7 @@ func (s *Storage) onMessage(in Envelope) {
 	case *ProbeReply:
 		s.onProbeReply(in, m)
 	case *Config:
-		s.adopt(m)
+		s.adopt(in.From, m)
 	case *Replicate:
 		s.onReplicate(in.From, m)
 	case *Ack:
@@ -255,10 +260,6 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 func (s *Storage) onRefused(in Envelope, m *Refused) {
 	if m.Reason == RefusedOtherNode {
 		s.onPeerDown(Peer{m.Wanted, in.From.Addr}, true)
-		return
-	}
-	if s.registered && in.From.ID != s.manager.ID {
-		s.drop(in.From)
 		return
 	}
 	switch m.Reason {
@@ -316,17 +317,17 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 
 // groupFor returns the group of a message, after it has adopted the config that came
 // along with a higher epoch. It returns nil for a group that is not known here.
-func (s *Storage) groupFor(id GroupID, epoch Epoch, c *Config) *group {
+func (s *Storage) groupFor(from Peer, id GroupID, epoch Epoch, c *Config) *group {
 	g := s.group(id)
 	if (g == nil || epoch > g.config.Epoch) && c != nil && c.Group == id && c.Epoch == epoch {
-		s.adopt(c)
+		s.adopt(from, c)
 		g = s.group(id)
 	}
 	return g
 }
 
 func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	if g := s.groupFor(m.Group, m.Epoch, m.Config); g != nil {
+	if g := s.groupFor(from, m.Group, m.Epoch, m.Config); g != nil {
 		g.onReplicate(from, m)
 		return
 	}
@@ -334,7 +335,7 @@ func (s *Storage) onReplicate(from Peer, m *Replicate) {
 }
 
 func (s *Storage) onChunk(from Peer, m *Chunk) {
-	if g := s.groupFor(m.Group, m.Epoch, m.Config); g != nil {
+	if g := s.groupFor(from, m.Group, m.Epoch, m.Config); g != nil {
 		g.onChunk(from, m)
 		return
 	}
@@ -361,8 +362,9 @@ func (s *Storage) group(id GroupID) *group {
 
 // adopt takes over a config if it is higher than the known one (rule R1). What
 // leaves in its epoch waits for it to be durable: see group.send. A group this
-// node has never been in is none of its business.
-func (s *Storage) adopt(c *Config) {
+// node has never been in is none of its business. A node in the middle of a snapshot can
+// be no member: nobody who saw it catch up has said so.
+func (s *Storage) adopt(from Peer, c *Config) {
 	g := s.group(c.Group)
 	if g == nil {
 		if c.Epoch == 0 || c.Position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {
@@ -372,6 +374,10 @@ func (s *Storage) adopt(c *Config) {
 		s.groups = append(s.groups, g)
 	}
 	if c.Epoch <= g.config.Epoch {
+		return
+	}
+	if g.partial() && c.Position(s.self.ID) >= 0 {
+		s.drop(from)
 		return
 	}
 	if c.Lease > s.leaseMax {
