@@ -13,7 +13,8 @@ type Storage struct {
 	opt     StorageOptions
 	manager Peer
 	boot    Boot
-	index   Index // the highest Directory index seen
+	index   Index  // the highest Directory index seen
+	token   uint64 // of the last Ping
 
 	// leaseMax is the longest lease any adopted config had. It is persisted: a
 	// restarted node assumes that it has just granted one (rule R9).
@@ -131,7 +132,7 @@ func (s *Storage) register() {
 	s.registerAt = s.now.After(s.opt.RegisterInterval)
 	s.wakeBy(s.registerAt)
 	if s.stopping() {
-		s.after(s.manager, &Farewell{Boot: s.boot})
+		s.after(s.manager, &Farewell{Boot: s.boot, Token: s.token})
 		return
 	}
 	to := s.manager
@@ -146,7 +147,7 @@ func (s *Storage) stopping() bool { return s.stopAt != Never }
 // suspect reports a member to the manager.
 func (s *Storage) suspect(g *group, id NodeID, refused bool) {
 	s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
-	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id, Refused: refused})
+	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id, Refused: refused, Token: s.token})
 }
 
 // onPeerDown takes the hint that a connection broke, or that an address refuses
@@ -302,7 +303,8 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 		s.registerAt = s.now.After(s.opt.SilenceMax)
 	}
 	s.index = max(s.index, m.Index)
-	pong := &Pong{Nonce: m.Nonce, Boot: s.boot, Index: s.index, Lag: s.disk.lag(s.now)}
+	s.token = m.Token
+	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: s.index, Lag: s.disk.lag(s.now)}
 	if len(s.groups) > 0 {
 		pong.Groups = make([]GroupEpoch, len(s.groups))
 		for i, g := range s.groups {

@@ -40,6 +40,7 @@ var said = [core.EventKindCount]struct {
 	core.EventInstalled:    {slog.LevelInfo, "the snapshot of a group is complete"},
 	core.EventCaughtUp:     {slog.LevelInfo, "the joining node has caught up; told the manager"},
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
+	core.EventAhead:        {slog.LevelWarn, "a node says that it has seen more of the Directory than the manager has; it is not taken in"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 

@@ -9,8 +9,8 @@ import (
 // reads: of a message, and of a durable record. Each changes by itself, since a disk
 // outlives a release, and a message does not.
 const (
-	MessageVersion = 2
-	RecordVersion  = 1
+	MessageVersion = 3
+	RecordVersion  = 2
 )
 
 const checksumBytes = 4
