@@ -35,12 +35,12 @@ func (n *rig) acks(members ...string) {
 func kept(n *rig, members ...string) target {
 	n.t.Helper()
 	took := n.took
-	n.step("c1", put(2, 1, 1, "acked", "a"))
+	n.step("c1", put(2, 1, 9, "acked", "a"))
 	n.acks(members...)
 	require.EqualValues(n.t, "a", n.values()["acked"].Data)
-	n.took = took // so that the attack does not write it
+	n.took = append(took, Envelope{From: peerOf("m"), Body: config(7, append([]string{"n1", "n4"}, members...)...)}) // not the write
 	honest := func() { n.acks(members...) }
-	return target{n, honest, func() {
+	return target{rig: n, honest: honest, survives: func() {
 		n.t.Helper()
 		for range 20 { // what the attack has left is served first
 			n.tick(50 * time.Millisecond)
@@ -65,14 +65,14 @@ func kept(n *rig, members ...string) target {
 // holding is what must be true of a replica that holds "x".
 func holding(n *rig) target {
 	config := n.view().Config
-	return target{n, nil, func() {
+	return target{rig: n, survives: func() {
 		require.Equal(n.t, config, n.view().Config)
 		require.Equal(n.t, "a", n.values()["x"].Data)
 		require.GreaterOrEqual(n.t, n.view().Last, Seq(2))
 	}}
 }
 
-func nothing(n *rig) target { return target{n, nil, func() {}} }
+func nothing(n *rig) target { return target{rig: n, survives: func() {}} }
 
 // states are those in which a node is attacked.
 var states = []struct {
@@ -81,19 +81,28 @@ var states = []struct {
 }{
 	{"a node that is not registered", func(t *testing.T) target {
 		n := newStorageAt(t, "n1")
-		return target{n, nil, func() {
+		return target{rig: n, unknown: true, survives: func() {
 			n.registered()
 			require.Equal(t, rigCluster, n.storage().Cluster())
 		}}
 	}},
 	{"a spare", func(t *testing.T) target {
 		n := newStorageAt(t, "n1", few).registered()
-		return target{n, nil, func() {
+		return target{rig: n, survives: func() {
 			n.step("m", config(1, "n1"))
 			require.True(t, n.view().Serving)
 		}}
 	}},
 	{"a replica", func(t *testing.T) target { return holding(heir(t, config(1, "n1", "n2", "n3"), few)) }},
+	{"a replica of several epochs", func(t *testing.T) target {
+		n := heir(t, config(1, "n1", "n2", "n3"), few)
+		n.step("m", config(3, "n3", "n2"))
+		n.step("n3", replicate(3, 1, EntryID{1, 2}, 3, opened(2), wrote(2, 4, "y", "b"), wrote(3, 5, "y", "c"), wrote(3, 6, "y", "d")))
+		require.EqualValues(t, 6, n.view().Last)
+		n.step("m", config(4, "n3", "n2"))
+		n.step("n3", replicate(4, 1, EntryID{3, 5}, 4, wrote(3, 6, "y", "d"), wrote(4, 7, "y", "e")))
+		return holding(n)
+	}},
 	{"a durable replica", func(t *testing.T) target { return holding(heir(t, config(1, "n1", "n2", "n3"), few, durable)) }},
 	{"a primary", func(t *testing.T) target { return kept(serving(t, config(1, "n1", "n2", "n3"), few), "n2", "n3") }},
 	{"a primary with leases", func(t *testing.T) target {
@@ -110,9 +119,7 @@ var states = []struct {
 		return n
 	}},
 	{"a primary that feeds a joining node", func(t *testing.T) target {
-		n := feeding(t, few)
-		n.mail = nil
-		return target{n, func() { n.acks("n3") }, func() { require.Equal(t, "a", n.values()["x"].Data) }}
+		return kept(feeding(t, few), "n3")
 	}},
 	{"a primary that reconciles", func(t *testing.T) target {
 		n := heir(t, config(1, "n1", "n2", "n3"), few)
@@ -175,7 +182,9 @@ func joining(t *testing.T, chunks int, options ...func(*StorageOptions)) target 
 	for _, c := range list[:min(chunks, len(list))] {
 		n.step("n1", c)
 	}
-	return target{n, nil, func() {
+	// It is made a member, by a manager that lies.
+	n.took = append(n.took, Envelope{From: peerOf("m"), Body: config(3, "n1", "n3")}, Envelope{From: peerOf("m"), Body: config(3, "n3")})
+	return target{rig: n, survives: func() {
 		for _, c := range list {
 			n.step("n1", c)
 		}
@@ -200,8 +209,10 @@ func grouped(t *testing.T, options ...func(*ManagerOptions)) *realm {
 func managing(r *realm) target {
 	id, mapped := r.manager().dir.keys["acked"]
 	r.took = slices.DeleteFunc(r.took, func(e Envelope) bool { _, ok := e.Body.(*Drain); return ok })
-	return target{r.rig, func() { r.serve(); r.pass(20 * time.Millisecond) }, func() {
+	return target{rig: r.rig, honest: func() { r.serve(); r.pass(20 * time.Millisecond) }, survives: func() {
 		r.t.Helper()
+		r.serve()
+		r.say("c5", &Lookup{Req: 1, Key: "late", Create: true})
 		r.pass(3 * time.Second)
 		require.NotNil(r.t, r.node)
 		after, still := r.manager().dir.keys["acked"]

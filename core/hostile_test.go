@@ -22,6 +22,7 @@ type attack struct {
 	data []byte // the choices to come: the attack ends with them
 	target
 	steps   int
+	open    []Envelope // the last that the node sent
 	scratch []byte
 }
 
@@ -33,6 +34,8 @@ type target struct {
 	// survives holds the node against what must be true of it after an attack by
 	// outsiders: what was acknowledged before is served.
 	survives func()
+	// unknown: its id, drawn at random, was told to nobody but the manager.
+	unknown bool
 }
 
 // sender is whom a message says that it is from.
@@ -44,6 +47,8 @@ type sender struct {
 var senders = []sender{
 	{peer: Peer{ID: 0x999, Addr: "stranger"}},
 	{peer: Peer{ID: 0x998, Addr: "n1"}}, // claims another's address
+	{peer: Peer{ID: 0x997, Addr: "nowhere"}},
+	{peer: Peer{ID: 0x996, Addr: "nobody"}},
 	{peer: peerOf("c1")},
 	{peer: peerOf("c2")},
 	{peer: peerOf("n9")},
@@ -76,14 +81,17 @@ func (a *attack) run(outsiders bool) {
 		if outsiders && from.insider {
 			continue
 		}
-		m := kinds[1+a.draw(int(KindCall)-1)].make()
-		if len(templates) > 0 && a.draw(4) > 0 {
+		var m Message
+		if e, ok := a.reply(); ok && !outsiders {
+			from.peer, m = e.From, e.Body
+		} else if len(templates) > 0 && a.draw(4) > 0 {
 			e := templates[a.draw(len(templates))]
 			m = clone(reflect.ValueOf(e.Body)).Interface().(Message)
-			if !outsiders && a.draw(2) == 0 {
+			if !outsiders && a.draw(4) > 0 {
 				from.peer = e.From
 			}
 		} else {
+			m = kinds[1+a.draw(int(KindCall)-1)].make()
 			a.fill(reflect.ValueOf(m).Elem(), 0)
 		}
 		for range a.draw(4) {
@@ -93,6 +101,9 @@ func (a *attack) run(outsiders bool) {
 			continue
 		}
 		to := pick(a, a.self, a.self, a.self, a.self, Peer{Addr: a.self.Addr}, peerOf("n3"))
+		if outsiders && a.unknown && to == a.self {
+			to.ID = 0
+		}
 		a.steps++
 		a.stepRaw(Envelope{Cluster: pick(a, rigCluster, rigCluster, rigCluster, rigCluster, 0, 0xd2), From: from.peer, To: to, Body: m})
 		if a.node == nil {
@@ -105,6 +116,33 @@ func (a *attack) run(outsiders bool) {
 		require.True(a.t, a.halted == nil || errors.Is(a.halted, ErrStopped), a.halted)
 		a.survives()
 	}
+}
+
+// reply is an answer to something that the node has sent and nobody has answered.
+func (a *attack) reply() (Envelope, bool) {
+	if len(a.open) == 0 || a.draw(3) > 0 {
+		return Envelope{}, false
+	}
+	e := a.open[a.draw(len(a.open))]
+	r := Envelope{From: e.To}
+	switch b := e.Body.(type) {
+	case *Ping:
+		r.Body = &Pong{Nonce: b.Nonce, Token: b.Token, Boot: 1, Index: b.Index}
+	case *Probe:
+		r.Body = &ProbeReply{Nonce: b.Nonce}
+	case *Replicate:
+		r.Body = &Ack{Group: b.Group, Epoch: b.Epoch, Round: b.Round, Matched: b.Prev.Seq + Seq(len(b.Entries))}
+		if a.draw(2) == 0 {
+			r.Body = &Nack{Group: b.Group, Epoch: b.Epoch, Round: b.Round}
+		}
+	case *Chunk:
+		r.Body = &ChunkAck{Group: b.Group, Epoch: b.Epoch, Start: b.Start, Tenure: b.Tenure, Attempt: b.Attempt, Next: b.Number + 1}
+	case *Op:
+		r.Body = &Reply{Group: b.Group, Req: b.Req, Status: StatusOK}
+	case *Lookup:
+		r.Body = &LookupReply{Req: b.Req, Status: StatusOK, Config: config(1, "n1", "n2")}
+	}
+	return r, r.Body != nil
 }
 
 // goOn lets time pass now and then.
@@ -127,9 +165,10 @@ func (a *attack) look() {
 		}
 	}
 	a.took, a.past = nil, nil
-	if a.honest == nil {
+	if a.open = append(a.open, a.mail...); a.honest == nil {
 		a.mail = nil
 	}
+	a.open = a.open[max(0, len(a.open)-64):]
 	switch n := a.node.(type) {
 	case *Storage:
 		require.LessOrEqual(a.t, len(n.groups), GroupsMax)
