@@ -91,7 +91,9 @@ func (c *Client) Step(now Time, in Envelope, out *Output) {
 	case *PeerDown:
 		c.onPeerDown(b.Peer, b.Refused)
 	default:
-		if c.accepts(in) {
+		if !inRange(&in) {
+			c.drop(in.From)
+		} else if c.accepts(in) {
 			c.onReply(in)
 		}
 	}

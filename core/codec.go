@@ -208,7 +208,10 @@ func (m *Registered) code(c *wire.Coder) {
 	wire.Uint(c, &m.Index)
 }
 
-func (m *Farewell) code(c *wire.Coder) { wire.Uint(c, &m.Boot) }
+func (m *Farewell) code(c *wire.Coder) {
+	wire.Uint(c, &m.Boot)
+	wire.Fixed64(c, &m.Token)
+}
 
 func (m *Refused) code(c *wire.Coder) {
 	wire.Enum(c, &m.Reason, refusalEnd)
@@ -280,10 +283,12 @@ func (g *GroupStatus) code(c *wire.Coder) {
 func (m *Ping) code(c *wire.Coder) {
 	wire.Uint(c, &m.Nonce)
 	wire.Uint(c, &m.Index)
+	wire.Fixed64(c, &m.Token)
 }
 
 func (m *Pong) code(c *wire.Coder) {
 	wire.Uint(c, &m.Nonce)
+	wire.Fixed64(c, &m.Token)
 	wire.Uint(c, &m.Boot)
 	wire.Uint(c, &m.Index)
 	for i := range wire.Slice(c, &m.Groups, GroupsMax, groupEpochBytesMin) {
@@ -356,6 +361,7 @@ func (m *Suspect) code(c *wire.Coder) {
 	wire.Uint(c, &m.Epoch)
 	wire.Fixed64(c, &m.Node)
 	c.Bool(&m.Refused)
+	wire.Fixed64(c, &m.Token)
 }
 
 func (m *Replicate) code(c *wire.Coder) {
@@ -460,6 +466,7 @@ func (m *CaughtUp) code(c *wire.Coder) {
 	wire.Uint(c, &m.Epoch)
 	wire.Uint(c, &m.Start)
 	wire.Fixed64(c, &m.Node)
+	wire.Fixed64(c, &m.Token)
 }
 
 func (m *Drain) code(c *wire.Coder) {

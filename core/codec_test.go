@@ -39,7 +39,7 @@ var sampleMessages = []Message{
 	&Register{Boot: 1, Durable: true, Name: "node1", Process: 4711, Index: 1000},
 	&Register{Boot: math.MaxUint64, Name: strings.Repeat("n", NameBytesMax)},
 	&Registered{Boot: 1, Index: 1000},
-	&Farewell{Boot: 300},
+	&Farewell{Boot: 300, Token: 7},
 	&Refused{Reason: RefusedMode, Wanted: 7, What: KindPing},
 	&Forget{Req: 5, Node: 7},
 	&Forgotten{Req: 5, Status: StatusNotFound},
@@ -53,8 +53,8 @@ var sampleMessages = []Message{
 		Groups: []GroupStatus{{Group: 3, Epoch: 9, State: GroupShort, Chain: []NodeID{7, 8}, Keys: 100, Join: &JoinStatus{Node: 5, Age: time.Second}}},
 	},
 	&StatusReply{Req: 5},
-	&Ping{Nonce: 5, Index: 1000},
-	&Pong{Nonce: 5, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}},
+	&Ping{Nonce: 5, Index: 1000, Token: 7},
+	&Pong{Nonce: 5, Token: 7, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}},
 		Join: &JoinProgress{Group: 3, Start: 8, Keys: 10, KeysTotal: 20, Bytes: 100, BytesTotal: 200}, Serves: 3, Keys: 20, Lag: time.Second},
 	&Pong{Nonce: 5},
 	&Probe{Nonce: 5, Target: samplePeer, Reach: true},
@@ -66,7 +66,7 @@ var sampleMessages = []Message{
 	&Lookup{Req: 5, Key: strings.Repeat("k", KeyBytesMax)},
 	&LookupReply{Req: 5, Status: StatusOK, Config: &sampleConfig, Have: 1, Need: math.MaxUint32},
 	&LookupReply{Req: 5, Status: StatusUnavailable, Have: 1, Need: 3},
-	&Suspect{Group: 3, Epoch: 9, Node: 7, Refused: true},
+	&Suspect{Group: 3, Epoch: 9, Node: 7, Refused: true, Token: 7},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: EntryID{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10, Trim: 9},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: EntryID{8, 11}},
 	&Replicate{Group: 3, Epoch: 9, Entries: []Entry{{Kind: OpOpen, Owner: 7}, {Kind: OpExpire, Session: 4}, {Kind: OpClose, Owner: 7}, {Kind: OpPut, Key: "k"}, {Kind: OpDelete, Key: "k"}}},
@@ -77,7 +77,7 @@ var sampleMessages = []Message{
 		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Sessions: []SessionRecord{{ID: 3}, {5, 6, 2, StatusConflict, 4, 9}}},
 	&Chunk{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 1},
 	&ChunkAck{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 2, Next: 2, Refused: true},
-	&CaughtUp{Group: 3, Epoch: 9, Start: 8, Node: 4},
+	&CaughtUp{Group: 3, Epoch: 9, Start: 8, Node: 4, Token: 7},
 	&Drain{Req: 5, Node: 7},
 	&Drained{Req: 5, Status: StatusUnavailable},
 	&Op{Group: 3, Req: 5, Kind: OpCAS, Session: 17, OpSeq: 4, Key: "key", Value: "value", Version: 12},
@@ -178,7 +178,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		roundTrip(t, tagEntry, in)
 	}
 	roundTrip(t, tagConfig, sampleConfig)
-	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5})
+	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5, manager: 6})
 	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
 	roundTrip(t, tagValue, value{data: "a", version: 1})
 	roundTrip(t, tagSession, SessionRecord{ID: 1, Owner: 9, Last: 2, Status: StatusOK, Version: 3, Ended: 4})

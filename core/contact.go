@@ -6,6 +6,10 @@ import "time"
 type contact struct {
 	node *nodeEntry
 
+	token  uint64 // goes with each ping to addr, and to nobody else
+	addr   string // where it is registered
+	proven bool   // somebody there has sent the token back: the address is real
+
 	pinged, answered uint64     // nonces: of the last ping, and of the last one answered
 	sentAt           pingTimes  // when the last pings were sent
 	trips            roundTrips // of pings
@@ -31,9 +35,9 @@ type contact struct {
 }
 
 // newContact begins with no knowledge: a node's silence counts from now.
-func newContact(n *nodeEntry, now Time, nonce uint64) *contact {
+func newContact(n *nodeEntry, now Time, nonce, token uint64) *contact {
 	return &contact{
-		node: n, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
+		node: n, token: token, addr: n.Addr, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
 		drainSince: now, steadySince: now,
 	}
 }
@@ -55,10 +59,10 @@ func (p *pingTimes) of(nonce uint64) (at Time, known bool) {
 	return slot.at, slot.nonce == nonce
 }
 
-// answers tells whether the node answered recently, and its address does not refuse, nor
-// answer as another node.
+// answers tells whether the node answered recently, from the address at which it is
+// registered, and that does not refuse, nor answer as another node.
 func (c *contact) answers(now Time, o *ManagerOptions) bool {
-	return now.Since(c.answeredAt) <= c.recent(o)+o.PingInterval && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
+	return c.proven && now.Since(c.answeredAt) <= c.recent(o)+o.PingInterval && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
 }
 
 // silent tells whether the node has missed so many pings that it is worth an
@@ -95,7 +99,7 @@ func (m *Manager) ping() {
 	m.pingAt = m.now.After(m.opt.PingInterval)
 	m.nonce++
 	m.rounds++
-	p := &Ping{Nonce: m.nonce, Index: m.dir.index}
+	nonce := m.nonce // the inquiries that begin here take nonces too
 	for _, c := range m.contacts {
 		if c.node.gone { // its data is: it is not pinged, but may still be in a chain
 			if c.node.group != 0 { // it may not know, and still serve
@@ -111,18 +115,23 @@ func (m *Manager) ping() {
 			c.missed++
 			c.steadySince = m.now
 		}
-		c.fresh, c.pinged = false, p.Nonce // not m.nonce: the inquiries that begin here take nonces too
-		c.sentAt.note(p.Nonce, m.now)
-		m.send(c.node.Peer, p)
+		c.fresh = false
+		m.pingOne(c, nonce)
 		if c.silent(m.now, &m.opt) {
 			m.suspect(c.node.group, c.node.ID, 0)
 		}
 	}
 }
 
+func (m *Manager) pingOne(c *contact, nonce uint64) {
+	c.pinged = nonce
+	c.sentAt.note(nonce, m.now)
+	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token})
+}
+
 func (m *Manager) onPong(in Envelope, b *Pong) {
 	c := m.contact(in.From.ID)
-	if c == nil || b.Nonce <= c.answered || b.Nonce > c.pinged {
+	if b.Token != c.token || b.Nonce <= c.answered || b.Nonce > c.pinged {
 		m.drop(in.From)
 		return
 	}
@@ -130,6 +139,8 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 		return
 	}
 	c.answered = b.Nonce
+	first := !c.proven
+	c.proven = true
 	if c.missed >= silenceMin {
 		c.backAt = m.now
 	}
@@ -151,6 +162,9 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 	}
 	if b.Lag > m.opt.ProbeTimeout {
 		m.suspect(c.node.group, c.node.ID, 0)
+	}
+	if first {
+		m.lookUpAgain()
 	}
 }
 

@@ -66,7 +66,7 @@ func newDirectory() *Directory {
 func (d *Directory) node(id NodeID) *nodeEntry { return d.byID[id] }
 
 func (d *Directory) group(id GroupID) *groupEntry {
-	if id < 1 || int(id) > len(d.groups) {
+	if id < 1 || id > GroupID(len(d.groups)) {
 		return nil
 	}
 	return d.groups[id-1]

@@ -31,6 +31,7 @@ type identity struct {
 	boot     Boot
 	index    Index         // the highest Directory index a storage node has seen
 	leaseMax time.Duration // the longest lease a storage node may have granted
+	manager  NodeID        // a storage node's; 0 while it is not registered
 }
 
 func (i *identity) code(c *wire.Coder) {
@@ -39,6 +40,7 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Uint(c, &i.boot)
 	wire.Uint(c, &i.index)
 	wire.Int(c, &i.leaseMax)
+	wire.Fixed64(c, &i.manager)
 }
 
 // readIdentity returns nil when the space is empty. The identity is the first thing a
@@ -72,7 +74,7 @@ func ordered(prefix string, numbers ...uint64) string {
 
 func (s *Storage) persistIdentity() {
 	if s.opt.Durable {
-		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax})
+		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID})
 	}
 }
 
@@ -209,7 +211,7 @@ func (s *Storage) restore(space Space) error {
 	if err != nil || i == nil {
 		return err
 	}
-	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax = i.id, i.cluster, i.boot, i.index, i.leaseMax
+	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID = i.id, i.cluster, i.boot, i.index, i.leaseMax, i.manager
 	err = space.Range(prefixConfig, func(k, v string) error {
 		c := new(Config)
 		if err := readRecord(k, v, tagConfig, c); err != nil {

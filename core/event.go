@@ -38,6 +38,7 @@ const (
 	EventJoinEnded    // Group, Epoch, Node: its join was cancelled
 	EventJoined       // Group, Epoch, Node: it is a member
 	EventQuarantined  // Node: it is not to be used for a while
+	EventAhead        // Node: it says that it has seen more of the Directory than there is
 	EventPaused       // the manager noticed that it had stalled: that time does not count
 	EventRetired      // Node, silent for long and in no chain, is off the manager's list
 	EventNotTaken     // the manager, Node, has no room for another node: this one asks again
@@ -53,7 +54,7 @@ var eventKindNames = [...]string{
 	EventRead: "read", EventRefused: "refused", EventDropped: "dropped", EventSuspected: "suspected",
 	EventRegistered: "registered", EventFormed: "formed", EventMapped: "mapped", EventReconfigured: "reconfigured",
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
-	EventWithdrawn: "withdrawn", EventPaused: "paused", EventRetired: "retired", EventNotTaken: "not-taken",
+	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventNotTaken: "not-taken",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }

@@ -72,12 +72,12 @@ func (g *group) adopt(c *Config) {
 	g.verified = 0
 	g.s.persistConfig(c)
 	g.event(EventAdopted, g.log.last())
-	if g.primary() != g.s.self.ID {
+	if g.primary() != g.s.self.ID || g.tenure != nil && !g.tenure.knows(c) {
 		g.depose(c)
 	}
 	switch {
 	case g.isMember():
-		if g.joiner != nil && !g.joiner.complete {
+		if g.partial() {
 			g.broken("made a member in the middle of a snapshot")
 		}
 		g.joiner = nil
@@ -124,6 +124,10 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Config: g.config})
 		return
 	case m.Epoch > g.config.Epoch: // its config did not come along
+		if g.partial() { // or would make it a member: see Storage.adopt
+			g.s.drop(from)
+			return
+		}
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round})
 		return
 	case from.ID != g.primary() || from.ID == g.s.self.ID || !g.follows():
@@ -132,9 +136,14 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 	}
 	if !g.log.holds(m.Prev) {
 		if m.Prev.Seq <= g.commit {
-			g.broken("prev %d@%d of %v conflicts with the commit point", m.Prev.Seq, m.Prev.Epoch, from.ID)
+			g.s.drop(from) // what is committed is the same in all logs
+			return
 		}
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Last: g.log.hint(m.Prev, g.commit)})
+		return
+	}
+	if g.denies(m) {
+		g.s.drop(from)
 		return
 	}
 	g.take(m)
@@ -145,6 +154,22 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 		g.grantUntil = max(g.grantUntil, g.s.now.After(grant(g.config.Lease, g.s.opt.DriftPPM)))
 	}
 	g.s.after(from, &Ack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Matched: g.verified})
+}
+
+// denies tells whether entries contradict what is committed, or what this epoch's primary
+// has said before. No primary does that by the rules.
+func (g *group) denies(m *Replicate) bool {
+	known := max(g.commit, g.verified)
+	for i := range m.Entries {
+		seq := m.Prev.Seq + Seq(i) + 1
+		if seq > known {
+			break
+		}
+		if seq > g.log.base.Seq && g.log.at(seq).Epoch != m.Entries[i].Epoch {
+			return true
+		}
+	}
+	return false
 }
 
 // take adds the entries of m that the log lacks. It cuts off a suffix only on a

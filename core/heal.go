@@ -203,7 +203,7 @@ func (m *Manager) onProgress(p *JoinProgress) {
 // epoch and this join (rule R2).
 func (m *Manager) onCaughtUp(in Envelope, b *CaughtUp) {
 	g := m.dir.group(b.Group)
-	if g == nil || b.Node == 0 || g.config.Epoch != b.Epoch || g.config.Start != b.Start || g.config.Joining.ID != b.Node || in.From.ID != g.config.Chain[0].ID {
+	if g == nil || b.Node == 0 || g.config.Epoch != b.Epoch || g.config.Start != b.Start || g.config.Joining.ID != b.Node || !m.isPrimary(in.From.ID, g, b.Token) {
 		m.drop(in.From)
 		return
 	}
@@ -212,6 +212,11 @@ func (m *Manager) onCaughtUp(in Envelope, b *CaughtUp) {
 		w.join.proposed = true
 		m.propose(Command{Kind: CommandMember, Group: b.Group, Epoch: b.Epoch, Node: NodeRecord{Peer: Peer{ID: b.Node}}})
 	}
+}
+
+// isPrimary tells whether a message with that token is from the primary of a group.
+func (m *Manager) isPrimary(id NodeID, g *groupEntry, token uint64) bool {
+	return id == g.config.Chain[0].ID && token == m.contact(id).token
 }
 
 // joinChanged follows a command about a join; if its epoch was no longer

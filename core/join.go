@@ -47,6 +47,9 @@ func (g *group) follows() bool {
 	return g.isMember() || g.isJoining() && g.joiner.complete
 }
 
+// partial reports that this node is in the middle of a snapshot.
+func (g *group) partial() bool { return g.joiner != nil && !g.joiner.complete }
+
 // isJoining reports that this node is to become a member by the current config.
 func (g *group) isJoining() bool {
 	return g.config.Joining.ID == g.s.self.ID && g.start == g.config.Start

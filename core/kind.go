@@ -52,15 +52,16 @@ var kinds = [KindCount]struct {
 	make     func() Message // a zero message
 	request  bool           // its sender waits for an answer
 	stranger bool           // a manager takes it in also from a sender that does not know the manager yet
+	operator bool           // an operator's, who need be no node
 	local    bool           // it never leaves its node
 }{
 	KindRegister:    {name: "Register", make: newOf[Register], request: true, stranger: true},
 	KindRegistered:  {name: "Registered", make: newOf[Registered]},
 	KindFarewell:    {name: "Farewell", make: newOf[Farewell]},
 	KindRefused:     {name: "Refused", make: newOf[Refused]},
-	KindForget:      {name: "Forget", make: newOf[Forget], request: true, stranger: true},
+	KindForget:      {name: "Forget", make: newOf[Forget], request: true, stranger: true, operator: true},
 	KindForgotten:   {name: "Forgotten", make: newOf[Forgotten]},
-	KindStatusQuery: {name: "StatusQuery", make: newOf[StatusQuery], request: true, stranger: true},
+	KindStatusQuery: {name: "StatusQuery", make: newOf[StatusQuery], request: true, stranger: true, operator: true},
 	KindStatusReply: {name: "StatusReply", make: newOf[StatusReply]},
 	KindPing:        {name: "Ping", make: newOf[Ping], request: true},
 	KindPong:        {name: "Pong", make: newOf[Pong]},
@@ -76,7 +77,7 @@ var kinds = [KindCount]struct {
 	KindChunk:       {name: "Chunk", make: newOf[Chunk], request: true},
 	KindChunkAck:    {name: "ChunkAck", make: newOf[ChunkAck]},
 	KindCaughtUp:    {name: "CaughtUp", make: newOf[CaughtUp]},
-	KindDrain:       {name: "Drain", make: newOf[Drain], request: true, stranger: true},
+	KindDrain:       {name: "Drain", make: newOf[Drain], request: true, stranger: true, operator: true},
 	KindDrained:     {name: "Drained", make: newOf[Drained]},
 	KindOp:          {name: "Op", make: newOf[Op], request: true},
 	KindReply:       {name: "Reply", make: newOf[Reply]},

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -27,9 +28,10 @@ type Manager struct {
 	forgets  []operatorRequest // to forget a node, until it is gone
 	drains   []operatorRequest // to drain a node, until it is in no chain, or has to stay
 	refused  []refusedDrain
-	nonce    uint64 // of the last ping or probe; see firstNonce
-	rounds   int    // of pings so far
-	turn     int    // index in contacts of the node that was last asked about others
+	nonce    uint64        // of the last ping or probe; see firstNonce
+	tokens   *rand.ChaCha8 // what the next token is; nobody can guess it from those before
+	rounds   int           // of pings so far
+	turn     int           // index in contacts of the node that was last asked about others
 
 	started bool
 	ready   bool // the identity is durable
@@ -54,7 +56,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), haltAt: Never}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), haltAt: Never, tokens: rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -74,6 +76,8 @@ func (m *Manager) Step(now Time, in Envelope, out *Output) {
 	m.begin(now, out)
 	if in.From.ID == m.self.ID && in.To.ID == m.self.ID {
 		m.onSelf(in.Body)
+	} else if !inRange(&in) {
+		m.drop(in.From)
 	} else if m.ready && m.accepts(in) {
 		m.onMessage(in)
 	}
@@ -128,7 +132,7 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, newContact(n, now, m.nonce))
+			m.contacts = append(m.contacts, newContact(n, now, m.nonce, m.tokens.Uint64()))
 		}
 		m.watches = make([]watch, len(m.dir.groups))
 		return
@@ -188,6 +192,10 @@ func (m *Manager) onSelf(b Message) {
 }
 
 func (m *Manager) onMessage(in Envelope) {
+	if !m.mayHear(&in) {
+		m.drop(in.From)
+		return
+	}
 	switch b := in.Body.(type) {
 	case *Register:
 		m.onRegister(in, b)
@@ -296,7 +304,11 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case b.Durable != m.opt.Durable:
 		m.send(in.From, &Refused{Reason: RefusedMode, Wanted: in.To.ID, What: KindRegister})
 		return
-	case m.forgotMore(in.From.ID, b.Index):
+	case b.Index > m.dir.index: // anybody can say so: if it is true, it answers pings, and says so there
+		m.event(Event{Kind: EventAhead, Node: in.From.ID})
+		return
+	case !m.opt.Durable && (b.Boot != 1 || n != nil && in.From.Addr != n.Addr): // it is another node whenever it starts
+		m.drop(in.From)
 		return
 	case n == nil && len(m.dir.nodes) >= nodesMax:
 		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister})
@@ -315,11 +327,16 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})
 }
 
-// forgotMore halts the manager when a node has seen a higher index of the Directory than
-// it has now: the Directory was lost, or an old copy of it was restored (manager 7).
+// forgotMore halts the manager when a node of its Directory, at its address there, has seen
+// a higher index of the Directory than there is now: a part was lost, or an old copy was
+// restored (manager 7). In memory mode that cannot be.
 func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 	if seen <= m.dir.index {
 		return false
+	}
+	m.event(Event{Kind: EventAhead, Node: node})
+	if !m.opt.Durable {
+		return true
 	}
 	m.out.Halt = fmt.Errorf("core: manager %v: %w: it is at index %d, but node %v has seen index %d; restore the newer state, or start a new cluster",
 		m.self.ID, ErrAmnesia, m.dir.index, node, seen)
@@ -329,12 +346,16 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
 	if n.number == len(m.contacts) {
-		m.contacts = append(m.contacts, newContact(n, m.now, m.nonce))
+		m.contacts = append(m.contacts, newContact(n, m.now, m.nonce, m.tokens.Uint64()))
 	}
 	if n.gone {
 		return
 	}
-	m.welcome(m.contacts[n.number])
+	known := m.contacts[n.number]
+	if known.addr != n.Addr {
+		known.addr, known.token, known.proven = n.Addr, m.tokens.Uint64(), false
+	}
+	m.welcome(known)
 	if a.registered {
 		if m.awaitsDrain(n.ID) { // its new start ended the drain, but somebody waits for that
 			m.proposeDrain(m.contacts[n.number])
@@ -342,13 +363,17 @@ func (m *Manager) registered(c *Command, a applied) {
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
 	m.send(n.Peer, &Registered{Boot: n.Boot, Index: m.dir.index})
+	if !known.proven && n.isSpare() { // else the next round of pings is soon enough
+		m.nonce++
+		m.pingOne(known, m.nonce)
+	}
 }
 
 // onFarewell: in memory mode the data went with the node; in durable mode it
 // only stopped, which is worth a probe.
 func (m *Manager) onFarewell(in Envelope, b *Farewell) {
 	n := m.dir.node(in.From.ID)
-	if n == nil || b.Boot != n.Boot {
+	if b.Boot != n.Boot || b.Token != m.contact(n.ID).token {
 		m.drop(in.From)
 		return
 	}

@@ -20,7 +20,10 @@ type Registered struct {
 
 // Farewell is a storage node's last word: it has stopped serving. In memory
 // mode its data is gone with it.
-type Farewell struct{ Boot Boot }
+type Farewell struct {
+	Boot  Boot
+	Token uint64 // of the manager's last Ping
+}
 
 // Refusal says why a message was refused.
 type Refusal uint8
@@ -80,10 +83,13 @@ type StatusReply struct {
 	Groups                []GroupStatus // by id, at most StatusPageMax
 }
 
-// Ping asks a storage node for a Pong.
+// Ping asks a storage node for a Pong. It brings a token to the node's address: a number
+// that the manager drew for this node there, and tells nobody else. What comes with it is
+// from whoever is at that address.
 type Ping struct {
 	Nonce uint64
 	Index Index // the manager's durable Directory index
+	Token uint64
 }
 
 // GroupEpoch is a group a node is or was in, and the highest epoch of it that
@@ -96,6 +102,7 @@ type GroupEpoch struct {
 // Pong answers the Ping with the same Nonce.
 type Pong struct {
 	Nonce  uint64
+	Token  uint64 // the Ping's
 	Boot   Boot
 	Index  Index // the highest Directory index the node has seen
 	Groups []GroupEpoch
@@ -174,7 +181,8 @@ type Suspect struct {
 	Group   GroupID
 	Epoch   Epoch
 	Node    NodeID
-	Refused bool // its address refuses connections, or is another node's
+	Refused bool   // its address refuses connections, or is another node's
+	Token   uint64 // a primary's: of the manager's last Ping
 }
 
 // Entry is one entry of a group's log. Its seq is its position.
@@ -277,6 +285,7 @@ type CaughtUp struct {
 	Epoch Epoch
 	Start Epoch
 	Node  NodeID
+	Token uint64 // of the manager's last Ping
 }
 
 // Drain asks the manager to move a node's place to a spare, so that the node can

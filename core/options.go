@@ -116,6 +116,7 @@ type ManagerOptions struct {
 	Cluster ClusterID // likewise
 	Process uint64    // as in StorageOptions
 	Durable bool
+	Seed    [32]byte // of the tokens by which the manager knows its nodes: drawn at random for each start
 
 	Replicas   int // k, 0 to ReplicasMax: a group has k+1 members
 	MinChain   int // from 1 (the default) to k+1: a shorter chain takes no writes

@@ -616,7 +616,7 @@ func TestAClientHearsOnlyWhatIsMeantForIt(t *testing.T) {
 	n.ask(1, OpGet, "a")
 	for name, e := range map[string]Envelope{
 		"another client's": {Cluster: rigCluster, To: peerOf("c2"), Body: &LookupReply{Req: 1, Status: StatusNotFound}},
-		"no lookup reply":  {Cluster: rigCluster, To: n.self, Body: &Reply{Req: 2, Status: StatusNotFound}},
+		"no lookup reply":  {Cluster: rigCluster, To: n.self, Body: &Reply{Group: 1, Req: 2, Status: StatusNotFound}},
 	} {
 		e.From = peerOf("m")
 		n.stepRaw(e)

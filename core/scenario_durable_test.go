@@ -292,11 +292,12 @@ func TestLateAnswerAfterARestart(t *testing.T) {
 	m.crash(0)
 	m.restart()
 	m.tick(time.Second)
+	ping := latest[*Ping](m, "n1")
 	for _, nonce := range old {
-		m.step("n1", &Pong{Nonce: nonce, Boot: 1})
+		m.step("n1", &Pong{Token: ping.Token, Nonce: nonce, Boot: 1})
 	}
 	require.False(t, m.manager().Node(0, m.now).Answers)
-	m.step("n1", &Pong{Nonce: latest[*Ping](m, "n1").Nonce, Boot: 1})
+	m.step("n1", &Pong{Token: ping.Token, Nonce: ping.Nonce, Boot: 1})
 	require.True(t, m.manager().Node(0, m.now).Answers)
 
 	n := newStorageAt(t, "n2", durable).registered()

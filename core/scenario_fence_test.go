@@ -202,7 +202,8 @@ func TestARestartedReplicaKeepsItsPlace(t *testing.T) {
 	n.step("n1", replicate(1, 3, EntryID{1, 4}, 4))
 	same(t, map[string]Versioned{"x": {"c", 4}}, n.values())
 
-	n.step("n1", replicate(0, 4, EntryID{1, 4}, 4))
+	n.step("m", config(2, "n1", "n2", "n3"))
+	n.step("n1", replicate(1, 4, EntryID{1, 4}, 4))
 	require.NotNil(t, only[*Nack](n, "n1").Config, "the fence stands as before")
 }
 

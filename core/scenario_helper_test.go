@@ -32,6 +32,7 @@ type rig struct {
 	gate    Gate     // what is not yet
 
 	inbox []Envelope
+	took  []Envelope // what it was given
 	mail  []Envelope // what left and was not looked at
 	past  []Event    // what happened and was not looked at
 	out   Output
@@ -137,6 +138,7 @@ func (n *rig) stepRaw(e Envelope) {
 	n.t.Helper()
 	require.NotNil(n.t, n.node, "the node is down")
 	n.inbox = append(n.inbox, e)
+	n.took = append(n.took, e)
 	n.run()
 }
 

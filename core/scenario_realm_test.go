@@ -39,6 +39,7 @@ type lateAnswer struct {
 type actor struct {
 	peer   Peer
 	boot   Boot
+	token  uint64
 	index  Index // the highest Directory index it has seen
 	lag    time.Duration
 	epochs []GroupEpoch
@@ -100,8 +101,32 @@ func (r *realm) present(a *actor) {
 // say gives the manager a message and has the nodes answer what it asks them.
 func (r *realm) say(from string, m Message) {
 	r.t.Helper()
+	if a := r.actors[from]; a != nil {
+		m = a.signed(m)
+	}
 	r.step(from, m)
 	r.serve()
+}
+
+// signed is what a node says, with the token that it was given.
+func (a *actor) signed(m Message) Message {
+	switch m := m.(type) {
+	case *Farewell:
+		return &Farewell{m.Boot, a.token}
+	case *CaughtUp:
+		c := *m
+		c.Token = a.token
+		return &c
+	case *Suspect:
+		c := *m
+		c.Token = a.token
+		return &c
+	case *Pong:
+		c := *m
+		c.Token = a.token
+		return &c
+	}
+	return m
 }
 
 // pass lets time pass.
@@ -178,8 +203,8 @@ func (r *realm) answer(a *actor, e Envelope) {
 	case *Registered:
 		a.index = max(a.index, b.Index)
 	case *Ping:
-		a.index = max(a.index, b.Index)
-		r.reply(a, &Pong{Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Join: a.join, Serves: a.serves, Keys: a.keys, Lag: a.lag})
+		a.index, a.token = max(a.index, b.Index), b.Token
+		r.reply(a, &Pong{Token: b.Token, Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Join: a.join, Serves: a.serves, Keys: a.keys, Lag: a.lag})
 	case *Probe:
 		target := r.actors[b.Target.Addr]
 		switch {
@@ -312,7 +337,7 @@ func (r *realm) answerAgain(names ...string) {
 	r.t.Helper()
 	for _, name := range names {
 		a := r.actors[name]
-		r.reply(a, &Pong{Nonce: r.manager().contact(a.peer.ID).pinged, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs)})
+		r.reply(a, &Pong{Token: a.token, Nonce: r.manager().contact(a.peer.ID).pinged, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs)})
 		if s := r.manager().watches[0].inquiry; s != nil {
 			r.reply(a, &ProbeReply{Nonce: s.nonce})
 		}

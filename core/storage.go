@@ -13,7 +13,8 @@ type Storage struct {
 	opt     StorageOptions
 	manager Peer
 	boot    Boot
-	index   Index // the highest Directory index seen
+	index   Index  // the highest Directory index seen
+	token   uint64 // of the last Ping
 
 	// leaseMax is the longest lease any adopted config had. It is persisted: a
 	// restarted node assumes that it has just granted one (rule R9).
@@ -55,6 +56,8 @@ func (s *Storage) Step(now Time, in Envelope, out *Output) {
 	s.begin(now, out)
 	if in.From.ID == s.self.ID && in.To.ID == s.self.ID {
 		s.onSelf(in.Body)
+	} else if !inRange(&in) {
+		s.drop(in.From)
 	} else if s.accepts(in) {
 		s.onMessage(in)
 	}
@@ -105,7 +108,7 @@ func (s *Storage) start() {
 	s.persistIdentity()
 	for _, g := range s.groups {
 		g.grantUntil = s.now.After(grant(s.leaseMax, s.opt.DriftPPM))
-		if g.joiner != nil && !g.joiner.complete { // a part of a snapshot is of no use
+		if g.partial() { // a part of a snapshot is of no use
 			g.joiner.begun = false
 			g.unpersistData()
 		}
@@ -129,7 +132,7 @@ func (s *Storage) register() {
 	s.registerAt = s.now.After(s.opt.RegisterInterval)
 	s.wakeBy(s.registerAt)
 	if s.stopping() {
-		s.after(s.manager, &Farewell{Boot: s.boot})
+		s.after(s.manager, &Farewell{Boot: s.boot, Token: s.token})
 		return
 	}
 	to := s.manager
@@ -144,7 +147,7 @@ func (s *Storage) stopping() bool { return s.stopAt != Never }
 // suspect reports a member to the manager.
 func (s *Storage) suspect(g *group, id NodeID, refused bool) {
 	s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
-	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id, Refused: refused})
+	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id, Refused: refused, Token: s.token})
 }
 
 // onPeerDown takes the hint that a connection broke, or that an address refuses
@@ -193,17 +196,20 @@ func (s *Storage) onSelf(m Message) {
 }
 
 func (s *Storage) onMessage(in Envelope) {
-	if s.stopping() {
-		if r, ok := in.Body.(*Refused); ok {
-			s.onRefused(in, r)
-		}
+	r, refused := in.Body.(*Refused)
+	switch {
+	case !s.mayHear(&in):
+		s.drop(in.From)
+		return
+	case refused:
+		s.onRefused(in, r)
+		return
+	case s.stopping():
 		return
 	}
 	switch m := in.Body.(type) {
 	case *Registered:
 		s.onRegistered(in, m)
-	case *Refused:
-		s.onRefused(in, m)
 	case *Ping:
 		s.onPing(in, m)
 	case *Probe:
@@ -211,7 +217,7 @@ func (s *Storage) onMessage(in Envelope) {
 	case *ProbeReply:
 		s.onProbeReply(in, m)
 	case *Config:
-		s.adopt(m)
+		s.adopt(in.From, m)
 	case *Replicate:
 		s.onReplicate(in.From, m)
 	case *Ack:
@@ -257,10 +263,6 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 		s.onPeerDown(Peer{m.Wanted, in.From.Addr}, true)
 		return
 	}
-	if s.registered && in.From.ID != s.manager.ID {
-		s.drop(in.From)
-		return
-	}
 	switch m.Reason {
 	case RefusedForgotten:
 		if s.stopping() {
@@ -303,7 +305,8 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 		s.registerAt = s.now.After(s.opt.SilenceMax)
 	}
 	s.index = max(s.index, m.Index)
-	pong := &Pong{Nonce: m.Nonce, Boot: s.boot, Index: s.index, Lag: s.disk.lag(s.now)}
+	s.token = m.Token
+	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: s.index, Lag: s.disk.lag(s.now)}
 	if len(s.groups) > 0 {
 		pong.Groups = make([]GroupEpoch, len(s.groups))
 		for i, g := range s.groups {
@@ -322,17 +325,17 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 
 // groupFor returns the group of a message, after it has adopted the config that came
 // along with a higher epoch. It returns nil for a group that is not known here.
-func (s *Storage) groupFor(id GroupID, epoch Epoch, c *Config) *group {
+func (s *Storage) groupFor(from Peer, id GroupID, epoch Epoch, c *Config) *group {
 	g := s.group(id)
 	if (g == nil || epoch > g.config.Epoch) && c != nil && c.Group == id && c.Epoch == epoch {
-		s.adopt(c)
+		s.adopt(from, c)
 		g = s.group(id)
 	}
 	return g
 }
 
 func (s *Storage) onReplicate(from Peer, m *Replicate) {
-	if g := s.groupFor(m.Group, m.Epoch, m.Config); g != nil {
+	if g := s.groupFor(from, m.Group, m.Epoch, m.Config); g != nil {
 		g.onReplicate(from, m)
 		return
 	}
@@ -340,7 +343,7 @@ func (s *Storage) onReplicate(from Peer, m *Replicate) {
 }
 
 func (s *Storage) onChunk(from Peer, m *Chunk) {
-	if g := s.groupFor(m.Group, m.Epoch, m.Config); g != nil {
+	if g := s.groupFor(from, m.Group, m.Epoch, m.Config); g != nil {
 		g.onChunk(from, m)
 		return
 	}
@@ -367,8 +370,9 @@ func (s *Storage) group(id GroupID) *group {
 
 // adopt takes over a config if it is higher than the known one (rule R1). What
 // leaves in its epoch waits for it to be durable: see group.send. A group this
-// node has never been in is none of its business.
-func (s *Storage) adopt(c *Config) {
+// node has never been in is none of its business. A node in the middle of a snapshot can
+// be no member: nobody who saw it catch up has said so.
+func (s *Storage) adopt(from Peer, c *Config) {
 	g := s.group(c.Group)
 	if g == nil {
 		if c.Epoch == 0 || c.Position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {
@@ -378,6 +382,10 @@ func (s *Storage) adopt(c *Config) {
 		s.groups = append(s.groups, g)
 	}
 	if c.Epoch <= g.config.Epoch {
+		return
+	}
+	if g.partial() && c.Position(s.self.ID) >= 0 {
+		s.drop(from)
 		return
 	}
 	if c.Lease > s.leaseMax {

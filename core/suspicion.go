@@ -71,7 +71,7 @@ type watch struct {
 // the two removed.
 func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	g := m.dir.group(b.Group)
-	if g != nil && g.config.Epoch == b.Epoch && g.config.Joining.ID == b.Node && in.From.ID == g.config.Chain[0].ID {
+	if g != nil && g.config.Epoch == b.Epoch && g.config.Joining.ID == b.Node && m.isPrimary(in.From.ID, g, b.Token) {
 		m.cancelJoin(b.Group) // the primary waits for it in vain
 		return
 	}
@@ -81,7 +81,7 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	}
 	m.told(m.contact(b.Node), b.Refused)
 	accuser := NodeID(0)
-	if in.From.ID == g.config.Chain[0].ID && in.From.ID != b.Node {
+	if m.isPrimary(in.From.ID, g, b.Token) && in.From.ID != b.Node {
 		accuser = in.From.ID
 	}
 	m.suspect(b.Group, b.Node, accuser)

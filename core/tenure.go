@@ -74,6 +74,18 @@ func (g *group) beginTenure() {
 	g.flushSoon()
 }
 
+// knows tells whether this tenure has had all other members of a config as required ones.
+// If not, somebody was made a member without the primary's word that it has caught up: what
+// it holds is not known, so another tenure begins, and reconciles.
+func (t *tenure) knows(c *Config) bool {
+	for i := range c.Chain[1:] {
+		if f := t.followers.of(c.Chain[i+1].ID); f == nil || f.learner {
+			return false
+		}
+	}
+	return true
+}
+
 // continueTenure goes on in a higher epoch with the members that stay and what
 // is known of them (rule R6). Rounds and acks of the old epoch that are still
 // under way no longer count, so a new round goes out.
@@ -238,7 +250,7 @@ func (g *group) heartbeat() time.Duration {
 func (g *group) onNack(from Peer, n *Nack) {
 	if n.Config != nil {
 		if n.Config.Group == g.id {
-			g.s.adopt(n.Config)
+			g.s.adopt(from, n.Config)
 		}
 		return
 	}

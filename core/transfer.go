@@ -325,7 +325,7 @@ func (g *group) nearly(f *follower) bool {
 func (g *group) proposeMember(x *transfer) {
 	x.proposeAt = g.s.now.After(g.s.opt.ResendInterval)
 	g.s.wakeBy(x.proposeAt)
-	g.send(g.s.manager, &CaughtUp{Group: g.id, Epoch: g.config.Epoch, Start: x.start, Node: x.peer.ID})
+	g.send(g.s.manager, &CaughtUp{Group: g.id, Epoch: g.config.Epoch, Start: x.start, Node: x.peer.ID, Token: g.s.token})
 }
 
 // tickTransfer sends again what was not answered.

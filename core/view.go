@@ -110,7 +110,7 @@ func (m *Manager) Config(id GroupID) *Config { return m.dir.group(id).config }
 
 // Lost tells whether the group is declared lost, and whether for certain.
 func (m *Manager) Lost(id GroupID) (lost, certain bool) {
-	if int(id) > len(m.watches) {
+	if id < 1 || id > GroupID(len(m.watches)) {
 		return false, false
 	}
 	l := m.watches[id-1].loss
@@ -120,7 +120,7 @@ func (m *Manager) Lost(id GroupID) (lost, certain bool) {
 // Inquiring tells whether the manager asks the members of a group for proof that
 // they work.
 func (m *Manager) Inquiring(id GroupID) bool {
-	return int(id) <= len(m.watches) && m.watches[id-1].inquiry != nil
+	return id <= GroupID(len(m.watches)) && m.watches[id-1].inquiry != nil
 }
 
 // Keys returns how many keys are mapped.

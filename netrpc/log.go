@@ -42,6 +42,7 @@ var said = [core.EventKindCount]struct {
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
 	core.EventRetired:      {slog.LevelInfo, "a node that was silent for long and is in no group is off the list"},
 	core.EventNotTaken:     {slog.LevelError, "the manager lists as many nodes as it can; asking again"},
+	core.EventAhead:        {slog.LevelWarn, "a node says that it has seen more of the Directory than the manager has; it is not taken in"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 

@@ -29,7 +29,7 @@ type Server struct {
 
 // ServeManager runs a manager on a listener until Stop, Close or its own end.
 // Self.Addr is by default the listener's address; Self.ID and Cluster are drawn
-// at random if they are 0. Only memory mode is there yet. The error says which
+// at random if they are 0, and Seed always. Only memory mode is there yet. The error says which
 // option is out of bounds; the listener then stays open.
 func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, error) {
 	if opt.Durable {
@@ -39,6 +39,7 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 	if opt.Cluster == 0 {
 		opt.Cluster = core.ClusterID(random())
 	}
+	_, _ = rand.Read(opt.Seed[:]) // it never fails
 	node, err := core.NewManager(opt, core.Empty{})
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ var whyRule = map[string]string{
 	ruleMapOrder:  "the order differs from run to run; range over a sorted slice, as slices.Sorted(maps.Keys(m))",
 	ruleFloat:     "integers mean the same on every machine, floats need not",
 	ruleClock:     "time is what the driver passes in",
-	ruleRandom:    "randomness comes from a PCG that the options seed",
+	ruleRandom:    "randomness comes from a PCG, or a ChaCha8, that the options seed",
 	ruleOutput:    "what happened is an Event; the driver shows it",
 	ruleVariable:  "state outside a node makes two nodes of one process depend on each other",
 	ruleLinkname:  "it reaches around the import rules",
@@ -58,7 +58,7 @@ var forbidden = map[string]map[string]string{
 		"Now": ruleClock, "Since": ruleClock, "Until": ruleClock, "After": ruleClock, "AfterFunc": ruleClock,
 		"Sleep": ruleClock, "Tick": ruleClock, "NewTimer": ruleClock, "NewTicker": ruleClock,
 	},
-	"math/rand/v2": {"*": ruleRandom, "New": "", "NewPCG": "", "Rand": "", "PCG": "", "Source": ""},
+	"math/rand/v2": {"*": ruleRandom, "New": "", "NewPCG": "", "NewChaCha8": "", "Rand": "", "PCG": "", "ChaCha8": "", "Source": ""},
 	"iter":         {"Pull": ruleGoroutine, "Pull2": ruleGoroutine},
 	"fmt": {
 		"Print": ruleOutput, "Printf": ruleOutput, "Println": ruleOutput,
