@@ -51,7 +51,9 @@ type Dialer struct {
 
 // Dial connects to a cluster by the addresses (host:port) of its managers; the
 // first that answers is used. It fails at once when every one of them refuses,
-// and at the latest when the context ends.
+// and at the latest when the context ends; then the error is of class
+// ErrUnavailable. An address that can be nobody's (see CheckAddress) is an error
+// of no class.
 func Dial(ctx context.Context, managers []string) (*Client, error) {
 	return new(Dialer).Dial(ctx, managers)
 }
@@ -60,6 +62,11 @@ func Dial(ctx context.Context, managers []string) (*Client, error) {
 func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 	if len(managers) == 0 {
 		return nil, errors.New("netrpc: no manager named: give the address (host:port) of one")
+	}
+	for _, address := range managers {
+		if err := CheckAddress(address); err != nil { // of no class: to try again is of no use
+			return nil, fmt.Errorf("netrpc: the manager's address %w", err)
+		}
 	}
 	var failures []string
 	for _, address := range managers {

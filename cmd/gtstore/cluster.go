@@ -23,7 +23,7 @@ const defaultPort = 7400
 // target is the cluster that a command talks to; its flags are the same
 // everywhere.
 type target struct {
-	manager string
+	manager cli.Addresses
 	timeout time.Duration
 	output  format
 }
@@ -32,8 +32,9 @@ func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second) }
 
 // addFor is add for a command that may take as long as that.
 func (t *target) addFor(cmd *cobra.Command, timeout time.Duration) {
-	cmd.Flags().StringVar(&t.manager, "manager", "127.0.0.1:"+strconv.Itoa(defaultPort), "address of the cluster's manager, HOST:PORT; several may be given, with commas")
-	cmd.Flags().DurationVar(&t.timeout, "timeout", timeout, "bound of the whole command")
+	t.manager = cli.Addresses{"127.0.0.1:" + strconv.Itoa(defaultPort)}
+	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager; several may be given, with commas")
+	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, "bound of the whole command")
 	addOutput(cmd, &t.output)
 }
 
@@ -42,12 +43,9 @@ func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.
 	if err := cli.Environment(cmd); err != nil {
 		return err
 	}
-	if t.timeout <= 0 {
-		return cli.Errorf(cli.ExitUsage, "--timeout %v: want a time such as 5s", t.timeout)
-	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
 	defer cancel()
-	c, err := netrpc.Dial(ctx, strings.Split(t.manager, ","))
+	c, err := netrpc.Dial(ctx, t.manager)
 	if err != nil {
 		return failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
 	}

@@ -346,25 +346,53 @@ func TestALostGroupEndsUp(t *testing.T) {
 	require.Contains(t, u.stderr.String(), "the manager has ended")
 }
 
-func TestWrongFlagsOfUp(t *testing.T) {
+// What can never work is a wrong command line, said at once, and no reason for a script
+// to try again.
+func TestWrongFlagsOnACluster(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
-		{"up --nodes 0", "--nodes 0: want 1 to"},
+		{"up --nodes 0", `"--nodes" flag: want a number from 1 to 256`},
 		{"up --nodes 2", "--replicas 2 needs groups of 3 nodes, but --nodes is 2"},
 		{"up --base-port 65530", "--base-port 65530: want"},
+		{"up --base-port 99999", `"--base-port" flag: want a number from 0 to 65535`},
 		{"up --dir data", "durable mode is not there yet"},
 		{"up --reads maybe", "want confirm or lease"},
 		{"up --min-chain many", "invalid argument"},
-		{"get k --timeout 0s", "--timeout 0s: want a time"},
+		{"up --min-chain 0", `"--min-chain" flag: want a number from 1 to 16`},
+		{"up --min-chain 4", "minimum chain of 4, want 1 to 3"},
+		{"up --replicas -1", `"--replicas" flag: want a number from 0 to 15`},
+		{"up --spares 5 --nodes 3", "--spares 5: with --nodes 3 and groups of 3 nodes no group could ever be formed: want at most 0 spares, or more nodes"},
+		{"up --ping-interval -1s", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --ping-interval 1ns", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --ping-interval 0s", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --ping-interval soon", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --misses -1", `"--misses" flag: want a number from 1 to 100`},
+		{"up --lost-after -1s", `"--lost-after" flag: want a time from 10ms to 24h0m0s`},
+		{"up --lost-after 10ms", "want at least 40ms with pings every 50ms"},
+		{"up --lease -1s", `"--lease" flag: want a time from 1ms to 1m0s`},
+		{"node manager --listen 127.0.0.1:0 --misses 0", `"--misses" flag: want a number from 1 to 100`},
+		{"get k --timeout 0s", `"--timeout" flag: want a time from 1ms to`},
+		{"get k --manager 127.0.0.1", `"127.0.0.1": want HOST:PORT`},
+		{"get k --manager http://127.0.0.1:7400", `want HOST:PORT, without "http://"`},
+		{"status --watch --manager 127.0.0.1:99999", "want a port from 1 to 65535"},
+		{"status --manager 127.0.0.1:0", "want a port from 1 to 65535"},
+		{"drain n --manager :7400", "want a host before the colon"},
+		{"get k --manager 127.0.0.1:7400,", `"": want HOST:PORT`},
 	} {
-		code, stdout, stderr := run(t, "", strings.Fields(c.line)...)
-		require.Equal(t, cli.ExitUsage, code, c.line)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, c.want)
+		t.Run(c.line, func(t *testing.T) {
+			code, stdout, stderr := run(t, "", strings.Fields(c.line)...)
+			require.Equal(t, cli.ExitUsage, code, stderr)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, c.want)
+		})
 	}
-	t.Setenv(cli.Variable("nodes"), "none")
-	code, _, stderr := run(t, "", "up")
+	t.Setenv(cli.Variable("manager"), "")
+	code, _, stderr := run(t, "", "get", "k")
 	require.Equal(t, cli.ExitUsage, code)
-	require.Contains(t, stderr, "the environment variable GTSTORE_NODES")
+	require.Contains(t, stderr, `the environment variable GTSTORE_MANAGER: "": want HOST:PORT`)
+	t.Setenv(cli.Variable("nodes"), "none")
+	code, _, stderr = run(t, "", "up")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, stderr, "the environment variable GTSTORE_NODES: want a number from 1 to 256")
 }
 
 func TestDrain(t *testing.T) {

@@ -26,6 +26,9 @@ const startTime = 30 * time.Second
 // nodesMax is the most storage nodes that up starts on one machine.
 const nodesMax = 256
 
+// portMax is the highest port.
+const portMax = 65535
+
 type upFlags struct {
 	nodes    int
 	basePort int
@@ -57,8 +60,8 @@ not replaced.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.nodes, "nodes", 7, "storage nodes")
-	flags.IntVar(&f.basePort, "base-port", defaultPort, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
+	cli.Int(flags, &f.nodes, "nodes", 7, 1, nodesMax, "storage nodes")
+	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
 	flags.StringVar(&f.dir, "dir", "", "directory for durable data: not there yet, the cluster runs in memory")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
@@ -71,14 +74,15 @@ func (f *upFlags) check() error {
 	switch o := f.manager.Options(); {
 	case f.dir != "":
 		return cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory", f.dir)
-	case f.nodes < 1 || f.nodes > nodesMax:
-		return cli.Errorf(cli.ExitUsage, "--nodes %d: want 1 to %d", f.nodes, nodesMax)
-	case f.basePort < 0 || f.basePort+f.nodes > 65535:
+	case f.basePort+f.nodes > portMax:
 		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.nodes)
 	case o.Replicas >= f.nodes:
 		return cli.Errorf(cli.ExitUsage, "--replicas %d needs groups of %d nodes, but --nodes is %d", o.Replicas, o.Replicas+1, f.nodes)
+	case o.Replicas+1+o.Spares > f.nodes:
+		return cli.Errorf(cli.ExitUsage, "--spares %d: with --nodes %d and groups of %d nodes no group could ever be formed: want at most %d spares, or more nodes",
+			o.Spares, f.nodes, o.Replicas+1, f.nodes-o.Replicas-1)
 	}
-	return nil
+	return f.manager.Check()
 }
 
 func (f *upFlags) address(i int) string {

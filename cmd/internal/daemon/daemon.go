@@ -25,8 +25,8 @@ const stopTime = 5 * time.Second
 
 // common are the flags of every node.
 type common struct {
-	listen    string
-	advertise string
+	listen    cli.Address
+	advertise cli.Address
 	dir       string
 	logLevel  cli.OneOf
 	logFormat cli.OneOf
@@ -34,8 +34,9 @@ type common struct {
 }
 
 func (c *common) add(flags *pflag.FlagSet) {
-	flags.StringVar(&c.listen, "listen", "", "address to listen on, HOST:PORT; port 0 lets the system choose")
-	flags.StringVar(&c.advertise, "advertise", "", "address under which the others reach this node, if it is not that of --listen")
+	c.listen.Listen = true
+	flags.Var(&c.listen, "listen", "address to listen on; port 0 lets the system choose")
+	flags.Var(&c.advertise, "advertise", "address under which the others reach this node, if it is not that of --listen")
 	flags.StringVar(&c.dir, "dir", "", "directory for durable data: not there yet, every node runs in memory")
 	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&c.logLevel, "log-level", "the least that is logged")
@@ -52,33 +53,34 @@ func (c *common) open() (net.Listener, *core.Peer, error) {
 	switch {
 	case c.dir != "":
 		return nil, nil, cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory, where data lives as long as its process", c.dir)
-	case c.listen == "":
+	case c.listen.Value == "":
 		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen is missing: say where to listen, such as 127.0.0.1:7401")
 	}
-	host, _, err := net.SplitHostPort(c.listen)
-	if err != nil {
-		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s: want HOST:PORT: %w", c.listen, err)
+	if c.advertise.Value == "" && isEverywhere(c.listen.Value) {
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s is on every interface: say with --advertise HOST:PORT under which address the others reach this node", c.listen.Value)
 	}
-	if ip := net.ParseIP(host); c.advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s is on every interface: say with --advertise HOST:PORT under which address the others reach this node", c.listen)
+	if isEverywhere(c.advertise.Value) {
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--advertise %s is no address that others can reach: name one of this machine's", c.advertise.Value)
 	}
-	if c.advertise != "" {
-		if host, _, err := net.SplitHostPort(c.advertise); err != nil || host == "" {
-			return nil, nil, cli.Errorf(cli.ExitUsage, "--advertise %s: want HOST:PORT", c.advertise)
-		}
-	}
-	l, err := net.Listen("tcp", c.listen)
+	l, err := net.Listen("tcp", c.listen.Value)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: the port is in use; choose another with --listen, or end the process that has it", c.listen)
+		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: the port is in use; choose another with --listen, or end the process that has it", c.listen.Value)
 	}
 	if err != nil {
-		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: %w", c.listen, err)
+		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: %w", c.listen.Value, err)
 	}
-	self := &core.Peer{Addr: c.advertise}
+	self := &core.Peer{Addr: c.advertise.Value}
 	if self.Addr == "" {
 		self.Addr = l.Addr().String()
 	}
 	return l, self, nil
+}
+
+// isEverywhere tells whether an address is of every interface of a machine.
+func isEverywhere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
 }
 
 func (c *common) logger(w io.Writer) *slog.Logger {
@@ -109,6 +111,9 @@ empty cluster, whose messages the nodes of the old one refuse.`,
 			if err := cli.Environment(cmd); err != nil {
 				return err
 			}
+			if err := f.Check(); err != nil {
+				return err
+			}
 			l, self, err := c.open()
 			if err != nil {
 				return err
@@ -133,7 +138,8 @@ empty cluster, whose messages the nodes of the old one refuse.`,
 // NewStorage returns the command that runs a storage node.
 func NewStorage() *cobra.Command {
 	var c common
-	var manager, name string
+	var manager cli.Address
+	var name string
 	cmd := &cobra.Command{
 		Use:   "storage --listen HOST:PORT --manager HOST:PORT",
 		Short: "Run a storage node",
@@ -145,8 +151,8 @@ is started again is another, empty node.`,
 			if err := cli.Environment(cmd); err != nil {
 				return err
 			}
-			if host, _, err := net.SplitHostPort(manager); err != nil || host == "" {
-				return cli.Errorf(cli.ExitUsage, "--manager %q: say where the manager is, as HOST:PORT", manager)
+			if manager.Value == "" {
+				return cli.Errorf(cli.ExitUsage, "--manager is missing: say where the manager is, as HOST:PORT")
 			}
 			l, self, err := c.open()
 			if err != nil {
@@ -156,7 +162,7 @@ is started again is another, empty node.`,
 			if name == "" {
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
 			}
-			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager}, Name: name, Process: uint64(os.Getpid())}
+			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
 			s, err := netrpc.ServeStorage(l, opt, netrpc.Options{Logger: log})
 			if err != nil {
 				l.Close()
@@ -167,7 +173,7 @@ is started again is another, empty node.`,
 		},
 	}
 	c.add(cmd.Flags())
-	cmd.Flags().StringVar(&manager, "manager", "", "address of the manager, HOST:PORT")
+	cmd.Flags().Var(&manager, "manager", "address of the manager")
 	cmd.Flags().StringVar(&name, "name", "", "label for people (default: the address)")
 	return cmd
 }
