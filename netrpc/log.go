@@ -9,10 +9,7 @@ import (
 
 // eventLog writes what happened in a node to its log. What happens all the time
 // is not logged at all.
-type eventLog struct {
-	*slog.Logger
-	dropped, refused int // messages; told when a power of two is reached
-}
+type eventLog struct{ *slog.Logger }
 
 // said is how an event is logged.
 var said = [core.EventKindCount]struct {
@@ -40,22 +37,14 @@ var said = [core.EventKindCount]struct {
 	core.EventInstalled:    {slog.LevelInfo, "the snapshot of a group is complete"},
 	core.EventCaughtUp:     {slog.LevelInfo, "the joining node has caught up; told the manager"},
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
+	core.EventDropped:      {slog.LevelInfo, "dropped a message that makes no sense here"},
+	core.EventRefused:      {slog.LevelInfo, "refused a message for another node or cluster"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 
 func (l *eventLog) events(list []core.Event) {
 	for i := range list {
 		e := &list[i]
-		switch e.Kind {
-		case core.EventDropped:
-			l.dropped++
-			l.count("dropped messages that make no sense here", l.dropped, e)
-			continue
-		case core.EventRefused:
-			l.refused++
-			l.count("refused messages for another node or cluster", l.refused, e)
-			continue
-		}
 		s := said[e.Kind]
 		if s.text == "" {
 			continue
@@ -77,9 +66,10 @@ func (l *eventLog) events(list []core.Event) {
 	}
 }
 
-// count tells of what can happen any number of times, ever more rarely.
-func (l *eventLog) count(text string, n int, e *core.Event) {
-	if n&(n-1) == 0 {
-		l.Info(text, "count", n, "last", e.Node.String())
+// logger is what a node logs with: the one that it was given, in bounds, or none.
+func logger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
 	}
+	return slog.New(newLimiter(l.Handler()))
 }

@@ -15,7 +15,7 @@ import (
 // Options are a server's own; the core's come beside them. The zero value is
 // good.
 type Options struct {
-	Logger         *slog.Logger // default: none
+	Logger         *slog.Logger // default: none; it must not block, or the node stands still
 	ConnectionsMax int          // that others have made; default 4096
 }
 

@@ -97,7 +97,9 @@ func (f *upFlags) address(i int) string {
 func runUp(cmd *cobra.Command, f *upFlags) error {
 	ctx, cancel := watchParent(cmd.Context())
 	defer cancel()
-	b := newChildren(cmd.ErrOrStderr())
+	log := cli.NewLogWriter(cmd.ErrOrStderr(), nil)
+	defer log.Flush(cli.FlushTime)
+	b := newChildren(log)
 	defer b.end()
 	args := []string{"node", "manager", "--listen", f.address(0), "--log-level", f.logLevel.Value}
 	// What was said to up, on the command line or in the environment, the

@@ -87,7 +87,7 @@ func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 	intruder := startProcess(t, "manager", "manager", "--listen", a.manager.addr, "--replicas", "0")
 	require.Equal(t, a.manager.addr, intruder.addr)
 	a.eventually(func() bool {
-		return strings.Contains(intruder.stderr.String(), "refused messages for another node or cluster")
+		return strings.Contains(intruder.stderr.String(), "refused a message for another node or cluster")
 	},
 		"the new manager refuses the old node: %s", &intruder.stderr)
 	require.Equal(t, "a", a.get("key"), "mapped keys go on being served")

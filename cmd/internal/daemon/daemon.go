@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -83,16 +85,27 @@ func isEverywhere(address string) bool {
 	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
 }
 
-func (c *common) logger(w io.Writer) *slog.Logger {
+// logger returns the node's log, which never waits for whoever reads it, and a function
+// that waits a little for what was logged to be written.
+func (c *common) logger(stderr io.Writer) (*slog.Logger, func()) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel.Value)); err != nil {
 		panic(err) // the flag takes no other values
 	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.logFormat.Value == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+	to := func(w io.Writer) *slog.Logger {
+		options := &slog.HandlerOptions{Level: level}
+		if c.logFormat.Value == "json" {
+			return slog.New(slog.NewJSONHandler(w, options))
+		}
+		return slog.New(slog.NewTextHandler(w, options))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	signal.Ignore(syscall.SIGPIPE) // nor does it end with who reads it
+	w := cli.NewLogWriter(stderr, func(lines int) []byte {
+		var b bytes.Buffer
+		to(&b).Error("lines of this log are missing here: nobody read them in time", "lines", lines)
+		return b.Bytes()
+	})
+	return to(w), func() { w.Flush(cli.FlushTime) }
 }
 
 // NewManager returns the command that runs a manager.
@@ -118,7 +131,8 @@ empty cluster, whose messages the nodes of the old one refuse.`,
 			if err != nil {
 				return err
 			}
-			log := c.logger(cmd.ErrOrStderr())
+			log, flush := c.logger(cmd.ErrOrStderr())
+			defer flush()
 			opt := f.Options()
 			opt.Self, opt.Process = *self, uint64(os.Getpid())
 			s, err := netrpc.ServeManager(l, opt, netrpc.Options{Logger: log})
@@ -158,7 +172,8 @@ is started again is another, empty node.`,
 			if err != nil {
 				return err
 			}
-			log := c.logger(cmd.ErrOrStderr())
+			log, flush := c.logger(cmd.ErrOrStderr())
+			defer flush()
 			if name == "" {
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
 			}
