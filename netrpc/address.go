@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gtstore/core"
 )
@@ -28,4 +29,17 @@ func CheckAddress(address string) error {
 		return fmt.Errorf("%q: want a port from 1 to 65535 after the colon, such as 127.0.0.1:7400", address)
 	}
 	return nil
+}
+
+// Printable makes text that comes from elsewhere fit for a line on a terminal or of a
+// log. A node's name, for one, may be anything, and could else clear the screen or forge
+// lines. Text of graphic characters and spaces stays as it is; in any other, what is not
+// graphic is escaped as in a Go string.
+func Printable(text string) string {
+	odd := func(r rune) bool { return !strconv.IsGraphic(r) }
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, odd) {
+		return text
+	}
+	quoted := strconv.QuoteToGraphic(text)
+	return quoted[1 : len(quoted)-1]
 }

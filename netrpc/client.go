@@ -79,7 +79,7 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 		default:
 			return d.connect(core.Peer{ID: hello.ID, Addr: address})
 		}
-		failures = append(failures, err.Error())
+		failures = append(failures, Printable(err.Error())) // it may be the words of whoever is there
 	}
 	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: strings.Join(failures, "; "), Cause: context.Cause(ctx)}
 }

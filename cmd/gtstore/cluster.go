@@ -77,6 +77,21 @@ func failed(err error) error {
 	return cli.Failed(err)
 }
 
+// statusOf asks the manager for the status. All that a peer may have chosen is made
+// printable here, and nowhere else.
+func statusOf(ctx context.Context, c *netrpc.Client) (*netrpc.Status, error) {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Manager.Addr = netrpc.Printable(s.Manager.Addr)
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		n.Name, n.Addr = netrpc.Printable(n.Name), netrpc.Printable(n.Addr)
+	}
+	return s, nil
+}
+
 // findNode returns the node that a person means: by its name, or by its id.
 func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 	var found []*core.NodeStatus
@@ -85,7 +100,7 @@ func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 		if n.ID.String() == text {
 			return n, nil
 		}
-		if n.Name == text {
+		if n.Name == netrpc.Printable(text) {
 			found = append(found, n)
 		}
 	}

@@ -457,3 +457,41 @@ func TestANameMeansTheNodeThatLives(t *testing.T) {
 	require.ErrorContains(t, err, `2 nodes are named "node2": say which by its id: 0000000000000003 (silent), 0000000000000004 (up)`)
 	require.Equal(t, cli.ExitUsage, cli.Code(err))
 }
+
+// inProcess runs a manager and storage nodes in this process, under these names, and
+// waits until they are registered.
+func inProcess(t *testing.T, opt core.ManagerOptions, names ...string) (manager *netrpc.Server, nodes []*netrpc.Server) {
+	t.Helper()
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		return l
+	}
+	manager, err := netrpc.ServeManager(listen(), opt, netrpc.Options{})
+	require.NoError(t, err)
+	t.Cleanup(manager.Close)
+	for i, name := range names {
+		n, err := netrpc.ServeStorage(listen(), core.StorageOptions{Manager: core.Peer{Addr: manager.Self().Addr}, Name: name}, netrpc.Options{})
+		require.NoError(t, err)
+		t.Cleanup(n.Close)
+		nodes = append(nodes, n)
+		require.Eventually(t, func() bool { // one after the other, so that their order is known
+			code, stdout, _ := run(t, "", "status", "-o", "json", "--manager", manager.Self().Addr)
+			return code == 0 && strings.Count(stdout, `"state":"up"`) == i+1
+		}, patience, 5*time.Millisecond)
+	}
+	return manager, nodes
+}
+
+// A node's name is what whoever started it chose.
+func TestANodesNameForgesNoRows(t *testing.T) {
+	const name = "n\nnode9  127.0.0.1:1  1  up  1  primary\x1b[2J"
+	m, _ := inProcess(t, core.ManagerOptions{}, name)
+	at := []string{"--manager", m.Self().Addr}
+	for _, line := range [][]string{{"put", "k", "v"}, {"status"}, {"status", "-o", "json"}, {"drain", name}, {"forget", name, "--yes"}} {
+		_, stdout, stderr := run(t, "", append(line, at...)...)
+		require.Contains(t, stdout+stderr, `\x1b[2J`, line)
+		require.NotContains(t, stdout+stderr, "\nnode9", line)
+		require.NotContains(t, stdout+stderr, "\x1b", line)
+	}
+}

@@ -57,7 +57,7 @@ is changed. If the time runs out first, the drain goes on: ask again to wait for
 // withNode does something with the node that a person means, and says so.
 func (t *target) withNode(cmd *cobra.Command, text, done string, do func(*netrpc.Client, context.Context, core.NodeID) error) error {
 	return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-		s, err := c.Status(ctx)
+		s, err := statusOf(ctx, c)
 		if err != nil {
 			return err
 		}

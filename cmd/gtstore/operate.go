@@ -126,7 +126,7 @@ value that is not UTF-8 in base64.`,
 // servedBy is the name of the node that served an operation. The manager knows
 // it; if that is away, the id must do.
 func servedBy(ctx context.Context, c *netrpc.Client, r netrpc.Result) string {
-	s, err := c.Status(ctx)
+	s, err := statusOf(ctx, c)
 	if err != nil {
 		s = nil
 	}

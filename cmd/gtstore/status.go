@@ -159,7 +159,7 @@ spares that join groups, with how far their snapshots are.`,
 				return t.watch(cmd)
 			}
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-				s, err := c.Status(ctx)
+				s, err := statusOf(ctx, c)
 				if err != nil {
 					return err
 				}
@@ -179,7 +179,7 @@ func (t *target) watch(cmd *cobra.Command) error {
 	var cluster core.ClusterID // of the first look: another's state must not be taken for its
 	for {
 		err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-			s, err := c.Status(ctx)
+			s, err := statusOf(ctx, c)
 			if err != nil {
 				return err
 			}

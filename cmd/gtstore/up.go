@@ -155,7 +155,7 @@ func (f *upFlags) assembled(ctx context.Context, manager string) (*netrpc.Status
 	}
 	defer c.Close()
 	for {
-		s, err := c.Status(ctx)
+		s, err := statusOf(ctx, c)
 		if err != nil {
 			return nil, err
 		}
