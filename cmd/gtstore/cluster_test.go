@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -198,7 +200,7 @@ func TestBadInputOnACluster(t *testing.T) {
 	}{
 		{"empty key", "", []string{"put", "", "v"}, cli.ExitError, "a key of 0 bytes"},
 		{"long key", "", []string{"get", strings.Repeat("k", core.KeyBytesMax+1)}, cli.ExitError, "a key of 1025 bytes"},
-		{"long value", big, []string{"put", "k", "-"}, cli.ExitError, "more than 1048576 bytes"},
+		{"long value", big, []string{"put", "k", "-"}, cli.ExitError, "the value on standard input has more than 1048576 bytes"},
 		{"no version", "", []string{"cas", "k", "first", "v"}, cli.ExitUsage, `VERSION "first": want a number`},
 		{"not so sure", "", []string{"forget", "node1"}, cli.ExitUsage, "add --yes"},
 		{"no such node", "", []string{"forget", "node9", "--yes"}, cli.ExitNotFound, `no node "node9"`},
@@ -494,4 +496,31 @@ func TestANodesNameForgesNoRows(t *testing.T) {
 		require.NotContains(t, stdout+stderr, "\nnode9", line)
 		require.NotContains(t, stdout+stderr, "\x1b", line)
 	}
+}
+
+// A standard input that does not end must outlive neither --timeout nor a Ctrl-C.
+func TestAStandardInputThatDoesNotEnd(t *testing.T) {
+	m, _ := inProcess(t, core.ManagerOptions{}, "node1")
+	for _, line := range [][]string{{"put", "k", "-"}, {"cas", "k", "0", "-"}, {"replay", "-"}, {"view", "-"}} {
+		t.Run(line[0], func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			endless, other := io.Pipe()
+			defer other.Close()
+			var stdout, stderr bytes.Buffer
+			if line[0] == "put" {
+				line = append(line, "--manager", m.Self().Addr, "--timeout", "50ms")
+			} else {
+				if line[0] == "cas" {
+					line = append(line, "--manager", m.Self().Addr)
+				}
+				time.AfterFunc(50*time.Millisecond, interrupt)
+			}
+			require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), line, endless, &stdout, &stderr))
+			require.Contains(t, stderr.String(), "on standard input did not end: gave up reading it, and did nothing")
+			require.Empty(t, stdout.String())
+		})
+	}
+	code, _, stderr := run(t, "", "get", "k", "--manager", m.Self().Addr)
+	require.Equal(t, cli.ExitNotFound, code, stderr)
 }

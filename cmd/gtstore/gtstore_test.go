@@ -272,7 +272,7 @@ func TestReplay(t *testing.T) {
 		{"the same, expected", "expect not applicable\n" + idle, []string{"-"}, cli.ExitOK, "-: not applicable: has no effect: at 300ms heal\n", ""},
 		{"a situation that does not come about", "shows no-witness\n" + calm, []string{"-"}, cli.ExitError, "-: not applicable: the situation no-witness did not come about: A primary accused", "not as expected"},
 		{"a malformed one", "", []string{bad}, cli.ExitError, "", bad + `:2: "`},
-		{"none at all", "", []string{"nowhere.trace"}, cli.ExitError, "", "cannot read the trace: open nowhere.trace"},
+		{"none at all", "", []string{"nowhere.trace"}, cli.ExitError, "", "cannot read the trace nowhere.trace: open nowhere.trace"},
 		{"all of them, whatever comes first", "", []string{"nowhere.trace", bad, good}, cli.ExitError, good + ": holds\n", "2 of 3 not readable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -29,7 +29,7 @@ func newPut() *cobra.Command {
 	return newOperation("put KEY VALUE", "Set a key", `Sets a key and prints "OK, NODE" with the node that served it, once every member of the
 key's group has the write. The value - is read from standard input.`, 2,
 		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
-			value, err := readValue(args[1], stdin)
+			value, err := readValue(ctx, args[1], stdin)
 			if err != nil {
 				return netrpc.Result{}, err
 			}
@@ -53,7 +53,7 @@ The value - is read from standard input.`, 3,
 			if err != nil {
 				return netrpc.Result{}, cli.Errorf(cli.ExitUsage, "VERSION %q: want a number; get -o json tells a key's version", args[1])
 			}
-			value, err := readValue(args[2], stdin)
+			value, err := readValue(ctx, args[2], stdin)
 			if err != nil {
 				return netrpc.Result{}, err
 			}
@@ -134,18 +134,11 @@ func servedBy(ctx context.Context, c *netrpc.Client, r netrpc.Result) string {
 }
 
 // readValue takes a value from the command line, or from standard input.
-func readValue(text string, stdin io.Reader) ([]byte, error) {
+func readValue(ctx context.Context, text string, stdin io.Reader) ([]byte, error) {
 	if text != "-" {
 		return []byte(text), nil
 	}
-	value, err := io.ReadAll(io.LimitReader(stdin, core.ValueBytesMax+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the value from standard input: %w", err)
-	}
-	if len(value) > core.ValueBytesMax {
-		return nil, fmt.Errorf("the value on standard input has more than %d bytes, the most that a value may have", core.ValueBytesMax)
-	}
-	return value, nil
+	return cli.ReadAll(ctx, "the value on standard input", cli.Open(stdin), core.ValueBytesMax)
 }
 
 // textOf makes a value fit for JSON.

@@ -81,7 +81,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 			return fmt.Errorf("interrupted after %d of %d traces", done, len(files))
 		}
 		done++
-		s, err := r.read(file)
+		s, err := r.read(ctx, file)
 		if err != nil {
 			unread++
 			fmt.Fprintf(r.stderr, "gtstore: %v\n", err)
@@ -100,7 +100,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 				violated++
 			}
 		} else if r.record {
-			if err := r.write(file, result.recording); err != nil {
+			if err := r.write(ctx, file, result.recording); err != nil {
 				return err
 			}
 		}
@@ -133,8 +133,8 @@ func notAsExpected(files, unexpected, unread int) string {
 }
 
 // write puts a recording into a trace, which is otherwise left as it stands.
-func (r *replayer) write(file string, recording *schedule.Recording) error {
-	text, err := r.text(file)
+func (r *replayer) write(ctx context.Context, file string, recording *schedule.Recording) error {
+	text, err := r.text(ctx, file)
 	if err == nil && recording != nil { // nil when there was not one event
 		err = fuzz.WriteFile(file, []byte(schedule.WithRecording(text, recording)))
 	}
@@ -145,8 +145,8 @@ func (r *replayer) write(file string, recording *schedule.Recording) error {
 }
 
 // read parses a file; an error begins with FILE:LINE where there is a line.
-func (r *replayer) read(file string) (*schedule.Schedule, error) {
-	text, err := r.text(file)
+func (r *replayer) read(ctx context.Context, file string) (*schedule.Schedule, error) {
+	text, err := r.text(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -157,24 +157,13 @@ func (r *replayer) read(file string) (*schedule.Schedule, error) {
 	return s, nil
 }
 
-func (r *replayer) text(file string) (string, error) {
-	in := r.stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", fmt.Errorf("cannot read the trace: %w", err)
-		}
-		defer f.Close()
-		in = f
+func (r *replayer) text(ctx context.Context, file string) (string, error) {
+	what, open := "the trace "+file, func() (io.ReadCloser, error) { return os.Open(file) }
+	if file == "-" {
+		what, open = "the trace on standard input", cli.Open(r.stdin)
 	}
-	text, err := io.ReadAll(io.LimitReader(in, traceBytesMax+1))
-	if err != nil {
-		return "", fmt.Errorf("cannot read the trace: %w", err)
-	}
-	if len(text) > traceBytesMax {
-		return "", fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
-	}
-	return string(text), nil
+	text, err := cli.ReadAll(ctx, what, open, traceBytesMax)
+	return string(text), err
 }
 
 // located says where in a file a fault is, in the way editors understand:

@@ -51,7 +51,7 @@ and how the real core does not. That takes the project's source and Go, since th
 				return err
 			}
 			r := &replayer{stdin: cmd.InOrStdin()}
-			s, err := r.read(file)
+			s, err := r.read(cmd.Context(), file)
 			if err != nil {
 				return cli.Failed(err)
 			}
