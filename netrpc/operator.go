@@ -2,6 +2,7 @@ package netrpc
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"gtstore/core"
@@ -18,6 +19,9 @@ type Status struct {
 	Nodes    []core.NodeStatus
 	Groups   []core.GroupStatus
 }
+
+// nodesMax bounds the nodes of a cluster, and with them its groups.
+const nodesMax = core.SparesMax
 
 // Status asks the manager what it knows of nodes and groups.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
@@ -36,6 +40,9 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys
 		s.Nodes = append(s.Nodes, r.Nodes...)
 		s.Groups = append(s.Groups, r.Groups...)
+		if len(s.Nodes) > nodesMax || len(s.Groups) > nodesMax {
+			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: fmt.Sprintf("the manager goes on and on: a cluster has at most %d nodes", nodesMax)}
+		}
 		if len(r.Nodes) == 0 && len(r.Groups) == 0 || len(s.Nodes) >= int(r.NodeCount) && len(s.Groups) >= int(r.GroupCount) {
 			return s, nil
 		}
@@ -51,14 +58,19 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 	if err != nil {
 		return err
 	}
+	failed := &Error{Class: ErrUnavailable, Op: "forget", Key: node.String()}
 	r, ok := e.Body.(*core.Forgotten)
 	switch {
-	case ok && r.Status == core.StatusOK:
+	case !ok:
+		failed.Detail = "the manager answered something else"
+	case r.Status == core.StatusOK:
 		return nil
-	case ok && r.Status == core.StatusNotFound:
-		return &Error{Class: ErrNotFound, Op: "forget", Key: node.String(), Detail: "no such node is registered"}
+	case r.Status == core.StatusNotFound:
+		failed.Class, failed.Detail = ErrNotFound, "no such node is registered"
+	default:
+		failed.Class = ErrOverloaded
 	}
-	return &Error{Class: ErrOverloaded, Op: "forget", Key: node.String()}
+	return failed
 }
 
 // Drain has a node's place in its group moved to a spare, and returns when the

@@ -86,8 +86,10 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 	primaries := map[core.NodeID]bool{}
 	for _, g := range s.Groups {
 		out := statusGroup{ID: g.Group, Epoch: g.Epoch, State: g.State.String(), Keys: g.Keys, Chain: []string{}}
-		primaries[g.Chain[0]] = true
-		for _, id := range g.Chain {
+		for i, id := range g.Chain { // none at all, if that is what the manager says
+			if i == 0 {
+				primaries[id] = true
+			}
 			out.Chain = append(out.Chain, nameOf(s, id))
 		}
 		if g.Join != nil {
