@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,12 +139,16 @@ func TestTheCommandsOnACluster(t *testing.T) {
 	require.Len(t, u.status.Spares, 4)
 	require.Empty(t, u.status.Groups)
 
-	require.Equal(t, "OK, node1\n", u.ok(t, "put", "key", "value"))
+	// Which of them registered first, and so is the primary, is not known.
+	ok := u.ok(t, "put", "key", "value")
+	primary := strings.TrimSuffix(strings.TrimPrefix(ok, "OK, "), "\n")
+	require.Contains(t, u.status.Spares, primary)
+	require.Equal(t, "OK, "+primary+"\n", ok)
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 	var got operationResult
 	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "get", "key", "-o", "json")), &got))
 	require.Equal(t, "value", *got.Value)
-	require.Equal(t, "node1", got.Node)
+	require.Equal(t, primary, got.Node)
 	require.EqualValues(t, 1, got.Group)
 	require.EqualValues(t, 1, got.Epoch)
 
@@ -151,17 +156,26 @@ func TestTheCommandsOnACluster(t *testing.T) {
 	require.Equal(t, cli.ExitConflict, code)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, fmt.Sprintf("it is at %d", got.Version))
-	require.Equal(t, "OK, node1\n", u.ok(t, "cas", "key", fmt.Sprint(got.Version), "other"))
-	require.Equal(t, "OK, node1\n", u.ok(t, "cas", "new", "0", "created"))
+	require.Equal(t, ok, u.ok(t, "cas", "key", fmt.Sprint(got.Version), "other"))
+	require.Equal(t, ok, u.ok(t, "cas", "new", "0", "created"))
 
 	code, _, _ = u.on(t, "\xff\x00\n", "put", "bytes", "-")
 	require.Zero(t, code)
 	require.Equal(t, "\xff\x00\n", u.ok(t, "get", "bytes"), "exactly, with nothing added")
 	require.JSONEq(t, `"base64"`, field(t, u.ok(t, "get", "bytes", "-o", "json"), "encoding"))
 	require.JSONEq(t, `"/wAK"`, field(t, u.ok(t, "get", "bytes", "-o", "json"), "value"))
-	require.NotContains(t, u.ok(t, "put", "key", "again", "-o", "json"), `"value"`)
+	again := u.ok(t, "put", "key", "again", "-o", "json")
+	require.NotContains(t, again, `"value"`)
+	require.NotContains(t, again, `"key_encoding"`)
+	for key, text := range map[string]string{"\xff\xfe": `"//4="`, "\xff\xfd": `"//0="`} { // not alike
+		for _, line := range [][]string{{"put", key, "v"}, {"get", key}, {"delete", key}} {
+			object := u.ok(t, append(line, "-o", "json")...)
+			require.Equal(t, text, field(t, object, "key"), line)
+			require.Equal(t, `"base64"`, field(t, object, "key_encoding"), line)
+		}
+	}
 
-	require.Equal(t, "OK, node1\n", u.ok(t, "delete", "key"))
+	require.Equal(t, ok, u.ok(t, "delete", "key"))
 	for _, line := range []string{"get key", "delete key", "get never"} {
 		code, stdout, stderr := u.on(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitNotFound, code, line)
@@ -171,12 +185,20 @@ func TestTheCommandsOnACluster(t *testing.T) {
 
 	var s statusResult
 	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "status", "-o", "json")), &s))
-	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: []string{"node1", "node2", "node3"}, Keys: 3}}, s.Groups)
-	require.Equal(t, []string{"node4"}, s.Spares)
+	require.Len(t, s.Groups, 1)
+	chain := s.Groups[0].Chain
+	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: chain, Keys: 5}}, s.Groups)
+	require.Equal(t, primary, chain[0])
+	require.ElementsMatch(t, u.status.Spares, append(slices.Clone(chain), s.Spares...), "three are in the chain, and one is left over")
+	require.Len(t, s.Spares, 1)
 	require.Equal(t, u.status.Manager, s.Manager)
-	require.Equal(t, "primary", s.Nodes[0].Role)
+	roles := map[string]string{}
+	for _, n := range s.Nodes {
+		roles[n.Name] = n.Role
+	}
+	require.Equal(t, map[string]string{chain[0]: "primary", chain[1]: "replica", chain[2]: "replica", s.Spares[0]: "spare"}, roles)
 	text := u.ok(t, "status")
-	for _, want := range []string{"3 keys", "node1 > node2 > node3", u.status.Nodes[3].Addr} {
+	for _, want := range []string{"5 keys", strings.Join(chain, " > "), u.status.Nodes[3].Addr} {
 		require.Contains(t, text, want)
 	}
 }

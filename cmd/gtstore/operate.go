@@ -16,13 +16,19 @@ import (
 
 // operationResult is what an operation prints with -o json.
 type operationResult struct {
-	Key      string       `json:"key"`
-	Value    *string      `json:"value,omitempty"` // of a get
-	Encoding string       `json:"encoding,omitempty"`
-	Version  core.Seq     `json:"version"`
-	Node     string       `json:"node"`
-	Group    core.GroupID `json:"group"`
-	Epoch    core.Epoch   `json:"epoch"`
+	Key         string       `json:"key"`
+	KeyEncoding string       `json:"key_encoding,omitempty"`
+	Value       *string      `json:"value,omitempty"`    // of a get
+	Encoding    string       `json:"encoding,omitempty"` // of the value
+	Version     core.Seq     `json:"version"`
+	Node        string       `json:"node"`
+	Group       core.GroupID `json:"group"`
+	Epoch       core.Epoch   `json:"epoch"`
+}
+
+func newOperationResult(key, node string, r netrpc.Result) operationResult {
+	text, encoding := textOf([]byte(key))
+	return operationResult{Key: text, KeyEncoding: encoding, Version: r.Version, Node: node, Group: r.Group, Epoch: r.Epoch}
 }
 
 func newPut() *cobra.Command {
@@ -76,7 +82,7 @@ func newOperation(use, short, long string, args int,
 				}
 				node := servedBy(ctx, c, r)
 				if t.output == formatJSON {
-					return printJSON(cmd.OutOrStdout(), operationResult{Key: args[0], Version: r.Version, Node: node, Group: r.Group, Epoch: r.Epoch})
+					return printJSON(cmd.OutOrStdout(), newOperationResult(args[0], node, r))
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "OK, %s\n", node)
 				return err
@@ -93,8 +99,8 @@ func newGet() *cobra.Command {
 		Use:   "get KEY",
 		Short: "Print the value of a key",
 		Long: `Prints the value of a key, exactly; on a terminal a line break follows. A key that is
-absent is an error (exit code 3). With -o json its version is printed too, and a
-value that is not UTF-8 in base64.`,
+absent is an error (exit code 3). With -o json its version is printed too; a value that
+is not UTF-8 is then in base64 ("encoding"), and so is such a key ("key_encoding").`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
@@ -104,7 +110,7 @@ value that is not UTF-8 in base64.`,
 				}
 				out := cmd.OutOrStdout()
 				if t.output == formatJSON {
-					r := operationResult{Key: args[0], Version: v.Version, Node: servedBy(ctx, c, v.Result), Group: v.Group, Epoch: v.Epoch}
+					r := newOperationResult(args[0], servedBy(ctx, c, v.Result), v.Result)
 					value, encoding := textOf(v.Data)
 					r.Value, r.Encoding = &value, encoding
 					return printJSON(out, r)
@@ -141,7 +147,8 @@ func readValue(ctx context.Context, text string, stdin io.Reader) ([]byte, error
 	return cli.ReadAll(ctx, "the value on standard input", cli.Open(stdin), core.ValueBytesMax)
 }
 
-// textOf makes a value fit for JSON.
+// textOf makes bytes fit for JSON, which takes only UTF-8, so that no two of them look
+// alike.
 func textOf(data []byte) (text, encoding string) {
 	if utf8.Valid(data) {
 		return string(data), ""

@@ -19,8 +19,8 @@ import (
 	"gtstore/netrpc"
 )
 
-// startTime bounds how long the processes of a cluster may take to find each
-// other.
+// startTime bounds how long a process that was started may take to be found by
+// the others.
 const startTime = 30 * time.Second
 
 // nodesMax is the most storage nodes that up starts on one machine.
@@ -113,14 +113,7 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	if err != nil {
 		return f.hint(err)
 	}
-	for i := range f.nodes {
-		name := fmt.Sprintf("node%d", i+1)
-		if _, err := b.start(ctx, name, []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager.address,
-			"--name", name, "--log-level", f.logLevel.Value}); err != nil {
-			return f.hint(err)
-		}
-	}
-	status, err := f.assembled(ctx, manager.address)
+	status, err := f.startNodes(ctx, b, manager.address)
 	if err != nil {
 		return err
 	}
@@ -145,33 +138,52 @@ func (f *upFlags) hint(err error) error {
 	return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
 }
 
-// assembled waits until every node is registered and answers.
-func (f *upFlags) assembled(ctx context.Context, manager string) (*netrpc.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
+// startNodes starts the storage nodes, one after the other, so that they register in
+// this order: which becomes a primary is then the same each time. It returns when all
+// answer.
+func (f *upFlags) startNodes(ctx context.Context, b *children, manager string) (*netrpc.Status, error) {
+	dialled, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	c, err := netrpc.Dial(ctx, []string{manager})
+	c, err := netrpc.Dial(dialled, []string{manager})
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
+	for i := range f.nodes {
+		name := fmt.Sprintf("node%d", i+1)
+		if _, err := b.start(ctx, name, []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager,
+			"--name", name, "--log-level", f.logLevel.Value}); err != nil {
+			return nil, f.hint(err)
+		}
+		if _, err := f.assembled(ctx, c, i+1, func(*core.NodeStatus) bool { return true }); err != nil {
+			return nil, err
+		}
+	}
+	return f.assembled(ctx, c, f.nodes, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+}
+
+// assembled waits until so many nodes are registered and as they should be.
+func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, nodes int, well func(*core.NodeStatus) bool) (*netrpc.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
 	for {
 		s, err := statusOf(ctx, c)
 		if err != nil {
 			return nil, err
 		}
-		up := 0
+		there := 0
 		for i := range s.Nodes {
-			if s.Nodes[i].State == core.NodeUp {
-				up++
+			if well(&s.Nodes[i]) {
+				there++
 			}
 		}
-		if up == f.nodes {
+		if there == nodes {
 			return s, nil
 		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d nodes are there after %v: see what they say above, or with --log-level info", up, f.nodes, startTime)
+			return nil, fmt.Errorf("%d of %d nodes are there after %v: see what they say above, or with --log-level info", there, f.nodes, startTime)
 		}
 	}
 }
