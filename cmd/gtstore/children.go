@@ -9,12 +9,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/daemon"
 )
 
 // children are the processes that up has started. They end with it: each has a pipe
@@ -45,6 +50,7 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 		return nil, fmt.Errorf("cannot find this program itself: %w", err)
 	}
 	c := &child{name: name, cmd: exec.Command(program, append(args, "--exit-with-stdin")...), ended: make(chan struct{})}
+	c.cmd.Env = environmentOf(os.Environ())
 	ownGroup(c.cmd)
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -75,6 +81,20 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// environmentOf leaves out of an environment what the flags of a node can be set with. up
+// says to its nodes what they are to do; an address to advertise, for one, would be that
+// of all of them.
+func environmentOf(all []string) []string {
+	flags := make(map[string]bool)
+	for _, node := range []*cobra.Command{daemon.NewManager(), daemon.NewStorage()} {
+		node.Flags().VisitAll(func(f *pflag.Flag) { flags[cli.Variable(f.Name)] = true })
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return flags[name]
+	})
 }
 
 // watch passes on a process's log until it ends, and says how it did.

@@ -323,6 +323,21 @@ func TestForget(t *testing.T) {
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 }
 
+// What the shell of up says to nodes is not for those of up: they could not all have that
+// address, or that name.
+func TestUpTellsItsNodesWhatTheyAreToDo(t *testing.T) {
+	for name, value := range map[string]string{
+		"advertise": "192.0.2.1:7400", "listen": "127.0.0.1:1", "manager": "192.0.2.1:7400", "name": "mine",
+		"log-format": "no such format", "replicas": "1", // the last is for up, which passes it on
+	} {
+		t.Setenv(cli.Variable(name), value)
+	}
+	u := startUp(t, nil, "--nodes", "2")
+	require.Regexp(t, `^127\.0\.0\.1:`, u.status.Manager.Addr)
+	require.Equal(t, []string{"node1", "node2"}, u.status.Spares)
+	u.ok(t, "put", "key", "value")
+}
+
 // However up ends, nothing that it started is left behind.
 func TestUpLeavesNothingBehind(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {

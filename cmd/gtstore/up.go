@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -103,7 +104,7 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	defer b.end()
 	args := []string{"node", "manager", "--listen", f.address(0), "--log-level", f.logLevel.Value}
 	// What was said to up, on the command line or in the environment, the
-	// manager is told; that it reads the environment too changes nothing.
+	// manager is told.
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	daemon.NewManagerFlags().Add(own)
 	own.VisitAll(func(flag *pflag.Flag) {
@@ -202,7 +203,7 @@ func (f *upFlags) present(w io.Writer, s *statusResult) error {
 	}
 	t.Flush()
 	flag := ""
-	if f.basePort != defaultPort {
+	if _, other := os.LookupEnv(cli.Variable("manager")); other || f.basePort != defaultPort {
 		flag = " --manager " + s.Manager.Addr
 	}
 	fmt.Fprintf(&b, `
