@@ -22,6 +22,7 @@ type Client struct {
 	manager core.Peer
 	cluster atomic.Uint64 // its id, once known; it never changes
 	other   atomic.Uint64 // id of the cluster whose manager has taken the address, 0 if none has
+	refused atomic.Bool   // the manager's address did, when it was last tried
 
 	last  atomic.Uint64 // id of a call or a request
 	mu    sync.Mutex

@@ -139,7 +139,7 @@ func (c *Client) lastCause(r *core.Result) string {
 	case r.Cause == core.StatusOverloaded:
 		return "the node is overloaded: try again with fewer operations at once"
 	case r.Group == 0:
-		return fmt.Sprintf("the manager at %s did not answer in time", c.manager.Addr)
+		return c.silence()
 	case r.Cause == core.StatusNotPrimary:
 		return fmt.Sprintf("group %d has no primary that serves: see 'gtstore status'", r.Group)
 	}

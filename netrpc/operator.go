@@ -78,12 +78,15 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 // stays reserved for that until it is started again. ErrNotFound says that no such
 // node is registered. ErrUnavailable says that nothing can take the node's place,
 // and that the node stays as it is; ErrUnknownOutcome, that the context ended
-// first: the drain goes on, and may be asked for again.
+// first: the drain goes on, unless the manager has ended, and may be asked for again.
 func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
 	e, err := c.ask(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return &Error{Class: ErrUnknownOutcome, Op: "drain", Key: node.String(), Cause: cause,
-			Detail: "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"}
+		detail := "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"
+		if c.refused.Load() {
+			detail = c.silence() + "; in memory mode the cluster, and the drain with it, ended with its manager"
+		}
+		return &Error{Class: ErrUnknownOutcome, Op: "drain", Key: node.String(), Cause: cause, Detail: detail}
 	}
 	if err != nil {
 		return err
@@ -142,9 +145,18 @@ func (c *Client) ask(ctx context.Context, op string, request func(req uint64) co
 		case <-again.C:
 		case <-ctx.Done():
 			return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op,
-				Detail: "the manager at " + c.manager.Addr + " did not answer in time", Cause: context.Cause(ctx)}
+				Detail: c.silence(), Cause: context.Cause(ctx)}
 		}
 	}
+}
+
+// silence says that the manager did not answer, and why, if that is known.
+func (c *Client) silence() string {
+	text := "the manager at " + c.manager.Addr + " did not answer in time"
+	if c.refused.Load() {
+		text += ": its address refuses connections, so its process has ended"
+	}
+	return text
 }
 
 // foreign tells whether an answer comes from another manager than the one that
@@ -158,7 +170,14 @@ func (c *Client) foreign(e *core.Envelope) bool {
 // client node, which knows nothing of them. It takes note of the cluster, and of
 // another that has taken the manager's address.
 func (c *Client) operate(e *core.Envelope) bool {
+	if e.From.ID == c.manager.ID {
+		c.refused.Store(false)
+	}
 	switch m := e.Body.(type) {
+	case *core.PeerDown:
+		if m.Peer.Addr == c.manager.Addr {
+			c.refused.Store(m.Refused)
+		}
 	case *core.StatusQuery, *core.Forget, *core.Drain:
 		c.host.net.Send([]core.Envelope{*e})
 		return true

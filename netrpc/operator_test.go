@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,7 @@ func dialLiar(t *testing.T, answer func(core.Message) core.Message) (context.Con
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	self := core.Peer{ID: 7, Addr: l.Addr().String()}
-	s := serve(l, &liar{self, answer}, self, transport.RoleManager, Options{})
+	s := serve(l, &liar{self, answer}, self, transport.RoleManager, nil, Options{})
 	t.Cleanup(s.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -89,4 +90,45 @@ func TestAManagerThatAnswersNonsense(t *testing.T) {
 		require.ErrorContains(t, c.Drain(ctx, 1), "answered something else")
 		require.ErrorContains(t, c.Forget(ctx, 1), "answered something else")
 	})
+}
+
+// Who waits for a drain is told when there is nobody left who could do it.
+func TestADrainWhoseManagerEndsDoesNotClaimToGoOn(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	self := core.Peer{ID: 7, Addr: l.Addr().String()}
+	s := serve(l, &liar{self, func(m core.Message) core.Message {
+		if _, ok := m.(*core.Drain); ok {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		}
+		return nil
+	}}, self, transport.RoleManager, nil, Options{})
+	defer s.Close()
+	c, err := Dial(t.Context(), []string{self.Addr})
+	require.NoError(t, err)
+	defer c.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- c.Drain(ctx, 1) }()
+	<-asked
+	s.Close()
+	require.Eventually(t, c.refused.Load, patience, 5*time.Millisecond)
+	cancel()
+	err = <-ended
+	require.ErrorIs(t, err, ErrUnknownOutcome)
+	require.ErrorContains(t, err, "its address refuses connections, so its process has ended; in memory mode the cluster, and the drain with it, ended")
+	require.NotContains(t, err.Error(), "goes on")
+	_, err = c.Get(ctxOf(t, 300*time.Millisecond), "k")
+	require.ErrorContains(t, err, "its address refuses connections", "as every operation that needs it")
+}
+
+func ctxOf(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
 }

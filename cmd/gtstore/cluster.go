@@ -26,6 +26,7 @@ type target struct {
 	manager cli.Addresses
 	timeout time.Duration
 	output  format
+	waits   waits
 }
 
 func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second) }
@@ -50,6 +51,8 @@ func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.
 		return failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
 	}
 	defer c.Close()
+	done := t.waits.tell(ctx, c, cmd.ErrOrStderr())
+	defer done()
 	return failed(f(ctx, c))
 }
 

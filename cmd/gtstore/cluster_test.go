@@ -561,3 +561,25 @@ func TestAStandardInputThatDoesNotEnd(t *testing.T) {
 	code, _, stderr := run(t, "", "get", "k", "--manager", m.Self().Addr)
 	require.Equal(t, cli.ExitNotFound, code, stderr)
 }
+
+// A command that takes long says for what it waits.
+func TestACommandThatWaitsSaysForWhat(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "1", "--replicas", "0")
+	u.ok(t, "put", "key", "value")
+	pid := int(u.status.Nodes[0].PID)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	code, _, stderr := run(t, "", "put", "key", "value", "--manager", u.status.Manager.Addr, "--timeout", "4s")
+	require.Equal(t, cli.ExitUnavailable, code, "no session was opened: nothing was sent")
+	require.Regexp(t, `gtstore: waiting for \ds: group 1 is unavailable\n`, stderr)
+}
+
+func TestADrainSaysHowFarItIs(t *testing.T) {
+	s := &netrpc.Status{
+		Nodes:  []core.NodeStatus{{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 1}, Name: "node1"}, Group: 2}, {NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 2}, Name: "node2"}}},
+		Groups: []core.GroupStatus{{Group: 1}, {Group: 2, Chain: []core.NodeID{1}}},
+	}
+	require.Equal(t, "no spare joins group 2 yet", drainText(s, 1))
+	s.Groups[1].Join = &core.JoinStatus{Node: 2, Age: time.Second, Progress: core.JoinProgress{Bytes: 1 << 20, BytesTotal: 2 << 20, Keys: 5, KeysTotal: 10}}
+	require.Equal(t, "node2 joins group 2: 50%, 5 of 10 keys, 1.0 MiB of 2.0 MiB, about 1s left", drainText(s, 1))
+}

@@ -47,7 +47,10 @@ is changed. If the time runs out first, the drain goes on: ask again to wait for
 		Example: "  gtstore drain node3",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withNode(cmd, args[0], "drained: it can be stopped", (*netrpc.Client).Drain)
+			return t.withNode(cmd, args[0], "drained: it can be stopped", func(c *netrpc.Client, ctx context.Context, node core.NodeID) error {
+				t.waits.drain(node)
+				return c.Drain(ctx, node)
+			})
 		},
 	}
 	t.addFor(cmd, 10*time.Minute)

@@ -34,8 +34,8 @@ func newOperationResult(key, node string, r netrpc.Result) operationResult {
 func newPut() *cobra.Command {
 	return newOperation("put KEY VALUE", "Set a key", `Sets a key and prints "OK, NODE" with the node that served it, once every member of the
 key's group has the write. The value - is read from standard input.`, 2,
-		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
-			value, err := readValue(ctx, args[1], stdin)
+		func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error) {
+			value, err := read(ctx, args[1])
 			if err != nil {
 				return netrpc.Result{}, err
 			}
@@ -45,7 +45,7 @@ key's group has the write. The value - is read from standard input.`, 2,
 
 func newDelete() *cobra.Command {
 	return newOperation("delete KEY", "Remove a key", `Removes a key and prints "OK, NODE". A key that is absent is an error (exit code 3).`, 1,
-		func(ctx context.Context, c *netrpc.Client, args []string, _ io.Reader) (netrpc.Result, error) {
+		func(ctx context.Context, c *netrpc.Client, args []string, _ readValue) (netrpc.Result, error) {
 			return c.Delete(ctx, args[0])
 		})
 }
@@ -54,12 +54,12 @@ func newCAS() *cobra.Command {
 	return newOperation("cas KEY VERSION VALUE", "Set a key if it has a version", `Sets a key if its version is VERSION, which get -o json prints; 0 stands for a key that is
 absent. Another version is an error that tells the current one (exit code 7).
 The value - is read from standard input.`, 3,
-		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
+		func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error) {
 			version, err := strconv.ParseUint(args[1], 10, 64)
 			if err != nil {
 				return netrpc.Result{}, cli.Errorf(cli.ExitUsage, "VERSION %q: want a number; get -o json tells a key's version", args[1])
 			}
-			value, err := readValue(ctx, args[2], stdin)
+			value, err := read(ctx, args[2])
 			if err != nil {
 				return netrpc.Result{}, err
 			}
@@ -69,14 +69,14 @@ The value - is read from standard input.`, 3,
 
 // newOperation is a command that does one write.
 func newOperation(use, short, long string, args int,
-	do func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error)) *cobra.Command {
+	do func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error)) *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long,
 		Args: cobra.ExactArgs(args),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-				r, err := do(ctx, c, args, cmd.InOrStdin())
+				r, err := do(ctx, c, args, t.reader(cmd.InOrStdin()))
 				if err != nil {
 					return err
 				}
@@ -140,11 +140,17 @@ func servedBy(ctx context.Context, c *netrpc.Client, r netrpc.Result) string {
 }
 
 // readValue takes a value from the command line, or from standard input.
-func readValue(ctx context.Context, text string, stdin io.Reader) ([]byte, error) {
-	if text != "-" {
-		return []byte(text), nil
+type readValue func(ctx context.Context, text string) ([]byte, error)
+
+func (t *target) reader(stdin io.Reader) readValue {
+	return func(ctx context.Context, text string) ([]byte, error) {
+		if text != "-" {
+			return []byte(text), nil
+		}
+		t.waits.on("the value is read from standard input, which has not ended; Ctrl-D ends it on a terminal")
+		defer t.waits.on("")
+		return cli.ReadAll(ctx, "the value on standard input", cli.Open(stdin), core.ValueBytesMax)
 	}
-	return cli.ReadAll(ctx, "the value on standard input", cli.Open(stdin), core.ValueBytesMax)
 }
 
 // textOf makes bytes fit for JSON, which takes only UTF-8, so that no two of them look
