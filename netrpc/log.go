@@ -26,7 +26,7 @@ var said = [core.EventKindCount]struct {
 	core.EventReconfigured: {slog.LevelInfo, "a group has a new config"},
 	core.EventProbing:      {slog.LevelInfo, "a node is suspected; probing its group"},
 	core.EventCleared:      {slog.LevelInfo, "the suspected node answered"},
-	core.EventGone:         {slog.LevelWarn, "a node's data is gone"},
+	core.EventGone:         {slog.LevelInfo, "a node is gone with its data: it has stopped in good order, or was forgotten"},
 	core.EventLost:         {slog.LevelError, "NO COPY OF A GROUP IS LEFT"},
 	core.EventWithdrawn:    {slog.LevelWarn, "a member of a group presumed lost answered; the group is back"},
 	core.EventJoining:      {slog.LevelInfo, "a spare joins a group"},

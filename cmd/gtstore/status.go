@@ -42,7 +42,7 @@ type statusNode struct {
 	PID   uint64       `json:"pid"`
 	State string       `json:"state"` // up, silent, gone
 	Group core.GroupID `json:"group"` // 0 for a spare
-	Role  string       `json:"role"`  // primary, replica, joining, spare
+	Role  string       `json:"role"`  // primary, replica, joining, spare, none
 	// Draining: it is to be stopped, or can be when it is a spare.
 	Draining   bool      `json:"draining"`
 	Quarantine float64   `json:"quarantine_seconds"` // before it is used again
@@ -76,6 +76,7 @@ const (
 	roleReplica = "replica"
 	roleJoining = "joining"
 	roleSpare   = "spare"
+	roleNone    = "none" // in no group, and not to be used as it is: gone, or silent
 )
 
 func newStatusResult(s *netrpc.Status) *statusResult {
@@ -106,9 +107,11 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 		switch {
 		case n.Joining != 0:
 			out.Group, out.Role = n.Joining, roleJoining
+		case n.Group == 0 && n.State != core.NodeUp:
+			out.Role = roleNone
 		case n.Group == 0:
 			out.Role = roleSpare
-			if n.State == core.NodeUp && !n.Draining && n.Quarantine == 0 {
+			if !n.Draining && n.Quarantine == 0 {
 				r.Spares = append(r.Spares, out.Name)
 			}
 		case primaries[n.ID]:
@@ -154,7 +157,10 @@ func newStatus() *cobra.Command {
 		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, drained and
 fit to be stopped, or in quarantine after they left a group), groups (ok, short of members, unavailable, or
 lost) with their chains, the primary first, the number of keys mapped to each, and the
-spares that join groups, with how far their snapshots are.`,
+spares that join groups, with how far their snapshots are.
+
+A node that is silent and out of use is in no group, and nobody waits for it: most likely its
+process has ended. It is a spare again if it answers after all, and gone once it is forgotten.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
@@ -216,8 +222,10 @@ func (n *statusNode) condition() string {
 	text := n.State
 	switch {
 	case n.State == core.NodeGone.String():
-	case n.Draining && n.Role == roleSpare:
+	case n.Draining && (n.Role == roleSpare || n.Role == roleNone):
 		text += ", drained"
+	case n.Role == roleNone:
+		text += ", out of use"
 	case n.Draining:
 		text += ", draining"
 	}
@@ -247,7 +255,8 @@ func (r *statusResult) text() string {
 		group, role := "-", n.Role
 		if n.Group != 0 {
 			group = fmt.Sprint(n.Group)
-		} else if n.State == core.NodeGone.String() {
+		}
+		if role == roleNone {
 			role = "-"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.condition(), group, role)

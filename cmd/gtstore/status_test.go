@@ -40,3 +40,18 @@ func TestNoStatusMakesACommandPanic(t *testing.T) {
 		})
 	}
 }
+
+// A process that has ended is no spare.
+func TestADeadNodeIsNotShownAsASpare(t *testing.T) {
+	r := newStatusResult(&netrpc.Status{Nodes: []core.NodeStatus{
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 1}, Name: "up"}, State: core.NodeUp},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 2}, Name: "dead"}, State: core.NodeSilent},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 3}, Name: "gone"}, State: core.NodeGone, Draining: true},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 4}, Name: "member"}, State: core.NodeSilent, Group: 1},
+	}})
+	require.Equal(t, []string{"up"}, r.Spares)
+	for i, want := range []string{`up +:?\S* +0 +up +- +spare`, `dead .* silent, out of use +- +-`, `gone .* gone +- +-`, `member .* silent +1 +replica`} {
+		require.Regexp(t, want, r.text(), i)
+	}
+	require.Equal(t, roleNone, r.Nodes[1].Role)
+}

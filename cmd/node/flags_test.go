@@ -61,9 +61,10 @@ func TestSIGTERMEndsANodeInGoodOrder(t *testing.T) {
 	require.Zero(t, primary.exitCode())
 	require.Equal(t, "value", c.get("key"))
 	require.Len(t, c.status().Groups[0].Chain, 2)
-	require.Contains(t, c.manager.stderr.String(), "a node's data is gone")
+	require.Contains(t, c.manager.stderr.String(), "level=INFO msg=\"a node is gone with its data: it has stopped in good order, or was forgotten\"")
 	c.manager.signal(syscall.SIGINT)
 	require.Zero(t, c.manager.exitCode())
+	require.NotContains(t, c.manager.stderr.String(), "level=WARN", "nothing is wrong")
 }
 
 func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
