@@ -45,7 +45,7 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		fmt.Fprintf(&b, ": %s", e.Detail)
 	}
-	if e.Cause != nil {
+	if e.Cause != nil && !strings.Contains(e.Detail, e.Cause.Error()) { // once is enough
 		fmt.Fprintf(&b, " (%v)", e.Cause)
 	}
 	return b.String()

@@ -63,6 +63,7 @@ func (w *managerWatch) run(ended <-chan struct{}) {
 	look := time.NewTicker(watchInterval)
 	defer look.Stop()
 	var told time.Duration // 0 while there is nothing to tell
+	known := false         // the manager, when it was told
 	for {
 		select {
 		case <-look.C:
@@ -70,20 +71,24 @@ func (w *managerWatch) run(ended <-chan struct{}) {
 			return
 		}
 		now := time.Since(w.began)
-		quiet := now - time.Duration(w.heardAt.Load())
 		switch {
-		case w.manager.Load() != 0 && quiet < quietMax:
-			if told != 0 {
+		case w.manager.Load() != 0 && w.quiet() < quietMax:
+			if told != 0 && known {
 				w.log.Info("the manager is heard again", "manager", w.address)
 			}
 			told = 0
 		case told == 0 || now-told >= askAgainAfter:
-			told = now
+			told, known = now, w.manager.Load() != 0
 			if why := w.why(ctx); why != "" && ctx.Err() == nil {
-				w.log.Warn("hears nothing from the manager", "manager", w.address, "why", why, "for", quiet.Round(time.Second))
+				w.log.Warn("hears nothing from the manager", "manager", w.address, "why", why, "for", w.quiet().Round(time.Second))
 			}
 		}
 	}
+}
+
+// quiet is for how long nothing was heard.
+func (w *managerWatch) quiet() time.Duration {
+	return time.Since(w.began) - time.Duration(w.heardAt.Load())
 }
 
 // why asks whoever is at the manager's address who it is, and says what is wrong.
@@ -101,6 +106,13 @@ func (w *managerWatch) why(ctx context.Context) string {
 		return fmt.Sprintf("at this address there is a %v, not a manager: name the manager's with --manager", hello.Role)
 	case known != 0 && hello.ID != known:
 		return "at this address there is now another manager, of a new cluster: a manager that is started again knows none of the old nodes; this node still serves the clients of the old cluster: start it again to have it, empty, in the new one"
+	}
+	select { // it may have stood still itself, and be about to send
+	case <-time.After(watchInterval):
+	case <-ctx.Done():
+	}
+	if known != 0 && w.quiet() < quietMax {
+		return ""
 	}
 	return fmt.Sprintf("the manager is there, but its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the manager can connect to", w.self.Addr)
 }

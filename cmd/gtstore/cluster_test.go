@@ -571,7 +571,7 @@ func TestACommandThatWaitsSaysForWhat(t *testing.T) {
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	code, _, stderr := run(t, "", "put", "key", "value", "--manager", u.status.Manager.Addr, "--timeout", "4s")
 	require.Equal(t, cli.ExitUnavailable, code, "no session was opened: nothing was sent")
-	require.Regexp(t, `gtstore: waiting for \ds: group 1 is unavailable\n`, stderr)
+	require.Regexp(t, `gtstore: still waiting after \ds: group 1 is unavailable\n`, stderr)
 }
 
 func TestADrainSaysHowFarItIs(t *testing.T) {
@@ -582,4 +582,19 @@ func TestADrainSaysHowFarItIs(t *testing.T) {
 	require.Equal(t, "no spare joins group 2 yet", drainText(s, 1))
 	s.Groups[1].Join = &core.JoinStatus{Node: 2, Age: time.Second, Progress: core.JoinProgress{Bytes: 1 << 20, BytesTotal: 2 << 20, Keys: 5, KeysTotal: 10}}
 	require.Equal(t, "node2 joins group 2: 50%, 5 of 10 keys, 1.0 MiB of 2.0 MiB, about 1s left", drainText(s, 1))
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Who reads that a write failed tries it again: what was done must not look like that.
+func TestAWriteWhoseResultCannotBePrintedIsSaidToBeDone(t *testing.T) {
+	m, _ := inProcess(t, core.ManagerOptions{}, "node1")
+	for _, format := range []string{"text", "json"} {
+		var stderr bytes.Buffer
+		line := []string{"put", "k", "v", "-o", format, "--manager", m.Self().Addr}
+		require.Equal(t, cli.ExitError, cli.Execute(t.Context(), newRoot(), line, nil, full{}, &stderr))
+		require.Regexp(t, `^gtstore: it was done, by node1 at version \d+, but that cannot be printed: no space left on device\n$`, stderr.String())
+	}
 }

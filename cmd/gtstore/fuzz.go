@@ -81,7 +81,7 @@ schedule once. Archives of the parts may be copied into one directory.`,
 	cli.Int(flags, &f.options.Schedules, "schedules", schedulesDefault, 1, schedulesMax, "how many schedules to run")
 	cli.Duration(flags, &f.options.For, "for", 0, searchMin, searchMax, "how long to go on, instead of a number of schedules")
 	cli.Duration(flags, &f.options.Length, "length", 0, generate.LongMin, generate.LongMax, "virtual time of each schedule, with failures that groups have the time to heal")
-	flags.Uint64Var(&f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
+	cli.Uint64(flags, &f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
 	cli.Int(flags, &f.options.Workers, "workers", runtime.GOMAXPROCS(0), 1, workersMax, "schedules run at the same time")
 	flags.StringVar(&f.out, "out", "", "directory for the traces of failures (default: traces, if there is one here, else traces/found)")
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation, and keep the state in --out (default: true with --for and --out)")

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
@@ -73,7 +76,7 @@ func newOperation(use, short, long string, args int,
 	var t target
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long,
-		Args: cobra.ExactArgs(args),
+		Args: named(args),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 				r, err := do(ctx, c, args, t.reader(cmd.InOrStdin()))
@@ -82,15 +85,42 @@ func newOperation(use, short, long string, args int,
 				}
 				node := servedBy(ctx, c, r)
 				if t.output == formatJSON {
-					return printJSON(cmd.OutOrStdout(), newOperationResult(args[0], node, r))
+					err = printJSON(cmd.OutOrStdout(), newOperationResult(args[0], node, r))
+				} else {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "OK, %s\n", node)
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "OK, %s\n", node)
-				return err
+				if err != nil {
+					return fmt.Errorf("it was done, by %s at version %d, but that cannot be printed: %w", node, r.Version, err)
+				}
+				return nil
 			})
 		},
 	}
 	t.add(cmd)
+	cmd.SetFlagErrorFunc(flagOrKey)
 	return cmd
+}
+
+// flagOrKey is for who meant a key or a value by what looks like a flag.
+func flagOrKey(cmd *cobra.Command, err error) error {
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		return fmt.Errorf("%w; a key or a value that begins with - comes after --, as in: %s -- -key", err, cmd.CommandPath())
+	}
+	return err
+}
+
+// named wants as many arguments as stand in the command's usage, and says which.
+func named(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		names, plural := strings.Join(strings.Fields(cmd.Use)[1:n+1], " "), "s"
+		if n == 1 {
+			plural = ""
+		}
+		return cli.Errorf(cli.ExitUsage, "want %s: %d argument%s, not %d", names, n, plural, len(args))
+	}
 }
 
 func newGet() *cobra.Command {
@@ -101,7 +131,7 @@ func newGet() *cobra.Command {
 		Long: `Prints the value of a key, exactly; on a terminal a line break follows. A key that is
 absent is an error (exit code 3). With -o json its version is printed too; a value that
 is not UTF-8 is then in base64 ("encoding"), and so is such a key ("key_encoding").`,
-		Args: cobra.ExactArgs(1),
+		Args: named(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 				v, err := c.Get(ctx, args[0])
@@ -126,6 +156,7 @@ is not UTF-8 is then in base64 ("encoding"), and so is such a key ("key_encoding
 		},
 	}
 	t.add(cmd)
+	cmd.SetFlagErrorFunc(flagOrKey)
 	return cmd
 }
 

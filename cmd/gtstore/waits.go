@@ -54,7 +54,7 @@ func (w *waits) tell(ctx context.Context, c *netrpc.Client, stderr io.Writer) (e
 				return
 			}
 			if text := w.text(ctx, c); ctx.Err() == nil {
-				fmt.Fprintf(stderr, "gtstore: waiting for %v: %s\n", time.Since(begin).Round(time.Second), text)
+				fmt.Fprintf(stderr, "gtstore: still waiting after %v: %s\n", time.Since(begin).Round(time.Second), text)
 			}
 		}
 	}()

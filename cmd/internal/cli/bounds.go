@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -49,6 +50,12 @@ func addBounded[T cmp.Ordered](flags *pflag.FlagSet, b *bounded[T], name string,
 // Int defines a flag that is a whole number from least to most.
 func Int(flags *pflag.FlagSet, at *int, name string, value, least, most int, usage string) {
 	addBounded(flags, &bounded[int]{at, least, most, "number", strconv.Atoi}, name, value, usage)
+}
+
+// Uint64 defines a flag that is any whole number from 0.
+func Uint64(flags *pflag.FlagSet, at *uint64, name string, value uint64, usage string) {
+	parse := func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
+	addBounded(flags, &bounded[uint64]{at, 0, math.MaxUint64, "number", parse}, name, value, usage)
 }
 
 // Duration defines a flag that is a time from least to most.
