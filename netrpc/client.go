@@ -21,13 +21,13 @@ type Client struct {
 	host    *host
 	manager core.Peer
 	cluster atomic.Uint64 // its id, once known; it never changes
-	other   atomic.Uint64 // id of the cluster whose manager has taken the address, 0 if none has
+	other   atomic.Uint64 // id of the other cluster whose manager has taken the address, or 0
 	refused atomic.Bool   // the manager's address did, when it was last tried
 
-	last  atomic.Uint64 // id of a call or a request
+	last  atomic.Uint64 // id that was given last, to a call or a request
 	mu    sync.Mutex
-	calls map[uint64]chan *core.Result  // nil once closed
-	asked map[uint64]chan core.Envelope // an operator's requests
+	calls map[uint64]chan *core.Result  // callers that wait, by the id of the call; nil once closed
+	asked map[uint64]chan core.Envelope // an operator's requests that wait, by their id; nil once closed
 }
 
 // Result is what an operation did and who did it.
@@ -135,8 +135,8 @@ func (c *Client) write(ctx context.Context, call *core.Call) (Result, error) {
 
 func resultOf(r *core.Result) Result { return Result{r.Version, r.Node, r.Group, r.Epoch} }
 
-// timeoutMax is the time of a call whose context has no deadline: the context
-// ends it all the same, by a Cancel.
+// timeoutMax is the time-out of a call whose context has no deadline. A context that is
+// cancelled still ends the call, by a Cancel.
 const timeoutMax = 10 * 365 * 24 * time.Hour
 
 var waiters = sync.Pool{New: func() any { return make(chan *core.Result, 1) }}

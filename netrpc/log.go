@@ -7,11 +7,11 @@ import (
 	"gtstore/core"
 )
 
-// eventLog writes what happened in a node to its log. What happens all the time
-// is not logged at all.
+// eventLog writes the events of a node to its log, but for those that each operation
+// causes.
 type eventLog struct{ *slog.Logger }
 
-// said is how an event is logged.
+// said is how each kind of event is logged; a kind without a text is not.
 var said = [core.EventKindCount]struct {
 	level slog.Level
 	text  string
@@ -39,6 +39,7 @@ var said = [core.EventKindCount]struct {
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
 	core.EventDropped:      {slog.LevelInfo, "dropped a message that makes no sense here"},
 	core.EventRefused:      {slog.LevelInfo, "refused a message for another node or cluster"},
+	core.EventSqueezed:     {slog.LevelInfo, "writes are held back until the joining node has caught up"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 

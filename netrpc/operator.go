@@ -159,16 +159,18 @@ func (c *Client) silence() string {
 	return text
 }
 
-// foreign tells whether an answer comes from another manager than the one that
-// the client connected to, which is that of another cluster.
+// foreign tells whether an answer is of another cluster than the client's. A manager has
+// one identity for as long as its cluster exists, so another manager is of another
+// cluster.
 func (c *Client) foreign(e *core.Envelope) bool {
 	known := core.ClusterID(c.cluster.Load())
 	return e.From.ID != c.manager.ID || known != 0 && e.Cluster != known
 }
 
-// operate takes the requests of an operator and the answers to them past the
-// client node, which knows nothing of them. It takes note of the cluster, and of
-// another that has taken the manager's address.
+// operate sees every envelope before the client of package core does. It returns true
+// for those that it has dealt with: an operator's requests and their answers, of which
+// the core's client knows nothing. On the way it learns the client's cluster, and
+// whether another cluster's manager has taken the address.
 func (c *Client) operate(e *core.Envelope) bool {
 	if e.From.ID == c.manager.ID {
 		c.refused.Store(false)
@@ -197,7 +199,8 @@ func (c *Client) operate(e *core.Envelope) bool {
 		return c.answer(m.Req, e)
 	case *core.Refused:
 		if m.Wanted == c.manager.ID && (m.Reason == core.RefusedOtherNode || m.Reason == core.RefusedOtherCluster) {
-			// Whoever is there is asked who it is, by a request of no number.
+			// Ask whoever is there of which cluster it is. No caller has request number 0,
+			// so the answer to it goes to onOther.
 			c.host.net.Send([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager.Addr}, Body: &core.StatusQuery{}}})
 		}
 		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain
@@ -205,7 +208,7 @@ func (c *Client) operate(e *core.Envelope) bool {
 	return false
 }
 
-// answer hands an answer to who waits for it.
+// answer hands an answer to the caller that waits for it.
 func (c *Client) answer(req uint64, e *core.Envelope) bool {
 	if !c.foreign(e) {
 		c.cluster.CompareAndSwap(0, uint64(e.Cluster))
@@ -215,14 +218,15 @@ func (c *Client) answer(req uint64, e *core.Envelope) bool {
 	if answer := c.asked[req]; answer != nil {
 		select {
 		case answer <- *e:
-		default: // answered twice
+		default: // a repeated request is answered again
 		}
 	}
 	return true
 }
 
-// onOther takes in who is at the manager's address, after one there did not want
-// to be taken for it. If it is another's, those who wait hear no more from this one.
+// onOther learns who is at the manager's address, after somebody there has refused what
+// was for the manager. If that is another cluster's manager, nobody will answer the
+// requests that wait: each gets this answer, which ask then tells to be foreign.
 func (c *Client) onOther(e *core.Envelope) {
 	if !c.foreign(e) {
 		return

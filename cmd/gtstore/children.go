@@ -22,9 +22,9 @@ import (
 	"gtstore/cmd/internal/daemon"
 )
 
-// children are the processes that up has started. They end with it: each has a pipe
-// as its standard input, whose other end only up has; when up ends, in whatever
-// way, the system closes that end, and the process sees it.
+// children are the processes that up has started. They end with it, even when it is
+// killed: the standard input of each is a pipe whose other end only up holds. When up
+// ends, the system closes that end, and the process sees the end of its input.
 type children struct {
 	log    io.Writer
 	mu     sync.Mutex // of log and of the next two
@@ -179,7 +179,7 @@ func (b *children) end() {
 	}
 }
 
-// closed is a time that has come.
+// closed is a deadline that has passed.
 var closed = func() <-chan time.Time {
 	c := make(chan time.Time)
 	close(c)
@@ -197,9 +197,9 @@ func self() string {
 	return filepath.Base(os.Args[0])
 }
 
-// watchParent returns a context that ends, too, when this program was started by
-// the go command and that is gone: go run passes ctrl-C on but not SIGTERM, and
-// nothing when it is killed.
+// watchParent returns a context that ends also when the go command that runs this
+// program has ended. go run passes Ctrl-C on to the program, but not a SIGTERM, and
+// nothing tells the program when go run is killed.
 func watchParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()

@@ -20,8 +20,8 @@ import (
 // defaultPort is where up puts the manager and the other commands look for it.
 const defaultPort = 7400
 
-// target is the cluster that a command talks to; its flags are the same
-// everywhere.
+// target is the cluster that a command talks to, and the flags that all such commands
+// have.
 type target struct {
 	manager cli.Addresses
 	timeout time.Duration
@@ -56,8 +56,8 @@ func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.
 	return failed(f(ctx, c))
 }
 
-// codes are the exit codes of what can become of an operation. What may have
-// happened comes first: an error can be of two classes.
+// codes are the exit codes of the classes of error. An error can be of two classes; the
+// first in this list counts. That a write may have happened matters most.
 var codes = []struct {
 	class error
 	code  int
@@ -107,7 +107,7 @@ func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 			found = append(found, n)
 		}
 	}
-	// Who came back under its old name is meant, not what it was before.
+	// A node that was started again under its old name is meant, not the one that is gone.
 	if left := slices.DeleteFunc(slices.Clone(found), func(n *core.NodeStatus) bool { return n.State == core.NodeGone }); len(left) > 0 {
 		found = left
 	}

@@ -25,7 +25,7 @@ const (
 	searchMax        = 30 * 24 * time.Hour
 )
 
-// fuzzFlags are what a person said.
+// fuzzFlags are the flags of fuzz.
 type fuzzFlags struct {
 	options   fuzz.Options
 	seedGiven bool
@@ -40,7 +40,7 @@ func newFuzz() *cobra.Command {
 	return cmd
 }
 
-// fuzzCommand returns the command and the flags that it will have parsed.
+// fuzzCommand returns the command, and where it puts its flags.
 func fuzzCommand() (*cobra.Command, *fuzzFlags) {
 	f := &fuzzFlags{}
 	cmd := &cobra.Command{
@@ -90,8 +90,8 @@ schedule once. Archives of the parts may be copied into one directory.`,
 	return cmd, f
 }
 
-// check completes the flags, of which it is told whether they were given, or
-// says what is wrong with them.
+// check fills in what follows from other flags, or says which flags do not go together.
+// given tells whether a flag was on the command line.
 func (f *fuzzFlags) check(given func(string) bool) error {
 	o := &f.options
 	if !given("keep-going") {
@@ -124,8 +124,8 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	return nil
 }
 
-// gcPercent lets a search, whose heap is some ten MiB, collect garbage a quarter
-// as often as by default: it runs a fifth faster for it.
+// gcPercent has the garbage of a search collected a quarter as often as by default. The
+// heap is only some ten MiB, and the search runs a fifth faster.
 const gcPercent = 400
 
 func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error {
@@ -204,9 +204,9 @@ type fuzzResult struct {
 	Joins            int            `json:"joins"`    // nodes that became members of a group that others had left
 	Lost             int            `json:"lost"`     // groups of which no copy was left
 	Evicted          int            `json:"evicted"`  // members removed from their chains on suspicion
-	Uncaused         int            `json:"uncaused"` // of these, who was within the bounds
-	Presumed         int            `json:"presumed"` // groups presumed lost
-	Calm             int            `json:"calm"`     // schedules in which nothing was beyond the bounds
+	Uncaused         int            `json:"uncaused"` // of these, though the member was within the bounds
+	Presumed         int            `json:"presumed"` // groups that were presumed lost
+	Calm             int            `json:"calm"`     // schedules in which every fault was within the bounds
 	Medians          fuzz.Medians   `json:"medians"`
 	Marks            fuzzMarks      `json:"marks"`
 	WallSeconds      float64        `json:"wall_seconds"`

@@ -57,7 +57,8 @@ is changed. If the time runs out first, the drain goes on: ask again to wait for
 	return cmd
 }
 
-// withNode does something with the node that a person means, and says so.
+// withNode finds the node that a name or an id means, does something with it, and prints
+// that it is done.
 func (t *target) withNode(cmd *cobra.Command, text, done string, do func(*netrpc.Client, context.Context, core.NodeID) error) error {
 	return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 		s, err := statusOf(ctx, c)

@@ -72,8 +72,8 @@ type replayer struct {
 	trace, record  bool
 }
 
-// replayAll goes on after a file that is not as expected: all of them are worth
-// knowing about.
+// replayAll goes on after a file that is not as expected, so that one run tells about
+// all of them.
 func (r *replayer) replayAll(ctx context.Context, files []string) error {
 	unread, violated, unexpected, diverged, done := 0, 0, 0, 0, 0
 	for _, file := range files {
@@ -120,7 +120,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 	return nil
 }
 
-// notAsExpected sums up, or is "" when there is nothing to complain about.
+// notAsExpected says how many traces were not as expected, or is "" when all were.
 func notAsExpected(files, unexpected, unread int) string {
 	var parts []string
 	if unexpected > 0 {
@@ -166,8 +166,8 @@ func (r *replayer) text(ctx context.Context, file string) (string, error) {
 	return string(text), err
 }
 
-// located says where in a file a fault is, in the way editors understand:
-// FILE:LINE: instead of the parser's line LINE:.
+// located writes the place of a parser's error as FILE:LINE, which editors understand,
+// instead of "line LINE".
 func located(file string, err error) string {
 	if rest, ok := strings.CutPrefix(err.Error(), "line "); ok {
 		if line, text, ok := strings.Cut(rest, ": "); ok && line != "0" {
@@ -220,8 +220,8 @@ type replayResult struct {
 	recording *schedule.Recording
 }
 
-// divergence is where the run begins to differ from the trace's recording: at an
-// event from From to To.
+// divergence is where the run begins to differ from the trace's recording: at one of
+// the events From to To.
 type divergence struct {
 	From           int `json:"from"`
 	To             int `json:"to"`
@@ -230,12 +230,17 @@ type divergence struct {
 	text string
 }
 
-// judge compares two runs of a schedule with what it expects. A difference
-// between them weighs most: nothing else that they tell can be relied on. Then
-// comes a violation, which may well keep later actions from having an effect,
-// and then what the run did not come to, since the trace no longer shows what it did.
-// That the code behaves otherwise than when the trace was recorded is said
-// beside the verdict, and does not change it: the schedule means the same.
+// judge compares two runs of a schedule with each other, and with what the schedule
+// expects. The first of these that applies is the verdict:
+//
+//   - The runs differ. Then nothing else about them can be relied on.
+//   - A property is violated. That may keep later actions from having an effect, so it
+//     comes before the next.
+//   - An action had no effect, or a situation did not come about. Then the trace no
+//     longer shows what it was saved for.
+//
+// A run that differs from the trace's recording does not change the verdict: the code
+// has changed, but the schedule still means the same.
 func judge(s *schedule.Schedule, first, second *sim.Outcome) *replayResult {
 	r := &replayResult{
 		Verdict: first.Verdict, Expect: s.Expect, Events: first.Events, Operations: len(first.Ops),

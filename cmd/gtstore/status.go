@@ -27,7 +27,7 @@ type statusResult struct {
 	Groups  []statusGroup  `json:"groups"`
 	Spares  []string       `json:"spares"`
 	Keys    uint64         `json:"keys"`
-	source  *netrpc.Status // what it was made from
+	source  *netrpc.Status // that it was made from
 }
 
 type statusManager struct {
@@ -43,7 +43,7 @@ type statusNode struct {
 	State string       `json:"state"` // up, silent, gone
 	Group core.GroupID `json:"group"` // 0 for a spare
 	Role  string       `json:"role"`  // primary, replica, joining, spare, none
-	// Draining: it is to be stopped, or can be when it is a spare.
+	// Draining: an operator wants to stop it, and can once it is in no group.
 	Draining   bool      `json:"draining"`
 	Quarantine float64   `json:"quarantine_seconds"` // before it is used again
 	Boot       core.Boot `json:"boot"`
@@ -59,7 +59,7 @@ type statusGroup struct {
 	Keys    uint64       `json:"keys"`
 }
 
-// statusJoin is how far a join is: of what the snapshot is likely to hold.
+// statusJoin is how far a join is. The totals are estimates: writes go on meanwhile.
 type statusJoin struct {
 	Keys       uint64  `json:"keys"`
 	KeysTotal  uint64  `json:"keys_total"`
@@ -183,11 +183,11 @@ process has ended. It is a spare again if it answers after all, and gone once it
 	return cmd
 }
 
-// watch shows the status until the command is interrupted. The time-out is that
-// of each look.
+// watch shows the status again and again until the command is interrupted. --timeout
+// bounds each look.
 func (t *target) watch(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
-	var cluster core.ClusterID // of the first look: another's state must not be taken for its
+	var cluster core.ClusterID // of the first look: another cluster's state must not be shown as its own
 	for {
 		err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 			s, err := statusOf(ctx, c)

@@ -193,8 +193,7 @@ is started again is another, empty node.`,
 	return cmd
 }
 
-// settings are what a node tells of itself at its start: every flag as it is
-// in effect.
+// settings are what a node logs when it starts: its id, and every flag with its value.
 func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 	list := []any{"id", s.Self().ID.String()}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -205,7 +204,7 @@ func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 	return list
 }
 
-// run waits until the node ends, or is to end.
+// run waits until the node ends by itself, or ends it when the context does.
 func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
