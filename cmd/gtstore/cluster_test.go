@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -535,30 +536,50 @@ func TestANodesNameForgesNoRows(t *testing.T) {
 	}
 }
 
+// endless is an input that never ends. It tells when somebody begins to read it.
+type endless struct {
+	once    sync.Once
+	reading chan struct{}
+	end     <-chan struct{} // of the test
+}
+
+func (e *endless) Read([]byte) (int, error) {
+	e.once.Do(func() { close(e.reading) })
+	<-e.end
+	return 0, io.EOF
+}
+
 // A standard input that does not end must outlive neither --timeout nor a Ctrl-C.
 func TestAStandardInputThatDoesNotEnd(t *testing.T) {
 	m, _ := inProcess(t, core.ManagerOptions{}, "node1")
-	for _, line := range [][]string{{"put", "k", "-"}, {"cas", "k", "0", "-"}, {"replay", "-"}, {"view", "-"}} {
-		t.Run(line[0], func(t *testing.T) {
+	at := []string{"--manager", m.Self().Addr}
+	for _, c := range []struct {
+		name      string
+		line      []string
+		interrupt bool
+	}{
+		{"put ends at the time-out", append([]string{"put", "k", "-", "--timeout", "1s"}, at...), false},
+		{"cas", append([]string{"cas", "k", "0", "-", "--timeout", "1h"}, at...), true},
+		{"replay", []string{"replay", "-"}, true},
+		{"view", []string{"view", "-"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
-			endless, other := io.Pipe()
-			defer other.Close()
-			var stdout, stderr bytes.Buffer
-			if line[0] == "put" {
-				line = append(line, "--manager", m.Self().Addr, "--timeout", "50ms")
-			} else {
-				if line[0] == "cas" {
-					line = append(line, "--manager", m.Self().Addr)
-				}
-				time.AfterFunc(50*time.Millisecond, interrupt)
+			in := &endless{reading: make(chan struct{}), end: t.Context().Done()}
+			if c.interrupt {
+				go func() {
+					<-in.reading
+					interrupt()
+				}()
 			}
-			require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), line, endless, &stdout, &stderr))
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), c.line, in, &stdout, &stderr), "%s", &stderr)
 			require.Contains(t, stderr.String(), "on standard input did not end: gave up reading it, and did nothing")
 			require.Empty(t, stdout.String())
 		})
 	}
-	code, _, stderr := run(t, "", "get", "k", "--manager", m.Self().Addr)
+	code, _, stderr := run(t, "", append([]string{"get", "k"}, at...)...)
 	require.Equal(t, cli.ExitNotFound, code, stderr)
 }
 
@@ -569,9 +590,19 @@ func TestACommandThatWaitsSaysForWhat(t *testing.T) {
 	pid := int(u.status.Nodes[0].PID)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
-	code, _, stderr := run(t, "", "put", "key", "value", "--manager", u.status.Manager.Addr, "--timeout", "4s")
-	require.Equal(t, cli.ExitUnavailable, code, "no session was opened: nothing was sent")
-	require.Regexp(t, `gtstore: still waiting after \ds: group 1 is unavailable\n`, stderr)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var stdout, stderr lockedBuffer
+	code := make(chan int)
+	go func() {
+		line := []string{"put", "key", "value", "--manager", u.status.Manager.Addr, "--timeout", "1h"}
+		code <- cli.Execute(ctx, newRoot(), line, nil, &stdout, &stderr)
+	}()
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`gtstore: still waiting after \d+s: group 1 is unavailable\n`).MatchString(stderr.String())
+	}, 2*patience, 10*time.Millisecond, "%s", &stderr)
+	interrupt()
+	require.Equal(t, cli.ExitUnavailable, <-code, "no session was opened: nothing was sent")
 }
 
 func TestADrainSaysHowFarItIs(t *testing.T) {
