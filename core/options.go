@@ -17,6 +17,16 @@ var (
 	ErrGroupLost = errors.New("fatal: no copy of a group is left")
 )
 
+// Bounds of what a person chooses for a manager. Replicas, MinChain and Spares have
+// theirs from what a cluster can hold.
+const (
+	PingIntervalMin, PingIntervalMax = time.Millisecond, 10 * time.Second
+	MissesMin, MissesMax             = 1, 100 // of ManagerOptions.MissesMax
+	LostAfterMin, LostAfterMax       = 10 * time.Millisecond, 24 * time.Hour
+	LeaseMin, LeaseMax               = time.Millisecond, time.Minute
+	SparesMax                        = nodesMax
+)
+
 // StorageOptions configure a storage node. Zero values of the later fields
 // take the defaults of DefaultStorageOptions.
 type StorageOptions struct {
@@ -106,7 +116,8 @@ func (o *StorageOptions) complete() error {
 	case o.PendingMax < 1 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:
 		return fmt.Errorf("core: pending limits %d entries and %d bytes cannot hold one write", o.PendingMax, o.PendingBytesMax)
 	}
-	return nil
+	return positive(span{"RegisterInterval", o.RegisterInterval}, span{"SilenceMax", o.SilenceMax}, span{"HeartbeatInterval", o.HeartbeatInterval},
+		span{"ResendInterval", o.ResendInterval}, span{"AckTimeout", o.AckTimeout}, span{"SessionTTL", o.SessionTTL})
 }
 
 // ManagerOptions configure a manager. Zero values of the later fields take the
@@ -150,6 +161,20 @@ func DefaultManagerOptions() ManagerOptions {
 	}
 }
 
+// Validate tells which option is out of bounds, or does not go with another one. Self
+// and Cluster may still be missing.
+func (o ManagerOptions) Validate() error {
+	o.Self.ID, o.Cluster = max(o.Self.ID, 1), max(o.Cluster, 1)
+	return o.complete()
+}
+
+// silenceLeast is the least LostAfter with which a node that answers every ping is never
+// taken for lost. Silence counts as a loss after ten times LostAfter (see lossOf), and
+// evidence is fresh for twice the pings that may be missed (see evidenceGap).
+func (o *ManagerOptions) silenceLeast() time.Duration {
+	return 2 * time.Duration(o.MissesMax+1) * o.PingInterval / 10
+}
+
 func (o *ManagerOptions) complete() error {
 	d := DefaultManagerOptions()
 	o.MinChain = cmp.Or(o.MinChain, d.MinChain)
@@ -182,8 +207,40 @@ func (o *ManagerOptions) complete() error {
 		return fmt.Errorf("core: minimum chain of %d, want 1 to %d (replicas + 1)", o.MinChain, o.Replicas+1)
 	case o.Reads >= readModeEnd:
 		return fmt.Errorf("core: read mode %v, want confirm or lease", o.Reads)
-	case o.Lease < 0 || o.Lease > time.Minute:
-		return fmt.Errorf("core: lease of %v, want up to 1m", o.Lease)
+	case o.Reads == ReadLease && (o.Lease < LeaseMin || o.Lease > LeaseMax):
+		return fmt.Errorf("core: lease of %v, want %v to %v", o.Lease, LeaseMin, LeaseMax)
+	}
+	return o.checkTimes()
+}
+
+func (o *ManagerOptions) checkTimes() error {
+	switch {
+	case o.PingInterval < PingIntervalMin || o.PingInterval > PingIntervalMax:
+		return fmt.Errorf("core: ping interval of %v, want %v to %v", o.PingInterval, PingIntervalMin, PingIntervalMax)
+	case o.MissesMax < MissesMin || o.MissesMax > MissesMax:
+		return fmt.Errorf("core: %d missed pings before a node is suspected, want %d to %d", o.MissesMax, MissesMin, MissesMax)
+	case o.LostAfter < LostAfterMin || o.LostAfter > LostAfterMax:
+		return fmt.Errorf("core: a loss presumed after %v, want %v to %v", o.LostAfter, LostAfterMin, LostAfterMax)
+	case o.LostAfter < o.silenceLeast():
+		return fmt.Errorf("core: a loss presumed after %v, want at least %v with pings every %v of which %d may be missed: else a healthy node is taken for lost between two pings",
+			o.LostAfter, o.silenceLeast(), o.PingInterval, o.MissesMax)
+	}
+	return positive(span{"ProbeTimeout", o.ProbeTimeout}, span{"DrainTime", o.DrainTime}, span{"JoinTimeout", o.JoinTimeout},
+		span{"QuarantineMin", o.QuarantineMin}, span{"QuarantineMax", o.QuarantineMax})
+}
+
+// span is an option that is a time, and its name.
+type span struct {
+	name string
+	time time.Duration
+}
+
+// positive refuses a time below 0: a node that is to act in the past acts without end.
+func positive(list ...span) error {
+	for _, s := range list {
+		if s.time <= 0 {
+			return fmt.Errorf("core: %s of %v, want more than 0", s.name, s.time)
+		}
 	}
 	return nil
 }
@@ -222,5 +279,5 @@ func (o *ClientOptions) complete() error {
 	if o.Self.ID == 0 {
 		return errors.New("core: ClientOptions.Self.ID is 0: draw one at random")
 	}
-	return nil
+	return positive(span{"AttemptTimeout", o.AttemptTimeout}, span{"BackoffMin", o.BackoffMin}, span{"BackoffMax", o.BackoffMax}, span{"SessionIdleMax", o.SessionIdleMax})
 }

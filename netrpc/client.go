@@ -21,12 +21,13 @@ type Client struct {
 	host    *host
 	manager core.Peer
 	cluster atomic.Uint64 // its id, once known; it never changes
-	other   atomic.Uint64 // id of the cluster whose manager has taken the address, 0 if none has
+	other   atomic.Uint64 // id of the other cluster whose manager has taken the address, or 0
+	refused atomic.Bool   // the manager's address did, when it was last tried
 
-	last  atomic.Uint64 // id of a call or a request
+	last  atomic.Uint64 // id that was given last, to a call or a request
 	mu    sync.Mutex
-	calls map[uint64]chan *core.Result  // nil once closed
-	asked map[uint64]chan core.Envelope // an operator's requests
+	calls map[uint64]chan *core.Result  // callers that wait, by the id of the call; nil once closed
+	asked map[uint64]chan core.Envelope // an operator's requests that wait, by their id; nil once closed
 }
 
 // Result is what an operation did and who did it.
@@ -51,7 +52,9 @@ type Dialer struct {
 
 // Dial connects to a cluster by the addresses (host:port) of its managers; the
 // first that answers is used. It fails at once when every one of them refuses,
-// and at the latest when the context ends.
+// and at the latest when the context ends; then the error is of class
+// ErrUnavailable. An address that can be nobody's (see CheckAddress) is an error
+// of no class.
 func Dial(ctx context.Context, managers []string) (*Client, error) {
 	return new(Dialer).Dial(ctx, managers)
 }
@@ -60,6 +63,11 @@ func Dial(ctx context.Context, managers []string) (*Client, error) {
 func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 	if len(managers) == 0 {
 		return nil, errors.New("netrpc: no manager named: give the address (host:port) of one")
+	}
+	for _, address := range managers {
+		if err := CheckAddress(address); err != nil { // of no class: to try again is of no use
+			return nil, fmt.Errorf("netrpc: the manager's address %w", err)
+		}
 	}
 	var failures []string
 	for _, address := range managers {
@@ -72,7 +80,7 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 		default:
 			return d.connect(core.Peer{ID: hello.ID, Addr: address})
 		}
-		failures = append(failures, err.Error())
+		failures = append(failures, Printable(err.Error())) // it may be the words of whoever is there
 	}
 	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: strings.Join(failures, "; "), Cause: context.Cause(ctx)}
 }
@@ -127,8 +135,8 @@ func (c *Client) write(ctx context.Context, call *core.Call) (Result, error) {
 
 func resultOf(r *core.Result) Result { return Result{r.Version, r.Node, r.Group, r.Epoch} }
 
-// timeoutMax is the time of a call whose context has no deadline: the context
-// ends it all the same, by a Cancel.
+// timeoutMax is the time-out of a call whose context has no deadline. A context that is
+// cancelled still ends the call, by a Cancel.
 const timeoutMax = 10 * 365 * 24 * time.Hour
 
 var waiters = sync.Pool{New: func() any { return make(chan *core.Result, 1) }}

@@ -45,7 +45,7 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		fmt.Fprintf(&b, ": %s", e.Detail)
 	}
-	if e.Cause != nil {
+	if e.Cause != nil && !strings.Contains(e.Detail, e.Cause.Error()) { // once is enough
 		fmt.Fprintf(&b, " (%v)", e.Cause)
 	}
 	return b.String()
@@ -67,7 +67,7 @@ func clip(key string) string {
 	return key
 }
 
-// outcome turns a result into the error of the operation, or nil.
+// outcome returns the error that a result stands for, or nil.
 func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) error {
 	e := &Error{Op: call.Kind.String(), Key: call.Key, Group: r.Group}
 	switch r.Status {
@@ -107,13 +107,13 @@ func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) e
 	return e
 }
 
-// displaced tells which cluster is at the manager's address, and what to do.
+// displaced says which cluster is now at the manager's address, and what to do.
 func (c *Client) displaced() string {
 	return Displaced(c.manager.Addr, core.ClusterID(c.cluster.Load()), core.ClusterID(c.other.Load()))
 }
 
-// Displaced says that the address of a cluster's manager is now that of another
-// cluster's; 0 is a cluster that is not known.
+// Displaced says that another cluster's manager is now at the address of a cluster's
+// manager. A cluster that is not known is 0.
 func Displaced(manager string, was, is core.ClusterID) string {
 	text := "at " + manager + " there is now the manager of another cluster"
 	if is != 0 {
@@ -125,7 +125,7 @@ func Displaced(manager string, was, is core.ClusterID) string {
 	return text + ": connect anew to use the cluster that is there now; in memory mode the earlier one ended with its manager"
 }
 
-// lastCause tells why an operation got no result.
+// lastCause says why an operation ended without a result, and what to do.
 func (c *Client) lastCause(r *core.Result) string {
 	switch {
 	case r.Displaced:
@@ -139,7 +139,7 @@ func (c *Client) lastCause(r *core.Result) string {
 	case r.Cause == core.StatusOverloaded:
 		return "the node is overloaded: try again with fewer operations at once"
 	case r.Group == 0:
-		return fmt.Sprintf("the manager at %s did not answer in time", c.manager.Addr)
+		return c.silence()
 	case r.Cause == core.StatusNotPrimary:
 		return fmt.Sprintf("group %d has no primary that serves: see 'gtstore status'", r.Group)
 	}

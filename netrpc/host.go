@@ -1,7 +1,6 @@
 package netrpc
 
 import (
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -179,11 +178,4 @@ func (h *host) stop() {
 	<-h.done
 	h.net.Flush(flushTime)
 	h.net.Close()
-}
-
-func logger(l *slog.Logger) *slog.Logger {
-	if l == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return l
 }

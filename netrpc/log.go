@@ -7,14 +7,11 @@ import (
 	"gtstore/core"
 )
 
-// eventLog writes what happened in a node to its log. What happens all the time
-// is not logged at all.
-type eventLog struct {
-	*slog.Logger
-	dropped, refused int // messages; told when a power of two is reached
-}
+// eventLog writes the events of a node to its log, but for those that each operation
+// causes.
+type eventLog struct{ *slog.Logger }
 
-// said is how an event is logged.
+// said is how each kind of event is logged; a kind without a text is not.
 var said = [core.EventKindCount]struct {
 	level slog.Level
 	text  string
@@ -29,7 +26,7 @@ var said = [core.EventKindCount]struct {
 	core.EventReconfigured: {slog.LevelInfo, "a group has a new config"},
 	core.EventProbing:      {slog.LevelInfo, "a node is suspected; probing its group"},
 	core.EventCleared:      {slog.LevelInfo, "the suspected node answered"},
-	core.EventGone:         {slog.LevelWarn, "a node's data is gone"},
+	core.EventGone:         {slog.LevelInfo, "a node is gone with its data: it has stopped in good order, or was forgotten"},
 	core.EventLost:         {slog.LevelError, "NO COPY OF A GROUP IS LEFT"},
 	core.EventWithdrawn:    {slog.LevelWarn, "a member of a group presumed lost answered; the group is back"},
 	core.EventJoining:      {slog.LevelInfo, "a spare joins a group"},
@@ -43,22 +40,15 @@ var said = [core.EventKindCount]struct {
 	core.EventRetired:      {slog.LevelInfo, "a node that was silent for long and is in no group is off the list"},
 	core.EventNotTaken:     {slog.LevelError, "the manager lists as many nodes as it can; asking again"},
 	core.EventAhead:        {slog.LevelWarn, "a node says that it has seen more of the Directory than the manager has; it is not taken in"},
+	core.EventDropped:      {slog.LevelInfo, "dropped a message that makes no sense here"},
+	core.EventRefused:      {slog.LevelInfo, "refused a message for another node or cluster"},
+	core.EventSqueezed:     {slog.LevelInfo, "writes are held back until the joining node has caught up"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 
 func (l *eventLog) events(list []core.Event) {
 	for i := range list {
 		e := &list[i]
-		switch e.Kind {
-		case core.EventDropped:
-			l.dropped++
-			l.count("dropped messages that make no sense here", l.dropped, e)
-			continue
-		case core.EventRefused:
-			l.refused++
-			l.count("refused messages for another node or cluster", l.refused, e)
-			continue
-		}
 		s := said[e.Kind]
 		if s.text == "" {
 			continue
@@ -80,9 +70,10 @@ func (l *eventLog) events(list []core.Event) {
 	}
 }
 
-// count tells of what can happen any number of times, ever more rarely.
-func (l *eventLog) count(text string, n int, e *core.Event) {
-	if n&(n-1) == 0 {
-		l.Info(text, "count", n, "last", e.Node.String())
+// logger is what a node logs with: the one that it was given, in bounds, or none.
+func logger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
 	}
+	return slog.New(newLimiter(l.Handler()))
 }

@@ -223,6 +223,21 @@ func TestDialFailures(t *testing.T) {
 	require.ErrorContains(t, err, "is a storage node, not a manager")
 	_, err = netrpc.Dial(t.Context(), nil)
 	require.ErrorContains(t, err, "no manager named")
+	for address, want := range map[string]string{
+		"":                       "want HOST:PORT",
+		"127.0.0.1":              "want HOST:PORT",
+		"http://127.0.0.1:7400":  `without "http://"`,
+		":7400":                  "want a host",
+		"a b:7400":               "want a host",
+		"127.0.0.1:0":            "want a port",
+		"127.0.0.1:99999":        "want a port",
+		"127.0.0.1:http":         "want a port",
+		strings.Repeat("a", 500): "at most 256 bytes",
+	} {
+		_, err = netrpc.Dial(t.Context(), []string{c.manager.Self().Addr, address})
+		require.ErrorContains(t, err, want, "whoever else could be asked")
+		require.NotErrorIs(t, err, netrpc.ErrUnavailable, "or a program would try again for ever")
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -2,6 +2,7 @@ package netrpc
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"gtstore/core"
@@ -20,6 +21,9 @@ type Status struct {
 	Groups   []core.GroupStatus
 }
 
+// nodesMax bounds the nodes of a cluster, and with them its groups.
+const nodesMax = core.SparesMax
+
 // Status asks the manager what it knows of nodes and groups.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s := &Status{}
@@ -37,6 +41,9 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys, s.Mapped = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys, r.Mapped
 		s.Nodes = append(s.Nodes, r.Nodes...)
 		s.Groups = append(s.Groups, r.Groups...)
+		if len(s.Nodes) > nodesMax || len(s.Groups) > nodesMax {
+			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: fmt.Sprintf("the manager goes on and on: a cluster has at most %d nodes", nodesMax)}
+		}
 		if len(r.Nodes) == 0 && len(r.Groups) == 0 || len(s.Nodes) >= int(r.NodeCount) && len(s.Groups) >= int(r.GroupCount) {
 			return s, nil
 		}
@@ -52,14 +59,19 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 	if err != nil {
 		return err
 	}
+	failed := &Error{Class: ErrUnavailable, Op: "forget", Key: node.String()}
 	r, ok := e.Body.(*core.Forgotten)
 	switch {
-	case ok && r.Status == core.StatusOK:
+	case !ok:
+		failed.Detail = "the manager answered something else"
+	case r.Status == core.StatusOK:
 		return nil
-	case ok && r.Status == core.StatusNotFound:
-		return &Error{Class: ErrNotFound, Op: "forget", Key: node.String(), Detail: "no such node is registered"}
+	case r.Status == core.StatusNotFound:
+		failed.Class, failed.Detail = ErrNotFound, "no such node is registered"
+	default:
+		failed.Class = ErrOverloaded
 	}
-	return &Error{Class: ErrOverloaded, Op: "forget", Key: node.String()}
+	return failed
 }
 
 // Drain has a node's place in its group moved to a spare, and returns when the
@@ -67,12 +79,15 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 // stays reserved for that until it is started again. ErrNotFound says that no such
 // node is registered. ErrUnavailable says that nothing can take the node's place,
 // and that the node stays as it is; ErrUnknownOutcome, that the context ended
-// first: the drain goes on, and may be asked for again.
+// first: the drain goes on, unless the manager has ended, and may be asked for again.
 func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
 	e, err := c.ask(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return &Error{Class: ErrUnknownOutcome, Op: "drain", Key: node.String(), Cause: cause,
-			Detail: "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"}
+		detail := "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"
+		if c.refused.Load() {
+			detail = c.silence() + "; in memory mode the cluster, and the drain with it, ended with its manager"
+		}
+		return &Error{Class: ErrUnknownOutcome, Op: "drain", Key: node.String(), Cause: cause, Detail: detail}
 	}
 	if err != nil {
 		return err
@@ -131,23 +146,41 @@ func (c *Client) ask(ctx context.Context, op string, request func(req uint64) co
 		case <-again.C:
 		case <-ctx.Done():
 			return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op,
-				Detail: "the manager at " + c.manager.Addr + " did not answer in time", Cause: context.Cause(ctx)}
+				Detail: c.silence(), Cause: context.Cause(ctx)}
 		}
 	}
 }
 
-// foreign tells whether an answer comes from another manager than the one that
-// the client connected to, which is that of another cluster.
+// silence says that the manager did not answer, and why, if that is known.
+func (c *Client) silence() string {
+	text := "the manager at " + c.manager.Addr + " did not answer in time"
+	if c.refused.Load() {
+		text += ": its address refuses connections, so its process has ended"
+	}
+	return text
+}
+
+// foreign tells whether an answer is of another cluster than the client's. A manager has
+// one identity for as long as its cluster exists, so another manager is of another
+// cluster.
 func (c *Client) foreign(e *core.Envelope) bool {
 	known := core.ClusterID(c.cluster.Load())
 	return e.From.ID != c.manager.ID || known != 0 && e.Cluster != known
 }
 
-// operate takes the requests of an operator and the answers to them past the
-// client node, which knows nothing of them. It takes note of the cluster, and of
-// another that has taken the manager's address.
+// operate sees every envelope before the client of package core does. It returns true
+// for those that it has dealt with: an operator's requests and their answers, of which
+// the core's client knows nothing. On the way it learns the client's cluster, and
+// whether another cluster's manager has taken the address.
 func (c *Client) operate(e *core.Envelope) bool {
+	if e.From.ID == c.manager.ID {
+		c.refused.Store(false)
+	}
 	switch m := e.Body.(type) {
+	case *core.PeerDown:
+		if m.Peer.Addr == c.manager.Addr {
+			c.refused.Store(m.Refused)
+		}
 	case *core.StatusQuery, *core.Forget, *core.Drain:
 		c.host.net.Send([]core.Envelope{*e})
 		return true
@@ -167,7 +200,8 @@ func (c *Client) operate(e *core.Envelope) bool {
 		return c.answer(m.Req, e)
 	case *core.Refused:
 		if m.Wanted == c.manager.ID && (m.Reason == core.RefusedOtherNode || m.Reason == core.RefusedOtherCluster) {
-			// Whoever is there is asked who it is, by a request of no number.
+			// Ask whoever is there of which cluster it is. No caller has request number 0,
+			// so the answer to it goes to onOther.
 			c.host.net.Send([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager.Addr}, Body: &core.StatusQuery{}}})
 		}
 		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain
@@ -175,7 +209,7 @@ func (c *Client) operate(e *core.Envelope) bool {
 	return false
 }
 
-// answer hands an answer to who waits for it.
+// answer hands an answer to the caller that waits for it.
 func (c *Client) answer(req uint64, e *core.Envelope) bool {
 	if !c.foreign(e) {
 		c.cluster.CompareAndSwap(0, uint64(e.Cluster))
@@ -185,14 +219,15 @@ func (c *Client) answer(req uint64, e *core.Envelope) bool {
 	if answer := c.asked[req]; answer != nil {
 		select {
 		case answer <- *e:
-		default: // answered twice
+		default: // a repeated request is answered again
 		}
 	}
 	return true
 }
 
-// onOther takes in who is at the manager's address, after one there did not want
-// to be taken for it. If it is another's, those who wait hear no more from this one.
+// onOther learns who is at the manager's address, after somebody there has refused what
+// was for the manager. If that is another cluster's manager, nobody will answer the
+// requests that wait: each gets this answer, which ask then tells to be foreign.
 func (c *Client) onOther(e *core.Envelope) {
 	if !c.foreign(e) {
 		return

@@ -15,7 +15,7 @@ import (
 // Options are a server's own; the core's come beside them. The zero value is
 // good.
 type Options struct {
-	Logger         *slog.Logger // default: none
+	Logger         *slog.Logger // default: none; it must not block, or the node stands still
 	ConnectionsMax int          // that others have made; default 4096
 }
 
@@ -44,7 +44,7 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	return serve(l, node, opt.Self, transport.RoleManager, o), nil
+	return serve(l, node, opt.Self, transport.RoleManager, nil, o), nil
 }
 
 // ServeStorage runs a storage node on a listener, as ServeManager does a manager.
@@ -57,7 +57,10 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	return serve(l, node, opt.Self, transport.RoleStorage, o), nil
+	watch := newManagerWatch(opt.Self, opt.Manager.Addr, logger(o.Logger))
+	s := serve(l, node, opt.Self, transport.RoleStorage, watch.note, o)
+	go watch.run(s.done)
+	return s, nil
 }
 
 var errDurable = errors.New("netrpc: durable mode is not there yet: run without a directory, in memory mode")
@@ -82,9 +85,9 @@ func random() uint64 {
 	}
 }
 
-func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, o Options) *Server {
+func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, o Options) *Server {
 	log := logger(o.Logger)
-	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}}, listener: l, done: make(chan struct{})}
+	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, other: note}, listener: l, done: make(chan struct{})}
 	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax})
 	go s.await()
 	return s

@@ -9,17 +9,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/daemon"
 )
 
-// children are the processes that up has started. They end with it: each has a pipe
-// as its standard input, whose other end only up has; when up ends, in whatever
-// way, the system closes that end, and the process sees it.
+// children are the processes that up has started. They end with it, even when it is
+// killed: the standard input of each is a pipe whose other end only up holds. When up
+// ends, the system closes that end, and the process sees the end of its input.
 type children struct {
 	log    io.Writer
 	mu     sync.Mutex // of log and of the next two
@@ -45,6 +50,7 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 		return nil, fmt.Errorf("cannot find this program itself: %w", err)
 	}
 	c := &child{name: name, cmd: exec.Command(program, append(args, "--exit-with-stdin")...), ended: make(chan struct{})}
+	c.cmd.Env = environmentOf(os.Environ())
 	ownGroup(c.cmd)
 	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -75,6 +81,20 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// environmentOf leaves out of an environment what the flags of a node can be set with. up
+// says to its nodes what they are to do; an address to advertise, for one, would be that
+// of all of them.
+func environmentOf(all []string) []string {
+	flags := make(map[string]bool)
+	for _, node := range []*cobra.Command{daemon.NewManager(), daemon.NewStorage()} {
+		node.Flags().VisitAll(func(f *pflag.Flag) { flags[cli.Variable(f.Name)] = true })
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return flags[name]
+	})
 }
 
 // watch passes on a process's log until it ends, and says how it did.
@@ -159,7 +179,7 @@ func (b *children) end() {
 	}
 }
 
-// closed is a time that has come.
+// closed is a deadline that has passed.
 var closed = func() <-chan time.Time {
 	c := make(chan time.Time)
 	close(c)
@@ -177,9 +197,9 @@ func self() string {
 	return filepath.Base(os.Args[0])
 }
 
-// watchParent returns a context that ends, too, when this program was started by
-// the go command and that is gone: go run passes ctrl-C on but not SIGTERM, and
-// nothing when it is killed.
+// watchParent returns a context that ends also when the go command that runs this
+// program has ended. go run passes Ctrl-C on to the program, but not a SIGTERM, and
+// nothing tells the program when go run is killed.
 func watchParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()

@@ -20,20 +20,22 @@ import (
 // defaultPort is where up puts the manager and the other commands look for it.
 const defaultPort = 7400
 
-// target is the cluster that a command talks to; its flags are the same
-// everywhere.
+// target is the cluster that a command talks to, and the flags that all such commands
+// have.
 type target struct {
-	manager string
+	manager cli.Addresses
 	timeout time.Duration
 	output  format
+	waits   waits
 }
 
 func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second) }
 
 // addFor is add for a command that may take as long as that.
 func (t *target) addFor(cmd *cobra.Command, timeout time.Duration) {
-	cmd.Flags().StringVar(&t.manager, "manager", "127.0.0.1:"+strconv.Itoa(defaultPort), "address of the cluster's manager, HOST:PORT; several may be given, with commas")
-	cmd.Flags().DurationVar(&t.timeout, "timeout", timeout, "bound of the whole command")
+	t.manager = cli.Addresses{"127.0.0.1:" + strconv.Itoa(defaultPort)}
+	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager; several may be given, with commas")
+	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, "bound of the whole command")
 	addOutput(cmd, &t.output)
 }
 
@@ -42,21 +44,20 @@ func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.
 	if err := cli.Environment(cmd); err != nil {
 		return err
 	}
-	if t.timeout <= 0 {
-		return cli.Errorf(cli.ExitUsage, "--timeout %v: want a time such as 5s", t.timeout)
-	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
 	defer cancel()
-	c, err := netrpc.Dial(ctx, strings.Split(t.manager, ","))
+	c, err := netrpc.Dial(ctx, t.manager)
 	if err != nil {
 		return failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
 	}
 	defer c.Close()
+	done := t.waits.tell(ctx, c, cmd.ErrOrStderr())
+	defer done()
 	return failed(f(ctx, c))
 }
 
-// codes are the exit codes of what can become of an operation. What may have
-// happened comes first: an error can be of two classes.
+// codes are the exit codes of the classes of error. An error can be of two classes; the
+// first in this list counts. That a write may have happened matters most.
 var codes = []struct {
 	class error
 	code  int
@@ -79,6 +80,21 @@ func failed(err error) error {
 	return cli.Failed(err)
 }
 
+// statusOf asks the manager for the status. All that a peer may have chosen is made
+// printable here, and nowhere else.
+func statusOf(ctx context.Context, c *netrpc.Client) (*netrpc.Status, error) {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Manager.Addr = netrpc.Printable(s.Manager.Addr)
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		n.Name, n.Addr = netrpc.Printable(n.Name), netrpc.Printable(n.Addr)
+	}
+	return s, nil
+}
+
 // findNode returns the node that a person means: by its name, or by its id.
 func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 	var found []*core.NodeStatus
@@ -87,11 +103,11 @@ func findNode(s *netrpc.Status, text string) (*core.NodeStatus, error) {
 		if n.ID.String() == text {
 			return n, nil
 		}
-		if n.Name == text {
+		if n.Name == netrpc.Printable(text) {
 			found = append(found, n)
 		}
 	}
-	// Who came back under its old name is meant, not what it was before.
+	// A node that was started again under its old name is meant, not the one that is gone.
 	if left := slices.DeleteFunc(slices.Clone(found), func(n *core.NodeStatus) bool { return n.State == core.NodeGone }); len(left) > 0 {
 		found = left
 	}

@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -136,12 +140,16 @@ func TestTheCommandsOnACluster(t *testing.T) {
 	require.Len(t, u.status.Spares, 4)
 	require.Empty(t, u.status.Groups)
 
-	require.Equal(t, "OK, node1\n", u.ok(t, "put", "key", "value"))
+	// Which of them registered first, and so is the primary, is not known.
+	ok := u.ok(t, "put", "key", "value")
+	primary := strings.TrimSuffix(strings.TrimPrefix(ok, "OK, "), "\n")
+	require.Contains(t, u.status.Spares, primary)
+	require.Equal(t, "OK, "+primary+"\n", ok)
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 	var got operationResult
 	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "get", "key", "-o", "json")), &got))
 	require.Equal(t, "value", *got.Value)
-	require.Equal(t, "node1", got.Node)
+	require.Equal(t, primary, got.Node)
 	require.EqualValues(t, 1, got.Group)
 	require.EqualValues(t, 1, got.Epoch)
 
@@ -149,17 +157,26 @@ func TestTheCommandsOnACluster(t *testing.T) {
 	require.Equal(t, cli.ExitConflict, code)
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, fmt.Sprintf("it is at %d", got.Version))
-	require.Equal(t, "OK, node1\n", u.ok(t, "cas", "key", fmt.Sprint(got.Version), "other"))
-	require.Equal(t, "OK, node1\n", u.ok(t, "cas", "new", "0", "created"))
+	require.Equal(t, ok, u.ok(t, "cas", "key", fmt.Sprint(got.Version), "other"))
+	require.Equal(t, ok, u.ok(t, "cas", "new", "0", "created"))
 
 	code, _, _ = u.on(t, "\xff\x00\n", "put", "bytes", "-")
 	require.Zero(t, code)
 	require.Equal(t, "\xff\x00\n", u.ok(t, "get", "bytes"), "exactly, with nothing added")
 	require.JSONEq(t, `"base64"`, field(t, u.ok(t, "get", "bytes", "-o", "json"), "encoding"))
 	require.JSONEq(t, `"/wAK"`, field(t, u.ok(t, "get", "bytes", "-o", "json"), "value"))
-	require.NotContains(t, u.ok(t, "put", "key", "again", "-o", "json"), `"value"`)
+	again := u.ok(t, "put", "key", "again", "-o", "json")
+	require.NotContains(t, again, `"value"`)
+	require.NotContains(t, again, `"key_encoding"`)
+	for key, text := range map[string]string{"\xff\xfe": `"//4="`, "\xff\xfd": `"//0="`} { // not alike
+		for _, line := range [][]string{{"put", key, "v"}, {"get", key}, {"delete", key}} {
+			object := u.ok(t, append(line, "-o", "json")...)
+			require.Equal(t, text, field(t, object, "key"), line)
+			require.Equal(t, `"base64"`, field(t, object, "key_encoding"), line)
+		}
+	}
 
-	require.Equal(t, "OK, node1\n", u.ok(t, "delete", "key"))
+	require.Equal(t, ok, u.ok(t, "delete", "key"))
 	for _, line := range []string{"get key", "delete key", "get never"} {
 		code, stdout, stderr := u.on(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitNotFound, code, line)
@@ -169,12 +186,20 @@ func TestTheCommandsOnACluster(t *testing.T) {
 
 	var s statusResult
 	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "status", "-o", "json")), &s))
-	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: []string{"node1", "node2", "node3"}, Keys: 3}}, s.Groups)
-	require.Equal(t, []string{"node4"}, s.Spares)
+	require.Len(t, s.Groups, 1)
+	chain := s.Groups[0].Chain
+	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: chain, Keys: 5}}, s.Groups)
+	require.Equal(t, primary, chain[0])
+	require.ElementsMatch(t, u.status.Spares, append(slices.Clone(chain), s.Spares...), "three are in the chain, and one is left over")
+	require.Len(t, s.Spares, 1)
 	require.Equal(t, u.status.Manager, s.Manager)
-	require.Equal(t, "primary", s.Nodes[0].Role)
+	roles := map[string]string{}
+	for _, n := range s.Nodes {
+		roles[n.Name] = n.Role
+	}
+	require.Equal(t, map[string]string{chain[0]: "primary", chain[1]: "replica", chain[2]: "replica", s.Spares[0]: "spare"}, roles)
 	text := u.ok(t, "status")
-	for _, want := range []string{"3 keys", "node1 > node2 > node3", u.status.Nodes[3].Addr} {
+	for _, want := range []string{"5 keys", strings.Join(chain, " > "), u.status.Nodes[3].Addr} {
 		require.Contains(t, text, want)
 	}
 }
@@ -198,7 +223,7 @@ func TestBadInputOnACluster(t *testing.T) {
 	}{
 		{"empty key", "", []string{"put", "", "v"}, cli.ExitError, "a key of 0 bytes"},
 		{"long key", "", []string{"get", strings.Repeat("k", core.KeyBytesMax+1)}, cli.ExitError, "a key of 1025 bytes"},
-		{"long value", big, []string{"put", "k", "-"}, cli.ExitError, "more than 1048576 bytes"},
+		{"long value", big, []string{"put", "k", "-"}, cli.ExitError, "the value on standard input has more than 1048576 bytes"},
 		{"no version", "", []string{"cas", "k", "first", "v"}, cli.ExitUsage, `VERSION "first": want a number`},
 		{"not so sure", "", []string{"forget", "node1"}, cli.ExitUsage, "add --yes"},
 		{"no such node", "", []string{"forget", "node9", "--yes"}, cli.ExitNotFound, `no node "node9"`},
@@ -299,6 +324,21 @@ func TestForget(t *testing.T) {
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 }
 
+// What the shell of up says to nodes is not for those of up: they could not all have that
+// address, or that name.
+func TestUpTellsItsNodesWhatTheyAreToDo(t *testing.T) {
+	for name, value := range map[string]string{
+		"advertise": "192.0.2.1:7400", "listen": "127.0.0.1:1", "manager": "192.0.2.1:7400", "name": "mine",
+		"log-format": "no such format", "replicas": "1", // the last is for up, which passes it on
+	} {
+		t.Setenv(cli.Variable(name), value)
+	}
+	u := startUp(t, nil, "--nodes", "2")
+	require.Regexp(t, `^127\.0\.0\.1:`, u.status.Manager.Addr)
+	require.Equal(t, []string{"node1", "node2"}, u.status.Spares)
+	u.ok(t, "put", "key", "value")
+}
+
 // However up ends, nothing that it started is left behind.
 func TestUpLeavesNothingBehind(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
@@ -346,25 +386,53 @@ func TestALostGroupEndsUp(t *testing.T) {
 	require.Contains(t, u.stderr.String(), "the manager has ended")
 }
 
-func TestWrongFlagsOfUp(t *testing.T) {
+// What can never work is a wrong command line, said at once, and no reason for a script
+// to try again.
+func TestWrongFlagsOnACluster(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
-		{"up --nodes 0", "--nodes 0: want 1 to"},
+		{"up --nodes 0", `"--nodes" flag: want a number from 1 to 256`},
 		{"up --nodes 2", "--replicas 2 needs groups of 3 nodes, but --nodes is 2"},
 		{"up --base-port 65530", "--base-port 65530: want"},
+		{"up --base-port 99999", `"--base-port" flag: want a number from 0 to 65535`},
 		{"up --dir data", "durable mode is not there yet"},
 		{"up --reads maybe", "want confirm or lease"},
 		{"up --min-chain many", "invalid argument"},
-		{"get k --timeout 0s", "--timeout 0s: want a time"},
+		{"up --min-chain 0", `"--min-chain" flag: want a number from 1 to 16`},
+		{"up --min-chain 4", "minimum chain of 4, want 1 to 3"},
+		{"up --replicas -1", `"--replicas" flag: want a number from 0 to 15`},
+		{"up --spares 5 --nodes 3", "--spares 5: with --nodes 3 and groups of 3 nodes no group could ever be formed: want at most 0 spares, or more nodes"},
+		{"up --ping-interval -1s", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --ping-interval 1ns", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --ping-interval 0s", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --ping-interval soon", `"--ping-interval" flag: want a time from 1ms to 10s`},
+		{"up --misses -1", `"--misses" flag: want a number from 1 to 100`},
+		{"up --lost-after -1s", `"--lost-after" flag: want a time from 10ms to 24h0m0s`},
+		{"up --lost-after 10ms", "want at least 40ms with pings every 50ms"},
+		{"up --lease -1s", `"--lease" flag: want a time from 1ms to 1m0s`},
+		{"node manager --listen 127.0.0.1:0 --misses 0", `"--misses" flag: want a number from 1 to 100`},
+		{"get k --timeout 0s", `"--timeout" flag: want a time from 1ms to`},
+		{"get k --manager 127.0.0.1", `"127.0.0.1": want HOST:PORT`},
+		{"get k --manager http://127.0.0.1:7400", `want HOST:PORT, without "http://"`},
+		{"status --watch --manager 127.0.0.1:99999", "want a port from 1 to 65535"},
+		{"status --manager 127.0.0.1:0", "want a port from 1 to 65535"},
+		{"drain n --manager :7400", "want a host before the colon"},
+		{"get k --manager 127.0.0.1:7400,", `"": want HOST:PORT`},
 	} {
-		code, stdout, stderr := run(t, "", strings.Fields(c.line)...)
-		require.Equal(t, cli.ExitUsage, code, c.line)
-		require.Empty(t, stdout)
-		require.Contains(t, stderr, c.want)
+		t.Run(c.line, func(t *testing.T) {
+			code, stdout, stderr := run(t, "", strings.Fields(c.line)...)
+			require.Equal(t, cli.ExitUsage, code, stderr)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, c.want)
+		})
 	}
-	t.Setenv(cli.Variable("nodes"), "none")
-	code, _, stderr := run(t, "", "up")
+	t.Setenv(cli.Variable("manager"), "")
+	code, _, stderr := run(t, "", "get", "k")
 	require.Equal(t, cli.ExitUsage, code)
-	require.Contains(t, stderr, "the environment variable GTSTORE_NODES")
+	require.Contains(t, stderr, `the environment variable GTSTORE_MANAGER: "": want HOST:PORT`)
+	t.Setenv(cli.Variable("nodes"), "none")
+	code, _, stderr = run(t, "", "up")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, stderr, "the environment variable GTSTORE_NODES: want a number from 1 to 256")
 }
 
 func TestDrain(t *testing.T) {
@@ -428,4 +496,136 @@ func TestANameMeansTheNodeThatLives(t *testing.T) {
 	_, err := findNode(s, "node2")
 	require.ErrorContains(t, err, `2 nodes are named "node2": say which by its id: 0000000000000003 (silent), 0000000000000004 (up)`)
 	require.Equal(t, cli.ExitUsage, cli.Code(err))
+}
+
+// inProcess runs a manager and storage nodes in this process, under these names, and
+// waits until they are registered.
+func inProcess(t *testing.T, opt core.ManagerOptions, names ...string) (manager *netrpc.Server, nodes []*netrpc.Server) {
+	t.Helper()
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		return l
+	}
+	manager, err := netrpc.ServeManager(listen(), opt, netrpc.Options{})
+	require.NoError(t, err)
+	t.Cleanup(manager.Close)
+	for i, name := range names {
+		n, err := netrpc.ServeStorage(listen(), core.StorageOptions{Manager: core.Peer{Addr: manager.Self().Addr}, Name: name}, netrpc.Options{})
+		require.NoError(t, err)
+		t.Cleanup(n.Close)
+		nodes = append(nodes, n)
+		require.Eventually(t, func() bool { // one after the other, so that their order is known
+			code, stdout, _ := run(t, "", "status", "-o", "json", "--manager", manager.Self().Addr)
+			return code == 0 && strings.Count(stdout, `"state":"up"`) == i+1
+		}, patience, 5*time.Millisecond)
+	}
+	return manager, nodes
+}
+
+// A node's name is what whoever started it chose.
+func TestANodesNameForgesNoRows(t *testing.T) {
+	const name = "n\nnode9  127.0.0.1:1  1  up  1  primary\x1b[2J"
+	m, _ := inProcess(t, core.ManagerOptions{}, name)
+	at := []string{"--manager", m.Self().Addr}
+	for _, line := range [][]string{{"put", "k", "v"}, {"status"}, {"status", "-o", "json"}, {"drain", name}, {"forget", name, "--yes"}} {
+		_, stdout, stderr := run(t, "", append(line, at...)...)
+		require.Contains(t, stdout+stderr, `\x1b[2J`, line)
+		require.NotContains(t, stdout+stderr, "\nnode9", line)
+		require.NotContains(t, stdout+stderr, "\x1b", line)
+	}
+}
+
+// endless is an input that never ends. It tells when somebody begins to read it.
+type endless struct {
+	once    sync.Once
+	reading chan struct{}
+	end     <-chan struct{} // of the test
+}
+
+func (e *endless) Read([]byte) (int, error) {
+	e.once.Do(func() { close(e.reading) })
+	<-e.end
+	return 0, io.EOF
+}
+
+// A standard input that does not end must outlive neither --timeout nor a Ctrl-C.
+func TestAStandardInputThatDoesNotEnd(t *testing.T) {
+	m, _ := inProcess(t, core.ManagerOptions{}, "node1")
+	at := []string{"--manager", m.Self().Addr}
+	for _, c := range []struct {
+		name      string
+		line      []string
+		interrupt bool
+	}{
+		{"put ends at the time-out", append([]string{"put", "k", "-", "--timeout", "1s"}, at...), false},
+		{"cas", append([]string{"cas", "k", "0", "-", "--timeout", "1h"}, at...), true},
+		{"replay", []string{"replay", "-"}, true},
+		{"view", []string{"view", "-"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			in := &endless{reading: make(chan struct{}), end: t.Context().Done()}
+			if c.interrupt {
+				go func() {
+					<-in.reading
+					interrupt()
+				}()
+			}
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), c.line, in, &stdout, &stderr), "%s", &stderr)
+			require.Contains(t, stderr.String(), "on standard input did not end: gave up reading it, and did nothing")
+			require.Empty(t, stdout.String())
+		})
+	}
+	code, _, stderr := run(t, "", append([]string{"get", "k"}, at...)...)
+	require.Equal(t, cli.ExitNotFound, code, stderr)
+}
+
+// A command that takes long says for what it waits.
+func TestACommandThatWaitsSaysForWhat(t *testing.T) {
+	u := startUp(t, nil, "--nodes", "1", "--replicas", "0")
+	u.ok(t, "put", "key", "value")
+	pid := int(u.status.Nodes[0].PID)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var stdout, stderr lockedBuffer
+	code := make(chan int)
+	go func() {
+		line := []string{"put", "key", "value", "--manager", u.status.Manager.Addr, "--timeout", "1h"}
+		code <- cli.Execute(ctx, newRoot(), line, nil, &stdout, &stderr)
+	}()
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`gtstore: still waiting after \d+s: group 1 is unavailable\n`).MatchString(stderr.String())
+	}, 2*patience, 10*time.Millisecond, "%s", &stderr)
+	interrupt()
+	require.Equal(t, cli.ExitUnavailable, <-code, "no session was opened: nothing was sent")
+}
+
+func TestADrainSaysHowFarItIs(t *testing.T) {
+	s := &netrpc.Status{
+		Nodes:  []core.NodeStatus{{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 1}, Name: "node1"}, Group: 2}, {NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 2}, Name: "node2"}}},
+		Groups: []core.GroupStatus{{Group: 1}, {Group: 2, Chain: []core.NodeID{1}}},
+	}
+	require.Equal(t, "no spare joins group 2 yet", drainText(s, 1))
+	s.Groups[1].Join = &core.JoinStatus{Node: 2, Age: time.Second, Progress: core.JoinProgress{Bytes: 1 << 20, BytesTotal: 2 << 20, Keys: 5, KeysTotal: 10}}
+	require.Equal(t, "node2 joins group 2: 50%, 5 of 10 keys, 1.0 MiB of 2.0 MiB, about 1s left", drainText(s, 1))
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Who reads that a write failed tries it again: what was done must not look like that.
+func TestAWriteWhoseResultCannotBePrintedIsSaidToBeDone(t *testing.T) {
+	m, _ := inProcess(t, core.ManagerOptions{}, "node1")
+	for _, format := range []string{"text", "json"} {
+		var stderr bytes.Buffer
+		line := []string{"put", "k", "v", "-o", format, "--manager", m.Self().Addr}
+		require.Equal(t, cli.ExitError, cli.Execute(t.Context(), newRoot(), line, nil, full{}, &stderr))
+		require.Regexp(t, `^gtstore: it was done, by node1 at version \d+, but that cannot be printed: no space left on device\n$`, stderr.String())
+	}
 }

@@ -18,7 +18,13 @@
 //
 // talk to a cluster, by default the one that up runs on this machine; --manager
 // HOST:PORT or GTSTORE_MANAGER names another. --timeout bounds the command. The
-// value - is read from standard input.
+// value - is read from standard input. A command that takes longer than two
+// seconds says on standard error for what it waits.
+//
+//	gtstore node manager|storage ...
+//
+// runs one node, as package cmd/node does. It is not in the help: up starts its
+// processes so.
 //
 // On the simulator:
 //
@@ -61,7 +67,8 @@
 // -o json a result is one JSON object on a line.
 //
 // What is not on the command line is taken from the environment: GTSTORE_TIMEOUT
-// is --timeout, and so on; this goes for the commands on a cluster.
+// is --timeout, and so on; this goes for the commands on a cluster. The nodes of
+// up do not read the environment: up tells them all.
 //
 // Exit codes: 0 all is well, 1 an error, 2 a wrong command line, 3 the key is
 // absent, 4 unreachable or unavailable (nothing was done), 5 the outcome is

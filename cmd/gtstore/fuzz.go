@@ -17,9 +17,15 @@ import (
 	"gtstore/sim/generate"
 )
 
-const schedulesDefault = 2000
+const (
+	schedulesDefault = 2000
+	schedulesMax     = 1_000_000_000
+	workersMax       = 1024
+	searchMin        = time.Millisecond
+	searchMax        = 30 * 24 * time.Hour
+)
 
-// fuzzFlags are what a person said.
+// fuzzFlags are the flags of fuzz.
 type fuzzFlags struct {
 	options   fuzz.Options
 	seedGiven bool
@@ -34,7 +40,7 @@ func newFuzz() *cobra.Command {
 	return cmd
 }
 
-// fuzzCommand returns the command and the flags that it will have parsed.
+// fuzzCommand returns the command, and where it puts its flags.
 func fuzzCommand() (*cobra.Command, *fuzzFlags) {
 	f := &fuzzFlags{}
 	cmd := &cobra.Command{
@@ -72,11 +78,11 @@ schedule once. Archives of the parts may be copied into one directory.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.options.Schedules, "schedules", schedulesDefault, "how many schedules to run")
-	flags.DurationVar(&f.options.For, "for", 0, "how long to go on, instead of a number of schedules")
-	flags.DurationVar(&f.options.Length, "length", 0, "virtual time of each schedule, with failures that groups have the time to heal")
-	flags.Uint64Var(&f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
-	flags.IntVar(&f.options.Workers, "workers", runtime.GOMAXPROCS(0), "schedules run at the same time")
+	cli.Int(flags, &f.options.Schedules, "schedules", schedulesDefault, 1, schedulesMax, "how many schedules to run")
+	cli.Duration(flags, &f.options.For, "for", 0, searchMin, searchMax, "how long to go on, instead of a number of schedules")
+	cli.Duration(flags, &f.options.Length, "length", 0, generate.LongMin, generate.LongMax, "virtual time of each schedule, with failures that groups have the time to heal")
+	cli.Uint64(flags, &f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
+	cli.Int(flags, &f.options.Workers, "workers", runtime.GOMAXPROCS(0), 1, workersMax, "schedules run at the same time")
 	flags.StringVar(&f.out, "out", "", "directory for the traces of failures (default: traces, if there is one here, else traces/found)")
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation, and keep the state in --out (default: true with --for and --out)")
 	flags.StringVar(&f.shard, "shard", "", "run only part i of n of the schedules: i/n")
@@ -84,8 +90,8 @@ schedule once. Archives of the parts may be copied into one directory.`,
 	return cmd, f
 }
 
-// check completes the flags, of which it is told whether they were given, or
-// says what is wrong with them.
+// check fills in what follows from other flags, or says which flags do not go together.
+// given tells whether a flag was on the command line.
 func (f *fuzzFlags) check(given func(string) bool) error {
 	o := &f.options
 	if !given("keep-going") {
@@ -94,14 +100,6 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	switch {
 	case given("schedules") && given("for"):
 		return cli.Errorf(cli.ExitUsage, "--schedules and --for both say when to end: give one of them")
-	case o.Schedules < 1:
-		return cli.Errorf(cli.ExitUsage, "--schedules %d: want at least 1", o.Schedules)
-	case given("for") && o.For <= 0:
-		return cli.Errorf(cli.ExitUsage, "--for %v: want a time such as 30s or 5m", o.For)
-	case given("length") && (o.Length < generate.LongMin || o.Length > generate.LongMax):
-		return cli.Errorf(cli.ExitUsage, "--length %v: want %v to %v", o.Length, generate.LongMin, generate.LongMax)
-	case o.Workers < 1:
-		return cli.Errorf(cli.ExitUsage, "--workers %d: want at least 1", o.Workers)
 	case f.keepGoing && !given("out"):
 		return cli.Errorf(cli.ExitUsage, "--keep-going: want --out too, the directory for what is found and how far the search is")
 	}
@@ -126,8 +124,8 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	return nil
 }
 
-// gcPercent lets a search, whose heap is some ten MiB, collect garbage a quarter
-// as often as by default: it runs a fifth faster for it.
+// gcPercent has the garbage of a search collected a quarter as often as by default. The
+// heap is only some ten MiB, and the search runs a fifth faster.
 const gcPercent = 400
 
 func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error {
@@ -206,9 +204,9 @@ type fuzzResult struct {
 	Joins            int            `json:"joins"`    // nodes that became members of a group that others had left
 	Lost             int            `json:"lost"`     // groups of which no copy was left
 	Evicted          int            `json:"evicted"`  // members removed from their chains on suspicion
-	Uncaused         int            `json:"uncaused"` // of these, who was within the bounds
-	Presumed         int            `json:"presumed"` // groups presumed lost
-	Calm             int            `json:"calm"`     // schedules in which nothing was beyond the bounds
+	Uncaused         int            `json:"uncaused"` // of these, though the member was within the bounds
+	Presumed         int            `json:"presumed"` // groups that were presumed lost
+	Calm             int            `json:"calm"`     // schedules in which every fault was within the bounds
 	Medians          fuzz.Medians   `json:"medians"`
 	Marks            fuzzMarks      `json:"marks"`
 	WallSeconds      float64        `json:"wall_seconds"`

@@ -16,7 +16,7 @@ import (
 // the processes that have worked on it.
 type archiveResult struct {
 	Found  []archiveFound `json:"found"`
-	Others int            `json:"others"` // failures that the archive had no place for
+	Others int            `json:"others"` // failures that are not kept: the archive was full
 	Dir    string         `json:"dir"`
 }
 
@@ -29,7 +29,7 @@ type archiveFound struct {
 // runArchived searches, and takes every failure into an archive.
 func runArchived(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Writer) error {
 	o := f.options
-	var mu sync.Mutex // of what is written: the search and its archive both do
+	var mu sync.Mutex // of p, which the search and the archive both write to
 	archive, err := fuzz.OpenArchive(f.out, o, f.seedGiven, func(found fuzz.Found) {
 		mu.Lock()
 		defer mu.Unlock()

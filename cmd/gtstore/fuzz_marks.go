@@ -8,16 +8,15 @@ import (
 	"gtstore/sim/mark"
 )
 
-// rarestShown is how many marks are named of those that the fewest schedules
-// reached.
+// rarestShown is how many marks are named: those that the fewest schedules reached.
 const rarestShown = 3
 
-// fuzzMarks tells which situations a search has been in: what it says of the
-// others is nothing.
+// fuzzMarks tells how many of the marks, which are situations worth being in, a search
+// has reached. The search has tested nothing in the others.
 type fuzzMarks struct {
 	Reached int        `json:"reached"`
 	Of      int        `json:"of"`
-	Rarest  []fuzzMark `json:"rarest"` // rarestShown of them, but all that were not reached
+	Rarest  []fuzzMark `json:"rarest"` // at least rarestShown, and all that were not reached
 }
 
 type fuzzMark struct {

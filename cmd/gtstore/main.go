@@ -32,7 +32,8 @@ func newNode() *cobra.Command {
 	return node
 }
 
-// knownCommand refuses what is no command, and says which ones are like it.
+// knownCommand refuses a word that is no command, and names the commands that are like
+// it.
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

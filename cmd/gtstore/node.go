@@ -22,9 +22,9 @@ func newForget() *cobra.Command {
 		Long: `Tells the manager that a node, named by its name or id, will never come back with its
 data. The node is refused from then on, and its group goes on without it. A group
 whose last copy is forgotten is lost.`,
-		Args: cobra.ExactArgs(1),
+		Args: named(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !yes {
+			if !yes { // before the environment is read: consent to this is no setting
 				return cli.Errorf(cli.ExitUsage, "forget gives up %s's data for good, even if the node still runs; if that is what you want, add --yes", args[0])
 			}
 			return t.withNode(cmd, args[0], "forgotten", (*netrpc.Client).Forget)
@@ -45,19 +45,23 @@ node is in no group: it is not used again then and can be stopped without a grou
 getting shorter. Where no spare is there to take its place, that is said and nothing
 is changed. If the time runs out first, the drain goes on: ask again to wait for it.`,
 		Example: "  gtstore drain node3",
-		Args:    cobra.ExactArgs(1),
+		Args:    named(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withNode(cmd, args[0], "drained: it can be stopped", (*netrpc.Client).Drain)
+			return t.withNode(cmd, args[0], "drained: it can be stopped", func(c *netrpc.Client, ctx context.Context, node core.NodeID) error {
+				t.waits.drain(node)
+				return c.Drain(ctx, node)
+			})
 		},
 	}
 	t.addFor(cmd, 10*time.Minute)
 	return cmd
 }
 
-// withNode does something with the node that a person means, and says so.
+// withNode finds the node that a name or an id means, does something with it, and prints
+// that it is done.
 func (t *target) withNode(cmd *cobra.Command, text, done string, do func(*netrpc.Client, context.Context, core.NodeID) error) error {
 	return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-		s, err := c.Status(ctx)
+		s, err := statusOf(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
@@ -16,20 +19,26 @@ import (
 
 // operationResult is what an operation prints with -o json.
 type operationResult struct {
-	Key      string       `json:"key"`
-	Value    *string      `json:"value,omitempty"` // of a get
-	Encoding string       `json:"encoding,omitempty"`
-	Version  core.Seq     `json:"version"`
-	Node     string       `json:"node"`
-	Group    core.GroupID `json:"group"`
-	Epoch    core.Epoch   `json:"epoch"`
+	Key         string       `json:"key"`
+	KeyEncoding string       `json:"key_encoding,omitempty"`
+	Value       *string      `json:"value,omitempty"`    // of a get
+	Encoding    string       `json:"encoding,omitempty"` // of the value
+	Version     core.Seq     `json:"version"`
+	Node        string       `json:"node"`
+	Group       core.GroupID `json:"group"`
+	Epoch       core.Epoch   `json:"epoch"`
+}
+
+func newOperationResult(key, node string, r netrpc.Result) operationResult {
+	text, encoding := textOf([]byte(key))
+	return operationResult{Key: text, KeyEncoding: encoding, Version: r.Version, Node: node, Group: r.Group, Epoch: r.Epoch}
 }
 
 func newPut() *cobra.Command {
 	return newOperation("put KEY VALUE", "Set a key", `Sets a key and prints "OK, NODE" with the node that served it, once every member of the
 key's group has the write. The value - is read from standard input.`, 2,
-		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
-			value, err := readValue(args[1], stdin)
+		func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error) {
+			value, err := read(ctx, args[1])
 			if err != nil {
 				return netrpc.Result{}, err
 			}
@@ -39,7 +48,7 @@ key's group has the write. The value - is read from standard input.`, 2,
 
 func newDelete() *cobra.Command {
 	return newOperation("delete KEY", "Remove a key", `Removes a key and prints "OK, NODE". A key that is absent is an error (exit code 3).`, 1,
-		func(ctx context.Context, c *netrpc.Client, args []string, _ io.Reader) (netrpc.Result, error) {
+		func(ctx context.Context, c *netrpc.Client, args []string, _ readValue) (netrpc.Result, error) {
 			return c.Delete(ctx, args[0])
 		})
 }
@@ -48,12 +57,12 @@ func newCAS() *cobra.Command {
 	return newOperation("cas KEY VERSION VALUE", "Set a key if it has a version", `Sets a key if its version is VERSION, which get -o json prints; 0 stands for a key that is
 absent. Another version is an error that tells the current one (exit code 7).
 The value - is read from standard input.`, 3,
-		func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error) {
+		func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error) {
 			version, err := strconv.ParseUint(args[1], 10, 64)
 			if err != nil {
 				return netrpc.Result{}, cli.Errorf(cli.ExitUsage, "VERSION %q: want a number; get -o json tells a key's version", args[1])
 			}
-			value, err := readValue(args[2], stdin)
+			value, err := read(ctx, args[2])
 			if err != nil {
 				return netrpc.Result{}, err
 			}
@@ -63,28 +72,55 @@ The value - is read from standard input.`, 3,
 
 // newOperation is a command that does one write.
 func newOperation(use, short, long string, args int,
-	do func(ctx context.Context, c *netrpc.Client, args []string, stdin io.Reader) (netrpc.Result, error)) *cobra.Command {
+	do func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error)) *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long,
-		Args: cobra.ExactArgs(args),
+		Args: named(args),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-				r, err := do(ctx, c, args, cmd.InOrStdin())
+				r, err := do(ctx, c, args, t.reader(cmd.InOrStdin()))
 				if err != nil {
 					return err
 				}
 				node := servedBy(ctx, c, r)
 				if t.output == formatJSON {
-					return printJSON(cmd.OutOrStdout(), operationResult{Key: args[0], Version: r.Version, Node: node, Group: r.Group, Epoch: r.Epoch})
+					err = printJSON(cmd.OutOrStdout(), newOperationResult(args[0], node, r))
+				} else {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "OK, %s\n", node)
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "OK, %s\n", node)
-				return err
+				if err != nil {
+					return fmt.Errorf("it was done, by %s at version %d, but that cannot be printed: %w", node, r.Version, err)
+				}
+				return nil
 			})
 		},
 	}
 	t.add(cmd)
+	cmd.SetFlagErrorFunc(flagOrKey)
 	return cmd
+}
+
+// flagOrKey is for who meant a key or a value by what looks like a flag.
+func flagOrKey(cmd *cobra.Command, err error) error {
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		return fmt.Errorf("%w; a key or a value that begins with - comes after --, as in: %s -- -key", err, cmd.CommandPath())
+	}
+	return err
+}
+
+// named wants as many arguments as stand in the command's usage, and says which.
+func named(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		names, plural := strings.Join(strings.Fields(cmd.Use)[1:n+1], " "), "s"
+		if n == 1 {
+			plural = ""
+		}
+		return cli.Errorf(cli.ExitUsage, "want %s: %d argument%s, not %d", names, n, plural, len(args))
+	}
 }
 
 func newGet() *cobra.Command {
@@ -93,9 +129,9 @@ func newGet() *cobra.Command {
 		Use:   "get KEY",
 		Short: "Print the value of a key",
 		Long: `Prints the value of a key, exactly; on a terminal a line break follows. A key that is
-absent is an error (exit code 3). With -o json its version is printed too, and a
-value that is not UTF-8 in base64.`,
-		Args: cobra.ExactArgs(1),
+absent is an error (exit code 3). With -o json its version is printed too; a value that
+is not UTF-8 is then in base64 ("encoding"), and so is such a key ("key_encoding").`,
+		Args: named(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 				v, err := c.Get(ctx, args[0])
@@ -104,7 +140,7 @@ value that is not UTF-8 in base64.`,
 				}
 				out := cmd.OutOrStdout()
 				if t.output == formatJSON {
-					r := operationResult{Key: args[0], Version: v.Version, Node: servedBy(ctx, c, v.Result), Group: v.Group, Epoch: v.Epoch}
+					r := newOperationResult(args[0], servedBy(ctx, c, v.Result), v.Result)
 					value, encoding := textOf(v.Data)
 					r.Value, r.Encoding = &value, encoding
 					return printJSON(out, r)
@@ -120,13 +156,14 @@ value that is not UTF-8 in base64.`,
 		},
 	}
 	t.add(cmd)
+	cmd.SetFlagErrorFunc(flagOrKey)
 	return cmd
 }
 
 // servedBy is the name of the node that served an operation. The manager knows
 // it; if that is away, the id must do.
 func servedBy(ctx context.Context, c *netrpc.Client, r netrpc.Result) string {
-	s, err := c.Status(ctx)
+	s, err := statusOf(ctx, c)
 	if err != nil {
 		s = nil
 	}
@@ -134,21 +171,21 @@ func servedBy(ctx context.Context, c *netrpc.Client, r netrpc.Result) string {
 }
 
 // readValue takes a value from the command line, or from standard input.
-func readValue(text string, stdin io.Reader) ([]byte, error) {
-	if text != "-" {
-		return []byte(text), nil
+type readValue func(ctx context.Context, text string) ([]byte, error)
+
+func (t *target) reader(stdin io.Reader) readValue {
+	return func(ctx context.Context, text string) ([]byte, error) {
+		if text != "-" {
+			return []byte(text), nil
+		}
+		t.waits.on("the value is read from standard input, which has not ended; Ctrl-D ends it on a terminal")
+		defer t.waits.on("")
+		return cli.ReadAll(ctx, "the value on standard input", cli.Open(stdin), core.ValueBytesMax)
 	}
-	value, err := io.ReadAll(io.LimitReader(stdin, core.ValueBytesMax+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the value from standard input: %w", err)
-	}
-	if len(value) > core.ValueBytesMax {
-		return nil, fmt.Errorf("the value on standard input has more than %d bytes, the most that a value may have", core.ValueBytesMax)
-	}
-	return value, nil
 }
 
-// textOf makes a value fit for JSON.
+// textOf makes bytes fit for JSON, which takes only UTF-8, so that no two of them look
+// alike.
 func textOf(data []byte) (text, encoding string) {
 	if utf8.Valid(data) {
 		return string(data), ""

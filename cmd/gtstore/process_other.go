@@ -4,5 +4,5 @@ package main
 
 import "os/exec"
 
-// apart has nothing to do where there are no process groups.
+// ownGroup has nothing to do where there are no process groups.
 func ownGroup(*exec.Cmd) {}

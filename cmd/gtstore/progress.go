@@ -14,12 +14,12 @@ import (
 // progressInterval is how often the lines change, at most.
 const progressInterval = 100 * time.Millisecond
 
-// progress is some lines on a terminal that are written over again and again.
+// progress is some lines on a terminal, each time written over the ones before.
 type progress struct {
 	w     io.Writer
 	on    bool
 	shown time.Time
-	lines int // that stand there now
+	lines int // on the terminal now
 }
 
 func (p *progress) show(lines ...string) {
@@ -32,7 +32,7 @@ func (p *progress) show(lines ...string) {
 	p.lines = len(lines)
 }
 
-// top goes to where the first line begins.
+// top moves the cursor to where the first line begins.
 func (p *progress) top() string {
 	if p.lines > 1 {
 		return fmt.Sprintf("\r\x1b[%dA", p.lines-1)
@@ -47,13 +47,13 @@ func (p *progress) clear() {
 	}
 }
 
-// say writes a line that stays, also where nobody watches.
+// say writes a line that stays, also where there is no terminal.
 func (p *progress) say(line string) {
 	p.clear()
 	fmt.Fprintln(p.w, line)
 }
 
-// searchLines are what is worth knowing of a search that is under way.
+// searchLines are the progress of a search.
 func searchLines(s *fuzz.Stats) []string {
 	return []string{
 		fmt.Sprintf("%s schedules, %s/s; %s events/s; %s operations checked; %v",

@@ -72,8 +72,8 @@ type replayer struct {
 	trace, record  bool
 }
 
-// replayAll goes on after a file that is not as expected: all of them are worth
-// knowing about.
+// replayAll goes on after a file that is not as expected, so that one run tells about
+// all of them.
 func (r *replayer) replayAll(ctx context.Context, files []string) error {
 	unread, violated, unexpected, diverged, done := 0, 0, 0, 0, 0
 	for _, file := range files {
@@ -81,7 +81,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 			return fmt.Errorf("interrupted after %d of %d traces", done, len(files))
 		}
 		done++
-		s, err := r.read(file)
+		s, err := r.read(ctx, file)
 		if err != nil {
 			unread++
 			fmt.Fprintf(r.stderr, "gtstore: %v\n", err)
@@ -100,7 +100,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 				violated++
 			}
 		} else if r.record {
-			if err := r.write(file, result.recording); err != nil {
+			if err := r.write(ctx, file, result.recording); err != nil {
 				return err
 			}
 		}
@@ -120,7 +120,7 @@ func (r *replayer) replayAll(ctx context.Context, files []string) error {
 	return nil
 }
 
-// notAsExpected sums up, or is "" when there is nothing to complain about.
+// notAsExpected says how many traces were not as expected, or is "" when all were.
 func notAsExpected(files, unexpected, unread int) string {
 	var parts []string
 	if unexpected > 0 {
@@ -133,8 +133,8 @@ func notAsExpected(files, unexpected, unread int) string {
 }
 
 // write puts a recording into a trace, which is otherwise left as it stands.
-func (r *replayer) write(file string, recording *schedule.Recording) error {
-	text, err := r.text(file)
+func (r *replayer) write(ctx context.Context, file string, recording *schedule.Recording) error {
+	text, err := r.text(ctx, file)
 	if err == nil && recording != nil { // nil when there was not one event
 		err = fuzz.WriteFile(file, []byte(schedule.WithRecording(text, recording)))
 	}
@@ -145,8 +145,8 @@ func (r *replayer) write(file string, recording *schedule.Recording) error {
 }
 
 // read parses a file; an error begins with FILE:LINE where there is a line.
-func (r *replayer) read(file string) (*schedule.Schedule, error) {
-	text, err := r.text(file)
+func (r *replayer) read(ctx context.Context, file string) (*schedule.Schedule, error) {
+	text, err := r.text(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -157,28 +157,17 @@ func (r *replayer) read(file string) (*schedule.Schedule, error) {
 	return s, nil
 }
 
-func (r *replayer) text(file string) (string, error) {
-	in := r.stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", fmt.Errorf("cannot read the trace: %w", err)
-		}
-		defer f.Close()
-		in = f
+func (r *replayer) text(ctx context.Context, file string) (string, error) {
+	what, open := "the trace "+file, func() (io.ReadCloser, error) { return os.Open(file) }
+	if file == "-" {
+		what, open = "the trace on standard input", cli.Open(r.stdin)
 	}
-	text, err := io.ReadAll(io.LimitReader(in, traceBytesMax+1))
-	if err != nil {
-		return "", fmt.Errorf("cannot read the trace: %w", err)
-	}
-	if len(text) > traceBytesMax {
-		return "", fmt.Errorf("%s: a trace has at most %d bytes", file, traceBytesMax)
-	}
-	return string(text), nil
+	text, err := cli.ReadAll(ctx, what, open, traceBytesMax)
+	return string(text), err
 }
 
-// located says where in a file a fault is, in the way editors understand:
-// FILE:LINE: instead of the parser's line LINE:.
+// located writes the place of a parser's error as FILE:LINE, which editors understand,
+// instead of "line LINE".
 func located(file string, err error) string {
 	if rest, ok := strings.CutPrefix(err.Error(), "line "); ok {
 		if line, text, ok := strings.Cut(rest, ": "); ok && line != "0" {
@@ -231,8 +220,8 @@ type replayResult struct {
 	recording *schedule.Recording
 }
 
-// divergence is where the run begins to differ from the trace's recording: at an
-// event from From to To.
+// divergence is where the run begins to differ from the trace's recording: at one of
+// the events From to To.
 type divergence struct {
 	From           int `json:"from"`
 	To             int `json:"to"`
@@ -241,12 +230,17 @@ type divergence struct {
 	text string
 }
 
-// judge compares two runs of a schedule with what it expects. A difference
-// between them weighs most: nothing else that they tell can be relied on. Then
-// comes a violation, which may well keep later actions from having an effect,
-// and then what the run did not come to, since the trace no longer shows what it did.
-// That the code behaves otherwise than when the trace was recorded is said
-// beside the verdict, and does not change it: the schedule means the same.
+// judge compares two runs of a schedule with each other, and with what the schedule
+// expects. The first of these that applies is the verdict:
+//
+//   - The runs differ. Then nothing else about them can be relied on.
+//   - A property is violated. That may keep later actions from having an effect, so it
+//     comes before the next.
+//   - An action had no effect, or a situation did not come about. Then the trace no
+//     longer shows what it was saved for.
+//
+// A run that differs from the trace's recording does not change the verdict: the code
+// has changed, but the schedule still means the same.
 func judge(s *schedule.Schedule, first, second *sim.Outcome) *replayResult {
 	r := &replayResult{
 		Verdict: first.Verdict, Expect: s.Expect, Events: first.Events, Operations: len(first.Ops),

@@ -27,7 +27,7 @@ type statusResult struct {
 	Groups  []statusGroup  `json:"groups"`
 	Spares  []string       `json:"spares"`
 	Keys    uint64         `json:"keys"`
-	source  *netrpc.Status // what it was made from
+	source  *netrpc.Status // that it was made from
 }
 
 type statusManager struct {
@@ -42,8 +42,8 @@ type statusNode struct {
 	PID   uint64       `json:"pid"`
 	State string       `json:"state"` // up, silent, gone
 	Group core.GroupID `json:"group"` // 0 for a spare
-	Role  string       `json:"role"`  // primary, replica, joining, spare
-	// Draining: it is to be stopped, or can be when it is a spare.
+	Role  string       `json:"role"`  // primary, replica, joining, spare, none
+	// Draining: an operator wants to stop it, and can once it is in no group.
 	Draining   bool      `json:"draining"`
 	Quarantine float64   `json:"quarantine_seconds"` // before it is used again
 	Boot       core.Boot `json:"boot"`
@@ -59,7 +59,7 @@ type statusGroup struct {
 	Keys    uint64       `json:"keys"`
 }
 
-// statusJoin is how far a join is: of what the snapshot is likely to hold.
+// statusJoin is how far a join is. The totals are estimates: writes go on meanwhile.
 type statusJoin struct {
 	Keys       uint64  `json:"keys"`
 	KeysTotal  uint64  `json:"keys_total"`
@@ -76,6 +76,7 @@ const (
 	roleReplica = "replica"
 	roleJoining = "joining"
 	roleSpare   = "spare"
+	roleNone    = "none" // in no group, and not to be used as it is: gone, or silent
 )
 
 func newStatusResult(s *netrpc.Status) *statusResult {
@@ -86,8 +87,10 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 	primaries := map[core.NodeID]bool{}
 	for _, g := range s.Groups {
 		out := statusGroup{ID: g.Group, Epoch: g.Epoch, State: g.State.String(), Keys: g.Keys, Chain: []string{}}
-		primaries[g.Chain[0]] = true
-		for _, id := range g.Chain {
+		for i, id := range g.Chain { // none at all, if that is what the manager says
+			if i == 0 {
+				primaries[id] = true
+			}
 			out.Chain = append(out.Chain, nameOf(s, id))
 		}
 		if g.Join != nil {
@@ -104,9 +107,11 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 		switch {
 		case n.Joining != 0:
 			out.Group, out.Role = n.Joining, roleJoining
+		case n.Group == 0 && n.State != core.NodeUp:
+			out.Role = roleNone
 		case n.Group == 0:
 			out.Role = roleSpare
-			if n.State == core.NodeUp && !n.Draining && n.Quarantine == 0 {
+			if !n.Draining && n.Quarantine == 0 {
 				r.Spares = append(r.Spares, out.Name)
 			}
 		case primaries[n.ID]:
@@ -152,14 +157,20 @@ func newStatus() *cobra.Command {
 		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, drained and
 fit to be stopped, or in quarantine after they left a group), groups (ok, short of members, unavailable, or
 lost) with their chains, the primary first, the number of keys mapped to each, and the
-spares that join groups, with how far their snapshots are.`,
+spares that join groups, with how far their snapshots are.
+
+A node that is silent and out of use is in no group, and nobody waits for it: most likely its
+process has ended. It is a spare again if it answers after all, and gone once it is forgotten.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cli.Environment(cmd); err != nil {
+				return err
+			}
 			if watch {
 				return t.watch(cmd)
 			}
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-				s, err := c.Status(ctx)
+				s, err := statusOf(ctx, c)
 				if err != nil {
 					return err
 				}
@@ -172,14 +183,14 @@ spares that join groups, with how far their snapshots are.`,
 	return cmd
 }
 
-// watch shows the status until the command is interrupted. The time-out is that
-// of each look.
+// watch shows the status again and again until the command is interrupted. --timeout
+// bounds each look.
 func (t *target) watch(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
-	var cluster core.ClusterID // of the first look: another's state must not be taken for its
+	var cluster core.ClusterID // of the first look: another cluster's state must not be shown as its own
 	for {
 		err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
-			s, err := c.Status(ctx)
+			s, err := statusOf(ctx, c)
 			if err != nil {
 				return err
 			}
@@ -214,8 +225,10 @@ func (n *statusNode) condition() string {
 	text := n.State
 	switch {
 	case n.State == core.NodeGone.String():
-	case n.Draining && n.Role == roleSpare:
+	case n.Draining && (n.Role == roleSpare || n.Role == roleNone):
 		text += ", drained"
+	case n.Role == roleNone:
+		text += ", out of use"
 	case n.Draining:
 		text += ", draining"
 	}
@@ -245,7 +258,8 @@ func (r *statusResult) text() string {
 		group, role := "-", n.Role
 		if n.Group != 0 {
 			group = fmt.Sprint(n.Group)
-		} else if n.State == core.NodeGone.String() {
+		}
+		if role == roleNone {
 			role = "-"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", n.Name, n.Addr, n.PID, n.condition(), group, role)

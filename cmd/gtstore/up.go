@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -19,12 +20,15 @@ import (
 	"gtstore/netrpc"
 )
 
-// startTime bounds how long the processes of a cluster may take to find each
-// other.
+// startTime bounds how long a process that was started may take to be found by
+// the others.
 const startTime = 30 * time.Second
 
 // nodesMax is the most storage nodes that up starts on one machine.
 const nodesMax = 256
+
+// portMax is the highest port.
+const portMax = 65535
 
 type upFlags struct {
 	nodes    int
@@ -57,8 +61,8 @@ not replaced.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&f.nodes, "nodes", 7, "storage nodes")
-	flags.IntVar(&f.basePort, "base-port", defaultPort, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
+	cli.Int(flags, &f.nodes, "nodes", 7, 1, nodesMax, "storage nodes")
+	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
 	flags.StringVar(&f.dir, "dir", "", "directory for durable data: not there yet, the cluster runs in memory")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
@@ -71,14 +75,15 @@ func (f *upFlags) check() error {
 	switch o := f.manager.Options(); {
 	case f.dir != "":
 		return cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory", f.dir)
-	case f.nodes < 1 || f.nodes > nodesMax:
-		return cli.Errorf(cli.ExitUsage, "--nodes %d: want 1 to %d", f.nodes, nodesMax)
-	case f.basePort < 0 || f.basePort+f.nodes > 65535:
+	case f.basePort+f.nodes > portMax:
 		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.nodes)
 	case o.Replicas >= f.nodes:
 		return cli.Errorf(cli.ExitUsage, "--replicas %d needs groups of %d nodes, but --nodes is %d", o.Replicas, o.Replicas+1, f.nodes)
+	case o.Replicas+1+o.Spares > f.nodes:
+		return cli.Errorf(cli.ExitUsage, "--spares %d: with --nodes %d and groups of %d nodes no group could ever be formed: want at most %d spares, or more nodes",
+			o.Spares, f.nodes, o.Replicas+1, f.nodes-o.Replicas-1)
 	}
-	return nil
+	return f.manager.Check()
 }
 
 func (f *upFlags) address(i int) string {
@@ -93,11 +98,13 @@ func (f *upFlags) address(i int) string {
 func runUp(cmd *cobra.Command, f *upFlags) error {
 	ctx, cancel := watchParent(cmd.Context())
 	defer cancel()
-	b := newChildren(cmd.ErrOrStderr())
+	log := cli.NewLogWriter(cmd.ErrOrStderr(), nil)
+	defer log.Flush(cli.FlushTime)
+	b := newChildren(log)
 	defer b.end()
 	args := []string{"node", "manager", "--listen", f.address(0), "--log-level", f.logLevel.Value}
 	// What was said to up, on the command line or in the environment, the
-	// manager is told; that it reads the environment too changes nothing.
+	// manager is told.
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	daemon.NewManagerFlags().Add(own)
 	own.VisitAll(func(flag *pflag.Flag) {
@@ -107,14 +114,7 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	if err != nil {
 		return f.hint(err)
 	}
-	for i := range f.nodes {
-		name := fmt.Sprintf("node%d", i+1)
-		if _, err := b.start(ctx, name, []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager.address,
-			"--name", name, "--log-level", f.logLevel.Value}); err != nil {
-			return f.hint(err)
-		}
-	}
-	status, err := f.assembled(ctx, manager.address)
+	status, err := f.startNodes(ctx, b, manager.address)
 	if err != nil {
 		return err
 	}
@@ -139,33 +139,52 @@ func (f *upFlags) hint(err error) error {
 	return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
 }
 
-// assembled waits until every node is registered and answers.
-func (f *upFlags) assembled(ctx context.Context, manager string) (*netrpc.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
+// startNodes starts the storage nodes, one after the other, so that they register in
+// this order: which becomes a primary is then the same each time. It returns when all
+// answer.
+func (f *upFlags) startNodes(ctx context.Context, b *children, manager string) (*netrpc.Status, error) {
+	dialled, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	c, err := netrpc.Dial(ctx, []string{manager})
+	c, err := netrpc.Dial(dialled, []string{manager})
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
+	for i := range f.nodes {
+		name := fmt.Sprintf("node%d", i+1)
+		if _, err := b.start(ctx, name, []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager,
+			"--name", name, "--log-level", f.logLevel.Value}); err != nil {
+			return nil, f.hint(err)
+		}
+		if _, err := f.assembled(ctx, c, i+1, func(*core.NodeStatus) bool { return true }); err != nil {
+			return nil, err
+		}
+	}
+	return f.assembled(ctx, c, f.nodes, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+}
+
+// assembled waits until so many nodes are registered and as they should be.
+func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, nodes int, well func(*core.NodeStatus) bool) (*netrpc.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
 	for {
-		s, err := c.Status(ctx)
+		s, err := statusOf(ctx, c)
 		if err != nil {
 			return nil, err
 		}
-		up := 0
+		there := 0
 		for i := range s.Nodes {
-			if s.Nodes[i].State == core.NodeUp {
-				up++
+			if well(&s.Nodes[i]) {
+				there++
 			}
 		}
-		if up == f.nodes {
+		if there == nodes {
 			return s, nil
 		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d nodes are there after %v: see what they say above, or with --log-level info", up, f.nodes, startTime)
+			return nil, fmt.Errorf("%d of %d nodes are there after %v: see what they say above, or with --log-level info", there, f.nodes, startTime)
 		}
 	}
 }
@@ -184,7 +203,7 @@ func (f *upFlags) present(w io.Writer, s *statusResult) error {
 	}
 	t.Flush()
 	flag := ""
-	if f.basePort != defaultPort {
+	if _, other := os.LookupEnv(cli.Variable("manager")); other || f.basePort != defaultPort {
 		flag = " --manager " + s.Manager.Addr
 	}
 	fmt.Fprintf(&b, `

@@ -19,7 +19,7 @@ import (
 	"gtstore/sim/view"
 )
 
-// viewFlags are what a person said.
+// viewFlags are the flags of view.
 type viewFlags struct {
 	out    string
 	format viewFormat
@@ -51,7 +51,7 @@ and how the real core does not. That takes the project's source and Go, since th
 				return err
 			}
 			r := &replayer{stdin: cmd.InOrStdin()}
-			s, err := r.read(file)
+			s, err := r.read(cmd.Context(), file)
 			if err != nil {
 				return cli.Failed(err)
 			}
@@ -77,7 +77,8 @@ const (
 	formatHTML     viewFormat = "html"
 	formatPerfetto viewFormat = "perfetto"
 	formatMermaid  viewFormat = "mermaid"
-	// formatRun is how a mutant tells the process that built it what it did.
+	// formatRun is the run itself, as JSON. A process that is built with a mutant hands
+	// its run to the process that built it so.
 	formatRun viewFormat = "run"
 )
 
@@ -96,7 +97,7 @@ func (f *viewFormat) Set(text string) error {
 // Type is the word for the flag's value.
 func (*viewFormat) Type() string { return "html|perfetto|mermaid" }
 
-// ending is of the file that is written when none is named.
+// ending is how the name of the file ends that is written when none is named.
 func (f viewFormat) ending() string {
 	switch f {
 	case formatPerfetto:
@@ -115,7 +116,7 @@ var (
 	anyTrace    = regexp.MustCompile(`\.trace$`)
 )
 
-// file settles which trace is meant.
+// file returns the path of the trace that the arguments mean.
 func (f *viewFlags) file(args []string) (string, error) {
 	if len(args) == 0 {
 		file := newest(failureDirs, failureName)
@@ -153,8 +154,8 @@ func newest(dirs []string, name *regexp.Regexp) string {
 	return found
 }
 
-// view runs the trace, and the mutant that it is about, and writes what came of
-// them.
+// view runs the trace on the real core, and on the mutant if the trace or the flag
+// names one, and writes both runs.
 func (f *viewFlags) view(ctx context.Context, file string, s *schedule.Schedule, stdout, stderr io.Writer) error {
 	p := view.NewPage(filepath.Base(file), s, view.Record(s))
 	mutant, _ := s.Broken()
@@ -163,7 +164,7 @@ func (f *viewFlags) view(ctx context.Context, file string, s *schedule.Schedule,
 	}
 	if mutant != "" && mutant != noMutant {
 		show := &progress{w: stderr, on: cli.IsTerminal(stderr)}
-		show.show("building the core without a rule: %s", mutant)
+		show.show(fmt.Sprintf("building the core without a rule: %s", mutant))
 		run, err := runMutant(ctx, mutant, f.source, s)
 		show.clear()
 		switch {

@@ -79,9 +79,18 @@ func startProcess(t testing.TB, name string, args ...string) *process {
 // startCommand starts a command that is a node in the end.
 func startCommand(t testing.TB, name string, cmd *exec.Cmd) *process {
 	t.Helper()
+	return startCommandTo(t, name, cmd, nil)
+}
+
+// startCommandTo is startCommand, with the log to a file, if there is one.
+func startCommandTo(t testing.TB, name string, cmd *exec.Cmd, log *os.File) *process {
+	t.Helper()
 	p := &process{t: t, name: name, cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asNode+"=1")
 	p.cmd.Stderr = &p.stderr
+	if log != nil {
+		p.cmd.Stderr = log
+	}
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

@@ -13,7 +13,8 @@
 //
 // When the node can be reached it prints "listening HOST:PORT" on standard
 // output. Its log goes to standard error and begins with the settings in
-// effect. SIGINT and SIGTERM end it in good order: a storage node says farewell
+// effect. A line that is repeated is said once, and then how often; a log that
+// nobody reads loses lines, and says how many, but holds nobody up. SIGINT and SIGTERM end it in good order: a storage node says farewell
 // first, which in memory mode gives up its data. A second one ends it at once.
 //
 // Exit codes: 0 ended as asked, 1 an error, 2 a wrong command line, 8 (manager)

@@ -24,14 +24,20 @@ func TestWrongCommandLines(t *testing.T) {
 	}{
 		{"manager", cli.ExitUsage, "--listen is missing"},
 		{"manager --listen 127.0.0.1", cli.ExitUsage, "want HOST:PORT"},
+		{"manager --listen 127.0.0.1:99999", cli.ExitUsage, "want a port from 1 to 65535"},
+		{"manager --listen 127.0.0.1:0 --advertise foo:bar", cli.ExitUsage, `"foo:bar": want a port from 1 to 65535`},
+		{"manager --listen 127.0.0.1:0 --advertise foo:0", cli.ExitUsage, "want a port from 1 to 65535"},
+		{"manager --listen 127.0.0.1:0 --advertise foo:99999", cli.ExitUsage, "want a port from 1 to 65535"},
+		{"manager --listen 127.0.0.1:0 --advertise 0.0.0.0:7400", cli.ExitUsage, "is no address that others can reach"},
 		{"manager --listen :0", cli.ExitUsage, "say with --advertise"},
 		{"manager --listen 0.0.0.0:0", cli.ExitUsage, "say with --advertise"},
 		{"manager --listen 127.0.0.1:0 --dir data", cli.ExitUsage, "durable mode is not there yet"},
-		{"manager --listen 127.0.0.1:0 --replicas 99", cli.ExitUsage, "99 replicas, want 0 to"},
+		{"manager --listen 127.0.0.1:0 --replicas 99", cli.ExitUsage, "want a number from 0 to 15"},
 		{"manager --listen 127.0.0.1:0 --replicas 1 --min-chain 3", cli.ExitUsage, "minimum chain of 3, want 1 to 2"},
 		{"manager --listen 127.0.0.1:0 --on-group-loss weep", cli.ExitUsage, "want halt or continue"},
 		{"manager --listen " + taken.Addr().String(), cli.ExitError, "the port is in use"},
-		{"storage --listen 127.0.0.1:0", cli.ExitUsage, `--manager "": say where the manager is`},
+		{"storage --listen 127.0.0.1:0", cli.ExitUsage, "--manager is missing: say where the manager is"},
+		{"storage --listen 127.0.0.1:0 --manager http://127.0.0.1:7400", cli.ExitUsage, `want HOST:PORT, without "http://"`},
 		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:1 --name " + strings.Repeat("n", 65), cli.ExitUsage, "name of 65 bytes, at most 64"},
 		{"storage --nonsense", cli.ExitUsage, "unknown flag: --nonsense"},
 		{"paint", cli.ExitUsage, `unknown command "paint"`},
@@ -55,9 +61,10 @@ func TestSIGTERMEndsANodeInGoodOrder(t *testing.T) {
 	require.Zero(t, primary.exitCode())
 	require.Equal(t, "value", c.get("key"))
 	require.Len(t, c.status().Groups[0].Chain, 2)
-	require.Contains(t, c.manager.stderr.String(), "a node's data is gone")
+	require.Contains(t, c.manager.stderr.String(), "level=INFO msg=\"a node is gone with its data: it has stopped in good order, or was forgotten\"")
 	c.manager.signal(syscall.SIGINT)
 	require.Zero(t, c.manager.exitCode())
+	require.NotContains(t, c.manager.stderr.String(), "level=WARN", "nothing is wrong")
 }
 
 func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
@@ -81,7 +88,7 @@ func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 	intruder := startProcess(t, "manager", "manager", "--listen", a.manager.addr, "--replicas", "0")
 	require.Equal(t, a.manager.addr, intruder.addr)
 	a.eventually(func() bool {
-		return strings.Contains(intruder.stderr.String(), "refused messages for another node or cluster")
+		return strings.Contains(intruder.stderr.String(), "refused a message for another node or cluster")
 	},
 		"the new manager refuses the old node: %s", &intruder.stderr)
 	require.Equal(t, "a", a.get("key"), "mapped keys go on being served")

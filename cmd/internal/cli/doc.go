@@ -1,3 +1,5 @@
-// Package cli is what the project's commands share: exit codes, errors that
-// carry one, and what can be known about the terminal.
+// Package cli is what the project's commands share: exit codes and errors that
+// carry one, flags with bounds, flags that are taken from environment variables
+// (GTSTORE_LOST_AFTER is --lost-after), a log that never waits for its reader, and
+// what can be known about the terminal.
 package cli

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -19,7 +20,11 @@ func Environment(cmd *cobra.Command) error {
 		}
 		name := Variable(f.Name)
 		if value, ok := os.LookupEnv(name); ok {
-			if e := cmd.Flags().Set(f.Name, value); e != nil {
+			e := cmd.Flags().Set(f.Name, value)
+			if cause := errors.Unwrap(e); cause != nil {
+				e = cause // without pflag's words on a command line
+			}
+			if e != nil {
 				err = Errorf(ExitUsage, "the environment variable %s: %w", name, e)
 			}
 		}

@@ -30,11 +30,17 @@ func Execute(ctx context.Context, root *cobra.Command, args []string, stdin io.R
 	root.SetErr(stderr)
 	ran, err := root.ExecuteContextC(ctx)
 	code := Code(err)
+	var last []byte
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+		last = fmt.Appendf(last, "%s: %v\n", root.Name(), err)
 	}
 	if code == ExitUsage {
-		fmt.Fprintf(stderr, "Try: %s --help\n", ran.CommandPath())
+		last = fmt.Appendf(last, "Try: %s --help\n", ran.CommandPath())
+	}
+	if last != nil { // nobody may be reading, and the process must end all the same
+		w := NewLogWriter(stderr, nil)
+		_, _ = w.Write(last)
+		w.Flush(FlushTime)
 	}
 	return code
 }

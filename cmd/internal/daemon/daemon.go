@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -25,8 +27,8 @@ const stopTime = 5 * time.Second
 
 // common are the flags of every node.
 type common struct {
-	listen    string
-	advertise string
+	listen    cli.Address
+	advertise cli.Address
 	dir       string
 	logLevel  cli.OneOf
 	logFormat cli.OneOf
@@ -34,8 +36,9 @@ type common struct {
 }
 
 func (c *common) add(flags *pflag.FlagSet) {
-	flags.StringVar(&c.listen, "listen", "", "address to listen on, HOST:PORT; port 0 lets the system choose")
-	flags.StringVar(&c.advertise, "advertise", "", "address under which the others reach this node, if it is not that of --listen")
+	c.listen.Listen = true
+	flags.Var(&c.listen, "listen", "address to listen on; port 0 lets the system choose")
+	flags.Var(&c.advertise, "advertise", "address under which the others reach this node, if it is not that of --listen")
 	flags.StringVar(&c.dir, "dir", "", "directory for durable data: not there yet, every node runs in memory")
 	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&c.logLevel, "log-level", "the least that is logged")
@@ -52,45 +55,57 @@ func (c *common) open() (net.Listener, *core.Peer, error) {
 	switch {
 	case c.dir != "":
 		return nil, nil, cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory, where data lives as long as its process", c.dir)
-	case c.listen == "":
+	case c.listen.Value == "":
 		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen is missing: say where to listen, such as 127.0.0.1:7401")
 	}
-	host, _, err := net.SplitHostPort(c.listen)
-	if err != nil {
-		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s: want HOST:PORT: %w", c.listen, err)
+	if c.advertise.Value == "" && isEverywhere(c.listen.Value) {
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s is on every interface: say with --advertise HOST:PORT under which address the others reach this node", c.listen.Value)
 	}
-	if ip := net.ParseIP(host); c.advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen %s is on every interface: say with --advertise HOST:PORT under which address the others reach this node", c.listen)
+	if isEverywhere(c.advertise.Value) {
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--advertise %s is no address that others can reach: name one of this machine's", c.advertise.Value)
 	}
-	if c.advertise != "" {
-		if host, _, err := net.SplitHostPort(c.advertise); err != nil || host == "" {
-			return nil, nil, cli.Errorf(cli.ExitUsage, "--advertise %s: want HOST:PORT", c.advertise)
-		}
-	}
-	l, err := net.Listen("tcp", c.listen)
+	l, err := net.Listen("tcp", c.listen.Value)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: the port is in use; choose another with --listen, or end the process that has it", c.listen)
+		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: the port is in use; choose another with --listen, or end the process that has it", c.listen.Value)
 	}
 	if err != nil {
-		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: %w", c.listen, err)
+		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: %w", c.listen.Value, err)
 	}
-	self := &core.Peer{Addr: c.advertise}
+	self := &core.Peer{Addr: c.advertise.Value}
 	if self.Addr == "" {
 		self.Addr = l.Addr().String()
 	}
 	return l, self, nil
 }
 
-func (c *common) logger(w io.Writer) *slog.Logger {
+// isEverywhere tells whether an address is of every interface of a machine.
+func isEverywhere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
+}
+
+// logger returns the node's log, which never waits for whoever reads it, and a function
+// that waits a little for what was logged to be written.
+func (c *common) logger(stderr io.Writer) (*slog.Logger, func()) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel.Value)); err != nil {
 		panic(err) // the flag takes no other values
 	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.logFormat.Value == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+	to := func(w io.Writer) *slog.Logger {
+		options := &slog.HandlerOptions{Level: level}
+		if c.logFormat.Value == "json" {
+			return slog.New(slog.NewJSONHandler(w, options))
+		}
+		return slog.New(slog.NewTextHandler(w, options))
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	signal.Ignore(syscall.SIGPIPE) // nor does it end with who reads it
+	w := cli.NewLogWriter(stderr, func(lines int) []byte {
+		var b bytes.Buffer
+		to(&b).Error("lines of this log are missing here: nobody read them in time", "lines", lines)
+		return b.Bytes()
+	})
+	return to(w), func() { w.Flush(cli.FlushTime) }
 }
 
 // NewManager returns the command that runs a manager.
@@ -109,11 +124,15 @@ empty cluster, whose messages the nodes of the old one refuse.`,
 			if err := cli.Environment(cmd); err != nil {
 				return err
 			}
+			if err := f.Check(); err != nil {
+				return err
+			}
 			l, self, err := c.open()
 			if err != nil {
 				return err
 			}
-			log := c.logger(cmd.ErrOrStderr())
+			log, flush := c.logger(cmd.ErrOrStderr())
+			defer flush()
 			opt := f.Options()
 			opt.Self, opt.Process = *self, uint64(os.Getpid())
 			s, err := netrpc.ServeManager(l, opt, netrpc.Options{Logger: log})
@@ -133,7 +152,8 @@ empty cluster, whose messages the nodes of the old one refuse.`,
 // NewStorage returns the command that runs a storage node.
 func NewStorage() *cobra.Command {
 	var c common
-	var manager, name string
+	var manager cli.Address
+	var name string
 	cmd := &cobra.Command{
 		Use:   "storage --listen HOST:PORT --manager HOST:PORT",
 		Short: "Run a storage node",
@@ -145,18 +165,19 @@ is started again is another, empty node.`,
 			if err := cli.Environment(cmd); err != nil {
 				return err
 			}
-			if host, _, err := net.SplitHostPort(manager); err != nil || host == "" {
-				return cli.Errorf(cli.ExitUsage, "--manager %q: say where the manager is, as HOST:PORT", manager)
+			if manager.Value == "" {
+				return cli.Errorf(cli.ExitUsage, "--manager is missing: say where the manager is, as HOST:PORT")
 			}
 			l, self, err := c.open()
 			if err != nil {
 				return err
 			}
-			log := c.logger(cmd.ErrOrStderr())
+			log, flush := c.logger(cmd.ErrOrStderr())
+			defer flush()
 			if name == "" {
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
 			}
-			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager}, Name: name, Process: uint64(os.Getpid())}
+			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
 			s, err := netrpc.ServeStorage(l, opt, netrpc.Options{Logger: log})
 			if err != nil {
 				l.Close()
@@ -167,13 +188,12 @@ is started again is another, empty node.`,
 		},
 	}
 	c.add(cmd.Flags())
-	cmd.Flags().StringVar(&manager, "manager", "", "address of the manager, HOST:PORT")
+	cmd.Flags().Var(&manager, "manager", "address of the manager")
 	cmd.Flags().StringVar(&name, "name", "", "label for people (default: the address)")
 	return cmd
 }
 
-// settings are what a node tells of itself at its start: every flag as it is
-// in effect.
+// settings are what a node logs when it starts: its id, and every flag with its value.
 func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 	list := []any{"id", s.Self().ID.String()}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -184,7 +204,7 @@ func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 	return list
 }
 
-// run waits until the node ends, or is to end.
+// run waits until the node ends by itself, or ends it when the context does.
 func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -30,15 +31,23 @@ func NewManagerFlags() *ManagerFlags {
 // Add defines the flags.
 func (f *ManagerFlags) Add(flags *pflag.FlagSet) {
 	d := core.DefaultManagerOptions()
-	flags.IntVar(&f.replicas, "replicas", d.Replicas, "k: a group has one primary and k replicas, and outlives k deaths")
-	flags.IntVar(&f.spares, "spares", 0, "storage nodes that new groups leave unused, to take the places of the dead")
-	flags.IntVar(&f.minChain, "min-chain", d.MinChain, "a group with fewer members takes no writes; 1 serves to the last member")
+	cli.Int(flags, &f.replicas, "replicas", d.Replicas, 0, core.ReplicasMax, "k: a group has one primary and k replicas, and outlives k deaths")
+	cli.Int(flags, &f.spares, "spares", 0, 0, core.SparesMax, "storage nodes that new groups leave unused, to take the places of the dead")
+	cli.Int(flags, &f.minChain, "min-chain", d.MinChain, 1, core.ReplicasMax+1, "a group with fewer members takes no writes; 1 serves to the last member, and replicas+1 is the most")
 	flags.Var(&f.reads, "reads", "confirm: a get asks every member; lease: the primary answers alone, clocks permitting")
-	flags.DurationVar(&f.lease, "lease", d.Lease, "length of a lease, with --reads lease")
+	cli.Duration(flags, &f.lease, "lease", d.Lease, core.LeaseMin, core.LeaseMax, "length of a lease, with --reads lease")
 	flags.Var(&f.onLoss, "on-group-loss", "when no copy of a group is left: end the manager, or go on with the other groups")
-	flags.DurationVar(&f.lostAfter, "lost-after", d.LostAfter, "for how long a node's address must refuse before its data is presumed lost")
-	flags.DurationVar(&f.pingInterval, "ping-interval", d.PingInterval, "between two pings of a node")
-	flags.IntVar(&f.misses, "misses", d.MissesMax, "missed pings in a row before a node is suspected")
+	cli.Duration(flags, &f.lostAfter, "lost-after", d.LostAfter, core.LostAfterMin, core.LostAfterMax, "for how long a node's address must refuse before its data is presumed lost")
+	cli.Duration(flags, &f.pingInterval, "ping-interval", d.PingInterval, core.PingIntervalMin, core.PingIntervalMax, "between two pings of a node")
+	cli.Int(flags, &f.misses, "misses", d.MissesMax, core.MissesMin, core.MissesMax, "missed pings in a row before a node is suspected")
+}
+
+// Check tells which flags do not go together; of each alone the parser has made sure.
+func (f *ManagerFlags) Check() error {
+	if err := f.Options().Validate(); err != nil {
+		return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+	}
+	return nil
 }
 
 // Options returns the core's options.

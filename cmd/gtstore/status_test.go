@@ -1,0 +1,57 @@
+package main
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/daemon"
+	"gtstore/core"
+	"gtstore/netrpc"
+)
+
+// odd is a status with which a manager that is broken, or of another version, may answer.
+var odd = map[string]netrpc.Status{
+	"nothing at all": {},
+	"a group of nobody": {
+		Keys: math.MaxUint64, Process: math.MaxUint64, Replicas: -1,
+		Groups: []core.GroupStatus{{Group: math.MaxUint64, Join: &core.JoinStatus{}}},
+	},
+	"a group of nodes that there are not": {
+		Groups: []core.GroupStatus{{Group: 1, State: 99, Chain: []core.NodeID{0, 7, 7}, Keys: math.MaxUint64, Join: &core.JoinStatus{
+			Node: 9, Age: math.MaxInt64, Progress: core.JoinProgress{Bytes: math.MaxUint64, BytesTotal: 1, Keys: math.MaxUint64, KeysTotal: 1}}}},
+	},
+	"a node of a group that there is not": {
+		Nodes: []core.NodeStatus{{Group: 3, Joining: 4, State: 99, Quarantine: math.MaxInt64}, {NodeRecord: core.NodeRecord{Boot: math.MaxUint64}}},
+	},
+}
+
+func TestNoStatusMakesACommandPanic(t *testing.T) {
+	for name, s := range odd {
+		t.Run(name, func(t *testing.T) {
+			r := newStatusResult(&s)
+			require.NotEmpty(t, r.text())
+			require.NoError(t, printJSON(t.Output(), r))
+			_, err := findNode(&s, "node1")
+			require.Equal(t, cli.ExitNotFound, cli.Code(err))
+			require.NoError(t, (&upFlags{manager: daemon.NewManagerFlags()}).present(t.Output(), r))
+		})
+	}
+}
+
+// A process that has ended is no spare.
+func TestADeadNodeIsNotShownAsASpare(t *testing.T) {
+	r := newStatusResult(&netrpc.Status{Nodes: []core.NodeStatus{
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 1}, Name: "up"}, State: core.NodeUp},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 2}, Name: "dead"}, State: core.NodeSilent},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 3}, Name: "gone"}, State: core.NodeGone, Draining: true},
+		{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 4}, Name: "member"}, State: core.NodeSilent, Group: 1},
+	}})
+	require.Equal(t, []string{"up"}, r.Spares)
+	for i, want := range []string{`up +:?\S* +0 +up +- +spare`, `dead .* silent, out of use +- +-`, `gone .* gone +- +-`, `member .* silent +1 +replica`} {
+		require.Regexp(t, want, r.text(), i)
+	}
+	require.Equal(t, roleNone, r.Nodes[1].Role)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"gtstore/netrpc"
+)
+
+// bounded is the value of a flag that lies between two others. The parser refuses
+// anything else, and so does Environment; the help and the refusal say the bounds.
+type bounded[T cmp.Ordered] struct {
+	at          *T
+	least, most T
+	kind        string // for the help
+	parse       func(string) (T, error)
+}
+
+// String implements pflag.Value, as do Set and Type.
+func (b *bounded[T]) String() string { return fmt.Sprint(*b.at) }
+
+// Set takes a value within the bounds.
+func (b *bounded[T]) Set(text string) error {
+	v, err := b.parse(text)
+	if err != nil || v < b.least || v > b.most {
+		return fmt.Errorf("want a %s from %v to %v", b.kind, b.least, b.most)
+	}
+	*b.at = v
+	return nil
+}
+
+// Type is the word for the value in the help.
+func (b *bounded[T]) Type() string { return b.kind }
+
+func addBounded[T cmp.Ordered](flags *pflag.FlagSet, b *bounded[T], name string, value T, usage string) {
+	*b.at = value
+	flags.Var(b, name, fmt.Sprintf("%s; %v to %v", usage, b.least, b.most))
+	if *new(T) == value {
+		flags.Lookup(name).DefValue = "0" // in whatever unit: the help leaves it out
+	}
+}
+
+// Int defines a flag that is a whole number from least to most.
+func Int(flags *pflag.FlagSet, at *int, name string, value, least, most int, usage string) {
+	addBounded(flags, &bounded[int]{at, least, most, "number", strconv.Atoi}, name, value, usage)
+}
+
+// Uint64 defines a flag that is any whole number from 0.
+func Uint64(flags *pflag.FlagSet, at *uint64, name string, value uint64, usage string) {
+	parse := func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
+	addBounded(flags, &bounded[uint64]{at, 0, math.MaxUint64, "number", parse}, name, value, usage)
+}
+
+// Duration defines a flag that is a time from least to most.
+func Duration(flags *pflag.FlagSet, at *time.Duration, name string, value, least, most time.Duration, usage string) {
+	addBounded(flags, &bounded[time.Duration]{at, least, most, "time", time.ParseDuration}, name, value, usage)
+}
+
+// Address is the value of a flag that names where a process is, or is to be.
+type Address struct {
+	Value  string
+	Listen bool // where to listen: the host may be left out, and port 0 lets the system choose
+}
+
+// String implements pflag.Value, as do Set and Type.
+func (a *Address) String() string { return a.Value }
+
+// Set takes an address that can be one, whether or not anybody is there.
+func (a *Address) Set(text string) error {
+	check := text
+	if host, port, err := net.SplitHostPort(text); a.Listen && err == nil {
+		if host == "" {
+			host = "localhost"
+		}
+		if port == "0" {
+			port = "1"
+		}
+		check = net.JoinHostPort(host, port)
+	}
+	if err := netrpc.CheckAddress(check); err != nil {
+		return err
+	}
+	a.Value = text
+	return nil
+}
+
+// Type is the word for the value in the help.
+func (*Address) Type() string { return "HOST:PORT" }
+
+// Addresses is the value of a flag that names one process or several, with commas.
+type Addresses []string
+
+// String implements pflag.Value, as do Set and Type.
+func (a *Addresses) String() string { return strings.Join(*a, ",") }
+
+// Set takes addresses that can be one, each of them.
+func (a *Addresses) Set(text string) error {
+	list := strings.Split(text, ",")
+	for i, one := range list {
+		list[i] = strings.TrimSpace(one)
+		if err := netrpc.CheckAddress(list[i]); err != nil {
+			return err
+		}
+	}
+	*a = list
+	return nil
+}
+
+// Type is the word for the value in the help.
+func (*Addresses) Type() string { return "HOST:PORT,…" }

@@ -1,0 +1,45 @@
+package netrpc
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gtstore/core"
+)
+
+// CheckAddress tells what is wrong with an address that nobody can ever be reached at:
+// one that is not HOST:PORT, with a host and a port from 1 to 65535. A name that cannot
+// be looked up now, or a port where nobody listens, is nothing wrong with the address.
+func CheckAddress(address string) error {
+	host, text, err := net.SplitHostPort(address)
+	port, portErr := strconv.ParseUint(text, 10, 16)
+	switch {
+	case strings.Contains(address, "://"):
+		return fmt.Errorf("%q: want HOST:PORT, without %q", address, address[:strings.Index(address, "://")+3])
+	case len(address) > core.AddrBytesMax:
+		return fmt.Errorf("%.20q…: want HOST:PORT of at most %d bytes", address, core.AddrBytesMax)
+	case err != nil:
+		return fmt.Errorf("%q: want HOST:PORT, such as 127.0.0.1:7400", address)
+	case host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '/' || r == '#' }):
+		return fmt.Errorf("%q: want a host before the colon, such as 127.0.0.1:7400", address)
+	case portErr != nil || port == 0:
+		return fmt.Errorf("%q: want a port from 1 to 65535 after the colon, such as 127.0.0.1:7400", address)
+	}
+	return nil
+}
+
+// Printable makes text that comes from elsewhere fit for a line on a terminal or of a
+// log. A node's name, for one, may be anything, and could else clear the screen or forge
+// lines. Text of graphic characters and spaces stays as it is; in any other, what is not
+// graphic is escaped as in a Go string.
+func Printable(text string) string {
+	odd := func(r rune) bool { return !strconv.IsGraphic(r) }
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, odd) {
+		return text
+	}
+	quoted := strconv.QuoteToGraphic(text)
+	return quoted[1 : len(quoted)-1]
+}
