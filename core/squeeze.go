@@ -72,13 +72,16 @@ func (g *group) mustWait() bool {
 // park lets a request wait. Sent again meanwhile, it keeps its place.
 func (g *group) park(from Peer, op *Op) {
 	t := g.tenure
+	bytes := len(op.Key) + len(op.Value)
 	for i := range t.parked {
-		if p := &t.parked[i]; p.client.ID == from.ID && p.op.Req == op.Req {
+		p := &t.parked[i]
+		bytes += len(p.op.Key) + len(p.op.Value)
+		if p.client.ID == from.ID && p.op.Req == op.Req {
 			p.client = from
 			return
 		}
 	}
-	if len(t.parked) >= g.s.opt.ParkedMax {
+	if len(t.parked) >= g.s.opt.ParkedMax || bytes > g.s.opt.PendingBytesMax {
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 		return
 	}
