@@ -176,8 +176,8 @@ func (o *ManagerOptions) complete() error {
 		return fmt.Errorf("core: minimum chain of %d, want 1 to %d (replicas + 1)", o.MinChain, o.Replicas+1)
 	case o.Reads >= readModeEnd:
 		return fmt.Errorf("core: read mode %v, want confirm or lease", o.Reads)
-	case o.Lease < 0 || o.Lease > time.Minute:
-		return fmt.Errorf("core: lease of %v, want up to 1m", o.Lease)
+	case o.Reads == ReadLease && (o.Lease < leaseMin || o.Lease > leaseMax):
+		return fmt.Errorf("core: lease of %v, want %v to %v", o.Lease, leaseMin, leaseMax)
 	}
 	return nil
 }
