@@ -217,6 +217,7 @@ func (m *Refused) code(c *wire.Coder) {
 	wire.Enum(c, &m.Reason, refusalEnd)
 	wire.Fixed64(c, &m.Wanted)
 	wire.Enum(c, &m.What, kindEnd)
+	wire.Fixed64(c, &m.Token)
 }
 
 func (m *Forget) code(c *wire.Coder) {

@@ -40,7 +40,7 @@ var sampleMessages = []Message{
 	&Register{Boot: math.MaxUint64, Name: strings.Repeat("n", NameBytesMax)},
 	&Registered{Boot: 1, Index: 1000},
 	&Farewell{Boot: 300, Token: 7},
-	&Refused{Reason: RefusedMode, Wanted: 7, What: KindPing},
+	&Refused{Reason: RefusedMode, Wanted: 7, What: KindPing, Token: 7},
 	&Forget{Req: 5, Node: 7},
 	&Forgotten{Req: 5, Status: StatusNotFound},
 	&StatusQuery{Req: 5, NodeFrom: 256, GroupFrom: 512},

@@ -37,7 +37,11 @@ func (n *common) drop(from Peer) { n.event(Event{Kind: EventDropped, Node: from.
 func (n *common) refuse(in Envelope, why Refusal) {
 	n.event(Event{Kind: EventRefused, Node: in.From.ID})
 	if why == RefusedForgotten || isRequest(in.Body) {
-		n.out.Send = append(n.out.Send, Envelope{in.Cluster, n.self, in.From, &Refused{Reason: why, Wanted: in.To.ID, What: KindOf(in.Body)}})
+		r := &Refused{Reason: why, Wanted: in.To.ID, What: KindOf(in.Body)}
+		if p, ok := in.Body.(*Ping); ok {
+			r.Token = p.Token
+		}
+		n.out.Send = append(n.out.Send, Envelope{in.Cluster, n.self, in.From, r})
 	}
 }
 

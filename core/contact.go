@@ -245,13 +245,16 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 	m.suspect(c.node.group, c.node.ID, 0)
 }
 
-// onRefused: the node's address answered as another node.
+// onRefused: the node's address answered as another node. Anybody may say so, but for what
+// brings the token of a ping that went there, or follows such a one.
 func (m *Manager) onRefused(in Envelope, b *Refused) {
 	c := m.contact(b.Wanted)
 	if c == nil || c.node.gone || b.Reason != RefusedOtherNode || in.From.Addr != c.node.Addr {
 		return
 	}
-	m.notThere(c, &c.evidence.otherSince)
+	if b.Token == c.token || c.evidence.otherSince != Never {
+		m.notThere(c, &c.evidence.otherSince)
+	}
 	m.suspect(c.node.group, c.node.ID, 0)
 }
 

@@ -278,7 +278,7 @@ func (a *attack) leaf(v reflect.Value) {
 		v.SetUint(pick(a, uint64(a.self.ID), 1, 2, 3, 9, 0x200, 0x999, 0, math.MaxUint64))
 		return
 	case time.Duration:
-		v.SetInt(pick[int64](a, 0, 1, -1, int64(100*time.Millisecond), int64(leaseMax), int64(leaseMax)+1, math.MaxInt64, math.MinInt64))
+		v.SetInt(pick[int64](a, 0, 1, -1, int64(100*time.Millisecond), int64(LeaseMax), int64(LeaseMax)+1, math.MaxInt64, math.MinInt64))
 		return
 	case GroupID:
 		if a.draw(2) == 0 {

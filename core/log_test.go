@@ -66,20 +66,6 @@ func TestAJoiningNodeThatLagsByManyBytesBeginsAnew(t *testing.T) {
 	require.Greater(t, chunks[0].Attempt, uint64(1))
 }
 
-// What waits for a primary to reconcile is bounded in bytes.
-func TestParkedRequestsAreBoundedInBytes(t *testing.T) {
-	n := following(t, "n1", config(1, "n1", "n2"))
-	value := strings.Repeat("v", ValueBytesMax)
-	for i := range uint64(30) {
-		n.step("c1", put(i+2, 1, i+1, "x", value))
-	}
-	refused := sent[*Reply](n, "c1")
-	require.Len(t, refused, 15, "16 MiB hold 15 of them, with their keys")
-	for _, r := range refused {
-		require.Equal(t, StatusOverloaded, r.Status)
-	}
-}
-
 // A batch for the disk is bounded, also when one key is written thousands of times, and
 // while a joining node keeps the log from being trimmed.
 func TestABatchForTheDiskIsBounded(t *testing.T) {

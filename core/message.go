@@ -50,6 +50,7 @@ type Refused struct {
 	Reason Refusal
 	Wanted NodeID // the NodeID that the refused message was addressed to
 	What   Kind   // the kind of the refused message
+	Token  uint64 // of the refused Ping; 0 of another message
 }
 
 // Forget is an operator's word that a node's data is gone for good.

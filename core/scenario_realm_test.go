@@ -193,7 +193,11 @@ func (r *realm) answer(a *actor, e Envelope) {
 		return
 	case replaced:
 		if isRequest(e.Body) {
-			r.reply(a, &Refused{Reason: RefusedOtherNode, Wanted: e.To.ID, What: KindOf(e.Body)})
+			refused := &Refused{Reason: RefusedOtherNode, Wanted: e.To.ID, What: KindOf(e.Body)}
+			if p, ok := e.Body.(*Ping); ok {
+				refused.Token = p.Token
+			}
+			r.reply(a, refused)
 		}
 		return
 	}

@@ -1,7 +1,5 @@
 package core
 
-import "time"
-
 // What a message says is checked once, as the message is taken in: each field against its
 // range (inRange), and what it is about against who says it (Storage.mayHear,
 // Manager.mayHear). A message that fails is dropped. Behind these checks the handlers can
@@ -20,9 +18,6 @@ const (
 	// groupMax bounds group numbers: a group never loses its last member, and a node is in
 	// one chain at most.
 	groupMax = nodesMax
-	// leaseMin bounds leases from below: they are renewed three times in their length.
-	leaseMin = time.Millisecond
-	leaseMax = time.Minute
 )
 
 // inRange tells whether a message from elsewhere, and its sender, are within the limits.
@@ -109,7 +104,7 @@ func (c *Config) inRange() bool {
 	case c.Reads == ReadConfirm:
 		return c.Lease == 0
 	case c.Reads == ReadLease:
-		return c.Lease >= leaseMin && c.Lease <= leaseMax
+		return c.Lease >= LeaseMin && c.Lease <= LeaseMax
 	}
 	return false
 }
