@@ -16,7 +16,8 @@ import (
 // good.
 type Options struct {
 	Logger         *slog.Logger // default: none
-	ConnectionsMax int          // that others have made; default 4096
+	ConnectionsMax int          // that others have made; default 4096, or three quarters of the files that the process may open
+	MemoryMax      int          // bytes held for those connections together; default 96 MiB, at least 16 MiB
 }
 
 // Server is a manager or a storage node at work.
@@ -84,7 +85,7 @@ func random() uint64 {
 func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, o Options) *Server {
 	log := logger(o.Logger)
 	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}}, listener: l, done: make(chan struct{})}
-	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax})
+	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
 	go s.await()
 	return s
 }
