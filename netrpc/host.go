@@ -70,6 +70,9 @@ func (h *host) peerDown(peer core.Peer, refused bool) {
 	h.driver.Put(&core.Envelope{From: h.self, To: h.self, Body: &core.PeerDown{Peer: peer, Refused: refused}})
 }
 
+// vouched gives the node what was held back until it was vouched for. It must not block.
+func (h *host) vouched(e *core.Envelope) { h.driver.Put(e) }
+
 func (h *host) run() {
 	defer close(h.done)
 	timer := time.NewTimer(0)

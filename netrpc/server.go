@@ -85,6 +85,9 @@ func random() uint64 {
 func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, o Options) *Server {
 	log := logger(o.Logger)
 	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}}, listener: l, done: make(chan struct{})}
+	if role == transport.RoleManager {
+		s.host.other = newVouch(s.host.vouched).withhold
+	}
 	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
 	go s.await()
 	return s
