@@ -95,7 +95,7 @@ func (d *Dialer) connect(manager core.Peer) (*Client, error) {
 	c := &Client{manager: manager, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
 	log := logger(d.Logger)
 	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, local: c.ended, other: c.operate}
-	c.host.start(nil, transport.Options{Collects: true, Logger: log})
+	c.host.start(nil, transport.Options{Logger: log})
 	return c, nil
 }
 

@@ -26,6 +26,13 @@
 // # Trust
 //
 // Peers are trusted to be GTStore nodes and clients of one cluster: there is no
-// authentication. What is defended against is nonsense: other protocols,
-// damaged or endless frames, connections without end, readers that do not read.
+// authentication. What is defended against is nonsense and greed: other protocols,
+// damaged or endless frames, connections without end, readers that do not read,
+// floods. Whoever floods a node delays itself; LIMITS.md has the bounds. A manager
+// takes in a node only if the address that it names answers as that node.
+//
+// # An operator's requests
+//
+// Status, Forget and Drain (operator.go) go to the manager past the client node,
+// which knows nothing of them: the Client repeats each until it is answered.
 package netrpc

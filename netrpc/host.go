@@ -9,11 +9,7 @@ import (
 	"gtstore/netrpc/internal/transport"
 )
 
-// Bounds of what waits for a node's attention.
 const (
-	inboxCountMax = 1 << 14
-	inboxBytesMax = 32 << 20
-
 	stepsMax  = 256 // messages that share an Output
 	stepBytes = 1 << 20
 
@@ -30,8 +26,10 @@ type host struct {
 	began time.Time
 	log   *eventLog
 
-	inbox *transport.Queue
+	inbox *transport.Inbox
 	net   *transport.Transport
+	// driver is the way in of what this process itself tells the node.
+	driver *transport.Source
 	// local, if set, takes the envelopes to the zero Peer: a client's results.
 	local func(*core.Result)
 	// other, if set, takes what is not for the node, and returns true.
@@ -48,7 +46,8 @@ type host struct {
 // start makes the host's queue and transport, and runs the loop.
 func (h *host) start(l net.Listener, opt transport.Options) {
 	h.began = time.Now()
-	h.inbox = transport.NewQueue(inboxCountMax, inboxBytesMax)
+	h.inbox = transport.NewInbox()
+	h.driver = h.inbox.Source()
 	h.quit, h.done = make(chan struct{}), make(chan struct{})
 	opt.Self, opt.Inbox, opt.Down = h.self.ID, h.inbox, h.peerDown
 	h.net = transport.New(l, opt)
@@ -62,14 +61,16 @@ func (h *host) now() core.Time { return core.Time(time.Since(h.began)) }
 
 // tell gives the node a message of its own driver.
 func (h *host) tell(from core.Peer, m core.Message) bool {
-	return h.inbox.PutAll([]core.Envelope{{From: from, To: h.self, Body: m}})
+	return h.driver.PutAll([]core.Envelope{{From: from, To: h.self, Body: m}})
 }
 
 // peerDown passes on a hint. It must not block, and a hint may be lost.
 func (h *host) peerDown(peer core.Peer, refused bool) {
-	h.inbox.Put(&core.Envelope{From: h.self, To: h.self, Body: &core.PeerDown{Peer: peer, Refused: refused}})
-	h.inbox.Notify()
+	h.driver.Put(&core.Envelope{From: h.self, To: h.self, Body: &core.PeerDown{Peer: peer, Refused: refused}})
 }
+
+// vouched gives the node what was held back until it was vouched for. It must not block.
+func (h *host) vouched(e *core.Envelope) { h.driver.Put(e) }
 
 func (h *host) run() {
 	defer close(h.done)
@@ -81,7 +82,11 @@ func (h *host) run() {
 		h.own = h.own[:0]
 		batch = h.inbox.Take(batch, stepsMax, stepBytes)
 		if len(batch) == 0 && !h.due() {
-			timer.Reset(h.untilDeadline())
+			wait := h.untilDeadline()
+			if held := h.inbox.HeldBack(); held > 0 {
+				wait = min(wait, held)
+			}
+			timer.Reset(wait)
 			select {
 			case <-h.inbox.Wake:
 			case <-timer.C:
@@ -150,7 +155,7 @@ func (h *host) carryOut() {
 }
 
 func (h *host) send(list []core.Envelope) {
-	away := list[:0]
+	away, replies := list[:0], 0
 	for i := range list {
 		switch e := &list[i]; {
 		case e.To.ID == h.self.ID:
@@ -160,8 +165,14 @@ func (h *host) send(list []core.Envelope) {
 				h.local(r)
 			}
 		default:
+			if core.KindOf(e.Body) == core.KindReply {
+				replies++
+			}
 			away = append(away, *e)
 		}
+	}
+	if replies > 0 {
+		h.inbox.Answered(replies)
 	}
 	h.net.Send(away)
 }

@@ -45,7 +45,7 @@ func startHost(t *testing.T, n *restless) *host {
 	h := &host{node: n, self: n.self, log: &eventLog{Logger: logger(nil)}}
 	h.other = func(e *core.Envelope) bool {
 		if n.refills { // as fast as it is emptied
-			h.inbox.Put(e)
+			h.driver.Put(e)
 		}
 		return false
 	}
@@ -85,7 +85,7 @@ func TestAHostEndsThoughItsInboxIsNeverEmpty(t *testing.T) {
 			for i := range list {
 				list[i] = core.Envelope{To: h.self, Body: &core.Ping{}}
 			}
-			for h.inbox.PutAll(list) {
+			for h.driver.PutAll(list) {
 			}
 			filled <- struct{}{}
 		}()
@@ -111,7 +111,7 @@ func TestAHostEndsThoughItsNodeTalksToItself(t *testing.T) {
 func TestTicksAreBounded(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	inbox := transport.NewQueue(1<<10, 1<<20)
+	inbox := transport.NewInbox()
 	hears := transport.New(l, transport.Options{Self: 2, Role: transport.RoleStorage, Inbox: inbox})
 	defer func() {
 		l.Close()

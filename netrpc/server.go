@@ -16,7 +16,8 @@ import (
 // good.
 type Options struct {
 	Logger         *slog.Logger // default: none; it must not block, or the node stands still
-	ConnectionsMax int          // that others have made; default 4096
+	ConnectionsMax int          // that others have made; default 4096, or three quarters of the files that the process may open
+	MemoryMax      int          // bytes held for those connections together; default 96 MiB, at least 16 MiB
 }
 
 // Server is a manager or a storage node at work.
@@ -88,7 +89,10 @@ func random() uint64 {
 func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, o Options) *Server {
 	log := logger(o.Logger)
 	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, other: note}, listener: l, done: make(chan struct{})}
-	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax})
+	if role == transport.RoleManager {
+		s.host.other = newVouch(s.host.vouched).withhold
+	}
+	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
 	go s.await()
 	return s
 }

@@ -12,6 +12,7 @@ import (
 type Batch struct {
 	conn      *conn // who called; set by the server's codec
 	envelopes []core.Envelope
+	bytes     int // that the envelopes hold: once decoded, or charged for a reply of Collect
 }
 
 var errBatch = errors.New("transport: a malformed batch")
@@ -38,6 +39,7 @@ func (b *Batch) decode(src []byte, like *core.Envelope) error {
 	}
 	src = src[n:]
 	b.envelopes = make([]core.Envelope, 0, count)
+	b.bytes = 0
 	for range count {
 		if len(src) < frameHeadBytes {
 			return fmt.Errorf("%w: it ends early", errBatch)
@@ -51,40 +53,13 @@ func (b *Batch) decode(src []byte, like *core.Envelope) error {
 			return fmt.Errorf("%w: %w", errBatch, err)
 		}
 		b.envelopes = append(b.envelopes, *like)
+		if b.bytes += sizeOf(like); b.bytes > decodedBytesMax {
+			return fmt.Errorf("%w: it decodes to more than %d bytes", errBatch, decodedBytesMax)
+		}
 		src = src[size:]
 	}
 	if len(src) > 0 {
 		return fmt.Errorf("%w: %d bytes after its end", errBatch, len(src))
 	}
 	return nil
-}
-
-// sizeOf tells about how many bytes of memory an envelope holds.
-func sizeOf(e *core.Envelope) int {
-	const fixed = 256
-	switch m := e.Body.(type) {
-	case *core.Replicate:
-		n := fixed
-		for i := range m.Entries {
-			n += 128 + len(m.Entries[i].Key) + len(m.Entries[i].Value)
-		}
-		return n
-	case *core.Chunk:
-		n := fixed + 64*len(m.Sessions)
-		for i := range m.Items {
-			n += 64 + len(m.Items[i].Key) + len(m.Items[i].Value)
-		}
-		return n
-	case *core.Op:
-		return fixed + len(m.Key) + len(m.Value)
-	case *core.Reply:
-		return fixed + len(m.Value)
-	case *core.Call:
-		return fixed + len(m.Key) + len(m.Value)
-	case *core.StatusReply:
-		return fixed + 128*(len(m.Nodes)+len(m.Groups))
-	case *core.Lookup:
-		return fixed + len(m.Key)
-	}
-	return fixed
 }

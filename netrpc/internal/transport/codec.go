@@ -96,6 +96,10 @@ type clientCodec struct {
 	like   core.Envelope
 	once   sync.Once
 	broken chan struct{} // closed when nothing more will be read
+
+	// collected, if set, is given each batch that was collected, in the order of arrival,
+	// before the call that asked for it ends.
+	collected func(*Batch)
 }
 
 func newClientCodec(s *stream) *clientCodec {
@@ -149,6 +153,9 @@ func (c *clientCodec) ReadResponseBody(body any) error {
 	if err != nil {
 		c.Close()
 	}
+	if b, ok := body.(*Batch); ok && err == nil && c.collected != nil {
+		c.collected(b)
+	}
 	return err
 }
 
@@ -171,8 +178,11 @@ type serverCodec struct {
 	slots chan struct{} // a token for each request whose response is not written
 	wake  chan struct{}
 	mu    sync.Mutex
-	out   []byte // responses not written yet
-	count int    // how many
+	out   *buffer // responses not written yet; nil for none
+	count int     // how many
+	held  int     // bytes that are charged for them
+	busy  bool    // somebody writes
+	ended bool    // nothing is written any more
 }
 
 func newServerCodec(s *stream, c *conn, window int) *serverCodec {
@@ -186,6 +196,7 @@ func newServerCodec(s *stream, c *conn, window int) *serverCodec {
 func (c *serverCodec) ReadRequestHeader(r *rpc.Request) error {
 	err := c.readRequest(r)
 	if err != nil {
+		c.conn.settle(0)
 		c.conn.end(err)
 	}
 	return err
@@ -209,7 +220,7 @@ func (c *serverCodec) readRequest(r *rpc.Request) error {
 		return fmt.Errorf("%w: a malformed request", errProtocol)
 	}
 	if b[0] != methodHello { // which only asks for a sign of life
-		c.conn.touch()
+		c.conn.usedAt.Store(c.conn.clock())
 	}
 	r.ServiceMethod, r.Seq = methodNames[b[0]], seq
 	c.body = b[1+n:]
@@ -225,11 +236,13 @@ func (c *serverCodec) ReadRequestBody(body any) error {
 		b.conn = c.conn
 	}
 	err := decodeBody(c.body, body, &c.like)
+	if b, ok := body.(*Batch); ok && err == nil {
+		c.conn.arrived(b)
+	} else {
+		c.conn.settle(0)
+	}
 	if err != nil {
 		c.conn.end(err)
-	}
-	if b, ok := body.(*Batch); ok && err == nil {
-		c.conn.arrived(b.envelopes)
 	}
 	return err
 }
@@ -237,48 +250,91 @@ func (c *serverCodec) ReadRequestBody(body any) error {
 // WriteResponse implements rpc.ServerCodec; net/rpc calls it for one response at
 // a time, and ignores the error.
 func (c *serverCodec) WriteResponse(r *rpc.Response, body any) error {
+	held := 0
+	batch, ok := body.(*Batch)
+	if ok {
+		held = batch.bytes
+		defer c.conn.collecting.Unlock()
+	}
 	c.mu.Lock()
-	b, start := beginFrame(c.out)
+	if c.ended {
+		c.mu.Unlock()
+		c.conn.account.give(held)
+		return nil
+	}
+	if c.out == nil {
+		c.out = newBuffer()
+	}
+	b, start := beginFrame(c.out.b)
 	b = binary.AppendUvarint(b, r.Seq)
 	if r.Error != "" {
 		b = append(append(b, 1), r.Error...)
 	} else {
 		b = appendBody(append(b, 0), body)
 	}
-	c.out = endFrame(b, start)
+	c.out.b = endFrame(b, start)
 	c.count++
+	c.held += held
 	c.mu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
+	if ok && len(c.slots) <= collectsMax {
+		c.write() // little is under way: nothing is won by gathering more
+	} else {
+		c.wakeUp()
 	}
 	return nil
 }
 
+func (c *serverCodec) wakeUp() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush writes responses until the connection ends.
 func (c *serverCodec) flush() {
-	var spare []byte
 	for {
 		select {
 		case <-c.wake:
+			c.write()
 		case <-c.conn.done:
+			c.mu.Lock()
+			c.ended = true
+			c.conn.account.give(c.held)
+			c.out, c.count, c.held = nil, 0, 0
+			c.mu.Unlock()
 			return
 		}
-		c.mu.Lock()
-		b, count := c.out, c.count
-		c.out, c.count = spare[:0], 0
+	}
+}
+
+// write writes what has gathered, unless somebody does already.
+func (c *serverCodec) write() {
+	c.mu.Lock()
+	if c.busy || c.count == 0 {
 		c.mu.Unlock()
-		if count > 0 {
-			if err := c.writeFrames(b); err != nil {
-				c.conn.end(err)
-				return
-			}
-		}
-		for range count {
-			<-c.slots
-		}
-		if spare = b; cap(b) > keepBytesMax {
-			spare = nil
-		}
+		return
+	}
+	b, count, held := c.out, c.count, c.held
+	c.out, c.count, c.held, c.busy = nil, 0, 0, true
+	c.mu.Unlock()
+	c.conn.writeAt.Store(c.conn.clock())
+	err := c.writeFrames(b.b)
+	c.conn.writeAt.Store(0)
+	b.free()
+	c.conn.account.give(held)
+	for range count {
+		<-c.slots
+	}
+	c.mu.Lock()
+	c.busy = false
+	more := c.count > 0
+	c.mu.Unlock()
+	switch {
+	case err != nil:
+		c.conn.end(err)
+	case more:
+		c.wakeUp()
 	}
 }
 

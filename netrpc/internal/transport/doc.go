@@ -11,16 +11,21 @@
 // There are three methods. Hello tells what the process is. Deliver(batch)
 // takes envelopes, and its empty reply is flow control: a sender has only a few
 // unanswered. Collect() → batch waits until there are envelopes for the caller.
-// A node that listens is sent to by Deliver. A client does not listen: it
-// Collects what the node has for it. Its address, as the node sees it, is its
-// connection ("#17"), so that a reply goes where the request came from or
-// nowhere.
+//
+// Whoever wants to say something connects and Delivers. Whoever is asked answers by
+// the Collects on the connection on which the question came. To a node, the address
+// of whoever asks is that connection ("#17"), whatever address it claims. So an
+// answer goes to whoever asked, or nowhere, and a stranger's claim makes a node
+// connect to nobody. Answers that are Delivered were not asked for, and are dropped.
+// Only Register and Registered keep the address that they name: it is where the
+// node, or the manager, wants to be reached.
 //
 // # What is kept, and what is not
 //
-// The batches of one connection arrive in order, though net/rpc starts a
-// goroutine for each. Envelopes can be lost: when a connection breaks, when a
-// queue is full. They are not repeated. The core is built for that.
+// What goes one way on one connection arrives in order, within a lane of the inbox,
+// though net/rpc starts a goroutine for each call. Envelopes can be lost: when a
+// connection breaks, when there is no room. They are not repeated. The core is built
+// for that.
 //
 // A refused or broken connection is told at once, by the name of every peer to
 // whom something was to go by it, with the address that was dialled. Refused is
@@ -44,11 +49,23 @@
 // way on the first is not sent again: it is lost, or it arrives late, after what
 // came on the second.
 //
+// # Turns
+//
+// The Inbox has two lanes: what keeps groups alive comes before what clients ask.
+// Within a lane the connections take turns, by work: a message counts for its bytes
+// and a little more. A node refuses operations beyond its limits, whosever they are.
+// So while several connections have operations waiting, only so many are under way,
+// and the others wait in the Inbox. Large frames take turns at being read, too.
+//
 // # Bounds
 //
-// The number of connections is bounded, and the one unused for longest makes
-// room for a new one. Each has a window of unanswered requests, beyond which it
-// is not read. A frame that has begun must be complete in time, and takes no
-// more memory than twice what has come of it; so must the writing of one: who
-// does not read is cut off. Queues are bounded in envelopes and bytes.
+// The number of connections is bounded, and fits the files that the process may
+// open. The one unused for longest makes room for a new one. Each has a window of
+// unanswered requests, beyond which it is not read.
+//
+// What is held for connections that others made, in either direction, is charged to
+// one budget of bytes, before it is read: see budget. A frame that has begun must be
+// complete in time; so must the writing of one, and the collecting of a reply. While
+// others wait for memory, that time is short. What waits for peers to which this
+// process connects has a budget of its own, in which no stranger has a part.
 package transport

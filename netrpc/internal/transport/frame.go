@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // preface is what both ends of a connection send first. Its last byte is the
 // version of the frames and of the methods that follow.
-const preface = "GTStore\x01"
+const preface = "GTStore\x02"
 
 // Bounds of what a connection carries.
 const (
@@ -23,10 +24,17 @@ const (
 	batchCountMax = 512       // or so many envelopes
 	frameBytesMax = core.FrameBytesMax + 1<<20
 
+	// decodedBytesMax bounds the memory that the envelopes of a batch take: that of a
+	// batch that is closed as late as possible, by the largest envelope. Small elements
+	// take many times the bytes that they have on the wire: up to decodedFactor.
+	decodedBytesMax = batchBytesMax + core.ValueBytesMax + 1<<20
+	decodedFactor   = 16
+
 	frameHeadBytes = 4
 	readBytes      = 16 << 10 // of the reader's buffer
+	peekBytesMax   = readBytes - frameHeadBytes
 	writeBytes     = 64 << 10 // at a time, so that the progress of a large frame shows
-	keepBytesMax   = 64 << 10 // a larger buffer is given back after use
+	keepBytesMax   = 64 << 10 // a larger buffer is not used again
 )
 
 var errFrameTooLong = fmt.Errorf("transport: a frame of more than %d bytes", frameBytesMax)
@@ -36,7 +44,9 @@ var errFrameTooLong = fmt.Errorf("transport: a frame of more than %d bytes", fra
 type stream struct {
 	net.Conn
 	r            *bufio.Reader
-	in           []byte
+	skip         int           // bytes of the reader's buffer that the last frame took
+	in           *buffer       // that holds the last frame, if the reader's does not
+	owner        *conn         // whose memory the frames take; nil on a connection of ours
 	frameTimeout time.Duration // for the rest of a frame that has begun, in either direction
 
 	got, written atomic.Uint64 // bytes, of frames
@@ -80,11 +90,23 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 }
 
 // readFrame returns the next frame; it is good until the next call. A frame may
-// be waited for without end, but once begun it must be complete in time, and it
-// takes no more memory than twice what has come of it.
+// be waited for without end, but once begun it must be complete in time. It takes
+// no more memory than four times what has come of it.
 func (s *stream) readFrame() ([]byte, error) {
-	if cap(s.in) > keepBytesMax {
-		s.in = nil
+	if _, err := s.r.Discard(s.skip); err != nil {
+		return nil, err
+	}
+	s.skip = 0
+	s.in.free()
+	s.in = nil
+	if _, err := s.r.Peek(1); err != nil {
+		return nil, err
+	}
+	whole := s.whole()
+	if !whole {
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
 	}
 	head, err := s.r.Peek(frameHeadBytes)
 	if err != nil {
@@ -94,33 +116,90 @@ func (s *stream) readFrame() ([]byte, error) {
 	if n > frameBytesMax {
 		return nil, errFrameTooLong
 	}
+	if s.owner != nil {
+		if !s.owner.admit(n) {
+			return nil, net.ErrClosed
+		}
+		if !whole { // the time that there was no room is not the peer's
+			if err := s.begin(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b, err := s.readBody(n)
+	if err == nil && !whole {
+		err = s.completed()
+	}
+	return b, err
+}
+
+// whole tells whether a whole frame has been read into the buffer.
+func (s *stream) whole() bool {
+	have := s.r.Buffered()
+	if have < frameHeadBytes {
+		return false
+	}
+	head, _ := s.r.Peek(frameHeadBytes)
+	return have-frameHeadBytes >= int(binary.LittleEndian.Uint32(head))
+}
+
+// begin sets the time by which a frame must be complete, completed takes it back.
+func (s *stream) begin() error {
+	if s.owner != nil {
+		s.owner.frameAt.Store(s.owner.clock())
+	}
+	return s.SetReadDeadline(time.Now().Add(s.frameTimeout))
+}
+
+func (s *stream) completed() error {
+	if s.owner != nil {
+		s.owner.frameAt.Store(0)
+	}
+	return s.SetReadDeadline(time.Time{})
+}
+
+// readBody reads the n bytes after the head. A small frame stays where it is.
+func (s *stream) readBody(n int) ([]byte, error) {
+	if n <= peekBytesMax {
+		b, err := s.r.Peek(frameHeadBytes + n)
+		if err != nil {
+			return nil, err
+		}
+		s.skip = len(b)
+		return b[frameHeadBytes:], nil
+	}
 	if _, err := s.r.Discard(frameHeadBytes); err != nil {
 		return nil, err
 	}
-	whole := s.r.Buffered() >= n
-	if !whole {
-		if err := s.SetReadDeadline(time.Now().Add(s.frameTimeout)); err != nil {
+	s.in = newBuffer()
+	b := s.in.b
+	for len(b) < n {
+		have := len(b)
+		next := min(n, max(keepBytesMax, 4*have))
+		if next > cap(b) {
+			b = append(make([]byte, 0, next), b...)
+		}
+		b = b[:next]
+		if _, err := io.ReadFull(s.r, b[have:]); err != nil {
 			return nil, err
 		}
 	}
-	s.in = s.in[:0]
-	for len(s.in) < n {
-		have := len(s.in)
-		next := min(n, max(readBytes, 2*have))
-		if next > cap(s.in) {
-			s.in = append(make([]byte, 0, next), s.in...)
-		}
-		s.in = s.in[:next]
-		if _, err := io.ReadFull(s.r, s.in[have:]); err != nil {
-			return nil, err
-		}
+	return b, nil
+}
+
+// buffer is memory that connections use in turn, so that one that is idle has none.
+type buffer struct{ b []byte }
+
+var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, keepBytesMax)} }}
+
+func newBuffer() *buffer { return buffers.Get().(*buffer) }
+
+// free gives back a buffer, unless it is nil or has grown.
+func (b *buffer) free() {
+	if b != nil && cap(b.b) == keepBytesMax {
+		b.b = b.b[:0]
+		buffers.Put(b)
 	}
-	if !whole {
-		if err := s.SetReadDeadline(time.Time{}); err != nil {
-			return nil, err
-		}
-	}
-	return s.in, nil
 }
 
 // writeFrames writes what beginFrame and endFrame have put together. After an

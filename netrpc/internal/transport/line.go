@@ -28,6 +28,8 @@ type line struct {
 	under   atomic.Int32   // Delivers under way
 	sent    atomic.Uint64  // Delivers so far
 	asked   atomic.Bool    // a Hello is under way
+	source  *Source        // by which what is collected comes into the inbox
+	behind  atomic.Int32   // batches that were collected, and for which there was no room yet
 
 	mu   sync.Mutex
 	over bool // nothing may take its place any more
@@ -42,10 +44,10 @@ type lineEnd struct {
 
 func newLine(t *Transport, address string, s *stream) *line {
 	c := &line{t: t, address: address, codec: newClientCodec(s), done: make(chan *rpc.Call, unansweredMax)}
+	c.source = t.opt.Inbox.Source()
+	c.codec.collected = c.collected
 	c.client = rpc.NewClientWithCodec(c.codec)
-	if t.opt.Collects {
-		go c.collect()
-	}
+	go c.collect()
 	go c.guard()
 	return c
 }
@@ -83,10 +85,26 @@ func (c *line) collect() {
 		if call.Error != nil {
 			return
 		}
-		if !c.t.opt.Inbox.PutAll(c.t.strangers(call.Reply.(*Batch).envelopes)) {
-			return
+		if list := call.Reply.(*Batch).envelopes; len(list) > 0 {
+			if !c.source.PutAll(list) {
+				return
+			}
+			c.behind.Add(-1)
 		}
 		c.client.Go(methodNames[methodCollect], &Empty{}, &Batch{}, done)
+	}
+}
+
+// collected puts what came into the inbox, or leaves it to collect if there is no room.
+// It is called in the order of arrival.
+func (c *line) collected(b *Batch) {
+	b.envelopes = c.t.strangers(b.envelopes)
+	switch {
+	case len(b.envelopes) == 0:
+	case c.behind.Load() == 0 && c.source.put(b.envelopes, false) == nil:
+		b.envelopes = nil
+	default:
+		c.behind.Add(1)
 	}
 }
 
@@ -158,7 +176,7 @@ func (c *line) ask() {
 // second tries to make another connection while this one stays. It returns true
 // when this one is over.
 func (c *line) second(ctx context.Context, m *movement) bool {
-	c.t.log.Debug("a connection is silent: trying another", "to", c.address)
+	c.t.notes.say(noteSilent, "a connection is silent: trying another", c.address, nil)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {

@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/rpc"
 	"slices"
 	"sync/atomic"
@@ -33,6 +35,9 @@ type link struct {
 	t       *Transport
 	address string
 	queue   *Queue
+	ctx     context.Context // ends with the transport, or when another needs the place
+	cancel  context.CancelFunc
+	usedAt  uint64        // the last Send that had something for it; of the goroutine that sends
 	gone    chan struct{} // closed when the goroutine has ended
 	busy    atomic.Bool   // something has left the queue and was not answered
 
@@ -45,8 +50,11 @@ type link struct {
 }
 
 func newLink(t *Transport, address string) *link {
-	l := &link{t: t, address: address, queue: NewQueue(t.opt.QueueMax, t.opt.QueueBytesMax), gone: make(chan struct{})}
-	go l.run()
+	a := t.queued.account()
+	a.group.Store(true) // it has all of the budget: no stranger has a part in it
+	l := &link{t: t, address: address, queue: newQueue(t.opt.QueueMax, a), gone: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(t.ctx)
+	t.running.Go(l.run)
 	return l
 }
 
@@ -63,6 +71,7 @@ func (l *link) idle() bool { return l.ended() || l.queue.Empty() && !l.busy.Load
 
 func (l *link) run() {
 	defer close(l.gone)
+	defer l.cancel()
 	defer l.queue.Close()
 	defer l.disconnect()
 	for l.await() {
@@ -78,7 +87,7 @@ func (l *link) await() bool {
 	l.busy.Store(l.under() > 0)
 	if l.under() < unansweredMax && !l.queue.Empty() {
 		l.collectAnswers()
-		return l.t.ctx.Err() == nil
+		return l.ctx.Err() == nil
 	}
 	idle := time.NewTimer(l.t.opt.IdleTimeout)
 	defer idle.Stop()
@@ -99,13 +108,13 @@ func (l *link) await() bool {
 			l.answered(call)
 		case <-broken:
 			l.broke(errors.New("the connection broke"))
-		case <-l.t.ctx.Done():
+		case <-l.ctx.Done():
 			return false
 		case <-idle.C:
 			switch {
 			case l.under() == unansweredMax:
 				l.broke(fmt.Errorf("no answer for %v", l.t.opt.FrameTimeout))
-			case l.line == nil || !l.t.opt.Collects: // who collects may still be told something
+			default:
 				return false
 			}
 		}
@@ -147,11 +156,17 @@ func (l *link) answered(call *rpc.Call) {
 func (l *link) connect() bool {
 	select {
 	case <-time.After(time.Until(l.redialAt)):
-	case <-l.t.ctx.Done():
+	case <-l.ctx.Done():
 		return false
 	}
-	stream, err := dial(l.t.ctx, l.address, &l.t.opt)
+	stream, err := dial(l.ctx, l.address, &l.t.opt)
 	if err != nil {
+		if outOfFiles(err) { // which says nothing of the peer: what waits goes with the next attempt
+			if !l.t.server.makeRoom() {
+				l.redialAt = time.Now().Add(redialMax)
+			}
+			return false
+		}
 		l.redial = min(max(2*l.redial, redialMin), redialMax)
 		l.redialAt = time.Now().Add(l.redial)
 		l.fail(err)
@@ -164,9 +179,12 @@ func (l *link) connect() bool {
 
 // fail loses what waits to be sent.
 func (l *link) fail(err error) {
-	l.t.log.Debug("cannot connect", "to", l.address, "err", err)
-	l.batch.envelopes = l.queue.Take(l.batch.envelopes[:0], l.t.opt.QueueMax, l.t.opt.QueueBytesMax)
+	l.t.notes.say(noteDial, "cannot connect", l.address, err)
+	var bytes int
+	l.batch.envelopes, bytes = l.queue.Take(l.batch.envelopes[:0], l.t.opt.QueueMax, math.MaxInt)
+	l.queue.account.give(bytes)
 	l.notePeers()
+	clear(l.batch.envelopes)
 	l.report(isRefused(err))
 }
 
@@ -178,11 +196,11 @@ func (l *link) broke(err error) {
 	l.line = nil
 	l.busy.Store(false)
 	if end.next != nil {
-		l.t.log.Debug("a new connection took the place of a silent one", "to", l.address)
+		l.t.notes.say(noteReplaced, "a new connection took the place of a silent one", l.address, nil)
 		l.line = newLine(l.t, l.address, end.next)
 		return
 	}
-	l.t.log.Debug("connection broke", "to", l.address, "err", err)
+	l.t.notes.say(noteBroke, "connection broke", l.address, err)
 	l.report(end.refused)
 }
 
@@ -215,7 +233,8 @@ func (l *link) notePeers() {
 // send takes what has gathered and sends it as one batch.
 func (l *link) send() {
 	l.busy.Store(true)
-	l.batch.envelopes = l.queue.Take(l.batch.envelopes[:0], batchCountMax, batchBytesMax)
+	var bytes int
+	l.batch.envelopes, bytes = l.queue.Take(l.batch.envelopes[:0], batchCountMax, batchBytesMax)
 	if len(l.batch.envelopes) == 0 {
 		return
 	}
@@ -225,4 +244,5 @@ func (l *link) send() {
 	// The batch is encoded and written before Go returns, so it can be used again.
 	l.line.client.Go(methodNames[methodDeliver], &l.batch, &Empty{}, l.line.done)
 	clear(l.batch.envelopes)
+	l.queue.account.give(bytes)
 }

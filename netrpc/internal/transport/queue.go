@@ -2,74 +2,49 @@ package transport
 
 import (
 	"sync"
+	"time"
 
 	"gtstore/core"
 )
 
-// Queue holds envelopes between goroutines, at most so many and so many bytes.
-// Many put, one takes.
+// Queue holds what waits to leave by one way: at most so many envelopes, and as many
+// bytes as its account has room for. Many put, and few take.
 type Queue struct {
-	countMax, bytesMax int
+	countMax int
+	account  *account
 
 	// Wake holds a token when there may be something to take.
 	Wake chan struct{}
 
 	mu     sync.Mutex
-	room   sync.Cond
-	items  []core.Envelope
-	head   int // items before it have been taken
-	bytes  int
+	fifo   fifo
+	since  time.Time // when the first came that waits, or when something was last taken
 	closed bool
 }
 
-// NewQueue makes a queue of at most countMax envelopes and, but for the last of
-// them, bytesMax bytes.
-func NewQueue(countMax, bytesMax int) *Queue {
-	q := &Queue{countMax: countMax, bytesMax: bytesMax, Wake: make(chan struct{}, 1)}
-	q.room.L = &q.mu
-	return q
+// newQueue makes a queue of at most countMax envelopes. Their bytes are charged to the
+// account.
+func newQueue(countMax int, a *account) *Queue {
+	return &Queue{countMax: countMax, account: a, Wake: make(chan struct{}, 1)}
 }
 
-// Put appends an envelope, or returns false when the queue is full or closed.
-// The taker learns of it by Notify, so that many puts need one.
+// Put appends an envelope, or returns false when there is no room or the queue is
+// closed. The taker learns of it by Notify, so that many puts need one.
 func (q *Queue) Put(e *core.Envelope) bool {
+	size := sizeOf(e)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.full() {
+	if q.closed || q.fifo.len() >= q.countMax || !q.account.take(size) {
 		return false
 	}
-	q.add(e)
-	return true
-}
-
-// PutAll appends envelopes and notifies; it waits while the queue is full, and
-// returns false when it is closed.
-func (q *Queue) PutAll(list []core.Envelope) bool {
-	q.mu.Lock()
-	for i := range list {
-		for q.full() && !q.closed {
-			q.Notify() // the taker may not know yet of what came before
-			q.room.Wait()
-		}
-		if q.closed {
-			q.mu.Unlock()
-			return false
-		}
-		q.add(&list[i])
+	if q.fifo.len() == 0 {
+		q.since = time.Now()
 	}
-	q.mu.Unlock()
-	q.Notify()
+	q.fifo.push(e, size)
 	return true
 }
 
-// full lets one envelope in whatever its size.
-func (q *Queue) full() bool { return len(q.items)-q.head >= q.countMax || q.bytes >= q.bytesMax }
-
-func (q *Queue) add(e *core.Envelope) {
-	q.items = append(q.items, *e)
-	q.bytes += sizeOf(e)
-}
-
+// Notify wakes whoever takes.
 func (q *Queue) Notify() {
 	select {
 	case q.Wake <- struct{}{}:
@@ -77,46 +52,47 @@ func (q *Queue) Notify() {
 	}
 }
 
-// Take moves up to countMax envelopes to dst, fewer once they hold bytesMax.
-func (q *Queue) Take(dst []core.Envelope, countMax, bytesMax int) []core.Envelope {
+// Take moves up to countMax envelopes to dst, fewer once they hold bytesMax. It returns
+// the bytes that they hold: they stay charged, and are the taker's to give back.
+func (q *Queue) Take(dst []core.Envelope, countMax, bytesMax int) (list []core.Envelope, bytes int) {
 	q.mu.Lock()
-	wasFull := q.full()
-	for size := 0; q.head < len(q.items) && countMax > 0 && size < bytesMax; countMax-- {
-		e := &q.items[q.head]
-		n := sizeOf(e)
-		size += n
-		q.bytes -= n
-		dst = append(dst, *e)
-		*e = core.Envelope{}
-		q.head++
+	defer q.mu.Unlock()
+	for ; q.fifo.len() > 0 && countMax > 0 && bytes < bytesMax; countMax-- {
+		var size int
+		dst, size = q.fifo.pop(dst)
+		bytes += size
 	}
-	switch rest := len(q.items) - q.head; {
-	case rest == 0:
-		q.items, q.head = q.items[:0], 0
-	case q.head >= rest:
-		copy(q.items, q.items[q.head:])
-		clear(q.items[rest:])
-		q.items, q.head = q.items[:rest], 0
+	q.fifo.tidy()
+	if bytes > 0 && q.fifo.len() > 0 {
+		q.since = time.Now()
 	}
-	q.mu.Unlock()
-	if wasFull {
-		q.room.Broadcast()
-	}
-	return dst
+	return dst, bytes
 }
 
 // Empty tells whether there is nothing to take.
 func (q *Queue) Empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.head == len(q.items)
+	return q.fifo.len() == 0
 }
 
-// Close makes every put fail from now on. What is in the queue can be taken.
+// waits tells since when the queue has had something that nobody took; zero when it is
+// empty.
+func (q *Queue) waits() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fifo.len() == 0 {
+		return time.Time{}
+	}
+	return q.since
+}
+
+// Close drops what the queue holds, and makes every put fail from now on.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	q.closed = true
+	q.account.give(q.fifo.bytes)
+	q.fifo = fifo{}
 	q.mu.Unlock()
-	q.room.Broadcast()
 	q.Notify()
 }

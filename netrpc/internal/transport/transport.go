@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"gtstore/core"
@@ -16,21 +17,19 @@ import (
 type Options struct {
 	Self  core.NodeID
 	Role  Role   // of a process that listens
-	Inbox *Queue // where what arrives is put; it is full: the sender waits
+	Inbox *Inbox // where what arrives is put
 
 	// Down is told of peers to whom something could not be sent, because their
 	// address refused a connection or the connection broke. It must not block.
-	Down func(peer core.Peer, refused bool)
-	// Collects makes the transport ask those to whom it sends for what they have
-	// for it. It is for a process that does not listen.
-	Collects bool
-	Logger   *slog.Logger
+	Down   func(peer core.Peer, refused bool)
+	Logger *slog.Logger
 
-	ConnectionsMax int           // that others have made
+	ConnectionsMax int           // that others have made; fewer if the process may not open so many files
+	MemoryMax      int           // bytes held for those connections, all together
 	WindowMax      int           // unanswered requests of one connection
 	QueueMax       int           // envelopes that wait for one peer
-	QueueBytesMax  int           // and their bytes
-	PeersMax       int           // that something is sent to
+	QueueBytesMax  int           // and the bytes of those that wait for all peers to which this process connects
+	PeersMax       int           // to which this process connects
 	DialTimeout    time.Duration // until both prefaces are exchanged
 	SilenceMax     time.Duration // without movement where an answer is due before a second connection is tried
 	FrameTimeout   time.Duration // for a frame that has begun, and for a Deliver to be answered
@@ -41,10 +40,18 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Logger:         slog.New(slog.DiscardHandler),
-		ConnectionsMax: 4096, WindowMax: 16, QueueMax: 1 << 14, QueueBytesMax: 16 << 20, PeersMax: 8192,
+		ConnectionsMax: 4096, MemoryMax: 96 << 20, WindowMax: 16, QueueMax: 1 << 14, QueueBytesMax: 64 << 20, PeersMax: 8192,
 		DialTimeout: 2 * time.Second, SilenceMax: time.Second, FrameTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 	}
 }
+
+// MemoryMin is the least budget for the connections that others make: several of the
+// largest messages fit.
+const MemoryMin = 16 << 20
+
+// filesReserveMin is how many files at least are left for connections to peers, and for
+// what else the process opens. It is a quarter of those that it may have, if that is more.
+const filesReserveMin = 24
 
 func (o *Options) complete() {
 	d := DefaultOptions()
@@ -52,6 +59,10 @@ func (o *Options) complete() {
 		o.Logger = d.Logger
 	}
 	o.ConnectionsMax = cmp.Or(o.ConnectionsMax, d.ConnectionsMax)
+	if files := filesMax(); files > 0 {
+		o.ConnectionsMax = max(1, min(o.ConnectionsMax, files-max(files/4, filesReserveMin)))
+	}
+	o.MemoryMax = max(cmp.Or(o.MemoryMax, d.MemoryMax), MemoryMin)
 	o.WindowMax = cmp.Or(o.WindowMax, d.WindowMax)
 	o.WindowMax = max(o.WindowMax, 2*collectsPerConn)
 	o.QueueMax = cmp.Or(o.QueueMax, d.QueueMax)
@@ -65,28 +76,32 @@ func (o *Options) complete() {
 
 // Transport sends and receives a node's envelopes.
 type Transport struct {
-	opt    Options
-	log    *slog.Logger
-	began  time.Time
-	ctx    context.Context // ends with the transport
-	cancel context.CancelFunc
-	server *server
+	opt     Options
+	notes   notes
+	began   time.Time
+	ctx     context.Context // ends with the transport
+	cancel  context.CancelFunc
+	server  *server
+	running sync.WaitGroup // the links
+	queued  *budget        // of what waits for peers to which this process connects
 
 	// Of the goroutine that calls Send.
 	links   map[string]*link
 	touched []*Queue // got something in this Send
-	sweepAt time.Time
+	sends   uint64   // so far
 }
 
 // New starts a transport that listens on l, or not if l is nil.
 func New(l net.Listener, opt Options) *Transport {
 	opt.complete()
-	t := &Transport{opt: opt, log: opt.Logger, began: time.Now(), links: make(map[string]*link)}
+	t := &Transport{opt: opt, began: time.Now(), links: make(map[string]*link), queued: newBudget(opt.QueueBytesMax)}
+	t.notes.log, t.notes.began = opt.Logger, t.began
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.server = newServer(t)
 	if l != nil {
-		t.server.wg.Add(1)
+		t.server.wg.Add(2)
 		go t.server.serve(l)
+		go t.server.watch()
 	}
 	return t
 }
@@ -94,6 +109,7 @@ func New(l net.Listener, opt Options) *Transport {
 // Send puts envelopes on their way; it does not wait for them to leave. Only
 // one goroutine may call Send and Flush.
 func (t *Transport) Send(list []core.Envelope) {
+	t.sends++
 	for i := range list {
 		if q := t.route(list[i].To.Addr); q != nil && q.Put(&list[i]) {
 			if len(t.touched) == 0 || t.touched[len(t.touched)-1] != q {
@@ -120,27 +136,30 @@ func (t *Transport) route(address string) *Queue {
 	}
 	l := t.links[address]
 	if l == nil || l.ended() {
-		t.sweep()
 		if len(t.links) >= t.opt.PeersMax {
-			return nil
+			t.forget()
 		}
 		l = newLink(t, address)
 		t.links[address] = l
 	}
+	l.usedAt = t.sends
 	return l.queue
 }
 
-// sweep forgets links that have ended, at most once a second.
-func (t *Transport) sweep() {
-	now := time.Now()
-	if now.Before(t.sweepAt) {
-		return
-	}
-	t.sweepAt = now.Add(time.Second)
+// forget makes room for a link: those that have ended go, or else the one unused for
+// longest.
+func (t *Transport) forget() {
+	var oldest *link
 	for address, l := range t.links {
 		if l.ended() {
 			delete(t.links, address)
+		} else if oldest == nil || l.usedAt < oldest.usedAt {
+			oldest = l
 		}
+	}
+	if len(t.links) >= t.opt.PeersMax {
+		delete(t.links, oldest.address)
+		oldest.cancel()
 	}
 }
 
@@ -159,9 +178,7 @@ func (t *Transport) Flush(timeout time.Duration) {
 func (t *Transport) Close() {
 	t.cancel()
 	t.opt.Inbox.Close()
-	for _, l := range t.links {
-		<-l.gone
-	}
+	t.running.Wait()
 	t.server.close()
 }
 

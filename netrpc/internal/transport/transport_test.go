@@ -29,7 +29,7 @@ type end struct {
 	*Transport
 	listener net.Listener
 	addr     string
-	inbox    *Queue
+	inbox    *Inbox
 
 	mu   sync.Mutex
 	down []downHint
@@ -50,8 +50,8 @@ func listen(t *testing.T, address string) net.Listener {
 // newEnd starts a transport; with a listener it is a node, else a client.
 func newEnd(t *testing.T, id core.NodeID, l net.Listener, change ...func(*Options)) *end {
 	t.Helper()
-	e := &end{t: t, listener: l, inbox: NewQueue(1<<10, 1<<20)}
-	o := Options{Self: id, Role: RoleStorage, Inbox: e.inbox, Collects: l == nil, Down: func(p core.Peer, refused bool) {
+	e := &end{t: t, listener: l, inbox: NewInbox()}
+	o := Options{Self: id, Role: RoleStorage, Inbox: e.inbox, Down: func(p core.Peer, refused bool) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.down = append(e.down, downHint{p, refused})
@@ -167,6 +167,9 @@ func TestEnvelopesArriveInOrder(t *testing.T) {
 		sent = append(sent, e)
 		a.Send([]core.Envelope{e})
 	}
+	for i := range sent {
+		sent[i].From.Addr = "#1" // whoever is to be answered is its connection
+	}
 	require.Empty(t, cmp.Diff(sent, b.received(n)))
 	require.Empty(t, a.hints())
 }
@@ -253,7 +256,7 @@ func TestWhatIsNoGTStore(t *testing.T) {
 	}
 	for _, c := range []struct{ says, want string }{
 		{"HTTP/1.1 400 Bad Request\r\n\r\n", `it does not speak GTStore: it began with "HTTP/1.1"`},
-		{preface[:len(preface)-1] + "\x09", "it speaks version 9 of the protocol, and this program version 1"},
+		{preface[:len(preface)-1] + "\x09", "it speaks version 9 of the protocol, and this program version 2"},
 		{"GT", "is it a GTStore port?"},
 		{"", "is it a GTStore port?"},
 	} {
@@ -324,6 +327,8 @@ func TestHalfFramesAreNotWaitedForEndlessly(t *testing.T) {
 	}{
 		{false, nil},
 		{false, []byte("GTS")},
+		{true, request(methodHello, 1, nil)[:1]},
+		{true, request(methodHello, 1, nil)[:frameHeadBytes]},
 		{true, request(methodHello, 1, nil)[:5]},
 		{true, append([]byte{0, 0, 16, 0}, make([]byte, 1000)...)},
 	} {
@@ -438,42 +443,34 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 }
 
 func TestQueue(t *testing.T) {
-	put := func(q *Queue, n uint64) bool {
-		e := envelope(core.Peer{}, core.Peer{}, n)
-		return q.Put(&e)
+	b := newBudget(1 << 20)
+	put := func(q *Queue, value string) bool {
+		return q.Put(&core.Envelope{Body: &core.Reply{Value: value}})
 	}
-	q := NewQueue(3, 1<<20)
-	for n := range uint64(3) {
-		require.True(t, put(q, n))
+	q := newQueue(3, b.account())
+	require.True(t, q.waits().IsZero())
+	for range 3 {
+		require.True(t, put(q, ""))
 	}
-	require.False(t, put(q, 3), "full")
-	blocked := make(chan bool)
-	go func() {
-		blocked <- q.PutAll([]core.Envelope{envelope(core.Peer{}, core.Peer{}, 3), envelope(core.Peer{}, core.Peer{}, 4)})
-	}()
-	var got []core.Envelope
-	for len(got) < 5 {
-		got = q.Take(got, 1, 1<<20)
-	}
-	require.True(t, <-blocked)
-	for n := range uint64(5) {
-		require.Equal(t, n, got[n].Body.(*core.Ping).Nonce)
-	}
-	require.True(t, q.Empty())
-
-	go func() {
-		blocked <- q.PutAll([]core.Envelope{{}, {}, {}, {}})
-	}()
-	require.Eventually(t, func() bool { return len(q.Take(nil, 0, 1)) == 0 && !put(q, 1) }, patience, time.Millisecond)
+	require.False(t, put(q, ""), "full")
+	list, bytes := q.Take(nil, 2, 1<<20)
+	require.Len(t, list, 2)
+	require.Equal(t, sizeOf(&list[0])*2, bytes)
+	require.False(t, q.waits().IsZero())
+	require.EqualValues(t, 3*sizeOf(&list[0]), b.used.Load(), "what was taken is charged until it is given back")
+	q.account.give(bytes)
 	q.Close()
-	require.False(t, <-blocked, "a queue that is closed takes nothing")
-	require.Len(t, q.Take(nil, 9, 1<<20), 3, "but gives what it has")
+	require.Zero(t, b.used.Load())
+	require.True(t, q.Empty(), "what was in it is dropped")
+	require.False(t, put(q, ""), "a queue that is closed takes nothing")
 
-	q = NewQueue(100, 1000)
-	big := core.Envelope{Body: &core.Reply{Value: strings.Repeat("x", 5000)}}
-	require.True(t, q.Put(&big), "one is let in whatever its size")
-	require.False(t, q.Put(&big))
-	require.Len(t, q.Take(nil, 9, 10), 1, "and out")
+	q = newQueue(100, b.account())
+	big := strings.Repeat("x", 60_000)
+	require.True(t, put(q, big))
+	require.True(t, put(q, big))
+	require.False(t, put(q, big), "it has a quarter of what is free")
+	list, _ = q.Take(nil, 9, 10)
+	require.Len(t, list, 1, "one at least")
 }
 
 func FuzzBatch(f *testing.F) {
@@ -513,10 +510,13 @@ func TestABatchFitsAFrame(t *testing.T) {
 	} {
 		e := &core.Envelope{Cluster: 1, From: core.Peer{ID: 1}, To: core.Peer{ID: 2, Addr: "127.0.0.1:1"}, Body: m}
 		require.GreaterOrEqual(t, sizeOf(e)+256, len(core.AppendEnvelope(nil, e)), "%T", m)
-		q := NewQueue(2*batchCountMax, 1<<30)
+		q := newQueue(2*batchCountMax, newBudget(1<<32).account())
 		for q.Put(e) {
 		}
-		b := Batch{envelopes: q.Take(nil, batchCountMax, batchBytesMax)}
-		require.Less(t, len(b.append(nil)), frameBytesMax-64, "%T", m)
+		var b Batch
+		b.envelopes, _ = q.Take(nil, batchCountMax, batchBytesMax)
+		frame := b.append(nil)
+		require.Less(t, len(frame), frameBytesMax-64, "%T", m)
+		require.NoError(t, new(Batch).decode(frame, new(core.Envelope)), "%T", m)
 	}
 }

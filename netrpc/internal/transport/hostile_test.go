@@ -1,0 +1,331 @@
+package transport
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+func deliverOf(list ...core.Envelope) []byte {
+	return request(methodDeliver, 1, (&Batch{envelopes: list}).append(nil))
+}
+
+func (e *end) delivered(c net.Conn, list ...core.Envelope) core.Peer {
+	e.t.Helper()
+	_, err := c.Write(deliverOf(list...))
+	require.NoError(e.t, err)
+	return e.received(1)[0].From
+}
+
+// A stranger claims an address. The node answers on the stranger's connection, and
+// neither connects to the address nor says anything of who may be there.
+func TestAnAnswerIsNoReasonToConnect(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	victim := core.Peer{ID: 9, Addr: "127.0.0.1:1"}
+	c := dialRaw(t, e.addr, true)
+	for _, m := range []core.Message{&core.Ping{}, &core.Op{Group: 1, Kind: core.OpGet, Key: "k"}, &core.Replicate{Group: 1, Epoch: 1}} {
+		from := e.delivered(c, core.Envelope{Cluster: 7, From: victim, To: core.Peer{ID: 1}, Body: m})
+		require.Equal(t, core.Peer{ID: 9, Addr: "#1"}, from)
+		e.Send([]core.Envelope{{Cluster: 7, From: core.Peer{ID: 1}, To: from, Body: &core.Pong{}}})
+	}
+	require.Empty(t, e.links)
+	require.Empty(t, e.hints())
+	from := e.delivered(c, core.Envelope{From: victim, Body: &core.Register{Boot: 1}})
+	require.Equal(t, victim, from, "where a node wants to be reached is for the manager to check")
+}
+
+// Only whoever was asked can answer.
+func TestAnAnswerThatNobodyAskedForIsDropped(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	c := dialRaw(t, e.addr, true)
+	from := core.Peer{ID: 5, Addr: "127.0.0.1:1"}
+	e.delivered(c, envelopeOf(from, &core.Ack{Group: 1, Epoch: 1, Matched: 9}), envelopeOf(from, &core.Pong{}), envelope(from, core.Peer{ID: 1}, 4))
+	require.True(t, e.inbox.Empty(), "only the Ping came in")
+}
+
+func envelopeOf(from core.Peer, m core.Message) core.Envelope {
+	return core.Envelope{Cluster: 7, From: from, To: core.Peer{ID: 1}, Body: m}
+}
+
+// However many addresses there were, there is room for the one that is needed now.
+func TestTheLinkUnusedForLongestMakesRoom(t *testing.T) {
+	const most = 3
+	a, b := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.PeersMax = most }), newEnd(t, 2, listen(t, "127.0.0.1:0"))
+	to := core.Peer{ID: 2, Addr: b.addr}
+	a.reaches(to, b, 1)
+	for i := range 10 * most {
+		a.Send([]core.Envelope{envelope(core.Peer{ID: 1}, core.Peer{ID: 9, Addr: fmt.Sprintf("127.0.0.1:%d", i+1)}, 1)})
+		require.LessOrEqual(t, len(a.links), most)
+		a.Send([]core.Envelope{envelope(core.Peer{ID: 1}, to, uint64(100+i))})
+		for b.received(1)[0].Body.(*core.Ping).Nonce != uint64(100+i) {
+		}
+	}
+}
+
+func get(n int) *core.Envelope {
+	return &core.Envelope{Body: &core.Op{Req: uint64(n), Kind: core.OpGet, Key: "k"}}
+}
+
+func TestWhoFloodsAnInboxWaitsForTheOthers(t *testing.T) {
+	in := NewInbox()
+	flood, honest, node := in.Source(), in.Source(), in.Source()
+	sent := 0
+	for flood.Put(get(sent)) {
+		sent++
+	}
+	require.Less(t, sent, inboxCountMax/2, "one source never has all places")
+	require.True(t, honest.Put(get(7777)))
+	got := in.Take(nil, 4, 1<<20)
+	require.Contains(t, got, *get(7777), "it comes at once, not after the flood")
+
+	for range 10 { // what a group needs comes first, whoever floods
+		require.True(t, node.Put(&core.Envelope{Body: &core.Ping{Nonce: 1}}))
+	}
+	got = in.Take(nil, 16, 1<<20)
+	require.Len(t, got, 16)
+	for i := range 10 {
+		require.IsType(t, &core.Ping{}, got[i].Body)
+	}
+	require.IsType(t, &core.Op{}, got[15].Body)
+
+	for node.Put(&core.Envelope{Body: &core.Ping{Nonce: 1}}) {
+	}
+	got = in.Take(nil, 4*clientsPart, 1<<20)
+	require.IsType(t, &core.Op{}, got[len(got)-1].Body, "a part of each turn is for the clients")
+}
+
+// Bytes count: one large value is worth many small ones.
+func TestLargeMessagesHaveFewerTurns(t *testing.T) {
+	in := NewInbox()
+	large, small := in.Source(), in.Source()
+	value := strings.Repeat("v", core.ValueBytesMax)
+	for i := range 3 {
+		large.Put(&core.Envelope{Body: &core.Op{Kind: core.OpPut, Key: "k", Value: value, Req: uint64(i)}})
+	}
+	for i := range 100 {
+		small.Put(get(i))
+	}
+	n := 0
+	for _, e := range in.Take(nil, 102, 1<<30) {
+		if e.Body.(*core.Op).Value != "" {
+			n++
+		}
+	}
+	require.Equal(t, 2, n, "the first, and the next when the other has had as much or nothing more")
+}
+
+// Operations beyond what the node has room for wait here, where all have their turn, and
+// are not refused by the node, whoever's they are.
+func TestOperationsWaitForThoseUnderWay(t *testing.T) {
+	in := NewInbox()
+	a, b := in.Source(), in.Source()
+	taken := 0
+	for round := range 10 {
+		for a.Put(get(round)) && b.Put(get(round)) {
+		}
+		taken += len(in.Take(nil, 300, 1<<30))
+	}
+	require.InDelta(t, underCountMax, taken, 1)
+	in.Answered(100)
+	require.InDelta(t, 100, len(in.Take(nil, 300, 1<<30)), 1)
+	require.Eventually(t, func() bool { return len(in.Take(nil, 1, 1)) == 1 }, patience, time.Millisecond,
+		"those that are never answered do not count for ever")
+}
+
+// Replies that nobody collects are lost once the process holds its budget of them; what
+// others are answered is not.
+func TestRepliesThatNobodyCollectsAreBounded(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
+	big := strings.Repeat("x", core.ValueBytesMax)
+	for range 20 {
+		to := e.delivered(dialRaw(t, e.addr, true), envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
+		for range 20 {
+			e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Reply{Value: big}}})
+			require.LessOrEqual(t, e.server.budget.used.Load(), int64(MemoryMin))
+		}
+	}
+	honest := newEnd(t, 2, nil)
+	honest.Send([]core.Envelope{envelope(core.Peer{ID: 2}, core.Peer{ID: 1, Addr: e.addr}, 1)})
+	e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: e.received(1)[0].From, Body: &core.Pong{Nonce: 3}}})
+	require.EqualValues(t, 3, honest.received(1)[0].Body.(*core.Pong).Nonce)
+}
+
+func TestWhoDoesNotCollectLosesItsConnection(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 100 * time.Millisecond })
+	c := dialRaw(t, e.addr, true)
+	to := e.delivered(c, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
+	e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Pong{}}})
+	closed(t, c)
+	e.eventually(func() bool { return e.server.budget.used.Load() == 0 }, "and holds nothing any more")
+}
+
+// Frames that are never completed hold memory that others need. They make room.
+func TestHalfFramesMakeRoom(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
+	half := binary.LittleEndian.AppendUint32(nil, 2<<20)
+	for range 10 {
+		_, err := dialRaw(t, e.addr, true).Write(half)
+		require.NoError(t, err)
+	}
+	honest := newEnd(t, 2, nil)
+	honest.Send([]core.Envelope{{From: core.Peer{ID: 2}, To: core.Peer{ID: 1, Addr: e.addr},
+		Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", core.ValueBytesMax)}}})
+	require.IsType(t, &core.Op{}, e.received(1)[0].Body)
+}
+
+// Small elements take many times the bytes that they have on the wire.
+func TestABatchThatDecodesToTooMuchIsRefused(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	sessions := make([]core.SessionRecord, core.SessionsMax)
+	for i := range sessions {
+		sessions[i].ID = core.Seq(i + 1)
+	}
+	chunk := envelopeOf(core.Peer{ID: 5}, &core.Chunk{Group: 1, Epoch: 1, Last: true, Sessions: sessions})
+	batch := deliverOf(chunk, chunk, chunk, chunk, chunk, chunk)
+	require.Less(t, len(batch), decodedBytesMax/4)
+	c := dialRaw(t, e.addr, true)
+	_, err := c.Write(batch)
+	require.NoError(t, err)
+	closed(t, c)
+	require.True(t, e.inbox.Empty())
+}
+
+// full is a listener of a process that may have only so many connections open.
+type full struct {
+	net.Listener
+	open func() int
+	max  int
+	next net.Conn
+}
+
+func (l *full) Accept() (net.Conn, error) {
+	if l.next == nil {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		l.next = c
+	}
+	if l.open() >= l.max {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	c := l.next
+	l.next = nil
+	return c, nil
+}
+
+// The process has no file left for a newcomer: the connection unused for longest makes
+// room for it.
+func TestNewcomersFindRoomWhenFilesRunOut(t *testing.T) {
+	l := &full{Listener: listen(t, "127.0.0.1:0"), max: 5}
+	var e atomic.Pointer[end]
+	l.open = func() int {
+		for e.Load() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		return len(e.Load().server.all())
+	}
+	e.Store(newEnd(t, 1, l))
+	for range 4 * l.max {
+		dialRaw(t, e.Load().addr, true)
+	}
+	_, err := Ask(t.Context(), e.Load().addr)
+	require.NoError(t, err)
+}
+
+func TestConnectionsFitTheFilesOfTheProcess(t *testing.T) {
+	o := Options{ConnectionsMax: 1 << 30}
+	o.complete()
+	require.Positive(t, o.ConnectionsMax)
+	if files := filesMax(); files > 0 {
+		require.LessOrEqual(t, o.ConnectionsMax, files-filesReserveMin)
+	}
+}
+
+// counter is a log that counts its lines.
+type counter struct{ lines atomic.Int64 }
+
+func (*counter) Enabled(context.Context, slog.Level) bool { return true }
+func (c *counter) Handle(context.Context, slog.Record) error {
+	c.lines.Add(1)
+	return nil
+}
+func (c *counter) WithAttrs([]slog.Attr) slog.Handler { return c }
+func (c *counter) WithGroup(string) slog.Handler      { return c }
+
+func TestWhatAPeerCausesIsNotLoggedEachTime(t *testing.T) {
+	log := &counter{}
+	n := notes{log: slog.New(log), began: time.Now()}
+	for range 100_000 {
+		n.say(noteEnded, "connection ended", "x", io.EOF)
+		if time.Since(n.began) > noteGap/2 {
+			break
+		}
+	}
+	require.EqualValues(t, 1, log.lines.Load())
+	n.say(noteBroke, "connection broke", "x", io.EOF)
+	require.EqualValues(t, 2, log.lines.Load(), "another kind")
+}
+
+// deepSize is the memory that a value holds, without the spare room of slices.
+func deepSize(v reflect.Value) int {
+	n := 0
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			n = deepSize(v.Elem())
+			if v.Kind() == reflect.Pointer {
+				n += int(v.Elem().Type().Size())
+			}
+		}
+	case reflect.String:
+		n = v.Len()
+	case reflect.Slice:
+		for i := range v.Len() {
+			n += int(v.Index(i).Type().Size()) + deepSize(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += deepSize(v.Field(i))
+		}
+	}
+	return n
+}
+
+func TestSizesAreThoseOfMemory(t *testing.T) {
+	addr := strings.Repeat("a", core.AddrBytesMax)
+	chain := make([]core.Peer, core.ChainMax)
+	for i := range chain {
+		chain[i] = core.Peer{ID: core.NodeID(i + 1), Addr: addr}
+	}
+	config := &core.Config{Chain: chain, Joining: core.Peer{ID: 99, Addr: addr}}
+	for _, m := range []core.Message{
+		&core.Ping{}, &core.Ack{}, &core.Op{Key: "k", Value: "v"}, config,
+		&core.Replicate{Config: config, Entries: make([]core.Entry, core.BatchEntriesMax)},
+		&core.Nack{Config: config}, &core.Reply{Config: config, Value: addr}, &core.LookupReply{Config: config},
+		&core.Chunk{Config: config, Items: make([]core.Item, core.ChunkItemsMax), Sessions: make([]core.SessionRecord, core.SessionsMax)},
+		&core.Pong{Groups: make([]core.GroupEpoch, core.GroupsMax), Join: &core.JoinProgress{}},
+		&core.Register{Name: strings.Repeat("n", core.NameBytesMax)}, &core.Probe{Target: core.Peer{Addr: addr}},
+		&core.StatusReply{Nodes: make([]core.NodeStatus, core.StatusPageMax), Groups: make([]core.GroupStatus, core.StatusPageMax)},
+		&core.Lookup{Key: addr}, &core.Call{Key: addr, Value: addr},
+	} {
+		e := core.Envelope{From: core.Peer{Addr: addr}, To: core.Peer{Addr: addr}, Body: m}
+		is := int(reflect.TypeOf(e).Size()) + deepSize(reflect.ValueOf(e))
+		require.GreaterOrEqual(t, sizeOf(&e), is*3/4, "%T", m)
+		require.LessOrEqual(t, sizeOf(&e), 2*is+envelopeBytes, "%T", m)
+	}
+}

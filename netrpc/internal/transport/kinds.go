@@ -1,0 +1,130 @@
+package transport
+
+import "gtstore/core"
+
+// A lane is one of the two ways into an inbox.
+type lane uint8
+
+const (
+	laneGroup lane = iota // what keeps groups alive: between manager and nodes
+	laneAsks              // what clients and operators ask for, and what they are told
+	laneCount
+)
+
+// laneOf tells by which lane a message comes in. Replicate and Ack share one, and so
+// do all that a node's patience is learnt from: how long they take must tell how long
+// the others will.
+func laneOf(m core.Message) lane {
+	switch core.KindOf(m) {
+	case core.KindOp, core.KindLookup, core.KindStatusQuery, core.KindForget, core.KindDrain,
+		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained,
+		core.KindCall, core.KindCancel:
+		return laneAsks
+	}
+	return laneGroup
+}
+
+// isAnswer tells whether a message only ever answers another. An answer goes back on
+// the connection on which the question came. So one that comes on a connection that
+// somebody else made was not asked for. (Registered and Refused are no answers in
+// this sense: the manager also sends them to the address of a node that it knows.)
+func isAnswer(m core.Message) bool {
+	switch core.KindOf(m) {
+	case core.KindPong, core.KindProbeReply, core.KindAck, core.KindNack, core.KindChunkAck,
+		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained:
+		return true
+	}
+	return false
+}
+
+// namesAddress tells whether the receiver of a message keeps the address that its
+// sender names. To all others the sender is the connection.
+func namesAddress(m core.Message) bool {
+	k := core.KindOf(m)
+	return k == core.KindRegister || k == core.KindRegistered
+}
+
+// Bytes of memory that parts of a message hold, rounded up.
+const (
+	envelopeBytes = 256 // with the struct of its message
+	configBytes   = 128
+	peerBytes     = 32
+	entryBytes    = 80
+	itemBytes     = 48
+	sessionBytes  = 40
+	statusBytes   = 128
+)
+
+// sizeOf tells about how many bytes of memory an envelope holds, and never fewer than
+// three quarters of them.
+func sizeOf(e *core.Envelope) int {
+	n := envelopeBytes + len(e.From.Addr) + len(e.To.Addr)
+	switch m := e.Body.(type) {
+	case *core.Replicate:
+		n += sizeOfConfig(m.Config)
+		for i := range m.Entries {
+			n += entryBytes + len(m.Entries[i].Key) + len(m.Entries[i].Value)
+		}
+	case *core.Chunk:
+		n += sizeOfConfig(m.Config) + sessionBytes*len(m.Sessions)
+		for i := range m.Items {
+			n += itemBytes + len(m.Items[i].Key) + len(m.Items[i].Value)
+		}
+	case *core.Op:
+		n += len(m.Key) + len(m.Value)
+	case *core.Reply:
+		n += len(m.Value) + sizeOfConfig(m.Config)
+	case *core.Call:
+		n += len(m.Key) + len(m.Value)
+	case *core.Lookup:
+		n += len(m.Key)
+	case *core.LookupReply:
+		n += sizeOfConfig(m.Config)
+	case *core.Nack:
+		n += sizeOfConfig(m.Config)
+	case *core.Config:
+		n += sizeOfConfig(m)
+	case *core.Register:
+		n += len(m.Name)
+	case *core.Probe:
+		n += len(m.Target.Addr)
+	case *core.Pong:
+		n += 16 * len(m.Groups)
+		if m.Join != nil {
+			n += 64
+		}
+	case *core.StatusReply:
+		n += sizeOfStatus(m)
+	}
+	return n
+}
+
+func bytesOf(list []core.Envelope) int {
+	n := 0
+	for i := range list {
+		n += sizeOf(&list[i])
+	}
+	return n
+}
+
+func sizeOfConfig(c *core.Config) int {
+	if c == nil {
+		return 0
+	}
+	n := configBytes + len(c.Joining.Addr)
+	for i := range c.Chain {
+		n += peerBytes + len(c.Chain[i].Addr)
+	}
+	return n
+}
+
+func sizeOfStatus(m *core.StatusReply) int {
+	n := 0
+	for i := range m.Nodes {
+		n += statusBytes + len(m.Nodes[i].Addr) + len(m.Nodes[i].Name)
+	}
+	for i := range m.Groups {
+		n += statusBytes + 8*len(m.Groups[i].Chain)
+	}
+	return n
+}

@@ -1,0 +1,97 @@
+package netrpc
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"gtstore/core"
+	"gtstore/netrpc/internal/transport"
+)
+
+const (
+	vouchTimeout = 2 * time.Second        // for a node to answer at the address that it names
+	vouchGap     = 100 * time.Millisecond // that it has, when others wait for a place
+	vouchMax     = 64                     // nodes that are asked at the same time
+	vouchedMax   = 8192                   // nodes that are known to have answered
+)
+
+// vouch keeps from a manager the Registers of nodes that are not where they say. A
+// manager keeps the address of a node for good, and pings it. So a stranger could have it
+// dial anywhere, and fill its list of nodes. Before a Register is taken in, its address
+// must have answered as that node. A node that is slow to answer registers again.
+type vouch struct {
+	take func(*core.Envelope) // takes in a Register that is vouched for
+	ask  func(ctx context.Context, address string) (transport.Hello, error)
+
+	mu    sync.Mutex
+	known map[core.Peer]bool
+	asked map[core.Peer]*asking
+}
+
+type asking struct {
+	since  time.Time
+	cancel context.CancelFunc
+}
+
+func newVouch(take func(*core.Envelope)) *vouch {
+	return &vouch{take: take, ask: transport.Ask, known: make(map[core.Peer]bool), asked: make(map[core.Peer]*asking)}
+}
+
+// withhold takes a Register past the node, and returns true, unless it may be taken in
+// now.
+func (v *vouch) withhold(e *core.Envelope) bool {
+	if core.KindOf(e.Body) != core.KindRegister {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.known[e.From] {
+		return false
+	}
+	if v.asked[e.From] != nil || len(v.asked) >= vouchMax && !v.makeRoom() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), vouchTimeout)
+	v.asked[e.From] = &asking{time.Now(), cancel}
+	go v.check(ctx, cancel, *e)
+	return true
+}
+
+// makeRoom gives up the node that has been asked for longest, if that is long.
+func (v *vouch) makeRoom() bool {
+	var longest core.Peer
+	since := time.Now().Add(-vouchGap)
+	for p, a := range v.asked {
+		if a.since.Before(since) {
+			longest, since = p, a.since
+		}
+	}
+	a := v.asked[longest]
+	if a == nil {
+		return false
+	}
+	a.cancel()
+	delete(v.asked, longest)
+	return true
+}
+
+func (v *vouch) check(ctx context.Context, cancel context.CancelFunc, e core.Envelope) {
+	defer cancel()
+	hello, err := v.ask(ctx, e.From.Addr)
+	good := err == nil && hello.ID == e.From.ID && hello.Role == transport.RoleStorage
+	v.mu.Lock()
+	if ctx.Err() == nil { // else another may have its place
+		delete(v.asked, e.From)
+	}
+	if good {
+		if len(v.known) >= vouchedMax {
+			clear(v.known)
+		}
+		v.known[e.From] = true
+	}
+	v.mu.Unlock()
+	if good {
+		v.take(&e)
+	}
+}
