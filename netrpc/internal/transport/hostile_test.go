@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -190,12 +191,12 @@ func TestHalfFramesMakeRoom(t *testing.T) {
 // Small elements take many times the bytes that they have on the wire.
 func TestABatchThatDecodesToTooMuchIsRefused(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	sessions := make([]core.SessionRecord, core.SessionsMax)
-	for i := range sessions {
-		sessions[i].ID = core.Seq(i + 1)
+	items := make([]core.Item, core.ChunkItemsMax)
+	for i := range items {
+		items[i].Key = "k"
 	}
-	chunk := envelopeOf(core.Peer{ID: 5}, &core.Chunk{Group: 1, Epoch: 1, Last: true, Sessions: sessions})
-	batch := deliverOf(chunk, chunk, chunk, chunk, chunk, chunk)
+	chunk := envelopeOf(core.Peer{ID: 5}, &core.Chunk{Group: 1, Epoch: 1, Items: items})
+	batch := deliverOf(slices.Repeat([]core.Envelope{chunk}, 20)...)
 	require.Less(t, len(batch), decodedBytesMax/4)
 	c := dialRaw(t, e.addr, true)
 	_, err := c.Write(batch)
