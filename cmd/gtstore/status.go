@@ -26,7 +26,7 @@ type statusResult struct {
 	Nodes   []statusNode   `json:"nodes"`
 	Groups  []statusGroup  `json:"groups"`
 	Spares  []string       `json:"spares"`
-	Keys    uint64         `json:"keys"`
+	Keys    uint64         `json:"keys"` // that exist
 	source  *netrpc.Status // that it was made from
 }
 

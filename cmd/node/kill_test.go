@@ -34,6 +34,7 @@ func TestKeysAreSpreadOverTheGroups(t *testing.T) {
 	for i := range keys {
 		require.Equal(t, fmt.Sprintf("value%d", i), c.get(fmt.Sprintf("key%d", i)))
 	}
+	require.Eventually(t, func() bool { return c.status().Keys == keys }, patience, time.Millisecond, "the primaries have counted them")
 	s := c.status()
 	require.Len(t, s.Groups, 2, "seven nodes are two groups of three and a spare")
 	for _, g := range s.Groups {
