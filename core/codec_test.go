@@ -572,6 +572,7 @@ func TestAllocations(t *testing.T) {
 	_, scratch := HashEnvelope(nil, e)
 	require.Zero(t, testing.AllocsPerRun(100, func() { buf = AppendEnvelope(buf[:0], e) }), "encode")
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, scratch = HashEnvelope(scratch, e) }), "hash")
+	require.Zero(t, testing.AllocsPerRun(100, func() { require.True(t, inRange(e)) }), "check")
 	var out Envelope
 	require.Equal(t, 2+64*2+2.0, testing.AllocsPerRun(100, func() { out, _ = DecodeEnvelope(buf) }),
 		"the message, its entries, their keys and values, two addresses")

@@ -25,8 +25,9 @@
 //     stops.
 //   - Messages may be lost, repeated, delayed and reordered. A message that is
 //     corrupted is dropped: DecodeEnvelope tells.
-//   - Identities (NodeID, ClusterID) and seeds are drawn at random, once for
-//     each life of the data.
+//   - Identities (NodeID, ClusterID) are drawn at random, once for each life of the
+//     data, and seeds for each start.
+//   - What comes over a network may say anything: see section 10 of PROTOCOL.md.
 //   - A user's Call (or Cancel) comes from the zero Peer, and its Result goes there.
 //     What comes over a network never names the node itself as its sender: what a
 //     node says to itself is believed.
@@ -93,9 +94,11 @@
 // can: a restarted node is another one. In durable mode each field is durable,
 // or what rests on it is void after a restart, by what the last column says.
 //
-//	Storage  self, cluster, boot, leaseMax  durable, before the first word of them
+//	Storage  self, cluster, boot, leaseMax, durable, before the first word of them
+//	           the manager's id
 //	         index                          a lower one reports less: the manager's loss is noticed later
-//	         registered, manager            Registered names the boot that it answers
+//	         registered, manager's address  Registered names the boot that it answers
+//	         token                          the next Ping brings it
 //	         relays                         nonces begin above those of every earlier boot
 //	         disk (diskLag)                 its Synced crosses no network
 //	         stopAt                         a start means that it is to run
@@ -115,6 +118,7 @@
 //	         parked, reads, pending         their clients ask again, in the same session and number
 //	Manager  self, cluster, boot, Directory durable: each command before anything that shows it
 //	         nonce                          begins above those of every earlier boot, as relays do
+//	         contacts: token, proven        drawn anew, and goes out with the next Ping
 //	         contacts: missed, answered,    a new grace; only a Pong to a ping of this start counts
 //	           evidence, loss presumed      judged afresh
 //	         quarantined, failed, flaps     forgotten: a node may be tried once more too soon
