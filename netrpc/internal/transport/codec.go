@@ -181,7 +181,6 @@ type serverCodec struct {
 	out   *buffer // responses not written yet; nil for none
 	count int     // how many
 	held  int     // bytes that are charged for them
-	busy  bool    // somebody writes
 	ended bool    // nothing is written any more
 }
 
@@ -276,65 +275,47 @@ func (c *serverCodec) WriteResponse(r *rpc.Response, body any) error {
 	c.count++
 	c.held += held
 	c.mu.Unlock()
-	if ok && len(c.slots) <= collectsMax {
-		c.write() // little is under way: nothing is won by gathering more
-	} else {
-		c.wakeUp()
-	}
-	return nil
-}
-
-func (c *serverCodec) wakeUp() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
+	return nil
 }
 
 // flush writes responses until the connection ends.
 func (c *serverCodec) flush() {
+	defer func() {
+		c.mu.Lock()
+		c.ended = true
+		c.conn.account.give(c.held)
+		c.out, c.count, c.held = nil, 0, 0
+		c.mu.Unlock()
+	}()
 	for {
 		select {
 		case <-c.wake:
-			c.write()
 		case <-c.conn.done:
-			c.mu.Lock()
-			c.ended = true
-			c.conn.account.give(c.held)
-			c.out, c.count, c.held = nil, 0, 0
-			c.mu.Unlock()
 			return
 		}
-	}
-}
-
-// write writes what has gathered, unless somebody does already.
-func (c *serverCodec) write() {
-	c.mu.Lock()
-	if c.busy || c.count == 0 {
+		c.mu.Lock()
+		b, count, held := c.out, c.count, c.held
+		c.out, c.count, c.held = nil, 0, 0
 		c.mu.Unlock()
-		return
-	}
-	b, count, held := c.out, c.count, c.held
-	c.out, c.count, c.held, c.busy = nil, 0, 0, true
-	c.mu.Unlock()
-	c.conn.writeAt.Store(c.conn.clock())
-	err := c.writeFrames(b.b)
-	c.conn.writeAt.Store(0)
-	b.free()
-	c.conn.account.give(held)
-	for range count {
-		<-c.slots
-	}
-	c.mu.Lock()
-	c.busy = false
-	more := c.count > 0
-	c.mu.Unlock()
-	switch {
-	case err != nil:
-		c.conn.end(err)
-	case more:
-		c.wakeUp()
+		if count == 0 {
+			continue
+		}
+		c.conn.writeAt.Store(c.conn.clock())
+		err := c.writeFrames(b.b)
+		c.conn.writeAt.Store(0)
+		b.free()
+		c.conn.account.give(held)
+		if err != nil {
+			c.conn.end(err)
+			return
+		}
+		for range count {
+			<-c.slots
+		}
 	}
 }
 

@@ -180,6 +180,7 @@ func (s *stream) readBody(n int) ([]byte, error) {
 			b = append(make([]byte, 0, next), b...)
 		}
 		b = b[:next]
+		s.in.b = b
 		if _, err := io.ReadFull(s.r, b[have:]); err != nil {
 			return nil, err
 		}
@@ -190,13 +191,13 @@ func (s *stream) readBody(n int) ([]byte, error) {
 // buffer is memory that connections use in turn, so that one that is idle has none.
 type buffer struct{ b []byte }
 
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, keepBytesMax)} }}
+var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 4<<10)} }}
 
 func newBuffer() *buffer { return buffers.Get().(*buffer) }
 
-// free gives back a buffer, unless it is nil or has grown.
+// free gives back a buffer, unless it is nil or has grown large.
 func (b *buffer) free() {
-	if b != nil && cap(b.b) == keepBytesMax {
+	if b != nil && cap(b.b) <= keepBytesMax {
 		b.b = b.b[:0]
 		buffers.Put(b)
 	}
