@@ -23,7 +23,8 @@ func (m *Manager) onDrain(from Peer, b *Drain) {
 	d := operatorRequest{waiter{from, b.Req}, b.Node}
 	answer := func(s Status) { m.send(from, &Drained{Req: b.Req, Status: s}) }
 	n := m.dir.node(b.Node)
-	again := slices.IndexFunc(m.refused, func(r refusedDrain) bool { return r.operatorRequest == d })
+	again := slices.IndexFunc(m.refused, func(r refusedDrain) bool { return r.is(&d) })
+	waits := slices.IndexFunc(m.drains, func(w operatorRequest) bool { return w.is(&d) })
 	switch {
 	case n == nil:
 		answer(StatusNotFound)
@@ -31,7 +32,8 @@ func (m *Manager) onDrain(from Peer, b *Drain) {
 		answer(StatusOK)
 	case again >= 0:
 		answer(m.refused[again].status)
-	case slices.Contains(m.drains, d):
+	case waits >= 0:
+		m.drains[waits] = d
 	case len(m.drains) >= nodesMax:
 		answer(StatusOverloaded)
 	default:

@@ -50,6 +50,12 @@ type operatorRequest struct {
 	node NodeID
 }
 
+// is tells whether two are the same request, wherever it came from: who asks again may
+// do so over another connection, and so from another address.
+func (r *operatorRequest) is(o *operatorRequest) bool {
+	return r.client.ID == o.client.ID && r.req == o.req && r.node == o.node
+}
+
 // NewManager starts a manager over what it made durable before. It returns an
 // error when the options are out of bounds or the space is damaged.
 func NewManager(opt ManagerOptions, space Space) (*Manager, error) {

@@ -39,10 +39,11 @@ func (s *Storage) onProbe(in Envelope, m *Probe) {
 }
 
 // take returns the nonce of the probe that goes to the target. A question that is
-// repeated is the same probe.
+// repeated is the same probe. Its answer goes where it was asked last.
 func (r *relays) take(by Peer, m *Probe) uint64 {
 	for i := range r.slots {
 		if slot := &r.slots[i]; slot.nonce != 0 && slot.asked == m.Nonce && slot.by.ID == by.ID {
+			slot.by = by
 			return slot.nonce
 		}
 	}

@@ -710,6 +710,28 @@ func TestAWitnessReportsARoundTrip(t *testing.T) {
 	require.Empty(t, sent[*ProbeReply](n, "m"), "once")
 }
 
+// Who asks again does so over another connection when the first has broken, and the
+// answer goes there: the first is no longer read.
+func TestAnAnswerGoesWhereItWasAskedForLast(t *testing.T) {
+	over := func(n *rig, from, connection string, m Message) {
+		n.stepRaw(Envelope{Cluster: rigCluster, From: Peer{ID: peerOf(from).ID, Addr: connection}, To: n.self, Body: m})
+	}
+	n := newStorageAt(t, "n2").registered()
+	over(n, "m", "#1", &Probe{Nonce: 7, Target: peerOf("n3")})
+	over(n, "m", "#2", &Probe{Nonce: 7, Target: peerOf("n3")})
+	n.step("n3", &ProbeReply{Nonce: latest[*Probe](n, "n3").Nonce})
+	require.Empty(t, sent[*ProbeReply](n, "#1"))
+	require.Equal(t, &ProbeReply{Nonce: 7}, only[*ProbeReply](n, "#2"))
+
+	r := newRealm(t, 4, quick)
+	r.place("k")
+	r.pass(time.Second)
+	over(r.rig, "c1", "#1", &Drain{Req: 1, Node: peerOf("n1").ID})
+	over(r.rig, "c1", "#2", &Drain{Req: 1, Node: peerOf("n1").ID})
+	require.Len(t, r.manager().drains, 1)
+	require.Equal(t, "#2", r.manager().drains[0].client.Addr)
+}
+
 // A witness's probe may be lost with a connection that breaks, and goes out again;
 // once, for the next may break as well.
 func TestAWitnessAsksAgainWhenTheConnectionBreaks(t *testing.T) {
