@@ -35,6 +35,7 @@ var bare = []Mutant{
 	case m.Epoch > g.config.Epoch: // its`,
 		New: `	case m.Epoch < g.config.Epoch:
 	case m.Epoch > g.config.Epoch: // its`,
+		Also: []Edit{{`core/group.go`, `	if g.denies(m) {`, `	if false {`}},
 	},
 	{
 		Name: `send-before-epoch-durable`, Rule: `durable: epoch and config before anything in that epoch`,
