@@ -225,6 +225,17 @@ func TestEndedSessionsAreForgottenInTheOrderOfTheirEnd(t *testing.T) {
 	require.Equal(t, all.endedSize, copied.endedSize)
 }
 
+// Whatever a log says, its sessions fit in a snapshot.
+func TestSessionsFitInASnapshot(t *testing.T) {
+	var all sessions
+	for id := Seq(1); id <= 2*SessionsMax; id++ {
+		all.open(id, 1)
+	}
+	require.Len(t, all.list, SessionsMax)
+	require.Equal(t, openMax, all.openSize())
+	require.Zero(t, all.find(2*SessionsMax).ended)
+}
+
 // A member that restarts knows the ended sessions that the others know, and none that
 // they have forgotten.
 func TestEndedSessionsOutliveARestart(t *testing.T) {

@@ -47,7 +47,14 @@ func (t *sessions) find(id Seq) *session {
 // openSize is how many sessions are open.
 func (t *sessions) openSize() int { return len(t.list) - t.endedSize }
 
+// openMax bounds the open sessions of any log, whatever its primaries took in.
+const openMax = SessionsMax - endedMax
+
 func (t *sessions) open(id Seq, owner NodeID) {
+	if t.openSize() >= openMax {
+		oldest := slices.IndexFunc(t.list, func(s *session) bool { return s.ended == 0 })
+		t.end(t.list[oldest].id, id)
+	}
 	t.list = append(t.list, &session{id: id, owner: owner})
 }
 
