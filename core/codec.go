@@ -197,6 +197,7 @@ func codeMessage(c *wire.Coder, m Message) {
 
 func (m *Register) code(c *wire.Coder) {
 	wire.Uint(c, &m.Boot)
+	wire.Fixed64(c, &m.Secret)
 	c.Bool(&m.Durable)
 	wire.String(c, &m.Name, NameBytesMax)
 	wire.Uint(c, &m.Process)
@@ -205,6 +206,7 @@ func (m *Register) code(c *wire.Coder) {
 
 func (m *Registered) code(c *wire.Coder) {
 	wire.Uint(c, &m.Boot)
+	wire.Fixed64(c, &m.Secret)
 	wire.Uint(c, &m.Index)
 }
 
@@ -567,6 +569,7 @@ func (cmd *Command) code(c *wire.Coder) {
 	wire.String(c, &cmd.Node.Name, NameBytesMax)
 	wire.Uint(c, &cmd.Node.Process)
 	wire.Uint(c, &cmd.Node.Boot)
+	wire.Fixed64(c, &cmd.Secret)
 	codeKey(c, &cmd.Key, cmd.Kind == CommandPlace)
 	for i := range wire.Slice(c, &cmd.Members, ChainMax, 8) {
 		wire.Fixed64(c, &cmd.Members[i])

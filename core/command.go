@@ -52,7 +52,8 @@ type Command struct {
 	//
 	// With CommandRetire the Directory forgets Node, if it is in no chain, joins none, and
 	// has not been started since that Boot.
-	Node NodeRecord
+	Node   NodeRecord
+	Secret uint64 // with CommandRegister: the node's; a record of another changes nothing
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these
 	// are uninitialised, else to the next group of the round robin that is

@@ -33,11 +33,12 @@ func (n *common) drop(from Peer) { n.event(Event{Kind: EventDropped, Node: from.
 
 // refuse notes a message that this node must not take in. Its sender is told why if it
 // waits for an answer, or if it was forgotten. The reply names the cluster that the
-// sender named, as the sender would refuse a message of another cluster.
-func (n *common) refuse(in Envelope, why Refusal) {
+// sender named, as the sender would refuse a message of another cluster. With the Secret
+// of the sender it tells a storage node to stop.
+func (n *common) refuse(in Envelope, why Refusal, secret uint64) {
 	n.event(Event{Kind: EventRefused, Node: in.From.ID})
 	if why == RefusedForgotten || isRequest(in.Body) {
-		r := &Refused{Reason: why, Wanted: in.To.ID, What: KindOf(in.Body)}
+		r := &Refused{Reason: why, Wanted: in.To.ID, What: KindOf(in.Body), Token: secret}
 		if p, ok := in.Body.(*Ping); ok {
 			r.Token = p.Token
 		}

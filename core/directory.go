@@ -31,6 +31,7 @@ const (
 // uninitialised node (a spare).
 type nodeEntry struct {
 	NodeRecord
+	secret  uint64
 	number  int // its index in Directory.nodes, and in Manager.contacts
 	group   GroupID
 	joining GroupID
@@ -111,13 +112,13 @@ func (d *Directory) apply(c *Command) applied {
 func (d *Directory) register(c *Command) applied {
 	n := d.node(c.Node.ID)
 	if n == nil {
-		n = &nodeEntry{NodeRecord: c.Node, number: len(d.nodes)}
+		n = &nodeEntry{NodeRecord: c.Node, secret: c.Secret, number: len(d.nodes)}
 		d.nodes = append(d.nodes, n)
 		d.byID[n.ID] = n
 		return applied{registered: true}
 	}
 	moved := n.Addr != c.Node.Addr
-	if n.gone || c.Node.Boot < n.Boot || c.Node.Boot == n.Boot && !moved {
+	if n.gone || c.Secret != n.secret || c.Node.Boot < n.Boot || c.Node.Boot == n.Boot && !moved {
 		return applied{}
 	}
 	restarted := c.Node.Boot > n.Boot

@@ -32,6 +32,7 @@ type identity struct {
 	index    Index         // the highest Directory index a storage node has seen
 	leaseMax time.Duration // the longest lease a storage node may have granted
 	manager  NodeID        // a storage node's; 0 while it is not registered
+	secret   uint64        // a storage node's
 }
 
 func (i *identity) code(c *wire.Coder) {
@@ -41,6 +42,7 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Uint(c, &i.index)
 	wire.Int(c, &i.leaseMax)
 	wire.Fixed64(c, &i.manager)
+	wire.Fixed64(c, &i.secret)
 }
 
 // readIdentity returns nil when the space is empty. The identity is the first thing a
@@ -74,7 +76,7 @@ func ordered(prefix string, numbers ...uint64) string {
 
 func (s *Storage) persistIdentity() {
 	if s.opt.Durable {
-		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID})
+		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.secret})
 	}
 }
 
@@ -211,7 +213,7 @@ func (s *Storage) restore(space Space) error {
 	if err != nil || i == nil {
 		return err
 	}
-	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID = i.id, i.cluster, i.boot, i.index, i.leaseMax, i.manager
+	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.secret = i.id, i.cluster, i.boot, i.index, i.leaseMax, i.manager, i.secret
 	err = space.Range(prefixConfig, func(k, v string) error {
 		c := new(Config)
 		if err := readRecord(k, v, tagConfig, c); err != nil {
@@ -298,12 +300,15 @@ func (g *group) restoreState(space Space) error {
 	if err != nil {
 		return err
 	}
-	return space.Range(ordered(prefixSession, uint64(g.id)), func(k, text string) error {
+	var records []SessionRecord
+	err = space.Range(ordered(prefixSession, uint64(g.id)), func(k, text string) error {
 		var r SessionRecord
 		err := readRecord(k, text, tagSession, &r)
-		g.state.sessions.restore(&r)
+		records = append(records, r)
 		return err
 	})
+	g.state.sessions.restore(records)
+	return err
 }
 
 func (m *Manager) persistIdentity() {

@@ -173,7 +173,7 @@ func (a *attack) look() {
 	case *Storage:
 		require.LessOrEqual(a.t, len(n.groups), GroupsMax)
 		for _, g := range n.groups {
-			require.LessOrEqual(a.t, len(g.state.sessions.list), SessionsMax)
+			require.LessOrEqual(a.t, len(g.state.sessions.byID), SessionsMax)
 			if t := g.tenure; t != nil {
 				o := &n.opt
 				require.LessOrEqual(a.t, len(t.reads), o.ReadsMax)

@@ -114,8 +114,8 @@ func (g *group) takeChunk(m *Chunk) bool {
 	if !m.Last {
 		return true
 	}
+	g.state.sessions.restore(m.Sessions)
 	for i := range m.Sessions {
-		g.state.sessions.restore(&m.Sessions[i])
 		g.persistSession(m.Sessions[i].ID)
 	}
 	g.log.base = m.At

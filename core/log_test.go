@@ -77,7 +77,7 @@ func TestABatchForTheDiskIsBounded(t *testing.T) {
 	n.step("m", joined(2, 2, "n3", "n1"))
 	n.settle()
 	largest, applied := 0, 0
-	session := n.storage().groups[0].state.sessions.list[0].id
+	session := n.storage().groups[0].state.sessions.records()[0].ID
 	n.held = true
 	for i := range uint64(200) {
 		n.step("c1", put(i+2, session, i+1, "x", strings.Repeat("v", 1<<16)))

@@ -176,12 +176,14 @@ func (m *Manager) accepts(in Envelope) bool {
 	case in.Cluster != m.cluster && !(stranger && in.Cluster == 0):
 		reason = RefusedOtherCluster
 	default:
-		if n := m.dir.node(in.From.ID); n == nil || !n.gone {
+		n := m.dir.node(in.From.ID)
+		if n == nil || !n.gone {
 			return true
 		}
-		reason = RefusedForgotten
+		m.refuse(in, RefusedForgotten, n.secret)
+		return false
 	}
-	m.refuse(in, reason)
+	m.refuse(in, reason, 0)
 	return false
 }
 
@@ -308,29 +310,32 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	n := m.dir.node(in.From.ID)
 	switch {
 	case b.Durable != m.opt.Durable:
-		m.send(in.From, &Refused{Reason: RefusedMode, Wanted: in.To.ID, What: KindRegister})
+		m.send(in.From, &Refused{Reason: RefusedMode, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
 	case b.Index > m.dir.index: // anybody can say so: if it is true, it answers pings, and says so there
 		m.event(Event{Kind: EventAhead, Node: in.From.ID})
+		return
+	case n != nil && b.Secret != n.secret: // somebody else in its name
+		m.drop(in.From)
 		return
 	case !m.opt.Durable && (b.Boot != 1 || n != nil && in.From.Addr != n.Addr): // it is another node whenever it starts
 		m.drop(in.From)
 		return
 	case n == nil && len(m.dir.nodes) >= nodesMax:
-		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister})
+		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
 	case n != nil && b.Boot < n.Boot:
-		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister})
+		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
 	case n != nil && b.Boot == n.Boot && in.From.Addr == n.Addr:
 		m.heard(m.contact(in.From.ID))
-		m.send(in.From, &Registered{Boot: b.Boot, Index: m.dir.index})
+		m.send(in.From, &Registered{Boot: b.Boot, Secret: b.Secret, Index: m.dir.index})
 		return
 	}
 	if n != nil && !n.gone { // it lives, though the command with its boot or address is not durable yet
 		m.heard(m.contact(n.ID))
 	}
-	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}})
+	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}, Secret: b.Secret})
 }
 
 // forgotMore halts the manager when a node of its Directory, at its address there, has seen
@@ -368,7 +373,7 @@ func (m *Manager) registered(c *Command, a applied) {
 		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
-	m.send(n.Peer, &Registered{Boot: n.Boot, Index: m.dir.index})
+	m.send(n.Peer, &Registered{Boot: n.Boot, Secret: n.secret, Index: m.dir.index})
 	if !known.proven && n.isSpare() { // else the next round of pings is soon enough
 		m.nonce++
 		m.pingOne(known, m.nonce)
@@ -425,5 +430,5 @@ func (m *Manager) gone(id NodeID, a applied) {
 
 // sendForgotten tells a node that it must stop serving.
 func (m *Manager) sendForgotten(n *nodeEntry) {
-	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister})
+	m.send(n.Peer, &Refused{Reason: RefusedForgotten, Wanted: m.self.ID, What: KindRegister, Token: n.secret})
 }

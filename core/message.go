@@ -6,6 +6,7 @@ import "time"
 // answered, and again when it has long heard nothing.
 type Register struct {
 	Boot    Boot
+	Secret  uint64 // drawn with the node's data, and told to the manager alone
 	Durable bool   // refused when it is not the cluster's mode
 	Name    string // a label for people, at most NameBytesMax bytes
 	Process uint64 // a label for people: the operating system's number for the process
@@ -14,8 +15,9 @@ type Register struct {
 
 // Registered answers the Register of that boot; the envelope tells the cluster.
 type Registered struct {
-	Boot  Boot
-	Index Index
+	Boot   Boot
+	Secret uint64 // the Register's: it was the manager who got that
+	Index  Index
 }
 
 // Farewell is a storage node's last word: it has stopped serving. In memory
@@ -50,7 +52,7 @@ type Refused struct {
 	Reason Refusal
 	Wanted NodeID // the NodeID that the refused message was addressed to
 	What   Kind   // the kind of the refused message
-	Token  uint64 // of the refused Ping; 0 of another message
+	Token  uint64 // of the refused Ping; or to stop a storage node, its Secret
 }
 
 // Forget is an operator's word that a node's data is gone for good.

@@ -34,6 +34,7 @@ type StorageOptions struct {
 	Manager Peer // ID may be 0: learnt when registered
 	Name    string
 	Process uint64 // the operating system's number for the process, a label for people
+	Secret  uint64 // to be drawn at random; used only when the space is empty, else the data's own
 	Durable bool
 
 	RegisterInterval  time.Duration // between Registers until answered
@@ -264,7 +265,7 @@ type ClientOptions struct {
 func DefaultClientOptions() ClientOptions {
 	return ClientOptions{
 		AttemptTimeout: 150 * time.Millisecond, BackoffMin: 5 * time.Millisecond, BackoffMax: 200 * time.Millisecond,
-		SessionIdleMax: 5 * time.Minute, CallsMax: 1 << 14, RoutesMax: 1 << 20,
+		SessionIdleMax: time.Minute, CallsMax: 1 << 14, RoutesMax: 1 << 20,
 	}
 }
 

@@ -290,13 +290,13 @@ func TestAnIdleSessionIsNotUsedAgain(t *testing.T) {
 	n.ask(2, OpPut, "a")
 	n.opened(4)
 	n.answered(only[*Op](n, "n1"), StatusOK)
-	for i := range uint64(3) { // used every five minutes it lives on
-		n.tick(5 * time.Minute)
+	for i := range uint64(3) { // used every minute it lives on
+		n.tick(time.Minute)
 		op := write(3 + i)
 		require.Equal(t, Seq(4), op.Session)
 		require.Equal(t, 2+i, op.OpSeq, "each write has the next number")
 	}
-	n.tick(5*time.Minute + 1)
+	n.tick(time.Minute + 1)
 	require.Equal(t, OpOpen, write(6).Kind)
 }
 

@@ -111,6 +111,56 @@ func TestNobodySpeaksForANodeWithoutItsToken(t *testing.T) {
 	require.Equal(t, []string{"n1", "n2", "n4"}, r.members(1), "with it, it does")
 }
 
+// What stops a storage node, and what tells it who its manager is, carries the secret that
+// it has told the manager alone. The ids are known to everybody.
+func TestNobodyStopsANodeWithoutItsSecret(t *testing.T) {
+	secret := func(o *StorageOptions) { o.Secret = 11 }
+	for _, why := range []Refusal{RefusedForgotten, RefusedBoot, RefusedMode} {
+		n := newStorageAt(t, "n1", secret)
+		n.step("m", &Registered{Boot: 1, Index: 1})
+		require.False(t, n.storage().registered)
+		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister})
+		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister, Token: 12})
+		require.NoError(t, n.halted)
+		n.step("m", &Registered{Boot: 1, Secret: 11, Index: 1})
+		require.True(t, n.storage().registered)
+		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister})
+		require.NoError(t, n.halted)
+		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister, Token: 11})
+		require.Error(t, n.halted)
+	}
+
+	n := newStorageAt(t, "n1", durable, secret)
+	n.step("m", &Registered{Boot: 1, Secret: 11, Index: 1})
+	n.crash(1 << 20)
+	n.restart()
+	require.EqualValues(t, 11, latest[*Register](n, "m").Secret, "it is the data's")
+}
+
+// Nobody registers in the name of a node: a dead one would seem to live, so that its
+// group is never declared lost, and it would stay on the list for ever.
+func TestNobodyRegistersInTheNameOfANode(t *testing.T) {
+	r := newRealm(t, 1, replicas(0), haltOnLoss)
+	p := Peer{ID: 77, Addr: "n7"}
+	register := func(secret uint64, boot Boot) {
+		r.stepRaw(Envelope{From: p, To: Peer{Addr: "m"}, Body: &Register{Boot: boot, Secret: secret, Durable: r.durable}})
+		r.serve()
+	}
+	register(5, 1)
+	require.Equal(t, 2, r.manager().Nodes())
+	r.pass(time.Second)
+	quiet := r.manager().contact(p.ID).quietSince
+	register(6, 1)
+	require.Equal(t, quiet, r.manager().contact(p.ID).quietSince)
+	require.NotEmpty(t, r.happened(EventDropped))
+	register(5, 1)
+	require.Less(t, quiet, r.manager().contact(p.ID).quietSince)
+
+	d := directoryOf("n1")
+	require.False(t, d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf("n1"), Boot: 2}, Secret: 3}).registered, "nor by a later boot")
+	require.True(t, d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf("n1"), Boot: 2}}).registered)
+}
+
 // In memory mode a process is another node whenever it starts, and stays where it is: a
 // Register that moves a node, or counts its starts, is of somebody else.
 func TestARegistrationIsNotTakenOver(t *testing.T) {

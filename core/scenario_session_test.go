@@ -199,41 +199,96 @@ func TestAClientThatClosesEndsItsSessions(t *testing.T) {
 }
 
 // What is remembered of ended sessions is bounded, the same on every member, and travels
-// in records and snapshots.
+// in records and snapshots. Those that never wrote take no room from those that did.
 func TestEndedSessionsAreForgottenInTheOrderOfTheirEnd(t *testing.T) {
 	var all sessions
-	for id := Seq(1); id <= endedMax+2; id++ {
-		all.open(id, 1)
+	wrote := func(id, at Seq) { all.wrote(all.find(id), 1, at, result{StatusOK, at}) }
+	const writer, late = 1, 2
+	all.open(writer, 7)
+	all.open(late, 7)
+	wrote(writer, 3)
+	all.end(all.find(late), 4)
+	all.end(all.find(writer), 5)
+	wrote(late, 6) // what was taken in before its end
+	for i := range Seq(endedMax + 2) {
+		all.open(100+i, 1)
 	}
-	for id := Seq(endedMax + 2); id >= 1; id-- { // the oldest session ends last
-		all.end(id, 2*endedMax-id)
+	for i := range Seq(endedMax + 2) { // the oldest session ends last
+		all.end(all.find(100+endedMax+1-i), 100_000+i)
 	}
-	require.Equal(t, 0, all.openSize())
-	require.Len(t, all.list, endedMax)
-	require.Nil(t, all.find(endedMax+2))
-	require.Nil(t, all.find(endedMax+1))
-	require.NotNil(t, all.find(1))
-	require.Equal(t, []Seq{endedMax + 2, endedMax + 1}, all.gone)
-	all.end(1, 9*endedMax)
-	require.Len(t, all.list, endedMax, "it has ended already")
+	require.Zero(t, all.openSize())
+	require.Len(t, all.byID, endedMax+2)
+	require.Equal(t, []Seq{100 + endedMax + 1, 100 + endedMax}, all.gone, "they ended first")
+	require.NotNil(t, all.find(100))
+	require.NotNil(t, all.find(writer))
+	require.EqualValues(t, 6, all.find(late).ended)
+	all.end(all.find(100), 900_000)
+	require.Len(t, all.byID, endedMax+2, "it has ended already")
 
-	var copied sessions
-	for _, r := range all.records() {
-		copied.restore(&r)
+	copied := new(sessions)
+	copied.restore(all.records())
+	require.Equal(t, all.records(), copied.records())
+	all.gone = nil
+	for _, t := range []*sessions{&all, copied} { // and go on alike
+		for i := range Seq(3) {
+			t.open(200_000+i, 1)
+			t.end(t.find(200_000+i), 300_000+i)
+		}
+		for id := range Seq(endedMax) {
+			t.open(400_000+id, 2)
+			t.wrote(t.find(400_000+id), 1, 500_000+id, result{StatusOK, 500_000 + id})
+			t.end(t.find(400_000+id), 600_000+id)
+		}
 	}
 	require.Equal(t, all.records(), copied.records())
-	require.Equal(t, all.endedSize, copied.endedSize)
+	require.Equal(t, all.gone, copied.gone)
+	require.Nil(t, all.find(writer))
+
+	all.forget(2)
+	require.Zero(t, all.ended[1].Len())
+	require.False(t, all.owns(2))
+	require.True(t, all.owns(1))
 }
 
 // Whatever a log says, its sessions fit in a snapshot.
 func TestSessionsFitInASnapshot(t *testing.T) {
 	var all sessions
-	for id := Seq(1); id <= 2*SessionsMax; id++ {
+	for id := Seq(1); id <= openMax+3; id++ {
 		all.open(id, 1)
 	}
-	require.Len(t, all.list, SessionsMax)
 	require.Equal(t, openMax, all.openSize())
-	require.Zero(t, all.find(2*SessionsMax).ended)
+	require.LessOrEqual(t, openMax+2*endedMax, SessionsMax)
+	require.NotZero(t, all.find(3).ended)
+	require.Zero(t, all.find(4).ended)
+}
+
+// One client that opens sessions without end leaves room for writes.
+func TestOpensLeaveRoomForWrites(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.PendingMax, o.SessionsMax = 8, 8 })
+	for i := range uint64(20) {
+		n.step("c2", open(i+1))
+	}
+	require.Len(t, sent[*Reply](n, "c2"), 16, "overloaded")
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	require.Empty(t, sent[*Reply](n, "c1"))
+	n.answer("n2")
+	require.Equal(t, StatusOK, only[*Reply](n, "c1").Status)
+}
+
+// A client that closes ends its sessions also while the primary is at its limits, or the
+// chain is too short for writes.
+func TestACloseIsTakenInBeyondTheLimits(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.PendingMax = 2 })
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	n.step("c1", put(3, 1, 2, "x", "b"))
+	for range 3 {
+		n.step("c1", &Op{Group: 1, Req: 9, Kind: OpClose})
+	}
+	require.Equal(t, 3, n.view().Pending, "once")
+	n.answer("n2")
+	n.answer("n2")
+	require.Zero(t, n.view().Sessions)
+	require.Equal(t, StatusOK, latest[*Reply](n, "c1").Status)
 }
 
 // A member that restarts knows the ended sessions that the others know, and none that
@@ -253,8 +308,9 @@ func TestEndedSessionsOutliveARestart(t *testing.T) {
 	}
 	n.step("c4", &Op{Group: 1, Req: 5, Kind: OpClose})
 	n.settle()
+	c3 := n.storage().groups[0].state.sessions.idlest().id
 	for i := range uint64(4) { // until the log is trimmed
-		n.step("c3", put(i+2, n.storage().groups[0].state.sessions.list[2].id, i+1, "y", "b"))
+		n.step("c3", put(i+2, c3, i+1, "y", "b"))
 		n.settle()
 	}
 	before := n.storage().groups[0].state.sessions.records()
@@ -450,6 +506,7 @@ func TestLimits(t *testing.T) {
 	half := strings.Repeat("v", ValueBytesMax/2)
 	sessions := func(n *rig) { // 2 and 3
 		n.step("c4", open(2))
+		n.answer("n2")
 		n.step("c4", open(3))
 		n.answer("n2")
 		sent[*Reply](n, "c4")

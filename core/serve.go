@@ -113,12 +113,14 @@ func (t *tenure) finish(g *group, seq Seq, r result) {
 	t.bytes -= w.bytes
 	switch w.kind {
 	case OpOpen:
-		g.state.sessions.find(seq).touched = g.s.now
+		if s := g.state.sessions.find(seq); s != nil {
+			g.state.sessions.touch(s, g.s.now)
+		}
 	case OpExpire:
 		t.ending--
 	default:
 		if s := g.state.sessions.find(w.session); s != nil {
-			s.touched = g.s.now
+			g.state.sessions.touch(s, g.s.now)
 		}
 	}
 	g.answer(w.client, w.req, r)

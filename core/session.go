@@ -1,8 +1,10 @@
 package core
 
 import (
+	"cmp"
+	"container/list"
+	"maps"
 	"slices"
-	"sort"
 )
 
 // session remembers the last operation of a client's session and its result,
@@ -12,23 +14,34 @@ type session struct {
 	owner  NodeID // the client that opened it; nobody else can use it
 	last   uint64
 	result result
-	ended  Seq // of the entry that ended it; 0 while it is open
+	ended  Seq // of the entry that ended it, or of a write behind that; 0 while it is open
 
-	// The rest is what the primary knows in its tenure, and is not replicated.
-	touched Time // when it last heard of the session
-	ending  bool // an entry that ends it is pending
+	// touched is when the primary last heard of the session in its tenure. It is not
+	// replicated.
+	touched Time
+
+	place *list.Element // in sessions.idle or sessions.ended; nil while an entry that ends it is pending
+	owned *list.Element // in sessions.owners
 }
 
-// endedMax bounds the ended sessions that are remembered. It is the same on every
-// node, since which of them are remembered is a part of the state.
-const endedMax = SessionsMax / 4
+const (
+	// endedMax bounds the ended sessions that are remembered, those that had written
+	// and those that had not. It is the same on every node, since which of them are
+	// remembered is a part of the state.
+	endedMax = SessionsMax / 4
+	// openMax bounds the open sessions of any log, whatever its primaries took in.
+	openMax = SessionsMax - 2*endedMax
+)
 
-// sessions is a group's table of sessions. One that expired is remembered for some
-// time: its client can be told for certain what became of the last operation, and
-// that a later one was not executed and never will be.
+// sessions is a group's table of sessions. One that ended while its client lives is
+// remembered for some time: its client can be told for certain what became of the last
+// operation, and that a later one was not executed and never will be. Those that never
+// wrote are remembered apart, so that opening many makes no other forgotten.
 type sessions struct {
-	list      []*session // ascending ids, which is the order of their opening
-	endedSize int        // how many of them have ended
+	byID   map[Seq]*session
+	owners map[NodeID]*list.List
+	idle   list.List    // the open ones; at the primary the one that was idle longest is the first
+	ended  [2]list.List // those that had not written, those that had; the one that ended first is the first
 
 	// gone has the ids that left the table since the log was last trimmed, for the
 	// durable records.
@@ -36,83 +49,133 @@ type sessions struct {
 }
 
 // find returns the session with that id, or nil.
-func (t *sessions) find(id Seq) *session {
-	i := sort.Search(len(t.list), func(i int) bool { return t.list[i].id >= id })
-	if i < len(t.list) && t.list[i].id == id {
-		return t.list[i]
+func (t *sessions) find(id Seq) *session { return t.byID[id] }
+
+// openSize is how many sessions are open.
+func (t *sessions) openSize() int { return len(t.byID) - t.ended[0].Len() - t.ended[1].Len() }
+
+func (t *sessions) add(s *session) {
+	if t.byID == nil {
+		t.byID, t.owners = make(map[Seq]*session), make(map[NodeID]*list.List)
+	}
+	t.byID[s.id] = s
+	if t.owners[s.owner] == nil {
+		t.owners[s.owner] = list.New()
+	}
+	s.owned = t.owners[s.owner].PushBack(s)
+}
+
+func (t *sessions) open(id Seq, owner NodeID) {
+	if t.openSize() >= openMax {
+		t.end(t.eldest(), id)
+	}
+	s := &session{id: id, owner: owner}
+	t.add(s)
+	s.place = t.idle.PushBack(s)
+}
+
+// eldest is the open session that was opened first. It is the same on every node.
+func (t *sessions) eldest() *session {
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		if s := t.byID[id]; s.ended == 0 {
+			return s
+		}
 	}
 	return nil
 }
 
-// openSize is how many sessions are open.
-func (t *sessions) openSize() int { return len(t.list) - t.endedSize }
-
-// openMax bounds the open sessions of any log, whatever its primaries took in.
-const openMax = SessionsMax - endedMax
-
-func (t *sessions) open(id Seq, owner NodeID) {
-	if t.openSize() >= openMax {
-		oldest := slices.IndexFunc(t.list, func(s *session) bool { return s.ended == 0 })
-		t.end(t.list[oldest].id, id)
-	}
-	t.list = append(t.list, &session{id: id, owner: owner})
-}
-
-// end ends a session by the entry at seq. The one that ended longest ago makes room.
-func (t *sessions) end(id, seq Seq) {
-	s := t.find(id)
+// end ends a session, unless it is nil or has ended, by the entry at seq. The one that
+// ended longest ago makes room.
+func (t *sessions) end(s *session, seq Seq) {
 	if s == nil || s.ended > 0 {
 		return
 	}
-	s.ended = seq
-	t.endedSize++
-	if t.endedSize > endedMax {
-		oldest := s
-		for _, o := range t.list {
-			if o.ended > 0 && o.ended < oldest.ended {
-				oldest = o
-			}
-		}
-		t.remove(func(o *session) bool { return o == oldest })
+	if s.place != nil {
+		t.idle.Remove(s.place)
 	}
+	t.remember(s, seq)
+}
+
+func (t *sessions) remember(s *session, seq Seq) {
+	s.ended = seq
+	order := t.endedAs(s)
+	s.place = order.PushBack(s)
+	if order.Len() > endedMax {
+		t.remove(order.Front().Value.(*session))
+	}
+}
+
+// endedAs is the list of ended sessions that a session belongs to.
+func (t *sessions) endedAs(s *session) *list.List { return &t.ended[min(s.last, 1)] }
+
+// wrote notes the result of a session's write at seq. The session may have ended before.
+func (t *sessions) wrote(s *session, opSeq uint64, seq Seq, r result) {
+	if s.ended > 0 {
+		t.endedAs(s).Remove(s.place)
+	}
+	s.last, s.result = opSeq, r
+	if s.ended > 0 {
+		t.remember(s, seq)
+	}
+}
+
+func (t *sessions) remove(s *session) {
+	switch {
+	case s.ended > 0:
+		t.endedAs(s).Remove(s.place)
+	case s.place != nil:
+		t.idle.Remove(s.place)
+	}
+	mine := t.owners[s.owner]
+	mine.Remove(s.owned)
+	if mine.Len() == 0 {
+		delete(t.owners, s.owner)
+	}
+	delete(t.byID, s.id)
+	t.gone = append(t.gone, s.id)
 }
 
 // forget removes all sessions of a client that has closed: it will ask for none again.
 func (t *sessions) forget(owner NodeID) {
-	t.remove(func(s *session) bool { return s.owner == owner })
+	for t.owners[owner] != nil {
+		t.remove(t.owners[owner].Front().Value.(*session))
+	}
 }
 
-func (t *sessions) remove(leaves func(*session) bool) {
-	t.list = slices.DeleteFunc(t.list, func(s *session) bool {
-		if !leaves(s) {
-			return false
-		}
-		if s.ended > 0 {
-			t.endedSize--
-		}
-		t.gone = append(t.gone, s.id)
-		return true
-	})
-}
+// owns tells whether a client has a session that is remembered.
+func (t *sessions) owns(owner NodeID) bool { return t.owners[owner] != nil }
 
-// owns tells whether a client has an open session.
-func (t *sessions) owns(owner NodeID) bool {
-	return slices.ContainsFunc(t.list, func(s *session) bool { return s.owner == owner && s.ended == 0 })
-}
-
-// idlest returns the open session that was used longest ago and is not about to end,
-// or nil. Of those that this primary has heard nothing of, it is the one with the
-// oldest result.
-func (t *sessions) idlest() *session {
-	var found *session
-	for _, s := range t.list {
-		switch {
-		case s.ended > 0 || s.ending:
-		case found == nil, s.touched < found.touched, s.touched == found.touched && s.usedAt() < found.usedAt():
-			found = s
+// beginTenure takes it that the primary has just heard of every open session. Which one
+// was idle longest, only the results tell.
+func (t *sessions) beginTenure(now Time) {
+	var open []*session
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		if s := t.byID[id]; s.ended == 0 {
+			s.touched = now
+			open = append(open, s)
 		}
 	}
-	return found
+	slices.SortStableFunc(open, func(a, b *session) int { return cmp.Compare(a.usedAt(), b.usedAt()) })
+	t.idle.Init()
+	for _, s := range open {
+		s.place = t.idle.PushBack(s)
+	}
+}
+
+// touch notes that the primary has heard of a session.
+func (t *sessions) touch(s *session, now Time) {
+	s.touched = now
+	if s.ended == 0 && s.place != nil {
+		t.idle.MoveToBack(s.place)
+	}
+}
+
+// idlest returns the open session that was idle longest and is not about to end, or nil.
+func (t *sessions) idlest() *session {
+	if first := t.idle.Front(); first != nil {
+		return first.Value.(*session)
+	}
+	return nil
 }
 
 // usedAt is the seq of the last entry that is known to be of the session.
@@ -123,24 +186,34 @@ func (s *session) usedAt() Seq {
 	return s.id
 }
 
-// records returns the sessions as a snapshot holds them.
+// records returns the sessions as a snapshot holds them, by their ids.
 func (t *sessions) records() []SessionRecord {
-	list := make([]SessionRecord, len(t.list))
-	for i, s := range t.list {
-		list[i] = s.record()
+	records := make([]SessionRecord, 0, len(t.byID))
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		records = append(records, t.byID[id].record())
 	}
-	return list
+	return records
 }
 
 func (s *session) record() SessionRecord {
 	return SessionRecord{s.id, s.owner, s.last, s.result.status, s.result.version, s.ended}
 }
 
-// restore adds what a record says.
-func (t *sessions) restore(r *SessionRecord) {
-	t.list = append(t.list, &session{id: r.ID, owner: r.Owner, last: r.Last, result: result{r.Status, r.Version}, ended: r.Ended})
-	if r.Ended > 0 {
-		t.endedSize++
+// restore adds what records say to an empty table.
+func (t *sessions) restore(records []SessionRecord) {
+	var ended []*session
+	for _, r := range records {
+		s := &session{id: r.ID, owner: r.Owner, last: r.Last, result: result{r.Status, r.Version}, ended: r.Ended}
+		t.add(s)
+		if s.ended > 0 {
+			ended = append(ended, s)
+		} else {
+			s.place = t.idle.PushBack(s)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *session) int { return cmp.Compare(a.ended, b.ended) })
+	for _, s := range ended {
+		s.place = t.endedAs(s).PushBack(s)
 	}
 }
 
@@ -159,6 +232,12 @@ func (g *group) onOpen(from Peer, op *Op) {
 			return
 		}
 		opening++
+	}
+	// Two entries may be needed, and one client that opens many must leave room for
+	// writes: opens take half of what may be pending.
+	if len(t.pending) >= g.s.opt.PendingMax/2 && len(t.pending) > 0 {
+		g.refuse(from, op.Req, StatusOverloaded, nil)
+		return
 	}
 	if !g.admits(from, op) {
 		return
@@ -180,21 +259,29 @@ func (g *group) endIdlest() bool {
 }
 
 func (g *group) endSession(s *session) {
-	s.ending = true
+	g.state.sessions.idle.Remove(s.place)
+	s.place = nil
 	g.tenure.ending++
 	g.append(Entry{Kind: OpExpire, Session: s.id}, write{kind: OpExpire, session: s.id})
 }
 
-// onClose logs that the sender has closed. With that all its sessions end.
+// onClose logs that the sender has closed. With that all its sessions end. It is taken in
+// beyond the limits too, once: it makes room, and its sender does not come back.
 func (g *group) onClose(from Peer, op *Op) {
-	opens := func(w write) bool { return w.kind == OpOpen && w.client.ID == from.ID }
-	if !g.state.sessions.owns(from.ID) && !slices.ContainsFunc(g.tenure.pending, opens) {
+	opens := false
+	for i := range g.tenure.pending {
+		w := &g.tenure.pending[i]
+		if w.client.ID == from.ID && w.kind == OpClose {
+			w.client, w.req = from, op.Req
+			return
+		}
+		opens = opens || w.client.ID == from.ID && w.kind == OpOpen
+	}
+	if !opens && !g.state.sessions.owns(from.ID) {
 		g.answer(from, op.Req, result{status: StatusOK})
 		return
 	}
-	if g.admits(from, op) {
-		g.append(Entry{Kind: OpClose, Owner: from.ID}, write{kind: OpClose, client: from, req: op.Req})
-	}
+	g.append(Entry{Kind: OpClose, Owner: from.ID}, write{kind: OpClose, client: from, req: op.Req})
 }
 
 // onWrite admits a write of a session (rule R12). A retry of a pending write takes over
@@ -212,7 +299,7 @@ func (g *group) onWrite(from Peer, op *Op) {
 		g.s.event(Event{Kind: EventDropped, Group: g.id, Node: from.ID})
 		return
 	}
-	s.touched = g.s.now
+	g.state.sessions.touch(s, g.s.now)
 	last := s.last
 	for i := range t.pending {
 		w := &t.pending[i]
@@ -253,10 +340,8 @@ func (g *group) sweepSessions() {
 	if !t.reconciled {
 		return
 	}
-	for _, s := range g.state.sessions.list {
-		if s.ended > 0 || s.ending || g.s.now.Since(s.touched) <= ttl || len(t.pending) >= g.s.opt.PendingMax {
-			continue
-		}
+	for s := g.state.sessions.idlest(); s != nil && g.s.now.Since(s.touched) > ttl && len(t.pending) < g.s.opt.PendingMax; {
 		g.endSession(s)
+		s = g.state.sessions.idlest()
 	}
 }

@@ -39,7 +39,7 @@ func (st *state) apply(seq Seq, e *Entry) (r result, effect bool) {
 		st.sessions.open(seq, e.Owner)
 		return result{StatusOK, seq}, false
 	case OpExpire:
-		st.sessions.end(e.Session, seq)
+		st.sessions.end(st.sessions.find(e.Session), seq)
 		return result{status: StatusOK}, false
 	case OpClose:
 		st.sessions.forget(e.Owner)
@@ -54,9 +54,9 @@ func (st *state) apply(seq Seq, e *Entry) (r result, effect bool) {
 	case e.OpSeq < s.last:
 		return result{status: StatusUnknown}, false // its client has moved on; nobody waits
 	}
-	s.last = e.OpSeq
-	s.result, effect = st.write(seq, e)
-	return s.result, effect
+	r, effect = st.write(seq, e)
+	st.sessions.wrote(s, e.OpSeq, seq, r)
+	return r, effect
 }
 
 func (st *state) write(seq Seq, e *Entry) (result, bool) {

@@ -15,6 +15,7 @@ type Storage struct {
 	boot    Boot
 	index   Index  // the highest Directory index seen
 	token   uint64 // of the last Ping
+	secret  uint64 // what proves to this node that the manager got its Register
 
 	// leaseMax is the longest lease any adopted config had. It is persisted: a
 	// restarted node assumes that it has just granted one (rule R9).
@@ -40,7 +41,7 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	s := &Storage{common: common{self: opt.Self}, opt: opt, manager: opt.Manager, stopAt: Never}
+	s := &Storage{common: common{self: opt.Self}, opt: opt, manager: opt.Manager, secret: opt.Secret, stopAt: Never}
 	if opt.Durable {
 		if err := s.restore(space); err != nil {
 			return nil, err
@@ -139,7 +140,7 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
-	s.after(to, &Register{Boot: s.boot, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.index})
+	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.index})
 }
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
@@ -176,7 +177,7 @@ func (s *Storage) accepts(in Envelope) bool {
 	default:
 		return true
 	}
-	s.refuse(in, reason)
+	s.refuse(in, reason, 0)
 	return false
 }
 

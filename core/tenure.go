@@ -67,9 +67,7 @@ func (g *group) beginTenure() {
 	for _, p := range g.config.Chain[1:] {
 		t.followers = append(t.followers, newFollower(p, from, g.s.now))
 	}
-	for _, s := range g.state.sessions.list {
-		s.touched, s.ending = g.s.now, false
-	}
+	g.state.sessions.beginTenure(g.s.now)
 	g.s.wakeBy(t.notBefore)
 	g.flushSoon()
 }

@@ -187,10 +187,10 @@ func isKey(key string) bool { return len(key) >= 1 && len(key) <= KeyBytesMax }
 // that to.
 func (s *Storage) mayHear(in *Envelope) bool {
 	switch m := in.Body.(type) {
-	case *Registered: // it was told to the manager alone who this node is
-		return in.To.ID == s.self.ID && s.isManager(in.From.ID)
+	case *Registered:
+		return in.To.ID == s.self.ID && m.Secret == s.secret && s.isManager(in.From.ID)
 	case *Refused:
-		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && s.isManager(in.From.ID)
+		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && m.Token == s.secret && s.isManager(in.From.ID)
 	case *Ping, *Config:
 		return s.isManager(in.From.ID)
 	case *Probe:

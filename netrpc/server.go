@@ -54,6 +54,7 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 		return nil, errDurable
 	}
 	identify(&opt.Self, l)
+	opt.Secret = random()
 	node, err := core.NewStorage(opt, core.Empty{})
 	if err != nil {
 		return nil, err

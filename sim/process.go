@@ -100,7 +100,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
-			Self: h.peer, Manager: manager, Name: h.name, Durable: s.Shape.Durable,
+			Self: h.peer, Manager: manager, Name: h.name, Secret: seed, Durable: s.Shape.Durable,
 			LogKeep: s.Shape.LogKeep, SessionsMax: s.Shape.Sessions, JoinLagMax: 8 * s.Shape.LogKeep, ChunkItems: s.Shape.Chunk,
 		}, space)
 	}

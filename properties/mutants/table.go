@@ -298,11 +298,14 @@ var bare = []Mutant{
 		Name: `ended-session-unknown`, Rule: `R12`,
 		Story: `nothing is remembered of a session that ended, so a write that never happened ends unknown`,
 		File:  `core/session.go`,
-		Old: `	s.ended = seq
-	t.endedSize++
+		Old: `		t.idle.Remove(s.place)
+	}
+	t.remember(s, seq)
 `,
-		New: `	t.remove(func(o *session) bool { return o == s })
-	s = &session{}
+		New: `		t.idle.Remove(s.place)
+		s.place = nil
+	}
+	t.remove(s)
 `,
 	},
 	{

@@ -326,11 +326,14 @@ var stripped = []Mutant{
 			`	case s == nil:
 		s = new(session)
 `}, {`core/session.go`,
-			`	s.ended = seq
-	t.endedSize++
+			`		t.idle.Remove(s.place)
+	}
+	t.remember(s, seq)
 `,
-			`	t.remove(func(o *session) bool { return o == s })
-	s = &session{}
+			`		t.idle.Remove(s.place)
+		s.place = nil
+	}
+	t.remove(s)
 `}},
 	},
 	{
