@@ -209,7 +209,8 @@ func (c *checker) forgetUnsent(h *sim.Host) {
 	}
 	for i := range s.Groups() {
 		v := s.Group(i, 0)
-		if !v.Primary || v.Durable >= v.Config.Epoch {
+		// It is the primary of that epoch also when it has stopped serving already.
+		if v.Config.Epoch == 0 || v.Config.Chain[0].ID != s.ID() || v.Durable >= v.Config.Epoch {
 			continue
 		}
 		g := c.ref(v.Group)
