@@ -15,9 +15,9 @@ import (
 // of the handshake, a firewall that forbids.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
-// dial connects to an address and exchanges the preface. An attempt that is
-// overdue gets a second beside it: what swallows the packets of one connection
-// may let those of another through. The first to work wins.
+// dial connects to an address and exchanges the preface. When an attempt is overdue, a
+// second one is made beside it, since a firewall that swallows the packets of one
+// connection may let those of another through. The first to work wins.
 func dial(ctx context.Context, address string, o *Options) (*stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
 	defer cancel() // which ends the slower attempt too

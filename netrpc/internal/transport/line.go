@@ -18,7 +18,8 @@ const (
 	secondMax = time.Second
 )
 
-// line is one connection of a link. Its guard makes another when it is silent.
+// line is one connection of a link. When the peer falls silent on it, its guard makes a
+// second one.
 type line struct {
 	t       *Transport
 	address string
@@ -32,14 +33,14 @@ type line struct {
 	behind  atomic.Int32   // batches that were collected, and for which there was no room yet
 
 	mu   sync.Mutex
-	over bool // nothing may take its place any more
+	over bool // it has left what it had: no second connection may take its place
 	end  lineEnd
 }
 
 // lineEnd is what a connection leaves to its link.
 type lineEnd struct {
-	next    *stream // has taken its place
-	refused bool    // it was silent, and its address refused another
+	next    *stream // the connection that takes its place, or nil
+	refused bool    // the peer was silent, and its address refused a second connection
 }
 
 func newLine(t *Transport, address string, s *stream) *line {
@@ -110,11 +111,11 @@ func (c *line) collected(b *Batch) {
 
 // guard watches the connection until it ends. When an answer is due and nothing
 // has moved for SilenceMax, it makes a second connection; the first of the two to
-// work wins. A connection in use is asked for a sign of life even while nothing is
-// under way: the state of many is lost at once, and who waits for a request would
-// find out only after who sends it has. It counts looks and reads no clock, so that
-// a pause of this process is not taken for silence of the peer. A connection that
-// stays silent for FrameTimeout ends.
+// work wins. A connection in use is asked for a sign of life also while no answer is
+// due. A firewall that restarts forgets all its connections at once, and this process
+// shall not find out about the next one only when it needs it. The guard counts its
+// looks and reads no clock, so that a pause of this process is not taken for silence of
+// the peer. A connection that stays silent for FrameTimeout ends.
 func (c *line) guard() {
 	ctx, cancel := context.WithCancel(c.t.ctx)
 	defer cancel()
@@ -158,11 +159,11 @@ func (c *line) guard() {
 	}
 }
 
-// due tells whether an answer is.
+// due tells whether an answer is due.
 func (c *line) due() bool { return c.under.Load() > 0 || c.asked.Load() }
 
-// ask asks the peer for a sign of life, which a process gives that is only too
-// busy to take envelopes in.
+// ask asks the peer for a sign of life. A process that is too busy to take envelopes in
+// gives one all the same.
 func (c *line) ask() {
 	if c.asked.Swap(true) {
 		return
@@ -197,16 +198,16 @@ func (c *line) second(ctx context.Context, m *movement) bool {
 	return true
 }
 
-// movement is what a connection had moved when it was last looked at.
+// movement is how much had come and gone on a connection when it was last looked at.
 type movement struct {
 	got, acked uint64
 	waiting    bool // for bytes to be acknowledged
 }
 
-// moved tells whether anything came from the peer since the last look, or some
-// of what was waiting for its acknowledgement was acknowledged. That what was
-// sent since then is acknowledged shows little: it says that this direction
-// works, but not that an answer can come.
+// moved tells whether, since the last look, anything came from the peer, or some of
+// what waited for TCP's acknowledgement then was acknowledged. An acknowledgement of
+// what was sent only since then does not count: it shows that this direction works, but
+// not that an answer can come.
 func (m *movement) moved(s *stream) bool {
 	written := s.written.Load()
 	queued, known := unacknowledged(s.Conn)

@@ -37,9 +37,9 @@ type link struct {
 	queue   *Queue
 	ctx     context.Context // ends with the transport, or when another needs the place
 	cancel  context.CancelFunc
-	usedAt  uint64        // the last Send that had something for it; of the goroutine that sends
+	usedAt  uint64        // the number of the last Send that had something for it; only the goroutine that sends reads and writes it
 	gone    chan struct{} // closed when the goroutine has ended
-	busy    atomic.Bool   // something has left the queue and was not answered
+	busy    atomic.Bool   // something has left the queue, and its Deliver is not answered yet
 
 	batch Batch
 	peers []core.Peer // to whom something was sent on the connection
@@ -81,8 +81,8 @@ func (l *link) run() {
 	}
 }
 
-// await waits until there is something to send and room for it among the
-// Delivers under way. It returns false when the link has no more reason to be.
+// await waits until there is something to send and fewer than unansweredMax Delivers are
+// under way. It returns false when the link is to end.
 func (l *link) await() bool {
 	l.busy.Store(l.under() > 0)
 	if l.under() < unansweredMax && !l.queue.Empty() {
@@ -188,8 +188,8 @@ func (l *link) fail(err error) {
 	l.report(isRefused(err))
 }
 
-// broke ends a connection. When another has taken its place, traffic goes on
-// there and nobody is reported; else those who were sent to on it are. What was
+// broke ends a connection. If another has taken its place, traffic goes on there and
+// nobody is reported. Else those to whom something was sent on it are reported. What was
 // under way may or may not have arrived.
 func (l *link) broke(err error) {
 	end := l.line.finish()
