@@ -89,7 +89,7 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 	return s, nil
 }
 
-// readFrame returns the next frame; it is good until the next call. A frame may
+// readFrame returns the next frame; it is good until the next call, or freeFrame. A frame may
 // be waited for without end, but once begun it must be complete in time. It takes
 // no more memory than four times what has come of it.
 func (s *stream) readFrame() ([]byte, error) {
@@ -97,8 +97,7 @@ func (s *stream) readFrame() ([]byte, error) {
 		return nil, err
 	}
 	s.skip = 0
-	s.in.free()
-	s.in = nil
+	s.freeFrame()
 	if _, err := s.r.Peek(1); err != nil {
 		return nil, err
 	}
@@ -131,6 +130,12 @@ func (s *stream) readFrame() ([]byte, error) {
 		err = s.completed()
 	}
 	return b, err
+}
+
+// freeFrame gives back the memory of the last frame, if that is not the reader's own.
+func (s *stream) freeFrame() {
+	s.in.free()
+	s.in = nil
 }
 
 // whole tells whether a whole frame has been read into the buffer.
