@@ -1,6 +1,7 @@
 package netrpc
 
 import (
+	"iter"
 	"net"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type host struct {
 	// other, if set, takes what is not for the node, and returns true.
 	other func(*core.Envelope) bool
 
+	news bool            // Peers of the node may have changed
 	own  []core.Envelope // from the node to itself, to be stepped back
 	out  core.Output
 	once sync.Once
@@ -51,6 +53,7 @@ func (h *host) start(l net.Listener, opt transport.Options) {
 	h.quit, h.done = make(chan struct{}), make(chan struct{})
 	opt.Self, opt.Inbox, opt.Down = h.self.ID, h.inbox, h.peerDown
 	h.net = transport.New(l, opt)
+	h.expect()
 	go h.run()
 }
 
@@ -132,6 +135,7 @@ func (h *host) take(batch []core.Envelope) {
 		if h.other != nil && h.other(&batch[i]) {
 			continue
 		}
+		h.news = h.news || core.KindOf(batch[i].Body) == core.KindRegistered
 		h.node.Step(h.now(), batch[i], &h.out)
 		if h.out.Halt != nil {
 			return
@@ -146,9 +150,27 @@ func (h *host) take(batch []core.Envelope) {
 	}
 }
 
+// expect tells the transport whose messages come first. A client has no such peers: all
+// that it hears comes on connections of its own.
+func (h *host) expect() {
+	if n, ok := h.node.(interface{ Peers() iter.Seq[core.NodeID] }); ok {
+		h.net.Expect(n.Peers())
+	}
+}
+
 // carryOut does what the node wants done.
 func (h *host) carryOut() {
 	h.log.events(h.out.Events)
+	for i := range h.out.Events {
+		switch h.out.Events[i].Kind {
+		case core.EventAdopted, core.EventRegistered, core.EventRetired:
+			h.news = true
+		}
+	}
+	if h.news {
+		h.news = false
+		h.expect()
+	}
 	h.send(h.out.Send)
 	h.send(h.out.After)
 	h.out.Reset()

@@ -125,3 +125,39 @@ func TestTicksAreBounded(t *testing.T) {
 	}
 	ends(t, h)
 }
+
+// The transport learns of each node whose messages are to come first, by whatever step the
+// core did.
+func TestATransportExpectsThePeersOfItsNode(t *testing.T) {
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		return l
+	}
+	manager, err := ServeManager(listen(), core.ManagerOptions{Replicas: 1}, Options{})
+	require.NoError(t, err)
+	t.Cleanup(manager.Close)
+	node := func() *Server {
+		s, err := ServeStorage(listen(), core.StorageOptions{Manager: core.Peer{Addr: manager.Self().Addr}}, Options{})
+		require.NoError(t, err)
+		t.Cleanup(s.Close)
+		return s
+	}
+	expects := func(s, other *Server) func() bool {
+		return func() bool { return s.host.net.Expects(other.Self().ID) }
+	}
+	a, b := node(), node()
+	for _, n := range []*Server{a, b} {
+		require.Eventually(t, expects(manager, n), patience, time.Millisecond, "once it is registered")
+		require.Eventually(t, expects(n, manager), patience, time.Millisecond, "once it knows that")
+	}
+	require.False(t, expects(a, b)(), "they have nothing to do with each other")
+
+	client, err := Dial(t.Context(), []string{manager.Self().Addr})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	_, err = client.Put(t.Context(), "k", nil)
+	require.NoError(t, err)
+	require.Eventually(t, expects(a, b), patience, time.Millisecond, "they form a group")
+	require.Eventually(t, expects(b, a), patience, time.Millisecond)
+}

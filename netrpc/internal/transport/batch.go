@@ -31,8 +31,10 @@ func (b *Batch) append(dst []byte) []byte {
 }
 
 // decode reads a whole batch. The envelopes do not refer to src. Addresses
-// equal to those in like, an envelope that came before, are shared with it.
+// equal to those in like, an envelope that came before, are shared with it. A connection
+// keeps like while it is idle, so no message stays in it: nobody would be charged for it.
 func (b *Batch) decode(src []byte, like *core.Envelope) error {
+	defer func() { like.Body = nil }()
 	count, n := binary.Uvarint(src)
 	if n <= 0 || count > batchCountMax {
 		return fmt.Errorf("%w: its count", errBatch)

@@ -32,7 +32,7 @@ const (
 type account struct {
 	b     *budget
 	held  atomic.Int64
-	group atomic.Bool // the connection carries messages of a group
+	group atomic.Bool // the connection carries messages of a group, from a node that is expected
 }
 
 // wish is an account that waits for room.

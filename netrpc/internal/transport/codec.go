@@ -150,6 +150,8 @@ func (c *clientCodec) ReadResponseHeader(r *rpc.Response) error {
 // ReadResponseBody implements rpc.ClientCodec.
 func (c *clientCodec) ReadResponseBody(body any) error {
 	err := decodeBody(c.body, body, &c.like)
+	c.body = nil
+	c.freeFrame()
 	if err != nil {
 		c.Close()
 	}
@@ -235,6 +237,8 @@ func (c *serverCodec) ReadRequestBody(body any) error {
 		b.conn = c.conn
 	}
 	err := decodeBody(c.body, body, &c.like)
+	c.body = nil
+	c.freeFrame() // before it is settled: what is not charged is not held
 	if b, ok := body.(*Batch); ok && err == nil {
 		c.conn.arrived(b)
 	} else {

@@ -48,6 +48,7 @@ type conn struct {
 func newConn(s *server, nc net.Conn, address string) *conn {
 	c := &conn{s: s, net: nc, address: address, account: s.budget.account(), done: make(chan struct{})}
 	c.source = s.t.opt.Inbox.source(c.account)
+	c.source.expects = s.t.Expects
 	c.outbox = newQueue(s.t.opt.QueueMax, c.account)
 	c.usedAt.Store(c.clock())
 	return c
@@ -134,14 +135,14 @@ const paceTime = 25 * time.Millisecond
 
 // admit waits until there is memory for a frame of n bytes and for what it may decode
 // to. Large frames take turns too: else those of one flood would keep the processors
-// busy, and what is small would wait behind them. It returns false when the connection
-// has ended.
+// busy, and what is small would wait behind them. Those of groups do not wait for those
+// of clients. It returns false when the connection has ended.
 func (c *conn) admit(n int) bool {
 	small := n <= peekBytesMax
 	cost := min(decodedFactor*n, decodedBytesMax)
 	if !small {
 		cost += n
-		if !c.account.group.Load() && !c.pace() {
+		if !c.pace() {
 			return false
 		}
 	}
@@ -153,12 +154,16 @@ func (c *conn) admit(n int) bool {
 }
 
 func (c *conn) pace() bool {
+	turn := c.s.pace[laneAsks]
+	if c.account.group.Load() {
+		turn = c.s.pace[laneGroup]
+	}
 	select {
-	case c.s.pace <- struct{}{}:
+	case turn <- struct{}{}:
 	case <-c.done:
 		return false
 	}
-	leave := sync.OnceFunc(func() { <-c.s.pace })
+	leave := sync.OnceFunc(func() { <-turn })
 	timer := time.AfterFunc(paceTime, leave)
 	c.passOn = func() {
 		timer.Stop()
@@ -182,14 +187,16 @@ func (c *conn) settle(bytes int) {
 // answered on this connection, whatever address it claims.
 func (c *conn) arrived(b *Batch) {
 	list := slices.DeleteFunc(b.envelopes, func(e core.Envelope) bool { return e.From.ID == c.s.t.opt.Self || isAnswer(e.Body) })
+	group := false
 	for i := range list {
 		e := &list[i]
+		group = group || c.source.laneOf(e) == laneGroup
 		if a := &e.From.Addr; *a == "" || (*a)[0] == clientMark || !namesAddress(e.Body) {
 			*a = c.address
 		}
-		if !c.account.group.Load() && laneOf(e.Body) == laneGroup && core.KindOf(e.Body) != core.KindSuspect {
-			c.account.group.Store(true)
-		}
+	}
+	if c.account.group.Load() != group { // by the last batch: nodes come and go
+		c.account.group.Store(group)
 	}
 	c.settle(bytesOf(list)) // as it is now, with the addresses of this connection
 	c.mu.Lock()

@@ -51,11 +51,17 @@
 //
 // # Turns
 //
-// The Inbox has two lanes: what keeps groups alive comes before what clients ask.
+// The Inbox has two lanes: what keeps groups alive comes before what clients ask. On a
+// connection that somebody made, the first lane is for the nodes that the core knows of
+// (Expect); what others say of groups comes with what clients ask. That keeps strangers
+// out, but not who uses the ID of a node. So a part of each turn is for the clients,
+// whatever waits in the first lane.
+//
 // Within a lane the connections take turns, by work: a message counts for its bytes
 // and a little more. A node refuses operations beyond its limits, whosever they are.
 // So while several connections have operations waiting, only so many are under way,
-// and the others wait in the Inbox. Large frames take turns at being read, too.
+// and the others wait in the Inbox. Large frames take turns at being read, too: those of
+// clients on their own, and those of groups.
 //
 // # Bounds
 //

@@ -89,16 +89,15 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 	return s, nil
 }
 
-// readFrame returns the next frame; it is good until the next call. A frame may
+// readFrame returns the next frame; it is good until the next call, or freeFrame. A frame may
 // be waited for without end, but once begun it must be complete in time. It takes
-// no more memory than four times what has come of it.
+// no more memory than five times what has come of it, or a buffer that is there anyway.
 func (s *stream) readFrame() ([]byte, error) {
 	if _, err := s.r.Discard(s.skip); err != nil {
 		return nil, err
 	}
 	s.skip = 0
-	s.in.free()
-	s.in = nil
+	s.freeFrame()
 	if _, err := s.r.Peek(1); err != nil {
 		return nil, err
 	}
@@ -131,6 +130,12 @@ func (s *stream) readFrame() ([]byte, error) {
 		err = s.completed()
 	}
 	return b, err
+}
+
+// freeFrame gives back the memory of the last frame, if that is not the reader's own.
+func (s *stream) freeFrame() {
+	s.in.free()
+	s.in = nil
 }
 
 // whole tells whether a whole frame has been read into the buffer.
@@ -177,7 +182,8 @@ func (s *stream) readBody(n int) ([]byte, error) {
 		have := len(b)
 		next := min(n, max(keepBytesMax, 4*have))
 		if next > cap(b) {
-			b = append(make([]byte, 0, next), b...)
+			s.in = growBuffer(s.in, next)
+			b = s.in.b
 		}
 		b = b[:next]
 		s.in.b = b
@@ -195,11 +201,49 @@ var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 4<<10)}
 
 func newBuffer() *buffer { return buffers.Get().(*buffer) }
 
-// free gives back a buffer, unless it is nil or has grown large.
+// largeBuffers keeps a few buffers for the largest frames that are usual, as many as are
+// read at a time. Without them a flood of such frames would have the collector of garbage
+// at work all the time. They are few, so nobody is charged for them while they are unused.
+var largeBuffers = make(chan *buffer, largeBuffersMax)
+
+const (
+	largeBuffersMax = 2
+	largeBytes      = batchBytesMax + core.ValueBytesMax + 64<<10
+)
+
+// growBuffer returns a buffer with the contents of b and room for n bytes in all. It gives
+// back b.
+func growBuffer(b *buffer, n int) *buffer {
+	var next *buffer
+	if n <= largeBytes {
+		select {
+		case next = <-largeBuffers:
+		default:
+		}
+	}
+	if next == nil {
+		if n > keepBytesMax*4 && n <= largeBytes {
+			n = largeBytes // so that it can be used again
+		}
+		next = &buffer{make([]byte, 0, n)}
+	}
+	next.b = append(next.b[:0], b.b...)
+	b.free()
+	return next
+}
+
+// free gives back a buffer, unless it is nil, or large and there are enough of those.
 func (b *buffer) free() {
-	if b != nil && cap(b.b) <= keepBytesMax {
+	switch {
+	case b == nil:
+	case cap(b.b) <= keepBytesMax:
 		b.b = b.b[:0]
 		buffers.Put(b)
+	case cap(b.b) == largeBytes:
+		select {
+		case largeBuffers <- b:
+		default:
+		}
 	}
 }
 

@@ -147,6 +147,92 @@ func TestOperationsWaitForThoseUnderWay(t *testing.T) {
 		"those that are never answered do not count for ever")
 }
 
+// An operation that opens a session may take two entries of the group's log.
+func TestOpeningASessionCountsTwice(t *testing.T) {
+	in := NewInbox()
+	a, b := in.Source(), in.Source()
+	open := func(n int) *core.Envelope {
+		return &core.Envelope{Body: &core.Op{Req: uint64(n), Kind: core.OpOpen}}
+	}
+	for n := 0; a.Put(open(n)) && b.Put(open(n)); n++ {
+	}
+	require.InDelta(t, underCountMax/2, len(in.Take(nil, underCountMax, 1<<30)), 1)
+	in.Answered(100)
+	require.InDelta(t, 100, len(in.Take(nil, underCountMax, 1<<30)), 1)
+}
+
+// A stranger who speaks of groups is one of many who ask for something.
+func TestAStrangerHasNoPriority(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	c := dialRaw(t, e.addr, true)
+	for _, step := range []struct {
+		name   string
+		expect []core.NodeID
+		want   lane
+	}{
+		{"nobody is expected", nil, laneAsks},
+		{"it is expected", []core.NodeID{5, 6}, laneGroup},
+		{"it is expected no more", []core.NodeID{6}, laneAsks},
+	} {
+		e.Expect(slices.Values(step.expect))
+		_, err := c.Write(deliverOf(envelopeOf(core.Peer{ID: 5}, &core.Replicate{Group: 1, Epoch: 1})))
+		require.NoError(t, err)
+		e.eventually(func() bool { return !e.inbox.Empty() }, "it comes")
+		e.inbox.mu.Lock()
+		require.Equal(t, 1, e.inbox.lanes[step.want].Len(), step.name)
+		e.inbox.mu.Unlock()
+		require.Equal(t, step.want == laneGroup, e.server.find("#1").account.group.Load(), step.name)
+		e.received(1)
+	}
+}
+
+// The ID of a node is no secret. Whoever floods under it leaves clients their part.
+func TestClientsHaveTheirPartWhateverAGroupSends(t *testing.T) {
+	for name, size := range map[string]int{"small messages": 1, "messages that fill a turn": core.ValueBytesMax} {
+		t.Run(name, func(t *testing.T) {
+			in := NewInbox()
+			node, client := in.Source(), in.Source()
+			m := &core.Replicate{Group: 9, Entries: []core.Entry{{Key: "k", Value: strings.Repeat("v", size)}}}
+			for node.Put(&core.Envelope{Body: m}) {
+			}
+			for i := range 100 {
+				client.Put(get(i))
+			}
+			const turn = 256
+			asked := 0
+			for _, e := range in.Take(nil, turn, 1<<20) {
+				if core.KindOf(e.Body) == core.KindOp {
+					asked++
+				}
+			}
+			require.GreaterOrEqual(t, asked, turn/clientsPart)
+		})
+	}
+}
+
+// Large frames of those who flood under the name of a node take turns as well, but not
+// with those of clients.
+func TestLargeFramesTakeTurns(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	e.Expect(slices.Values([]core.NodeID{5}))
+	large := envelopeOf(core.Peer{ID: 5}, &core.Replicate{Group: 1, Epoch: 1, Entries: []core.Entry{{Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", core.ValueBytesMax)}}})
+	c := dialRaw(t, e.addr, true)
+	e.delivered(c, large) // from now on it is one of a group
+	for l, free := range []lane{laneGroup: laneAsks, laneAsks: laneGroup} {
+		for range cap(e.server.pace[l]) { // others read
+			e.server.pace[l] <- struct{}{}
+		}
+		_, err := c.Write(deliverOf(large))
+		require.NoError(t, err)
+		if free == laneAsks {
+			e.eventually(func() bool { return e.server.find("#1").frameAt.Load() != 0 }, "it begins")
+			require.True(t, e.inbox.Empty(), "it waits for its turn")
+			<-e.server.pace[l]
+		}
+		e.received(1)
+	}
+}
+
 // Replies that nobody collects are lost once the process holds its budget of them; what
 // others are answered is not.
 func TestRepliesThatNobodyCollectsAreBounded(t *testing.T) {

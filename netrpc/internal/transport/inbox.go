@@ -39,33 +39,37 @@ type Inbox struct {
 // here. Some are never answered: after answerPatience without an answer, those under way
 // count for nothing.
 type underWay struct {
-	count, bytes int
-	since        time.Time // the last answer, or when the first was taken
+	count, entries, bytes int
+	since                 time.Time // the last answer, or when the first was taken
 }
 
 const (
-	underCountMax  = 512     // well below the limits of core: see LIMITS.md
+	underCountMax  = 512     // entries, well below the limits of core: see LIMITS.md
 	underBytesMax  = 4 << 20 // likewise
 	answerPatience = 10 * time.Millisecond
 )
 
 // room tells whether another operation may be taken while others wait too.
 func (u *underWay) room() bool {
-	if u.count < underCountMax && u.bytes < underBytesMax {
+	if u.entries < underCountMax && u.bytes < underBytesMax {
 		return true
 	}
 	if time.Since(u.since) < answerPatience {
 		return false
 	}
-	u.count, u.bytes = 0, 0
+	u.count, u.entries, u.bytes = 0, 0, 0
 	return true
 }
 
-func (u *underWay) taken(size int) {
+func (u *underWay) taken(op *core.Op, size int) {
 	if u.count == 0 {
 		u.since = time.Now()
 	}
 	u.count++
+	u.entries++
+	if op.Kind == core.OpOpen {
+		u.entries++ // when there are too many sessions, one is ended for it
+	}
 	u.bytes += size
 }
 
@@ -76,7 +80,8 @@ func (in *Inbox) Answered(n int) {
 	u := &in.under
 	u.since = time.Now()
 	if n = min(n, u.count); n > 0 {
-		u.bytes -= u.bytes * n / u.count // they were of about the same size
+		u.bytes -= u.bytes * n / u.count // they were about alike
+		u.entries -= u.entries * n / u.count
 		u.count -= n
 	}
 }
@@ -97,7 +102,7 @@ const (
 	// much work as so many bytes make.
 	messageCost = 4 << 10
 
-	clientsPart = 8 // one part in so many of each turn is for what clients ask
+	clientsPart = 4 // one part in so many of each turn is for what clients ask
 
 	inboxCountMax  = 4096    // envelopes that wait; a source has a quarter of the places that are free
 	sourceCountMin = 8       // and no fewer than this
@@ -108,8 +113,9 @@ const (
 // order.
 type Source struct {
 	in      *Inbox
-	account *account // to which what waits is charged; nil for none
-	freed   int      // taken in this Take; guarded by the Inbox
+	account *account               // to which what waits is charged; nil for none
+	expects func(core.NodeID) bool // who may use the lane of groups by it; nil for all
+	freed   int                    // taken in this Take; guarded by the Inbox
 
 	mu     sync.Mutex // after that of the Inbox
 	room   sync.Cond
@@ -173,6 +179,15 @@ func (in *Inbox) source(a *account) *Source {
 	return s
 }
 
+// laneOf tells by which lane an envelope comes in: who is not expected has no priority.
+func (s *Source) laneOf(e *core.Envelope) lane {
+	l := laneOf(e.Body)
+	if l == laneGroup && s.expects != nil && !s.expects(e.From.ID) {
+		return laneAsks
+	}
+	return l
+}
+
 // limit is how many envelopes a source may hold now. It is small when many hold some: what
 // a flood brings must be taken by the node before more of it is read, or the processors
 // are busy with nothing but the reading.
@@ -212,7 +227,7 @@ func (s *Source) put(list []core.Envelope, wait bool) error {
 		return err
 	}
 	for i := range list {
-		l, size := laneOf(list[i].Body), sizeOf(&list[i])
+		l, size := s.laneOf(&list[i]), sizeOf(&list[i])
 		w := &s.ways[l]
 		w.push(&list[i], size)
 		s.count++
@@ -225,6 +240,11 @@ func (s *Source) put(list []core.Envelope, wait bool) error {
 	s.mu.Unlock()
 	s.in.count.Add(int64(len(list)))
 	s.in.list(fresh)
+	if s.in.closed.Load() { // perhaps before it was listed: then nobody woke those who wait
+		s.mu.Lock()
+		s.room.Broadcast()
+		s.mu.Unlock()
+	}
 	s.in.notify()
 	return nil
 }
@@ -287,7 +307,8 @@ func (in *Inbox) Take(dst []core.Envelope, countMax, bytesMax int) []core.Envelo
 	}
 	end := len(dst) + countMax
 	dst, taken := in.take(&in.lanes[laneGroup], dst, end-count, bytesMax-bytes)
-	dst, _ = in.take(&in.lanes[laneAsks], dst, end, bytesMax-taken)
+	// One large message of a group may have taken more than was left for groups.
+	dst, _ = in.take(&in.lanes[laneAsks], dst, end, max(bytes, bytesMax-taken))
 	for i, s := range in.eased {
 		if s.account != nil {
 			s.account.give(s.freed)
@@ -317,8 +338,8 @@ func (in *Inbox) take(t *turns, dst []core.Envelope, end, bytesMax int) (list []
 			bytes += size
 			t.now = w.had
 			w.had += messageCost + uint64(size)
-			if asks && core.KindOf(dst[len(dst)-1].Body) == core.KindOp {
-				in.under.taken(size)
+			if op, ok := dst[len(dst)-1].Body.(*core.Op); ok {
+				in.under.taken(op, size)
 			}
 		}
 		w.tidy()

@@ -14,8 +14,8 @@ import (
 type server struct {
 	t      *Transport
 	rpc    *rpc.Server
-	budget *budget       // of all connections together
-	pace   chan struct{} // has a token for each large frame that is read
+	budget *budget                  // of all connections together
+	pace   [laneCount]chan struct{} // has a token for each large frame that is read
 
 	mu      sync.Mutex
 	conns   map[string]*conn // by address: the mark and a number
@@ -26,8 +26,10 @@ type server struct {
 }
 
 func newServer(t *Transport) *server {
-	s := &server{t: t, rpc: rpc.NewServer(), budget: newBudget(t.opt.MemoryMax),
-		pace: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), conns: make(map[string]*conn)}
+	s := &server{t: t, rpc: rpc.NewServer(), budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn)}
+	for l := range s.pace {
+		s.pace[l] = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	}
 	if err := s.rpc.RegisterName("Node", &service{Hello{t.opt.Role, t.opt.Self}}); err != nil {
 		panic(err) // only when the methods do not fit net/rpc
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gtstore/core"
@@ -84,6 +85,8 @@ type Transport struct {
 	server  *server
 	running sync.WaitGroup // the links
 	queued  *budget        // of what waits for peers to which this process connects
+
+	expected atomic.Pointer[map[core.NodeID]bool] // see Expect; the map is never changed
 
 	// Of the goroutine that calls Send.
 	links   map[string]*link

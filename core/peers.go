@@ -1,0 +1,37 @@
+package core
+
+import "iter"
+
+// Peers yields the nodes from which this one has reason to expect messages: its manager,
+// once that is known, and the members and joining nodes of the configs that it holds. A
+// node may come more than once. A driver can have their messages first. It looks again
+// after EventAdopted, and after a Registered came in. Anybody can use the ID of another.
+func (s *Storage) Peers() iter.Seq[NodeID] {
+	return func(yield func(NodeID) bool) {
+		if s.manager.ID != 0 && !yield(s.manager.ID) {
+			return
+		}
+		for _, g := range s.groups {
+			for _, p := range g.config.Chain {
+				if !yield(p.ID) {
+					return
+				}
+			}
+			if id := g.config.Joining.ID; id != 0 && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+// Peers yields the nodes of the Directory, as Storage's does those that it knows. They
+// change with EventRegistered and EventRetired.
+func (m *Manager) Peers() iter.Seq[NodeID] {
+	return func(yield func(NodeID) bool) {
+		for _, n := range m.dir.nodes {
+			if !yield(n.ID) {
+				return
+			}
+		}
+	}
+}

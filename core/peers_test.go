@@ -1,0 +1,33 @@
+package core
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func idsOf(names ...string) (ids []NodeID) {
+	for _, n := range names {
+		ids = append(ids, peerOf(n).ID)
+	}
+	return ids
+}
+
+func TestAStorageNodeHasThePeersOfItsConfigs(t *testing.T) {
+	n := newStorageAt(t, "n1")
+	require.Empty(t, slices.Collect(n.storage().Peers()), "its manager has not said yet who it is")
+	n.registered()
+	require.Equal(t, idsOf("m"), slices.Collect(n.storage().Peers()))
+	n.step("m", joined(2, 2, "n3", "n1", "n2"))
+	require.Len(t, n.happened(EventAdopted), 1, "by this a driver notices")
+	require.Equal(t, idsOf("m", "n1", "n2", "n3"), slices.Collect(n.storage().Peers()))
+	n.step("m", config(3, "n1", "n4"))
+	require.Equal(t, idsOf("m", "n1", "n4"), slices.Collect(n.storage().Peers()), "n2 and n3 are in its group no more")
+}
+
+func TestAManagerHasThePeersOfItsDirectory(t *testing.T) {
+	r := newRealm(t, 2)
+	require.Equal(t, idsOf("n1", "n2"), slices.Collect(r.manager().Peers()))
+	require.Len(t, r.happened(EventRegistered), 2, "by this a driver notices")
+}
