@@ -106,6 +106,9 @@ var stripped = []Mutant{
 		if call != nil {
 			c.onOpReply(in, call, b)
 		}`,
+		Also: []Edit{{`core/client.go`,
+			`b.Group != call.route.config.Group || !call.awaits(b.Req) {`,
+			`b.Group != call.route.config.Group {`}},
 	},
 	{
 		Name: `mapped-twice`, Rule: `manager 1`,
