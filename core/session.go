@@ -235,7 +235,7 @@ func (g *group) onOpen(from Peer, op *Op) {
 	}
 	// Two entries may be needed, and one client that opens many must leave room for
 	// writes: opens take half of what may be pending.
-	if len(t.pending) >= g.s.opt.PendingMax/2 && len(t.pending) > 0 {
+	if len(t.pending) >= (g.s.opt.PendingMax+1)/2 {
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 		return
 	}
