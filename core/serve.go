@@ -113,6 +113,7 @@ func (t *tenure) finish(g *group, seq Seq, r result) {
 	t.bytes -= w.bytes
 	switch w.kind {
 	case OpOpen:
+		t.opening--
 		if s := g.state.sessions.find(seq); s != nil {
 			g.state.sessions.touch(s, g.s.now)
 		}

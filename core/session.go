@@ -14,7 +14,12 @@ type session struct {
 	owner  NodeID // the client that opened it; nobody else can use it
 	last   uint64
 	result result
-	ended  Seq // of the entry that ended it, or of a write behind that; 0 while it is open
+
+	// proposed is the number of the last write that the primary took into its log in its
+	// tenure; the write may be pending still. It is not replicated.
+	proposed uint64
+
+	ended Seq // of the entry that ended it, or of a write behind that; 0 while it is open
 
 	// touched is when the primary last heard of the session in its tenure. It is not
 	// replicated.
@@ -150,7 +155,9 @@ func (t *sessions) owns(owner NodeID) bool { return t.owners[owner] != nil }
 func (t *sessions) beginTenure(now Time) {
 	var open []*session
 	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		if s := t.byID[id]; s.ended == 0 {
+		s := t.byID[id]
+		s.proposed = 0 // what an earlier tenure proposed may be cut
+		if s.ended == 0 {
 			s.touched = now
 			open = append(open, s)
 		}
@@ -221,17 +228,14 @@ func (t *sessions) restore(records []SessionRecord) {
 // never used twice (rule R12). A full table drops the session that was idle longest.
 func (g *group) onOpen(from Peer, op *Op) {
 	t := g.tenure
-	opening := 0
-	for i := range t.pending {
-		w := &t.pending[i]
-		if w.kind != OpOpen {
-			continue
+	if t.opening > 0 {
+		for i := range t.pending {
+			w := &t.pending[i]
+			if w.kind == OpOpen && w.req == op.Req && w.client.ID == from.ID { // asked again before it is committed
+				w.client = from
+				return
+			}
 		}
-		if w.req == op.Req && w.client.ID == from.ID { // asked again before it is committed
-			w.client = from
-			return
-		}
-		opening++
 	}
 	// Two entries may be needed, and one client that opens many must leave room for
 	// writes: opens take half of what may be pending.
@@ -242,10 +246,11 @@ func (g *group) onOpen(from Peer, op *Op) {
 	if !g.admits(from, op) {
 		return
 	}
-	if g.state.sessions.openSize()+opening-t.ending >= g.s.opt.SessionsMax && !g.endIdlest() {
+	if g.state.sessions.openSize()+t.opening-t.ending >= g.s.opt.SessionsMax && !g.endIdlest() {
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 		return
 	}
+	t.opening++
 	g.append(Entry{Kind: OpOpen, Owner: from.ID}, write{kind: OpOpen, client: from, req: op.Req})
 }
 
@@ -300,18 +305,11 @@ func (g *group) onWrite(from Peer, op *Op) {
 		return
 	}
 	g.state.sessions.touch(s, g.s.now)
-	last := s.last
-	for i := range t.pending {
-		w := &t.pending[i]
-		if w.session != op.Session || w.opSeq == 0 {
-			continue
-		}
-		if w.opSeq == op.OpSeq {
-			w.client, w.req = from, op.Req
-			g.retried(op, 0)
-			return
-		}
-		last = max(last, w.opSeq)
+	last := max(s.last, s.proposed)
+	if w := t.pendingWrite(op, last); w != nil {
+		w.client, w.req = from, op.Req
+		g.retried(op, 0)
+		return
 	}
 	switch {
 	case op.OpSeq == last:
@@ -322,9 +320,24 @@ func (g *group) onWrite(from Peer, op *Op) {
 	case s.ended > 0:
 		g.answer(from, op.Req, result{StatusSessionEnded, s.id})
 	case g.admits(from, op):
+		s.proposed = op.OpSeq
 		g.append(Entry{Kind: op.Kind, Session: op.Session, OpSeq: op.OpSeq, Key: op.Key, Value: op.Value, Version: op.Version},
 			write{kind: op.Kind, client: from, req: op.Req, session: op.Session, opSeq: op.OpSeq})
 	}
+}
+
+// pendingWrite returns the pending write of which op is a retry, or nil. The last is the
+// number of the session's last write: what comes after it is new, and need not be looked for.
+func (t *tenure) pendingWrite(op *Op, last uint64) *write {
+	if op.OpSeq > last {
+		return nil
+	}
+	for i := range t.pending {
+		if w := &t.pending[i]; w.session == op.Session && w.opSeq == op.OpSeq {
+			return w
+		}
+	}
+	return nil
 }
 
 func (g *group) retried(op *Op, stored Status) {

@@ -91,6 +91,21 @@ func (s *Storage) Deadline() Time {
 	return s.alarm
 }
 
+// UnderWay is how many operations of clients the node has taken in and not answered yet,
+// and the bytes of the keys and values that they bring.
+func (s *Storage) UnderWay() (operations, bytes int) {
+	for _, g := range s.groups {
+		if t := g.tenure; t != nil {
+			operations += len(t.pending) + len(t.reads) + len(t.parked)
+			bytes += t.bytes
+			for i := range t.parked {
+				bytes += t.parked[i].op.bytes()
+			}
+		}
+	}
+	return operations, bytes
+}
+
 func (s *Storage) begin(now Time, out *Output) {
 	s.now, s.out = now, out
 	if !s.started {

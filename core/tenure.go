@@ -23,7 +23,8 @@ type tenure struct {
 	parked  []ask   // requests that wait for reconciliation, or for the node that joins
 	pending []write // the entries behind the commit point, in log order
 	bytes   int     // of user data in pending
-	ending  int     // how many of pending end a session
+	opening int     // how many of pending open a session
+	ending  int     // and how many end one
 	sweepAt Time    // when to look for idle sessions
 
 	unparking bool // what was parked is being taken in

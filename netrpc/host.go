@@ -171,13 +171,19 @@ func (h *host) carryOut() {
 		h.news = false
 		h.expect()
 	}
-	h.send(h.out.Send)
-	h.send(h.out.After)
+	answered := h.send(h.out.Send)
+	answered = h.send(h.out.After) || answered
 	h.out.Reset()
+	operations, bytes := 0, 0
+	if s, ok := h.node.(*core.Storage); ok {
+		operations, bytes = s.UnderWay()
+	}
+	h.inbox.UnderWay(operations, bytes, answered)
 }
 
-func (h *host) send(list []core.Envelope) {
-	away, replies := list[:0], 0
+// send tells whether a client's operation was answered.
+func (h *host) send(list []core.Envelope) (answered bool) {
+	away := list[:0]
 	for i := range list {
 		switch e := &list[i]; {
 		case e.To.ID == h.self.ID:
@@ -187,16 +193,12 @@ func (h *host) send(list []core.Envelope) {
 				h.local(r)
 			}
 		default:
-			if core.KindOf(e.Body) == core.KindReply {
-				replies++
-			}
+			answered = answered || core.KindOf(e.Body) == core.KindReply
 			away = append(away, *e)
 		}
 	}
-	if replies > 0 {
-		h.inbox.Answered(replies)
-	}
 	h.net.Send(away)
+	return answered
 }
 
 // flushTime bounds how long a host that ends waits for its last words to leave.

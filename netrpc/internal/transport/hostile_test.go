@@ -141,10 +141,10 @@ func TestOperationsWaitForThoseUnderWay(t *testing.T) {
 		taken += len(in.Take(nil, 300, 1<<30))
 	}
 	require.InDelta(t, underCountMax, taken, 1)
-	in.Answered(100)
+	in.UnderWay(underCountMax-100, 0, true)
 	require.InDelta(t, 100, len(in.Take(nil, 300, 1<<30)), 1)
 	require.Eventually(t, func() bool { return len(in.Take(nil, 1, 1)) == 1 }, patience, time.Millisecond,
-		"those that are never answered do not count for ever")
+		"a node that does not answer is asked again")
 }
 
 // An operation that opens a session may take two entries of the group's log.
@@ -157,8 +157,20 @@ func TestOpeningASessionCountsTwice(t *testing.T) {
 	for n := 0; a.Put(open(n)) && b.Put(open(n)); n++ {
 	}
 	require.InDelta(t, underCountMax/2, len(in.Take(nil, underCountMax, 1<<30)), 1)
-	in.Answered(100)
-	require.InDelta(t, 100, len(in.Take(nil, underCountMax, 1<<30)), 1)
+	in.UnderWay(underCountMax-100, 0, true) // as the node counts: an entry each
+	require.InDelta(t, 50, len(in.Take(nil, underCountMax, 1<<30)), 1)
+}
+
+// What the node drops without an answer, such as what it has already, takes nobody's room.
+func TestWhatTheNodeDropsIsNotUnderWay(t *testing.T) {
+	in := NewInbox()
+	a, b := in.Source(), in.Source()
+	for range 10 {
+		for a.Put(get(1)) && b.Put(get(1)) {
+		}
+		require.Len(t, in.Take(nil, 300, 1<<30), 300)
+		in.UnderWay(0, 0, false)
+	}
 }
 
 // A stranger who speaks of groups is one of many who ask for something.

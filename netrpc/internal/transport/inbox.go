@@ -33,14 +33,14 @@ type Inbox struct {
 	under  underWay
 }
 
-// underWay counts the operations that the node has taken and not answered. A node
+// underWay is how many operations the node has taken and not answered. A node
 // refuses operations beyond its own limits, whosever they are. So while several wait, no
 // more are taken than it is sure to have room for, and the others wait for their turn
-// here. Some are never answered: after answerPatience without an answer, those under way
-// count for nothing.
+// here. A node that answers nothing for answerPatience is asked again: it may have become
+// one that refuses.
 type underWay struct {
-	count, entries, bytes int
-	since                 time.Time // the last answer, or when the first was taken
+	entries, bytes int
+	since          time.Time // the last answer, or when there was room
 }
 
 const (
@@ -54,18 +54,15 @@ func (u *underWay) room() bool {
 	if u.entries < underCountMax && u.bytes < underBytesMax {
 		return true
 	}
-	if time.Since(u.since) < answerPatience {
+	now := time.Now()
+	if now.Sub(u.since) < answerPatience {
 		return false
 	}
-	u.count, u.entries, u.bytes = 0, 0, 0
+	*u = underWay{since: now}
 	return true
 }
 
 func (u *underWay) taken(op *core.Op, size int) {
-	if u.count == 0 {
-		u.since = time.Now()
-	}
-	u.count++
 	u.entries++
 	if op.Kind == core.OpOpen {
 		u.entries++ // when there are too many sessions, one is ended for it
@@ -73,17 +70,16 @@ func (u *underWay) taken(op *core.Op, size int) {
 	u.bytes += size
 }
 
-// Answered notes that the node has answered n operations.
-func (in *Inbox) Answered(n int) {
+// UnderWay notes how many operations the node has not answered, the bytes of their keys
+// and values, and whether it has answered some since the last call.
+func (in *Inbox) UnderWay(operations, bytes int, answered bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	u := &in.under
-	u.since = time.Now()
-	if n = min(n, u.count); n > 0 {
-		u.bytes -= u.bytes * n / u.count // they were about alike
-		u.entries -= u.entries * n / u.count
-		u.count -= n
+	if answered || u.entries < underCountMax && u.bytes < underBytesMax {
+		u.since = time.Now()
 	}
+	u.entries, u.bytes = operations, bytes
 }
 
 // HeldBack tells how long to wait at most before Take is worth another try, though Wake
@@ -163,7 +159,7 @@ func (t *turns) second() uint64 {
 
 // NewInbox makes an empty inbox.
 func NewInbox() *Inbox {
-	return &Inbox{Wake: make(chan struct{}, 1), countMax: inboxCountMax, bytesMax: sourceBytesMax}
+	return &Inbox{Wake: make(chan struct{}, 1), countMax: inboxCountMax, bytesMax: sourceBytesMax, under: underWay{since: time.Now()}}
 }
 
 // Source makes a way in. It takes nothing more once it holds 4 MiB, or a
