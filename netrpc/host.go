@@ -3,7 +3,9 @@ package netrpc
 import (
 	"iter"
 	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gtstore/core"
@@ -19,8 +21,11 @@ const (
 	ticksMax = 64
 )
 
-// host drives a core node: the one loop that every role needs. In memory mode,
-// the only one so far, nothing is persisted, so After leaves with Send.
+// host drives a core node. Whoever brings it something steps it, unless somebody does
+// already: then that one takes it in too. So on its way through a process a message is
+// handed from one goroutine to another only when several come at once. The loop steps
+// the node when something is due, or when others leave it that. In memory mode, the
+// only one so far, nothing is persisted, so After leaves with Send.
 type host struct {
 	node  core.Node
 	self  core.Peer
@@ -36,13 +41,21 @@ type host struct {
 	// other, if set, takes what is not for the node, and returns true.
 	other func(*core.Envelope) bool
 
-	news bool            // Peers of the node may have changed
-	own  []core.Envelope // from the node to itself, to be stepped back
-	out  core.Output
-	once sync.Once
-	quit chan struct{} // closed to end the loop
-	done chan struct{} // closed when it has ended
-	halt error         // why the node halted; to be read after done
+	once   sync.Once
+	quit   chan struct{} // closed to end the loop
+	done   chan struct{} // closed when it has ended
+	halt   error         // why the node halted; to be read after done
+	halted atomic.Bool
+	crowd  atomic.Bool // there were several messages in the last turn that had some
+
+	// Whoever has made busy true steps the node, and has all that follows to itself.
+	busy    atomic.Bool
+	timer   *time.Timer     // for the loop, to step the node when something is due
+	timerAt core.Time       // when it expires
+	news    bool            // Peers of the node may have changed
+	own     []core.Envelope // from the node to itself, to be stepped back
+	batch   []core.Envelope // that is being stepped
+	out     core.Output
 }
 
 // start makes the host's queue and transport, and runs the loop.
@@ -51,9 +64,12 @@ func (h *host) start(l net.Listener, opt transport.Options) {
 	h.inbox = transport.NewInbox()
 	h.driver = h.inbox.Source()
 	h.quit, h.done = make(chan struct{}), make(chan struct{})
-	opt.Self, opt.Inbox, opt.Down = h.self.ID, h.inbox, h.peerDown
+	h.timer, h.timerAt = time.NewTimer(0), 0
+	opt.Self, opt.Inbox, opt.Down, opt.Drive = h.self.ID, h.inbox, h.peerDown, h.drive
+	h.busy.Store(true) // nothing is stepped before h.net is there
 	h.net = transport.New(l, opt)
 	h.expect()
+	h.busy.Store(false)
 	go h.run()
 }
 
@@ -64,68 +80,114 @@ func (h *host) now() core.Time { return core.Time(time.Since(h.began)) }
 
 // tell gives the node a message of its own driver.
 func (h *host) tell(from core.Peer, m core.Message) bool {
-	return h.driver.PutAll([]core.Envelope{{From: from, To: h.self, Body: m}})
+	return h.bring(core.Envelope{From: from, To: h.self, Body: m})
+}
+
+// bring gives the node an envelope that did not come from the network, once there is room.
+func (h *host) bring(e core.Envelope) bool {
+	if !h.driver.PutAll([]core.Envelope{e}) {
+		return false
+	}
+	h.drive()
+	return true
 }
 
 // peerDown passes on a hint. It must not block, and a hint may be lost.
 func (h *host) peerDown(peer core.Peer, refused bool) {
 	h.driver.Put(&core.Envelope{From: h.self, To: h.self, Body: &core.PeerDown{Peer: peer, Refused: refused}})
+	h.drive()
 }
 
 // vouched gives the node what was held back until it was vouched for. It must not block.
-func (h *host) vouched(e *core.Envelope) { h.driver.Put(e) }
+func (h *host) vouched(e *core.Envelope) {
+	h.driver.Put(e)
+	h.drive()
+}
 
+// run is the loop.
 func (h *host) run() {
 	defer close(h.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	var batch []core.Envelope
-	for !h.ending() { // looked at each turn: a busy node is never idle
-		batch = append(batch[:0], h.own...)
-		h.own = h.own[:0]
-		batch = h.inbox.Take(batch, stepsMax, stepBytes)
-		if len(batch) == 0 && !h.due() {
-			wait := h.untilDeadline()
-			if held := h.inbox.HeldBack(); held > 0 {
-				wait = min(wait, held)
+	defer h.timer.Stop()
+	for {
+		h.drive()
+		select {
+		case <-h.inbox.Wake:
+		case <-h.timer.C:
+		case <-h.quit:
+			for !h.halted.Load() && !h.busy.CompareAndSwap(false, true) { // and leave it: nobody steps the node any more
+				time.Sleep(10 * time.Microsecond)
 			}
-			timer.Reset(wait)
-			select {
-			case <-h.inbox.Wake:
-			case <-timer.C:
-			case <-h.quit:
-				return
-			}
-			continue
-		}
-		h.take(batch)
-		clear(batch)
-		if h.out.Halt != nil {
-			h.halt = h.out.Halt
-			h.carryOut()
 			return
 		}
-		h.carryOut()
 	}
 }
 
-func (h *host) ending() bool {
-	select {
-	case <-h.quit:
-		return true
-	default:
+// turnsMax bounds what one who brings something does for others, before it leaves the
+// rest to the loop.
+const turnsMax = 8
+
+// crowdMin is how many messages in a turn show that several bring something at once.
+const crowdMin = 3
+
+// drive steps the node through what is there and what is due, unless somebody does. When
+// several bring something at once, the others go first: what shares a turn leaves as one
+// batch.
+func (h *host) drive() {
+	if h.crowd.Load() {
+		runtime.Gosched()
+	}
+	for range turnsMax {
+		if !h.busy.CompareAndSwap(false, true) {
+			return // who steps it looks again when its turn has ended
+		}
+		puts := h.inbox.Puts()
+		more := h.turn()
+		if h.halt != nil {
+			h.halted.Store(true) // and it stays busy: a node that has halted is not stepped any more
+			h.end()
+			return
+		}
+		h.busy.Store(false)
+		if !more && h.inbox.Puts() == puts {
+			return
+		}
+	}
+	h.inbox.Notify()
+}
+
+// turn steps the node through what can be taken now, and what is due. It returns false if
+// there was nothing.
+func (h *host) turn() bool {
+	h.batch = append(h.batch[:0], h.own...)
+	h.own = h.own[:0]
+	h.batch = h.inbox.Take(h.batch, stepsMax, stepBytes)
+	if len(h.batch) == 0 && h.node.Deadline() > h.now() {
+		h.arm()
 		return false
 	}
+	if crowd := len(h.batch) >= crowdMin; crowd != h.crowd.Load() {
+		h.crowd.Store(crowd)
+	}
+	h.take(h.batch)
+	clear(h.batch)
+	h.halt = h.out.Halt
+	h.carryOut()
+	return true
 }
 
-func (h *host) due() bool { return h.node.Deadline() <= h.now() }
-
-func (h *host) untilDeadline() time.Duration {
-	d := h.node.Deadline()
-	if d == core.Never {
-		return time.Hour
+// arm sets the timer for when something is due, or worth another try. A timer that
+// expires before then is left: it is set again when it does.
+func (h *host) arm() {
+	now, at := h.now(), h.node.Deadline()
+	if held := h.inbox.HeldBack(); held > 0 {
+		at = min(at, now.After(held))
 	}
-	return d.Since(h.now())
+	at = min(at, now.After(time.Hour))
+	if now < h.timerAt && h.timerAt <= at {
+		return
+	}
+	h.timerAt = at
+	h.timer.Reset(at.Since(now))
 }
 
 // take steps the node through what arrived, and then ticks it while it asks for

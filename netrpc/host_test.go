@@ -161,3 +161,41 @@ func TestATransportExpectsThePeersOfItsNode(t *testing.T) {
 	require.Eventually(t, expects(a, b), patience, time.Millisecond, "they form a group")
 	require.Eventually(t, expects(b, a), patience, time.Millisecond)
 }
+
+// counting is a node that counts what it is given, and would lose count if two stepped it
+// at the same time.
+type counting struct {
+	steps int
+	done  chan struct{}
+	want  int
+}
+
+func (n *counting) Step(core.Time, core.Envelope, *core.Output) {
+	if n.steps++; n.steps == n.want {
+		close(n.done)
+	}
+}
+func (n *counting) Tick(core.Time, *core.Output) {}
+func (n *counting) Deadline() core.Time          { return core.Never }
+
+// Many bring messages at once. One at a time steps the node, and none is forgotten, though
+// nothing comes after the last.
+func TestManyDriveOneNode(t *testing.T) {
+	const many, each = 16, 2000
+	n := &counting{done: make(chan struct{}), want: many * each}
+	h := &host{node: n, self: core.Peer{ID: 1}, log: &eventLog{Logger: logger(nil)}}
+	h.start(nil, transport.Options{})
+	defer h.stop()
+	for range many {
+		go func() {
+			for range each {
+				h.tell(h.self, &core.Synced{})
+			}
+		}()
+	}
+	select {
+	case <-n.done:
+	case <-time.After(patience):
+		require.Fail(t, "some are forgotten")
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
@@ -156,9 +157,11 @@ func TestSizes(t *testing.T) {
 func TestTooFewNodes(t *testing.T) {
 	c := startCluster(t, 2, core.ManagerOptions{Replicas: 2})
 	client := c.dial()
-	_, err := client.Put(patient(t), "a", nil)
-	require.ErrorIs(t, err, netrpc.ErrUnavailable)
-	require.ErrorContains(t, err, "2 of 3 nodes registered")
+	require.EventuallyWithT(t, func(t *assert.CollectT) { // a node counts once it has answered
+		_, err := client.Put(context.Background(), "a", nil)
+		require.ErrorIs(t, err, netrpc.ErrUnavailable)
+		require.ErrorContains(t, err, "2 of 3 nodes registered")
+	}, patience, time.Millisecond)
 	c.add("node3")
 	require.Eventually(t, func() bool { _, err := client.Put(t.Context(), "a", nil); return err == nil }, patience, time.Millisecond)
 }

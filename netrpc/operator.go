@@ -133,7 +133,7 @@ func (c *Client) ask(ctx context.Context, op string, request func(req uint64) co
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	for {
-		c.host.driver.PutAll([]core.Envelope{{Cluster: core.ClusterID(c.cluster.Load()), From: c.host.self, To: c.manager, Body: request(req)}})
+		c.host.bring(core.Envelope{Cluster: core.ClusterID(c.cluster.Load()), From: c.host.self, To: c.manager, Body: request(req)})
 		select {
 		case e, ok := <-answer:
 			switch {

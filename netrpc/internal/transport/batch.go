@@ -8,11 +8,10 @@ import (
 	"gtstore/core"
 )
 
-// Batch is what Deliver takes and Collect returns: envelopes, in order.
+// Batch is what Deliver takes: envelopes, in order.
 type Batch struct {
-	conn      *conn // who called; set by the server's codec
+	duplex    *duplex // on which it came; set by the codec
 	envelopes []core.Envelope
-	bytes     int // that the envelopes hold: once decoded, or charged for a reply of Collect
 }
 
 var errBatch = errors.New("transport: a malformed batch")
@@ -41,7 +40,7 @@ func (b *Batch) decode(src []byte, like *core.Envelope) error {
 	}
 	src = src[n:]
 	b.envelopes = make([]core.Envelope, 0, count)
-	b.bytes = 0
+	bytes := 0
 	for range count {
 		if len(src) < frameHeadBytes {
 			return fmt.Errorf("%w: it ends early", errBatch)
@@ -55,7 +54,7 @@ func (b *Batch) decode(src []byte, like *core.Envelope) error {
 			return fmt.Errorf("%w: %w", errBatch, err)
 		}
 		b.envelopes = append(b.envelopes, *like)
-		if b.bytes += sizeOf(like); b.bytes > decodedBytesMax {
+		if bytes += sizeOf(like); bytes > decodedBytesMax {
 			return fmt.Errorf("%w: it decodes to more than %d bytes", errBatch, decodedBytesMax)
 		}
 		src = src[size:]

@@ -7,7 +7,7 @@ import (
 )
 
 // budget is how many bytes a process holds for others: frames that are read, envelopes
-// that wait for the node, replies that wait to be collected, and those being written.
+// that wait for the node, replies that wait to be taken, and those being written.
 //
 // It has accounts, one for each connection. No account may hold more than a quarter of
 // what is free. So whatever many greedy ones do, something stays free, and a newcomer
@@ -70,12 +70,14 @@ func (a *account) tryTake(n int64, small bool) bool {
 // pressTime is how often who waits for room says so.
 const pressTime = 100 * time.Millisecond
 
+// tryNow adds n bytes, or returns false when they do not fit, or others wait for room.
+func (a *account) tryNow(n int, small bool) bool {
+	return a.b.waits.Load() == 0 && a.tryTake(int64(n), small)
+}
+
 // await adds n bytes once they fit; it returns false when done is closed before. It
 // calls full again and again while it waits.
 func (a *account) await(n int, small bool, full func(), done <-chan struct{}) bool {
-	if a.b.waits.Load() == 0 && a.tryTake(int64(n), small) {
-		return true
-	}
 	w := &wish{a: a, n: n, small: small, granted: make(chan struct{})}
 	a.b.mu.Lock()
 	a.b.waiting = append(a.b.waiting, w)

@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -23,26 +25,20 @@ type conn struct {
 	address string
 	account *account     // of all that is held for it
 	source  *Source      // by which what it delivers comes into the inbox
-	outbox  *Queue       // what a Collect on it returns
+	outbox  *Queue       // what is to be delivered on it
 	ready   atomic.Bool  // the preface has come
-	usedAt  atomic.Int64 // when it last asked for something, in nanoseconds since the transport began
+	usedAt  atomic.Int64 // when something came last but a Hello, in nanoseconds since the transport began
 	frameAt atomic.Int64 // when the frame began that is not complete, likewise; 0 for none
 	writeAt atomic.Int64 // when the write began that is under way, likewise; 0 for none
 
-	collects   atomic.Int32 // that wait
-	collecting sync.Mutex   // from when something is taken for a Collect until it is encoded
-	done       chan struct{}
-	once       sync.Once
+	done chan struct{}
+	once sync.Once
 
 	// Of the goroutine that reads.
+	duplex  *duplex
+	work    bucket
 	charged int    // for the frame that is being read
 	passOn  func() // lets another read a large frame; nil when this one is none
-
-	order   sync.Mutex // held by the call of Deliver that hands on
-	mu      sync.Mutex
-	batches [][]core.Envelope // read, in order, for which there was no room yet
-	waiting int               // how many, with the one that is being handed on
-	handed  int               // that had room at once, and whose call of Deliver has not ended
 }
 
 func newConn(s *server, nc net.Conn, address string) *conn {
@@ -54,51 +50,7 @@ func newConn(s *server, nc net.Conn, address string) *conn {
 	return c
 }
 
-// service is what net/rpc calls.
-type service struct{ hello Hello }
-
-// Hello tells what this process is.
-func (s *service) Hello(_ *Empty, reply *Hello) error {
-	*reply = s.hello
-	return nil
-}
-
-// Deliver takes envelopes in.
-func (s *service) Deliver(b *Batch, _ *Empty) error { return b.conn.deliver() }
-
-// collectsPerConn bounds the Collects that wait on one connection. They must
-// never fill its window: then it would not be read any more, and nobody would
-// notice that the caller is gone.
-const collectsPerConn = 4
-
-var errCollects = errors.New("too many Collects at once")
-
-// Collect waits for envelopes to the caller. It ends with the connection.
-func (s *service) Collect(e *Empty, reply *Batch) error {
-	c := e.conn
-	defer c.collects.Add(-1)
-	if c.collects.Add(1) > collectsPerConn {
-		c.end(errCollects)
-		return errCollects
-	}
-	for {
-		c.collecting.Lock()
-		reply.envelopes, reply.bytes = c.outbox.Take(nil, batchCountMax, batchBytesMax)
-		if len(reply.envelopes) > 0 {
-			if !c.outbox.Empty() {
-				c.outbox.Notify() // another Collect may be waiting
-			}
-			return nil // WriteResponse unlocks: what is taken first leaves first
-		}
-		c.collecting.Unlock()
-		select {
-		case <-c.outbox.Wake:
-		case <-c.done:
-			return io.EOF
-		}
-	}
-}
-
+// run speaks on the connection until it ends.
 func (c *conn) run() {
 	defer c.s.wg.Done()
 	o := &c.s.t.opt
@@ -109,9 +61,15 @@ func (c *conn) run() {
 	}
 	stream.owner = c
 	c.ready.Store(true)
-	// ServeCodec returns when the connection has ended and its calls have.
-	c.s.rpc.ServeCodec(newServerCodec(stream, c, o.WindowMax))
+	d := newDuplex(c.s.t, stream, c, c.outbox, c.source)
+	if err := d.speak(context.Background(), forever); err != errBroken {
+		c.end(err)
+	}
+	d.kill()
+	<-d.broken
 }
+
+const forever = time.Duration(math.MaxInt64)
 
 func (c *conn) clock() int64 { return int64(time.Since(c.s.t.began)) }
 
@@ -146,11 +104,52 @@ func (c *conn) admit(n int) bool {
 			return false
 		}
 	}
-	if !c.account.await(cost, small, c.s.pressed, c.done) {
-		return false
+	if !c.account.tryNow(cost, small) {
+		c.duplex.pause()
+		if !c.account.await(cost, small, c.s.pressed, c.done) {
+			return false
+		}
 	}
 	c.charged = cost
 	return true
+}
+
+const (
+	workRate  = 250_000 // messages that a connection may deliver a second: more than any client needs
+	workBurst = workRate / 10
+	openWork  = 25 // messages that the opening of a session counts for: it costs all members of the group a write, and its sender nothing
+)
+
+// slow makes a connection wait that asks for more than anybody needs: else it would keep
+// the processors busy, and others would wait for these.
+func (c *conn) slow(list []core.Envelope) {
+	work := len(list)
+	for i := range list {
+		if op, ok := list[i].Body.(*core.Op); ok && op.Kind == core.OpOpen {
+			work += openWork - 1
+		}
+	}
+	if wait := c.work.take(work, time.Now()); wait > 0 {
+		c.duplex.pause()
+		select {
+		case <-time.After(wait):
+		case <-c.done:
+		}
+	}
+}
+
+// bucket is what may be done at once, of what is done at workRate in the long run.
+type bucket struct {
+	lacks int // of workBurst
+	at    time.Time
+}
+
+// take takes n, and returns how long to wait before it is done.
+func (b *bucket) take(n int, now time.Time) time.Duration {
+	since := min(now.Sub(b.at), time.Second)
+	b.lacks = max(0, b.lacks-int(workRate*since/time.Second)) + n
+	b.at = now
+	return time.Duration(max(0, b.lacks-workBurst)) * time.Second / workRate
 }
 
 func (c *conn) pace() bool {
@@ -182,11 +181,11 @@ func (c *conn) settle(bytes int) {
 	}
 }
 
-// arrived notes a batch in the order of its arrival. What claims to be from this process
+// received returns what of a batch is taken in. What claims to be from this process
 // is not believed, nor are answers: see isAnswer. Whoever wants to be answered is
 // answered on this connection, whatever address it claims.
-func (c *conn) arrived(b *Batch) {
-	list := slices.DeleteFunc(b.envelopes, func(e core.Envelope) bool { return e.From.ID == c.s.t.opt.Self || isAnswer(e.Body) })
+func (c *conn) received(list []core.Envelope) []core.Envelope {
+	list = slices.DeleteFunc(list, func(e core.Envelope) bool { return e.From.ID == c.s.t.opt.Self || isAnswer(e.Body) })
 	group := false
 	for i := range list {
 		e := &list[i]
@@ -198,53 +197,7 @@ func (c *conn) arrived(b *Batch) {
 	if c.account.group.Load() != group { // by the last batch: nodes come and go
 		c.account.group.Store(group)
 	}
-	c.settle(bytesOf(list)) // as it is now, with the addresses of this connection
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting == 0 && c.source.put(list, false) == nil {
-		c.handed++
-		return
-	}
-	c.batches = append(c.batches, list)
-	c.waiting++
-}
-
-// deliver ends when a batch has come into the inbox: the one that came first, which need
-// not be the one whose call this is. For net/rpc starts a goroutine for each call, in
-// any order.
-func (c *conn) deliver() error {
-	if c.wasHanded() {
-		return nil
-	}
-	c.order.Lock()
-	defer c.order.Unlock()
-	if c.wasHanded() {
-		return nil
-	}
-	c.mu.Lock()
-	list := c.batches[0]
-	if c.batches = c.batches[1:]; len(c.batches) == 0 {
-		c.batches = nil
-	}
-	c.mu.Unlock()
-	err := c.source.put(list, true)
-	if err != nil {
-		c.account.give(bytesOf(list))
-	}
-	c.mu.Lock()
-	c.waiting--
-	c.mu.Unlock()
-	return err
-}
-
-func (c *conn) wasHanded() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.handed == 0 {
-		return false
-	}
-	c.handed--
-	return true
+	return list
 }
 
 // end closes the connection and releases the calls that wait on it.

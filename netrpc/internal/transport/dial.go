@@ -90,10 +90,19 @@ func Ask(ctx context.Context, address string) (Hello, error) {
 	if err != nil {
 		return Hello{}, err
 	}
-	client := rpc.NewClientWithCodec(newClientCodec(s))
-	defer client.Close()
+	t := &Transport{opt: o, rpc: rpc.NewServer()} // which serves nothing
+	d := newDuplex(t, s, nil, newQueue(0, newBudget(0).account()), nil)
+	defer d.kill()
+	d.mu.Lock()
+	call := d.client.Go(methodNames[methodHello], &Empty{}, new(Hello), make(chan *rpc.Call, 1))
+	out, held := d.takeOut()
+	d.mu.Unlock()
+	if out != nil { // else the connection has broken, and the call says so
+		_ = d.writeFrames(out.b) // likewise
+		d.wrote(out, held)
+	}
 	select {
-	case call := <-client.Go(methodNames[methodHello], &Empty{}, new(Hello), make(chan *rpc.Call, 1)).Done:
+	case <-call.Done:
 		return *call.Reply.(*Hello), call.Error
 	case <-ctx.Done():
 		return Hello{}, fmt.Errorf("call: %w", context.Cause(ctx))

@@ -8,22 +8,35 @@
 // a codec of ours. Every envelope in a frame is itself framed, with a checksum
 // (package core/wire); a damaged or senseless one ends the connection.
 //
-// There are three methods. Hello tells what the process is. Deliver(batch)
-// takes envelopes, and its empty reply is flow control: a sender has only a few
-// unanswered. Collect() → batch waits until there are envelopes for the caller.
+// There are two methods, and each end of a connection calls the other. Hello tells what
+// the process is. Deliver(batch) takes envelopes, and its empty reply is flow control: a
+// sender has only a few unanswered.
 //
 // Whoever wants to say something connects and Delivers. Whoever is asked answers by
-// the Collects on the connection on which the question came. To a node, the address
+// Delivers on the connection on which the question came. To a node, the address
 // of whoever asks is that connection ("#17"), whatever address it claims. So an
 // answer goes to whoever asked, or nowhere, and a stranger's claim makes a node
-// connect to nobody. Answers that are Delivered were not asked for, and are dropped.
+// connect to nobody. Answers that come on a connection that somebody else made were not
+// asked for, and are dropped.
 // Only Register and Registered keep the address that they name: it is where the
 // node, or the manager, wants to be reached.
 //
+// # Few hand-offs
+//
+// On a quiet machine to wake a goroutine, or a process, costs more than all that is done
+// with a message. So the goroutine that reads a connection serves what it reads itself
+// (rpc.Server.ServeRequest), puts it into the Inbox, and when nothing more is there to
+// read it drives the node: see Options.Drive. What the node then Sends is encoded and
+// written by that same goroutine, as far as the system takes it without waiting. Large
+// batches, and what the system does not take at once, are left to a goroutine of the
+// connection: see duplex.
+//
+// The reply to a Deliver does not leave by itself: it rides along with what is said next.
+//
 // # What is kept, and what is not
 //
-// What goes one way on one connection arrives in order, within a lane of the inbox,
-// though net/rpc starts a goroutine for each call. Envelopes can be lost: when a
+// What goes one way on one connection arrives in order, within a lane of the inbox.
+// Envelopes can be lost: when a
 // connection breaks, when there is no room. They are not repeated. The core is built
 // for that.
 //
@@ -58,20 +71,22 @@
 // whatever waits in the first lane.
 //
 // Within a lane the connections take turns, by work: a message counts for its bytes
-// and a little more. A node refuses operations beyond its limits, whosever they are.
-// So while several connections have operations waiting, only so many are under way,
-// and the others wait in the Inbox. Large frames take turns at being read, too: those of
-// clients on their own, and those of groups.
+// and a little more. A node refuses operations beyond its limits, whosever they are, and
+// whoever asks next waits for those under way. So only so many are under way, and the
+// others wait in the Inbox. Large frames take turns at being read, too: those of
+// clients on their own, and those of groups. And a connection that brings more messages
+// than anybody needs is read only at a certain rate: it would else keep the processors
+// busy with reading.
 //
 // # Bounds
 //
 // The number of connections is bounded, and fits the files that the process may
-// open. The one unused for longest makes room for a new one. Each has a window of
-// unanswered requests, beyond which it is not read.
+// open. The one unused for longest makes room for a new one. Each may have a few batches
+// that wait for room in the Inbox; then it is not read.
 //
 // What is held for connections that others made, in either direction, is charged to
 // one budget of bytes, before it is read: see budget. A frame that has begun must be
-// complete in time; so must the writing of one, and the collecting of a reply. While
+// complete in time; so must the writing of one, and the answer to a Deliver. While
 // others wait for memory, that time is short. What waits for peers to which this
 // process connects has a budget of its own, in which no stranger has a part.
 package transport

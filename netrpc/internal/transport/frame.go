@@ -16,7 +16,7 @@ import (
 
 // preface is what both ends of a connection send first. Its last byte is the
 // version of the frames and of the methods that follow.
-const preface = "GTStore\x02"
+const preface = "GTStore\x03"
 
 // Bounds of what a connection carries.
 const (
@@ -50,6 +50,8 @@ type stream struct {
 	frameTimeout time.Duration // for the rest of a frame that has begun, in either direction
 
 	got, written atomic.Uint64 // bytes, of frames
+
+	now rawWriter // writes what needs no waiting
 }
 
 // Read implements io.Reader.
@@ -84,20 +86,23 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
+	return newStream(c, frameTimeout), nil
+}
+
+func newStream(c net.Conn, frameTimeout time.Duration) *stream {
 	s := &stream{Conn: c, frameTimeout: frameTimeout}
+	s.now.init(c)
 	s.r = bufio.NewReaderSize(s, readBytes)
-	return s, nil
+	return s
 }
 
 // readFrame returns the next frame; it is good until the next call, or freeFrame. A frame may
 // be waited for without end, but once begun it must be complete in time. It takes
 // no more memory than five times what has come of it, or a buffer that is there anyway.
 func (s *stream) readFrame() ([]byte, error) {
-	if _, err := s.r.Discard(s.skip); err != nil {
+	if err := s.skipFrame(); err != nil {
 		return nil, err
 	}
-	s.skip = 0
-	s.freeFrame()
 	if _, err := s.r.Peek(1); err != nil {
 		return nil, err
 	}
@@ -130,6 +135,14 @@ func (s *stream) readFrame() ([]byte, error) {
 		err = s.completed()
 	}
 	return b, err
+}
+
+// skipFrame leaves the last frame behind.
+func (s *stream) skipFrame() error {
+	_, err := s.r.Discard(s.skip)
+	s.skip = 0
+	s.freeFrame()
+	return err
 }
 
 // freeFrame gives back the memory of the last frame, if that is not the reader's own.
@@ -257,10 +270,24 @@ func (s *stream) writeFrames(b []byte) error {
 		s.written.Add(uint64(n))
 		b = b[n:]
 	}
+	if err == nil {
+		err = s.SetWriteDeadline(time.Time{}) // or writeNow would find that it has passed
+	}
 	if err != nil {
 		s.Close()
 	}
 	return err
+}
+
+// writeNow writes as much as needs no waiting, and returns how much. After an error the
+// connection is closed.
+func (s *stream) writeNow(b []byte) int {
+	n, err := s.now.write(b)
+	if err != nil {
+		s.Close()
+	}
+	s.written.Add(uint64(n))
+	return n
 }
 
 // beginFrame leaves room for the length of a frame, which endFrame fills in.

@@ -133,6 +133,7 @@ func TestLargeMessagesHaveFewerTurns(t *testing.T) {
 // are not refused by the node, whoever's they are.
 func TestOperationsWaitForThoseUnderWay(t *testing.T) {
 	in := NewInbox()
+	in.under.patience = time.Hour
 	a, b := in.Source(), in.Source()
 	taken := 0
 	for round := range 10 {
@@ -140,9 +141,10 @@ func TestOperationsWaitForThoseUnderWay(t *testing.T) {
 		}
 		taken += len(in.Take(nil, 300, 1<<30))
 	}
-	require.InDelta(t, underCountMax, taken, 1)
-	in.UnderWay(underCountMax-100, 0, true)
+	require.InDelta(t, 2*underCountEach, taken, 1)
+	in.UnderWay(2*underCountEach-100, 0, true)
 	require.InDelta(t, 100, len(in.Take(nil, 300, 1<<30)), 1)
+	in.under.patience = time.Millisecond
 	require.Eventually(t, func() bool { return len(in.Take(nil, 1, 1)) == 1 }, patience, time.Millisecond,
 		"a node that does not answer is asked again")
 }
@@ -150,27 +152,43 @@ func TestOperationsWaitForThoseUnderWay(t *testing.T) {
 // An operation that opens a session may take two entries of the group's log.
 func TestOpeningASessionCountsTwice(t *testing.T) {
 	in := NewInbox()
+	in.under.patience = time.Hour
 	a, b := in.Source(), in.Source()
 	open := func(n int) *core.Envelope {
 		return &core.Envelope{Body: &core.Op{Req: uint64(n), Kind: core.OpOpen}}
 	}
 	for n := 0; a.Put(open(n)) && b.Put(open(n)); n++ {
 	}
-	require.InDelta(t, underCountMax/2, len(in.Take(nil, underCountMax, 1<<30)), 1)
-	in.UnderWay(underCountMax-100, 0, true) // as the node counts: an entry each
+	require.InDelta(t, underCountEach, len(in.Take(nil, underCountMax, 1<<30)), 1)
+	in.UnderWay(2*underCountEach-100, 0, true) // as the node counts: an entry each
 	require.InDelta(t, 50, len(in.Take(nil, underCountMax, 1<<30)), 1)
 }
 
 // What the node drops without an answer, such as what it has already, takes nobody's room.
 func TestWhatTheNodeDropsIsNotUnderWay(t *testing.T) {
 	in := NewInbox()
+	in.under.patience = time.Hour
 	a, b := in.Source(), in.Source()
 	for range 10 {
 		for a.Put(get(1)) && b.Put(get(1)) {
 		}
-		require.Len(t, in.Take(nil, 300, 1<<30), 300)
+		require.Equal(t, 2*underCountEach, len(in.Take(nil, 300, 1<<30)))
 		in.UnderWay(0, 0, false)
 	}
+}
+
+// Who brings more than anybody needs waits, and has to make up for no more than that.
+func TestWorkBeyondTheRateWaits(t *testing.T) {
+	now := time.Now()
+	var b bucket
+	require.Zero(t, b.take(workBurst, now))
+	require.Equal(t, time.Second, b.take(workRate, now))
+	now = now.Add(time.Second)
+	require.Zero(t, b.take(0, now), "a second later it has waited long enough")
+	require.Equal(t, time.Millisecond, b.take(workRate/1000, now))
+	now = now.Add(time.Hour)
+	require.Zero(t, b.take(workBurst, now))
+	require.Equal(t, time.Millisecond, b.take(workRate/1000, now), "nobody saves up")
 }
 
 // A stranger who speaks of groups is one of many who ask for something.
@@ -245,15 +263,15 @@ func TestLargeFramesTakeTurns(t *testing.T) {
 	}
 }
 
-// Replies that nobody collects are lost once the process holds its budget of them; what
+// Replies that nobody reads are lost once the process holds its budget of them; what
 // others are answered is not.
-func TestRepliesThatNobodyCollectsAreBounded(t *testing.T) {
+func TestRepliesThatNobodyReadsAreBounded(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
 	big := strings.Repeat("x", core.ValueBytesMax)
 	for range 20 {
 		to := e.delivered(dialRaw(t, e.addr, true), envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
 		for range 20 {
-			e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Reply{Value: big}}})
+			e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Reply{Status: core.StatusOK, Value: big}}})
 			require.LessOrEqual(t, e.server.budget.used.Load(), int64(MemoryMin))
 		}
 	}
@@ -263,11 +281,14 @@ func TestRepliesThatNobodyCollectsAreBounded(t *testing.T) {
 	require.EqualValues(t, 3, honest.received(1)[0].Body.(*core.Pong).Nonce)
 }
 
-func TestWhoDoesNotCollectLosesItsConnection(t *testing.T) {
+func TestWhoDoesNotTakeWhatItIsAnsweredLosesItsConnection(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 100 * time.Millisecond })
 	c := dialRaw(t, e.addr, true)
 	to := e.delivered(c, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
-	e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Pong{}}})
+	e.eventually(func() bool { // as soon as more waits than may be unanswered
+		e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Pong{}}})
+		return e.server.find(to.Addr) == nil
+	}, "it is cut off")
 	closed(t, c)
 	e.eventually(func() bool { return e.server.budget.used.Load() == 0 }, "and holds nothing any more")
 }

@@ -40,8 +40,9 @@ func TestAnIdleConnectionHoldsNoMessage(t *testing.T) {
 	for name, exchange := range map[string]func(t *testing.T, e *end){
 		"that somebody made": func(t *testing.T, e *end) {
 			c := dialRaw(t, e.addr, true)
-			_, err := c.Write(deliverOf(reply)) // nobody asked for it
+			_, err := c.Write(append(deliverOf(reply), request(methodHello, 2, nil)...)) // nobody asked for it
 			require.NoError(t, err)
+			answered(t, c)
 			answered(t, c)
 		},
 		"of ours": func(t *testing.T, e *end) {

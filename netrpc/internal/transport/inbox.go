@@ -23,6 +23,7 @@ type Inbox struct {
 	countMax int          // of all that waits
 	bytesMax int          // of what waits from one source
 	count    atomic.Int64 // of all that waits
+	puts     atomic.Uint64
 
 	// Many fill an inbox at the same time. They meet at this lock only when their
 	// source has nothing: else the node would wait for its turn among them.
@@ -34,35 +35,50 @@ type Inbox struct {
 }
 
 // underWay is how many operations the node has taken and not answered. A node
-// refuses operations beyond its own limits, whosever they are. So while several wait, no
-// more are taken than it is sure to have room for, and the others wait for their turn
-// here. A node that answers nothing for answerPatience is asked again: it may have become
-// one that refuses.
+// refuses operations beyond its own limits, whosever they are; and whoever asks next waits
+// for those under way. So no more are taken than underCountEach for each source that has
+// lately asked for some, and never more than the node is sure to have room for. The others
+// wait for their turn here. A node that answers nothing for answerPatience is given more:
+// it may be far from the others of its group, or refuse.
 type underWay struct {
+	patience       time.Duration // answerPatience
 	entries, bytes int
 	since          time.Time // the last answer, or when there was room
+
+	generation   uint64 // in which sources are counted
+	generationAt time.Time
+	asked, last  int // sources that have asked in this generation, and in the last
 }
 
 const (
-	underCountMax  = 512     // entries, well below the limits of core: see LIMITS.md
+	underCountEach = 128     // entries
+	underCountMax  = 512     // of all sources; well below the limits of core: see LIMITS.md
 	underBytesMax  = 4 << 20 // likewise
 	answerPatience = 10 * time.Millisecond
 )
 
-// room tells whether another operation may be taken while others wait too.
+// room tells whether another operation may be taken.
 func (u *underWay) room() bool {
-	if u.entries < underCountMax && u.bytes < underBytesMax {
+	if u.fits() {
 		return true
 	}
 	now := time.Now()
-	if now.Sub(u.since) < answerPatience {
+	if now.Sub(u.since) < u.patience {
 		return false
 	}
-	*u = underWay{since: now}
+	u.entries, u.bytes, u.since = 0, 0, now
 	return true
 }
 
-func (u *underWay) taken(op *core.Op, size int) {
+func (u *underWay) fits() bool {
+	return u.entries < min(underCountEach*max(1, u.asked, u.last), underCountMax) && u.bytes < underBytesMax
+}
+
+func (u *underWay) taken(s *Source, op *core.Op, size int) {
+	if s.asked != u.generation {
+		s.asked = u.generation
+		u.asked++
+	}
 	u.entries++
 	if op.Kind == core.OpOpen {
 		u.entries++ // when there are too many sessions, one is ended for it
@@ -76,10 +92,15 @@ func (in *Inbox) UnderWay(operations, bytes int, answered bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	u := &in.under
-	if answered || u.entries < underCountMax && u.bytes < underBytesMax {
-		u.since = time.Now()
+	now := time.Now()
+	if answered || u.fits() {
+		u.since = now
 	}
 	u.entries, u.bytes = operations, bytes
+	if now.Sub(u.generationAt) > u.patience {
+		u.generation++
+		u.generationAt, u.last, u.asked = now, u.asked, 0
+	}
 }
 
 // HeldBack tells how long to wait at most before Take is worth another try, though Wake
@@ -90,7 +111,7 @@ func (in *Inbox) HeldBack() time.Duration {
 	if in.lanes[laneAsks].Len() == 0 {
 		return 0
 	}
-	return answerPatience
+	return in.under.patience
 }
 
 const (
@@ -112,6 +133,7 @@ type Source struct {
 	account *account               // to which what waits is charged; nil for none
 	expects func(core.NodeID) bool // who may use the lane of groups by it; nil for all
 	freed   int                    // taken in this Take; guarded by the Inbox
+	asked   uint64                 // the generation in which it last asked for an operation; likewise
 
 	mu     sync.Mutex // after that of the Inbox
 	room   sync.Cond
@@ -159,7 +181,7 @@ func (t *turns) second() uint64 {
 
 // NewInbox makes an empty inbox.
 func NewInbox() *Inbox {
-	return &Inbox{Wake: make(chan struct{}, 1), countMax: inboxCountMax, bytesMax: sourceBytesMax, under: underWay{since: time.Now()}}
+	return &Inbox{Wake: make(chan struct{}, 1), countMax: inboxCountMax, bytesMax: sourceBytesMax, under: underWay{patience: answerPatience, since: time.Now(), generation: 1}}
 }
 
 // Source makes a way in. It takes nothing more once it holds 4 MiB, or a
@@ -204,11 +226,13 @@ func (s *Source) PutAll(list []core.Envelope) bool { return s.put(list, true) ==
 
 var errFull = errors.New("no room in the inbox")
 
-// put appends all of the list or nothing, and returns errFull or net.ErrClosed.
+// put appends all of the list or nothing, and returns errFull or net.ErrClosed. It wakes
+// nobody to take it, unless it waits: whoever puts sees to it that the node is driven.
 func (s *Source) put(list []core.Envelope, wait bool) error {
 	var fresh [laneCount]*way // that have something now, and had nothing
 	s.mu.Lock()
 	for wait && s.full() && !s.ended() {
+		s.in.Notify()
 		s.room.Wait()
 	}
 	var err error
@@ -241,7 +265,7 @@ func (s *Source) put(list []core.Envelope, wait bool) error {
 		s.room.Broadcast()
 		s.mu.Unlock()
 	}
-	s.in.notify()
+	s.in.puts.Add(1) // when it can be taken
 	return nil
 }
 
@@ -286,7 +310,11 @@ func (in *Inbox) list(ways [laneCount]*way) {
 	}
 }
 
-func (in *Inbox) notify() {
+// Puts is how often something was put, so far. What was put then can be taken.
+func (in *Inbox) Puts() uint64 { return in.puts.Load() }
+
+// Notify wakes whoever waits for Wake.
+func (in *Inbox) Notify() {
 	select {
 	case in.Wake <- struct{}{}:
 	default:
@@ -321,21 +349,21 @@ func (in *Inbox) Take(dst []core.Envelope, countMax, bytesMax int) []core.Envelo
 func (in *Inbox) take(t *turns, dst []core.Envelope, end, bytesMax int) (list []core.Envelope, bytes int) {
 	asks := t == &in.lanes[laneAsks]
 	for t.Len() > 0 && len(dst) < end && bytes < bytesMax {
-		if asks && t.Len() > 1 && !in.under.room() {
+		if asks && !in.under.room() {
 			break
 		}
 		w, next := t.ways[0], t.second()
 		s := w.source
 		before, count := bytes, len(dst)
 		s.mu.Lock()
-		for w.len() > 0 && len(dst) < end && bytes < bytesMax && w.had <= next {
+		for w.len() > 0 && len(dst) < end && bytes < bytesMax && w.had <= next && !(asks && !in.under.room()) {
 			var size int
 			dst, size = w.pop(dst)
 			bytes += size
 			t.now = w.had
 			w.had += messageCost + uint64(size)
 			if op, ok := dst[len(dst)-1].Body.(*core.Op); ok {
-				in.under.taken(op, size)
+				in.under.taken(s, op, size)
 			}
 		}
 		w.tidy()
@@ -377,5 +405,5 @@ func (in *Inbox) Close() {
 		}
 	}
 	in.mu.Unlock()
-	in.notify()
+	in.Notify()
 }

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -330,15 +329,15 @@ func TestCloseEndsAWriteThatWaits(t *testing.T) {
 	a := newEnd(t, 1, nil, silence(time.Hour))
 	near, far := net.Pipe() // which has no room at all
 	defer far.Close()
-	s := &stream{Conn: near, frameTimeout: time.Hour}
-	s.r = bufio.NewReader(s)
-	c := newLine(a.Transport, "nowhere", s)
+	l := &link{t: a.Transport, address: "nowhere", queue: newQueue(1, a.queued.account())}
+	c := newLine(l, newStream(near, time.Hour))
 	defer c.finish()
+	e := envelope(core.Peer{ID: 1}, core.Peer{ID: 2}, 1)
+	require.True(t, l.queue.Put(&e))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		b := &Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 1}, core.Peer{ID: 2}, 1)}}
-		c.client.Go(methodNames[methodDeliver], b, &Empty{}, c.done)
+		_ = c.speak(t.Context(), time.Hour)
 	}()
 	_, err := io.ReadFull(far, make([]byte, 1))
 	require.NoError(t, err, "it writes")

@@ -13,6 +13,9 @@ type Queue struct {
 	countMax int
 	account  *account
 
+	// leave has what waits taken: by whoever calls it, if that needs no waiting.
+	leave func()
+
 	// Wake holds a token when there may be something to take.
 	Wake chan struct{}
 
@@ -25,11 +28,13 @@ type Queue struct {
 // newQueue makes a queue of at most countMax envelopes. Their bytes are charged to the
 // account.
 func newQueue(countMax int, a *account) *Queue {
-	return &Queue{countMax: countMax, account: a, Wake: make(chan struct{}, 1)}
+	q := &Queue{countMax: countMax, account: a, Wake: make(chan struct{}, 1)}
+	q.leave = q.Notify
+	return q
 }
 
 // Put appends an envelope, or returns false when there is no room or the queue is
-// closed. The taker learns of it by Notify, so that many puts need one.
+// closed. The taker learns of it by leave, so that many puts need one.
 func (q *Queue) Put(e *core.Envelope) bool {
 	size := sizeOf(e)
 	q.mu.Lock()
@@ -74,6 +79,13 @@ func (q *Queue) Empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.fifo.len() == 0
+}
+
+// size is how many bytes wait.
+func (q *Queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fifo.bytes
 }
 
 // waits tells since when the queue has had something that nobody took; zero when it is

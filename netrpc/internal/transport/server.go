@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"net"
-	"net/rpc"
 	"runtime"
 	"strconv"
 	"sync"
@@ -13,7 +12,6 @@ import (
 // server is the listening side: the connections that others made.
 type server struct {
 	t      *Transport
-	rpc    *rpc.Server
 	budget *budget                  // of all connections together
 	pace   [laneCount]chan struct{} // has a token for each large frame that is read
 
@@ -26,12 +24,9 @@ type server struct {
 }
 
 func newServer(t *Transport) *server {
-	s := &server{t: t, rpc: rpc.NewServer(), budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn)}
+	s := &server{t: t, budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn)}
 	for l := range s.pace {
 		s.pace[l] = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-	}
-	if err := s.rpc.RegisterName("Node", &service{Hello{t.opt.Role, t.opt.Self}}); err != nil {
-		panic(err) // only when the methods do not fit net/rpc
 	}
 	return s
 }
@@ -116,8 +111,8 @@ const (
 )
 
 // pressed is called while there is no memory for a message. It ends the connections that
-// hold more than a little by what they do not do: collect or read their replies, or
-// complete a frame. Those that have done so for less than stallMin are spared.
+// hold more than a little by what they do not do: read or answer what is delivered to them,
+// or complete a frame. Those that have done so for less than stallMin are spared.
 func (s *server) pressed() {
 	now := time.Now()
 	s.mu.Lock()
@@ -137,13 +132,13 @@ func (s *server) pressed() {
 }
 
 var (
-	errStalled     = errors.New("it held memory that others need, by what it did not read, collect or complete")
-	errUncollected = errors.New("it does not collect what it is answered")
-	errUnused      = errors.New("it was not used for a long time")
+	errStalled = errors.New("it held memory that others need, by what it did not read, answer or complete")
+	errUntaken = errors.New("it does not take what it is answered")
+	errUnused  = errors.New("it was not used for a long time")
 )
 
-// watch ends, until the transport does, the connections that do not collect their
-// replies, and those that nobody has used for twice the time after which a caller
+// watch ends, until the transport does, the connections that do not answer what is
+// delivered to them, and those that nobody has used for twice the time after which a caller
 // closes one.
 func (s *server) watch() {
 	defer s.wg.Done()
@@ -158,7 +153,7 @@ func (s *server) watch() {
 		for _, c := range s.all() {
 			switch t := c.outbox.waits(); {
 			case !t.IsZero() && time.Since(t) > s.t.opt.FrameTimeout:
-				c.end(errUncollected)
+				c.end(errUntaken)
 			case c.unused() > 2*s.t.opt.IdleTimeout:
 				c.end(errUnused)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/rpc"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,12 +23,17 @@ type Options struct {
 
 	// Down is told of peers to whom something could not be sent, because their
 	// address refused a connection or the connection broke. It must not block.
-	Down   func(peer core.Peer, refused bool)
+	Down func(peer core.Peer, refused bool)
+
+	// Drive is called by a goroutine that has put something into the Inbox, when nothing
+	// more is there to be read, so that it can let the node take it. It may Send. The
+	// default wakes whoever waits for the Inbox.
+	Drive  func()
 	Logger *slog.Logger
 
 	ConnectionsMax int           // that others have made; fewer if the process may not open so many files
 	MemoryMax      int           // bytes held for those connections, all together
-	WindowMax      int           // unanswered requests of one connection
+	WindowMax      int           // batches of one connection for which there is no room, before no more is read
 	QueueMax       int           // envelopes that wait for one peer
 	QueueBytesMax  int           // and the bytes of those that wait for all peers to which this process connects
 	PeersMax       int           // to which this process connects
@@ -59,13 +65,15 @@ func (o *Options) complete() {
 	if o.Logger == nil {
 		o.Logger = d.Logger
 	}
+	if o.Drive == nil {
+		o.Drive = o.Inbox.Notify
+	}
 	o.ConnectionsMax = cmp.Or(o.ConnectionsMax, d.ConnectionsMax)
 	if files := filesMax(); files > 0 {
 		o.ConnectionsMax = max(1, min(o.ConnectionsMax, files-max(files/4, filesReserveMin)))
 	}
 	o.MemoryMax = max(cmp.Or(o.MemoryMax, d.MemoryMax), MemoryMin)
 	o.WindowMax = cmp.Or(o.WindowMax, d.WindowMax)
-	o.WindowMax = max(o.WindowMax, 2*collectsPerConn)
 	o.QueueMax = cmp.Or(o.QueueMax, d.QueueMax)
 	o.QueueBytesMax = cmp.Or(o.QueueBytesMax, d.QueueBytesMax)
 	o.PeersMax = cmp.Or(o.PeersMax, d.PeersMax)
@@ -83,12 +91,13 @@ type Transport struct {
 	ctx     context.Context // ends with the transport
 	cancel  context.CancelFunc
 	server  *server
+	rpc     *rpc.Server    // what peers call
 	running sync.WaitGroup // the links
 	queued  *budget        // of what waits for peers to which this process connects
 
 	expected atomic.Pointer[map[core.NodeID]bool] // see Expect; the map is never changed
 
-	// Of the goroutine that calls Send.
+	// Of whoever calls Send.
 	links   map[string]*link
 	touched []*Queue // got something in this Send
 	sends   uint64   // so far
@@ -99,6 +108,10 @@ func New(l net.Listener, opt Options) *Transport {
 	opt.complete()
 	t := &Transport{opt: opt, began: time.Now(), links: make(map[string]*link), queued: newBudget(opt.QueueBytesMax)}
 	t.notes.log, t.notes.began = opt.Logger, t.began
+	t.rpc = rpc.NewServer()
+	if err := t.rpc.RegisterName("Node", &service{Hello{opt.Role, opt.Self}}); err != nil {
+		panic(err) // only when the methods do not fit net/rpc
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.server = newServer(t)
 	if l != nil {
@@ -109,8 +122,8 @@ func New(l net.Listener, opt Options) *Transport {
 	return t
 }
 
-// Send puts envelopes on their way; it does not wait for them to leave. Only
-// one goroutine may call Send and Flush.
+// Send puts envelopes on their way; it does not wait for them to leave. No two goroutines
+// may call Send and Flush at the same time.
 func (t *Transport) Send(list []core.Envelope) {
 	t.sends++
 	for i := range list {
@@ -121,7 +134,7 @@ func (t *Transport) Send(list []core.Envelope) {
 		}
 	}
 	for _, q := range t.touched {
-		q.Notify()
+		q.leave()
 	}
 	t.touched = t.touched[:0]
 }
@@ -170,6 +183,9 @@ func (t *Transport) forget() {
 func (t *Transport) Flush(timeout time.Duration) {
 	deadline := time.Now().Add(timeout)
 	for _, l := range t.links {
+		if c := l.line.Load(); c != nil {
+			c.ask() // with the answer comes that to all that was sent before
+		}
 		for !l.idle() && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}

@@ -197,6 +197,73 @@ func TestAClientIsAnsweredOnItsConnection(t *testing.T) {
 	require.Empty(t, node.hints())
 }
 
+// frameOf reads a frame: what kind it is of, its number, and what follows.
+func frameOf(t *testing.T, c net.Conn) (kind byte, seq uint64, body []byte) {
+	t.Helper()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(patience)))
+	var head [frameHeadBytes]byte
+	_, err := io.ReadFull(c, head[:])
+	require.NoError(t, err)
+	b := make([]byte, binary.LittleEndian.Uint32(head[:]))
+	_, err = io.ReadFull(c, b)
+	require.NoError(t, err)
+	seq, n := binary.Uvarint(b[1:])
+	return b[0], seq, b[1+n:]
+}
+
+// The reply to a Deliver goes with what is said next, before it; when many are owed, or
+// somebody asks, at once.
+func TestTheReplyToADeliverRidesAlong(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	c := dialRaw(t, e.addr, true)
+	deliver := func(seq uint64) core.Peer {
+		_, err := c.Write(request(methodDeliver, seq, (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, seq)}}).append(nil)))
+		require.NoError(t, err)
+		return e.received(1)[0].From
+	}
+	want := func(kind byte, seq uint64) {
+		t.Helper()
+		k, s, _ := frameOf(t, c)
+		require.Equal(t, []uint64{uint64(kind), seq}, []uint64{uint64(k), s})
+	}
+	to := deliver(7)
+	e.Send([]core.Envelope{envelope(core.Peer{ID: 1}, to, 1)})
+	want(callDone, 7)
+	want(methodDeliver, 0)
+
+	deliver(8)
+	_, err := c.Write(request(methodHello, 9, nil))
+	require.NoError(t, err)
+	want(callDone, 8)
+	want(callDone, 9)
+
+	for seq := uint64(10); seq < 10+unansweredMax/2; seq++ {
+		deliver(seq)
+	}
+	for seq := uint64(10); seq < 10+unansweredMax/2; seq++ {
+		want(callDone, seq)
+	}
+}
+
+// Nobody made the calls that a peer says are done.
+func TestAnswersToNothingAreNothing(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	c := dialRaw(t, e.addr, true)
+	for seq := range uint64(3 * unansweredMax) {
+		_, err := c.Write(request(callDone, seq, nil))
+		require.NoError(t, err)
+	}
+	to := e.delivered(c, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
+	for range 2 * unansweredMax {
+		e.Send([]core.Envelope{envelope(core.Peer{ID: 1}, to, 1)})
+		if kind, seq, _ := frameOf(t, c); kind == methodDeliver {
+			_, err := c.Write(request(callDone, seq, nil))
+			require.NoError(t, err)
+		}
+	}
+	require.NotNil(t, e.server.find("#1"))
+}
+
 // A peer may not speak for this node, nor for another connection.
 func TestSendersAreNotBelieved(t *testing.T) {
 	node, client := newEnd(t, 1, listen(t, "127.0.0.1:0")), newEnd(t, 2, nil)
@@ -256,7 +323,7 @@ func TestWhatIsNoGTStore(t *testing.T) {
 	}
 	for _, c := range []struct{ says, want string }{
 		{"HTTP/1.1 400 Bad Request\r\n\r\n", `it does not speak GTStore: it began with "HTTP/1.1"`},
-		{preface[:len(preface)-1] + "\x09", "it speaks version 9 of the protocol, and this program version 2"},
+		{preface[:len(preface)-1] + "\x09", "it speaks version 9 of the protocol, and this program version 3"},
 		{"GT", "is it a GTStore port?"},
 		{"", "is it a GTStore port?"},
 	} {
@@ -286,7 +353,8 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 		"the longest length":    {0xff, 0xff, 0xff, 0xff},
 		"an empty frame":        {0, 0, 0, 0},
 		"no method":             request(0, 1, nil),
-		"an unknown method":     request(methodEnd, 1, nil),
+		"an unknown method":     request(frameKindEnd, 1, nil),
+		"a call that failed":    request(callFailed, 1, []byte("so it is")),
 		"no number":             {2, 0, 0, 0, methodDeliver, 0x80},
 		"an empty batch":        request(methodDeliver, 1, nil),
 		"a lying count":         request(methodDeliver, 1, binary.AppendUvarint(nil, 1<<40)),
@@ -294,7 +362,6 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 		"a lying length":        request(methodDeliver, 1, []byte{1, 0xff, 0xff, 0xff, 0x7f, 0}),
 		"a damaged envelope":    request(methodDeliver, 1, damaged),
 		"bytes after the batch": request(methodDeliver, 1, append(good[:len(good):len(good)], 0)),
-		"a Collect of what":     request(methodCollect, 1, []byte{1}),
 		"a Hello of what":       request(methodHello, 1, []byte("hello?")),
 		"HTTP":                  []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 	} {
@@ -366,27 +433,6 @@ func TestTheWindowBoundsRequests(t *testing.T) {
 	}, "all is taken, and then the end of the connection is seen")
 }
 
-// A client that vanishes while its Collects wait is noticed.
-func TestCollectsThatWaitAreReleased(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	before := runtime.NumGoroutine()
-	for _, n := range []int{collectsPerConn, 1000} {
-		c := dialRaw(t, e.addr, true)
-		var all []byte
-		for i := range n {
-			all = append(all, request(methodCollect, uint64(i), nil)...)
-		}
-		_, err := c.Write(all)
-		require.NoError(t, err)
-		if n > collectsPerConn {
-			closed(t, c) // so many at once make no sense
-		}
-		c.Close()
-		e.eventually(e.server.empty, "the connection is gone")
-		goroutinesAtMost(t, before)
-	}
-}
-
 // Who does not read is cut off, and others are served meanwhile.
 func TestAReaderThatDoesNotReadIsCutOff(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 200 * time.Millisecond })
@@ -395,11 +441,8 @@ func TestAReaderThatDoesNotReadIsCutOff(t *testing.T) {
 	_, err := c.Write(request(methodDeliver, 1, hi))
 	require.NoError(t, err)
 	peer := e.received(1)[0].From
-	seq := uint64(1)
 	big := strings.Repeat("x", core.ValueBytesMax)
 	e.eventually(func() bool {
-		seq++
-		_, _ = c.Write(request(methodCollect, seq, nil)) // it asks for ever more
 		e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: peer, Body: &core.Reply{Status: core.StatusOK, Value: big}}})
 		return e.server.find(peer.Addr) == nil
 	}, "cut off")
