@@ -123,7 +123,7 @@ var layers = []layer{
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
 	{
-		dir: "cmd", project: []string{"core", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+		dir: "cmd", project: []string{"core", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/HdrHistogram/hdrhistogram-go"},
 		why: "the commands are the top of the project",
 	},
 	{
