@@ -29,13 +29,13 @@ type target struct {
 	waits   waits
 }
 
-func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second) }
+func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second, "bound of the whole command") }
 
-// addFor is add for a command that may take as long as that.
-func (t *target) addFor(cmd *cobra.Command, timeout time.Duration) {
+// addFor is add for a command whose --timeout is another by default, or bounds something else.
+func (t *target) addFor(cmd *cobra.Command, timeout time.Duration, bounds string) {
 	t.manager = cli.Addresses{"127.0.0.1:" + strconv.Itoa(defaultPort)}
 	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager; several may be given, with commas")
-	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, "bound of the whole command")
+	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, bounds)
 	addOutput(cmd, &t.output)
 }
 
@@ -46,14 +46,23 @@ func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
 	defer cancel()
-	c, err := netrpc.Dial(ctx, t.manager)
+	c, err := t.dial(ctx)
 	if err != nil {
-		return failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
+		return err
 	}
 	defer c.Close()
 	done := t.waits.tell(ctx, c, cmd.ErrOrStderr())
 	defer done()
 	return failed(f(ctx, c))
+}
+
+// dial connects to the cluster.
+func (t *target) dial(ctx context.Context) (*netrpc.Client, error) {
+	c, err := netrpc.Dial(ctx, t.manager)
+	if err != nil {
+		return nil, failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
+	}
+	return c, nil
 }
 
 // codes are the exit codes of the classes of error. An error can be of two classes; the

@@ -269,7 +269,7 @@ func TestNoManager(t *testing.T) {
 	require.NoError(t, err)
 	l.Close() // now nobody listens there
 	begin := time.Now()
-	for _, line := range []string{"put k v", "get k", "delete k", "cas k 0 v", "status", "status --watch", "forget n --yes", "drain n"} {
+	for _, line := range []string{"put k v", "get k", "delete k", "cas k 0 v", "status", "status --watch", "forget n --yes", "drain n", "bench"} {
 		t.Setenv(cli.Variable("manager"), l.Addr().String())
 		code, stdout, stderr := run(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitUnavailable, code, line)

@@ -21,6 +21,15 @@
 // value - is read from standard input. A command that takes longer than two
 // seconds says on standard error for what it waits.
 //
+//	gtstore bench [--clients 16] [--reads 0.5] [--value-size 100] [--rate N] [--keys 1000]
+//	              [--distribution uniform|zipf] [--for 10s] [--processes N] [--prefix bench/]
+//	              [--plot FILE.svg|.html] [-o json]
+//
+// puts a cluster under load and prints operations a second, latencies and errors, puts
+// and gets apart. With --rate it is an open loop: a latency counts from the moment at
+// which its operation was due, so that a cluster that stalls shows. The keys stay in the
+// cluster. --timeout bounds each operation, and one that fails is a part of the result.
+//
 //	gtstore node manager|storage ...
 //
 // runs one node, as package cmd/node does. It is not in the help: up starts its

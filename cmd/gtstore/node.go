@@ -53,7 +53,7 @@ is changed. If the time runs out first, the drain goes on: ask again to wait for
 			})
 		},
 	}
-	t.addFor(cmd, 10*time.Minute)
+	t.addFor(cmd, 10*time.Minute, "bound of the whole command")
 	return cmd
 }
 

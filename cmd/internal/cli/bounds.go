@@ -58,6 +58,18 @@ func Uint64(flags *pflag.FlagSet, at *uint64, name string, value uint64, usage s
 	addBounded(flags, &bounded[uint64]{at, 0, math.MaxUint64, "number", parse}, name, value, usage)
 }
 
+// Share defines a flag that is a share of a whole, from 0 to 1.
+func Share(flags *pflag.FlagSet, at *float64, name string, value float64, usage string) {
+	parse := func(text string) (float64, error) {
+		v, err := strconv.ParseFloat(text, 64)
+		if math.IsNaN(v) { // it is within any bounds
+			err = strconv.ErrRange
+		}
+		return v, err
+	}
+	addBounded(flags, &bounded[float64]{at, 0, 1, "number", parse}, name, value, usage)
+}
+
 // Duration defines a flag that is a time from least to most.
 func Duration(flags *pflag.FlagSet, at *time.Duration, name string, value, least, most time.Duration, usage string) {
 	addBounded(flags, &bounded[time.Duration]{at, least, most, "time", time.ParseDuration}, name, value, usage)

@@ -66,7 +66,7 @@ type Progress struct {
 	Operations int64         `json:"operations"`  // that succeeded in its Run
 	Errors     int64         `json:"errors"`      // operations of its Run that failed
 	NotStarted int64         `json:"not_started"` // see Recording
-	Elapsed    time.Duration `json:"elapsed"`     // in its Run
+	Elapsed    time.Duration `json:"elapsed"`     // in its Run; 0 before that
 }
 
 // progressInterval is the time between two calls of Progress.
@@ -109,7 +109,7 @@ func (l *Load) FillSize() int {
 func (l *Load) Fill(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	defer l.report(time.Now())()
+	defer l.report(func() time.Duration { return 0 })()
 	size, parts := l.FillSize(), max(l.opt.Parts, 1)
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -131,6 +131,9 @@ func (l *Load) Fill(ctx context.Context) error {
 		})
 	}
 	all.Wait()
+	if l.filled.Load() == int64(max(size, l.opt.Clients)) {
+		return nil // whoever ends it now is too late
+	}
 	return context.Cause(ctx)
 }
 
@@ -146,7 +149,7 @@ func (l *Load) within(ctx context.Context, do func(context.Context) error) error
 // longer than the time-out. When the context ends, Run ends at once.
 func (l *Load) Run(ctx context.Context) *Recording {
 	begin := time.Now()
-	end := l.report(begin)
+	end := l.report(func() time.Duration { return time.Since(begin) })
 	if l.opt.Rate > 0 {
 		l.open(ctx, begin)
 	} else {
@@ -219,7 +222,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // report calls Progress until the function is called that it returns.
-func (l *Load) report(begin time.Time) (end func()) {
+func (l *Load) report(elapsed func() time.Duration) (end func()) {
 	if l.opt.Progress == nil {
 		return func() {}
 	}
@@ -227,7 +230,7 @@ func (l *Load) report(begin time.Time) (end func()) {
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		for sleep(ctx, progressInterval) {
-			l.opt.Progress(Progress{l.filled.Load(), l.done.Load(), l.failed.Load(), l.notStarted.Load(), time.Since(begin)})
+			l.opt.Progress(Progress{l.filled.Load(), l.done.Load(), l.failed.Load(), l.notStarted.Load(), elapsed()})
 		}
 	})
 	return func() {

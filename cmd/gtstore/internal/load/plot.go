@@ -85,8 +85,8 @@ func WriteSVG(w io.Writer, title, detail string, r *Recording) error {
 <rect width="100%%" height="100%%" fill="#fff"/>
 <text x="%[4]d" y="26" style="font-size:16px" class="title">%[3]s</text>
 <text x="%[4]d" y="46">%[5]s</text>
-<path d="M640 40h20" stroke="%[6]s" stroke-width="3"/><text x="665" y="44">puts</text>
-<path d="M640 24h20" stroke="%[7]s" stroke-width="3"/><text x="665" y="28">gets</text>
+<path d="M590 76h20" stroke="%[6]s" stroke-width="3"/><text x="615" y="80">puts</text>
+<path d="M660 76h20" stroke="%[7]s" stroke-width="3"/><text x="685" y="80">gets</text>
 `, plotWidth, plotHeight, escape(title), panelLeft, escape(detail), putColour, getColour)
 	drawRate(&b, r)
 	drawLatency(&b, puts, gets)
