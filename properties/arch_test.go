@@ -220,6 +220,8 @@ var loadSource = sync.OnceValues(func() ([]sourceFile, error) {
 			return err
 		case d.IsDir() && name != moduleRootDir && (strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_") || d.Name() == "testdata"):
 			return fs.SkipDir // as the go command does
+		case d.IsDir() && name != moduleRootDir && exists(filepath.Join(name, "go.mod")):
+			return fs.SkipDir // another module, which this one does not need
 		case d.IsDir() || !strings.HasSuffix(name, ".go"):
 			return nil
 		}
@@ -234,6 +236,11 @@ var loadSource = sync.OnceValues(func() ([]sourceFile, error) {
 	})
 	return files, err
 })
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
 
 func fromRoot(name string) string {
 	rel, err := filepath.Rel(moduleRootDir, name)
