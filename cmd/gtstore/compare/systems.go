@@ -41,9 +41,9 @@ type machine struct {
 	procs []*exec.Cmd
 }
 
-// endsWithUs has the kernel end a process when the thread that started it ends: main keeps
+// endsWithUs has the kernel kill a process when the thread that started it ends: main keeps
 // to the process's first thread, so that is when this process ends.
-func endsWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} }
+func endsWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 // start starts a process. What it says goes to a file.
 func (m *machine) start(name, program string, args ...string) (*exec.Cmd, error) {
