@@ -49,24 +49,24 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Put a cluster under load and measure it",
-		Long: `Does puts and gets on a running cluster and prints how many succeeded in a second, how long they took,
+		Long: fmt.Sprintf(`Does puts and gets on a running cluster and prints how many succeeded in a second, how long they took,
 and what failed, puts and gets apart. Ctrl-C ends it earlier, and what was measured until then is printed.
 
 Without --rate each client begins an operation as soon as its last one has ended (a closed loop): that
 shows what the cluster can do. With --rate operations are due at that rate, whatever the cluster does, and
 a latency counts from the moment at which its operation was due (an open loop): so a cluster that stalls
 shows in the percentiles. --clients is then how many are under way at a time, at most. Of those that are
-due for longer, 65,536 wait. Any more are not started, and neither are those that still wait when
+due for longer, %s wait. Any more are not started, and neither are those that still wait when
 --timeout has passed after the end; their number is printed.
 
 The load is on --keys keys, whose names begin with --prefix. Each is written once before the time counts,
-so that gets find it. THE KEYS STAY in the cluster: a later bench uses them again, and overwrites them.
+so that gets find it. The keys stay in the cluster: a later bench uses them again, and overwrites them.
 
 --timeout bounds each operation. One that fails is counted by the class of its error; the percentiles are
 of those that succeeded. --processes divides clients and rate among so many processes.
 
 The exit code is 0 whenever the load ran, whatever came of its operations. It is 4 if the cluster cannot be
-reached; if a key cannot be written, it is that of such a put.`,
+reached; if a key cannot be written, it is that of such a put.`, cli.Grouped(load.WaitingMax)),
 		Example: `  gtstore bench
   gtstore bench --rate 5000 --for 1m --plot load.html
   gtstore bench --reads 0.95 --distribution zipf --clients 64 --processes 4 -o json`,

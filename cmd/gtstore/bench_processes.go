@@ -133,8 +133,8 @@ func (ps *parts) start(cmd *cobra.Command, number int) error {
 		}
 	})
 	p := &part{number: number, cmd: exec.Command(program, args...), ended: make(chan struct{})}
-	p.cmd.Stderr = cmd.ErrOrStderr()
-	ownGroup(p.cmd) // Ctrl-C is for the command alone, which then ends the others
+	p.cmd.Stderr = os.Stderr // nothing, unless it crashes
+	ownGroup(p.cmd)          // Ctrl-C is for the command alone, which then ends the others
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return err
 	}

@@ -97,12 +97,6 @@ func New(opt Options, store func(client int) Store) *Load {
 	return l
 }
 
-// FillSize is how many keys this process writes in Fill.
-func (l *Load) FillSize() int {
-	parts := max(l.opt.Parts, 1)
-	return (l.opt.Keys - l.opt.Part + parts - 1) / parts
-}
-
 // Fill writes each key of its part once, so that gets find them. Each client writes at
 // least one key, so that connections are open before anything is measured. It ends at the
 // first error.
@@ -110,18 +104,12 @@ func (l *Load) Fill(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	defer l.report(func() time.Duration { return 0 })()
-	size, parts := l.FillSize(), max(l.opt.Parts, 1)
-	var next atomic.Int64
+	writes := l.fillWrites()
 	var all sync.WaitGroup
 	for client := range l.opt.Clients {
 		all.Go(func() {
-			for i, first := client, true; ctx.Err() == nil; first = false {
-				if !first {
-					if i = l.opt.Clients + int(next.Add(1)) - 1; i >= size {
-						return
-					}
-				}
-				key := l.keys[(l.opt.Part+i*parts)%l.opt.Keys]
+			for i := client; i < writes && ctx.Err() == nil; i += l.opt.Clients {
+				key := l.keys[(l.opt.Part+i*max(l.opt.Parts, 1))%l.opt.Keys]
 				if err := l.within(ctx, func(ctx context.Context) error { return l.store(client).Put(ctx, key, l.value) }); err != nil {
 					fail(err)
 					return
@@ -131,10 +119,17 @@ func (l *Load) Fill(ctx context.Context) error {
 		})
 	}
 	all.Wait()
-	if l.filled.Load() == int64(max(size, l.opt.Clients)) {
+	if l.filled.Load() == int64(writes) {
 		return nil // whoever ends it now is too late
 	}
 	return context.Cause(ctx)
+}
+
+// fillWrites is how many writes Fill does.
+func (l *Load) fillWrites() int {
+	parts := max(l.opt.Parts, 1)
+	keys := (l.opt.Keys - l.opt.Part + parts - 1) / parts
+	return max(keys, l.opt.Clients)
 }
 
 // within does an operation within its time-out.

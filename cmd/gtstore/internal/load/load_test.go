@@ -273,7 +273,7 @@ func TestFill(t *testing.T) {
 				opt.Clients, opt.Keys, opt.Part, opt.Parts = c.clients, c.keys, part, c.parts
 				l := New(opt, func(int) Store { return f })
 				require.NoError(t, l.Fill(t.Context()))
-				writes += max(c.clients, l.FillSize())
+				writes += l.fillWrites()
 			}
 			require.Len(t, f.puts, c.keys, "all parts together write every key")
 			all := 0
