@@ -291,6 +291,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"netrpc", "net/rpc", false, ""},
 		{"cmd/gtstore", "github.com/spf13/cobra", false, ""},
 		{"cmd/gtstore", "gtstore/cmd/internal/x", false, ""},
+		{"cmd/gtstore/internal/load", "github.com/HdrHistogram/hdrhistogram-go", false, ""},
 		{"cmd/gtstore", "gtstore/properties/mutants", false, ""}, // gtstore view builds them
 		{"properties", "pgregory.net/rapid", true, ""},
 
@@ -319,6 +320,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"sim/mark", "gtstore/core", false, "a list of names"},
 		{"sim/network", "gtstore/sim", false, "it returns decisions"},
 		{"netrpc", "gtstore/sim", false, "may import core, core/wire, netrpc/..."},
+		{"netrpc", "github.com/HdrHistogram/hdrhistogram-go", false, "the standard library and nothing else"},
 		{"netrpc", "github.com/spf13/cobra", false, "the standard library and nothing else"},
 		{"cmd/gtstore", "pgregory.net/rapid", false, "may import github.com/spf13/cobra"},
 		{"cmd/gtstore", "gtstore/properties", false, "the top of the project"},

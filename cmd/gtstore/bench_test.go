@@ -354,3 +354,14 @@ func childrenOf(t *testing.T, pid int) (children []int) {
 	}
 	return children
 }
+
+func TestBenchProgress(t *testing.T) {
+	f := benchFlags{keys: 2000, length: 10 * time.Second}
+	for text, p := range map[string]load.Progress{
+		"writing the keys, which stay in the cluster: 1,200 of 2,000": {Filled: 1200},
+		"2s of 10s: 30,000 operations, 15,000/s":                      {Filled: 2000, Operations: 30_000, Elapsed: 2 * time.Second},
+		"2.1s of 10s: 0 operations, 0/s; 7 failed; 1,000 not started": {Errors: 7, NotStarted: 1000, Elapsed: 2100 * time.Millisecond},
+	} {
+		require.Equal(t, text, f.progressLine(p))
+	}
+}

@@ -84,7 +84,7 @@ func TestWrongCommandLines(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "completion bash"} {
+	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "bench --help", "completion bash"} {
 		code, stdout, stderr := run(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitOK, code, line)
 		require.NotEmpty(t, stdout, line)

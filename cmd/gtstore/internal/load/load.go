@@ -35,7 +35,8 @@ const WaitingMax = 1 << 16
 // KeyDigits are the digits of a key after its prefix.
 const KeyDigits = 10
 
-// Options say what the load is. All but Rate, Part, Progress and Class must be set.
+// Options say what the load is. Rate, Part, Parts and Progress may be left out, and Waiting
+// without a Rate.
 type Options struct {
 	Clients      int     // operations under way at a time, at most; 1 or more
 	Reads        float64 // the share of gets, 0 to 1

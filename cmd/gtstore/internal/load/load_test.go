@@ -143,6 +143,10 @@ func TestZipfPrefersTheFirstKeys(t *testing.T) {
 	require.InDelta(t, 40_000*0.18, f.puts["p/0000000000"], 400)
 	require.Greater(t, f.puts["p/0000000001"], f.puts["p/0000000009"])
 	require.NotZero(t, f.puts["p/0000000999"])
+
+	opt.Keys = 1
+	_, f = bubble(t, opt, nothing)
+	require.Equal(t, map[string]int{"p/0000000000": 4 + 40_000}, f.puts)
 }
 
 func TestOnlyGetsOrOnlyPuts(t *testing.T) {
