@@ -83,7 +83,7 @@ func (g *generator) drawFaults() {
 			break
 		}
 	}
-	if !g.s.Shape.Durable && g.chance("eclipse", 24) {
+	if !g.s.Shape.Durable && g.chance("eclipse", 8) {
 		g.eclipse()
 	}
 }
