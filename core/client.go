@@ -1,6 +1,7 @@
 package core
 
 import (
+	"container/heap"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -20,8 +21,9 @@ type Client struct {
 
 	trips roundTrips // of operations, from when they were first sent to a primary
 
-	calls  map[uint64]*call
-	order  []*call // the same calls, oldest first
+	calls  map[uint64]*call // by Call.ID
+	timed  calls            // the same calls, by when they are due
+	called uint64           // how many calls there were
 	keys   map[string]GroupID
 	routes map[GroupID]*route
 }
@@ -44,6 +46,9 @@ type clientSession struct {
 // call is an operation under way.
 type call struct {
 	*Call
+	number   uint64 // how many calls came before it
+	place    int    // in Client.timed
+	dueAt    Time   // when it is looked at: at retryAt, or before that at its deadline
 	deadline Time
 	retryAt  Time // when to try again, or to ask the manager, if there is no answer
 	attempts int
@@ -103,24 +108,27 @@ func (c *Client) Step(now Time, in Envelope, out *Output) {
 // Tick implements Node.
 func (c *Client) Tick(now Time, out *Output) {
 	c.now, c.out = now, out
-	c.alarm = Never
-	for _, call := range slices.Clone(c.order) { // a call that ends leaves the order
-		switch {
-		case now >= call.deadline:
+	for _, call := range c.timed.due(now) {
+		if now >= call.deadline {
 			c.timeOut(call)
 			continue
-		case now >= call.retryAt:
-			c.retry(call)
 		}
+		c.retry(call)
 		c.wakeFor(call)
 	}
+	c.alarm = c.timed.next()
 	c.out = nil
 }
 
 // Deadline implements Node.
 func (c *Client) Deadline() Time { return c.alarm }
 
-func (c *Client) wakeFor(call *call) { c.wakeBy(min(call.retryAt, call.deadline)) }
+// wakeFor has a call looked at when it is next due. It follows each change of its retryAt.
+func (c *Client) wakeFor(call *call) {
+	call.dueAt = min(call.retryAt, call.deadline)
+	c.timed.moved(call)
+	c.wakeBy(call.dueAt)
+}
 
 func (c *Client) accepts(in Envelope) bool {
 	if in.To.ID == c.self.ID && (in.Cluster == c.cluster || c.cluster == 0 && KindOf(in.Body) == KindLookupReply) {
@@ -164,16 +172,17 @@ func (c *Client) onCall(b *Call) {
 	switch {
 	case len(b.Key) < 1 || len(b.Key) > KeyBytesMax || len(b.Value) > ValueBytesMax:
 		status = StatusTooLarge
-	case len(c.order) >= c.opt.CallsMax:
+	case len(c.timed) >= c.opt.CallsMax:
 		status = StatusOverloaded
 	}
 	if status != 0 || c.calls[b.ID] != nil {
 		c.send(Peer{}, &Result{ID: b.ID, Status: status})
 		return
 	}
-	call := &call{Call: b, deadline: c.now.After(b.Timeout)}
+	call := &call{Call: b, number: c.called, deadline: c.now.After(b.Timeout), dueAt: Never}
+	c.called++
 	c.calls[b.ID] = call
-	c.order = append(c.order, call)
+	heap.Push(&c.timed, call)
 	if id, ok := c.keys[b.Key]; ok {
 		call.route = c.routes[id]
 	}
@@ -293,7 +302,7 @@ const retriesPerSecond = 20_000
 
 // crowded is how long it takes to ask again for every call at that rate.
 func (c *Client) crowded() time.Duration {
-	return time.Duration(len(c.order)) * time.Second / retriesPerSecond
+	return time.Duration(len(c.timed)) * time.Second / retriesPerSecond
 }
 
 func (c *Client) suspect(call *call, refused bool) {
@@ -478,14 +487,14 @@ func (c *Client) finish(call *call, r *Result) {
 		call.route.idle = append(call.route.idle, s)
 	}
 	delete(c.calls, call.ID)
-	c.order = slices.Delete(c.order, slices.Index(c.order, call), slices.Index(c.order, call)+1)
+	c.timed.remove(call)
 }
 
 // close ends all calls, asks each group to end the client's sessions, and halts. It waits
 // for no answer: what is not closed is dropped when it was idle for long.
 func (c *Client) close() {
-	for len(c.order) > 0 {
-		c.timeOut(c.order[0])
+	for _, call := range c.timed.all() {
+		c.timeOut(call)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.routes)) {
 		if r := c.routes[id]; r.opened {
@@ -518,7 +527,7 @@ func (c *Client) learn(key string, config *Config) {
 // redirect sends what was asked of an earlier primary to the present one, also what
 // backs off: that was because of the earlier one.
 func (c *Client) redirect(r *route) {
-	for _, call := range c.order {
+	for _, call := range c.timed.all() {
 		if call.route == r && call.target.ID != r.config.Chain[0].ID {
 			call.attempts = 0
 			c.attempt(call)
@@ -531,7 +540,7 @@ func (c *Client) redirect(r *route) {
 // waited for that peer are soon tried again. A storage node is reported at once.
 func (c *Client) onPeerDown(peer Peer, refused bool) {
 	var told *Config // a group whose members were tried
-	for _, call := range c.order {
+	for _, call := range c.timed.all() {
 		if call.route != nil && refused && told != call.route.config && call.route.config.holds(peer) {
 			told = call.route.config
 			c.bearWitness(told, peer)

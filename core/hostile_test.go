@@ -230,7 +230,7 @@ func (a *attack) near() (list []uint64) {
 			list = append(list, uint64(g.config.Epoch), uint64(g.config.Start))
 		}
 	case *Client:
-		for _, c := range n.order[:min(2, len(n.order))] {
+		for _, c := range n.timed.all()[:min(2, len(n.timed))] {
 			list = append(list, c.ID, c.req(false), c.req(true))
 		}
 	}

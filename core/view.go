@@ -146,4 +146,4 @@ func (m *Manager) Node(i int, now Time) NodeView {
 }
 
 // Calls returns how many operations the client has under way.
-func (c *Client) Calls() int { return len(c.order) }
+func (c *Client) Calls() int { return len(c.timed) }

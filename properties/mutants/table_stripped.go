@@ -100,8 +100,8 @@ var stripped = []Mutant{
 			c.onOpReply(in, call, b)
 		}`,
 		New: `		call := c.calls[b.Req>>1]
-		if call == nil && len(c.order) > 0 {
-			call = c.order[0]
+		if call == nil && len(c.timed) > 0 {
+			call = c.timed.all()[0]
 		}
 		if call != nil {
 			c.onOpReply(in, call, b)
