@@ -50,3 +50,72 @@ func BenchmarkClientCalls(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNewKey measures all that a manager does for a new key, in a cluster of groups
+// with a few spares: the lookup, the command, and the reply.
+func BenchmarkNewKey(b *testing.B) {
+	for _, nodes := range []int{100, 1000, 3000, 4000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			s := newSwarm(nodes, func(o *ManagerOptions) { o.Spares = nodes / 100 })
+			keys := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				keys++
+				s.step(Peer{1 << 41, "c"}, &Lookup{Req: uint64(keys), Key: fmt.Sprintf("key%d", keys), Create: true})
+				if keys%1000 == 0 {
+					b.StopTimer()
+					s.run(time.Millisecond)
+					b.StartTimer()
+				}
+			}
+			if s.sent[KindLookupReply] < keys {
+				b.Fatalf("%d answers to %d lookups", s.sent[KindLookupReply], keys)
+			}
+			b.ReportMetric(float64(keys)/b.Elapsed().Seconds(), "keys/s")
+		})
+	}
+}
+
+// BenchmarkPingRound measures what a round of pings costs a manager, with all answers.
+func BenchmarkPingRound(b *testing.B) {
+	for _, nodes := range []int{100, 1000, 4000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			s := newSwarm(nodes, func(o *ManagerOptions) { o.Spares = nodes / 100 })
+			s.count()
+			for b.Loop() {
+				s.run(s.m.opt.PingInterval)
+			}
+			b.ReportMetric(float64(s.cost.Microseconds())/float64(b.N), "µs/round")
+			b.ReportMetric(float64(s.cost.Nanoseconds())/float64(b.N)/float64(nodes), "ns/round/node")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkDeaths measures what it costs a manager that a part of its nodes falls silent at
+// once, over the three seconds from then on. Spares for a hundredth are there.
+func BenchmarkDeaths(b *testing.B) {
+	for _, permille := range []int{10, 100, 300, 600} {
+		for _, nodes := range []int{100, 1000, 4000} {
+			b.Run(fmt.Sprintf("%.0f%%/%d", float64(permille)/10, nodes), func(b *testing.B) {
+				var cost, most time.Duration
+				var probes int
+				for b.Loop() {
+					s := newSwarm(nodes, func(o *ManagerOptions) { o.Spares = nodes / 100 })
+					for i := range nodes {
+						if i*permille%1000 < permille {
+							s.dead[swarmPeer(i).ID] = true
+						}
+					}
+					s.count()
+					s.run(3 * time.Second)
+					cost, most, probes = cost+s.cost, max(most, s.most), probes+s.sent[KindProbe]
+				}
+				b.ReportMetric(cost.Seconds()*1000/3/float64(b.N), "ms/s")
+				b.ReportMetric(most.Seconds()*1000, "worst-ms")
+				b.ReportMetric(float64(probes)/3/float64(b.N), "probes/s")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
