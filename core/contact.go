@@ -221,6 +221,7 @@ func (m *Manager) heard(c *contact) {
 		g := m.dir.group(c.node.group)
 		m.event(Event{Kind: EventWithdrawn, Group: g.config.Group, Epoch: g.config.Epoch})
 		w.loss = lossNone
+		m.recount()
 		m.haltAt = Never
 		m.propose(Command{Kind: CommandReconfigure, Group: g.config.Group, Epoch: g.config.Epoch})
 		m.judgeLosses()

@@ -110,17 +110,6 @@ func (m *Manager) lacks(c *Config) int {
 	return max(0, n)
 }
 
-// lacking is how many spares healing is going to need.
-func (m *Manager) lacking() int {
-	n := 0
-	for _, g := range m.dir.groups {
-		if m.watch(g.config.Group).loss == lossNone {
-			n += m.lacks(g.config)
-		}
-	}
-	return n
-}
-
 // recruit has a spare join the group: one that never failed it, else the one that
 // failed it longest ago. Among equals it takes the one whose last quarantine is longest
 // ago. Otherwise a node that answers the manager, but that the primary cannot reach,
@@ -135,6 +124,7 @@ func (m *Manager) recruit(w *watch, c *Config) bool {
 	})
 	spare.reserved = true
 	w.join.proposed, w.join.recruit = true, true
+	m.recount()
 	m.propose(Command{Kind: CommandJoin, Group: c.Group, Epoch: c.Epoch, Node: NodeRecord{Peer: Peer{ID: spare.node.ID}}})
 	return true
 }

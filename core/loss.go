@@ -89,6 +89,7 @@ func (m *Manager) judgeLosses() {
 		}
 		if l > w.loss {
 			w.loss = l
+			m.recount()
 			m.event(Event{Kind: EventLost, Group: g.config.Group, Epoch: g.config.Epoch, Effect: l == lossCertain})
 		}
 		if w.loss > lossSilent && m.opt.HaltOnLoss && m.haltAt == Never {

@@ -22,9 +22,11 @@ type Manager struct {
 
 	contacts []*contact // by nodeEntry.number
 	watches  []watch    // in the order of dir.groups
-	waiters  map[string][]waiter
-	waiting  int // in waiters
+	tally    tally
+	waiters  map[string][]waiter // by the key that they wait for
+	waiting  int                 // in waiters
 	early    []early
+	waits    map[waiter]bool   // who is in waiters (true) or in early only: who asks again is there already
 	forgets  []operatorRequest // to forget a node, until it is gone
 	drains   []operatorRequest // to drain a node, until it is in no chain, or has to stay
 	refused  []refusedDrain
@@ -62,7 +64,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), haltAt: Never, tokens: rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), haltAt: Never, tokens: rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -246,6 +248,10 @@ func (m *Manager) onCommitted(b *Committed) {
 	}
 	c := &b.Command
 	a := m.dir.apply(c)
+	onlyKey := c.Kind == CommandPlace && !a.formed
+	if !onlyKey {
+		m.recount()
+	}
 	switch c.Kind {
 	case CommandRegister:
 		m.registered(c, a)
@@ -281,7 +287,9 @@ func (m *Manager) onCommitted(b *Committed) {
 			}
 		}
 	}
-	m.settleDrains()
+	if !onlyKey {
+		m.settleDrains()
+	}
 }
 
 // spread announces a new config to its members and ends the suspicions that

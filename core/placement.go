@@ -1,7 +1,5 @@
 package core
 
-import "slices"
-
 // waiter is a client that waits for a key to be mapped.
 type waiter struct {
 	client Peer
@@ -31,15 +29,17 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 		m.send(from, &LookupReply{Req: b.Req, Status: StatusOverloaded})
 		return
 	}
+	w := waiter{from, b.Req}
+	if m.waits[w] {
+		return
+	}
 	waiting, underWay := m.waiters[b.Key]
-	if slices.Contains(waiting, waiter{from, b.Req}) {
-		return
-	}
 	if !underWay && !m.placeKey(b.Key) {
-		m.tellUnavailableSoon(waiter{from, b.Req}, b)
+		m.tellUnavailableSoon(w, b)
 		return
 	}
-	m.waiters[b.Key] = append(waiting, waiter{from, b.Req})
+	m.waits[w] = true
+	m.waiters[b.Key] = append(waiting, w)
 	m.waiting++
 }
 
@@ -47,8 +47,8 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 // have just registered, or answered a moment ago: then the lookup waits for them.
 func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
 	nodes := 0
-	for _, c := range m.contacts {
-		if c.node.isSpare() && !c.node.gone && c.evidence.refusedSince == Never && m.now.Since(max(c.since, c.answeredAt)) < firstPatience {
+	for _, c := range m.counted().idle {
+		if c.evidence.refusedSince == Never && m.now.Since(max(c.since, c.answeredAt)) < firstPatience {
 			nodes++
 		}
 	}
@@ -56,7 +56,8 @@ func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
 		m.tellUnavailable(w)
 		return
 	}
-	if !slices.ContainsFunc(m.early, func(e early) bool { return e.waiter == w }) {
+	if _, waits := m.waits[w]; !waits {
+		m.waits[w] = false
 		m.early = append(m.early, early{w, b})
 	}
 }
@@ -66,8 +67,17 @@ func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
 func (m *Manager) lookUpAgain() {
 	waiting := m.early
 	m.early = nil
+	inVain := false // the one before it waits on; so does the next, which costs no look at the nodes
 	for _, e := range waiting {
+		if _, mapped := m.dir.keys[e.lookup.Key]; inVain && !mapped {
+			m.early = append(m.early, e)
+			continue
+		}
+		if !m.waits[e.waiter] {
+			delete(m.waits, e.waiter)
+		}
 		m.onLookup(e.client, e.lookup)
+		inVain = len(m.early) > 0
 	}
 }
 
@@ -90,12 +100,12 @@ func (m *Manager) tellUnavailable(w waiter) {
 func (m *Manager) placeKey(key string) bool {
 	o := &m.opt
 	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
-	for i := range m.watches {
-		if m.watches[i].loss != lossNone {
-			c.Skip = append(c.Skip, GroupID(i+1))
-		}
+	t := m.counted()
+	c.Skip = t.lost
+	var spares []*contact
+	if len(t.idle)-t.lacking-o.Spares > o.Replicas || len(c.Skip) == len(m.dir.groups) { // else there can be none to take
+		spares = m.spares()
 	}
-	spares := m.spares()
 	if len(spares) <= o.Replicas && len(c.Skip) == len(m.dir.groups) {
 		// Nothing else can take the key: quarantine is no reason to refuse it.
 		spares = m.unused(func(*contact) bool { return true })
@@ -125,9 +135,8 @@ func (m *Manager) spares() []*contact {
 // to be used, and fit. Quarantine is for fit to look at.
 func (m *Manager) unused(fit func(*contact) bool) []*contact {
 	var list []*contact
-	for _, c := range m.contacts {
-		n := c.node
-		if n.isSpare() && !n.gone && !n.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
+	for _, c := range m.counted().idle {
+		if !c.node.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
 			list = append(list, c)
 		}
 	}
@@ -148,6 +157,7 @@ func (m *Manager) placed(c *Command, a applied) {
 	delete(m.waiters, c.Key)
 	m.waiting -= len(waiting)
 	for _, w := range waiting {
+		delete(m.waits, w)
 		if a.mapped == 0 {
 			m.tellUnavailable(w)
 		} else {
