@@ -121,6 +121,8 @@ func (m *Manager) ping() {
 			m.suspect(c.node.group, c.node.ID, 0)
 		}
 	}
+	m.lookAgain()
+	m.forgetQuestions()
 }
 
 func (m *Manager) pingOne(c *contact, nonce uint64) {
@@ -203,6 +205,7 @@ func (m *Manager) welcome(c *contact) {
 func (m *Manager) answersPings(c *contact) {
 	c.fresh, c.missed = true, 0
 	c.answeredAt = m.now
+	m.lookAgain()
 	m.heard(c)
 }
 
@@ -224,7 +227,9 @@ func (m *Manager) heard(c *contact) {
 		m.recount()
 		m.haltAt = Never
 		m.propose(Command{Kind: CommandReconfigure, Group: g.config.Group, Epoch: g.config.Epoch})
-		m.judgeLosses()
+		for i := range m.watches {
+			m.haltFor(&m.watches[i])
+		}
 	}
 }
 
@@ -266,6 +271,7 @@ func (m *Manager) notThere(c *contact, since *Time) {
 	}
 	c.evidence.at, c.steadySince = m.now, m.now
 	*since = min(*since, m.now)
+	m.lookAgain()
 	m.failed(c)
 	m.cancelJoin(c.node.joining)
 }

@@ -123,7 +123,7 @@
 //	           evidence, loss presumed      judged afresh
 //	         quarantined, failed, flaps     forgotten: a node may be tried once more too soon
 //	         reserved, deciding, proposed   the command under way is durable, and applied first, or is not
-//	         watch.inquiry                  Suspect and CaughtUp name group and epoch; probes by nonce
+//	         watch.inquiry, about           Suspect and CaughtUp name group and epoch; probes by nonce
 //	         waiters, forgets, drains       who waits asks again; a drain itself is in the Directory
 //	         refused                        a refused request that comes again is decided anew
 //	Client   all                            a start is another client, with sessions of its own

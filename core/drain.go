@@ -159,12 +159,13 @@ func (m *Manager) awaitsDrain(id NodeID) bool {
 
 // settleDrains answers those who wait for a node that can be stopped now.
 func (m *Manager) settleDrains() {
-	for i := 0; i < len(m.drains); i++ {
-		if n := m.dir.node(m.drains[i].node); n.drained() {
-			m.answerDrains(n.ID, StatusOK)
-			i = -1
+	m.drains = slices.DeleteFunc(m.drains, func(d operatorRequest) bool {
+		done := m.dir.node(d.node).drained()
+		if done {
+			m.send(d.client, &Drained{Req: d.req, Status: StatusOK})
 		}
-	}
+		return done
+	})
 }
 
 func (m *Manager) answerDrains(id NodeID, s Status) {

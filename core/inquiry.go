@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // What the manager asks in an inquiry, and what it is told: proofs of members that they
 // work, and words of others that they reach the accused.
@@ -111,6 +114,9 @@ func (m *Manager) askAbout(s *inquiry) {
 	}
 	if c := m.contact(s.outside.node); c != nil {
 		ask(c.node.Peer, &s.outside.word)
+		if n := s.outside.word.nonce; n != 0 {
+			m.about[n] = s.accused
+		}
 	}
 }
 
@@ -129,26 +135,58 @@ func (m *Manager) outsider(c *Config) NodeID {
 	return 0
 }
 
+// onProbeReply takes in the word of a member in the inquiry into its own group, or the word
+// of another node about whoever the question was about.
 func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
-	for i := range m.watches {
-		w := &m.watches[i]
-		if s := w.inquiry; s != nil && !s.proposed && m.testify(s, in.From.ID, b) {
-			m.judge(w)
-			return
-		}
+	about := m.contact(m.about[b.Nonce])
+	switch {
+	case m.testify(m.dir.node(in.From.ID).group, in.From.ID, b):
+	case about == nil:
+		m.drop(in.From)
+	case m.testify(about.node.group, in.From.ID, b):
+	case about.evidence.asked == b.Nonce:
+		m.onWord(about, b)
+	default:
+		m.drop(in.From)
 	}
-	for _, c := range m.contacts {
-		if c.evidence.asked == b.Nonce && b.Nonce != 0 {
-			m.onWord(c, b)
-			return
-		}
-	}
-	m.drop(in.From)
 }
 
-// testify notes an answer to one of an inquiry's two questions, and returns whether
-// it is one.
-func (m *Manager) testify(s *inquiry, from NodeID, b *ProbeReply) bool {
+// forgetQuestions drops what was noted of questions that are no longer open. It is called
+// with every ping.
+func (m *Manager) forgetQuestions() {
+	maps.DeleteFunc(m.about, func(nonce uint64, id NodeID) bool {
+		c := m.contact(id)
+		if c == nil {
+			return true
+		}
+		s := m.inquiry(c.node.group)
+		return c.evidence.asked != nonce && (s == nil || s.outside.word.nonce != nonce)
+	})
+}
+
+// inquiry is the one into a group that is not decided yet, or nil.
+func (m *Manager) inquiry(id GroupID) *inquiry {
+	if id == 0 {
+		return nil
+	}
+	if s := m.watch(id).inquiry; s != nil && !s.proposed {
+		return s
+	}
+	return nil
+}
+
+// testify notes an answer to one of the two questions of the inquiry into a group, and
+// returns whether it is one.
+func (m *Manager) testify(id GroupID, from NodeID, b *ProbeReply) bool {
+	s := m.inquiry(id)
+	if s == nil || !m.takeAnswer(s, from, b) {
+		return false
+	}
+	m.judge(m.watch(id))
+	return true
+}
+
+func (m *Manager) takeAnswer(s *inquiry, from NodeID, b *ProbeReply) bool {
 	if at := s.config.Position(from); b.Nonce == s.nonce && at >= 0 {
 		if s.members[at].proof == answerOpen {
 			s.members[at].proof = answerYes

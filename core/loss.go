@@ -81,25 +81,34 @@ func (m *Manager) lossOf(c *contact) loss {
 // withdraws a presumption. Clients are told of a presumed loss at once, but the manager
 // waits longer before it halts for it than for a certain one.
 func (m *Manager) judgeLosses() {
-	for i, g := range m.dir.groups {
-		w := m.watch(GroupID(i + 1))
-		l := lossCertain
-		for _, p := range g.config.Chain {
-			l = min(l, m.lossOf(m.contact(p.ID)))
+	for i := range m.dir.groups {
+		m.judgeLoss(GroupID(i + 1))
+	}
+}
+
+func (m *Manager) judgeLoss(id GroupID) {
+	c, w := m.dir.group(id).config, m.watch(id)
+	l := lossCertain
+	for _, p := range c.Chain {
+		l = min(l, m.lossOf(m.contact(p.ID)))
+	}
+	if l > w.loss {
+		w.loss = l
+		m.recount()
+		m.event(Event{Kind: EventLost, Group: c.Group, Epoch: c.Epoch, Effect: l == lossCertain})
+	}
+	m.haltFor(w)
+}
+
+// haltFor has the manager halt soon if a group is lost, and it is to halt for that.
+func (m *Manager) haltFor(w *watch) {
+	if w.loss > lossSilent && m.opt.HaltOnLoss && m.haltAt == Never {
+		wait := m.opt.DrainTime // until then everyone who asks is told
+		if w.loss == lossPresumed {
+			wait += m.opt.LostAfter
 		}
-		if l > w.loss {
-			w.loss = l
-			m.recount()
-			m.event(Event{Kind: EventLost, Group: g.config.Group, Epoch: g.config.Epoch, Effect: l == lossCertain})
-		}
-		if w.loss > lossSilent && m.opt.HaltOnLoss && m.haltAt == Never {
-			wait := m.opt.DrainTime // until then everyone who asks is told
-			if w.loss == lossPresumed {
-				wait += m.opt.LostAfter
-			}
-			m.haltAt = m.now.After(wait)
-			m.wakeBy(m.haltAt)
-		}
+		m.haltAt = m.now.After(wait)
+		m.wakeBy(m.haltAt)
 	}
 }
 
@@ -133,6 +142,7 @@ func (m *Manager) askOther(c *contact) {
 	if c.evidence.asked == 0 {
 		m.nonce++
 		c.evidence.asked = m.nonce
+		m.about[m.nonce] = c.node.ID
 	}
 	m.send(other.node.Peer, &Probe{Nonce: c.evidence.asked, Target: c.node.Peer})
 }
@@ -140,12 +150,16 @@ func (m *Manager) askOther(c *contact) {
 // somebody returns a node that answers, in turn, or nil: then it may well be the
 // manager that is cut off.
 func (m *Manager) somebody() *contact {
+	if m.glance.nobody {
+		return nil
+	}
 	for range m.contacts {
 		m.turn = (m.turn + 1) % len(m.contacts)
 		if c := m.contacts[m.turn]; !c.node.gone && c.answers(m.now, &m.opt) {
 			return c
 		}
 	}
+	m.glance.nobody = true
 	return nil
 }
 

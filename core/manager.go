@@ -23,6 +23,7 @@ type Manager struct {
 	contacts []*contact // by nodeEntry.number
 	watches  []watch    // in the order of dir.groups
 	tally    tally
+	glance   glance
 	waiters  map[string][]waiter // by the key that they wait for
 	waiting  int                 // in waiters
 	early    []early
@@ -30,10 +31,11 @@ type Manager struct {
 	forgets  []operatorRequest // to forget a node, until it is gone
 	drains   []operatorRequest // to drain a node, until it is in no chain, or has to stay
 	refused  []refusedDrain
-	nonce    uint64        // of the last ping or probe; see firstNonce
-	tokens   *rand.ChaCha8 // what the next token is; nobody can guess it from those before
-	rounds   int           // of pings so far
-	turn     int           // index in contacts of the node that was last asked about others
+	nonce    uint64            // of the last ping or probe; see firstNonce
+	about    map[uint64]NodeID // by the nonce of a question to a node outside the chain: whom it is about
+	tokens   *rand.ChaCha8     // what the next token is; nobody can guess it from those before
+	rounds   int               // of pings so far
+	turn     int               // index in contacts of the node that was last asked about others
 
 	started bool
 	ready   bool // the identity is durable
@@ -64,7 +66,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), haltAt: Never, tokens: rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), haltAt: Never, tokens: rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -133,6 +135,7 @@ func (m *Manager) Deadline() Time {
 // all the time decides late, but decides.
 func (m *Manager) begin(now Time, out *Output) {
 	m.out = out
+	m.lookAgain()
 	if !m.started {
 		m.started = true
 		m.now, m.driver = now, now
@@ -433,7 +436,9 @@ func (m *Manager) gone(id NodeID, a applied) {
 	m.event(Event{Kind: EventGone, Node: id})
 	m.sendForgotten(n)
 	m.suspect(n.group, id, 0)
-	m.judgeLosses()
+	if n.group != 0 {
+		m.judgeLoss(n.group)
+	}
 }
 
 // sendForgotten tells a node that it must stop serving.

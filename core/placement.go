@@ -135,8 +135,8 @@ func (m *Manager) spares() []*contact {
 // to be used, and fit. Quarantine is for fit to look at.
 func (m *Manager) unused(fit func(*contact) bool) []*contact {
 	var list []*contact
-	for _, c := range m.counted().idle {
-		if !c.node.draining && !c.reserved && !c.deciding && c.answers(m.now, &m.opt) && fit(c) {
+	for _, c := range m.answering() {
+		if !c.node.draining && !c.reserved && !c.deciding && fit(c) {
 			list = append(list, c)
 		}
 	}

@@ -290,6 +290,16 @@ func (m *Manager) verdict(s *inquiry, guilty NodeID) (remove []NodeID, wait bool
 // crowded tells whether so many members are silent at once that it is rather the
 // manager's own network.
 func (m *Manager) crowded() bool {
+	if m.glance.crowd == answerOpen {
+		m.glance.crowd = answerNo
+		if m.mostAreSilent() {
+			m.glance.crowd = answerYes
+		}
+	}
+	return m.glance.crowd == answerYes
+}
+
+func (m *Manager) mostAreSilent() bool {
 	silent, members := 0, 0
 	for _, c := range m.contacts {
 		if c.node.group == 0 || c.node.gone || c.evidence.refusedSince != Never {

@@ -20,6 +20,10 @@ type swarm struct {
 	dead    map[NodeID]bool    // silent
 	probes  map[NodeID]int     // how many each node got
 
+	stepped func() // after each Step or Tick of the manager; nil for nothing
+	changed int    // configs that a node got
+	key     int    // the last that newKey has asked for
+
 	sent [KindCount]int // by the manager
 	got  [KindCount]int // by the manager, from nodes
 	cost time.Duration  // of the manager's Steps and Ticks, by the clock on the wall
@@ -57,11 +61,18 @@ func newSwarm(nodes int, options ...func(*ManagerOptions)) *swarm {
 	}
 	s.run(2 * o.PingInterval)
 	s.run(10 * time.Millisecond)
-	for i := range (nodes - o.Spares) / (o.Replicas + 1) {
-		s.step(Peer{1 << 41, "c"}, &Lookup{Req: uint64(i), Key: fmt.Sprintf("first%d", i), Create: true})
+	for range (nodes - o.Spares) / (o.Replicas + 1) {
+		s.newKey()
 	}
 	s.run(time.Second)
+	s.changed = 0
 	return s
+}
+
+// newKey has a client look up a key that nobody has written.
+func (s *swarm) newKey() {
+	s.key++
+	s.step(Peer{1 << 41, "c"}, &Lookup{Req: uint64(s.key), Key: fmt.Sprintf("key%d", s.key), Create: true})
 }
 
 // step gives the manager a message now.
@@ -78,6 +89,9 @@ func (s *swarm) finish(begin time.Time) {
 	took := time.Since(begin)
 	s.cost += took
 	s.most = max(s.most, took)
+	if s.stepped != nil {
+		s.stepped()
+	}
 	sent := slices.Concat(s.out.Send, s.out.After)
 	s.out.Reset()
 	for i := range sent {
@@ -139,6 +153,7 @@ func (s *swarm) answer(e Envelope) {
 		}
 	case *Config:
 		s.configs[me.ID] = b
+		s.changed++
 		if b.Chain[0] == me && b.Joining.ID != 0 && !s.dead[b.Joining.ID] {
 			reply(&CaughtUp{Group: b.Group, Epoch: b.Epoch, Start: b.Start, Node: b.Joining.ID, Token: s.tokens[me.ID]})
 		}
@@ -149,16 +164,6 @@ func (s *swarm) answer(e Envelope) {
 func (s *swarm) full() bool {
 	for _, g := range s.m.dir.groups {
 		if len(g.config.Chain) < s.m.opt.Replicas+1 || slices.ContainsFunc(g.config.Chain, func(p Peer) bool { return s.dead[p.ID] }) {
-			return false
-		}
-	}
-	return true
-}
-
-// whole tells whether no group has a dead member.
-func (s *swarm) whole() bool {
-	for _, g := range s.m.dir.groups {
-		if slices.ContainsFunc(g.config.Chain, func(p Peer) bool { return s.dead[p.ID] }) {
 			return false
 		}
 	}

@@ -17,6 +17,7 @@ func (m *Manager) counted() *tally {
 		return t
 	}
 	*t = tally{fresh: true, idle: t.idle[:0]}
+	m.lookAgain()
 	for _, c := range m.contacts {
 		if c.node.isSpare() && !c.node.gone {
 			t.idle = append(t.idle, c)
@@ -38,3 +39,31 @@ func (m *Manager) recount() { m.tally.fresh = false }
 
 // lacking is how many spares healing is going to need.
 func (m *Manager) lacking() int { return m.counted().lacking }
+
+// glance is what a look at many contacts has shown in the call under way. When a large part
+// of a cluster is silent, hundreds of inquiries ask for the same at the same moment.
+type glance struct {
+	idle      bool       // answering is known
+	answering []*contact // the idle that answer, in the order of contacts
+	nobody    bool       // no node answers
+	crowd     answer     // whether the manager is crowded; open while that is not known
+}
+
+// lookAgain forgets what the last look has shown. It follows whatever that may have changed:
+// time, a round of pings, news of a node, a change of the Directory.
+func (m *Manager) lookAgain() { m.glance = glance{answering: m.glance.answering[:0]} }
+
+// answering are the idle nodes that answer.
+func (m *Manager) answering() []*contact {
+	idle := m.counted().idle
+	g := &m.glance
+	if !g.idle {
+		g.idle = true
+		for _, c := range idle {
+			if c.answers(m.now, &m.opt) {
+				g.answering = append(g.answering, c)
+			}
+		}
+	}
+	return g.answering
+}
