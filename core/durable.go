@@ -147,7 +147,7 @@ func (g *group) persistValue(key string) {
 		return
 	}
 	at := ordered(prefixValue, uint64(g.id)) + key
-	if v, present := g.state.values[key]; present {
+	if v, present := g.state.values.get(key); present {
 		g.s.persist(at, tagValue, &v)
 	} else {
 		g.s.unpersist(at)
@@ -185,7 +185,7 @@ func (g *group) persistApplied() {
 		case OpClose: // what it ended is among the gone
 		default:
 			g.persistSession(e.Session)
-			if v, present := g.state.values[e.Key]; !present || v.version == seq { // else a later entry brings it
+			if v, present := g.state.values.get(e.Key); !present || v.version == seq { // else a later entry brings it
 				g.persistValue(e.Key)
 			}
 		}
@@ -294,7 +294,7 @@ func (g *group) restoreState(space Space) error {
 		if err := readRecord(k, text, tagValue, &v); err != nil {
 			return err
 		}
-		g.state.set(k[len(prefix):], v.data, v.version)
+		g.state.values.set(k[len(prefix):], v.data, v.version)
 		return nil
 	})
 	if err != nil {

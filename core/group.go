@@ -104,7 +104,7 @@ func (g *group) depose(c *Config) {
 		return
 	}
 	g.tenure, g.dirty = nil, false
-	g.state.unpin()
+	g.state.values.unpin()
 	g.event(EventDeposed, g.commit)
 	for i := range t.pending {
 		g.refuse(t.pending[i].client, t.pending[i].req, StatusNotPrimary, c)

@@ -105,9 +105,9 @@ func (g *group) takeChunk(m *Chunk) bool {
 	for i := range m.Items {
 		it := &m.Items[i]
 		if it.Version == 0 {
-			g.state.remove(it.Key)
+			g.state.values.remove(it.Key)
 		} else {
-			g.state.set(it.Key, it.Value, it.Version)
+			g.state.values.set(it.Key, it.Value, it.Version)
 		}
 		g.persistValue(it.Key)
 	}

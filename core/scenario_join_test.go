@@ -558,7 +558,7 @@ func TestTransferOfAMillionKeys(t *testing.T) {
 	g := n.storage().groups[0]
 	value := strings.Repeat("v", 32)
 	for i := range keys {
-		g.state.set(fmt.Sprintf("key%07d", i), value, 1)
+		g.state.values.set(fmt.Sprintf("key%07d", i), value, 1)
 	}
 	heap := func() int {
 		runtime.GC()
@@ -583,6 +583,6 @@ func TestTransferOfAMillionKeys(t *testing.T) {
 		n.tick(10 * time.Millisecond)
 	}
 	require.Equal(t, keys, received)
-	require.Less(t, most, 4<<20, "bytes of heap for a transfer of %d bytes", g.state.bytes)
-	t.Logf("%d keys, %d bytes: %d bytes of heap at most", keys, g.state.bytes, most)
+	require.Less(t, most, 4<<20, "bytes of heap for a transfer of %d bytes", g.state.values.bytes)
+	t.Logf("%d keys, %d bytes: %d bytes of heap at most", keys, g.state.values.bytes, most)
 }

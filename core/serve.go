@@ -65,7 +65,7 @@ func (g *group) serveReads(round uint64) {
 func (g *group) serveRead(to Peer, op *Op, byLease bool) {
 	g.s.event(Event{Kind: EventRead, Group: g.id, Epoch: g.config.Epoch, Seq: g.commit, Effect: byLease})
 	r := &Reply{Group: g.id, Req: op.Req, Status: StatusNotFound, Epoch: g.config.Epoch}
-	if v, ok := g.state.values[op.Key]; ok {
+	if v, ok := g.state.values.get(op.Key); ok {
 		r.Status, r.Version, r.Value = StatusOK, v.version, v.data
 	}
 	g.send(to, r)

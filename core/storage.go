@@ -330,7 +330,7 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 			if g.tenure == nil {
 				continue
 			}
-			pong.Serves, pong.Keys = g.id, uint64(len(g.state.values))
+			pong.Serves, pong.Keys = g.id, uint64(g.state.values.len())
 			if g.tenure.transfer != nil {
 				pong.Join = g.progress()
 			}

@@ -72,7 +72,7 @@ func newSwarm(nodes int, options ...func(*ManagerOptions)) *swarm {
 // newKey has a client look up a key that nobody has written.
 func (s *swarm) newKey() {
 	s.key++
-	s.step(Peer{1 << 41, "c"}, &Lookup{Req: uint64(s.key), Key: fmt.Sprintf("key%d", s.key), Create: true})
+	s.step(Peer{1 << 41, "c"}, &Lookup{Req: uint64(s.key), Key: fmt.Sprintf("%016d", s.key), Create: true})
 }
 
 // step gives the manager a message now.

@@ -89,7 +89,7 @@ func (g *group) followJoin() {
 
 func (g *group) endTransfer() {
 	g.tenure.transfer = nil
-	g.state.unpin()
+	g.state.values.unpin()
 }
 
 // attemptTransfer begins the transfer, or begins it anew: what the joining node
@@ -97,8 +97,8 @@ func (g *group) endTransfer() {
 func (g *group) attemptTransfer() {
 	t := g.tenure
 	x := t.transfer
-	g.state.unpin()
-	g.state.pin()
+	g.state.values.unpin()
+	g.state.values.pin()
 	if x.installed {
 		t.followers = t.followers.without(x.peer.ID)
 	}
@@ -171,6 +171,7 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 	c = &Chunk{Group: g.id, Start: x.start, Tenure: x.tenure, Attempt: x.attempt, Number: x.next}
 	x.next++
 	size := 0
+	values := &g.state.values
 	room := func() bool { return size < ChunkBytesMax && len(c.Items) < g.s.opt.ChunkItems }
 	add := func(it Item) {
 		c.Items = append(c.Items, it)
@@ -185,18 +186,17 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 		if e.Key == "" {
 			continue
 		}
-		switch v, present := g.state.values[e.Key]; {
+		switch v, present := values.get(e.Key); {
 		case !present:
 			add(Item{Key: e.Key})
-		case v.slot < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
+		case values.slot(e.Key) < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
 			add(Item{e.Key, v.data, v.version})
 		}
 	}
 	changes := size
-	for more && x.cursor < len(g.state.order) && room() {
-		if key := g.state.order[x.cursor]; key != "" {
-			v := g.state.values[key]
-			add(Item{key, v.data, v.version})
+	for more && x.cursor < values.end() && room() {
+		if it := values.at(x.cursor); it.key != "" {
+			add(Item{it.key, it.data, it.version})
 			x.keys++
 		}
 		x.cursor++
@@ -206,11 +206,11 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 	if x.position == g.commit {
 		x.caughtUpAt = g.s.now
 	}
-	if x.cursor == len(g.state.order) && x.position == g.commit && room() {
+	if x.cursor == values.end() && x.position == g.commit && room() {
 		x.complete, c.Last = true, true
 		x.at = g.log.id(g.commit)
 		c.At, c.Sessions = x.at, g.state.sessions.records()
-		g.state.unpin()
+		g.state.values.unpin()
 	}
 	x.sum = g.s.sum(c, x.sum)
 	c.Sum = x.sum
@@ -390,6 +390,6 @@ func (g *group) joinNeeds(x *transfer) Seq {
 // progress tells the manager how far the join is.
 func (g *group) progress() *JoinProgress {
 	x := g.tenure.transfer
-	total := uint64(g.state.bytes)
-	return &JoinProgress{Group: g.id, Start: x.start, Keys: x.keys, KeysTotal: uint64(len(g.state.values)), Bytes: x.bytes, BytesTotal: max(total, x.bytes)}
+	total := uint64(g.state.values.bytes)
+	return &JoinProgress{Group: g.id, Start: x.start, Keys: x.keys, KeysTotal: uint64(g.state.values.len()), Bytes: x.bytes, BytesTotal: max(total, x.bytes)}
 }

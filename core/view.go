@@ -45,7 +45,7 @@ func (s *Storage) Group(i int, now Time) GroupView {
 	g := s.groups[i]
 	v := GroupView{
 		Group: g.id, Config: g.config, Durable: g.durable, Base: g.log.base.Seq, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
-		Sessions: g.state.sessions.openSize(), Keys: len(g.state.values),
+		Sessions: g.state.sessions.openSize(), Keys: g.state.values.len(),
 	}
 	if t := g.tenure; t != nil {
 		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), t.required()
@@ -63,10 +63,10 @@ func (s *Storage) Entry(i int, seq Seq) *Entry { return s.groups[i].log.at(seq) 
 
 // Values yields the i-th group's keys, in order, with data and version.
 func (s *Storage) Values(i int) iter.Seq2[string, Versioned] {
-	values := s.groups[i].state.values
+	values := &s.groups[i].state.values
 	return func(yield func(string, Versioned) bool) {
-		for _, k := range slices.Sorted(maps.Keys(values)) {
-			if !yield(k, Versioned{values[k].data, values[k].version}) {
+		for _, k := range slices.Sorted(maps.Keys(values.slots)) {
+			if v, _ := values.get(k); !yield(k, Versioned{v.data, v.version}) {
 				return
 			}
 		}

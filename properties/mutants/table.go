@@ -472,7 +472,7 @@ var bare = []Mutant{
 		Name: `snapshot-without-changes`, Rule: `R10`,
 		Story: `what changes after it was sent is not sent again`,
 		File:  `core/transfer.go`,
-		Old:   `		case v.slot < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
+		Old:   `		case values.slot(e.Key) < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
 		New:   `		case false:`,
 	},
 	{
@@ -488,8 +488,8 @@ var bare = []Mutant{
 	{
 		Name: `places-move`, Rule: `R10`,
 		Story: `keys change their places while a snapshot is read`,
-		File:  `core/state.go`,
-		Old:   `	if st.pinned {`,
+		File:  `core/values.go`,
+		Old:   `	if v.pinned {`,
 		New:   `	if false {`,
 	},
 	{
@@ -503,8 +503,8 @@ var bare = []Mutant{
 		Name: `snapshot-ahead-of-its-position`, Rule: `R10`,
 		Story:      `a snapshot says that it is of a position that was not looked through`,
 		File:       `core/transfer.go`,
-		Old:        `x.cursor == len(g.state.order) && x.position == g.commit && room()`,
-		New:        `x.cursor == len(g.state.order) && room()`,
+		Old:        `x.cursor == values.end() && x.position == g.commit && room()`,
+		New:        `x.cursor == values.end() && room()`,
 		Equivalent: `whatever ends the look through the log early leaves no room either, but for the bound of 16,384 entries looked through for one chunk, which no schedule reaches`,
 	},
 	{
