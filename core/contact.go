@@ -17,11 +17,14 @@ type contact struct {
 	missed           int        // pings in a row without an answer, the last one sent not counted
 	since            Time       // when the manager began to ping it
 	answeredAt       Time       // when it last answered one, or registered a new boot
+	provedAt         Time       // when it last proved in an inquiry that it works
 	backAt           Time       // when it last answered after it had been silent for long, or was removed
 	remindedAt       Time       // when it was last sent configs that it had missed
 
 	quietSince Time // when anything was last heard of it
 	evidence   evidence
+
+	witness int // how many inquiries ask it about a member of another group
 
 	reserved bool // a command under way makes it a member, or lets it join
 
@@ -37,7 +40,7 @@ type contact struct {
 // newContact begins with no knowledge: a node's silence counts from now.
 func newContact(n *nodeEntry, now Time, nonce, token uint64) *contact {
 	return &contact{
-		node: n, token: token, addr: n.Addr, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
+		node: n, token: token, addr: n.Addr, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, provedAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
 		drainSince: now, steadySince: now,
 	}
 }

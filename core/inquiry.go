@@ -1,7 +1,9 @@
 package core
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -110,7 +112,11 @@ func (m *Manager) askAbout(s *inquiry) {
 		}
 	}
 	if c := m.contact(s.outside.node); c == nil || !c.answers(m.now, &m.opt) {
+		m.release(s)
 		s.outside = outsider{node: m.outsider(s.config)}
+		if c := m.contact(s.outside.node); c != nil {
+			c.witness++
+		}
 	}
 	if c := m.contact(s.outside.node); c != nil {
 		ask(c.node.Peer, &s.outside.word)
@@ -123,16 +129,38 @@ func (m *Manager) askAbout(s *inquiry) {
 // outsider picks a node outside the chain that can be asked about a member: the
 // one that joins, else a spare; in want of another also one in quarantine: that it failed to
 // join may be the fault of the primary that is judged.
+//
+// When many inquiries go on at once, each asks whoever is asked by the fewest. Nobody is
+// asked by more than it has room for: for each further one it would forget one.
 func (m *Manager) outsider(c *Config) NodeID {
 	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
 		return joining.node.ID
 	}
 	for _, list := range [][]*contact{m.spares(), m.unused(func(*contact) bool { return true })} {
-		if len(list) > 0 {
-			return list[0].node.ID
+		if len(list) == 0 {
+			continue
+		}
+		if c := slices.MinFunc(list, func(a, b *contact) int { return cmp.Compare(a.witness, b.witness) }); c.witness < relaysMax {
+			return c.node.ID
 		}
 	}
 	return 0
+}
+
+// release notes that an inquiry asks its node outside the chain no more.
+func (m *Manager) release(s *inquiry) {
+	if c := m.contact(s.outside.node); c != nil {
+		c.witness--
+	}
+	s.outside.node = 0
+}
+
+// end ends the inquiry into a group, if there is one.
+func (m *Manager) end(w *watch) {
+	if w.inquiry != nil {
+		m.release(w.inquiry)
+	}
+	w.inquiry, w.next = nil, 0
 }
 
 // onProbeReply takes in the word of a member in the inquiry into its own group, or the word
@@ -190,6 +218,7 @@ func (m *Manager) takeAnswer(s *inquiry, from NodeID, b *ProbeReply) bool {
 	if at := s.config.Position(from); b.Nonce == s.nonce && at >= 0 {
 		if s.members[at].proof == answerOpen {
 			s.members[at].proof = answerYes
+			m.contact(from).provedAt = m.now
 			// This counts as a Pong. A slow member misses pings all the time: if it
 			// counted as silent, inquiries would follow each other without a pause, and
 			// healing would have no turn.

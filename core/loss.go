@@ -12,7 +12,7 @@ import (
 // it: the other node that has the member's address, or a client or a node that was
 // refused as well. For silence, which takes ten times as long, it is enough that a client
 // reports the member, or that another node answers the manager. A manager that reaches
-// nobody suspects itself.
+// nobody, or so few that it cannot ask them about all who are missing, suspects itself.
 
 // loss says how sure it is that no copy of a group is left.
 type loss uint8
@@ -70,7 +70,7 @@ func (m *Manager) lossOf(c *contact) loss {
 		return lossNone
 	case fresh && e.refusedSince != Never && m.now.Since(e.refusedSince) >= m.opt.LostAfter && m.now.Since(e.toldAt) <= m.opt.LostAfter:
 		return lossPresumed
-	case m.now.Since(c.quietSince) >= 10*m.opt.LostAfter && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || m.somebody() != nil):
+	case m.now.Since(c.quietSince) >= 10*m.opt.LostAfter && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || !m.tooMany && m.somebody() != nil):
 		return lossSilent
 	}
 	return lossNone
@@ -116,13 +116,39 @@ func (m *Manager) haltFor(w *watch) {
 // reaches none. So a loss does not rest on the manager's word alone. It is called with
 // every ping.
 func (m *Manager) askOthers() {
+	var list []*contact // whom to ask about
 	for _, g := range m.dir.groups {
 		if m.watch(g.config.Group).loss == lossNone && !slices.ContainsFunc(g.config.Chain, func(p Peer) bool { return !m.missing(m.contact(p.ID)) }) {
 			for _, p := range g.config.Chain {
-				m.askOther(m.contact(p.ID))
+				if c := m.contact(p.ID); !c.node.gone {
+					list = append(list, c)
+				}
 			}
 		}
 	}
+	if m.tooMany = false; len(list) == 0 {
+		return
+	}
+	others := m.everybody()
+	most := min(len(list), relaysMax*len(others))
+	m.tooMany = most < len(list) // the rest has its turn with the next pings
+	for i := range most {
+		m.askOther(list[(m.askedAbout+i)%len(list)], others[i%len(others)])
+	}
+	m.askedAbout = (m.askedAbout + most) % len(list)
+	if most > 0 {
+		m.turn = others[(most-1)%len(others)].node.number
+	}
+}
+
+// everybody returns the nodes that answer, beginning with the one whose turn it is.
+func (m *Manager) everybody() (list []*contact) {
+	for i := range m.contacts {
+		if c := m.contacts[(m.turn+1+i)%len(m.contacts)]; !c.node.gone && c.answers(m.now, &m.opt) {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // missing tells whether a node is gone, or has not been at its address for a while, or
@@ -134,11 +160,7 @@ func (m *Manager) missing(c *contact) bool {
 
 // askOther repeats a question until it is answered, each time to another node: the
 // one asked before may itself be cut off.
-func (m *Manager) askOther(c *contact) {
-	other := m.somebody()
-	if c.node.gone || other == nil {
-		return
-	}
+func (m *Manager) askOther(c, other *contact) {
 	if c.evidence.asked == 0 {
 		m.nonce++
 		c.evidence.asked = m.nonce

@@ -20,22 +20,24 @@ type Manager struct {
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 
-	contacts []*contact // by nodeEntry.number
-	watches  []watch    // in the order of dir.groups
-	tally    tally
-	glance   glance
-	waiters  map[string][]waiter // by the key that they wait for
-	waiting  int                 // in waiters
-	early    []early
-	waits    map[waiter]bool   // who is in waiters (true) or in early only: who asks again is there already
-	forgets  []operatorRequest // to forget a node, until it is gone
-	drains   []operatorRequest // to drain a node, until it is in no chain, or has to stay
-	refused  []refusedDrain
-	nonce    uint64            // of the last ping or probe; see firstNonce
-	about    map[uint64]NodeID // by the nonce of a question to a node outside the chain: whom it is about
-	tokens   *rand.ChaCha8     // what the next token is; nobody can guess it from those before
-	rounds   int               // of pings so far
-	turn     int               // index in contacts of the node that was last asked about others
+	contacts   []*contact // by nodeEntry.number
+	watches    []watch    // in the order of dir.groups
+	tally      tally
+	glance     glance
+	waiters    map[string][]waiter // by the key that they wait for
+	waiting    int                 // in waiters
+	early      []early
+	waits      map[waiter]bool   // who is in waiters (true) or in early only: who asks again is there already
+	forgets    []operatorRequest // to forget a node, until it is gone
+	drains     []operatorRequest // to drain a node, until it is in no chain, or has to stay
+	refused    []refusedDrain
+	nonce      uint64            // of the last ping or probe; see firstNonce
+	about      map[uint64]NodeID // by the nonce of a question to a node outside the chain: whom it is about
+	tokens     *rand.ChaCha8     // what the next token is; nobody can guess it from those before
+	rounds     int               // of pings so far
+	turn       int               // index in contacts of the node that was last asked about others
+	askedAbout int               // where askOthers goes on in its list
+	tooMany    bool              // are missing: the others cannot be asked about all of them in one round
 
 	started bool
 	ready   bool // the identity is durable
@@ -300,7 +302,7 @@ func (m *Manager) onCommitted(b *Committed) {
 func (m *Manager) spread(c *Config) {
 	m.event(Event{Kind: EventReconfigured, Group: c.Group, Epoch: c.Epoch})
 	w := m.watch(c.Group)
-	w.inquiry, w.next = nil, 0
+	m.end(w)
 	for _, p := range c.Chain {
 		m.send(p, c)
 	}

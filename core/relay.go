@@ -1,9 +1,13 @@
 package core
 
+// relaysMax bounds the questions that a node relays at a time. A further one takes the place
+// of the one that came first.
+const relaysMax = 16
+
 // relays are the probes of other nodes that this one was asked for.
 type relays struct {
 	last  uint64 // nonce
-	slots [16]relay
+	slots [relaysMax]relay
 }
 
 type relay struct {

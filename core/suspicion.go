@@ -84,7 +84,11 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	if m.isPrimary(in.From.ID, g, b.Token) && in.From.ID != b.Node {
 		accuser = in.From.ID
 	}
-	m.suspect(b.Group, b.Node, accuser)
+	// Else the node has just proved itself, and many clients that wait for the same node
+	// would have it prove itself all the time: in durable mode with a write each time.
+	if accuser != 0 || m.now.Since(m.contact(b.Node).provedAt) >= m.opt.PingInterval {
+		m.suspect(b.Group, b.Node, accuser)
+	}
 	if w := m.watch(b.Group); b.Refused && w.inquiry != nil && w.inquiry.accused == b.Node {
 		w.inquiry.hear(in.From.ID, answerNo)
 		m.judge(w)
@@ -351,7 +355,7 @@ func (m *Manager) clear(w *watch, moved bool) {
 			next = s.reported
 		}
 	}
-	w.inquiry, w.next = nil, 0
+	m.end(w)
 	if next != 0 {
 		m.inquire(w, s.config, next, s.config.Chain[0].ID, proofs)
 	}
