@@ -120,6 +120,20 @@ func (h *Host) LastCrash() Crash { return h.disk.crashed }
 // ClockRate returns by how much the host's clock goes on in a million nanoseconds.
 func (h *Host) ClockRate() uint64 { return h.clock.rate }
 
+// What names hosts in draws: the clients come behind the first clientCode nodes, and the
+// nodes after those behind the clients.
+const (
+	clientCode = 32
+	farCode    = 256
+)
+
+func codeOf(node int) uint64 {
+	if node >= clientCode {
+		node += farCode
+	}
+	return uint64(node)
+}
+
 // makeHosts builds the cluster's hosts, all of them down.
 func (w *World) makeHosts() {
 	s := &w.schedule.Shape
@@ -134,9 +148,9 @@ func (w *World) makeHosts() {
 		case i == 0:
 			h.name, h.role, h.code = schedule.ManagerHost, RoleManager, 0
 		case i <= s.Nodes:
-			h.name, h.role, h.code = fmt.Sprintf("n%d", i), RoleStorage, uint64(i)
+			h.name, h.role, h.code = fmt.Sprintf("n%d", i), RoleStorage, codeOf(i)
 		default:
-			h.name, h.role, h.code = fmt.Sprintf("c%d", i-s.Nodes), RoleClient, uint64(2*schedule.HostsMax+i-s.Nodes)
+			h.name, h.role, h.code = fmt.Sprintf("c%d", i-s.Nodes), RoleClient, uint64(clientCode+i-s.Nodes)
 		}
 		h.clock = newClock(schedule.Clock{})
 		h.peer.Addr = h.name
@@ -155,7 +169,7 @@ func (w *World) hostNamed(name string) *Host {
 	if name == schedule.ManagerHost {
 		return w.hosts[0]
 	}
-	if len(name) < 2 || len(name) > 3 || name[1] == '0' {
+	if len(name) < 2 || len(name) > 5 || name[1] == '0' {
 		return nil
 	}
 	n := 0

@@ -4,8 +4,8 @@ package bounds
 // their index, and times are virtual, in nanoseconds since the start of the run.
 type Ledger struct {
 	hosts  []int64
-	links  []int64 // from·hosts + to
-	begins []int64 // of a host's last pause, or stall
+	links  map[int]int64 // by from·hosts + to; nil before the first
+	begins []int64       // of a host's last pause, or stall
 	ends   []int64
 	left   bool
 }
@@ -14,11 +14,11 @@ const neverYet = -1
 
 // NewLedger is of so many hosts, of which none has been beyond the bounds.
 func NewLedger(hosts int) Ledger {
-	all := make([]int64, 3*hosts+hosts*hosts)
+	all := make([]int64, 3*hosts)
 	for i := range all {
 		all[i] = neverYet
 	}
-	return Ledger{hosts: all[:hosts], begins: all[hosts : 2*hosts], ends: all[2*hosts : 3*hosts], links: all[3*hosts:]}
+	return Ledger{hosts: all[:hosts], begins: all[hosts : 2*hosts], ends: all[2*hosts:]}
 }
 
 // Left reports that something was beyond the bounds in this run.
@@ -35,8 +35,13 @@ func (l *Ledger) Host(h int, until int64) {
 
 // Link notes that a link is beyond the bounds until a time.
 func (l *Ledger) Link(from, to int, until int64) {
-	at := &l.links[from*len(l.hosts)+to]
-	*at = max(*at, until)
+	if l.links == nil {
+		l.links = make(map[int]int64)
+	}
+	at := from*len(l.hosts) + to
+	if last, noted := l.links[at]; !noted || until > last {
+		l.links[at] = until
+	}
 	l.left = true
 }
 
@@ -87,7 +92,8 @@ func (l *Ledger) HostQuiet(h int, now int64) bool { return past(l.hosts[h], now)
 
 // LinkQuiet tells the same of a link.
 func (l *Ledger) LinkQuiet(from, to int, now int64) bool {
-	return past(l.links[from*len(l.hosts)+to], now)
+	at, noted := l.links[from*len(l.hosts)+to]
+	return !noted || past(at, now)
 }
 
 func past(at, now int64) bool { return at == neverYet || now-at > int64(Horizon) }

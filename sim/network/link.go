@@ -34,7 +34,9 @@ func (n *Network) Connected(a, b int) bool {
 func (n *Network) Talk(from, to int) { n.link(from, to).talked, n.link(to, from).talked = true, true }
 
 // Talked reports that there is a connection, over which one learns of the other's end.
-func (n *Network) Talked(a, b int) bool { return n.link(a, b).talked && n.Connected(a, b) }
+func (n *Network) Talked(a, b int) bool {
+	return n.used(a, b) && n.link(a, b).talked && n.Connected(a, b)
+}
 
 // TellDown decides when a host learns that a node at another host, or the connection to
 // it, is gone: one latency from now. For each node, only one such news is on its way at
@@ -61,10 +63,20 @@ func (n *Network) ToldDown(about, to int, id core.NodeID) {
 
 // Forget ends all connections of a host, at which a process now starts.
 func (n *Network) Forget(h int) {
-	for other := range n.hosts {
-		in, out := n.link(other, h), n.link(h, other)
-		in.talked, out.talked, in.pending = false, false, in.pending[:0]
-		n.Disconnect(h, other)
+	forget := func(from, to int, l *link) {
+		if l.talked = false; to == h {
+			l.pending = l.pending[:0]
+		}
+		n.disconnect(l)
+	}
+	for _, p := range n.hosts[h].near {
+		forget(p.from, p.to, &p.link)
+	}
+	if n.far == nil {
+		for other := range n.hosts {
+			forget(other, h, n.link(other, h))
+			forget(h, other, n.link(h, other))
+		}
 	}
 }
 
@@ -147,9 +159,8 @@ func (n *Network) MakeFlaky(now int64, links [][2]int, r Rates) {
 func (n *Network) Heal(now int64, stays func(from, to int) bool) (changed bool, d []Decision) {
 	n.begin()
 	changed = len(n.streams) > 0 && n.healStreams(now)
-	for i := range n.links {
-		l := &n.links[i]
-		from, to := i/len(n.hosts), i%len(n.hosts)
+	for at, l := range n.all {
+		from, to := at.from, at.to
 		if l.cut || l.clogged || l.rates != 0 {
 			changed = true
 			n.ledger.Link(from, to, now)

@@ -21,8 +21,10 @@ type Network struct {
 	roundTrips              int // round trips that setting up a connection takes
 
 	hosts   []host
-	links   []link // from·hosts + to
-	slots   []slot // (from·hosts + to)·KindCount + kind
+	links   []link        // from·hosts + to
+	slots   []slot        // (from·hosts + to)·KindCount + kind
+	far     map[int]*pair // instead, with more than denseMax hosts; by from·hosts + to
+	pairs   []*pair       // the same, in the order in which they came to be
 	rules   []Rates
 	streams []stream // from 1
 
@@ -41,6 +43,18 @@ type host struct {
 	up     bool
 	slow   int64 // by how much later it takes in what arrives
 	uplink uplink
+	near   []*pair // those that begin or end here, with more than denseMax hosts
+}
+
+// denseMax is how many hosts have room for all their links at once. In a larger cluster most
+// hosts never send each other anything, so that a link has none until it is used.
+const denseMax = 64
+
+// pair is one link and its slots, with more than denseMax hosts.
+type pair struct {
+	from, to int
+	link     link
+	slots    [core.KindCount]slot
 }
 
 // slot counts the messages of one kind on one link.
@@ -144,8 +158,6 @@ func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledg
 		seed: s.Shape.Seed, batch: max(1, s.Shape.Batch), roundTrips: s.Shape.Connect,
 		latencyMin: int64(s.Shape.LatencyMin), latencySpan: max(0, int64(s.Shape.LatencyMax-s.Shape.LatencyMin)),
 		hosts:   make([]host, hosts),
-		links:   make([]link, hosts*hosts),
-		slots:   make([]slot, hosts*hosts*core.KindCount),
 		rules:   make([]Rates, 1, 4),
 		idle:    make([]bool, len(s.Deviate)),
 		ledger:  ledger,
@@ -153,6 +165,11 @@ func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledg
 	}
 	for i, code := range codes {
 		n.hosts[i].code = code
+	}
+	if hosts > denseMax {
+		n.far = make(map[int]*pair)
+	} else {
+		n.links, n.slots = make([]link, hosts*hosts), make([]slot, hosts*hosts*core.KindCount)
 	}
 	if n.roundTrips > 0 {
 		n.streams = make([]stream, 1, 1+hosts*hosts)
@@ -203,11 +220,57 @@ func (n *Network) SetUp(host int, up bool) { n.hosts[host].up = up }
 // SetSlow says by how much later a host takes in what arrives from now on.
 func (n *Network) SetSlow(host int, by int64) { n.hosts[host].slow = by }
 
-func (n *Network) link(from, to int) *link { return &n.links[from*len(n.hosts)+to] }
+func (n *Network) link(from, to int) *link {
+	if n.far != nil {
+		return &n.pair(from, to).link
+	}
+	return &n.links[from*len(n.hosts)+to]
+}
 
 func (n *Network) slot(from, to int, k core.Kind) *slot {
+	if n.far != nil {
+		return &n.pair(from, to).slots[k]
+	}
 	return &n.slots[(from*len(n.hosts)+to)*core.KindCount+int(k)]
 }
+
+// pair returns a link of a large cluster, which is made when it is first used.
+func (n *Network) pair(from, to int) *pair {
+	at := from*len(n.hosts) + to
+	p := n.far[at]
+	if p == nil {
+		p = &pair{from: from, to: to}
+		n.far[at] = p
+		n.pairs = append(n.pairs, p)
+		n.hosts[from].near = append(n.hosts[from].near, p)
+		if from != to {
+			n.hosts[to].near = append(n.hosts[to].near, p)
+		}
+	}
+	return p
+}
+
+// used tells whether a link was ever used. Each link of a small cluster counts as such.
+func (n *Network) used(from, to int) bool {
+	return n.far == nil || n.far[from*len(n.hosts)+to] != nil
+}
+
+// all yields the links that were used, always in the same order.
+func (n *Network) all(yield func(p at, l *link) bool) {
+	for i := range n.links {
+		if !yield(at{i / len(n.hosts), i % len(n.hosts)}, &n.links[i]) {
+			return
+		}
+	}
+	for _, p := range n.pairs {
+		if !yield(at{p.from, p.to}, &p.link) {
+			return
+		}
+	}
+}
+
+// at is where a link is.
+type at struct{ from, to int }
 
 // begin forgets what the last call decided.
 func (n *Network) begin() { n.decided = n.decided[:0] }
@@ -216,7 +279,11 @@ func (n *Network) begin() { n.decided = n.decided[:0] }
 // that kind it is. Hosts go by their codes, which do not depend on how many
 // there are, so that a smaller cluster leaves the fates of the rest alone.
 func (n *Network) draw(from, to int, k core.Kind, ordinal uint32) uint64 {
-	name := n.hosts[from].code<<16 | n.hosts[to].code<<8 | uint64(k)
+	a, b := n.hosts[from].code, n.hosts[to].code
+	name := a<<16 | b<<8 | uint64(k)
+	if (a|b)>>8 != 0 { // else two links may have one name
+		name = 1<<63 | a<<32 | b<<8 | uint64(k)
+	}
 	return splitmix.Mix(splitmix.Mix(n.seed, name), uint64(ordinal))
 }
 

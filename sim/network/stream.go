@@ -164,11 +164,14 @@ func (n *Network) connect(now int64, from, to int, s *stream, draw uint64) {
 // Disconnect ends what connection there is between two hosts: the next message
 // sets up another.
 func (n *Network) Disconnect(a, b int) {
-	for _, l := range [...]*link{n.link(a, b), n.link(b, a)} {
-		if l.stream != 0 {
-			s := &n.streams[l.stream]
-			s.open, s.mute, s.muteEnd = false, false, 0
-		}
+	n.disconnect(n.link(a, b))
+	n.disconnect(n.link(b, a))
+}
+
+func (n *Network) disconnect(l *link) {
+	if l.stream != 0 {
+		s := &n.streams[l.stream]
+		s.open, s.mute, s.muteEnd = false, false, 0
 	}
 }
 
@@ -292,12 +295,12 @@ func (n *Network) Sound(from, to int) bool {
 // healStreams ends what is wrong with the streams, and reports whether anything was.
 func (n *Network) healStreams(now int64) bool {
 	changed := false
-	for i := range n.links {
-		if n.links[i].stream == 0 {
+	for at, l := range n.all {
+		if l.stream == 0 {
 			continue
 		}
-		s := &n.streams[n.links[i].stream]
-		from, to := i/len(n.hosts), i%len(n.hosts)
+		s := &n.streams[l.stream]
+		from, to := at.from, at.to
 		if s.loss > bounds.LossMaxPermille || s.mute {
 			n.ledger.Link(from, to, now)
 		}
@@ -333,8 +336,8 @@ func (n *Network) dropHeld(now int64, from, to int) {
 // are left out.
 func (n *Network) LastArrival(counts func(host int) bool) int64 {
 	last := int64(0)
-	for i := range n.links {
-		if s := n.links[i].stream; s != 0 && counts(i/len(n.hosts)) && counts(i%len(n.hosts)) {
+	for at, l := range n.all {
+		if s := l.stream; s != 0 && counts(at.from) && counts(at.to) {
 			last = max(last, n.streams[s].last)
 		}
 	}

@@ -37,9 +37,9 @@ func (s *Schedule) Broken() (mutant, property string) {
 
 // Shape is the cluster and its options.
 type Shape struct {
-	Nodes    int // storage nodes n1..nN, 1 to HostsMax
+	Nodes    int // storage nodes n1..nN, 1 to NodesMax
 	Replicas int // k, 0 to 3
-	Clients  int // clients c1..cM, 1 to HostsMax
+	Clients  int // clients c1..cM, 1 to ClientsMax
 	Width    int // operations each client may have under way at once, from 1
 	Durable  bool
 	Reads    core.ReadMode
@@ -69,8 +69,12 @@ type Clock struct {
 	PPM    int64
 }
 
-// HostsMax bounds the storage nodes, and the clients, of a schedule.
-const HostsMax = 16
+// Bounds of a schedule's hosts. The checks look at every host again and again, so a cluster
+// of more than some dozen nodes is better run without them.
+const (
+	NodesMax   = 4000
+	ClientsMax = 16
+)
 
 // Action is one thing that happens at a time.
 type Action struct {

@@ -21,9 +21,9 @@ type shapeField struct {
 
 // shapeFields are in the order of the canonical text, those of a line together.
 var shapeFields = [...]shapeField{
-	number("cluster", "nodes", 1, HostsMax, func(sh *Shape) *int { return &sh.Nodes }),
+	number("cluster", "nodes", 1, NodesMax, func(sh *Shape) *int { return &sh.Nodes }),
 	number("cluster", "replicas", 0, 3, func(sh *Shape) *int { return &sh.Replicas }),
-	number("cluster", "clients", 1, HostsMax, func(sh *Shape) *int { return &sh.Clients }),
+	number("cluster", "clients", 1, ClientsMax, func(sh *Shape) *int { return &sh.Clients }),
 	number("cluster", "width", 1, WidthMax, func(sh *Shape) *int { return &sh.Width }),
 	choice("cluster", "mode", "memory", "durable", func(sh *Shape) *bool { return &sh.Durable }),
 	{

@@ -174,7 +174,7 @@ func (r *recorder) managerState(m *core.Manager, now core.Time, f *fields) {
 			f.set(prefix+"lost", "presumably")
 		}
 	}
-	for i := range min(m.Nodes(), 2*schedule.HostsMax) {
+	for i := range min(m.Nodes(), 2*schedule.ClientsMax) {
 		v := m.Node(i, now)
 		state := "spare"
 		switch {
