@@ -537,9 +537,11 @@ func (c *Client) redirect(r *route) {
 }
 
 // onPeerDown is called when a connection broke, or an address refused one. Calls that
-// waited for that peer are soon tried again. A storage node is reported at once.
+// waited for that peer are soon tried again. A storage node is reported at once; once, as
+// what the manager says to that sends all calls of the group on.
 func (c *Client) onPeerDown(peer Peer, refused bool) {
 	var told *Config // a group whose members were tried
+	var asked *route // a group about which the manager was asked
 	for _, call := range c.timed.all() {
 		if call.route != nil && refused && told != call.route.config && call.route.config.holds(peer) {
 			told = call.route.config
@@ -548,7 +550,8 @@ func (c *Client) onPeerDown(peer Peer, refused bool) {
 		if call.waiting || call.target != peer {
 			continue
 		}
-		if call.route != nil {
+		if call.route != nil && call.route != asked {
+			asked = call.route
 			c.suspect(call, refused)
 			c.lookup(call)
 		}

@@ -664,6 +664,20 @@ func TestAnotherManagerAtTheManagersAddress(t *testing.T) {
 	}
 }
 
+// A primary ends with many calls under way. The client reports it once, and asks once for
+// the group's next config, which sends all calls on.
+func TestABrokenConnectionIsReportedOnceForAllCalls(t *testing.T) {
+	n := knowing(t)
+	for id := uint64(2); id < 102; id++ {
+		n.ask(id, OpGet, "a")
+	}
+	n.mail = nil
+	n.step("", &PeerDown{Peer: peerOf("n1")})
+	require.Len(t, sent[*Suspect](n, "m"), 1)
+	n.told(only[*Lookup](n, "m").Req, 2, "n2")
+	require.Len(t, sent[*Op](n, "n2"), 100)
+}
+
 // Whatever comes in whatever order, each call has one result.
 func TestEveryCallHasOneResult(t *testing.T) {
 	for seed := range uint64(200) {

@@ -39,14 +39,13 @@ func cluster(nodes int) *schedule.Schedule {
 // clusterWatch counts the messages that the manager sends, as they are taken in, and those
 // that it takes in; and it looks when all groups are at full strength again after the kill.
 type clusterWatch struct {
-	events   int
-	sent     [core.KindCount]int // by the manager before the kill, from when the groups have formed
-	took     int                 // by the manager, likewise
-	after    int                 // both, in the second from the kill on
-	looked   time.Duration
-	full     time.Duration // how long after the kill; 0 before
-	groups   int
-	unserved int
+	events int
+	sent   [core.KindCount]int // by the manager before the kill, from when the groups have formed
+	took   int                 // by the manager, likewise
+	after  int                 // both, in the second from the kill on
+	looked time.Duration
+	full   time.Duration // how long after the kill; 0 before
+	groups int
 }
 
 func (c *clusterWatch) Begin(*sim.World)                              {}
