@@ -51,14 +51,17 @@ type glance struct {
 
 // lookAgain forgets what the last look has shown. It follows whatever that may have changed:
 // time, a round of pings, news of a node, a change of the Directory.
-func (m *Manager) lookAgain() { m.glance = glance{answering: m.glance.answering[:0]} }
+func (m *Manager) lookAgain() {
+	g := &m.glance // each Pong comes here: its list stays as it is
+	g.idle, g.nobody, g.crowd = false, false, answerOpen
+}
 
 // answering are the idle nodes that answer.
 func (m *Manager) answering() []*contact {
 	idle := m.counted().idle
 	g := &m.glance
 	if !g.idle {
-		g.idle = true
+		g.idle, g.answering = true, g.answering[:0]
 		for _, c := range idle {
 			if c.answers(m.now, &m.opt) {
 				g.answering = append(g.answering, c)
