@@ -70,7 +70,7 @@ func (m *Manager) lossOf(c *contact) loss {
 		return lossNone
 	case fresh && e.refusedSince != Never && m.now.Since(e.refusedSince) >= m.opt.LostAfter && m.now.Since(e.toldAt) <= m.opt.LostAfter:
 		return lossPresumed
-	case m.now.Since(c.quietSince) >= 10*m.opt.LostAfter && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || !m.tooMany && m.somebody() != nil):
+	case m.now.Since(c.quietSince) >= 10*m.opt.LostAfter && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || m.now.Since(m.tooManyAt) > m.opt.LostAfter && m.somebody() != nil):
 		return lossSilent
 	}
 	return lossNone
@@ -126,18 +126,20 @@ func (m *Manager) askOthers() {
 			}
 		}
 	}
-	if m.tooMany = false; len(list) == 0 {
+	if len(list) == 0 {
 		return
 	}
 	others := m.everybody()
-	most := min(len(list), relaysMax*len(others))
-	m.tooMany = most < len(list) // the rest has its turn with the next pings
+	most := min(len(list), relaysMax*len(others)) // the rest has its turn with the next pings
 	for i := range most {
 		m.askOther(list[(m.askedAbout+i)%len(list)], others[i%len(others)])
 	}
 	m.askedAbout = (m.askedAbout + most) % len(list)
 	if most > 0 {
 		m.turn = others[(most-1)%len(others)].node.number
+		if most < len(list) {
+			m.tooManyAt = m.now
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ type Manager struct {
 	rounds     int               // of pings so far
 	turn       int               // index in contacts of the node that was last asked about others
 	askedAbout int               // where askOthers goes on in its list
-	tooMany    bool              // are missing: the others cannot be asked about all of them in one round
+	tooManyAt  Time              // when more were missing than the others could be asked about in one round
 
 	started bool
 	ready   bool // the identity is durable
@@ -68,7 +68,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), haltAt: Never, tokens: rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), haltAt: Never, tooManyAt: longAgo, tokens: rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err

@@ -43,6 +43,37 @@ func TestProbesHaveABound(t *testing.T) {
 	}
 }
 
+// The manager reaches one node only, which reaches all others. There are more than it can be
+// asked about within LostAfter, so that most words are old. Nobody is taken for lost for that
+// alone: while so many are missing the manager suspects itself. When others can be asked
+// about all of them, silence counts again.
+func TestNobodyIsLostForWantOfAsking(t *testing.T) {
+	s := newSwarm(61, func(o *ManagerOptions) { o.LostAfter = 100 * time.Millisecond })
+	s.cutOff = true
+	for i := 1; i < 61; i++ {
+		s.dead[swarmPeer(i).ID] = true
+	}
+	lost := func() (n int) {
+		for id := range GroupID(s.m.Groups()) {
+			if lost, _ := s.m.Lost(id + 1); lost {
+				n++
+			}
+		}
+		return n
+	}
+	s.run(5 * time.Second)
+	require.Zero(t, lost(), "the one that answers reaches them")
+
+	for i := 1; i < 50; i++ {
+		delete(s.dead, swarmPeer(i).ID)
+	}
+	s.run(5 * time.Second)
+	require.Zero(t, lost(), "others reach them")
+	s.cutOff = false
+	s.run(5 * time.Second)
+	require.NotZero(t, lost())
+}
+
 // Many clients wait for a healthy primary, and each reports it again and again. It proves
 // itself as often as it is pinged, and not once for each report: in durable mode each proof
 // costs it a write.

@@ -18,6 +18,7 @@ type swarm struct {
 	tokens  map[NodeID]uint64
 	configs map[NodeID]*Config // the last that each node got
 	dead    map[NodeID]bool    // silent
+	cutOff  bool               // the dead are silent to the manager alone
 	probes  map[NodeID]int     // how many each node got
 
 	stepped func() // after each Step or Tick of the manager; nil for nothing
@@ -148,7 +149,7 @@ func (s *swarm) answer(e Envelope) {
 		reply(p)
 	case *Probe:
 		s.probes[me.ID]++
-		if b.Target.ID == 0 || !s.dead[b.Target.ID] {
+		if b.Target.ID == 0 || !s.dead[b.Target.ID] || s.cutOff {
 			reply(&ProbeReply{Nonce: b.Nonce})
 		}
 	case *Config:
