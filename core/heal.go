@@ -124,7 +124,7 @@ func (m *Manager) recruit(w *watch, c *Config) bool {
 	})
 	spare.reserved = true
 	w.join.proposed, w.join.recruit = true, true
-	m.tally.lacking--
+	m.tally.lacking-- // the node that is about to join counts as there already; nothing else of the tally changes
 	m.propose(Command{Kind: CommandJoin, Group: c.Group, Epoch: c.Epoch, Node: NodeRecord{Peer: Peer{ID: spare.node.ID}}})
 	return true
 }

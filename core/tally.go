@@ -34,7 +34,7 @@ func (m *Manager) counted() *tally {
 }
 
 // recount has the tally counted anew. It follows whatever the tally rests on: a change of
-// the Directory beyond a new key, of a group's loss, or of whether a join is about to begin.
+// the Directory beyond a new key, or of a group's loss. recruit corrects it by itself.
 func (m *Manager) recount() { m.tally.fresh = false }
 
 // lacking is how many spares healing is going to need.
