@@ -182,15 +182,17 @@ func (m *Manager) onProbeReply(in Envelope, b *ProbeReply) {
 // forgetQuestions drops what was noted of questions that are no longer open. It is called
 // with every ping.
 func (m *Manager) forgetQuestions() {
-	maps.DeleteFunc(m.about, func(nonce uint64, id NodeID) bool {
-		c := m.contact(id)
-		if c == nil {
-			return true
+	for _, nonce := range slices.Sorted(maps.Keys(m.about)) {
+		c := m.contact(m.about[nonce])
+		if c == nil || c.evidence.asked != nonce && !m.inquiry(c.node.group).asksOutside(nonce) {
+			delete(m.about, nonce)
 		}
-		s := m.inquiry(c.node.group)
-		return c.evidence.asked != nonce && (s == nil || s.outside.word.nonce != nonce)
-	})
+	}
 }
+
+// asksOutside tells whether a node outside the chain is asked the question with that nonce;
+// nobody is without an inquiry.
+func (s *inquiry) asksOutside(nonce uint64) bool { return s != nil && s.outside.word.nonce == nonce }
 
 // inquiry is the one into a group that is not decided yet, or nil.
 func (m *Manager) inquiry(id GroupID) *inquiry {
