@@ -261,4 +261,32 @@ var ofSuspicion = []Mutant{
 		Old:   `	return time.Duration(bytes/(slowRate/1000)) * time.Millisecond`,
 		New:   `	return 0 * time.Duration(bytes)`,
 	},
+	{
+		Name: `proof-for-each-report`, Rule: `manager 3`,
+		Story: `a healthy node proves itself for each client that waits for it`,
+		File:  `core/suspicion.go`,
+		Old:   `	if accuser != 0 || m.now.Since(m.contact(b.Node).provedAt) >= m.opt.PingInterval {`,
+		New:   `	{`,
+	},
+	{
+		Name: `one-witness-for-all`, Rule: `manager 3`,
+		Story: `all inquiries ask the same node outside the chain`,
+		File:  `core/inquiry.go`,
+		Old:   `			c.witness++`,
+		New:   ``,
+	},
+	{
+		Name: `one-is-asked-about-all`, Rule: `manager 5`,
+		Story: `the few that answer are asked about everybody who is missing, with each ping`,
+		File:  `core/loss.go`,
+		Old:   `	most := min(len(list), relaysMax*len(others)) // the rest has its turn with the next pings`,
+		New:   `	most := len(list) * min(1, len(others))`,
+	},
+	{
+		Name: `lost-for-want-of-asking`, Rule: `manager 5`,
+		Story: `a group counts as lost since there was no turn to ask about it`,
+		File:  `core/loss.go`,
+		Old:   `|| m.now.Since(m.tooManyAt) > m.opt.LostAfter && m.somebody() != nil):`,
+		New:   `|| m.somebody() != nil):`,
+	},
 }
