@@ -58,7 +58,7 @@ type StorageOptions struct {
 	LogKeepBytes    int // of keys and values in these at most; a log of twice as many is trimmed
 	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
 	JoinLagBytes    int // likewise, of keys and values in the log
-	JoinRate        int // bytes of keys and values a second in the snapshot for a joining node
+	JoinRate        int // bytes of keys and values a second in the snapshot for a joining node; 16 times as many while no client asks for anything
 }
 
 // DefaultStorageOptions are those of a cluster on one site's network.

@@ -118,6 +118,28 @@ func TestChangesAreSentFasterThanTheRate(t *testing.T) {
 	require.Empty(t, l.happened(EventSqueezed))
 }
 
+// Rule R10: the rate is there for the clients. While none asks, a joining node gets its
+// snapshot sixteen times as fast; the first operation slows it down again.
+func TestASnapshotIsFasterWhileNobodyAsks(t *testing.T) {
+	const rate = 64 << 10 // 5 s
+	whole := func(asked bool) time.Duration {
+		l := newLoaded(t, 3000, joinRate(rate))
+		from := l.now
+		for n := uint64(0); !l.storage().groups[0].tenure.transfer.complete; n++ {
+			if asked {
+				l.step("c1", &Op{Group: 1, Req: 1<<40 + n, Kind: OpGet, Key: "k1"})
+			}
+			for range idleMin / time.Millisecond / 2 {
+				l.listen()
+				l.tick(time.Millisecond)
+			}
+		}
+		return l.now.Since(from)
+	}
+	require.Less(t, whole(false), time.Second)
+	require.Greater(t, whole(true), 3*time.Second)
+}
+
 // Rule R10: more is written than the joining node can take in. Writers are held
 // back until it has caught up; each of them is answered.
 func TestWritersAreHeldBackForAJoiningNode(t *testing.T) {

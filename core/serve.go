@@ -3,6 +3,9 @@ package core
 // onOp answers a client, takes its write into the log, or lets it wait.
 func (g *group) onOp(from Peer, op *Op) {
 	t := g.tenure
+	if t != nil {
+		t.askedAt = g.s.now
+	}
 	switch {
 	case t == nil && (!g.isMember() || g.primary() != g.s.self.ID) && g.config.Epoch > 0:
 		g.refuse(from, op.Req, StatusNotPrimary, g.config)

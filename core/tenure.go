@@ -26,6 +26,7 @@ type tenure struct {
 	opening int     // how many of pending open a session
 	ending  int     // and how many end one
 	sweepAt Time    // when to look for idle sessions
+	askedAt Time    // when a client last asked for an operation
 
 	unparking bool // what was parked is being taken in
 

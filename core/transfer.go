@@ -127,7 +127,7 @@ func (g *group) pump() {
 		}
 		c, read := g.cutChunk(x, !early)
 		// Time lost since it was due is made up for, by up to chunksMin chunks.
-		pace := time.Duration(read) * time.Second / time.Duration(g.s.opt.JoinRate)
+		pace := time.Duration(read) * time.Second / time.Duration(g.joinRate())
 		x.sendAt = max(x.sendAt, g.s.now.After(-chunksMin*pace)).After(pace)
 		x.window = append(x.window, c)
 		if x.timedAt == Never {
@@ -135,6 +135,20 @@ func (g *group) pump() {
 		}
 		g.sendChunk(x, c)
 	}
+}
+
+const (
+	idleMin    = 100 * time.Millisecond // without a client's operation before the group is idle
+	idleFactor = 16                     // times JoinRate that a joining node gets then
+)
+
+// joinRate is the bytes a second that are read for the first time: few enough for clients
+// not to notice, and many when there are none.
+func (g *group) joinRate() int {
+	if g.s.now.Since(g.tenure.askedAt) < idleMin {
+		return g.s.opt.JoinRate
+	}
+	return idleFactor * g.s.opt.JoinRate
 }
 
 // hasRoom tells whether one more chunk may be under way.
@@ -150,7 +164,7 @@ func (g *group) hasRoom(x *transfer) bool {
 	}
 	// As many as the rate fills in the shortest round trip that was seen. A longer one
 	// shows that the node is busy, not that it is far away.
-	fill := int64(g.s.opt.JoinRate) * int64(min(x.trip, time.Second)) / int64(time.Second) / ChunkBytesMax
+	fill := int64(g.joinRate()) * int64(min(x.trip, time.Second)) / int64(time.Second) / ChunkBytesMax
 	return len(x.window) < int(min(fill, chunksMax)) && bytes < windowBytesMax
 }
 
