@@ -3,6 +3,7 @@ package netrpc_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -48,6 +49,8 @@ func init() {
 		s := rpc.NewServer()
 		err = s.Register(new(Echo))
 		go s.Accept(l)
+	case "relay": // to as many as are named; with none it is where the bytes end
+		go relay(l, strings.Fields(manager))
 	}
 	check(err)
 	fmt.Println(l.Addr())
@@ -96,27 +99,144 @@ func startProcess(b *testing.B, role string) string {
 	return strings.TrimSpace(line)
 }
 
-func BenchmarkOperations(b *testing.B) {
+// relay takes messages, each a length and so many bytes, passes them on, and answers each
+// with a byte once those to whom it passed it on have.
+func relay(l net.Listener, to []string) {
+	for {
+		c, err := l.Accept()
+		check(err)
+		next := make([]net.Conn, len(to))
+		for i := range to {
+			next[i], err = net.Dial("tcp", to[i])
+			check(err)
+		}
+		go func() {
+			b := make([]byte, 4+core.ValueBytesMax)
+			for carry(c, next, b) {
+			}
+		}()
+	}
+}
+
+func carry(c net.Conn, next []net.Conn, b []byte) bool {
+	if _, err := io.ReadFull(c, b[:4]); err != nil {
+		return false // the benchmark has ended
+	}
+	n := 4 + binary.LittleEndian.Uint32(b)
+	_, err := io.ReadFull(c, b[4:n])
+	check(err)
+	for _, to := range next {
+		_, err = to.Write(b[:n])
+		check(err)
+	}
+	var ack [1]byte
+	for _, to := range next {
+		_, err = io.ReadFull(to, ack[:])
+		check(err)
+	}
+	_, err = c.Write(ack[:])
+	check(err)
+	return true
+}
+
+// BenchmarkLarge compares puts of large values with as many bytes that go the same way
+// over plain TCP: to one process, and from there to two more.
+func BenchmarkLarge(b *testing.B) {
+	client, ctx := benchCluster(b)
+	first := startProcess(b, "relay "+startProcess(b, "relay")+" "+startProcess(b, "relay"))
+	for _, size := range []int{64 << 10, core.ValueBytesMax} {
+		for _, callers := range []int{1, 8} {
+			run := func(name string, caller func(i int) func() error) {
+				b.Run(fmt.Sprintf("%s/%dKiB/%d", name, size>>10, callers), func(b *testing.B) {
+					b.SetBytes(int64(size))
+					atOnce(b, callers, caller)
+				})
+			}
+			message := make([]byte, 4+size)
+			binary.LittleEndian.PutUint32(message, uint32(size))
+			run("tcp", func(int) func() error {
+				c, err := net.Dial("tcp", first)
+				require.NoError(b, err)
+				b.Cleanup(func() { c.Close() })
+				return func() error {
+					if _, err := c.Write(message); err != nil {
+						return err
+					}
+					_, err := io.ReadFull(c, make([]byte, 1))
+					return err
+				}
+			})
+			key := func(i int) string { return fmt.Sprintf("large%d", i) }
+			run("put", func(i int) func() error {
+				return func() error {
+					_, err := client.Put(ctx, key(i), message[4:])
+					return err
+				}
+			})
+			run("get", func(i int) func() error {
+				_, err := client.Put(ctx, key(i), message[4:])
+				require.NoError(b, err)
+				return func() error {
+					_, err := client.Get(ctx, key(i))
+					return err
+				}
+			})
+		}
+	}
+}
+
+// atOnce runs the b.N operations of a benchmark with so many callers. Each has an operation
+// of its own.
+func atOnce(b *testing.B, callers int, caller func(i int) func() error) {
+	ops := make([]func() error, callers)
+	for i := range ops {
+		ops[i] = caller(i)
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for _, op := range ops {
+		wg.Go(func() {
+			for next.Add(1) <= int64(b.N) {
+				if err := op(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+// benchCluster starts a cluster of three, and a client of it.
+func benchCluster(b *testing.B) (*netrpc.Client, context.Context) {
 	manager := startProcess(b, "manager")
 	for range 3 {
 		startProcess(b, "storage "+manager)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-	defer cancel()
+	b.Cleanup(cancel)
 	client, err := netrpc.Dial(ctx, []string{manager})
 	require.NoError(b, err)
-	defer client.Close()
+	b.Cleanup(client.Close)
+	for {
+		if _, err = client.Put(ctx, "first", nil); err == nil {
+			return client, ctx
+		}
+		require.ErrorIs(b, err, netrpc.ErrUnavailable, "while the nodes register")
+	}
+}
+
+func BenchmarkOperations(b *testing.B) {
+	client, ctx := benchCluster(b)
 	value := make([]byte, 100)
 	const keys = 64
 	key := make([]string, keys)
 	for i := range key {
 		key[i] = fmt.Sprintf("key%04d", i)
-		for {
-			if _, err = client.Put(ctx, key[i], value); err == nil {
-				break
-			}
-			require.ErrorIs(b, err, netrpc.ErrUnavailable, "while the nodes register")
-		}
+		_, err := client.Put(ctx, key[i], value)
+		require.NoError(b, err)
 	}
 	echo, err := rpc.Dial("tcp", startProcess(b, "echo"))
 	require.NoError(b, err)
@@ -125,20 +245,7 @@ func BenchmarkOperations(b *testing.B) {
 	for _, sessions := range []int{1, 16, 64} {
 		run := func(name string, op func(i int) error) {
 			b.Run(fmt.Sprintf("%s/%d", name, sessions), func(b *testing.B) {
-				var next atomic.Int64
-				var wg sync.WaitGroup
-				for s := range sessions {
-					wg.Go(func() {
-						for next.Add(1) <= int64(b.N) {
-							if err := op(s); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
-				}
-				wg.Wait()
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+				atOnce(b, sessions, func(i int) func() error { return func() error { return op(i) } })
 			})
 		}
 		run("echo", func(i int) error {

@@ -21,7 +21,7 @@ const (
 
 	// inlineBytesMax is how much whoever has something to send encodes and writes itself.
 	// More would keep it too long from what it does.
-	inlineBytesMax = 64 << 10
+	inlineBytesMax = 128 << 10
 
 	// outBytesMax is how much may wait to be written before no more is read.
 	outBytesMax = 64 << 10

@@ -1,0 +1,12 @@
+package daemon
+
+// heapFloor is how much the collector of garbage takes a node to hold at least. It runs
+// each time that as much was allocated as is held. A node that holds little would run it
+// hundreds of times a second under load, which took a sixth of its throughput.
+const heapFloor = 32 << 20
+
+// floor is never read or written, so it takes up addresses and no memory.
+var floor []byte
+
+// raiseHeap has a process with little to hold let some garbage gather.
+func raiseHeap() { floor = make([]byte, heapFloor) }
