@@ -22,7 +22,7 @@ const (
 
 	benchProcessesMax = 64
 	benchRateMax      = 1_000_000
-	benchKeysMax      = 1_000_000 // they stay in the manager's memory for ever
+	benchKeysMax      = 10_000_000 // they stay in the manager's memory for ever
 
 	// benchBytesMax bounds what the keys hold together, in the memory of every node of
 	// their groups.
