@@ -1,10 +1,9 @@
 package core
 
-import "time"
-
 // contact is the manager's soft state about one registered node.
 type contact struct {
 	node *nodeEntry
+	turn int // says in which rounds it is pinged, see Manager.hasTurn
 
 	token  uint64 // goes with each ping to addr, and to nobody else
 	addr   string // where it is registered
@@ -14,7 +13,7 @@ type contact struct {
 	sentAt           pingTimes  // when the last pings were sent
 	trips            roundTrips // of pings
 	fresh            bool       // it has answered a ping since the last one was sent
-	missed           int        // pings in a row without an answer, the last one sent not counted
+	missed           int        // pings in a row without an answer, the last one sent not counted; each counts for the rounds until the next one
 	since            Time       // when the manager began to ping it
 	answeredAt       Time       // when it last answered one, or registered a new boot
 	provedAt         Time       // when it last proved in an inquiry that it works
@@ -38,10 +37,11 @@ type contact struct {
 }
 
 // newContact begins with no knowledge: a node's silence counts from now.
-func newContact(n *nodeEntry, now Time, nonce, token uint64) *contact {
+func (m *Manager) newContact(n *nodeEntry) *contact {
+	m.turns++
 	return &contact{
-		node: n, token: token, addr: n.Addr, pinged: nonce, answered: nonce, fresh: true, since: now, answeredAt: longAgo, provedAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: now, evidence: noEvidence,
-		drainSince: now, steadySince: now,
+		node: n, turn: m.turns, token: m.tokens.Uint64(), addr: n.Addr, pinged: m.nonce, answered: m.nonce, fresh: true, since: m.now, answeredAt: longAgo, provedAt: longAgo, backAt: longAgo, remindedAt: longAgo, quietSince: m.now, evidence: noEvidence,
+		drainSince: m.now, steadySince: m.now,
 	}
 }
 
@@ -62,24 +62,6 @@ func (p *pingTimes) of(nonce uint64) (at Time, known bool) {
 	return slot.at, slot.nonce == nonce
 }
 
-// answers tells whether the node answered recently, from the address at which it is
-// registered, and that does not refuse, nor answer as another node.
-func (c *contact) answers(now Time, o *ManagerOptions) bool {
-	return c.proven && now.Since(c.answeredAt) <= c.recent(o)+o.PingInterval && c.evidence.refusedSince == Never && c.evidence.otherSince == Never
-}
-
-// silent tells whether the node has missed so many pings that it is worth an
-// inquiry. One that has never answered gets the time of a first round trip.
-func (c *contact) silent(now Time, o *ManagerOptions) bool {
-	return c.missed >= o.MissesMax && now.Since(c.answeredAt) >= c.recent(o) && (c.trips.known() || now.Since(c.since) >= firstPatience)
-}
-
-// recent is how old the last answer of a node that is well can be: MissesMax pings, and
-// more where round trips vary.
-func (c *contact) recent(o *ManagerOptions) time.Duration {
-	return time.Duration(o.MissesMax)*o.PingInterval + min(4*c.trips.deviation, patienceMax)
-}
-
 // contact returns what is known of a registered node, or nil.
 func (m *Manager) contact(id NodeID) *contact {
 	if n := m.dir.node(id); n != nil {
@@ -88,20 +70,12 @@ func (m *Manager) contact(id NodeID) *contact {
 	return nil
 }
 
-// A node outside all groups that has missed missesSeldom pings gets only every
-// pingsSeldom-th one. Most such nodes are gone for good, and over the years they get many.
-// A node that restarts registers by itself. One that hears the pings, but was not heard,
-// does not know that it was missed, so it must still be pinged.
-const (
-	missesSeldom = 20
-	pingsSeldom  = 10
-)
-
-// ping counts what the last round missed and sends the next.
+// ping is a round of pings: it counts what those whose turn it is have missed, and pings them.
 func (m *Manager) ping() {
 	m.pingAt = m.now.After(m.opt.PingInterval)
 	m.nonce++
 	m.rounds++
+	m.share()
 	nonce := m.nonce // the inquiries that begin here take nonces too
 	for _, c := range m.contacts {
 		if c.node.gone { // its data is: it is not pinged, but may still be in a chain
@@ -111,16 +85,15 @@ func (m *Manager) ping() {
 			m.suspect(c.node.group, c.node.ID, 0)
 			continue
 		}
-		if c.missed >= missesSeldom && c.node.isSpare() && (m.rounds+c.node.number)%pingsSeldom != 0 {
-			continue
+		if m.hasTurn(c) {
+			if !c.fresh {
+				c.missed += m.shares
+				c.steadySince = m.now
+			}
+			c.fresh = false
+			m.pingOne(c, nonce)
 		}
-		if !c.fresh {
-			c.missed++
-			c.steadySince = m.now
-		}
-		c.fresh = false
-		m.pingOne(c, nonce)
-		if c.silent(m.now, &m.opt) {
+		if m.silent(c) {
 			m.suspect(c.node.group, c.node.ID, 0)
 		}
 	}

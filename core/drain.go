@@ -121,7 +121,7 @@ func (m *Manager) dismiss(w *watch, c *Config) {
 			next = p.ID
 		}
 	}
-	if len(remove) > 0 && m.contact(next).answers(m.now, &m.opt) {
+	if len(remove) > 0 && m.answers(m.contact(next)) {
 		w.join.proposed = true
 		m.propose(Command{Kind: CommandReconfigure, Group: c.Group, Epoch: c.Epoch, Remove: remove})
 	}

@@ -77,7 +77,7 @@ func (m *Manager) healGroup(c *Config) {
 	case w.join.proposed || w.inquiry != nil:
 	case c.Joining.ID != 0:
 		m.watchJoin(w, c)
-	case !m.contact(c.Chain[0].ID).answers(m.now, &m.opt):
+	case !m.answers(m.contact(c.Chain[0].ID)):
 	case m.lacks(c) > 0 && m.allFailed(w, c):
 		m.giveUpDrains(c, StatusUnavailable)
 	case m.lacks(c) > 0 && len(c.Chain) < ChainMax && m.recruit(w, c):
@@ -158,14 +158,15 @@ func (c *contact) lastFlap() Time {
 }
 
 // watchJoin gives up a join whose node does not answer, or that made no progress
-// for long.
+// for long. One ping missed in a large cluster is no silence yet: a node far away may answer
+// it a little later than the one before.
 func (m *Manager) watchJoin(w *watch, c *Config) {
 	j := &w.join
 	if j.start != c.Start { // of before a restart of the manager
 		*j = joinWatch{start: c.Start, begunAt: m.now, movedAt: m.now, failed: j.failed}
 	}
 	node := m.contact(c.Joining.ID)
-	if node.missed >= m.opt.MissesMax || m.now.Since(j.movedAt) > m.opt.JoinTimeout {
+	if node.missed >= m.opt.MissesMax && m.now.Since(node.answeredAt) >= m.missesTime() || m.now.Since(j.movedAt) > m.opt.JoinTimeout {
 		m.cancelJoin(c.Group)
 	}
 }

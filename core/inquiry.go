@@ -111,7 +111,7 @@ func (m *Manager) askAbout(s *inquiry) {
 			ask(m.dir.node(p.ID).Peer, &s.members[i].word)
 		}
 	}
-	if c := m.contact(s.outside.node); c == nil || !c.answers(m.now, &m.opt) {
+	if c := m.contact(s.outside.node); c == nil || !m.answers(c) {
 		m.release(s)
 		s.outside = outsider{node: m.outsider(s.config)}
 		if c := m.contact(s.outside.node); c != nil {
@@ -133,7 +133,7 @@ func (m *Manager) askAbout(s *inquiry) {
 // When many inquiries go on at once, each asks whoever is asked by the fewest. Nobody is
 // asked by more than it has room for: for each further one it would forget one.
 func (m *Manager) outsider(c *Config) NodeID {
-	if joining := m.contact(c.Joining.ID); joining != nil && joining.answers(m.now, &m.opt) {
+	if joining := m.contact(c.Joining.ID); joining != nil && m.answers(joining) {
 		return joining.node.ID
 	}
 	for _, list := range [][]*contact{m.spares(), m.unused(func(*contact) bool { return true })} {
@@ -302,9 +302,9 @@ func (m *Manager) reviewProofs(s *inquiry) {
 		t, c := &s.members[i], m.contact(p.ID)
 		if c.node.gone {
 			t.proof, t.word.answer = answerNo, answerNo
-		} else if t.proof == answerYes && !c.answers(m.now, &m.opt) {
+		} else if t.proof == answerYes && !m.answers(c) {
 			t.proof, t.since = answerOpen, m.now
-		} else if t.proof == answerNo && c.answers(m.now, &m.opt) {
+		} else if t.proof == answerNo && m.answers(c) {
 			t.proof, t.since, t.again = answerOpen, m.now, false
 		}
 	}
@@ -322,16 +322,15 @@ func (m *Manager) unproved(s *inquiry, at int) bool {
 }
 
 // proofDue is the time by which a node must have proved itself. One that has answered
-// no ping since the question gets a round trip, and silenceMin pings at least, and more if
-// its answers came late lately. One that has answered a ping gets what its disk may take.
+// no ping since the question gets a round trip, and silentTill at least. One that has answered a ping gets what its disk may take.
 // If it then fell silent it gets longer, but at most that wait once more.
 func (m *Manager) proofDue(c *contact, asked Time) Time {
 	floor := 4 * m.opt.PingInterval
-	silent := c.answeredAt.After(silenceMin*m.opt.PingInterval + min(max(2*c.trips.mean+4*c.trips.deviation, c.trips.longest), patienceMax))
+	silent := m.silentTill(c, asked)
 	if c.answeredAt > asked {
 		wait := c.trips.patience(max(floor, m.opt.ProbeTimeout))
 		due := asked.After(wait)
-		if c.missed > 0 {
+		if m.hushed(c) {
 			due = max(due, min(silent, due.After(wait)))
 		}
 		return due

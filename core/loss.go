@@ -39,11 +39,13 @@ type evidence struct {
 
 var noEvidence = evidence{refusedSince: Never, otherSince: Never, at: longAgo, toldAt: longAgo, missedAt: longAgo, reachedAt: longAgo}
 
-// evidenceGap is how long evidence is fresh. What has a gap counts from anew: what
-// happened in between is not known.
-func (m *Manager) evidenceGap() time.Duration {
-	return 2 * time.Duration(m.opt.MissesMax+1) * m.opt.PingInterval
-}
+// evidenceGap is how long evidence, which pings bring, is fresh. What has a gap counts from
+// anew: what happened in between is not known.
+func (m *Manager) evidenceGap() time.Duration { return 2 * (m.missesTime() + m.opt.PingInterval) }
+
+// lostAfter is LostAfter where silence is meant. It is more where a person chose so little
+// that a node of a large cluster would be lost between two pings: see silenceLeast.
+func (m *Manager) lostAfter() time.Duration { return max(m.opt.LostAfter, m.evidenceGap()/10) }
 
 // told takes in what a client or a node says of another.
 func (m *Manager) told(c *contact, refused bool) {
@@ -70,7 +72,7 @@ func (m *Manager) lossOf(c *contact) loss {
 		return lossNone
 	case fresh && e.refusedSince != Never && m.now.Since(e.refusedSince) >= m.opt.LostAfter && m.now.Since(e.toldAt) <= m.opt.LostAfter:
 		return lossPresumed
-	case m.now.Since(c.quietSince) >= 10*m.opt.LostAfter && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || m.now.Since(m.tooManyAt) > m.opt.LostAfter && m.somebody() != nil):
+	case m.now.Since(c.quietSince) >= 10*m.lostAfter() && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || m.now.Since(m.tooManyAt) > m.opt.LostAfter && m.somebody() != nil):
 		return lossSilent
 	}
 	return lossNone
@@ -146,7 +148,7 @@ func (m *Manager) askOthers() {
 // everybody returns the nodes that answer, beginning with the one whose turn it is.
 func (m *Manager) everybody() (list []*contact) {
 	for i := range m.contacts {
-		if c := m.contacts[(m.turn+1+i)%len(m.contacts)]; !c.node.gone && c.answers(m.now, &m.opt) {
+		if c := m.contacts[(m.turn+1+i)%len(m.contacts)]; !c.node.gone && m.answers(c) {
 			list = append(list, c)
 		}
 	}
@@ -157,7 +159,7 @@ func (m *Manager) everybody() (list []*contact) {
 // has been silent for a longer while.
 func (m *Manager) missing(c *contact) bool {
 	e := &c.evidence
-	return c.node.gone || m.now.Since(min(e.refusedSince, e.otherSince)) >= m.opt.LostAfter/4 || m.now.Since(c.quietSince) >= 5*m.opt.LostAfter
+	return c.node.gone || m.now.Since(min(e.refusedSince, e.otherSince)) >= m.opt.LostAfter/4 || m.now.Since(c.quietSince) >= 5*m.lostAfter()
 }
 
 // askOther repeats a question until it is answered, each time to another node: the
@@ -179,7 +181,7 @@ func (m *Manager) somebody() *contact {
 	}
 	for range m.contacts {
 		m.turn = (m.turn + 1) % len(m.contacts)
-		if c := m.contacts[m.turn]; !c.node.gone && c.answers(m.now, &m.opt) {
+		if c := m.contacts[m.turn]; !c.node.gone && m.answers(c) {
 			return c
 		}
 	}

@@ -35,6 +35,8 @@ type Manager struct {
 	about      map[uint64]NodeID // by the nonce of a question to a node outside the chain: whom it is about
 	tokens     *rand.ChaCha8     // what the next token is; nobody can guess it from those before
 	rounds     int               // of pings so far
+	shares     int               // in how many rounds every node is pinged once; see share
+	turns      int               // given to contacts so far
 	turn       int               // index in contacts of the node that was last asked about others
 	askedAbout int               // where askOthers goes on in its list
 	tooManyAt  Time              // when more were missing than the others could be asked about in one round
@@ -68,7 +70,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), haltAt: Never, tooManyAt: longAgo, tokens: rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -145,7 +147,7 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = now, now
 		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, newContact(n, now, m.nonce, m.tokens.Uint64()))
+			m.contacts = append(m.contacts, m.newContact(n))
 		}
 		m.watches = make([]watch, len(m.dir.groups))
 		return
@@ -169,7 +171,8 @@ func (m *Manager) at(now Time) Time {
 	return m.now
 }
 
-// stallMax is the longest time between two calls that is no stall.
+// stallMax is the longest time between two calls that is no stall. There is one with each
+// round, however seldom each node is pinged.
 func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 
 // accepts tells whether a message is for this manager and from its cluster. To register,
@@ -370,7 +373,7 @@ func (m *Manager) forgotMore(node NodeID, seen Index) bool {
 func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
 	if n.number == len(m.contacts) {
-		m.contacts = append(m.contacts, newContact(n, m.now, m.nonce, m.tokens.Uint64()))
+		m.contacts = append(m.contacts, m.newContact(n))
 	}
 	if n.gone {
 		return

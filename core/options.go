@@ -136,8 +136,8 @@ type ManagerOptions struct {
 	Lease      time.Duration // with ReadLease
 	HaltOnLoss bool          // a lost group ends the manager; else the other groups go on
 
-	PingInterval time.Duration
-	MissesMax    int // pings missed in a row before a node is probed
+	PingInterval time.Duration // between two pings of a node; longer where there would be more than 20,000 pings a second
+	MissesMax    int           // pings missed in a row before a node is probed
 	// ProbeTimeout is the least time that a node which answers pings has to reply to a
 	// probe; 800 ms by default in durable mode. It has longer where round trips are
 	// long. A node whose disk lags by more than ProbeTimeout is probed.

@@ -99,7 +99,7 @@ func (m *Manager) nodeState(n *nodeEntry) NodeState {
 	switch {
 	case n.gone:
 		return NodeGone
-	case m.contacts[n.number].answers(m.now, &m.opt):
+	case m.answers(m.contacts[n.number]):
 		return NodeUp
 	}
 	return NodeSilent

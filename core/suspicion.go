@@ -131,7 +131,7 @@ func (m *Manager) inquire(w *watch, c *Config, accused, accuser NodeID, proofs [
 	}
 	m.reviewProofs(s)
 	m.ask(s)
-	if accuser != 0 || m.contact(accused).missed > 0 { // else the accused is most likely well, and nobody else is asked yet
+	if accuser != 0 || m.hushed(m.contact(accused)) { // else the accused is most likely well, and nobody else is asked yet
 		m.askAbout(s)
 	}
 	m.judge(w)
@@ -310,7 +310,7 @@ func (m *Manager) mostAreSilent() bool {
 			continue
 		}
 		members++
-		if c.silent(m.now, &m.opt) {
+		if m.silent(c) {
 			silent++
 		}
 	}

@@ -16,10 +16,11 @@ type swarm struct {
 	mail []swarmMail // under way, in the order of arrival
 
 	tokens  map[NodeID]uint64
-	configs map[NodeID]*Config // the last that each node got
-	dead    map[NodeID]bool    // silent
-	cutOff  bool               // the dead are silent to the manager alone
-	probes  map[NodeID]int     // how many each node got
+	configs map[NodeID]*Config    // the last that each node got
+	dead    map[NodeID]bool       // silent
+	cutOff  bool                  // the dead are silent to the manager alone
+	asleep  map[NodeID][]Envelope // whose processes pause, and what came meanwhile
+	probes  map[NodeID]int        // how many each node got
 
 	stepped func() // after each Step or Tick of the manager; nil for nothing
 	changed int    // configs that a node got
@@ -54,7 +55,7 @@ func newSwarm(nodes int, options ...func(*ManagerOptions)) *swarm {
 	}
 	s := &swarm{
 		m: m, now: Time(time.Hour),
-		tokens: map[NodeID]uint64{}, configs: map[NodeID]*Config{}, dead: map[NodeID]bool{}, probes: map[NodeID]int{},
+		tokens: map[NodeID]uint64{}, configs: map[NodeID]*Config{}, dead: map[NodeID]bool{}, asleep: map[NodeID][]Envelope{}, probes: map[NodeID]int{},
 	}
 	s.run(0)
 	for i := range nodes {
@@ -126,14 +127,28 @@ func (s *swarm) run(d time.Duration) {
 		if e.To.ID == s.m.self.ID {
 			s.got[KindOf(e.Body)]++
 			s.step(e.From, e.Body)
+		} else if held, asleep := s.asleep[e.To.ID]; asleep {
+			s.asleep[e.To.ID] = append(held, e)
 		} else if !s.dead[e.To.ID] {
 			s.answer(e)
 		}
 	}
 }
 
+// sleep has a node's process pause, and wake has it go on, with all that came meanwhile.
+func (s *swarm) sleep(id NodeID) { s.asleep[id] = nil }
+
+func (s *swarm) wake(id NodeID) {
+	held := s.asleep[id]
+	delete(s.asleep, id)
+	for _, e := range held {
+		s.answer(e)
+	}
+}
+
 // answer is what a node that works, and has no disk to wait for, says to the manager. One
-// that is asked about another says at once that it reaches it; never, when it is dead.
+// that is asked about another says at once that it reaches it; never, when it is dead or
+// asleep.
 func (s *swarm) answer(e Envelope) {
 	me := e.To
 	reply := func(b Message) {
@@ -149,7 +164,8 @@ func (s *swarm) answer(e Envelope) {
 		reply(p)
 	case *Probe:
 		s.probes[me.ID]++
-		if b.Target.ID == 0 || !s.dead[b.Target.ID] || s.cutOff {
+		_, asleep := s.asleep[b.Target.ID]
+		if b.Target.ID == 0 || !s.dead[b.Target.ID] && !asleep || s.cutOff {
 			reply(&ProbeReply{Nonce: b.Nonce})
 		}
 	case *Config:

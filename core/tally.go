@@ -63,7 +63,7 @@ func (m *Manager) answering() []*contact {
 	if !g.idle {
 		g.idle, g.answering = true, g.answering[:0]
 		for _, c := range idle {
-			if c.answers(m.now, &m.opt) {
+			if m.answers(c) {
 				g.answering = append(g.answering, c)
 			}
 		}

@@ -140,7 +140,7 @@ func (m *Manager) Node(i int, now Time) NodeView {
 	if i < len(m.contacts) {
 		c, now := m.contacts[i], m.at(now)
 		v.Unfit = n.draining || c.deciding || now < c.quarantined
-		v.Missed, v.Answers = c.missed, c.answers(now, &m.opt)
+		v.Missed, v.Answers = c.missed, m.answersAt(c, now)
 	}
 	return v
 }

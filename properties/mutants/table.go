@@ -368,7 +368,7 @@ var bare = []Mutant{
 		Name: `dead-spares`, Rule: `manager 1`,
 		Story: `dead nodes are picked for a new group`,
 		File:  `core/tally.go`,
-		Old:   `			if c.answers(m.now, &m.opt) {`,
+		Old:   `			if m.answers(c) {`,
 		New:   `			if true {`,
 		Also: []Edit{{`core/tally.go`,
 			`		if c.node.isSpare() && !c.node.gone {`,
@@ -589,7 +589,7 @@ var bare = []Mutant{
 	{
 		Name: `invented-nodes-used`, Rule: `what a peer may say`,
 		Story: `a group is formed of nodes that have answered nothing`,
-		File:  `core/contact.go`,
+		File:  `core/pace.go`,
 		Old:   `return c.proven && `,
 		New:   `return `,
 	},
@@ -640,7 +640,7 @@ var bare = []Mutant{
 		Name: `stalled-join-stays`, Rule: `manager 6`,
 		Story: `a joining node that does not answer holds the only slot`,
 		File:  `core/heal.go`,
-		Old:   `	if node.missed >= m.opt.MissesMax || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
+		Old:   `	if node.missed >= m.opt.MissesMax && m.now.Since(node.answeredAt) >= m.missesTime() || m.now.Since(j.movedAt) > m.opt.JoinTimeout {`,
 		New:   `	if node == nil {`,
 	},
 	{
