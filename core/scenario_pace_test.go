@@ -50,6 +50,29 @@ func TestWhoIsLateForAMomentAnswers(t *testing.T) {
 	}
 }
 
+// A joining node answers a ping 150 ms late, and the next one 210 ms late, when it is pinged a
+// third time. It has not been silent for long, so its join goes on.
+func TestAnUnevenAnswerEndsNoJoin(t *testing.T) {
+	s := newSwarm(4000, func(o *ManagerOptions) { o.Spares = 10 })
+	s.stuck = true
+	s.dead[s.m.Config(1).Chain[2].ID] = true
+	s.run(time.Second)
+	joining := s.m.Config(1).Joining.ID
+	require.NotZero(t, joining)
+	c := s.m.contact(joining)
+	for last := c.pinged; c.pinged == last; {
+		s.run(swarmTrip)
+	}
+	for _, nap := range []struct{ after, lasts time.Duration }{{190 * time.Millisecond, 160 * time.Millisecond}, {40 * time.Millisecond, 220 * time.Millisecond}} {
+		s.run(nap.after) // 10 ms before its next ping
+		s.sleep(joining)
+		s.run(nap.lasts)
+		s.wake(joining)
+	}
+	s.run(ping)
+	require.Equal(t, joining, s.m.Config(1).Joining.ID)
+}
+
 // Nodes leave the list, one with each round, so that those behind move up by one each time.
 // These are pinged in their turn all the same.
 func TestWhoMovesUpTheListKeepsItsTurn(t *testing.T) {
@@ -72,10 +95,10 @@ func TestWhoMovesUpTheListKeepsItsTurn(t *testing.T) {
 // cluster, by what its interval is longer. If the primary reports it, it is found as soon as
 // in a small one, and if a client does, at most 100 ms later.
 func TestASilentMemberGoesInTimeInALargeCluster(t *testing.T) {
-	const step = 5 * time.Millisecond
+	const each, moments = 613 * time.Millisecond, 16 // deaths at moments 13 ms apart in the longest interval
 	for _, c := range []struct {
 		nodes                   int
-		nobody, client, primary time.Duration // by when it is removed, if they report it; beside the round trips
+		nobody, client, primary time.Duration // by when it is removed, if they report it
 	}{
 		{1000, 400 * time.Millisecond, 350 * time.Millisecond, 500 * time.Millisecond},
 		{4000, 600 * time.Millisecond, 450 * time.Millisecond, 500 * time.Millisecond},
@@ -86,17 +109,17 @@ func TestASilentMemberGoesInTimeInALargeCluster(t *testing.T) {
 			member        int // in its chain
 			report, bound time.Duration
 		}{{"nobody", 0, 0, c.nobody}, {"a client", 0, 150 * time.Millisecond, c.client}, {"its primary", 1, 300 * time.Millisecond, c.primary}} {
-			for i := range 40 { // deaths at each moment of the longest interval
-				s.run(step)
+			for i := range moments {
 				g := s.m.Config(GroupID(i + 1))
 				s.dead[g.Chain[k.member].ID] = true
 				if k.report > 0 {
 					s.run(k.report)
 					s.report(g, k.member)
 				}
-				s.run(k.bound + 4*time.Millisecond - k.report)
+				s.run(k.bound + 4*time.Millisecond - k.report) // and the round trips
 				require.NotContains(t, s.m.Config(g.Group).Chain, g.Chain[k.member], "%d nodes, %s reports it: not removed after %v", c.nodes, k.name, k.bound)
 				delete(s.dead, g.Chain[k.member].ID)
+				s.run(each - k.bound - 4*time.Millisecond)
 			}
 		}
 	}

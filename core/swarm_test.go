@@ -19,6 +19,7 @@ type swarm struct {
 	configs map[NodeID]*Config    // the last that each node got
 	dead    map[NodeID]bool       // silent
 	cutOff  bool                  // the dead are silent to the manager alone
+	stuck   bool                  // joins make no progress
 	asleep  map[NodeID][]Envelope // whose processes pause, and what came meanwhile
 	probes  map[NodeID]int        // how many each node got
 
@@ -171,7 +172,7 @@ func (s *swarm) answer(e Envelope) {
 	case *Config:
 		s.configs[me.ID] = b
 		s.changed++
-		if b.Chain[0] == me && b.Joining.ID != 0 && !s.dead[b.Joining.ID] {
+		if b.Chain[0] == me && b.Joining.ID != 0 && !s.dead[b.Joining.ID] && !s.stuck {
 			reply(&CaughtUp{Group: b.Group, Epoch: b.Epoch, Start: b.Start, Node: b.Joining.ID, Token: s.tokens[me.ID]})
 		}
 	}
