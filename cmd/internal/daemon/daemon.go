@@ -206,7 +206,7 @@ func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 
 // run waits until the node ends by itself, or ends it when the context does.
 func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) error {
-	raiseHeap()
+	defer raiseHeap()()
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	if c.withStdin {
