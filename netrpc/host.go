@@ -46,7 +46,8 @@ type host struct {
 	done   chan struct{} // closed when it has ended
 	halt   error         // why the node halted; to be read after done
 	halted atomic.Bool
-	crowd  atomic.Bool // there were several messages in the last turn that had some
+	looks  atomic.Uint64 // how often the timer has expired
+	crowd  atomic.Bool   // there were several messages in the last turn that had some
 
 	// Whoever has made busy true steps the node, and has all that follows to itself.
 	busy    atomic.Bool
@@ -113,6 +114,7 @@ func (h *host) run() {
 		select {
 		case <-h.inbox.Wake:
 		case <-h.timer.C:
+			h.looks.Add(1) // whoever steps the node just now may have looked before it was due
 		case <-h.quit:
 			for !h.halted.Load() && !h.busy.CompareAndSwap(false, true) { // and leave it: nobody steps the node any more
 				time.Sleep(10 * time.Microsecond)
@@ -140,7 +142,7 @@ func (h *host) drive() {
 		if !h.busy.CompareAndSwap(false, true) {
 			return // who steps it looks again when its turn has ended
 		}
-		puts := h.inbox.Puts()
+		seen := h.inbox.Puts() + h.looks.Load()
 		more := h.turn()
 		if h.halt != nil {
 			h.halted.Store(true) // and it stays busy: a node that has halted is not stepped any more
@@ -148,7 +150,7 @@ func (h *host) drive() {
 			return
 		}
 		h.busy.Store(false)
-		if !more && h.inbox.Puts() == puts {
+		if !more && h.inbox.Puts()+h.looks.Load() == seen {
 			return
 		}
 	}

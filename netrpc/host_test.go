@@ -199,3 +199,48 @@ func TestManyDriveOneNode(t *testing.T) {
 		require.Fail(t, "some are forgotten")
 	}
 }
+
+// preempted is a node that is due once. Whoever steps it is held up for a while each time
+// that it asks when.
+type preempted struct {
+	due     atomic.Int64
+	hold    atomic.Bool
+	ticked  chan struct{}
+	counted atomic.Int64
+}
+
+func (n *preempted) Step(core.Time, core.Envelope, *core.Output) {}
+func (n *preempted) Tick(core.Time, *core.Output) {
+	n.due.Store(int64(core.Never))
+	n.ticked <- struct{}{}
+}
+func (n *preempted) Deadline() core.Time {
+	due := core.Time(n.due.Load())
+	if n.hold.Load() {
+		n.counted.Add(1)
+		time.Sleep(10 * time.Millisecond)
+	}
+	return due
+}
+
+// The timer expires while somebody steps the node who has looked just before. The node is
+// stepped all the same, though nothing more comes.
+func TestWhatIsDueWhileAnotherLooksIsNotForgotten(t *testing.T) {
+	for calls := range 8 { // at which of its looks the node becomes due
+		n := &preempted{ticked: make(chan struct{}, 1)}
+		n.due.Store(int64(core.Never))
+		h := &host{node: n, self: core.Peer{ID: 1}, log: &eventLog{Logger: logger(nil)}}
+		h.start(nil, transport.Options{})
+		n.due.Store(int64(h.now().After(time.Duration(calls)*8*time.Millisecond + 5*time.Millisecond)))
+		h.tell(h.self, &core.Synced{}) // sets the timer
+		n.hold.Store(true)
+		h.tell(h.self, &core.Synced{})
+		n.hold.Store(false)
+		select {
+		case <-n.ticked:
+		case <-time.After(patience):
+			require.Fail(t, "it is forgotten")
+		}
+		h.stop()
+	}
+}

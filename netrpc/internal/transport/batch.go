@@ -35,7 +35,7 @@ func (b *Batch) append(dst []byte) []byte {
 func (b *Batch) decode(src []byte, like *core.Envelope) error {
 	defer func() { like.Body = nil }()
 	count, n := binary.Uvarint(src)
-	if n <= 0 || count > batchCountMax {
+	if n <= 0 || count == 0 || count > batchCountMax {
 		return fmt.Errorf("%w: its count", errBatch)
 	}
 	src = src[n:]

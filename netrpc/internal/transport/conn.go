@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,14 +32,14 @@ type conn struct {
 	frameAt atomic.Int64 // when the frame began that is not complete, likewise; 0 for none
 	writeAt atomic.Int64 // when the write began that is under way, likewise; 0 for none
 
-	done chan struct{}
-	once sync.Once
+	done   chan struct{}
+	once   sync.Once
+	duplex atomic.Pointer[duplex] // nil before the preface has come
 
 	// Of the goroutine that reads.
-	duplex  *duplex
 	work    bucket
 	charged int    // for the frame that is being read
-	passOn  func() // lets another read a large frame; nil when this one is none
+	passOn  func() // lets another decode a large frame; nil when this one is none
 }
 
 func newConn(s *server, nc net.Conn, address string) *conn {
@@ -46,8 +47,16 @@ func newConn(s *server, nc net.Conn, address string) *conn {
 	c.source = s.t.opt.Inbox.source(c.account)
 	c.source.expects = s.t.Expects
 	c.outbox = newQueue(s.t.opt.QueueMax, c.account)
+	c.outbox.leave = c.leave
 	c.usedAt.Store(c.clock())
 	return c
+}
+
+// leave has what waits said on the connection, once it is there.
+func (c *conn) leave() {
+	if d := c.duplex.Load(); d != nil {
+		d.leave()
+	}
 }
 
 // run speaks on the connection until it ends.
@@ -87,25 +96,16 @@ func (c *conn) stalled() time.Time {
 	return first
 }
 
-// paceTime is how long a large frame keeps others waiting: far more than it takes to
-// read and decode one that is all there. A slow one needs little of the processor.
-const paceTime = 25 * time.Millisecond
-
 // admit waits until there is memory for a frame of n bytes and for what it may decode
-// to. Large frames take turns too: else those of one flood would keep the processors
-// busy, and what is small would wait behind them. Those of groups do not wait for those
-// of clients. It returns false when the connection has ended.
+// to. It returns false when the connection has ended.
 func (c *conn) admit(n int) bool {
 	small := n <= peekBytesMax
 	cost := min(decodedFactor*n, decodedBytesMax)
 	if !small {
 		cost += n
-		if !c.pace() {
-			return false
-		}
 	}
 	if !c.account.tryNow(cost, small) {
-		c.duplex.pause()
+		c.duplex.Load().pause()
 		if !c.account.await(cost, small, c.s.pressed, c.done) {
 			return false
 		}
@@ -117,20 +117,36 @@ func (c *conn) admit(n int) bool {
 const (
 	workRate  = 250_000 // messages that a connection may deliver a second: more than any client needs
 	workBurst = workRate / 10
-	openWork  = 25 // messages that the opening of a session counts for: it costs all members of the group a write, and its sender nothing
+
+	// What other things count for, in messages.
+	batchWork = 4     // a batch, beside its messages
+	openWork  = 25    // the opening of a session: it costs all members of the group a write, and its sender nothing
+	helloWork = 2_500 // a Hello: nobody needs more than a few a second
+
+	// All connections together that deliver much have so much work a second, for each
+	// processor; and each of them the same part of it.
+	sharedRate = 2 * workRate
+	heavyWork  = workRate / 100 // in heavySpan, to be one of those
+	heavySpan  = 100 * time.Millisecond
 )
 
-// slow makes a connection wait that asks for more than anybody needs: else it would keep
-// the processors busy, and others would wait for these.
-func (c *conn) slow(list []core.Envelope) {
-	work := len(list)
+// workOf is how much work a batch makes.
+func workOf(list []core.Envelope) int {
+	work := batchWork + len(list)
 	for i := range list {
 		if op, ok := list[i].Body.(*core.Op); ok && op.Kind == core.OpOpen {
 			work += openWork - 1
 		}
 	}
-	if wait := c.work.take(work, time.Now()); wait > 0 {
-		c.duplex.pause()
+	return work
+}
+
+// slow makes a connection wait that asks for more than anybody needs, or than its part when
+// many ask for much: else it would keep the processors busy, and others would wait for these.
+func (c *conn) slow(work int) {
+	rate := min(workRate, sharedRate*runtime.GOMAXPROCS(0)/c.s.heavy.count(c, work))
+	if wait := c.work.take(work, rate, time.Now()); wait > 0 {
+		c.duplex.Load().pause()
 		select {
 		case <-time.After(wait):
 		case <-c.done:
@@ -138,20 +154,57 @@ func (c *conn) slow(list []core.Envelope) {
 	}
 }
 
-// bucket is what may be done at once, of what is done at workRate in the long run.
+// heavy counts the connections that deliver much.
+type heavy struct {
+	mu   sync.Mutex
+	span int64        // of heavySpan, in which they are counted
+	now  int          // in this span
+	last atomic.Int64 // in the last one
+}
+
+// count notes work of a connection, and returns how many deliver much, at least 1.
+func (h *heavy) count(c *conn, work int) int {
+	span := c.clock() / int64(heavySpan)
+	if c.work.span != span {
+		c.work.span, c.work.did = span, 0
+	}
+	before := c.work.did
+	c.work.did += work
+	if before < heavyWork && c.work.did >= heavyWork {
+		h.mu.Lock()
+		if h.span != span {
+			if h.span != span-1 {
+				h.now = 0
+			}
+			h.last.Store(int64(h.now))
+			h.span, h.now = span, 0
+		}
+		h.now++
+		h.mu.Unlock()
+	}
+	return max(1, int(h.last.Load()))
+}
+
+// bucket is what may be done at once, of what is done at a rate in the long run.
 type bucket struct {
 	lacks int // of workBurst
 	at    time.Time
+
+	span int64 // the last of heavySpan in which something was done, and how much
+	did  int
 }
 
 // take takes n, and returns how long to wait before it is done.
-func (b *bucket) take(n int, now time.Time) time.Duration {
+func (b *bucket) take(n, rate int, now time.Time) time.Duration {
 	since := min(now.Sub(b.at), time.Second)
-	b.lacks = max(0, b.lacks-int(workRate*since/time.Second)) + n
+	b.lacks = max(0, b.lacks-int(time.Duration(rate)*since/time.Second)) + n
 	b.at = now
-	return time.Duration(max(0, b.lacks-workBurst)) * time.Second / workRate
+	return time.Duration(max(0, b.lacks-workBurst)) * time.Second / time.Duration(rate)
 }
 
+// pace waits for the turn to decode a large frame, which is all there: else those of one
+// flood would keep the processors busy, and what is small would wait behind them. Those of
+// groups do not wait for those of clients. It returns false when the connection has ended.
 func (c *conn) pace() bool {
 	turn := c.s.pace[laneAsks]
 	if c.account.group.Load() {
@@ -162,12 +215,7 @@ func (c *conn) pace() bool {
 	case <-c.done:
 		return false
 	}
-	leave := sync.OnceFunc(func() { <-turn })
-	timer := time.AfterFunc(paceTime, leave)
-	c.passOn = func() {
-		timer.Stop()
-		leave()
-	}
+	c.passOn = func() { <-turn }
 	return true
 }
 
@@ -185,7 +233,9 @@ func (c *conn) settle(bytes int) {
 // is not believed, nor are answers: see isAnswer. Whoever wants to be answered is
 // answered on this connection, whatever address it claims.
 func (c *conn) received(list []core.Envelope) []core.Envelope {
-	list = slices.DeleteFunc(list, func(e core.Envelope) bool { return e.From.ID == c.s.t.opt.Self || isAnswer(e.Body) })
+	list = slices.DeleteFunc(list, func(e core.Envelope) bool {
+		return e.From.ID == c.s.t.opt.Self || isAnswer(e.Body) || namesConnection(e.Body)
+	})
 	group := false
 	for i := range list {
 		e := &list[i]

@@ -23,8 +23,10 @@ const (
 	// More would keep it too long from what it does.
 	inlineBytesMax = 128 << 10
 
-	// outBytesMax is how much may wait to be written before no more is read.
-	outBytesMax = 64 << 10
+	// answersMax is how many answers may be on their way to the peer's own buffers before
+	// no more is read: far more than a peer asks for that keeps to unanswered calls. So two
+	// peers never wait for each other to read.
+	answersMax = 64
 
 	// peersNotedMax bounds the peers reported when a connection breaks. There is
 	// one at most addresses; more where a node came back as another.
@@ -56,6 +58,7 @@ type duplex struct {
 	like      core.Envelope
 	delivered bool // something has come into the inbox that the node was not driven for
 	late      bool // the request that is being served is answered later
+	full      bool // there may be too many answers
 
 	sent    atomic.Uint64 // Delivers so far
 	writing atomic.Bool   // what is to be said is up to speak; mu is held when it becomes true
@@ -66,9 +69,10 @@ type duplex struct {
 	out     *buffer     // encoded and not written; nil for nothing
 	held    int         // bytes that are charged for what is in out
 	owed    int         // responses to Delivers in out
+	answers int         // all responses that are in out, or being written
 	urgent  bool        // the peer waits for something in out
 	under   int         // Delivers of ours that are not answered
-	answers int         // to Delivers of ours, so far
+	taken   int         // Delivers of ours that were answered, so far
 	asked   bool        // a Hello of ours is under way
 	dead    bool        // nothing can be said any more
 	behind  []behind    // for which there was no room in the inbox
@@ -89,8 +93,7 @@ func newDuplex(t *Transport, s *stream, owner *conn, queue *Queue, source *Sourc
 	d := &duplex{stream: s, t: t, owner: owner, queue: queue, source: source, broken: make(chan struct{})}
 	d.changed.L = &d.mu
 	if owner != nil {
-		owner.duplex = d
-		queue.leave = d.leave
+		owner.duplex.Store(d)
 	}
 	d.mu.Lock() // the goroutine that reads may want to say something at once
 	defer d.mu.Unlock()
@@ -137,6 +140,9 @@ func (c *caller) ReadResponseHeader(r *rpc.Response) error {
 func (c *caller) ReadResponseBody(body any) error {
 	d := (*duplex)(c)
 	err := decodeBody(d.body, body, &d.like)
+	if body == nil {
+		err = fmt.Errorf("%w: the answer to a call that was not made", errProtocol)
+	}
 	d.settled(0)
 	if err != nil {
 		d.end(err)
@@ -147,11 +153,9 @@ func (c *caller) ReadResponseBody(body any) error {
 	switch body.(type) {
 	case *Empty:
 		d.under--
-		d.answers++
+		d.taken++
 	case *Hello:
 		d.asked = false
-	default:
-		return nil
 	}
 	d.say()
 	return nil
@@ -199,6 +203,7 @@ func (c *served) WriteResponse(r *rpc.Response, body any) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answer(r.Seq, body)
+	d.full = d.answers > answersMax
 	return nil
 }
 
@@ -209,6 +214,7 @@ func (c *served) Close() error { return nil }
 func (d *duplex) answer(seq uint64, body any) {
 	b, start := d.begin(callDone, seq)
 	d.out.b = endFrame(appendBody(b, body), start)
+	d.answers++
 	if _, ok := body.(*Empty); ok {
 		d.owed++
 	} else {
@@ -230,7 +236,7 @@ func (d *duplex) next() error {
 	if err := d.skipFrame(); err != nil {
 		return err
 	}
-	if !d.whole() {
+	if d.full || !d.whole() {
 		d.pause()
 	}
 	b, err := d.readFrame()
@@ -244,7 +250,11 @@ func (d *duplex) next() error {
 	if n <= 0 {
 		return fmt.Errorf("%w: a malformed frame", errProtocol)
 	}
-	if d.owner != nil && b[0] != methodHello { // which only asks for a sign of life
+	switch {
+	case d.owner == nil:
+	case b[0] == methodHello: // which only asks for a sign of life
+		d.owner.slow(helloWork)
+	default:
 		d.owner.usedAt.Store(d.owner.clock())
 	}
 	d.method, d.seq, d.body = b[0], seq, b[1+n:]
@@ -272,9 +282,10 @@ func (d *duplex) pause() {
 	if d.urgent || d.owed >= unansweredMax/2 {
 		d.flush()
 	}
-	for !d.dead && (d.out != nil && len(d.out.b) > outBytesMax || len(d.behind) >= d.t.opt.WindowMax) {
+	for !d.dead && (d.answers > answersMax || len(d.behind) >= d.t.opt.WindowMax) {
 		d.changed.Wait()
 	}
+	d.full = false
 }
 
 // deliver puts a batch into the inbox, or lets it wait there for room. Meanwhile the peer
@@ -282,9 +293,10 @@ func (d *duplex) pause() {
 func (d *duplex) deliver(b *Batch) {
 	list := b.envelopes
 	if d.owner != nil {
+		work := workOf(list)
 		list = d.owner.received(list)
 		d.settled(bytesOf(list))
-		d.owner.slow(list)
+		d.owner.slow(work)
 	} else {
 		list = d.t.strangers(list)
 		d.settled(0)
@@ -439,6 +451,7 @@ func (d *duplex) flush() {
 	}
 	n := d.writeNow(d.out.b)
 	if n == len(d.out.b) {
+		d.answers = 0
 		d.wrote(d.takeOut())
 		return
 	}
@@ -514,6 +527,7 @@ func (d *duplex) sayAll() error {
 		if d.out == nil {
 			break
 		}
+		answers := d.answers
 		b, held := d.takeOut()
 		d.mu.Unlock()
 		if d.owner != nil {
@@ -525,6 +539,7 @@ func (d *duplex) sayAll() error {
 		}
 		d.wrote(b, held)
 		d.mu.Lock()
+		d.answers -= answers
 		d.changed.Broadcast()
 		if err != nil {
 			return err
@@ -571,11 +586,11 @@ func (d *duplex) ask() {
 
 // stuck tells whether as many Delivers as may be are unanswered, and none was answered
 // since the last call.
-func (d *duplex) stuck(answers *int) bool {
+func (d *duplex) stuck(taken *int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	stuck := d.under == unansweredMax && d.answers == *answers
-	*answers = d.answers
+	stuck := d.under == unansweredMax && d.taken == *taken
+	*taken = d.taken
 	return stuck
 }
 

@@ -121,6 +121,11 @@ func (s *stream) readFrame() ([]byte, error) {
 		return nil, errFrameTooLong
 	}
 	if s.owner != nil {
+		if n > peekBytesMax { // nobody has memory reserved by a few bytes
+			if _, err := s.r.Peek(readBytes); err != nil {
+				return nil, err
+			}
+		}
 		if !s.owner.admit(n) {
 			return nil, net.ErrClosed
 		}
@@ -133,6 +138,9 @@ func (s *stream) readFrame() ([]byte, error) {
 	b, err := s.readBody(n)
 	if err == nil && !whole {
 		err = s.completed()
+	}
+	if err == nil && s.owner != nil && n > peekBytesMax && !s.owner.pace() {
+		err = net.ErrClosed
 	}
 	return b, err
 }

@@ -181,14 +181,69 @@ func TestWhatTheNodeDropsIsNotUnderWay(t *testing.T) {
 func TestWorkBeyondTheRateWaits(t *testing.T) {
 	now := time.Now()
 	var b bucket
-	require.Zero(t, b.take(workBurst, now))
-	require.Equal(t, time.Second, b.take(workRate, now))
+	require.Zero(t, b.take(workBurst, workRate, now))
+	require.Equal(t, time.Second, b.take(workRate, workRate, now))
 	now = now.Add(time.Second)
-	require.Zero(t, b.take(0, now), "a second later it has waited long enough")
-	require.Equal(t, time.Millisecond, b.take(workRate/1000, now))
+	require.Zero(t, b.take(0, workRate, now), "a second later it has waited long enough")
+	require.Equal(t, time.Millisecond, b.take(workRate/1000, workRate, now))
 	now = now.Add(time.Hour)
-	require.Zero(t, b.take(workBurst, now))
-	require.Equal(t, time.Millisecond, b.take(workRate/1000, now), "nobody saves up")
+	require.Zero(t, b.take(workBurst, workRate, now))
+	require.Equal(t, time.Millisecond, b.take(workRate/1000, workRate, now), "nobody saves up")
+}
+
+// Connections that deliver much are counted, and share what the processors can do.
+func TestConnectionsThatDeliverMuchAreCounted(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	var list []*conn
+	for range 4 {
+		dialRaw(t, e.addr, true)
+	}
+	e.eventually(func() bool { list = e.server.all(); return len(list) == 4 }, "they are there")
+	var h heavy
+	at := func(span int) {
+		for _, c := range list {
+			c.s.t.began = time.Now().Add(-time.Duration(span)*heavySpan - heavySpan/2)
+		}
+	}
+	at(10)
+	for _, c := range list[:3] {
+		require.Equal(t, 1, h.count(c, heavyWork))
+		h.count(c, heavyWork)
+	}
+	h.count(list[3], heavyWork-1)
+	at(11)
+	require.Equal(t, 3, h.count(list[0], heavyWork))
+	at(12)
+	require.Equal(t, 1, h.count(list[0], heavyWork), "in the last span it was alone")
+}
+
+// An address of a connection that a message contains leads nowhere.
+func TestNobodySpeaksOnTheConnectionOfAnother(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	c := dialRaw(t, e.addr, true)
+	other := core.Peer{ID: 6, Addr: "#2"}
+	chain := &core.Config{Group: 1, Epoch: 1, Reads: core.ReadConfirm, Chain: []core.Peer{{ID: 5, Addr: "127.0.0.1:1"}, other}, MinChain: 1}
+	from := core.Peer{ID: 5}
+	e.delivered(c, envelopeOf(from, &core.Probe{Nonce: 1, Target: other}), envelopeOf(from, chain),
+		envelopeOf(from, &core.Replicate{Group: 1, Epoch: 1, Config: chain}), envelope(from, core.Peer{ID: 1}, 4))
+	require.True(t, e.inbox.Empty(), "only the Ping came in")
+}
+
+// Frames whose first bytes alone are there hold up nobody, and hold no memory.
+func TestHalfFramesHoldUpNobody(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	half := binary.LittleEndian.AppendUint32(nil, 2<<20)
+	for range 200 {
+		_, err := dialRaw(t, e.addr, true).Write(half)
+		require.NoError(t, err)
+	}
+	honest := newEnd(t, 2, nil)
+	value := strings.Repeat("v", 2*readBytes)
+	for range 20 {
+		honest.Send([]core.Envelope{{From: core.Peer{ID: 2}, To: core.Peer{ID: 1, Addr: e.addr}, Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: value}}})
+		e.received(1)
+		require.Less(t, e.server.budget.used.Load(), int64(1<<20))
+	}
 }
 
 // A stranger who speaks of groups is one of many who ask for something.
@@ -255,7 +310,7 @@ func TestLargeFramesTakeTurns(t *testing.T) {
 		_, err := c.Write(deliverOf(large))
 		require.NoError(t, err)
 		if free == laneAsks {
-			e.eventually(func() bool { return e.server.find("#1").frameAt.Load() != 0 }, "it begins")
+			e.eventually(func() bool { return e.server.find("#1").account.held.Load() > core.ValueBytesMax }, "it begins")
 			require.True(t, e.inbox.Empty(), "it waits for its turn")
 			<-e.server.pace[l]
 		}

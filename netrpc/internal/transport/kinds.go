@@ -1,6 +1,10 @@
 package transport
 
-import "gtstore/core"
+import (
+	"slices"
+
+	"gtstore/core"
+)
 
 // A lane is one of the two ways into an inbox.
 type lane uint8
@@ -43,6 +47,32 @@ func namesAddress(m core.Message) bool {
 	k := core.KindOf(m)
 	return k == core.KindRegister || k == core.KindRegistered
 }
+
+// namesConnection tells whether a message contains the address of a connection. Such an
+// address means something only here, to whoever came by it. In a message it would have this
+// process say something on a connection of somebody else.
+func namesConnection(m core.Message) bool {
+	var c *core.Config
+	switch m := m.(type) {
+	case *core.Probe:
+		return isConnection(m.Target.Addr)
+	case *core.Config:
+		c = m
+	case *core.Replicate:
+		c = m.Config
+	case *core.Chunk:
+		c = m.Config
+	case *core.Nack:
+		c = m.Config
+	case *core.Reply:
+		c = m.Config
+	case *core.LookupReply:
+		c = m.Config
+	}
+	return c != nil && (isConnection(c.Joining.Addr) || slices.ContainsFunc(c.Chain, func(p core.Peer) bool { return isConnection(p.Addr) }))
+}
+
+func isConnection(address string) bool { return address != "" && address[0] == clientMark }
 
 // Bytes of memory that parts of a message hold, rounded up.
 const (

@@ -78,7 +78,7 @@ func (c *line) guard() {
 	longest := int(c.t.opt.FrameTimeout * looksMax / c.t.opt.SilenceMax)
 	var m movement
 	var sent uint64
-	silent, unused, stuck, answers := 0, 0, 0, 0
+	silent, unused, stuck, taken := 0, 0, 0, 0
 	wait, pause := 0, secondMin
 	for {
 		select {
@@ -86,7 +86,7 @@ func (c *line) guard() {
 			return
 		case <-look.C:
 		}
-		if stuck++; !c.stuck(&answers) {
+		if stuck++; !c.stuck(&taken) {
 			stuck = 0
 		}
 		if stuck >= longest {

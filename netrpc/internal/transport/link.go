@@ -23,7 +23,6 @@ type link struct {
 	ctx     context.Context // ends with the transport, or when another needs the place
 	cancel  context.CancelFunc
 	usedAt  uint64               // the number of the last Send that had something for it; only who sends reads and writes it
-	gone    chan struct{}        // closed when the goroutine has ended
 	line    atomic.Pointer[line] // nil when there is no connection
 
 	redial   time.Duration
@@ -33,21 +32,15 @@ type link struct {
 func newLink(t *Transport, address string) *link {
 	a := t.queued.account()
 	a.group.Store(true) // it has all of the budget: no stranger has a part in it
-	l := &link{t: t, address: address, queue: newQueue(t.opt.QueueMax, a), gone: make(chan struct{})}
+	l := &link{t: t, address: address, queue: newQueue(t.opt.QueueMax, a)}
 	l.queue.leave = l.leave
 	l.ctx, l.cancel = context.WithCancel(t.ctx)
 	t.running.Go(l.run)
 	return l
 }
 
-func (l *link) ended() bool {
-	select {
-	case <-l.gone:
-		return true
-	default:
-		return false
-	}
-}
+// ended tells whether the link takes nothing more.
+func (l *link) ended() bool { return l.queue.closed.Load() }
 
 // leave has what waits said on the connection, or one made.
 func (l *link) leave() {
@@ -65,7 +58,6 @@ func (l *link) idle() bool {
 }
 
 func (l *link) run() {
-	defer close(l.gone)
 	defer l.cancel()
 	defer l.queue.Close()
 	defer l.disconnect()
@@ -96,7 +88,7 @@ func (l *link) await() bool {
 		case <-l.ctx.Done():
 			return false
 		case <-idle.C:
-			return false
+			return !l.queue.closeEmpty() // else something has just come
 		}
 	}
 	return l.ctx.Err() == nil

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gtstore/core"
@@ -21,8 +22,8 @@ type Queue struct {
 
 	mu     sync.Mutex
 	fifo   fifo
-	since  time.Time // when the first came that waits, or when something was last taken
-	closed bool
+	since  time.Time   // when the first came that waits, or when something was last taken
+	closed atomic.Bool // with mu held when it becomes true
 }
 
 // newQueue makes a queue of at most countMax envelopes. Their bytes are charged to the
@@ -39,7 +40,7 @@ func (q *Queue) Put(e *core.Envelope) bool {
 	size := sizeOf(e)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.fifo.len() >= q.countMax || !q.account.take(size) {
+	if q.closed.Load() || q.fifo.len() >= q.countMax || !q.account.take(size) {
 		return false
 	}
 	if q.fifo.len() == 0 {
@@ -99,10 +100,21 @@ func (q *Queue) waits() time.Time {
 	return q.since
 }
 
+// closeEmpty closes the queue unless something waits in it.
+func (q *Queue) closeEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fifo.len() > 0 {
+		return false
+	}
+	q.closed.Store(true)
+	return true
+}
+
 // Close drops what the queue holds, and makes every put fail from now on.
 func (q *Queue) Close() {
 	q.mu.Lock()
-	q.closed = true
+	q.closed.Store(true)
 	q.account.give(q.fifo.bytes)
 	q.fifo = fifo{}
 	q.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 type server struct {
 	t      *Transport
 	budget *budget                  // of all connections together
-	pace   [laneCount]chan struct{} // has a token for each large frame that is read
+	pace   [laneCount]chan struct{} // has a token for each large frame that is decoded
+	heavy  heavy
 
 	mu      sync.Mutex
 	conns   map[string]*conn // by address: the mark and a number

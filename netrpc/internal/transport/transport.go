@@ -127,7 +127,18 @@ func New(l net.Listener, opt Options) *Transport {
 func (t *Transport) Send(list []core.Envelope) {
 	t.sends++
 	for i := range list {
-		if q := t.route(list[i].To.Addr); q != nil && q.Put(&list[i]) {
+		q := t.route(list[i].To.Addr)
+		if q == nil {
+			continue
+		}
+		put := q.Put(&list[i])
+		if !put && q.closed.Load() { // the link has ended just now: there is another
+			if q = t.route(list[i].To.Addr); q == nil {
+				continue
+			}
+			put = q.Put(&list[i])
+		}
+		if put {
 			if len(t.touched) == 0 || t.touched[len(t.touched)-1] != q {
 				t.touched = append(t.touched, q)
 			}
@@ -204,5 +215,5 @@ func (t *Transport) Close() {
 // strangers returns the envelopes that do not name this process as their
 // sender: what a node says to itself is believed.
 func (t *Transport) strangers(list []core.Envelope) []core.Envelope {
-	return slices.DeleteFunc(list, func(e core.Envelope) bool { return e.From.ID == t.opt.Self })
+	return slices.DeleteFunc(list, func(e core.Envelope) bool { return e.From.ID == t.opt.Self || namesConnection(e.Body) })
 }

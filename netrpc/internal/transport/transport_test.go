@@ -245,23 +245,75 @@ func TestTheReplyToADeliverRidesAlong(t *testing.T) {
 	}
 }
 
-// Nobody made the calls that a peer says are done.
-func TestAnswersToNothingAreNothing(t *testing.T) {
+// Whoever asks for more signs of life than it reads the answers to is not read any more.
+func TestAnswersThatNobodyReadsAreFew(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	c := dialRaw(t, e.addr, true)
-	for seq := range uint64(3 * unansweredMax) {
-		_, err := c.Write(request(callDone, seq, nil))
-		require.NoError(t, err)
+	near, far := net.Pipe() // which has no room at all
+	defer far.Close()
+	c := newConn(e.server, near, "#9")
+	d := newDuplex(e.Transport, newStream(near, patience), c, c.outbox, c.source)
+	defer d.kill()
+	sent := make(chan int)
+	go func() {
+		n := 0
+		_ = far.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		for ; ; n++ {
+			if _, err := far.Write(request(methodDeliver, uint64(n), (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1)}}).append(nil))); err != nil {
+				sent <- n
+				return
+			}
+		}
+	}()
+	n := <-sent
+	require.Greater(t, n, answersMax)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	require.LessOrEqual(t, d.answers, answersMax+1)
+}
+
+// Both ends answer each message, while they read, with more than the connection takes at
+// once. Neither waits for the other to read before it reads itself.
+func TestTwoWhoWriteBothRead(t *testing.T) {
+	near, far := net.Pipe() // which has no room at all
+	const messages = 100
+	ping := core.Envelope{From: core.Peer{ID: 9}, Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", 100_000)}}
+	done := make(chan struct{}, 2)
+	var start []func()
+	for i, c := range []net.Conn{near, far} {
+		var d *duplex
+		var e *end
+		took, ready := 0, make(chan struct{})
+		e = newEnd(t, core.NodeID(i+1), nil, func(o *Options) {
+			o.Drive = func() {
+				<-ready
+				for range e.inbox.Take(nil, 10, 1<<30) {
+					if took++; took == messages {
+						done <- struct{}{}
+					}
+					d.queue.Put(&ping)
+					d.leave()
+				}
+			}
+		})
+		d = newDuplex(e.Transport, newStream(c, patience), nil, newQueue(messages, e.queued.account()), e.inbox.Source())
+		close(ready)
+		t.Cleanup(d.kill)
+		go func() { _ = d.speak(t.Context(), patience) }()
+		start = append(start, func() {
+			d.queue.Put(&ping)
+			d.leave()
+		})
 	}
-	to := e.delivered(c, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
-	for range 2 * unansweredMax {
-		e.Send([]core.Envelope{envelope(core.Peer{ID: 1}, to, 1)})
-		if kind, seq, _ := frameOf(t, c); kind == methodDeliver {
-			_, err := c.Write(request(callDone, seq, nil))
-			require.NoError(t, err)
+	for _, begin := range start {
+		begin()
+	}
+	for range start {
+		select {
+		case <-done:
+		case <-time.After(patience):
+			require.Fail(t, "they wait for each other")
 		}
 	}
-	require.NotNil(t, e.server.find("#1"))
 }
 
 // A peer may not speak for this node, nor for another connection.
@@ -354,6 +406,8 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 		"an empty frame":        {0, 0, 0, 0},
 		"no method":             request(0, 1, nil),
 		"an unknown method":     request(frameKindEnd, 1, nil),
+		"a batch of nothing":    request(methodDeliver, 1, []byte{0}),
+		"an answer to nothing":  request(callDone, 1, nil),
 		"a call that failed":    request(callFailed, 1, []byte("so it is")),
 		"no number":             {2, 0, 0, 0, methodDeliver, 0x80},
 		"an empty batch":        request(methodDeliver, 1, nil),
