@@ -39,7 +39,7 @@ type conn struct {
 	// Of the goroutine that reads.
 	work    bucket
 	charged int    // for the frame that is being read
-	passOn  func() // lets another decode a large frame; nil when this one is none
+	passOn  func() // lets another read a large frame; nil when this one is none
 }
 
 func newConn(s *server, nc net.Conn, address string) *conn {
@@ -202,9 +202,13 @@ func (b *bucket) take(n, rate int, now time.Time) time.Duration {
 	return time.Duration(max(0, b.lacks-workBurst)) * time.Second / time.Duration(rate)
 }
 
-// pace waits for the turn to decode a large frame, which is all there: else those of one
-// flood would keep the processors busy, and what is small would wait behind them. Those of
-// groups do not wait for those of clients. It returns false when the connection has ended.
+// paceTime is how long a large frame keeps others waiting: more than it takes to read and
+// decode one that is all there. A slow one needs little of the processor.
+const paceTime = 2 * time.Millisecond
+
+// pace waits for the turn of a large frame, of which the first part is there: else those of
+// one flood would keep the processors busy, and what is small would wait behind them. Those
+// of groups do not wait for those of clients. It returns false when the connection has ended.
 func (c *conn) pace() bool {
 	turn := c.s.pace[laneAsks]
 	if c.account.group.Load() {
@@ -215,7 +219,12 @@ func (c *conn) pace() bool {
 	case <-c.done:
 		return false
 	}
-	c.passOn = func() { <-turn }
+	leave := sync.OnceFunc(func() { <-turn })
+	timer := time.AfterFunc(paceTime, leave)
+	c.passOn = func() {
+		timer.Stop()
+		leave()
+	}
 	return true
 }
 

@@ -139,9 +139,6 @@ func (s *stream) readFrame() ([]byte, error) {
 	if err == nil && !whole {
 		err = s.completed()
 	}
-	if err == nil && s.owner != nil && n > peekBytesMax && !s.owner.pace() {
-		err = net.ErrClosed
-	}
 	return b, err
 }
 
@@ -199,7 +196,7 @@ func (s *stream) readBody(n int) ([]byte, error) {
 	}
 	s.in = newBuffer()
 	b := s.in.b
-	for len(b) < n {
+	for first := true; len(b) < n; first = false {
 		have := len(b)
 		next := min(n, max(keepBytesMax, 4*have))
 		if next > cap(b) {
@@ -210,6 +207,9 @@ func (s *stream) readBody(n int) ([]byte, error) {
 		s.in.b = b
 		if _, err := io.ReadFull(s.r, b[have:]); err != nil {
 			return nil, err
+		}
+		if first && s.owner != nil && !s.owner.pace() {
+			return nil, net.ErrClosed
 		}
 	}
 	return b, nil

@@ -13,7 +13,7 @@ import (
 type server struct {
 	t      *Transport
 	budget *budget                  // of all connections together
-	pace   [laneCount]chan struct{} // has a token for each large frame that is decoded
+	pace   [laneCount]chan struct{} // has a token for each large frame that is read
 	heavy  heavy
 
 	mu      sync.Mutex
