@@ -276,7 +276,8 @@ func TestAnswersThatNobodyReadsAreFew(t *testing.T) {
 func TestTwoWhoWriteBothRead(t *testing.T) {
 	near, far := net.Pipe() // which has no room at all
 	const messages = 100
-	ping := core.Envelope{From: core.Peer{ID: 9}, Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", 100_000)}}
+	ping := core.Envelope{From: core.Peer{ID: 9}, Body: &core.Replicate{Group: 1, Epoch: 1,
+		Entries: []core.Entry{{Epoch: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", 100_000)}}}}
 	done := make(chan struct{}, 2)
 	var start []func()
 	for i, c := range []net.Conn{near, far} {
