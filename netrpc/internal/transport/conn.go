@@ -259,6 +259,21 @@ func (c *conn) received(list []core.Envelope) []core.Envelope {
 	return list
 }
 
+// lingerTime is how long a connection stays, unread, on which something senseless came: who
+// makes another each time shall not keep the processors busy by that.
+const lingerTime = 100 * time.Millisecond
+
+// linger waits when it is not the network that ends the connection.
+func (c *conn) linger(why error) {
+	if network := new(net.OpError); errors.Is(why, io.EOF) || errors.Is(why, net.ErrClosed) || errors.As(why, &network) {
+		return
+	}
+	select {
+	case <-time.After(lingerTime):
+	case <-c.done:
+	}
+}
+
 // end closes the connection and releases the calls that wait on it.
 func (c *conn) end(why error) {
 	c.once.Do(func() {

@@ -564,6 +564,9 @@ func (d *duplex) kill() {
 // end ends the connection; only the goroutine that reads calls it.
 func (d *duplex) end(why error) {
 	d.settled(0)
+	if d.owner != nil {
+		d.owner.linger(why)
+	}
 	d.kill()
 	if d.owner != nil {
 		d.owner.end(why)
