@@ -309,6 +309,11 @@ func TestNobodySpeaksForTheManager(t *testing.T) {
 			require.Empty(t, sent[*Pong](n, from))
 		}
 	}
+	for _, from := range []string{"c1", "n9"} { // that a config names its sender proves nothing
+		n.step(from, &Nack{Group: 1, Epoch: 2, Config: joined(2, 2, from, "n3", "n1")})
+		n.step(from, &Nack{Group: 1, Epoch: 2, Config: config(2, "n3", from)})
+		require.EqualValues(t, 1, n.view().Config.Epoch)
+	}
 }
 
 // Requests that wait are bounded in bytes as well.

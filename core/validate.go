@@ -200,7 +200,9 @@ func (s *Storage) mayHear(in *Envelope) bool {
 	case *Chunk:
 		return m.Config == nil || m.Config.Chain[0].ID == in.From.ID
 	case *Nack:
-		return m.Config == nil || m.Config.names(in.From.ID) || s.hears(m.Group, m.Epoch, in.From.ID)
+		// Whom this node has in its config it asks, and nobody else. That a config names its
+		// sender proves nothing.
+		return m.Config == nil || s.knows(m.Group, in.From.ID)
 	}
 	return in.From.ID != s.self.ID
 }
@@ -211,11 +213,10 @@ func (s *Storage) isManager(id NodeID) bool {
 	return id != s.self.ID && (s.manager.ID == 0 || id == s.manager.ID)
 }
 
-// hears tells whether a node may say that a group has a later epoch than this one knows: it
-// is one of those that this one knows to be in the group.
-func (s *Storage) hears(id GroupID, epoch Epoch, node NodeID) bool {
+// knows tells whether this node knows another to be in a group.
+func (s *Storage) knows(id GroupID, node NodeID) bool {
 	g := s.group(id)
-	return g != nil && (epoch <= g.config.Epoch || g.config.names(node))
+	return g != nil && g.config.names(node)
 }
 
 // names tells whether a node is in the chain, or joins.
