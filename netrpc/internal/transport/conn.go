@@ -156,8 +156,8 @@ func (c *conn) slow(work int) {
 
 // heavy counts the connections that deliver much.
 type heavy struct {
-	mu   sync.Mutex
-	span int64        // of heavySpan, in which they are counted
+	mu   sync.Mutex   // held while the others change
+	span atomic.Int64 // of heavySpan, in which they are counted
 	now  int          // in this span
 	last atomic.Int64 // in the last one
 }
@@ -172,15 +172,19 @@ func (h *heavy) count(c *conn, work int) int {
 	c.work.did += work
 	if before < heavyWork && c.work.did >= heavyWork {
 		h.mu.Lock()
-		if h.span != span {
-			if h.span != span-1 {
+		if counted := h.span.Load(); counted != span {
+			if counted != span-1 {
 				h.now = 0
 			}
 			h.last.Store(int64(h.now))
-			h.span, h.now = span, 0
+			h.now = 0
+			h.span.Store(span)
 		}
 		h.now++
 		h.mu.Unlock()
+	}
+	if span > h.span.Load()+1 {
+		return 1 // nobody has for a while; whoever was slowed down because of them never would
 	}
 	return max(1, int(h.last.Load()))
 }

@@ -213,7 +213,11 @@ func TestConnectionsThatDeliverMuchAreCounted(t *testing.T) {
 	h.count(list[3], heavyWork-1)
 	at(11)
 	require.Equal(t, 3, h.count(list[0], heavyWork))
-	at(12)
+	at(13)
+	require.Equal(t, 1, h.count(list[1], 1), "they have stopped: nobody is slowed down any more")
+	at(14)
+	h.count(list[0], heavyWork)
+	at(15)
 	require.Equal(t, 1, h.count(list[0], heavyWork), "in the last span it was alone")
 }
 
