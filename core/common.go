@@ -13,6 +13,9 @@ type common struct {
 	recorder recorder
 }
 
+// Self is who the node is: what its options say, and after a restart what its Space says.
+func (n *common) Self() Peer { return n.self }
+
 // wakeBy makes sure that a Tick comes no later than t.
 func (n *common) wakeBy(t Time) { n.alarm = min(n.alarm, t) }
 

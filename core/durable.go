@@ -52,13 +52,13 @@ func readIdentity(space Space) (*identity, error) {
 	err := space.Range(keyIdentity, func(_, v string) error {
 		found = new(identity)
 		if err := readRecord(keyIdentity, v, tagIdentity, found); err != nil {
-			return fmt.Errorf("core: the identity: %w: %w", errDamaged, err)
+			return fmt.Errorf("core: the identity: %w: %w", ErrDamaged, err)
 		}
 		return nil
 	})
 	if err == nil && found == nil {
 		err = space.Range("", func(k, _ string) error {
-			return fmt.Errorf("core: %w: there is a record %q but no identity", errDamaged, k)
+			return fmt.Errorf("core: %w: there is a record %q but no identity", ErrDamaged, k)
 		})
 	}
 	return found, err
@@ -217,7 +217,7 @@ func (s *Storage) restore(space Space) error {
 	err = space.Range(prefixConfig, func(k, v string) error {
 		c := new(Config)
 		if err := readRecord(k, v, tagConfig, c); err != nil {
-			return fmt.Errorf("core: node %v: %w: %w", i.id, errDamaged, err)
+			return fmt.Errorf("core: node %v: %w: %w", i.id, ErrDamaged, err)
 		}
 		g := newGroup(s, c.Group)
 		g.config, g.durable = c, c.Epoch
@@ -229,7 +229,7 @@ func (s *Storage) restore(space Space) error {
 	}
 	for _, g := range s.groups {
 		if err := g.restore(space); err != nil {
-			return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", i.id, g.id, g.log.last(), errDamaged, err)
+			return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", i.id, g.id, g.log.last(), ErrDamaged, err)
 		}
 	}
 	for _, prefix := range []string{prefixLog, prefixValue, prefixSession, prefixProgress} {
@@ -239,7 +239,7 @@ func (s *Storage) restore(space Space) error {
 				id = GroupID(binary.BigEndian.Uint64(n))
 			}
 			if s.group(id) == nil {
-				return fmt.Errorf("core: node %v: %w: there is a record %q of group %d but no config of it", i.id, errDamaged, prefix, id)
+				return fmt.Errorf("core: node %v: %w: there is a record %q of group %d but no config of it", i.id, ErrDamaged, prefix, id)
 			}
 			return nil
 		})
@@ -334,11 +334,11 @@ func (m *Manager) restore(space Space) error {
 	err = space.Range(prefixCommand, func(k, v string) error {
 		var c Command
 		if err := readRecord(k, v, tagCommand, &c); err != nil {
-			return fmt.Errorf("core: manager %v, after index %d: %w: %w", i.id, m.dir.index, errDamaged, err)
+			return fmt.Errorf("core: manager %v, after index %d: %w: %w", i.id, m.dir.index, ErrDamaged, err)
 		}
 		m.dir.apply(&c)
 		if k != ordered(prefixCommand, uint64(m.dir.index)) {
-			return fmt.Errorf("core: manager %v: %w: no command at index %d", i.id, errDamaged, m.dir.index)
+			return fmt.Errorf("core: manager %v: %w: no command at index %d", i.id, ErrDamaged, m.dir.index)
 		}
 		return nil
 	})

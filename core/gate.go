@@ -5,12 +5,13 @@ import "slices"
 // A Gate keeps an Output's promise about its After, for every driver: an envelope leaves
 // when the Persist of its Output, and of every Output before it, is durable. It holds
 // what is not durable yet, in the order in which it was taken in; the disk itself is the
-// driver's. At most one sync is under way at a time, and it covers all that was taken in
-// before it began, so whatever comes during a sync shares the next one. The zero Gate
-// holds nothing.
+// driver's. A sync covers all that was taken in before it began and that no earlier sync
+// covers. As many may be under way as the driver likes; they end in the order in which
+// they began. The zero Gate holds nothing.
 type Gate struct {
 	batches []gated // not durable yet, oldest first
-	covered int     // how many of them the sync under way covers; 0 with none under way
+	syncs   []int   // of each sync under way, oldest first, how many of them it covers
+	covered int     // how many of them the syncs cover together
 	spare   []gated // their memory is used again
 }
 
@@ -41,15 +42,20 @@ func (g *Gate) Take(persist []Write, after []Envelope, leave func(*Envelope)) {
 	}
 }
 
-// Begin begins a sync, and returns false when there is nothing to sync or one is under
-// way. What the disk must write is in Pending.
-func (g *Gate) Begin() bool {
-	if g.covered > 0 || len(g.batches) == 0 {
-		return false
+// Begin begins a sync of the batches from first on, up to end and without it. It returns
+// false when there is nothing that no sync covers.
+func (g *Gate) Begin() (first, end int, ok bool) {
+	first, end = g.covered, len(g.batches)
+	if first == end {
+		return 0, 0, false
 	}
-	g.covered = len(g.batches)
-	return true
+	g.syncs = append(g.syncs, end-first)
+	g.covered = end
+	return first, end, true
 }
+
+// UnderWay is how many syncs are under way.
+func (g *Gate) UnderWay() int { return len(g.syncs) }
 
 // Pending is how many batches of writes, each the Persist of one Output, are not durable.
 func (g *Gate) Pending() int { return len(g.batches) }
@@ -58,11 +64,16 @@ func (g *Gate) Pending() int { return len(g.batches) }
 // good until the next call of the Gate.
 func (g *Gate) Batch(i int) ([]Write, []Envelope) { return g.batches[i].writes, g.batches[i].after }
 
-// End ends the sync under way. It calls durable for each batch that the sync covered, in
-// order, and leave for each envelope that waited for it; neither may keep what it is given,
-// nor call the Gate.
+// End ends the oldest sync that is under way. It calls durable for each batch that the
+// sync covered, in order, and leave for each envelope that waited for it; neither may keep
+// what it is given, nor call the Gate.
 func (g *Gate) End(durable func([]Write), leave func(*Envelope)) {
-	for i := range g.covered {
+	if len(g.syncs) == 0 {
+		return
+	}
+	ended := g.syncs[0]
+	g.syncs = slices.Delete(g.syncs, 0, 1)
+	for i := range ended {
 		b := &g.batches[i]
 		durable(b.writes)
 		for j := range b.after {
@@ -72,13 +83,13 @@ func (g *Gate) End(durable func([]Write), leave func(*Envelope)) {
 		clear(b.after)
 		g.spare = append(g.spare, gated{b.writes[:0], b.after[:0]})
 	}
-	g.batches = slices.Delete(g.batches, 0, g.covered)
-	g.covered = 0
+	g.batches = slices.Delete(g.batches, 0, ended)
+	g.covered -= ended
 }
 
 // Forget empties the Gate, as the end of the process does: what waited never leaves.
 // Which of the batches the disk has written all the same is for the disk to say.
 func (g *Gate) Forget() {
 	clear(g.batches)
-	g.batches, g.covered = g.batches[:0], 0
+	g.batches, g.syncs, g.covered = g.batches[:0], g.syncs[:0], 0
 }

@@ -14,13 +14,13 @@ func FuzzGate(f *testing.F) {
 	f.Add([]byte{0x11, 0xfd, 0x11, 0xfe, 0x01, 0xfd, 0xfe}) // what comes during a sync shares the next
 	f.Add([]byte{0x11, 0x21, 0xfd, 0xfe})                   // one sync covers two batches
 	f.Add([]byte{0x11, 0x22, 0xfd, 0xff, 0x01, 0x11, 0xfe}) // a crash in the middle of a sync
+	f.Add([]byte{0x11, 0xfd, 0x12, 0x01, 0xfd, 0xfe, 0xfe}) // two syncs under way, of which the first ends first
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var (
 			g             Gate
 			taken, synced uint64   // writes taken in, and made durable
 			needs         []uint64 // of each envelope that waits: the writes that must be durable
-			covered       uint64   // what the sync under way makes durable
-			syncing       bool
+			syncs         []uint64 // of each sync under way: the writes that it makes durable
 		)
 		leave := func(e *Envelope) {
 			require.NotEmpty(t, needs, "nothing waits")
@@ -31,10 +31,17 @@ func FuzzGate(f *testing.F) {
 		for _, b := range script {
 			switch b {
 			case 0xfd:
-				began := g.Begin()
-				require.Equal(t, !syncing && taken > synced, began)
+				covered := synced
+				if n := len(syncs); n > 0 {
+					covered = syncs[n-1]
+				}
+				first, end, began := g.Begin()
+				require.Equal(t, taken > covered, began)
 				if began {
-					syncing, covered = true, taken
+					syncs = append(syncs, taken)
+					require.Equal(t, g.Pending(), end)
+					writes, _ := g.Batch(first)
+					require.Equal(t, strconv.FormatUint(covered+1, 10), writes[0].Key, "a sync covers what no sync before it does")
 				}
 			case 0xfe:
 				g.End(func(writes []Write) {
@@ -43,13 +50,14 @@ func FuzzGate(f *testing.F) {
 						require.Equal(t, strconv.FormatUint(synced, 10), w.Key, "writes are made durable in order")
 					}
 				}, leave)
-				if syncing {
-					require.Equal(t, covered, synced)
-					syncing = false
+				if len(syncs) > 0 {
+					require.Equal(t, syncs[0], synced)
+					syncs = syncs[1:]
 				}
+				require.Len(t, syncs, g.UnderWay())
 			case 0xff:
 				g.Forget()
-				syncing, needs, taken = false, nil, synced
+				syncs, needs, taken = nil, nil, synced
 			default:
 				persist, after := []Write(nil), []Envelope(nil)
 				for range b >> 4 {

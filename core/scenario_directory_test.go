@@ -663,7 +663,7 @@ func TestATornTailIsNoDamageAndAHoleIs(t *testing.T) {
 				return
 			}
 			require.Error(t, err)
-			require.True(t, errors.Is(err, errDamaged), "%v", err)
+			require.True(t, errors.Is(err, ErrDamaged), "%v", err)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
@@ -690,7 +690,7 @@ func TestARecordMissingBeneathOthersIsDamage(t *testing.T) {
 			delete(space, c.lost)
 			_, err := c.start(space)
 			require.Error(t, err)
-			require.True(t, errors.Is(err, errDamaged), "%v", err)
+			require.True(t, errors.Is(err, ErrDamaged), "%v", err)
 			require.ErrorContains(t, err, c.want)
 		})
 	}

@@ -262,14 +262,14 @@ func TestARecordInThePlaceOfAnotherIsDamage(t *testing.T) {
 			}
 			n.space[key] = content
 			_, err := n.boot(n.space)
-			require.ErrorIs(t, err, errDamaged, "%q read as %q", key, other)
+			require.ErrorIs(t, err, ErrDamaged, "%q read as %q", key, other)
 		}
 		for bit := range 8 * len(record) {
 			flipped := []byte(record)
 			flipped[bit/8] ^= 1 << (bit % 8)
 			n.space[key] = string(flipped)
 			_, err := n.boot(n.space)
-			require.ErrorIs(t, err, errDamaged, "%q, bit %d", key, bit)
+			require.ErrorIs(t, err, ErrDamaged, "%q, bit %d", key, bit)
 		}
 		n.space[key] = record
 	}

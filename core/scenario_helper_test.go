@@ -231,7 +231,7 @@ func (n *rig) leave(e *Envelope) {
 }
 
 func (n *rig) settle() {
-	if n.gate.Begin() {
+	if _, _, some := n.gate.Begin(); some {
 		n.gate.End(n.space.write, n.leave)
 	}
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -410,5 +409,3 @@ func (s *Storage) adopt(from Peer, c *Config) {
 	}
 	g.adopt(c)
 }
-
-var errDamaged = errors.New("the durable records are damaged")

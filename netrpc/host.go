@@ -24,13 +24,14 @@ const (
 // host drives a core node. Whoever brings it something steps it, unless somebody does
 // already: then that one takes it in too. So on its way through a process a message is
 // handed from one goroutine to another only when several come at once. The loop steps
-// the node when something is due, or when others leave it that. In memory mode, the
-// only one so far, nothing is persisted, so After leaves with Send.
+// the node when something is due, or when others leave it that. In memory mode nothing
+// is persisted, so After leaves with Send.
 type host struct {
 	node  core.Node
 	self  core.Peer
 	began time.Time
 	log   *eventLog
+	disk  *syncer // nil in memory mode
 
 	inbox *transport.Inbox
 	net   *transport.Transport
@@ -71,6 +72,9 @@ func (h *host) start(l net.Listener, opt transport.Options) {
 	h.net = transport.New(l, opt)
 	h.expect()
 	h.busy.Store(false)
+	if h.disk != nil {
+		h.disk.start(h)
+	}
 	go h.run()
 }
 
@@ -160,12 +164,16 @@ func (h *host) drive() {
 // turn steps the node through what can be taken now, and what is due. It returns false if
 // there was nothing.
 func (h *host) turn() bool {
+	synced := h.disk != nil && h.endSyncs()
+	if h.halt != nil {
+		return true
+	}
 	h.batch = append(h.batch[:0], h.own...)
 	h.own = h.own[:0]
 	h.batch = h.inbox.Take(h.batch, stepsMax, stepBytes)
 	if len(h.batch) == 0 && h.node.Deadline() > h.now() {
 		h.arm()
-		return false
+		return synced
 	}
 	if crowd := len(h.batch) >= crowdMin; crowd != h.crowd.Load() {
 		h.crowd.Store(crowd)
@@ -236,8 +244,31 @@ func (h *host) carryOut() {
 		h.expect()
 	}
 	answered := h.send(h.out.Send)
-	answered = h.send(h.out.After) || answered
+	if h.disk == nil {
+		answered = h.send(h.out.After) || answered
+	} else {
+		answered = h.send(h.disk.take(&h.out)) || answered
+	}
 	h.out.Reset()
+	h.tellUnderWay(answered)
+}
+
+// endSyncs lets leave what waited for syncs that have ended meanwhile. It returns false if
+// there were none. A disk that has failed halts the node.
+func (h *host) endSyncs() bool {
+	left, some, err := h.disk.ended()
+	if err != nil {
+		h.halt = err
+		return true
+	}
+	if some {
+		h.tellUnderWay(h.send(left))
+	}
+	return some
+}
+
+// tellUnderWay tells the inbox how much the node has taken in and not answered yet.
+func (h *host) tellUnderWay(answered bool) {
 	operations, bytes := 0, 0
 	if s, ok := h.node.(*core.Storage); ok {
 		operations, bytes = s.UnderWay()

@@ -18,6 +18,11 @@ type Options struct {
 	Logger         *slog.Logger // default: none; it must not block, or the node stands still
 	ConnectionsMax int          // that others have made; default 4096, or three quarters of the files that the process may open
 	MemoryMax      int          // bytes held for those connections together; default 96 MiB, at least 16 MiB
+
+	// Disk is where a durable node keeps its data. The server closes it when it ends; an
+	// error of ServeManager or ServeStorage leaves it open. nil: the data lives in memory,
+	// and ends with the process.
+	Disk Disk
 }
 
 // Server is a manager or a storage node at work.
@@ -30,42 +35,44 @@ type Server struct {
 
 // ServeManager runs a manager on a listener until Stop, Close or its own end.
 // Self.Addr is by default the listener's address; Self.ID and Cluster are drawn
-// at random if they are 0, and Seed always. Only memory mode is there yet. The error says which
-// option is out of bounds; the listener then stays open.
+// at random if they are 0, and Seed always; who it was on its Disk it is again. Durable
+// follows from the Disk. The error says which option is out of bounds, or matches
+// core.ErrDamaged; the listener then stays open.
 func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, error) {
-	if opt.Durable {
-		return nil, errDurable
-	}
+	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
 	if opt.Cluster == 0 {
 		opt.Cluster = core.ClusterID(random())
 	}
 	_, _ = rand.Read(opt.Seed[:]) // it never fails
-	node, err := core.NewManager(opt, core.Empty{})
+	node, err := core.NewManager(opt, o.space())
 	if err != nil {
 		return nil, err
 	}
-	return serve(l, node, opt.Self, transport.RoleManager, nil, o), nil
+	return serve(l, node, node.Self(), transport.RoleManager, nil, o), nil
 }
 
 // ServeStorage runs a storage node on a listener, as ServeManager does a manager.
 func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, error) {
-	if opt.Durable {
-		return nil, errDurable
-	}
+	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
 	opt.Secret = random()
-	node, err := core.NewStorage(opt, core.Empty{})
+	node, err := core.NewStorage(opt, o.space())
 	if err != nil {
 		return nil, err
 	}
-	watch := newManagerWatch(opt.Self, opt.Manager.Addr, logger(o.Logger))
-	s := serve(l, node, opt.Self, transport.RoleStorage, watch.note, o)
+	watch := newManagerWatch(node.Self(), opt.Manager.Addr, logger(o.Logger))
+	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, o)
 	go watch.run(s.done)
 	return s, nil
 }
 
-var errDurable = errors.New("netrpc: durable mode is not there yet: run without a directory, in memory mode")
+func (o *Options) space() core.Space {
+	if o.Disk == nil {
+		return core.Empty{}
+	}
+	return o.Disk
+}
 
 func identify(self *core.Peer, l net.Listener) {
 	if self.ID == 0 {
@@ -93,6 +100,9 @@ func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, 
 	if role == transport.RoleManager {
 		s.host.other = newVouch(s.host.vouched).withhold
 	}
+	if o.Disk != nil {
+		s.host.disk = &syncer{disk: o.Disk}
+	}
 	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
 	go s.await()
 	return s
@@ -105,6 +115,11 @@ func (s *Server) await() {
 	s.host.stop()
 	if err := s.host.halt; !errors.Is(err, core.ErrStopped) {
 		s.err = err
+	}
+	if d := s.host.disk; d != nil {
+		if err := d.disk.Close(); s.err == nil {
+			s.err = err
+		}
 	}
 	close(s.done)
 }

@@ -9,7 +9,10 @@ import (
 
 // sync starts one if there is something to sync and none is under way.
 func (w *World) sync(h *Host) {
-	if !h.disk.gate.Begin() {
+	if h.disk.gate.UnderWay() > 0 {
+		return
+	}
+	if _, _, some := h.disk.gate.Begin(); !some {
 		return
 	}
 	it := w.queue.push(w.now+h.disk.latency, tieLocal)

@@ -1,0 +1,329 @@
+package disk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gtstore/core"
+)
+
+// Format is the format of a directory. It rises with that of the records, and when the
+// files are laid out in another way.
+const Format = 1
+
+const (
+	lockFile       = "LOCK"
+	descriptorFile = "gtstore.json"
+	dataDir        = "data"
+	asidePrefix    = "damaged-"
+	asideMax       = 4 // directories that are kept aside: each may be as large as the data
+)
+
+// Role is what kind of node a directory belongs to.
+type Role string
+
+// The roles.
+const (
+	Manager Role = "manager"
+	Storage Role = "storage"
+)
+
+// descriptor says what a directory is.
+type descriptor struct {
+	Format int    `json:"format"`
+	Role   Role   `json:"role"`
+	Place  string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
+}
+
+// Classes of the errors of Open.
+var (
+	ErrInUse  = errors.New("another process uses it")
+	ErrCopied = errors.New("it is a copy")
+	ErrFormat = errors.New("its format is not known here")
+)
+
+// Options of Open. The zero value is good.
+type Options struct {
+	Logger *slog.Logger // default: none
+	FS     vfs.FS       // default: the system's; another one is for tests
+
+	// Moved says that the directory was moved here, and that no node will ever be started
+	// on where it was. A directory that was copied is refused without.
+	Moved bool
+}
+
+// directory is a directory in use.
+type directory struct {
+	name string
+	fs   vfs.FS
+	lock io.Closer
+}
+
+// Open opens a node's directory, and makes it if it is not there. Only one process can have
+// it open. The error matches core.ErrDamaged if what it holds is not as it was written;
+// SetAside then makes room for a new start. It matches ErrInUse, ErrCopied or ErrFormat
+// where it says so.
+func Open(name string, role Role, o Options) (*Disk, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := lock(o.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{dir: dir, fs: o.FS, log: o.Logger, quit: make(chan struct{}), fail: failure{done: make(chan struct{})}}
+	if err := d.begin(role, o.Moved); err != nil {
+		return nil, errors.Join(err, dir.unlock())
+	}
+	return d, nil
+}
+
+// lock makes the directory if need be, and takes it for this process.
+func lock(fs vfs.FS, name string) (*directory, error) {
+	if err := fs.MkdirAll(name, 0o700); err != nil {
+		return nil, fmt.Errorf("disk: %s cannot be made, or is no directory: %w", name, err)
+	}
+	l, err := fs.Lock(fs.PathJoin(name, lockFile))
+	switch {
+	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist), isReadOnly(err):
+		return nil, fmt.Errorf("disk: %s: it cannot be written to: %w", name, err)
+	case isFull(err):
+		return nil, fmt.Errorf("disk: %s: %w: %w", name, errFull, err)
+	case err != nil:
+		return nil, fmt.Errorf("disk: %s: %w: end that one first, or choose another directory (%w)", name, ErrInUse, err)
+	}
+	return &directory{name, fs, l}, nil
+}
+
+func (d *directory) unlock() error { return d.lock.Close() }
+
+func (d *directory) path(file string) string { return d.fs.PathJoin(d.name, file) }
+
+// begin checks what the directory is, and opens the engine in it. In a new directory the
+// descriptor is written last. So while there is none, no node has run in it.
+func (d *Disk) begin(role Role, moved bool) error {
+	found, err := d.dir.describe()
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		if err := d.dir.check(found, role, moved); err != nil {
+			return err
+		}
+	}
+	if err := d.checkSpace(); err != nil {
+		return err
+	}
+	if found == nil {
+		if err := d.dir.foreign(); err != nil {
+			return err
+		}
+	}
+	// After data was set aside there is a descriptor, and no data yet.
+	isNew := found == nil || d.dir.wasSetAside()
+	if err := d.open(d.dir.path(dataDir), isNew); err != nil {
+		return fmt.Errorf("disk: %s: %w", d.dir.name, err)
+	}
+	if found == nil || moved {
+		err = d.describe(role, found == nil)
+	}
+	if err != nil {
+		return errors.Join(err, d.db.Close())
+	}
+	return nil
+}
+
+// describe writes the descriptor of a directory that is new, or has moved.
+func (d *Disk) describe(role Role, isNew bool) error {
+	if isNew {
+		if err := d.Range("", func(string, string) error { return errNotEmpty }); err != nil {
+			return fmt.Errorf("disk: %s: %w: it has data, but no %s to say whose: a part of a copy is missing; copy all of it, or remove it", d.dir.name, ErrCopied, descriptorFile)
+		}
+	}
+	return d.dir.writeDescriptor(&descriptor{Format: Format, Role: role})
+}
+
+var errNotEmpty = errors.New("not empty")
+
+// describe reads the descriptor; nil if there is none.
+func (d *directory) describe() (*descriptor, error) {
+	f, err := d.fs.Open(d.path(descriptorFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("disk: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
+	}
+	var found descriptor
+	if err := json.Unmarshal(text, &found); err != nil || found.Format < 1 {
+		return nil, fmt.Errorf("disk: %s is not as it was written (%q): restore it from a copy, or remove all of %s to begin anew", d.path(descriptorFile), shorten(text), d.name)
+	}
+	return &found, nil
+}
+
+func shorten(text []byte) []byte { return text[:min(len(text), 80)] }
+
+// check refuses a directory of another format, role or place.
+func (d *directory) check(found *descriptor, role Role, moved bool) error {
+	switch place := placeOf(d.fs, d.path(descriptorFile)); {
+	case found.Format > Format:
+		return fmt.Errorf("disk: %s: %w: it has format %d, and this program knows up to %d: start it with the newer program that wrote it", d.name, ErrFormat, found.Format, Format)
+	case found.Role != role:
+		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role, role)
+	case found.Place != place && !moved:
+		return fmt.Errorf("disk: %s: %w of another directory: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied)
+	}
+	return nil
+}
+
+// foreign refuses a directory that has something else in it.
+func (d *directory) foreign() error {
+	files, err := d.fs.List(d.name)
+	if err != nil {
+		return fmt.Errorf("disk: %w", err)
+	}
+	for _, f := range files {
+		switch {
+		case f == lockFile, f == dataDir, f == "lost+found", strings.HasPrefix(f, descriptorFile):
+		default:
+			return fmt.Errorf("disk: %s is no directory of a node: there is %q in it; choose an empty one", d.name, f)
+		}
+	}
+	return nil
+}
+
+// writeDescriptor writes it whole or not at all. Its place is that of the file itself, so
+// it is written twice: its place is known only once it is there.
+func (d *directory) writeDescriptor(c *descriptor) error {
+	tmp := d.path(descriptorFile + ".new")
+	err := d.writeFile(tmp, c)
+	if c.Place = placeOf(d.fs, tmp); err == nil && c.Place != "" {
+		err = d.rewriteFile(tmp, c)
+	}
+	if err == nil {
+		err = d.fs.Rename(tmp, d.path(descriptorFile))
+	}
+	if err == nil {
+		err = d.sync()
+	}
+	if err != nil {
+		return fmt.Errorf("disk: writing %s: %w", d.path(descriptorFile), err)
+	}
+	return nil
+}
+
+func (d *directory) writeFile(name string, c *descriptor) error {
+	f, err := d.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return fill(f, c)
+}
+
+// rewriteFile writes over a file in its place.
+func (d *directory) rewriteFile(name string, c *descriptor) error {
+	f, err := d.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return fill(f, c)
+}
+
+func fill(f vfs.File, c *descriptor) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		_, err = f.WriteAt(append(text, '\n'), 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// sync makes what was renamed durable.
+func (d *directory) sync() error {
+	f, err := d.fs.OpenDir(d.name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// SetAside puts the data of a directory aside, under a name that says when, with a file
+// WHY.txt that says why, so that a new node can begin in the directory. It returns the
+// new name of the data.
+func SetAside(name string, why error, o Options) (aside string, err error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	dir, err := lock(o.FS, name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, dir.unlock()) }()
+	kept := dir.setAside()
+	if len(kept) >= asideMax {
+		return "", fmt.Errorf("disk: %s: %d times damaged data was put aside there, from %s to %s; look at the disk, then remove them: %w",
+			name, len(kept), path.Base(kept[0]), path.Base(kept[len(kept)-1]), why)
+	}
+	aside = dir.path(asidePrefix + time.Now().UTC().Format("20060102T150405.000Z"))
+	if err := dir.note(why); err != nil {
+		return "", fmt.Errorf("disk: %s: %w", name, err)
+	}
+	if err := dir.fs.Rename(dir.path(dataDir), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("disk: %w", err)
+	}
+	if err := dir.sync(); err != nil {
+		return "", fmt.Errorf("disk: %s: %w", name, err)
+	}
+	return aside, nil
+}
+
+// note writes down, beside the data, why they are put aside.
+func (d *directory) note(why error) error {
+	if err := d.fs.MkdirAll(d.path(dataDir), 0o700); err != nil {
+		return err
+	}
+	f, err := d.fs.Create(d.fs.PathJoin(d.path(dataDir), "WHY.txt"), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, why.Error()+"\n")
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// setAside lists what was set aside, oldest first.
+func (d *directory) setAside() (list []string) {
+	files, _ := d.fs.List(d.name)
+	for _, f := range files {
+		if strings.HasPrefix(f, asidePrefix) {
+			list = append(list, d.path(f))
+		}
+	}
+	return list
+}
+
+// wasSetAside tells that the data were set aside, and no new ones have begun.
+func (d *directory) wasSetAside() bool {
+	_, err := d.fs.Stat(d.path(dataDir))
+	return errors.Is(err, os.ErrNotExist) && len(d.setAside()) > 0
+}
+
+var _ core.Space = (*Disk)(nil)

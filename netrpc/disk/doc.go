@@ -1,0 +1,28 @@
+// Package disk keeps a durable node's data on a real disk, in Pebble. It is what
+// netrpc.Options.Disk wants. Only cmd imports it, so a program with the client compiles
+// no engine.
+//
+// # What it promises
+//
+// A batch of writes is durable, all of it, with all earlier batches, when synced is
+// called for it; after a crash a prefix of the batches is there. The first error of the
+// disk ends that for good: a failed sync is never tried again, since the system may have
+// dropped what it could not write. So failed is called once, nothing is written any more, and the node
+// stops.
+//
+// # What happens on the way
+//
+// Write copies the batch and hands it to one goroutine, which applies it to the engine's
+// log. Another waits for the syncs, in order. So a node never waits for its disk, whatever
+// that does, and what comes during a sync shares the next one.
+//
+// # A directory
+//
+//	LOCK            held for as long as a process uses the directory
+//	gtstore.json    what the directory is: format, role, and which directory it was when made
+//	data/           the engine's files
+//	damaged-TIME/   data that a node could not use, with WHY.txt
+//
+// A directory is bound to the place where it was made. A copy is refused: it may be
+// older than what its node has acknowledged since, and two nodes would have one identity.
+package disk

@@ -1,0 +1,55 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	// reserveBytes stays free on a disk, or on a small one its reserveShare-th part: the
+	// engine needs room to give up what is no longer needed.
+	reserveBytes = 64 << 20
+	reserveShare = 50
+
+	spaceInterval = time.Second // between two looks at what is left
+)
+
+// errFull is the class of the errors of a disk on which too little is left.
+var errFull = errors.New("the disk is full")
+
+// checkSpace returns an error when too little is left.
+func (d *Disk) checkSpace() error {
+	usage, err := d.fs.GetDiskUsage(d.dir.name)
+	if errors.Is(err, vfs.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("disk: %s: asking for the space left: %w", d.dir.name, err)
+	}
+	if want := min(reserveBytes, usage.TotalBytes/reserveShare); usage.AvailBytes < want {
+		return fmt.Errorf("disk: %s: %w: %d KiB are left of %d KiB, and at least %d KiB must be: free some, or move the directory to a larger disk",
+			d.dir.name, errFull, usage.AvailBytes>>10, usage.TotalBytes>>10, want>>10)
+	}
+	return nil
+}
+
+// watchSpace has the disk fail before it is full: the engine tries for ever to write a
+// table for which there is no room.
+func (d *Disk) watchSpace() {
+	tick := time.NewTicker(spaceInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := d.checkSpace(); err != nil {
+				d.fail.with(err)
+				return
+			}
+		case <-d.quit:
+			return
+		}
+	}
+}
