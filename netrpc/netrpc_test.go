@@ -255,14 +255,10 @@ func TestDialFailures(t *testing.T) {
 	client.Close()
 }
 
-func TestDurableModeIsRefused(t *testing.T) {
+func TestOptionsOutOfBoundsAreRefused(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
-	_, err := netrpc.ServeManager(l, core.ManagerOptions{Durable: true}, netrpc.Options{})
-	require.ErrorContains(t, err, "durable mode is not there yet")
-	_, err = netrpc.ServeStorage(l, core.StorageOptions{Durable: true}, netrpc.Options{})
-	require.ErrorContains(t, err, "durable mode is not there yet")
-	_, err = netrpc.ServeManager(l, core.ManagerOptions{Replicas: 99}, netrpc.Options{})
+	_, err := netrpc.ServeManager(l, core.ManagerOptions{Replicas: 99}, netrpc.Options{})
 	require.ErrorContains(t, err, "99 replicas")
 }
 

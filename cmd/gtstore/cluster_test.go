@@ -397,7 +397,6 @@ func TestWrongFlagsOnACluster(t *testing.T) {
 		{"up --nodes 2", "--replicas 2 needs groups of 3 nodes, but --nodes is 2"},
 		{"up --base-port 65530", "--base-port 65530: want"},
 		{"up --base-port 99999", `"--base-port" flag: want a number from 0 to 65535`},
-		{"up --dir data", "durable mode is not there yet"},
 		{"up --reads maybe", "want confirm or lease"},
 		{"up --min-chain many", "invalid argument"},
 		{"up --min-chain 0", `"--min-chain" flag: want a number from 1 to 16`},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -44,10 +45,12 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole cluster on this machine",
-		Long: `Starts a manager and storage nodes, each a process of its own, in memory, and waits. All
-of them end with this command, however it ends. A process that dies is reported and
-not replaced.`,
+		Long: `Starts a manager and storage nodes, each a process of its own, and waits. All of them
+end with this command, however it ends. A process that dies is reported and not
+replaced. The data live in memory; with --dir they are on disk, and the next up with the
+same directory finds them again.`,
 		Example: `  gtstore up
+  gtstore up --dir ~/gtstore
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,7 +66,7 @@ not replaced.`,
 	flags := cmd.Flags()
 	cli.Int(flags, &f.nodes, "nodes", 7, 1, nodesMax, "storage nodes")
 	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
-	flags.StringVar(&f.dir, "dir", "", "directory for durable data: not there yet, the cluster runs in memory")
+	flags.StringVar(&f.dir, "dir", "", "directory for the data of the whole cluster, which goes on with them when it is started again; without it they live in memory")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
 	f.manager.Add(flags)
@@ -73,8 +76,6 @@ not replaced.`,
 
 func (f *upFlags) check() error {
 	switch o := f.manager.Options(); {
-	case f.dir != "":
-		return cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory", f.dir)
 	case f.basePort+f.nodes > portMax:
 		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.nodes)
 	case o.Replicas >= f.nodes:
@@ -84,6 +85,14 @@ func (f *upFlags) check() error {
 			o.Spares, f.nodes, o.Replicas+1, f.nodes-o.Replicas-1)
 	}
 	return f.manager.Check()
+}
+
+// dirOf has a process keep its data in a directory of its own below --dir.
+func (f *upFlags) dirOf(name string) []string {
+	if f.dir == "" {
+		return nil
+	}
+	return []string{"--dir", filepath.Join(f.dir, name)}
 }
 
 func (f *upFlags) address(i int) string {
@@ -110,6 +119,7 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	own.VisitAll(func(flag *pflag.Flag) {
 		args = append(args, "--"+flag.Name+"="+cmd.Flags().Lookup(flag.Name).Value.String())
 	})
+	args = append(args, f.dirOf("manager")...)
 	manager, err := b.start(ctx, "manager", args)
 	if err != nil {
 		return f.hint(err)
@@ -139,9 +149,10 @@ func (f *upFlags) hint(err error) error {
 	return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
 }
 
-// startNodes starts the storage nodes, one after the other, so that they register in
-// this order: which becomes a primary is then the same each time. It returns when all
-// answer.
+// startNodes starts the storage nodes. The nodes of a new cluster start one after the
+// other, so that they register in this order: which becomes a primary is then the same each
+// time. Those that have data start at once: each is missed by its group until it is there.
+// startNodes returns when all answer.
 func (f *upFlags) startNodes(ctx context.Context, b *children, manager string) (*netrpc.Status, error) {
 	dialled, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -150,21 +161,32 @@ func (f *upFlags) startNodes(ctx context.Context, b *children, manager string) (
 		return nil, err
 	}
 	defer c.Close()
+	known, err := statusOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	started := make(map[uint64]bool) // by process
 	for i := range f.nodes {
 		name := fmt.Sprintf("node%d", i+1)
-		if _, err := b.start(ctx, name, []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager,
-			"--name", name, "--log-level", f.logLevel.Value}); err != nil {
+		args := []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager, "--name", name, "--log-level", f.logLevel.Value}
+		node, err := b.start(ctx, name, append(args, f.dirOf(name)...))
+		if err != nil {
 			return nil, f.hint(err)
 		}
-		if _, err := f.assembled(ctx, c, i+1, func(*core.NodeStatus) bool { return true }); err != nil {
+		started[uint64(node.cmd.Process.Pid)] = true
+		if len(known.Nodes) > 0 {
+			continue
+		}
+		if _, err := f.assembled(ctx, c, started, func(*core.NodeStatus) bool { return true }); err != nil {
 			return nil, err
 		}
 	}
-	return f.assembled(ctx, c, f.nodes, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+	return f.assembled(ctx, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
 }
 
-// assembled waits until so many nodes are registered and as they should be.
-func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, nodes int, well func(*core.NodeStatus) bool) (*netrpc.Status, error) {
+// assembled waits until the nodes of all processes that were started are registered, and
+// as they should be.
+func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, started map[uint64]bool, well func(*core.NodeStatus) bool) (*netrpc.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
@@ -174,11 +196,11 @@ func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, nodes int, we
 		}
 		there := 0
 		for i := range s.Nodes {
-			if well(&s.Nodes[i]) {
+			if started[s.Nodes[i].Process] && well(&s.Nodes[i]) {
 				there++
 			}
 		}
-		if there == nodes {
+		if there == len(started) {
 			return s, nil
 		}
 		select {
@@ -206,15 +228,19 @@ func (f *upFlags) present(w io.Writer, s *statusResult) error {
 	if _, other := os.LookupEnv(cli.Variable("manager")); other || f.basePort != defaultPort {
 		flag = " --manager " + s.Manager.Addr
 	}
+	where := "in memory"
+	if f.dir != "" {
+		where = "on disk in " + f.dir
+	}
 	fmt.Fprintf(&b, `
-A cluster of %d storage nodes, %d replicas, in memory. In another shell:
+A cluster of %d storage nodes, %d replicas, %s. In another shell:
 
-  %[3]s put hello world%[4]s
-  %[3]s get hello%[4]s
-  %[3]s status%[4]s
+  %[4]s put hello world%[5]s
+  %[4]s get hello%[5]s
+  %[4]s status%[5]s
 
 Ctrl-C stops it.
-`, len(s.Nodes), f.manager.Options().Replicas, self(), flag)
+`, f.nodes, f.manager.Options().Replicas, where, self(), flag)
 	_, err := w.Write(b.Bytes())
 	return err
 }

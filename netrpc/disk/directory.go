@@ -14,10 +14,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gtstore/core"
+	"gtstore/core/wire"
 )
 
-// Format is the format of a directory. It rises with that of the records, and when the
-// files are laid out in another way.
+// Format is the format of a directory: of its files, and what they are called. The
+// records have one of their own, wire.RecordVersion.
 const Format = 1
 
 const (
@@ -39,9 +40,10 @@ const (
 
 // descriptor says what a directory is.
 type descriptor struct {
-	Format int    `json:"format"`
-	Role   Role   `json:"role"`
-	Place  string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
+	Format  int    `json:"format"`
+	Records int    `json:"records"`
+	Role    Role   `json:"role"`
+	Place   string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
 }
 
 // Classes of the errors of Open.
@@ -152,7 +154,7 @@ func (d *Disk) describe(role Role, isNew bool) error {
 			return fmt.Errorf("disk: %s: %w: it has data, but no %s to say whose: a part of a copy is missing; copy all of it, or remove it", d.dir.name, ErrCopied, descriptorFile)
 		}
 	}
-	return d.dir.writeDescriptor(&descriptor{Format: Format, Role: role})
+	return d.dir.writeDescriptor(&descriptor{Format: Format, Records: wire.RecordVersion, Role: role})
 }
 
 var errNotEmpty = errors.New("not empty")
@@ -185,6 +187,8 @@ func (d *directory) check(found *descriptor, role Role, moved bool) error {
 	switch place := placeOf(d.fs, d.path(descriptorFile)); {
 	case found.Format > Format:
 		return fmt.Errorf("disk: %s: %w: it has format %d, and this program knows up to %d: start it with the newer program that wrote it", d.name, ErrFormat, found.Format, Format)
+	case found.Records != wire.RecordVersion:
+		return fmt.Errorf("disk: %s: %w: its records have version %d, and this program knows version %d: start it with the program that wrote it", d.name, ErrFormat, found.Records, wire.RecordVersion)
 	case found.Role != role:
 		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role, role)
 	case found.Place != place && !moved:

@@ -20,6 +20,7 @@ import (
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
 	"gtstore/netrpc"
+	"gtstore/netrpc/disk"
 )
 
 // stopTime is how long a node may take to end in good order.
@@ -30,6 +31,7 @@ type common struct {
 	listen    cli.Address
 	advertise cli.Address
 	dir       string
+	moved     bool
 	logLevel  cli.OneOf
 	logFormat cli.OneOf
 	withStdin bool
@@ -39,7 +41,8 @@ func (c *common) add(flags *pflag.FlagSet) {
 	c.listen.Listen = true
 	flags.Var(&c.listen, "listen", "address to listen on; port 0 lets the system choose")
 	flags.Var(&c.advertise, "advertise", "address under which the others reach this node, if it is not that of --listen")
-	flags.StringVar(&c.dir, "dir", "", "directory for durable data: not there yet, every node runs in memory")
+	flags.StringVar(&c.dir, "dir", "", "directory for the node's data, of this node alone; without it they live in memory, and end with the process")
+	flags.BoolVar(&c.moved, "moved", false, "with --dir: the directory was moved here, and no node will be started again on the original")
 	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&c.logLevel, "log-level", "the least that is logged")
 	c.logFormat = cli.OneOf{Value: "text", Values: []string{"text", "json"}}
@@ -53,8 +56,8 @@ func (c *common) add(flags *pflag.FlagSet) {
 // open checks the flags and listens.
 func (c *common) open() (net.Listener, *core.Peer, error) {
 	switch {
-	case c.dir != "":
-		return nil, nil, cli.Errorf(cli.ExitUsage, "--dir %s: durable mode is not there yet; leave the flag out to run in memory, where data lives as long as its process", c.dir)
+	case c.moved && c.dir == "":
+		return nil, nil, cli.Errorf(cli.ExitUsage, "--moved says something about a directory: name it with --dir")
 	case c.listen.Value == "":
 		return nil, nil, cli.Errorf(cli.ExitUsage, "--listen is missing: say where to listen, such as 127.0.0.1:7401")
 	}
@@ -115,10 +118,11 @@ func NewManager() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "manager --listen HOST:PORT",
 		Short: "Run a manager",
-		Long: `Runs the manager of a new cluster, in memory. It is the one process that every
-storage node and client is told of. A manager that is started again is a new,
-empty cluster, whose messages the nodes of the old one refuse.`,
-		Example: "  node manager --listen 10.0.0.1:7400 --replicas 2",
+		Long: `Runs the manager of a cluster. It is the one process that every storage node and
+client is told of. With --dir a manager that is started again goes on with its
+cluster. Without, it is a new, empty cluster, whose messages the nodes of the old one
+refuse. Either all nodes of a cluster have a --dir, or none.`,
+		Example: "  node manager --listen 10.0.0.1:7400 --replicas 2 --dir /var/lib/gtstore",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Environment(cmd); err != nil {
@@ -135,12 +139,16 @@ empty cluster, whose messages the nodes of the old one refuse.`,
 			defer flush()
 			opt := f.Options()
 			opt.Self, opt.Process = *self, uint64(os.Getpid())
-			s, err := netrpc.ServeManager(l, opt, netrpc.Options{Logger: log})
+			s, err := c.serve(disk.Manager, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeManager(l, opt, o) })
 			if err != nil {
 				l.Close()
-				return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+				return err
 			}
-			log.Info("manager of a new cluster, in memory: if it ends, the cluster does", settings(cmd, s)...)
+			if c.dir == "" {
+				log.Info("manager of a new cluster, in memory: if it ends, the cluster does", settings(cmd, s)...)
+			} else {
+				log.Info("manager", settings(cmd, s)...)
+			}
 			return run(cmd, &c, s, log)
 		},
 	}
@@ -157,9 +165,11 @@ func NewStorage() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "storage --listen HOST:PORT --manager HOST:PORT",
 		Short: "Run a storage node",
-		Long: `Runs a storage node, in memory: its data lives as long as the process. One that
-is started again is another, empty node.`,
-		Example: "  node storage --listen 10.0.0.2:7401 --manager 10.0.0.1:7400 --name node1",
+		Long: `Runs a storage node. With --dir it keeps its data on disk, and goes on with them when
+it is started again. Without, they live as long as the process, and one that is started
+again is another, empty node. Data that are damaged are put aside, and the node begins
+anew: its group fills it.`,
+		Example: "  node storage --listen 10.0.0.2:7401 --manager 10.0.0.1:7400 --name node1 --dir /var/lib/gtstore",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Environment(cmd); err != nil {
@@ -178,12 +188,16 @@ is started again is another, empty node.`,
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
 			}
 			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
-			s, err := netrpc.ServeStorage(l, opt, netrpc.Options{Logger: log})
+			s, err := c.serve(disk.Storage, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeStorage(l, opt, o) })
 			if err != nil {
 				l.Close()
-				return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+				return err
 			}
-			log.Info("storage node, in memory", settings(cmd, s)...)
+			if c.dir == "" {
+				log.Info("storage node, in memory", settings(cmd, s)...)
+			} else {
+				log.Info("storage node", settings(cmd, s)...)
+			}
 			return run(cmd, &c, s, log)
 		},
 	}
@@ -197,7 +211,7 @@ is started again is another, empty node.`,
 func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 	list := []any{"id", s.Self().ID.String()}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Name != "help" && !f.Hidden && f.Name != "dir" {
+		if f.Name != "help" && !f.Hidden {
 			list = append(list, f.Name, f.Value.String())
 		}
 	})

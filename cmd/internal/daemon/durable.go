@@ -1,0 +1,62 @@
+package daemon
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+	"gtstore/netrpc"
+	"gtstore/netrpc/disk"
+)
+
+// serve starts a node over what its directory holds. A storage node whose data are damaged
+// puts them aside, and begins anew: the others of its group have them. A manager does not,
+// as nobody else knows what it knew.
+func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
+	o := netrpc.Options{Logger: log}
+	if c.dir == "" {
+		s, err := start(o)
+		return s, refused(err)
+	}
+	s, err := c.serveOver(role, o, start)
+	if !errors.Is(err, core.ErrDamaged) {
+		return s, refused(err)
+	}
+	if role == disk.Manager {
+		return nil, cli.Errorf(cli.ExitError, "%w.\nNobody else knows what a manager knows: restore %s from a copy of the disk, of this very state, or start a new cluster in empty directories", err, c.dir)
+	}
+	aside, failed := disk.SetAside(c.dir, err, disk.Options{Logger: log})
+	if failed != nil {
+		return nil, cli.Failed(failed)
+	}
+	log.Error("the data are damaged: this node begins anew, and is filled from its group", "why", err, "put aside", aside)
+	s, err = c.serveOver(role, o, start)
+	return s, refused(err)
+}
+
+// serveOver starts a node over its directory. The node closes it.
+func (c *common) serveOver(role disk.Role, o netrpc.Options, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
+	d, err := disk.Open(c.dir, role, disk.Options{Logger: o.Logger, Moved: c.moved})
+	if err != nil {
+		return nil, err
+	}
+	o.Disk = d
+	s, err := start(o)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return s, nil
+}
+
+// refused gives an error of a start its exit code.
+func refused(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, core.ErrDamaged), strings.HasPrefix(err.Error(), "disk: "):
+		return cli.Errorf(cli.ExitError, "%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "core: "), "disk: "))
+	}
+	return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+}
