@@ -23,6 +23,7 @@ type flags struct {
 	length  time.Duration
 	callers []int
 	systems []string
+	dir     string // "": nothing is synced to a disk
 }
 
 // The names of the systems for --systems.
@@ -59,6 +60,7 @@ func parseFlags() (*flags, error) {
 	flag.IntVar(&f.rounds, "rounds", 5, "how often each system is measured at each point")
 	flag.DurationVar(&f.length, "for", 2*time.Second, "how long each measurement takes")
 	callers := flag.String("callers", "1,16,64", "callers at a time, in one client process")
+	flag.StringVar(&f.dir, "dir", "", "folder on a disk: every system then syncs each put to it, on every copy, before it is acknowledged")
 	systems := flag.String("systems", strings.Join(allSystems, ","), "what is compared")
 	flag.Parse()
 	f.systems = strings.Split(*systems, ",")
@@ -102,11 +104,15 @@ func compare() error {
 	if err := install(ctx, programs...); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(memoryDir(), "gtstore-compare-")
+	parent := f.dir
+	if parent == "" {
+		parent = memoryDir()
+	}
+	dir, err := os.MkdirTemp(parent, "gtstore-compare-")
 	if err != nil {
 		return err
 	}
-	m := &machine{dir: dir}
+	m := &machine{dir: dir, durable: f.dir != ""}
 	defer m.end()
 	systems, err := m.startAll(ctx, f.systems)
 	if err != nil {
@@ -197,7 +203,7 @@ func (f *flags) points() (all []point) {
 // measure has the systems take turns, so that whatever else the machine does meanwhile
 // meets all of them alike.
 func (f *flags) measure(ctx context.Context, systems []*system) (*results, error) {
-	r := &results{systems: systems, points: f.points()}
+	r := &results{systems: systems, points: f.points(), durable: f.dir != ""}
 	r.all = make([][][]*measured, len(r.points))
 	for i := range r.all {
 		r.all[i] = make([][]*measured, len(systems))

@@ -17,7 +17,8 @@ import (
 
 const (
 	keys      = 1000
-	prefix    = "bench/" // with the digits 16 bytes
+	prefix    = "bench/"
+	keySize   = 16 // of the prefix and the digits
 	valueSize = 100
 	opTimeout = 10 * time.Second
 )
@@ -39,6 +40,10 @@ type measured struct {
 	P99    time.Duration
 	Server time.Duration // CPU time of the system, for an operation
 	Client time.Duration // and of its client
+
+	// Written is how many bytes the system wrote to disk, for each byte of the keys and values
+	// of the puts; all copies together.
+	Written float64
 }
 
 // loadArgument makes this program the process of one job, which it reads from its standard
@@ -74,10 +79,18 @@ func (j *job) measure(l *load.Load) (*measured, error) {
 	if err != nil {
 		return nil, err
 	}
+	written, err := bytesWritten(j.PIDs)
+	if err != nil {
+		return nil, err
+	}
 	client := ownCPUTime()
 	r := l.Run(context.Background())
 	client = ownCPUTime() - client
 	after, err := cpuTime(j.PIDs)
+	if err != nil {
+		return nil, err
+	}
+	writtenAfter, err := bytesWritten(j.PIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +109,7 @@ func (j *job) measure(l *load.Load) (*measured, error) {
 	return &measured{
 		Rate: float64(n) / r.Elapsed.Seconds(), P50: latencies.Percentile(50), P99: latencies.Percentile(99),
 		Server: (after - server) / time.Duration(n), Client: client / time.Duration(n),
+		Written: float64(writtenAfter-written) / float64(n*(keySize+valueSize)),
 	}, nil
 }
 
@@ -139,6 +153,24 @@ func cpuTime(pids []int) (sum time.Duration, err error) {
 			}
 			sum += time.Duration(ticks) * time.Second / ticksPerSecond
 		}
+	}
+	return sum, nil
+}
+
+// bytesWritten is how much processes have had written to disks so far.
+func bytesWritten(pids []int) (sum int64, err error) {
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+		if err != nil {
+			return 0, err
+		}
+		_, after, _ := strings.Cut(string(text), "write_bytes: ")
+		line, _, _ := strings.Cut(after, "\n")
+		n, err := strconv.ParseInt(line, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
 	return sum, nil
 }

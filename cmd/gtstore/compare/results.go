@@ -14,6 +14,7 @@ type results struct {
 	systems []*system
 	points  []point
 	all     [][][]*measured
+	durable bool // the puts went to a disk
 }
 
 // spread is the median of some numbers, the least and the most of them.
@@ -51,6 +52,12 @@ func (r *results) print(w io.Writer) {
 		client := r.spread(point, system, func(m *measured) float64 { return float64(m.Client) })
 		return fmt.Sprintf("%.0f + %.0f µs", server.median/float64(time.Microsecond), client.median/float64(time.Microsecond))
 	})
+	if r.durable {
+		fmt.Fprintln(w, "\nBytes written to disk for each byte of keys and values, all copies together")
+		r.table(w, r.names(), func(point, system int) string {
+			return fmt.Sprintf("%.1f", r.spread(point, system, func(m *measured) float64 { return m.Written }).median)
+		})
+	}
 	r.printRatios(w)
 }
 

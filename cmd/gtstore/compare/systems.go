@@ -37,8 +37,9 @@ type system struct {
 
 // machine is where the systems run.
 type machine struct {
-	dir   string // for all files
-	procs []*exec.Cmd
+	dir     string // for all files
+	durable bool   // every copy syncs each put to it
+	procs   []*exec.Cmd
 }
 
 // endsWithUs has the kernel kill a process when the thread that started it ends: main keeps
@@ -90,7 +91,11 @@ func (m *machine) log(name string) string {
 // startGTStore starts a cluster with one mode of reading.
 func (m *machine) startGTStore(ctx context.Context, program, reads string) (*system, error) {
 	name := "gtstore-" + reads
-	if _, err := m.start(name, program, "up", "--base-port", "0", "--nodes", "3", "--reads", reads, "-o", "json"); err != nil {
+	args := []string{"up", "--base-port", "0", "--nodes", "3", "--reads", reads, "-o", "json"}
+	if m.durable {
+		args = append(args, "--dir", filepath.Join(m.dir, name))
+	}
+	if _, err := m.start(name, program, args...); err != nil {
 		return nil, err
 	}
 	var up struct {
@@ -125,7 +130,7 @@ func (m *machine) startGTStore(ctx context.Context, program, reads string) (*sys
 	return s, nil
 }
 
-// startRedis starts a primary and two replicas, without files.
+// startRedis starts a primary and two replicas, without files unless each put is synced.
 func (m *machine) startRedis(ctx context.Context, program string) (*system, error) {
 	ports, err := freePorts(3)
 	if err != nil {
@@ -134,6 +139,9 @@ func (m *machine) startRedis(ctx context.Context, program string) (*system, erro
 	s := &system{name: "Redis", kind: kindRedis}
 	for i, port := range ports {
 		args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}
+		if m.durable {
+			args = append(args, "--appendonly", "yes", "--appendfsync", "always", "--appenddirname", fmt.Sprintf("redis%d", i))
+		}
 		if i > 0 {
 			args = append(args, "--replicaof", "127.0.0.1", ports[0])
 		}
