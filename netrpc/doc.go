@@ -12,9 +12,11 @@
 // is read for each message after it was taken from the queue; what the node
 // says to itself never comes from the network, whatever a peer claims; a
 // refused or broken connection becomes a PeerDown hint; identities and seeds
-// come from crypto/rand. Only memory mode is there yet: nothing is persisted, a
-// process that ends takes its data along, and a manager that restarts is a new
-// cluster.
+// come from crypto/rand. Without a Disk (Options) nothing is persisted: a process that ends
+// takes its data along, and a manager that restarts is a new cluster. With one, a host
+// keeps the promise of an Output's After by the Gate that the simulator uses, too, with
+// several syncs under way. Package disk has a Disk; a program with the client does not
+// compile it.
 //
 // # Time and leases
 //

@@ -4,10 +4,11 @@
 // Usage:
 //
 //	node manager --listen HOST:PORT [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
-//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0]
-//	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME]
+//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0] [--dir DIR]
+//	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME] [--dir DIR]
 //
-// Both take --advertise, --log-level and --log-format. What is not on the
+// Both take --advertise, --moved, --log-level and --log-format. With --dir a node keeps its
+// data on disk, and goes on with them when it is started again. What is not on the
 // command line is taken from the environment: GTSTORE_LOST_AFTER is
 // --lost-after, and so on.
 //
