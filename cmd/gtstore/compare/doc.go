@@ -29,6 +29,10 @@
 // with all callers, through the generator of gtstore bench. The systems take turns within
 // each round, and begin in another order in each. While one is under load the others idle.
 //
+// With the word plot it draws the tables of growth.sh instead, as one SVG:
+//
+//	growth.sh | tee growth.md; go -C cmd/gtstore/compare run . plot < growth.md > growth.svg
+//
 // Printed are medians over the rounds with the least and the most, and how many times as
 // many operations GTStore did, round by round. CPU time is that of all processes of the
 // system and of its client, divided by the operations.

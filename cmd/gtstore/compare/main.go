@@ -44,9 +44,15 @@ const (
 func main() {
 	runtime.LockOSThread() // see endsWithUs
 	var err error
-	if len(os.Args) == 2 && os.Args[1] == loadArgument {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == loadArgument:
 		err = runJob()
-	} else {
+	case len(os.Args) == 2 && os.Args[1] == plotArgument:
+		var all []*growth
+		if all, err = readGrowth(os.Stdin); err == nil {
+			err = plot(os.Stdout, all)
+		}
+	default:
 		err = compare()
 	}
 	if err != nil {
