@@ -76,7 +76,8 @@ func (m *Mutant) Build(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-overlay", overlay, "-o", binary, "./cmd/gtstore")
+	// Nobody debugs it, and linking without symbols takes a third less time.
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./cmd/gtstore")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("mutant %s does not build: %w\n%s", m.Name, err, out)
