@@ -48,10 +48,19 @@ const skipMax = 1 << 16
 // refuse: a node that cannot say what it means has lost its mind, and a message
 // that no receiver accepts would only be resent for ever.
 func AppendEnvelope(dst []byte, e *Envelope) []byte {
+	return sealEnvelope(wire.NewFrame(dst), e)
+}
+
+// AppendEnvelopeAside is AppendEnvelope, but for large strings, which it leaves aside: see
+// wire.Aside.
+func AppendEnvelopeAside(dst []byte, e *Envelope, a wire.Aside) []byte {
+	return sealEnvelope(wire.NewFrameAside(dst, a), e)
+}
+
+func sealEnvelope(c wire.Coder, e *Envelope) []byte {
 	if kind := e.Body.kind(); kinds[kind].local {
 		panic(fmt.Sprintf("core: node %v sends %v to node %v: a local message has no place on a wire", e.From.ID, kind, e.To.ID))
 	}
-	c := wire.NewFrame(dst)
 	codeEnvelope(&c, e)
 	if err := c.Err(); err != nil {
 		panic(fmt.Sprintf("core: node %v sends %v to node %v outside the limits: %v", e.From.ID, e.Body.kind(), e.To.ID, err))
@@ -64,21 +73,22 @@ func AppendEnvelope(dst []byte, e *Envelope) []byte {
 // returned envelope is then nil.
 func DecodeEnvelope(b []byte) (Envelope, error) {
 	var e Envelope
-	err := DecodeEnvelopeInto(&e, b)
+	err := DecodeEnvelopeInto(&e, b, "")
 	return e, err
 }
 
 // DecodeEnvelopeInto is DecodeEnvelope for a receiver who has an envelope that
 // is likely to be alike, such as the last one of the same connection: addresses
 // that are equal to those in e are kept and not allocated again. After an error
-// e is unchanged.
-func DecodeEnvelopeInto(e *Envelope, b []byte) error {
+// e is unchanged. The text is empty; or it is the same bytes as b, and then nobody
+// may change these any more: a value that is most of them is a part of the text.
+func DecodeEnvelopeInto(e *Envelope, b []byte, text string) error {
 	if len(b) > FrameBytesMax {
 		return fmt.Errorf("core: envelope: %w", &wire.Error{
 			Class: wire.ErrLimit, What: "frame bytes", Got: uint64(len(b)), Limit: FrameBytesMax})
 	}
 	next := Envelope{From: e.From, To: e.To}
-	c := wire.OpenFrame(b)
+	c := wire.OpenFrameShared(b, text)
 	codeEnvelope(&c, &next)
 	if err := c.End(); err != nil {
 		if next.Body == nil {

@@ -576,7 +576,7 @@ func TestAllocations(t *testing.T) {
 	var out Envelope
 	require.Equal(t, 2+64*2+2.0, testing.AllocsPerRun(100, func() { out, _ = DecodeEnvelope(buf) }),
 		"the message, its entries, their keys and values, two addresses")
-	require.Equal(t, 2+64*2.0, testing.AllocsPerRun(100, func() { _ = DecodeEnvelopeInto(&out, buf) }),
+	require.Equal(t, 2+64*2.0, testing.AllocsPerRun(100, func() { _ = DecodeEnvelopeInto(&out, buf, "") }),
 		"as above, with the addresses known")
 
 	var r recorder
@@ -591,7 +591,7 @@ func TestDecodeIntoLeavesTheEnvelopeOnError(t *testing.T) {
 	before := e
 	b := AppendEnvelope(nil, enveloped(&Pong{Nonce: 2}))
 	b[3] ^= 1
-	require.Error(t, DecodeEnvelopeInto(&e, b))
+	require.Error(t, DecodeEnvelopeInto(&e, b, ""))
 	require.Equal(t, before, e)
 }
 
@@ -693,7 +693,7 @@ func BenchmarkEnvelope(b *testing.B) {
 			b.SetBytes(int64(len(frame)))
 			var into Envelope
 			for b.Loop() {
-				if err := DecodeEnvelopeInto(&into, frame); err != nil {
+				if err := DecodeEnvelopeInto(&into, frame, ""); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -14,6 +14,11 @@ type Coder struct {
 	decoding bool
 	framed   bool // encoding: Seal appends a checksum
 	err      *Error
+
+	aside  Aside  // encoding: takes large strings; nil for nobody
+	summed int    // encoding: of buf, before this are in sum
+	sum    uint32 // encoding: the checksum so far
+	text   string // decoding: what buf is, as a string; empty when strings are to be copied
 }
 
 // NewEncoder returns a Coder that appends to dst, without a frame.
@@ -145,11 +150,16 @@ func Enum[T ~uint8](c *Coder, v *T, end T) {
 
 // String codes a string of at most max bytes. Decoding copies the bytes, unless
 // *s already equals them: then *s is kept, which saves a caller who can guess
-// the value the allocation.
+// the value the allocation. For large ones see NewFrameAside and
+// OpenFrameShared.
 func String[T ~string](c *Coder, s *T, max int) {
 	if !c.decoding {
 		c.CheckMax(len(*s), max, "string bytes")
 		c.buf = binary.AppendUvarint(c.buf, uint64(len(*s)))
+		if c.aside != nil && len(*s) >= AsideBytesMin {
+			c.leaveAside(string(*s))
+			return
+		}
 		c.buf = append(c.buf, *s...)
 		return
 	}
@@ -157,7 +167,9 @@ func String[T ~string](c *Coder, s *T, max int) {
 	if !ok {
 		return
 	}
-	if b := c.buf[c.off : c.off+n]; string(b) != string(*s) {
+	if b := c.buf[c.off : c.off+n]; c.text != "" && IsMost(n, len(c.text)) {
+		*s = T(c.text[c.off : c.off+n])
+	} else if string(b) != string(*s) {
 		*s = T(b)
 	}
 	c.off += n

@@ -58,6 +58,10 @@
 // small multiple of n, whatever lengths it claims. Strings are copied out of
 // the input once, and nothing decoded refers to the input.
 //
+// Large strings need not be copied. [NewFrameAside] leaves them out of the encoded
+// bytes, for a writer that puts them back. [OpenFrameShared] has the one string that
+// is most of a frame share its memory, when the reader gives that up.
+//
 // # Errors
 //
 // The first error sticks. A decoder then leaves every later value as it is and

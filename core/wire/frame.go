@@ -28,7 +28,32 @@ func NewFrame(dst []byte) Coder { return newFrame(dst, MessageVersion) }
 func NewRecord(dst []byte) Coder { return newFrame(dst, RecordVersion) }
 
 func newFrame(dst []byte, version byte) Coder {
-	return Coder{buf: append(dst, version), start: len(dst), framed: true}
+	return Coder{buf: append(dst, version), start: len(dst), summed: len(dst), framed: true}
+}
+
+// Aside takes the large strings of a frame, so that they need not be copied into it.
+type Aside interface {
+	// LeaveAside notes a string that belongs behind the first at bytes of what Seal will
+	// return, and returns crc32.Update of the sum by it, with the table of Castagnoli.
+	LeaveAside(at int, s string, sum uint32) uint32
+}
+
+// AsideBytesMin is how long a string must be to be left aside: less is copied sooner than
+// noted.
+const AsideBytesMin = 16 << 10
+
+// NewFrameAside is NewFrame for a frame whose strings of at least AsideBytesMin are left
+// aside. What Seal returns lacks them.
+func NewFrameAside(dst []byte, a Aside) Coder {
+	c := NewFrame(dst)
+	c.aside = a
+	return c
+}
+
+func (c *Coder) leaveAside(s string) {
+	c.sum = crc32.Update(c.sum, castagnoli, c.buf[c.summed:])
+	c.summed = len(c.buf)
+	c.sum = c.aside.LeaveAside(c.summed, s, c.sum)
 }
 
 // SealFor is Seal for a record, which is worth something only under its key:
@@ -36,7 +61,7 @@ func newFrame(dst []byte, version byte) Coder {
 func (c *Coder) SealFor(key string) []byte {
 	end := len(c.buf)
 	c.buf = append(c.buf, key...) // for the checksum alone
-	sum := crc32.Checksum(c.buf[c.start:], castagnoli)
+	sum := crc32.Update(c.sum, castagnoli, c.buf[c.summed:])
 	return binary.LittleEndian.AppendUint32(c.buf[:end], sum)
 }
 
@@ -53,6 +78,18 @@ func (c *Coder) Seal() []byte {
 // b that is no intact frame of a message, of MessageVersion, gives a Coder with the
 // error ErrTruncated, ErrChecksum or ErrVersion, which reads nothing.
 func OpenFrame(b []byte) Coder { return open(b, MessageVersion, "") }
+
+// OpenFrameShared is OpenFrame for a b that nobody changes any more. The text is the same
+// bytes. A string that is most of them is not copied, but a part of the text: see IsMost.
+func OpenFrameShared(b []byte, text string) Coder {
+	c := OpenFrame(b)
+	c.text = text
+	return c
+}
+
+// IsMost tells whether n bytes are fifteen sixteenths of a frame, or more: then they may keep
+// all of its memory.
+func IsMost(n, frameBytes int) bool { return n > 0 && n >= frameBytes-frameBytes/16 }
 
 // OpenRecord is OpenFrame for a durable record, of RecordVersion, that stood under
 // that key.

@@ -50,7 +50,7 @@ func (b *Batch) decode(src []byte, like *core.Envelope) error {
 		if size > uint64(len(src)) {
 			return fmt.Errorf("%w: it ends early", errBatch)
 		}
-		if err := core.DecodeEnvelopeInto(like, src[:size]); err != nil {
+		if err := core.DecodeEnvelopeInto(like, src[:size], ""); err != nil {
 			return fmt.Errorf("%w: %w", errBatch, err)
 		}
 		b.envelopes = append(b.envelopes, *like)
