@@ -17,22 +17,22 @@ type Batch struct {
 var errBatch = errors.New("transport: a malformed batch")
 
 // append encodes the batch: a count, then each envelope's frame with its length
-// before it.
-func (b *Batch) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(b.envelopes)))
+// before it. Large values are left aside.
+func (b *Batch) append(dst *buffer) {
+	dst.b = binary.AppendUvarint(dst.b, uint64(len(b.envelopes)))
 	for i := range b.envelopes {
 		// Lengths are coded in four bytes, so that they can be filled in.
-		var start int
-		dst, start = beginFrame(dst)
-		dst = endFrame(core.AppendEnvelope(dst, &b.envelopes[i]), start)
+		m := dst.begin()
+		dst.b = core.AppendEnvelopeAside(dst.b, &b.envelopes[i], dst)
+		dst.end(m)
 	}
-	return dst
 }
 
-// decode reads a whole batch. The envelopes do not refer to src. Addresses
+// decode reads a whole batch. The envelopes do not refer to src, but to a shared one, which
+// nobody will change any more: then a value that is most of it is a part of it. Addresses
 // equal to those in like, an envelope that came before, are shared with it. A connection
 // keeps like while it is idle, so no message stays in it: nobody would be charged for it.
-func (b *Batch) decode(src []byte, like *core.Envelope) error {
+func (b *Batch) decode(src []byte, shared bool, like *core.Envelope) error {
 	defer func() { like.Body = nil }()
 	count, n := binary.Uvarint(src)
 	if n <= 0 || count == 0 || count > batchCountMax {
@@ -50,7 +50,11 @@ func (b *Batch) decode(src []byte, like *core.Envelope) error {
 		if size > uint64(len(src)) {
 			return fmt.Errorf("%w: it ends early", errBatch)
 		}
-		if err := core.DecodeEnvelopeInto(like, src[:size], ""); err != nil {
+		text := ""
+		if shared && count == 1 {
+			text = textOf(src[:size])
+		}
+		if err := core.DecodeEnvelopeInto(like, src[:size], text); err != nil {
 			return fmt.Errorf("%w: %w", errBatch, err)
 		}
 		b.envelopes = append(b.envelopes, *like)

@@ -98,7 +98,7 @@ func Ask(ctx context.Context, address string) (Hello, error) {
 	out, held := d.takeOut()
 	d.mu.Unlock()
 	if out != nil { // else the connection has broken, and the call says so
-		_ = d.writeFrames(out.b) // likewise
+		_ = d.writeFrames(out) // likewise
 		d.wrote(out, held)
 	}
 	select {

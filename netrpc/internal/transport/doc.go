@@ -33,6 +33,15 @@
 //
 // The reply to a Deliver does not leave by itself: it rides along with what is said next.
 //
+// # Large values
+//
+// To copy a large value costs about as much as to send it. So a value of 16 KiB or more is
+// not copied into the frame in which it leaves, but written from where it is (buffer).
+// And a value that is fifteen sixteenths of a frame or more is not copied out of it: the
+// frame was read to memory of just its size, which is the value's from then on. Whether a
+// frame is such a one shows only when it is decoded, so a connection expects of each large
+// frame what the last one was. Other frames are read to memory that is used again.
+//
 // # What is kept, and what is not
 //
 // What goes one way on one connection arrives in order, within a lane of the inbox.

@@ -108,8 +108,7 @@ type caller duplex
 // sees to it that it leaves.
 func (c *caller) WriteRequest(r *rpc.Request, body any) error {
 	d := (*duplex)(c)
-	b, start := d.begin(methodOf(r.ServiceMethod), r.Seq)
-	d.out.b = endFrame(appendBody(b, body), start)
+	d.append(methodOf(r.ServiceMethod), r.Seq, body)
 	return nil
 }
 
@@ -139,7 +138,7 @@ func (c *caller) ReadResponseHeader(r *rpc.Response) error {
 // ReadResponseBody implements rpc.ClientCodec. The body is nil if nobody made the call.
 func (c *caller) ReadResponseBody(body any) error {
 	d := (*duplex)(c)
-	err := decodeBody(d.body, body, &d.like)
+	err := decodeBody(d.body, false, body, &d.like)
 	if body == nil {
 		err = fmt.Errorf("%w: the answer to a call that was not made", errProtocol)
 	}
@@ -183,7 +182,10 @@ func (c *served) ReadRequestBody(body any) error {
 	if ok {
 		b.duplex = d
 	}
-	err := decodeBody(d.body, body, &d.like)
+	err := decodeBody(d.body, d.in != nil && d.in.values, body, &d.like)
+	if ok && d.in != nil {
+		d.mostly = isMostlyOne(b.envelopes, len(d.body))
+	}
 	if err != nil || !ok {
 		d.settled(0)
 	}
@@ -212,8 +214,7 @@ func (c *served) Close() error { return nil }
 
 // answer encodes a response. The caller holds mu.
 func (d *duplex) answer(seq uint64, body any) {
-	b, start := d.begin(callDone, seq)
-	d.out.b = endFrame(appendBody(b, body), start)
+	d.append(callDone, seq, body)
 	d.answers++
 	if _, ok := body.(*Empty); ok {
 		d.owed++
@@ -222,13 +223,15 @@ func (d *duplex) answer(seq uint64, body any) {
 	}
 }
 
-// begin begins a frame behind what is to be written.
-func (d *duplex) begin(kind byte, seq uint64) (b []byte, start int) {
+// append adds a frame to what is to be written. The caller holds mu.
+func (d *duplex) append(kind byte, seq uint64, body any) {
 	if d.out == nil {
 		d.out = newBuffer()
 	}
-	b, start = beginFrame(d.out.b)
-	return binary.AppendUvarint(append(b, kind), seq), start
+	m := d.out.begin()
+	d.out.b = binary.AppendUvarint(append(d.out.b, kind), seq)
+	appendBody(d.out, body)
+	d.out.end(m)
 }
 
 // next reads the next frame.
@@ -417,7 +420,9 @@ func (d *duplex) encode() {
 		if d.out == nil {
 			d.out = newBuffer()
 		}
-		d.out = growBuffer(d.out, len(d.out.b)+bytes)
+		if need := len(d.out.b) + bytes - largeIn(d.batch.envelopes); need > cap(d.out.b) {
+			d.out = d.out.grow(need)
+		}
 	}
 	d.under++
 	d.sent.Add(1)
@@ -449,13 +454,13 @@ func (d *duplex) flush() {
 	if d.out == nil || d.writing.Load() || d.dead {
 		return
 	}
-	n := d.writeNow(d.out.b)
-	if n == len(d.out.b) {
+	n := d.writeNow(d.out)
+	if n == d.out.size() {
 		d.answers = 0
 		d.wrote(d.takeOut())
 		return
 	}
-	d.out.b = d.out.b[:copy(d.out.b, d.out.b[n:])]
+	d.out.drop(n)
 	d.handOver()
 }
 
@@ -533,7 +538,7 @@ func (d *duplex) sayAll() error {
 		if d.owner != nil {
 			d.owner.writeAt.Store(d.owner.clock())
 		}
-		err := d.writeFrames(b.b)
+		err := d.writeFrames(b)
 		if d.owner != nil {
 			d.owner.writeAt.Store(0)
 		}

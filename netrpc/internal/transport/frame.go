@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,8 +32,6 @@ const (
 	frameHeadBytes = 4
 	readBytes      = 16 << 10 // of the reader's buffer
 	peekBytesMax   = readBytes - frameHeadBytes
-	writeBytes     = 64 << 10 // at a time, so that the progress of a large frame shows
-	keepBytesMax   = 64 << 10 // a larger buffer is not used again
 )
 
 var errFrameTooLong = fmt.Errorf("transport: a frame of more than %d bytes", frameBytesMax)
@@ -49,9 +46,9 @@ type stream struct {
 	owner        *conn         // whose memory the frames take; nil on a connection of ours
 	frameTimeout time.Duration // for the rest of a frame that has begun, in either direction
 
-	got, written atomic.Uint64 // bytes, of frames
-
-	now rawWriter // writes what needs no waiting
+	got    atomic.Uint64 // bytes, of frames
+	writer writer
+	mostly bool // the last large frame was mostly one value
 }
 
 // Read implements io.Reader.
@@ -91,7 +88,7 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 
 func newStream(c net.Conn, frameTimeout time.Duration) *stream {
 	s := &stream{Conn: c, frameTimeout: frameTimeout}
-	s.now.init(c)
+	s.writer.init(c)
 	s.r = bufio.NewReaderSize(s, readBytes)
 	return s
 }
@@ -195,88 +192,32 @@ func (s *stream) readBody(n int) ([]byte, error) {
 		return nil, err
 	}
 	s.in = newBuffer()
-	b := s.in.b
-	for first := true; len(b) < n; first = false {
-		have := len(b)
+	for first := true; len(s.in.b) < n; first = false {
+		have := len(s.in.b)
 		next := min(n, max(keepBytesMax, 4*have))
-		if next > cap(b) {
-			s.in = growBuffer(s.in, next)
-			b = s.in.b
+		switch {
+		case next == n && s.mostly:
+			s.in = s.in.growForValues(n)
+		case next > cap(s.in.b):
+			s.in = s.in.grow(next)
 		}
-		b = b[:next]
-		s.in.b = b
-		if _, err := io.ReadFull(s.r, b[have:]); err != nil {
+		s.in.b = s.in.b[:next]
+		if _, err := io.ReadFull(s.r, s.in.b[have:]); err != nil {
 			return nil, err
 		}
 		if first && s.owner != nil && !s.owner.pace() {
 			return nil, net.ErrClosed
 		}
 	}
-	return b, nil
+	return s.in.b, nil
 }
 
-// buffer is memory that connections use in turn, so that one that is idle has none.
-type buffer struct{ b []byte }
-
-var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 4<<10)} }}
-
-func newBuffer() *buffer { return buffers.Get().(*buffer) }
-
-// largeBuffers keeps a few buffers for the largest frames that are usual, as many as are
-// read at a time. Without them a flood of such frames would have the collector of garbage
-// at work all the time. They are few, so nobody is charged for them while they are unused.
-var largeBuffers = make(chan *buffer, largeBuffersMax)
-
-const (
-	largeBuffersMax = 2
-	largeBytes      = batchBytesMax + core.ValueBytesMax + 64<<10
-)
-
-// growBuffer returns a buffer with the contents of b and room for n bytes in all. It gives
-// back b.
-func growBuffer(b *buffer, n int) *buffer {
-	var next *buffer
-	if n <= largeBytes {
-		select {
-		case next = <-largeBuffers:
-		default:
-		}
-	}
-	if next == nil {
-		if n > keepBytesMax*4 && n <= largeBytes {
-			n = largeBytes // so that it can be used again
-		}
-		next = &buffer{make([]byte, 0, n)}
-	}
-	next.b = append(next.b[:0], b.b...)
-	b.free()
-	return next
-}
-
-// free gives back a buffer, unless it is nil, or large and there are enough of those.
-func (b *buffer) free() {
-	switch {
-	case b == nil:
-	case cap(b.b) <= keepBytesMax:
-		b.b = b.b[:0]
-		buffers.Put(b)
-	case cap(b.b) == largeBytes:
-		select {
-		case largeBuffers <- b:
-		default:
-		}
-	}
-}
-
-// writeFrames writes what beginFrame and endFrame have put together. After an
-// error the connection is closed: nobody knows how much of it has left.
-func (s *stream) writeFrames(b []byte) error {
+// writeFrames writes all of b. After an error the connection is closed: nobody knows how much
+// of it has left.
+func (s *stream) writeFrames(b *buffer) error {
 	err := s.SetWriteDeadline(time.Now().Add(s.frameTimeout))
-	for len(b) > 0 && err == nil {
-		var n int
-		n, err = s.Write(b[:min(len(b), writeBytes)])
-		s.written.Add(uint64(n))
-		b = b[n:]
+	if err == nil {
+		err = s.writer.write(b, true)
 	}
 	if err == nil {
 		err = s.SetWriteDeadline(time.Time{}) // or writeNow would find that it has passed
@@ -287,23 +228,12 @@ func (s *stream) writeFrames(b []byte) error {
 	return err
 }
 
-// writeNow writes as much as needs no waiting, and returns how much. After an error the
+// writeNow writes as much of b as needs no waiting, and returns how much. After an error the
 // connection is closed.
-func (s *stream) writeNow(b []byte) int {
-	n, err := s.now.write(b)
-	if err != nil {
+func (s *stream) writeNow(b *buffer) int {
+	before := s.writer.written.Load()
+	if err := s.writer.write(b, false); err != nil {
 		s.Close()
 	}
-	s.written.Add(uint64(n))
-	return n
-}
-
-// beginFrame leaves room for the length of a frame, which endFrame fills in.
-func beginFrame(b []byte) (buf []byte, start int) {
-	return append(b, 0, 0, 0, 0), len(b)
-}
-
-func endFrame(b []byte, start int) []byte {
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHeadBytes))
-	return b
+	return int(s.writer.written.Load() - before)
 }

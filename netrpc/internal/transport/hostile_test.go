@@ -22,7 +22,7 @@ import (
 )
 
 func deliverOf(list ...core.Envelope) []byte {
-	return request(methodDeliver, 1, (&Batch{envelopes: list}).append(nil))
+	return request(methodDeliver, 1, written(list...))
 }
 
 func (e *end) delivered(c net.Conn, list ...core.Envelope) core.Peer {

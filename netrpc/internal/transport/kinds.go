@@ -1,9 +1,11 @@
 package transport
 
 import (
+	"iter"
 	"slices"
 
 	"gtstore/core"
+	"gtstore/core/wire"
 )
 
 // A lane is one of the two ways into an inbox.
@@ -157,4 +159,54 @@ func sizeOfStatus(m *core.StatusReply) int {
 		n += statusBytes + 8*len(m.Groups[i].Chain)
 	}
 	return n
+}
+
+// largeIn is how many bytes are in values that are left aside: see wire.Aside.
+func largeIn(list []core.Envelope) int {
+	n := 0
+	for i := range list {
+		for v := range valuesOf(list[i].Body) {
+			if len(v) >= wire.AsideBytesMin {
+				n += len(v)
+			}
+		}
+	}
+	return n
+}
+
+// isMostlyOne tells whether a value is most of a batch, which came in so many bytes.
+func isMostlyOne(list []core.Envelope, bytes int) bool {
+	if len(list) != 1 {
+		return false
+	}
+	for v := range valuesOf(list[0].Body) {
+		if wire.IsMost(len(v), bytes) {
+			return true
+		}
+	}
+	return false
+}
+
+// valuesOf goes through the values in a message.
+func valuesOf(m core.Message) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		switch m := m.(type) {
+		case *core.Op:
+			yield(m.Value)
+		case *core.Reply:
+			yield(m.Value)
+		case *core.Replicate:
+			for i := range m.Entries {
+				if !yield(m.Entries[i].Value) {
+					return
+				}
+			}
+		case *core.Chunk:
+			for i := range m.Items {
+				if !yield(m.Items[i].Value) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -155,7 +155,7 @@ type movement struct {
 // what was sent only since then does not count: it shows that this direction works, but
 // not that an answer can come.
 func (m *movement) moved(s *stream) bool {
-	written := s.written.Load()
+	written := s.writer.written.Load()
 	queued, known := unacknowledged(s.Conn)
 	now := movement{got: s.got.Load(), acked: written - min(queued, written), waiting: queued > 0 || !known}
 	moved := now.got != m.got || m.waiting && now.acked > m.acked

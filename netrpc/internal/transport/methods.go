@@ -79,22 +79,22 @@ func (s *service) Deliver(b *Batch, _ *Empty) error {
 	return nil
 }
 
-func appendBody(dst []byte, body any) []byte {
+func appendBody(dst *buffer, body any) {
 	switch b := body.(type) {
 	case *Batch:
-		return b.append(dst)
+		b.append(dst)
 	case *Hello:
-		c := wire.NewFrame(dst)
+		c := wire.NewFrame(dst.b)
 		b.code(&c)
-		return c.Seal()
+		dst.b = c.Seal()
 	}
-	return dst
 }
 
-func decodeBody(src []byte, body any, like *core.Envelope) error {
+// decodeBody reads a body. A shared src is one that nobody will change any more.
+func decodeBody(src []byte, shared bool, body any, like *core.Envelope) error {
 	switch b := body.(type) {
 	case *Batch:
-		return b.decode(src, like)
+		return b.decode(src, shared, like)
 	case *Hello:
 		c := wire.OpenFrame(src)
 		b.code(&c)

@@ -144,9 +144,18 @@ func (s *server) empty() bool {
 
 // request is a frame as a client sends it.
 func request(method byte, seq uint64, body []byte) []byte {
-	b, start := beginFrame(nil)
-	b = binary.AppendUvarint(append(b, method), seq)
-	return endFrame(append(b, body...), start)
+	b := new(buffer)
+	m := b.begin()
+	b.b = append(binary.AppendUvarint(append(b.b, method), seq), body...)
+	b.end(m)
+	return b.b
+}
+
+// written is a batch as it is written.
+func written(list ...core.Envelope) []byte {
+	b := new(buffer)
+	(&Batch{envelopes: list}).append(b)
+	return bytes.Join(b.pieces(nil), nil)
 }
 
 // closed waits until the other side has closed the connection.
@@ -217,7 +226,7 @@ func TestTheReplyToADeliverRidesAlong(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
 	c := dialRaw(t, e.addr, true)
 	deliver := func(seq uint64) core.Peer {
-		_, err := c.Write(request(methodDeliver, seq, (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, seq)}}).append(nil)))
+		_, err := c.Write(request(methodDeliver, seq, written(envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, seq))))
 		require.NoError(t, err)
 		return e.received(1)[0].From
 	}
@@ -258,7 +267,7 @@ func TestAnswersThatNobodyReadsAreFew(t *testing.T) {
 		n := 0
 		_ = far.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
 		for ; ; n++ {
-			if _, err := far.Write(request(methodDeliver, uint64(n), (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1)}}).append(nil))); err != nil {
+			if _, err := far.Write(request(methodDeliver, uint64(n), written(envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1)))); err != nil {
 				sent <- n
 				return
 			}
@@ -396,7 +405,7 @@ func TestHello(t *testing.T) {
 // Whatever a stranger sends, the connection ends and nothing else does.
 func TestNonsenseEndsTheConnection(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	good := (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1)}}).append(nil)
+	good := written(envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-1] ^= 1
 	long := make([]byte, frameHeadBytes)
@@ -474,7 +483,7 @@ func TestTheWindowBoundsRequests(t *testing.T) {
 	e.inbox.countMax = 1
 	c := dialRaw(t, e.addr, true)
 	require.NoError(t, c.SetWriteDeadline(time.Now().Add(500*time.Millisecond)))
-	hi := (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1)}}).append(nil)
+	hi := written(envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
 	sent := 0
 	for err := error(nil); err == nil; sent++ { // until nothing more is taken
 		_, err = c.Write(request(methodDeliver, uint64(sent), hi))
@@ -492,7 +501,7 @@ func TestTheWindowBoundsRequests(t *testing.T) {
 func TestAReaderThatDoesNotReadIsCutOff(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 200 * time.Millisecond })
 	c := dialRaw(t, e.addr, true)
-	hi := (&Batch{envelopes: []core.Envelope{envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1)}}).append(nil)
+	hi := written(envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
 	_, err := c.Write(request(methodDeliver, 1, hi))
 	require.NoError(t, err)
 	peer := e.received(1)[0].From
@@ -573,15 +582,15 @@ func TestQueue(t *testing.T) {
 
 func FuzzBatch(f *testing.F) {
 	for _, m := range []core.Message{&core.Ping{Nonce: 1}, &core.Op{Group: 1, Req: 2, Kind: core.OpPut, Session: 3, OpSeq: 4, Key: "k", Value: "v"}} {
-		f.Add((&Batch{envelopes: []core.Envelope{{Cluster: 1, From: core.Peer{ID: 2}, To: core.Peer{ID: 3, Addr: "x:1"}, Body: m}}}).append(nil))
+		f.Add(written(core.Envelope{Cluster: 1, From: core.Peer{ID: 2}, To: core.Peer{ID: 3, Addr: "x:1"}, Body: m}))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var b Batch
-		if b.decode(data, new(core.Envelope)) != nil {
+		if b.decode(data, false, new(core.Envelope)) != nil {
 			return
 		}
 		var again Batch
-		require.NoError(t, again.decode(b.append(nil), new(core.Envelope)))
+		require.NoError(t, again.decode(written(b.envelopes...), true, new(core.Envelope)))
 		require.Empty(t, cmp.Diff(b.envelopes, again.envelopes))
 	})
 }
@@ -613,8 +622,8 @@ func TestABatchFitsAFrame(t *testing.T) {
 		}
 		var b Batch
 		b.envelopes, _ = q.Take(nil, batchCountMax, batchBytesMax)
-		frame := b.append(nil)
+		frame := written(b.envelopes...)
 		require.Less(t, len(frame), frameBytesMax-64, "%T", m)
-		require.NoError(t, new(Batch).decode(frame, new(core.Envelope)), "%T", m)
+		require.NoError(t, new(Batch).decode(frame, false, new(core.Envelope)), "%T", m)
 	}
 }
