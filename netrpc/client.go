@@ -9,8 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"gtstore/core"
+	"gtstore/core/wire"
 	"gtstore/netrpc/internal/transport"
 )
 
@@ -105,7 +107,17 @@ func (c *Client) Get(ctx context.Context, key string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return Value{[]byte(r.Value), resultOf(r)}, nil
+	return Value{dataOf(r.Value), resultOf(r)}, nil
+}
+
+// dataOf returns the bytes of a get's value, for the caller to do with as it likes. Nobody else
+// has a value that came by the network, so a large one need not be copied. A small string may
+// share its memory with others: Go keeps those of one byte in a table.
+func dataOf(value string) []byte {
+	if len(value) < wire.AsideBytesMin {
+		return []byte(value)
+	}
+	return unsafe.Slice(unsafe.StringData(value), len(value))
 }
 
 // Put sets a key.

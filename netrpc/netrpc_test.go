@@ -127,6 +127,26 @@ func TestOperations(t *testing.T) {
 	require.NoError(t, err, "version 0: it is absent")
 }
 
+// Whoever gets a value may write into it: it is nobody else's.
+func TestWhatAGetReturnsIsItsCallers(t *testing.T) {
+	ctx := patient(t)
+	c := startCluster(t, 1, core.ManagerOptions{}).dial()
+	for _, size := range []int{0, 1, 100, 16<<10 - 1, 16 << 10, 64 << 10, core.ValueBytesMax} {
+		value := strings.Repeat("v", size)
+		_, err := c.Put(ctx, "k", []byte(value))
+		require.NoError(t, err)
+		for range 3 {
+			got, err := c.Get(ctx, "k")
+			require.NoError(t, err)
+			require.NotNil(t, got.Data)
+			require.True(t, string(got.Data) == value, "%d bytes", size)
+			for i := range got.Data {
+				got.Data[i] = 'x'
+			}
+		}
+	}
+}
+
 func TestSizes(t *testing.T) {
 	ctx := patient(t)
 	c := startCluster(t, 1, core.ManagerOptions{}).dial()
