@@ -54,12 +54,12 @@ func (n *common) persist(key string, tag byte, v coded) {
 	n.out.Persist = append(n.out.Persist, Write{Key: key, Value: n.recorder.record(key, tag, v)})
 }
 
-// unpersist deletes a record of the durable space, and unpersistAll all whose key begins
-// with the prefix.
+// unpersist deletes a record of the durable space, and unpersistRange all those from a key
+// on and before another. A range takes one Write, whatever is in it.
 func (n *common) unpersist(key string) {
 	n.out.Persist = append(n.out.Persist, Write{Key: key, Delete: true})
 }
 
-func (n *common) unpersistAll(prefix string) {
-	n.out.Persist = append(n.out.Persist, Write{Key: prefix, Delete: true, Prefix: true})
+func (n *common) unpersistRange(from, end string) {
+	n.out.Persist = append(n.out.Persist, Write{Key: from, Delete: true, End: end})
 }

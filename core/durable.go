@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"gtstore/core/wire"
@@ -64,14 +65,31 @@ func readIdentity(space Space) (*identity, error) {
 	return found, err
 }
 
-// ordered appends numbers to a prefix so that the keys sort as the numbers do.
+// ordered appends numbers to a prefix so that the keys sort as the numbers do: of each its
+// bytes without the leading zeros, behind how many they are. No number's bytes begin those
+// of another, so what begins with ordered(p, n) is of n, and comes before ordered(p, n+1).
 func ordered(prefix string, numbers ...uint64) string {
 	key := make([]byte, 0, 32)
 	key = append(key, prefix...)
 	for _, n := range numbers {
-		key = binary.BigEndian.AppendUint64(key, n)
+		size := (bits.Len64(n) + 7) / 8
+		var all [8]byte
+		binary.BigEndian.PutUint64(all[:], n)
+		key = append(key, byte(size))
+		key = append(key, all[8-size:]...)
 	}
 	return string(key)
+}
+
+// number reads the number with which the rest of a key begins; ok is false for none.
+func number(rest string) (n uint64, ok bool) {
+	if rest == "" || rest[0] > 8 || len(rest) <= int(rest[0]) {
+		return 0, false
+	}
+	for _, b := range []byte(rest[1 : 1+rest[0]]) {
+		n = n<<8 | uint64(b)
+	}
+	return n, true
 }
 
 func (s *Storage) persistIdentity() {
@@ -92,9 +110,10 @@ func (s *Storage) persistEntry(g GroupID, seq Seq, e *Entry) {
 	}
 }
 
-func (s *Storage) unpersistEntry(g GroupID, seq Seq) {
+// unpersistLog deletes a group's entries from one seq to another.
+func (s *Storage) unpersistLog(g GroupID, from, to Seq) {
 	if s.opt.Durable {
-		s.unpersist(ordered(prefixLog, uint64(g), uint64(seq)))
+		s.unpersistRange(ordered(prefixLog, uint64(g), uint64(from)), ordered(prefixLog, uint64(g), uint64(to+1)))
 	}
 }
 
@@ -146,53 +165,23 @@ func (g *group) persistValue(key string) {
 	if !g.s.opt.Durable {
 		return
 	}
-	at := ordered(prefixValue, uint64(g.id)) + key
 	if v, present := g.state.values.get(key); present {
-		g.s.persist(at, tagValue, &v)
+		g.s.persist(g.valueKey(key), tagValue, &v)
 	} else {
-		g.s.unpersist(at)
+		g.s.unpersist(g.valueKey(key))
 	}
 }
 
-func (g *group) persistSession(id Seq) {
-	if !g.s.opt.Durable {
-		return
-	}
-	at := ordered(prefixSession, uint64(g.id), uint64(id))
-	if s := g.state.sessions.find(id); s != nil {
-		r := s.record()
-		g.s.persist(at, tagSession, &r)
-	} else {
-		g.s.unpersist(at)
+func (g *group) persistSession(r *SessionRecord) {
+	if g.s.opt.Durable {
+		g.s.persist(g.sessionKey(r.ID), tagSession, r)
 	}
 }
 
-// persistApplied makes the durable values and sessions those at the commit
-// point. A key that was written often is written once.
-func (g *group) persistApplied() {
-	gone := g.state.sessions.gone
-	g.state.sessions.gone, g.unapplied = nil, 0
-	if !g.s.opt.Durable {
-		return
-	}
-	for ; g.applied < g.commit; g.applied++ {
-		seq := g.applied + 1
-		switch e := g.log.at(seq); e.Kind {
-		case OpOpen:
-			g.persistSession(seq)
-		case OpExpire:
-			g.persistSession(e.Session)
-		case OpClose: // what it ended is among the gone
-		default:
-			g.persistSession(e.Session)
-			if v, present := g.state.values.get(e.Key); !present || v.version == seq { // else a later entry brings it
-				g.persistValue(e.Key)
-			}
-		}
-	}
-	for _, id := range gone {
-		g.persistSession(id)
-	}
+func (g *group) valueKey(key string) string { return ordered(prefixValue, uint64(g.id)) + key }
+
+func (g *group) sessionKey(id Seq) string {
+	return ordered(prefixSession, uint64(g.id), uint64(id))
 }
 
 // unpersistData deletes all that is held of a group; its epoch stays.
@@ -201,7 +190,7 @@ func (g *group) unpersistData() {
 		return
 	}
 	for _, prefix := range []string{prefixLog, prefixValue, prefixSession} {
-		g.s.unpersistAll(ordered(prefix, uint64(g.id)))
+		g.s.unpersistRange(ordered(prefix, uint64(g.id)), ordered(prefix, uint64(g.id)+1))
 	}
 }
 
@@ -234,11 +223,8 @@ func (s *Storage) restore(space Space) error {
 	}
 	for _, prefix := range []string{prefixLog, prefixValue, prefixSession, prefixProgress} {
 		err := space.Range(prefix, func(k, _ string) error {
-			id := GroupID(0)
-			if n := []byte(k[len(prefix):]); len(n) >= 8 {
-				id = GroupID(binary.BigEndian.Uint64(n))
-			}
-			if s.group(id) == nil {
+			id, ok := number(k[len(prefix):])
+			if !ok || s.group(GroupID(id)) == nil {
 				return fmt.Errorf("core: node %v: %w: there is a record %q of group %d but no config of it", i.id, ErrDamaged, prefix, id)
 			}
 			return nil
@@ -264,6 +250,9 @@ func (g *group) restore(space Space) error {
 		return nil // start discards the rest
 	}
 	g.log.base, g.applied, g.commit = p.base, p.applied, p.applied
+	if p.applied < p.base.Seq {
+		return fmt.Errorf("values of seq %d, and no log before seq %d", p.applied, p.base.Seq+1)
+	}
 	if err := g.restoreLog(space); err != nil {
 		return err
 	}

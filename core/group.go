@@ -20,10 +20,10 @@ type group struct {
 	// primary knows (rule R7).
 	verified Seq
 	// applied is, in durable mode, the position that the durable values and
-	// sessions are the state of; the log before it can be trimmed.
+	// sessions are the state of; the log before it can be trimmed. What was
+	// committed since is unsaved.
 	applied Seq
-	// unapplied is how many bytes of user data were committed since.
-	unapplied int
+	unsaved unsaved
 	// start names the join by which this node came, or is coming, into the group;
 	// 0 when it was there from the beginning or is out. joiner is nil unless the
 	// join is under way.
@@ -193,9 +193,7 @@ func (g *group) truncate(from Seq) {
 	if from <= g.commit || from <= g.verified {
 		g.broken("truncation from %d, verified to %d", from, g.verified)
 	}
-	for seq := from; seq <= g.log.last(); seq++ {
-		g.s.unpersistEntry(g.id, seq)
-	}
+	g.s.unpersistLog(g.id, from, g.log.last())
 	g.log.truncate(from)
 	g.event(EventTruncated, from)
 }
@@ -210,17 +208,13 @@ func (g *group) commitTo(seq Seq) {
 		g.commit++
 		e := g.log.at(g.commit)
 		r, effect := g.state.apply(g.commit, e)
-		g.unapplied += e.bytes()
+		g.note(e, effect)
 		g.s.event(Event{Kind: EventApplied, Group: g.id, Seq: g.commit, Session: e.Session, OpSeq: e.OpSeq, Status: r.status, Effect: effect})
 		if g.tenure != nil {
 			g.tenure.finish(g, g.commit, r)
 		}
 	}
 	g.event(EventCommitted, seq)
-	if g.s.opt.Durable && g.unapplied > g.s.opt.LogKeepBytes { // for a joining node the log may not be trimmed for long
-		g.persistApplied()
-		g.persistProgress()
-	}
 }
 
 func (g *group) tick() {
@@ -231,18 +225,21 @@ func (g *group) tick() {
 
 // trim forgets entries that every member holds, up to seq at most, but keeps
 // some: a joining node that is only a little behind is spared a new snapshot.
-// It happens seldom, since the log that stays is copied. In durable mode what
-// was applied is made durable as values first: they take the log's place.
+// It happens seldom, since the log that stays is copied. In durable mode it forgets
+// only what the durable values have taken in: they take the log's place.
 func (g *group) trim(seq Seq) {
-	to := g.log.excess(min(seq, g.commit), Seq(g.s.opt.LogKeep), g.s.opt.LogKeepBytes)
-	if to == g.log.base.Seq {
+	seq = min(seq, g.commit)
+	saved := g.save()
+	if g.s.opt.Durable {
+		seq = min(seq, g.applied)
+	}
+	to := g.log.excess(seq, Seq(g.s.opt.LogKeep), g.s.opt.LogKeepBytes)
+	if trimmed := to > g.log.base.Seq; trimmed {
+		g.s.unpersistLog(g.id, g.log.base.Seq+1, to)
+		g.log.trim(to)
+		g.event(EventTrimmed, to)
+	} else if !saved {
 		return
 	}
-	g.persistApplied()
-	for at := g.log.base.Seq + 1; at <= to; at++ {
-		g.s.unpersistEntry(g.id, at)
-	}
-	g.log.trim(to)
 	g.persistProgress()
-	g.event(EventTrimmed, g.log.base.Seq)
 }

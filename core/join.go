@@ -37,7 +37,7 @@ func (g *group) leave() {
 func (g *group) discard() {
 	g.event(EventDiscarded, g.log.last())
 	g.log, g.state = log{}, newState()
-	g.commit, g.verified, g.applied, g.unapplied = 0, 0, 0, 0
+	g.commit, g.verified, g.applied, g.unsaved = 0, 0, 0, unsaved{}
 	g.unpersistData()
 }
 
@@ -116,7 +116,7 @@ func (g *group) takeChunk(m *Chunk) bool {
 	}
 	g.state.sessions.restore(m.Sessions)
 	for i := range m.Sessions {
-		g.persistSession(m.Sessions[i].ID)
+		g.persistSession(&m.Sessions[i])
 	}
 	g.log.base = m.At
 	g.commit, g.applied = m.At.Seq, m.At.Seq

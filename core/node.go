@@ -20,12 +20,13 @@ type Envelope struct {
 	Body     Message
 }
 
-// A Write sets a key of the node's durable space, or deletes it.
+// A Write sets a key of the node's durable space, or deletes it. With Delete and an End it
+// deletes every key from Key on and before End, in the order of the keys' bytes.
 type Write struct {
 	Key    string
 	Value  string
 	Delete bool
-	Prefix bool // with Delete: every key that begins with Key
+	End    string // above Key, or "" for Key alone
 }
 
 // A Space is what a node made durable before it stopped. Each record has a

@@ -238,8 +238,8 @@ func (n *rig) settle() {
 
 func (s rigSpace) write(writes []Write) {
 	for _, w := range writes {
-		if w.Delete && w.Prefix {
-			maps.DeleteFunc(s, func(k, _ string) bool { return strings.HasPrefix(k, w.Key) })
+		if w.Delete && w.End != "" {
+			maps.DeleteFunc(s, func(k, _ string) bool { return w.Key <= k && k < w.End })
 		} else if w.Delete {
 			delete(s, w.Key)
 		} else {

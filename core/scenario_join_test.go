@@ -538,6 +538,8 @@ func TestAReplicaTrimsOnlyWhatItHasApplied(t *testing.T) {
 	m := replicate(1, 1, EntryID{}, 6, entries...)
 	m.Trim = 10
 	n.step("n1", m)
+	require.EqualValues(t, saveSteps-1, n.view().Base, "no more was made durable as values so far")
+	n.step("n1", m)
 	require.EqualValues(t, 5, n.view().Base)
 	require.EqualValues(t, 10, n.view().Last)
 	before := n.values()

@@ -48,9 +48,9 @@ type sessions struct {
 	idle   list.List    // the open ones; at the primary the one that was idle longest is the first
 	ended  [2]list.List // those that had not written, those that had; the one that ended first is the first
 
-	// gone has the ids that left the table since the log was last trimmed, for the
-	// durable records.
-	gone []Seq
+	// touched has the ids of those that the entry applied last opened, changed or removed,
+	// for the durable records.
+	touched []Seq
 }
 
 // find returns the session with that id, or nil.
@@ -75,6 +75,7 @@ func (t *sessions) open(id Seq, owner NodeID) {
 		t.end(t.eldest(), id)
 	}
 	s := &session{id: id, owner: owner}
+	t.touched = append(t.touched, id)
 	t.add(s)
 	s.place = t.idle.PushBack(s)
 }
@@ -95,6 +96,7 @@ func (t *sessions) end(s *session, seq Seq) {
 	if s == nil || s.ended > 0 {
 		return
 	}
+	t.touched = append(t.touched, s.id)
 	if s.place != nil {
 		t.idle.Remove(s.place)
 	}
@@ -118,6 +120,7 @@ func (t *sessions) wrote(s *session, opSeq uint64, seq Seq, r result) {
 	if s.ended > 0 {
 		t.endedAs(s).Remove(s.place)
 	}
+	t.touched = append(t.touched, s.id)
 	s.last, s.result = opSeq, r
 	if s.ended > 0 {
 		t.remember(s, seq)
@@ -137,7 +140,7 @@ func (t *sessions) remove(s *session) {
 		delete(t.owners, s.owner)
 	}
 	delete(t.byID, s.id)
-	t.gone = append(t.gone, s.id)
+	t.touched = append(t.touched, s.id)
 }
 
 // forget removes all sessions of a client that has closed: it will ask for none again.

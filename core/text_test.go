@@ -122,7 +122,11 @@ func (s *scene) shown() string {
 			if w.Delete {
 				verb = "delete"
 			}
-			fmt.Fprintf(&b, "not durable: %s %s\n", verb, keyText(w.Key))
+			fmt.Fprintf(&b, "not durable: %s %s", verb, keyText(w.Key))
+			if w.End != "" {
+				fmt.Fprintf(&b, " and on, before %s", keyText(w.End))
+			}
+			b.WriteByte('\n')
 		}
 	}
 	for _, e := range s.past {
@@ -141,10 +145,9 @@ func (s *scene) shown() string {
 // keyText shows a key of the durable space, whose numbers are not printable.
 func keyText(key string) string {
 	prefix, rest, ok := strings.Cut(key, "/")
-	for ; ok && len(rest) >= 8; rest = rest[8:] {
-		n := uint64(0)
-		for _, c := range []byte(rest[:8]) {
-			n = n<<8 | uint64(c)
+	for n := uint64(0); ok; rest = rest[1+rest[0]:] {
+		if n, ok = number(rest); !ok {
+			break
 		}
 		prefix += "/" + strconv.FormatUint(n, 10)
 	}

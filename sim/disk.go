@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"gtstore/core"
 	"gtstore/core/wire"
@@ -110,7 +109,7 @@ func codeBatch(c *wire.Coder, writes *[]core.Write) {
 		wire.String(c, &w.Key, math.MaxInt32)
 		wire.String(c, &w.Value, math.MaxInt32)
 		c.Bool(&w.Delete)
-		c.Bool(&w.Prefix)
+		wire.String(c, &w.End, math.MaxInt32)
 	}
 }
 
@@ -189,10 +188,10 @@ func (d *disk) fold() {
 		w := &d.journal[i]
 		delete(d.damaged, w.Key)
 		delete(d.unread, w.Key)
-		if w.Delete && w.Prefix {
-			maps.DeleteFunc(d.space, func(key, _ string) bool { return strings.HasPrefix(key, w.Key) })
+		if w.Delete && w.End != "" {
+			maps.DeleteFunc(d.space, func(key, _ string) bool { return w.Key <= key && key < w.End })
 			for _, set := range []map[string]bool{d.damaged, d.unread} {
-				maps.DeleteFunc(set, func(key string, _ bool) bool { return strings.HasPrefix(key, w.Key) })
+				maps.DeleteFunc(set, func(key string, _ bool) bool { return w.Key <= key && key < w.End })
 			}
 		} else if w.Delete {
 			delete(d.space, w.Key)

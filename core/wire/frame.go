@@ -7,10 +7,11 @@ import (
 
 // The first byte of every frame that this package writes, and the only one that it
 // reads: of a message, and of a durable record. Each changes by itself, since a disk
-// outlives a release, and a message does not.
+// outlives a release, and a message does not. Those of records are counted from 128, so
+// that the two never meet.
 const (
 	MessageVersion = 3
-	RecordVersion  = 2
+	RecordVersion  = 128 + 3
 )
 
 const checksumBytes = 4

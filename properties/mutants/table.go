@@ -528,10 +528,31 @@ var bare = []Mutant{
 	{
 		Name: `values-not-durable-before-the-trim`, Rule: `durable: values before the log is trimmed`,
 		Story: `the log is trimmed though the values it stands for are not durable`,
-		File:  `core/group.go`,
-		Old: `	g.persistApplied()
-	for at`,
-		New: `	for at`,
+		File:  `core/save.go`,
+		Old:   `			g.s.persist(g.valueKey(e.Key), tagValue, &value{e.Value, seq})`,
+		New:   `			_ = seq`,
+	},
+	{
+		Name: `failed-cas-saved`, Rule: `durable: values before the log is trimmed`,
+		Story: `a write that changed nothing is in the durable values`,
+		File:  `core/save.go`,
+		Old:   `!u.effects[seq-after-1] || written[e.Key]`,
+		New:   `e.Key == "" || written[e.Key]`,
+	},
+	{
+		Name: `values-ahead-of-their-position`, Rule: `durable: values before the log is trimmed`,
+		Story: `a restarted node judges a compare-and-swap by a value that came after it`,
+		File:  `core/save.go`,
+		Old:   `			g.s.persist(g.valueKey(e.Key), tagValue, &value{e.Value, seq})`,
+		New:   `			g.persistValue(e.Key)`,
+	},
+	{
+		Name: `ended-session-not-saved`, Rule: `R12`,
+		Story: `a restarted node takes a session that has ended for an open one`,
+		File:  `core/session.go`,
+		Old: `	t.touched = append(t.touched, s.id)
+	if s.place`,
+		New: `	if s.place`,
 	},
 	{
 		Name: `half-a-snapshot-counts`, Rule: `durable: complete snapshot before its last ack`,
@@ -545,10 +566,10 @@ var bare = []Mutant{
 		Name: `discard-not-durable`, Rule: `durable: a joiner's discard before its first ack`,
 		Story: `what was given up is there again after a restart`,
 		File:  `core/join.go`,
-		Old: `	g.commit, g.verified, g.applied, g.unapplied = 0, 0, 0, 0
+		Old: `	g.commit, g.verified, g.applied, g.unsaved = 0, 0, 0, unsaved{}
 	g.unpersistData()
 `,
-		New: `	g.commit, g.verified, g.applied, g.unapplied = 0, 0, 0, 0
+		New: `	g.commit, g.verified, g.applied, g.unsaved = 0, 0, 0, unsaved{}
 `,
 	},
 	{

@@ -109,7 +109,8 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 	for i := range s.Groups() {
 		v := s.Group(i, now)
 		hg := r.group(v.Group)
-		if v.Base > 0 && len(hg.prefixes) == 0 && !c.restored(w, h, hg, &v) {
+		fromDisk := v.Base > 0 || v.Commit > 0 && hg.digest == 0 // it was never seen to apply anything
+		if fromDisk && len(hg.prefixes) == 0 && !c.restored(w, h, hg, &v) {
 			return
 		}
 		if int(v.Last) != len(hg.prefixes) {
