@@ -32,7 +32,8 @@ const (
 type nodeEntry struct {
 	NodeRecord
 	secret  uint64
-	number  int // its index in Directory.nodes, and in Manager.contacts
+	number  int   // its index in Directory.nodes, and in Manager.contacts
+	since   Index // of the command that listed it: their order is that of nodes
 	group   GroupID
 	joining GroupID
 	gone    bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
@@ -112,7 +113,7 @@ func (d *Directory) apply(c *Command) applied {
 func (d *Directory) register(c *Command) applied {
 	n := d.node(c.Node.ID)
 	if n == nil {
-		n = &nodeEntry{NodeRecord: c.Node, secret: c.Secret, number: len(d.nodes)}
+		n = &nodeEntry{NodeRecord: c.Node, secret: c.Secret, number: len(d.nodes), since: d.index}
 		d.nodes = append(d.nodes, n)
 		d.byID[n.ID] = n
 		return applied{registered: true}

@@ -12,7 +12,7 @@ import (
 // The keys of a node's durable space. A storage node keeps its identity, the
 // config of each of its groups, and what it holds of them: values and sessions
 // up to a position, and the log from before that position on. A manager keeps
-// its identity and the commands of its Directory.
+// its identity, its Directory up to an index, and the commands after that.
 const (
 	keyIdentity = "identity"
 	keyProbe    = "probe" // written by a probe only to see whether it can be
@@ -22,7 +22,12 @@ const (
 	prefixLog      = "log/"      // + group + seq
 	prefixValue    = "value/"    // + group + key
 	prefixSession  = "session/"  // + group + id
-	prefixCommand  = "command/"  // + index
+
+	keyDirectory  = "directory"
+	prefixNode    = "node/"    // + the index of the command that listed the node
+	prefixGroup   = "group/"   // + group
+	prefixKey     = "key/"     // + key
+	prefixCommand = "command/" // + index
 )
 
 // identity is what a node is across restarts.
@@ -260,9 +265,10 @@ func (g *group) restore(space Space) error {
 }
 
 func (g *group) restoreLog(space Space) error {
+	var r reader
 	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
 		var e Entry
-		if err := readRecord(k, v, tagEntry, &e); err != nil {
+		if err := r.read(k, v, tagEntry, &e); err != nil {
 			return err
 		}
 		if seq := g.log.append(e); k != ordered(prefixLog, uint64(g.id), uint64(seq)) {
@@ -278,9 +284,10 @@ func (g *group) restoreLog(space Space) error {
 
 func (g *group) restoreState(space Space) error {
 	prefix := ordered(prefixValue, uint64(g.id))
+	var r reader
+	var v value
 	err := space.Range(prefix, func(k, text string) error {
-		var v value
-		if err := readRecord(k, text, tagValue, &v); err != nil {
+		if err := r.read(k, text, tagValue, &v); err != nil {
 			return err
 		}
 		g.state.values.set(k[len(prefix):], v.data, v.version)
@@ -312,20 +319,25 @@ func (m *Manager) persistCommand(i Index, c *Command) {
 	}
 }
 
-// restore applies the commands of earlier starts again. Presumed losses are
-// none of them: a manager judges those afresh.
+// restore takes up the Directory of earlier starts: its records, to which it applies the
+// commands that came after. Presumed losses are none of them: a manager judges those afresh.
 func (m *Manager) restore(space Space) error {
 	i, err := readIdentity(space)
 	if err != nil || i == nil {
 		return err
 	}
 	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
+	if err := m.dir.restore(space); err != nil {
+		return fmt.Errorf("core: manager %v: %w: %w", i.id, errDamaged, err)
+	}
+	m.fold.from = m.dir.index
 	err = space.Range(prefixCommand, func(k, v string) error {
 		var c Command
 		if err := readRecord(k, v, tagCommand, &c); err != nil {
 			return fmt.Errorf("core: manager %v, after index %d: %w: %w", i.id, m.dir.index, ErrDamaged, err)
 		}
-		m.dir.apply(&c)
+		a := m.dir.apply(&c)
+		m.noteChange(&c, &a)
 		if k != ordered(prefixCommand, uint64(m.dir.index)) {
 			return fmt.Errorf("core: manager %v: %w: no command at index %d", i.id, ErrDamaged, m.dir.index)
 		}

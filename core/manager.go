@@ -19,6 +19,7 @@ type Manager struct {
 	boot     Boot // how many times this data was started
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
+	fold     fold
 
 	contacts   []*contact // by nodeEntry.number
 	watches    []watch    // in the order of dir.groups
@@ -109,6 +110,7 @@ func (m *Manager) Tick(now Time, out *Output) {
 		m.judgeLosses()
 		m.retireSilent()
 		m.heal()
+		m.persistFold()
 	}
 	for i := range m.watches {
 		m.tickWatch(&m.watches[i])
@@ -256,6 +258,8 @@ func (m *Manager) onCommitted(b *Committed) {
 	}
 	c := &b.Command
 	a := m.dir.apply(c)
+	m.noteChange(c, &a)
+	m.persistFold()
 	onlyKey := c.Kind == CommandPlace && !a.formed
 	if !onlyKey {
 		m.recount()

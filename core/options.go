@@ -146,6 +146,7 @@ type ManagerOptions struct {
 	LostAfter    time.Duration // of refused connections before a node is presumed lost; ten times that of silence
 	DrainTime    time.Duration // between a loss that is certain and the manager's halt; LostAfter more if it is presumed
 	WaitersMax   int           // lookups that wait for a command
+	CommandsKeep int           // applied commands, from 1, that a durable manager keeps before its records take them in
 
 	Spares        int           // uninitialised nodes that new groups leave for healing
 	JoinTimeout   time.Duration // without progress before a join is cancelled and another spare tried
@@ -158,7 +159,7 @@ func DefaultManagerOptions() ManagerOptions {
 	return ManagerOptions{
 		Replicas: 2, MinChain: 1, Reads: ReadConfirm, Lease: 100 * time.Millisecond, HaltOnLoss: true,
 		PingInterval: 50 * time.Millisecond, MissesMax: 3, ProbeTimeout: 200 * time.Millisecond,
-		LostAfter: 2 * time.Second, DrainTime: time.Second, WaitersMax: 1 << 14,
+		LostAfter: 2 * time.Second, DrainTime: time.Second, WaitersMax: 1 << 14, CommandsKeep: 256,
 		JoinTimeout: 5 * time.Second, QuarantineMin: time.Second, QuarantineMax: time.Minute,
 	}
 }
@@ -190,6 +191,7 @@ func (o *ManagerOptions) complete() error {
 	o.LostAfter = cmp.Or(o.LostAfter, d.LostAfter)
 	o.DrainTime = cmp.Or(o.DrainTime, d.DrainTime)
 	o.WaitersMax = cmp.Or(o.WaitersMax, d.WaitersMax)
+	o.CommandsKeep = cmp.Or(o.CommandsKeep, d.CommandsKeep)
 	o.JoinTimeout = cmp.Or(o.JoinTimeout, d.JoinTimeout)
 	o.QuarantineMin = cmp.Or(o.QuarantineMin, d.QuarantineMin)
 	o.QuarantineMax = cmp.Or(o.QuarantineMax, d.QuarantineMax)
@@ -205,6 +207,8 @@ func (o *ManagerOptions) complete() error {
 		return fmt.Errorf("core: %d replicas, want 0 to %d", o.Replicas, ReplicasMax)
 	case o.Spares < 0 || o.Spares > nodesMax:
 		return fmt.Errorf("core: %d spares to be held back, want 0 to %d", o.Spares, nodesMax)
+	case o.CommandsKeep < 1:
+		return fmt.Errorf("core: %d commands to be kept, want at least 1", o.CommandsKeep)
 	case o.MinChain < 1 || o.MinChain > o.Replicas+1:
 		return fmt.Errorf("core: minimum chain of %d, want 1 to %d (replicas + 1)", o.MinChain, o.Replicas+1)
 	case o.Reads >= readModeEnd:

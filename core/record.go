@@ -16,6 +16,9 @@ const (
 	tagProgress
 	tagValue
 	tagSession
+	tagDirectory
+	tagNode
+	tagMapping
 )
 
 // coded is what has one list of its fields, for both directions.
@@ -40,14 +43,21 @@ func (r *recorder) record(key string, tag byte, v coded) string {
 	return string(r.buf)
 }
 
-// readRecord reads the record that stood under that key into v. The error matches one of
+// reader reads durable records, and uses its memory again.
+type reader struct{ coder wire.Coder }
+
+// read reads the record that stood under that key into v. The error matches one of
 // package wire's classes.
-func readRecord(key, text string, tag byte, v coded) error {
-	c := wire.OpenRecord([]byte(text), key)
-	c.Tag(tag)
-	v.code(&c)
-	if err := c.End(); err != nil {
+func (r *reader) read(key, text string, tag byte, v coded) error {
+	r.coder.OpenRecord(text, key)
+	r.coder.Tag(tag)
+	v.code(&r.coder)
+	if err := r.coder.End(); err != nil {
 		return fmt.Errorf("core: %T: %w", v, err)
 	}
 	return nil
+}
+
+func readRecord(key, text string, tag byte, v coded) error {
+	return new(reader).read(key, text, tag, v)
 }

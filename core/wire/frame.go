@@ -78,7 +78,7 @@ func (c *Coder) Seal() []byte {
 // OpenFrame returns a Coder that reads the payload of the frame b, all of it. A
 // b that is no intact frame of a message, of MessageVersion, gives a Coder with the
 // error ErrTruncated, ErrChecksum or ErrVersion, which reads nothing.
-func OpenFrame(b []byte) Coder { return open(b, MessageVersion, "") }
+func OpenFrame(b []byte) Coder { return open(b, MessageVersion, nil) }
 
 // OpenFrameShared is OpenFrame for a b that nobody changes any more. The text is the same
 // bytes. A string that is most of them is not copied, but a part of the text: see IsMost.
@@ -93,10 +93,14 @@ func OpenFrameShared(b []byte, text string) Coder {
 func IsMost(n, frameBytes int) bool { return n > 0 && n >= frameBytes-frameBytes/16 }
 
 // OpenRecord is OpenFrame for a durable record, of RecordVersion, that stood under
-// that key.
-func OpenRecord(b []byte, key string) Coder { return open(b, RecordVersion, key) }
+// that key. The Coder uses the memory of before again: a restart reads millions.
+func (c *Coder) OpenRecord(record, key string) {
+	b := append(append(c.buf[:0], record...), key...)
+	*c = open(b[:len(record)], RecordVersion, b[len(record):])
+}
 
-func open(b []byte, version byte, key string) Coder {
+// open opens the frame b, of whose checksum a key is a part.
+func open(b []byte, version byte, key []byte) Coder {
 	c := Coder{buf: b, decoding: true}
 	if len(b) < FrameBytes {
 		c.fail(ErrTruncated, "frame bytes", uint64(len(b)), FrameBytes)
@@ -105,7 +109,7 @@ func open(b []byte, version byte, key string) Coder {
 	end := len(b) - checksumBytes
 	c.buf = b[:end]
 	// The checksum comes first: a damaged version byte is damage, not a version.
-	sum := crc32.Update(crc32.Checksum(c.buf, castagnoli), castagnoli, []byte(key))
+	sum := crc32.Update(crc32.Checksum(c.buf, castagnoli), castagnoli, key)
 	if sum != binary.LittleEndian.Uint32(b[end:]) {
 		c.failAt(end, ErrChecksum, "frame", 0, 0)
 		return c

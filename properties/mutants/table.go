@@ -717,11 +717,56 @@ var bare = []Mutant{
 		Name: `drain-forgotten`, Rule: `manager 6`,
 		Story: `a restart of the manager forgets what an operator asked for, and a drained node is used again`,
 		File:  `core/durable.go`,
-		Old:   `		m.dir.apply(&c)`,
+		Old:   `		a := m.dir.apply(&c)`,
 		New: `		if c.Kind == CommandDrain {
 			c.Node.ID = 0
 		}
-		m.dir.apply(&c)`,
+		a := m.dir.apply(&c)`,
+	},
+	{
+		Name: `commands-deleted-before-the-fold`, Rule: `manager 7`,
+		Story: `the commands are deleted in a batch of their own, before the one with the records that take them in`,
+		File:  `core/fold.go`,
+		Old:   `		f.batches = append(f.batches, m.makeFold())`,
+		New: `		writes := m.makeFold()
+		last := len(writes) - 1
+		f.batches = append(f.batches, writes[last:], writes[:last])`,
+	},
+	{
+		Name: `changed-group-not-folded`, Rule: `manager 7`,
+		Story: `the record of a group is written when it forms, and never again`,
+		File:  `core/fold.go`,
+		Old: `	for _, config := range a.changed {
+`,
+		New: `	for _, config := range a.changed {
+		if config.Epoch > 1 {
+			continue
+		}
+`,
+	},
+	{
+		Name: `changed-node-not-folded`, Rule: `manager 7`,
+		Story: `the record of a node is written when it registers first, and never again`,
+		File:  `core/fold.go`,
+		Old:   `	} else if n := m.dir.node(c.Node.ID); n != nil {`,
+		New:   `	} else if n := m.dir.node(c.Node.ID); n != nil && n.since == m.dir.index {`,
+	},
+	{
+		Name: `fold-of-another-index`, Rule: `manager 7`,
+		Story: `the records say that they are of an earlier state, and the commands that they took in are applied twice`,
+		File:  `core/fold.go`,
+		Old: `	set(keyDirectory, tagDirectory, &directoryRecord{d.index, `,
+		New: `	set(keyDirectory, tagDirectory, &directoryRecord{d.index - 1, `,
+		Also: []Edit{{`core/fold.go`,
+			`ordered(prefixCommand, uint64(d.index+1))})`,
+			`ordered(prefixCommand, uint64(d.index))})`}},
+	},
+	{
+		Name: `turn-not-folded`, Rule: `manager 7`,
+		Story: `the round robin of groups begins anew, and a command that is applied again maps its key to another group`,
+		File:  `core/fold.go`,
+		Old:   `	d.index, d.turn = r.index, r.turn`,
+		New:   `	d.index = r.index`,
 	},
 	{
 		Name: `drain-answered-too-soon`, Rule: `manager 6`,

@@ -209,9 +209,10 @@ var stripped = []Mutant{
 		Name: `hole-taken-for-the-end`, Rule: `durable before sent`,
 		Story: `damage in the middle of the log is taken for its end`,
 		File:  `core/durable.go`,
-		Old: `	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
+		Old: `	var r reader
+	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
 		var e Entry
-		if err := readRecord(k, v, tagEntry, &e); err != nil {
+		if err := r.read(k, v, tagEntry, &e); err != nil {
 			return err
 		}
 `,

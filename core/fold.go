@@ -1,0 +1,207 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"gtstore/core/wire"
+)
+
+// A durable manager keeps the Directory as records, one for each node, group and key, and
+// the commands since. A command is durable before anything that shows it. Once there are
+// CommandsKeep of them that are applied, they are folded into the records: each record that
+// they changed is written, once, and they are deleted, in one batch. So neither the size on
+// the disk nor the time of a restart grows with what has happened, and no batch grows with
+// the cluster or the number of keys.
+
+// directoryRecord says which state of the Directory the other records are, and how many of
+// them there are: one that is missing is noticed.
+type directoryRecord struct {
+	index               Index
+	turn                int
+	nodes, groups, keys int
+}
+
+func (d *directoryRecord) code(c *wire.Coder) {
+	wire.Uint(c, &d.index)
+	for _, n := range []*int{&d.turn, &d.nodes, &d.groups, &d.keys} {
+		u := uint64(*n)
+		wire.Uint(c, &u)
+		c.CheckMax(int(u>>31), 0, "count of records, in 2^31")
+		*n = int(u)
+	}
+}
+
+// The group of a node, and what it joins, stand in the records of the groups.
+func (n *nodeEntry) code(c *wire.Coder) {
+	n.Peer.code(c)
+	wire.String(c, &n.Name, NameBytesMax)
+	wire.Uint(c, &n.Process)
+	wire.Uint(c, &n.Boot)
+	wire.Fixed64(c, &n.secret)
+	c.Bool(&n.gone)
+	c.Bool(&n.draining)
+}
+
+// mapping is the group of a key.
+type mapping struct{ group GroupID }
+
+func (m *mapping) code(c *wire.Coder) { wire.Uint(c, &m.group) }
+
+// fold is what is to become of the commands that are durable and applied.
+type fold struct {
+	from    Index        // the records are to be the state at that index, so far
+	nodes   []*nodeEntry // whose records the commands since have changed, each once or more
+	groups  []GroupID
+	keys    []string
+	batches [][]Write // that were made and not yet taken out
+}
+
+// noteChange notes which records a command has changed, and folds when it is time. Which they
+// are shows in the command and in what it did: a command that changes a node names it.
+func (m *Manager) noteChange(c *Command, a *applied) {
+	if !m.opt.Durable {
+		return
+	}
+	f := &m.fold
+	if a.retired != nil {
+		f.nodes = append(f.nodes, a.retired)
+	} else if n := m.dir.node(c.Node.ID); n != nil {
+		f.nodes = append(f.nodes, n)
+	}
+	for _, config := range a.changed {
+		f.groups = append(f.groups, config.Group)
+	}
+	if a.isNew {
+		f.keys = append(f.keys, c.Key)
+	}
+	if m.dir.index-f.from >= Index(m.opt.CommandsKeep) {
+		f.batches = append(f.batches, m.makeFold())
+		*f = fold{from: m.dir.index, nodes: f.nodes[:0], groups: f.groups[:0], keys: f.keys[:0], batches: f.batches}
+	}
+}
+
+// makeFold returns the writes that make the records the state as it is, and delete the
+// commands up to it.
+func (m *Manager) makeFold() (writes []Write) {
+	d, f := m.dir, &m.fold
+	set := func(key string, tag byte, v coded) {
+		writes = append(writes, Write{Key: key, Value: m.recorder.record(key, tag, v)})
+	}
+	slices.SortFunc(f.nodes, func(a, b *nodeEntry) int { return cmp.Compare(a.since, b.since) })
+	for _, n := range slices.Compact(f.nodes) {
+		if key := ordered(prefixNode, uint64(n.since)); d.node(n.ID) == n {
+			set(key, tagNode, n)
+		} else {
+			writes = append(writes, Write{Key: key, Delete: true})
+		}
+	}
+	slices.Sort(f.groups)
+	for _, id := range slices.Compact(f.groups) {
+		set(ordered(prefixGroup, uint64(id)), tagConfig, d.group(id).config)
+	}
+	for _, key := range f.keys {
+		set(prefixKey+key, tagMapping, &mapping{d.keys[key]})
+	}
+	set(keyDirectory, tagDirectory, &directoryRecord{d.index, d.turn, len(d.nodes), len(d.groups), len(d.keys)})
+	clear(f.nodes) // the retired need not be kept
+	return append(writes, Write{Key: ordered(prefixCommand, uint64(f.from+1)), Delete: true, End: ordered(prefixCommand, uint64(d.index+1))})
+}
+
+// persistFold takes out the next batch of a fold, with each command and each round of pings
+// one at most: after a restart there can be many.
+func (m *Manager) persistFold() {
+	if f := &m.fold; len(f.batches) > 0 {
+		m.out.Persist = append(m.out.Persist, f.batches[0]...)
+		f.batches = f.batches[1:]
+	}
+}
+
+// restore takes up what the records say.
+func (d *Directory) restore(space Space) error {
+	var r directoryRecord
+	err := space.Range(keyDirectory, func(k, v string) error { return readRecord(k, v, tagDirectory, &r) })
+	if err != nil {
+		return err
+	}
+	d.index, d.turn = r.index, r.turn
+	if err := d.restoreNodes(space); err != nil {
+		return err
+	}
+	if err := d.restoreGroups(space); err != nil {
+		return err
+	}
+	if err := d.restoreKeys(space, r.keys); err != nil {
+		return err
+	}
+	if len(d.nodes) != r.nodes || len(d.groups) != r.groups || len(d.keys) != r.keys || d.turn > 0 && d.turn >= len(d.groups) {
+		return fmt.Errorf("the records at index %d are of %d nodes, %d groups and %d keys, but should be of %d, %d and %d",
+			r.index, len(d.nodes), len(d.groups), len(d.keys), r.nodes, r.groups, r.keys)
+	}
+	return nil
+}
+
+func (d *Directory) restoreNodes(space Space) error {
+	return space.Range(prefixNode, func(k, v string) error {
+		n := &nodeEntry{number: len(d.nodes)}
+		if err := readRecord(k, v, tagNode, n); err != nil {
+			return fmt.Errorf("the record of the node behind %d others: %w", n.number, err)
+		}
+		since, _ := number(k[len(prefixNode):])
+		n.since = Index(since)
+		if d.node(n.ID) != nil || n.ID == 0 {
+			return fmt.Errorf("there are two records of node %v", n.ID)
+		}
+		d.nodes = append(d.nodes, n)
+		d.byID[n.ID] = n
+		return nil
+	})
+}
+
+// restoreGroups reads the configs, and from them in which group each node is.
+func (d *Directory) restoreGroups(space Space) error {
+	return space.Range(prefixGroup, func(k, v string) error {
+		c, id := new(Config), GroupID(len(d.groups)+1)
+		if err := readRecord(k, v, tagConfig, c); err != nil {
+			return fmt.Errorf("the record of the group after %d: %w", id-1, err)
+		}
+		if c.Group != id {
+			return fmt.Errorf("there is a record of group %d, but none of group %d", c.Group, id)
+		}
+		for i, p := range append(c.Chain[:len(c.Chain):len(c.Chain)], c.Joining) {
+			n := d.node(p.ID)
+			switch {
+			case p.ID == 0:
+			case n == nil || !n.isSpare():
+				return fmt.Errorf("node %v of group %d has no record, or is in another group", p.ID, id)
+			case i < len(c.Chain):
+				n.group = id
+			default:
+				n.joining = id
+			}
+		}
+		d.groups = append(d.groups, &groupEntry{config: c})
+		return nil
+	})
+}
+
+func (d *Directory) restoreKeys(space Space, count int) error {
+	if len(d.groups) > 0 {
+		d.keys = make(map[string]GroupID, min(count, keyBytesMax/keyOverhead))
+	}
+	var r reader
+	var m mapping
+	return space.Range(prefixKey, func(k, v string) error {
+		if err := r.read(k, v, tagMapping, &m); err != nil {
+			return fmt.Errorf("the record of a key: %w", err)
+		}
+		key := k[len(prefixKey):]
+		if key == "" || d.group(m.group) == nil {
+			return fmt.Errorf("a key of %d bytes is of group %d, which has no record", len(key), m.group)
+		}
+		d.keys[key] = m.group
+		d.keyBytes += len(key) + keyOverhead
+		return nil
+	})
+}
