@@ -87,6 +87,29 @@
 // copies nothing: its primary needs memory for four chunks, of 16 KiB and one key
 // each, or over a long round trip for a MiB, whatever the size of the group.
 //
+// # What is on the disk
+//
+// In durable mode a node's Space holds these records, and nothing grows but with what
+// clients store:
+//
+//	Storage  identity, probe       one each
+//	         config/, progress/    one for each group that the node is or was in, GroupsMax at
+//	                                 most: it never forgets an epoch
+//	         value/, session/      one for each key that has a value, and each session that is
+//	                                 remembered: the state at a position, applied
+//	         log/                  from before that position on, trimmed as in memory
+//	Manager  identity, directory   one each; directory says which index the next three are of
+//	         node/, group/, key/   one for each node on the list, each group, and each key that
+//	                                 was ever mapped
+//	         command/              those after that index: CommandsKeep, and those under way
+//
+// Each of the two has a state and what came after it. The state is brought up to date in
+// batches that are bounded: of a storage node in steps behind its commit point (save.go), of
+// a manager by folds, in which the records that a number of commands changed are written and
+// the commands deleted (fold.go). After each batch, so wherever a crash comes, the state is
+// exactly that of its position: what follows is applied again, and has to end as before. A
+// hole, a damaged record and one in the place of another are noticed at the next start.
+//
 // # What a restart forgets
 //
 // A promise must not outlive what it rests on, and an answer to a question of
@@ -104,6 +127,7 @@
 //	         stopAt                         a start means that it is to run
 //	group    config, durable                durable, before any message in the epoch
 //	         log, state, applied            durable, before the Ack; what was applied since, applied again
+//	         unsaved                        is noted as that is applied again
 //	         commit                         begins at applied, and rises with what the primary says
 //	         verified                       0: an Ack speaks of what this start's Replicates have shown
 //	         grantUntil                     begins with a full grant of leaseMax
@@ -117,6 +141,7 @@
 //	         a node that was proposed       CaughtUp names its epoch; until another epoch comes it still holds all
 //	         parked, reads, pending         their clients ask again, in the same session and number
 //	Manager  self, cluster, boot, Directory durable: each command before anything that shows it
+//	         fold                           is noted as the commands are applied again
 //	         nonce                          begins above those of every earlier boot, as relays do
 //	         contacts: token, proven        drawn anew, and goes out with the next Ping
 //	         contacts: missed, answered,    a new grace; only a Pong to a ping of this start counts

@@ -214,3 +214,28 @@ func TestNumbersInKeysSort(t *testing.T) {
 		require.False(t, ok, "%q", rest)
 	}
 }
+
+// A table that is full of open sessions ends the eldest for a new one, whatever its primaries
+// took in. That is durable as any other end is.
+func TestASessionThatAFullTableEndedOutlivesARestart(t *testing.T) {
+	n := following(t, "n2", config(1, "n1", "n2"), durable, keep(64))
+	const opens = openMax + 200
+	for at := Seq(0); at < opens; at += 200 {
+		m := replicate(1, uint64(at)+1, EntryID{min(1, Epoch(at)), at}, at)
+		for range 200 {
+			m.Entries = append(m.Entries, opened(1))
+		}
+		n.step("n1", m)
+		m = replicate(1, uint64(at)+2, EntryID{1, at + 200}, at+200)
+		m.Trim = at + 200
+		n.step("n1", m)
+	}
+	require.Equal(t, openMax, n.view().Sessions)
+	before := n.storage().groups[0].state.sessions.records()[0]
+	require.NotZero(t, before.Ended)
+	n.crash(0)
+	n.restart()
+	n.registered()
+	n.step("n1", replicate(1, 1, EntryID{1, n.view().Last}, n.view().Last))
+	require.Equal(t, before, n.storage().groups[0].state.sessions.records()[0])
+}

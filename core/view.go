@@ -4,6 +4,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
+
+	"gtstore/core/wire"
 )
 
 // GroupView shows a storage node's part in a group, for checks, status and
@@ -100,6 +102,30 @@ func (m *Manager) Cluster() ClusterID { return m.cluster }
 
 // Index returns how many commands the Directory has applied.
 func (m *Manager) Index() Index { return m.dir.index }
+
+// Folded returns the index of which the manager's durable records are the state, once all
+// is durable that it has asked to make durable; 0 where there are none.
+func (m *Manager) Folded() Index { return m.fold.from }
+
+// DirectoryHash returns a hash of all that the Directory says: it is the same where the same
+// commands were applied. It takes time in proportion to the Directory.
+func (m *Manager) DirectoryHash() uint64 {
+	c, d := wire.NewEncoder(nil), m.dir
+	for _, n := range d.nodes {
+		wire.Uint(&c, &n.since)
+		n.code(&c)
+	}
+	for _, g := range d.groups {
+		g.config.code(&c)
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.keys)) {
+		group := d.keys[key]
+		wire.String(&c, &key, KeyBytesMax)
+		wire.Uint(&c, &group)
+	}
+	(&directoryRecord{d.index, d.turn, len(d.nodes), len(d.groups), len(d.keys)}).code(&c)
+	return wire.Hash(c.Seal())
+}
 
 // Groups returns how many groups there are; their ids are 1 to that.
 func (m *Manager) Groups() int { return len(m.dir.groups) }

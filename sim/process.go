@@ -95,7 +95,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	case RoleManager:
 		return core.NewManager(core.ManagerOptions{
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
-			Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
+			CommandsKeep: s.Shape.Commands, Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
 			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.BeyondNear(),
 		}, space)
 	case RoleStorage:

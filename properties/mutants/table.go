@@ -753,13 +753,10 @@ var bare = []Mutant{
 	},
 	{
 		Name: `fold-of-another-index`, Rule: `manager 7`,
-		Story: `the records say that they are of an earlier state, and the commands that they took in are applied twice`,
+		Story: `the records say that they are of an earlier state, whose next command is gone`,
 		File:  `core/fold.go`,
-		Old: `	set(keyDirectory, tagDirectory, &directoryRecord{d.index, `,
-		New: `	set(keyDirectory, tagDirectory, &directoryRecord{d.index - 1, `,
-		Also: []Edit{{`core/fold.go`,
-			`ordered(prefixCommand, uint64(d.index+1))})`,
-			`ordered(prefixCommand, uint64(d.index))})`}},
+		Old:   `	set(keyDirectory, tagDirectory, &directoryRecord{d.index, `,
+		New:   `	set(keyDirectory, tagDirectory, &directoryRecord{d.index - 1, `,
 	},
 	{
 		Name: `turn-not-folded`, Rule: `manager 7`,

@@ -46,6 +46,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	two-readers        under leases no deposed primary may still serve alone
 //	one-group          a node is in one chain at most
 //	key-moved          a key never changes its group
+//	directory-kept     a manager that restarts has the Directory that it had
 //	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
 //	endless-join       a join with nothing in its way ends
 //	drain-weakens      a drain takes nobody from a group that is not at full strength without him
@@ -67,6 +68,7 @@ type checker struct {
 	seen   [core.EventKindCount]int
 	marks  marker
 
+	directory directory
 	inquiries []inquiries // by GroupID-1
 	suspicion sim.Suspicion
 }
@@ -123,6 +125,7 @@ type hostGroup struct {
 func (c *checker) Begin(w *sim.World) {
 	c.owner = make(map[core.NodeID]*sim.Host)
 	c.keys = make(map[string]core.GroupID)
+	c.directory = directory{}
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
 	c.leases = w.Schedule().Shape.Reads == core.ReadLease
 	c.marks.begin(c, len(w.Hosts()))
@@ -249,6 +252,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		c.checkStorage(w, h, s, r)
 	case sim.RoleManager:
 		m := h.Node().(*core.Manager)
+		c.directory.take(m)
 		if in := w.Taken(); in != nil {
 			c.marks.takenByManager(w, h, in, events)
 			if _, ok := in.Body.(*core.ProbeReply); ok {

@@ -61,6 +61,23 @@ func (c *checker) onRestart(w *sim.World, m *core.Manager) {
 		}
 	}
 	c.checkKeys(w, m)
+	if was := c.directory; was.index > 0 && was.index == m.Index() && was.hash != m.DirectoryHash() {
+		w.Fail("directory-kept", "the manager restarted at index %d with another Directory than it had there", was.index)
+	}
+	c.directory.take(m)
+	c.marks.reachIf(mark.RestartedOverRecords, m.Folded() > 0 && m.Folded() < m.Index())
+}
+
+// directory is what a manager had applied when it was last looked at.
+type directory struct {
+	index core.Index
+	hash  uint64
+}
+
+func (d *directory) take(m *core.Manager) {
+	if d.index != m.Index() {
+		d.index, d.hash = m.Index(), m.DirectoryHash()
+	}
 }
 
 // onConfig holds a new config against the one before (rule R2).

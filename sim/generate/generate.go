@@ -34,8 +34,16 @@ func Schedule(src Source) *schedule.Schedule {
 		g.drawDeviations()
 		g.drawUnhealed()
 	}
+	g.drawCommands()
 	g.tidy()
 	return g.s
+}
+
+// drawCommands draws after how many commands a durable manager folds them into its records.
+func (g *generator) drawCommands() {
+	if g.s.Shape.Durable {
+		g.s.Shape.Commands = oneOf(g, "commands", schedule.CommandsMax, 1, 1, 2, 3, 5, 8)
+	}
 }
 
 // tidy puts the actions in the order of time, and numbers the written values in that

@@ -45,6 +45,7 @@ func LongSchedule(src Source, length time.Duration) *schedule.Schedule {
 		g.burst(at)
 		at += ms(1 + g.src.Intn("until next burst", int(2*burstMean/time.Millisecond)))
 	}
+	g.drawCommands()
 	g.tidy()
 	return g.s
 }

@@ -61,6 +61,7 @@ const (
 	ForgottenNodeStopped
 	CommandLost
 	CommandKeptUntold
+	RestartedOverRecords
 	ManagerCrashedInAnInquiry
 	ManagerPausedPastAllGrace
 

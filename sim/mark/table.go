@@ -82,6 +82,8 @@ var specs = [Count]spec{
 		"The manager came back without a command that was not durable, and of which nobody had heard."},
 	CommandKeptUntold: {"command-kept-untold", "manager restarts with amnesia",
 		"The manager came back with a config that was durable, and of which nobody had heard."},
+	RestartedOverRecords: {"restarted-over-records", "manager 7",
+		"The manager came back over records of its Directory, with commands behind them."},
 	ManagerCrashedInAnInquiry: {"manager-crashed-in-an-inquiry", "manager 7",
 		"The manager crashed while it inquired into a group."},
 	ManagerPausedPastAllGrace: {"manager-paused-past-all-grace", "manager's own pause makes it evict everyone",

@@ -46,6 +46,7 @@ type Shape struct {
 	MinChain int
 	Halt     bool // --on-group-loss halt; else continue
 	LogKeep  int  // entries of a log that are kept at least, from 1
+	Commands int  // commands that a durable manager keeps before its records take them in, from 1
 	Sessions int  // open sessions of a group, from 1
 	Chunk    int  // keys in one chunk of a snapshot, from 1
 

@@ -42,6 +42,7 @@ var shapeFields = [...]shapeField{
 	},
 	number("cluster", "min-chain", 1, 4, func(sh *Shape) *int { return &sh.MinChain }),
 	number("cluster", "log-keep", 1, LogKeepMax, func(sh *Shape) *int { return &sh.LogKeep }),
+	number("cluster", "commands", 1, CommandsMax, func(sh *Shape) *int { return &sh.Commands }),
 	number("cluster", "sessions", 1, core.SessionsMax/2, func(sh *Shape) *int { return &sh.Sessions }),
 	number("cluster", "chunk", 1, core.ChunkItemsMax, func(sh *Shape) *int { return &sh.Chunk }),
 	duration("cluster", "quarantine", 1, func(sh *Shape) *time.Duration { return &sh.Quarantine }),

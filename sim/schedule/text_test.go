@@ -21,7 +21,7 @@ rule R7
 mutant ack-own-last violates commit-durable
 shows unverified-suffix-at-an-ack divergent-suffix-cut
 expect violates acked writes survive
-cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 sessions=4 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
+cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 commands=3 sessions=4 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
 network latency=200µs..5ms connect=2
 disk sync=1.5ms
 clients timeout=700ms

@@ -24,6 +24,7 @@ const (
 	RecordMax     = 1_000_000 // durable records of a host
 	OrdinalMax    = 1_000_000 // of a message on its link
 	LogKeepMax    = 1 << 16   // entries of a log that are kept at least
+	CommandsMax   = 1 << 16   // commands of the Directory that a manager keeps
 	PermilleMax   = 1_000     // of a flaky link's rates
 	PPMMax        = 100_000   // a clock's drift, either way
 	DurationMax   = time.Hour // every duration and every time
@@ -41,7 +42,7 @@ const (
 func DefaultShape() Shape {
 	return Shape{
 		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
-		LogKeep: LogKeepMax, Sessions: core.SessionsMax / 4, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
+		LogKeep: LogKeepMax, Commands: CommandsMax, Sessions: core.SessionsMax / 4, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
 		LatencyMin: time.Millisecond, LatencyMax: time.Millisecond, SyncLatency: time.Millisecond,
 		OpTimeout: 2 * time.Second, Batch: 1,
 	}

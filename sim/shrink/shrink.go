@@ -178,6 +178,7 @@ func (k *shrinker) simplifyShape() {
 		func(sh *schedule.Shape) { sh.OpTimeout = calm.OpTimeout },
 		func(sh *schedule.Shape) { sh.MinChain = calm.MinChain },
 		func(sh *schedule.Shape) { sh.LogKeep = calm.LogKeep },
+		func(sh *schedule.Shape) { sh.Commands = calm.Commands },
 		func(sh *schedule.Shape) { sh.Sessions = calm.Sessions },
 		func(sh *schedule.Shape) { sh.Chunk = calm.Chunk },
 		func(sh *schedule.Shape) { sh.Quarantine = calm.Quarantine },

@@ -55,6 +55,7 @@ var meanings = map[string]string{
 	"config-rules":           "A group's configs must follow each other by the rules: only the primary adds a member, and the chain keeps its order.",
 	"required-set":           "A primary must wait for every member of its chain.",
 	"epoch-memory":           "A node must never forget an epoch that it has made durable.",
+	"directory-kept":         "A manager that restarts must have the Directory that it had.",
 	"two-readers":            "Two primaries must never both answer gets by themselves.",
 	"one-group":              "A node may be in one chain at most.",
 	"key-moved":              "A key must never change its group.",
