@@ -328,7 +328,7 @@ func (m *Manager) restore(space Space) error {
 	}
 	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
 	if err := m.dir.restore(space); err != nil {
-		return fmt.Errorf("core: manager %v: %w: %w", i.id, errDamaged, err)
+		return fmt.Errorf("core: manager %v: %w: %w", i.id, ErrDamaged, err)
 	}
 	m.fold.from = m.dir.index
 	err = space.Range(prefixCommand, func(k, v string) error {

@@ -217,17 +217,17 @@ func TestADamagedRecordOfTheDirectoryIsNoticed(t *testing.T) {
 		if err := start(); key == last {
 			require.NoError(t, err, "a crash may lose the last command")
 		} else {
-			require.ErrorIs(t, err, errDamaged, "without %q", key)
+			require.ErrorIs(t, err, ErrDamaged, "without %q", key)
 		}
 		for other, content := range s {
 			s[key] = content
-			require.ErrorIs(t, start(), errDamaged, "%q read as %q", key, other)
+			require.ErrorIs(t, start(), ErrDamaged, "%q read as %q", key, other)
 		}
 		for bit := range 8 * len(record) {
 			flipped := []byte(record)
 			flipped[bit/8] ^= 1 << (bit % 8)
 			s[key] = string(flipped)
-			require.ErrorIs(t, start(), errDamaged, "%q, bit %d", key, bit)
+			require.ErrorIs(t, start(), ErrDamaged, "%q, bit %d", key, bit)
 		}
 		s[key] = record
 	}
@@ -246,7 +246,7 @@ func TestADamagedRecordOfTheDirectoryIsNoticed(t *testing.T) {
 		{ordered(prefixCommand, 8), tagCommand, &Command{Kind: CommandGone}},
 	} {
 		s[r.key] = new(recorder).record(r.key, r.tag, r.v)
-		require.ErrorIs(t, start(), errDamaged, "with %q", r.key)
+		require.ErrorIs(t, start(), ErrDamaged, "with %q", r.key)
 		delete(s, r.key)
 	}
 	require.NoError(t, start())

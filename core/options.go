@@ -18,6 +18,9 @@ var (
 	ErrDamaged   = errors.New("the durable records are damaged") // of NewManager and NewStorage: records are not as they were written
 )
 
+// ErrDamaged is why a node does not start: its durable records are not as it wrote them.
+var ErrDamaged = errors.New("the durable records are damaged")
+
 // Bounds of what a person chooses for a manager. Replicas, MinChain and Spares have
 // theirs from what a cluster can hold.
 const (

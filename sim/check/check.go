@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"time"
 
 	"gtstore/core"
@@ -47,6 +48,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	one-group          a node is in one chain at most
 //	key-moved          a key never changes its group
 //	directory-kept     a manager that restarts has the Directory that it had
+//	disk-refused       a process starts over a disk that nothing has damaged
 //	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
 //	endless-join       a join with nothing in its way ends
 //	drain-weakens      a drain takes nobody from a group that is not at full strength without him
@@ -149,6 +151,9 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	}
 	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
 		c.onRestart(w, h.Node().(*core.Manager))
+	}
+	if ch == sim.HostHalted && errors.Is(h.Halted(), core.ErrDamaged) && h.Intact() {
+		w.Fail("disk-refused", "%s halted, though its disk is as it was written: %v", h.Name(), h.Halted())
 	}
 	if h.Role() != sim.RoleStorage {
 		return

@@ -61,8 +61,8 @@ func (c *checker) onRestart(w *sim.World, m *core.Manager) {
 		}
 	}
 	c.checkKeys(w, m)
-	if was := c.directory; was.index > 0 && was.index == m.Index() && was.hash != m.DirectoryHash() {
-		w.Fail("directory-kept", "the manager restarted at index %d with another Directory than it had there", was.index)
+	if was := c.directory; was.manager == m.ID() && (m.Index() < was.index || m.Index() == was.index && m.DirectoryHash() != was.hash) {
+		w.Fail("directory-kept", "the manager restarted with another Directory at index %d than it had at index %d", m.Index(), was.index)
 	}
 	c.directory.take(m)
 	c.marks.reachIf(mark.RestartedOverRecords, m.Folded() > 0 && m.Folded() < m.Index())
@@ -70,13 +70,14 @@ func (c *checker) onRestart(w *sim.World, m *core.Manager) {
 
 // directory is what a manager had applied when it was last looked at.
 type directory struct {
-	index core.Index
-	hash  uint64
+	manager core.NodeID
+	index   core.Index
+	hash    uint64
 }
 
 func (d *directory) take(m *core.Manager) {
-	if d.index != m.Index() {
-		d.index, d.hash = m.Index(), m.DirectoryHash()
+	if d.manager != m.ID() || d.index != m.Index() {
+		*d = directory{m.ID(), m.Index(), m.DirectoryHash()}
 	}
 }
 

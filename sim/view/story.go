@@ -56,6 +56,7 @@ var meanings = map[string]string{
 	"required-set":           "A primary must wait for every member of its chain.",
 	"epoch-memory":           "A node must never forget an epoch that it has made durable.",
 	"directory-kept":         "A manager that restarts must have the Directory that it had.",
+	"disk-refused":           "A process must start over a disk that nothing has damaged.",
 	"two-readers":            "Two primaries must never both answer gets by themselves.",
 	"one-group":              "A node may be in one chain at most.",
 	"key-moved":              "A key must never change its group.",
