@@ -15,7 +15,6 @@ var (
 	ErrMode      = errors.New("memory and durable mode do not mix in a cluster")
 	ErrAmnesia   = errors.New("the manager has lost a part of its Directory")
 	ErrGroupLost = errors.New("fatal: no copy of a group is left")
-	ErrDamaged   = errors.New("the durable records are damaged") // of NewManager and NewStorage: records are not as they were written
 )
 
 // ErrDamaged is why a node does not start: its durable records are not as it wrote them.

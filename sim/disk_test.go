@@ -55,7 +55,7 @@ func TestDiskSyncs(t *testing.T) {
 	require.Equal(t, "c=3 ", contents(&d, "c"))
 	require.Equal(t, []uint64{1, 2, 3}, left)
 	d.put([]core.Write{{Key: "b", Value: "4"}, {Key: "c1", Value: "5"}, {Key: "d", Value: "6"}, {Key: "b", Delete: true, End: "d"}, {Key: "c1", Value: "7"}})
-	require.True(t, d.gate.Begin())
+	require.True(t, begin(&d))
 	d.finish(leave)
 	require.Equal(t, "a=2 c1=7 d=6 ", contents(&d, ""), "all from b on and before d, but for what was written after")
 	require.ErrorContains(t, d.Range("", func(string, string) error { return fmt.Errorf("enough") }), "enough")

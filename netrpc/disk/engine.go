@@ -173,8 +173,8 @@ func (d *Disk) Write(persists func(yield func([]core.Write) bool)) {
 // add appends a write to a batch. Building a batch in memory cannot fail.
 func add(b *pebble.Batch, w *core.Write) {
 	switch {
-	case w.Delete && w.Prefix:
-		must(b.DeleteRange([]byte(w.Key), after(w.Key), nil))
+	case w.Delete && w.End != "":
+		must(b.DeleteRange([]byte(w.Key), []byte(w.End), nil))
 	case w.Delete:
 		op := b.DeleteDeferred(len(w.Key))
 		copy(op.Key, w.Key)
