@@ -9,18 +9,21 @@ import (
 
 // FrameBytesMax bounds every frame that this codec writes, and it reads none
 // that is longer. It is above the longest Replicate (one entry of the largest key
-// and value, or many that together hold BatchBytesMax) and the longest Chunk (as
-// many keys as it may have, the last of them of the largest size, and all
-// sessions).
+// and value, or many that together hold BatchBytesMax), the longest Exported (likewise,
+// with as many keys as it may have) and the longest Chunk (as many keys as it may have,
+// the last of them of the largest size, and all sessions).
 const (
 	FrameBytesMax = wire.FrameBytes + 1 + 8 + 2*peerBytesMax + // kind, cluster, from, to
-		8*varintBytesMax + configBytesMax + // the fields around entries or items
-		max(replicateBytesMax, chunkBytesMax)
+		10*varintBytesMax + configBytesMax + // the fields around entries or items
+		max(replicateBytesMax, chunkBytesMax, exportedBytesMax)
 
 	replicateBytesMax = BatchEntriesMax*entryHeadBytesMax + BatchBytesMax + KeyBytesMax
 	// The last chunk has all sessions, but no key that exceeds ChunkBytesMax.
-	chunkBytesMax = ChunkItemsMax*3*varintBytesMax + ChunkBytesMax +
+	chunkItemBytesMax = ChunkBytesMax + KeyBytesMax + ValueBytesMax
+	chunkBytesMax     = ChunkItemsMax*3*varintBytesMax + ChunkBytesMax +
 		max(KeyBytesMax+ValueBytesMax, SessionsMax*(5*varintBytesMax+8))
+
+	exportedBytesMax = ChunkItemsMax*3*varintBytesMax + BatchBytesMax + KeyBytesMax
 
 	varintBytesMax    = 10
 	peerBytesMax      = 8 + varintBytesMax + AddrBytesMax
@@ -186,6 +189,10 @@ func codeMessage(c *wire.Coder, m Message) {
 	case *Op:
 		m.code(c)
 	case *Reply:
+		m.code(c)
+	case *Export:
+		m.code(c)
+	case *Exported:
 		m.code(c)
 	case *Call:
 		m.code(c)
@@ -431,15 +438,7 @@ func (m *Chunk) code(c *wire.Coder) {
 
 // codeContent codes what the checksum is of.
 func (m *Chunk) codeContent(c *wire.Coder) {
-	bytes := 0
-	for i := range wire.Slice(c, &m.Items, ChunkItemsMax, itemBytesMin) {
-		it := &m.Items[i]
-		it.code(c)
-		bytes += len(it.Key) + len(it.Value)
-	}
-	if len(m.Items) > 1 {
-		c.CheckMax(bytes, ChunkBytesMax+KeyBytesMax+ValueBytesMax, "key and value bytes of a chunk")
-	}
+	codeItems(c, &m.Items, chunkItemBytesMax)
 	c.Bool(&m.Last)
 	wire.Uint(c, &m.At.Epoch)
 	wire.Uint(c, &m.At.Seq)
@@ -513,6 +512,47 @@ func (m *Reply) code(c *wire.Coder) {
 	wire.String(c, &m.Value, ValueBytesMax)
 	if wire.Optional(c, &m.Config) {
 		m.Config.code(c)
+	}
+}
+
+func (m *Export) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Req)
+	wire.Uint(c, &m.Tenure)
+	wire.Uint(c, &m.Cursor)
+	wire.Uint(c, &m.Position)
+	wire.Uint(c, &m.Fresh)
+}
+
+func (m *Exported) code(c *wire.Coder) {
+	wire.Uint(c, &m.Group)
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Status, statusEnd)
+	wire.Uint(c, &m.Epoch)
+	if wire.Optional(c, &m.Config) {
+		m.Config.code(c)
+	}
+	wire.Uint(c, &m.Tenure)
+	c.Bool(&m.Anew)
+	codeItems(c, &m.Items, BatchBytesMax)
+	wire.Uint(c, &m.Cursor)
+	wire.Uint(c, &m.Position)
+	wire.Uint(c, &m.Commit)
+	wire.Uint(c, &m.Keys)
+	c.Bool(&m.All)
+}
+
+// codeItems codes keys that together have no more bytes than that, unless there is only
+// one.
+func codeItems(c *wire.Coder, items *[]Item, bytesMax int) {
+	bytes := 0
+	for i := range wire.Slice(c, items, ChunkItemsMax, itemBytesMin) {
+		it := &(*items)[i]
+		it.code(c)
+		bytes += len(it.Key) + len(it.Value)
+	}
+	if len(*items) > 1 {
+		c.CheckMax(bytes, bytesMax, "key and value bytes of items")
 	}
 }
 

@@ -139,7 +139,8 @@
 //	                                        older Acks, Nacks, rounds and promises do not count; a later
 //	                                        Tenure makes its transfers' chunks and ChunkAcks others
 //	         a node that was proposed       CaughtUp names its epoch; until another epoch comes it still holds all
-//	         parked, reads, pending         their clients ask again, in the same session and number
+//	         parked, reads, exports,        their clients ask again; for a write, in the same session
+//	           pending                      and number
 //	Manager  self, cluster, boot, Directory durable: each command before anything that shows it
 //	         fold                           is noted as the commands are applied again
 //	         nonce                          begins above those of every earlier boot, as relays do

@@ -104,13 +104,15 @@ func (g *group) depose(c *Config) {
 		return
 	}
 	g.tenure, g.dirty = nil, false
-	g.state.values.unpin()
 	g.event(EventDeposed, g.commit)
 	for i := range t.pending {
 		g.refuse(t.pending[i].client, t.pending[i].req, StatusNotPrimary, c)
 	}
 	for i := range t.reads {
 		g.refuse(t.reads[i].client, t.reads[i].op.Req, StatusNotPrimary, c)
+	}
+	for i := range t.exports {
+		g.refuseExport(t.exports[i].client, t.exports[i].m)
 	}
 	for i := range t.parked {
 		g.refuse(t.parked[i].client, t.parked[i].op.Req, StatusNotPrimary, c)

@@ -177,6 +177,7 @@ func (a *attack) look() {
 			if t := g.tenure; t != nil {
 				o := &n.opt
 				require.LessOrEqual(a.t, len(t.reads), o.ReadsMax)
+				require.LessOrEqual(a.t, len(t.exports), exportsMax)
 				require.LessOrEqual(a.t, len(t.parked), o.ParkedMax)
 				require.LessOrEqual(a.t, len(t.pending), o.PendingMax)
 				require.LessOrEqual(a.t, t.bytes, o.PendingBytesMax)
@@ -218,7 +219,7 @@ func (a *attack) near() (list []uint64) {
 		for _, g := range n.groups[:min(2, len(n.groups))] {
 			list = append(list, uint64(g.config.Epoch), uint64(g.config.Start), uint64(g.log.base.Seq), uint64(g.log.last()), uint64(g.commit), uint64(g.verified))
 			if g.tenure != nil {
-				list = append(list, g.tenure.round)
+				list = append(list, g.tenure.round, uint64(g.state.values.len()), uint64(g.tenure.exported))
 				if x := g.tenure.transfer; x != nil {
 					list = append(list, x.attempt, x.next)
 				}

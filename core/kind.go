@@ -32,6 +32,8 @@ const (
 	KindDrained
 	KindOp
 	KindReply
+	KindExport
+	KindExported
 	// Local messages: between a node, its driver and its caller; never on a wire.
 	KindCall
 	KindCancel
@@ -81,6 +83,8 @@ var kinds = [KindCount]struct {
 	KindDrained:     {name: "Drained", make: newOf[Drained]},
 	KindOp:          {name: "Op", make: newOf[Op], request: true},
 	KindReply:       {name: "Reply", make: newOf[Reply]},
+	KindExport:      {name: "Export", make: newOf[Export], request: true},
+	KindExported:    {name: "Exported", make: newOf[Exported]},
 	KindCall:        {name: "Call", make: newOf[Call], local: true},
 	KindCancel:      {name: "Cancel", make: newOf[Cancel], local: true},
 	KindResult:      {name: "Result", make: newOf[Result], local: true},
@@ -140,6 +144,8 @@ func (*Drain) kind() Kind       { return KindDrain }
 func (*Drained) kind() Kind     { return KindDrained }
 func (*Op) kind() Kind          { return KindOp }
 func (*Reply) kind() Kind       { return KindReply }
+func (*Export) kind() Kind      { return KindExport }
+func (*Exported) kind() Kind    { return KindExported }
 func (*Call) kind() Kind        { return KindCall }
 func (*Cancel) kind() Kind      { return KindCancel }
 func (*Result) kind() Kind      { return KindResult }

@@ -333,6 +333,36 @@ type Reply struct {
 	Config  *Config // with NotPrimary, when a later one is known
 }
 
+// Export asks a primary for a part of its group's state: for a backup. The first names no
+// tenure. Each later one repeats what the Exported before it said, so that the primary
+// goes on from there.
+type Export struct {
+	Group    GroupID
+	Req      uint64
+	Tenure   Epoch
+	Cursor   uint64
+	Position Seq
+	Fresh    uint64 // bytes of keys and values that may be read for the first time; the last key may exceed it
+}
+
+// Exported answers the Export with the same Req. A value that changes after it was sent is
+// sent again: of what several parts say about a key the last counts.
+type Exported struct {
+	Group    GroupID
+	Req      uint64
+	Status   Status // OK, NotPrimary, Unavailable or Overloaded; what follows Config comes with OK
+	Epoch    Epoch
+	Config   *Config // with NotPrimary, when a later one is known
+	Tenure   Epoch   // in which the primary became one
+	Anew     bool    // what earlier parts said is void: they are of another tenure, or too old
+	Items    []Item
+	Cursor   uint64 // keys of the state that were not read yet, about
+	Position Seq    // what has changed up to here is known
+	Commit   Seq    // of the primary's state
+	Keys     uint64 // in it
+	All      bool   // all parts since Anew are the state at Position, which is Commit
+}
+
 // Call is a user's operation, from the local caller (the zero Peer) to its
 // client node.
 type Call struct {

@@ -57,7 +57,7 @@ type StorageOptions struct {
 	SessionsMax     int // open sessions of a group
 	SessionTTL      time.Duration
 	LogKeep         int // entries of a group's log that are kept at least; twice as many before it is trimmed
-	ChunkItems      int // keys in one chunk of a snapshot, at most ChunkItemsMax
+	ChunkItems      int // keys in one chunk of a snapshot, or part for a backup, at most ChunkItemsMax
 	LogKeepBytes    int // of keys and values in these at most; a log of twice as many is trimmed
 	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
 	JoinLagBytes    int // likewise, of keys and values in the log

@@ -25,7 +25,7 @@ const (
 type squeeze struct {
 	squeezed   bool
 	allowed    int  // weight of what may be written; what was admitted last may exceed it
-	caughtUpAt Time // when all that had changed was last sent, or the attempt began
+	caughtUpAt Time // when all that had changed was last sent, with room for more, or the attempt began
 	movedAt    Time // when the joining node last took something in
 	fed        Seq  // up to here the log counts as taken in
 }

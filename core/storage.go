@@ -95,7 +95,7 @@ func (s *Storage) Deadline() Time {
 func (s *Storage) UnderWay() (operations, bytes int) {
 	for _, g := range s.groups {
 		if t := g.tenure; t != nil {
-			operations += len(t.pending) + len(t.reads) + len(t.parked)
+			operations += len(t.pending) + len(t.reads) + len(t.exports) + len(t.parked)
 			bytes += t.bytes
 			for i := range t.parked {
 				bytes += t.parked[i].op.bytes()
@@ -245,6 +245,8 @@ func (s *Storage) onMessage(in Envelope) {
 		}
 	case *Op:
 		s.onOp(in.From, m)
+	case *Export:
+		s.onExport(in.From, m)
 	case *Chunk:
 		s.onChunk(in.From, m)
 	case *ChunkAck:
@@ -371,6 +373,14 @@ func (s *Storage) onOp(from Peer, m *Op) {
 		return
 	}
 	s.send(from, &Reply{Group: m.Group, Req: m.Req, Status: StatusNotPrimary})
+}
+
+func (s *Storage) onExport(from Peer, m *Export) {
+	if g := s.group(m.Group); g != nil {
+		g.onExport(from, m)
+		return
+	}
+	s.send(from, &Exported{Group: m.Group, Req: m.Req, Status: StatusNotPrimary})
 }
 
 // group returns what the node knows of a group, or nil.

@@ -7,6 +7,8 @@ import (
 // tenure is a primary's time in office: from the epoch that made it primary,
 // over later epochs in which it stays, until it is deposed or restarts.
 type tenure struct {
+	began Epoch // in which it became the primary, which names the tenure
+
 	// A new primary serves once it has waited out what it granted to the one
 	// before, and every required member holds durably all that it inherited.
 	reconciled bool
@@ -16,22 +18,26 @@ type tenure struct {
 	durable   Seq // the prefix of its own log that is durable here
 	followers followers
 
-	round   uint64  // of the last flush
-	flushed Seq     // the log's end at the last flush
-	sent    []Time  // when the rounds were sent; see sentAt
-	reads   []read  // gets that wait for a round, in rising order of it
-	parked  []ask   // requests that wait for reconciliation, or for the node that joins
-	pending []write // the entries behind the commit point, in log order
-	bytes   int     // of user data in pending
-	opening int     // how many of pending open a session
-	ending  int     // and how many end one
-	sweepAt Time    // when to look for idle sessions
-	askedAt Time    // when a client last asked for an operation
+	round   uint64   // of the last flush
+	flushed Seq      // the log's end at the last flush
+	sent    []Time   // when the rounds were sent; see sentAt
+	reads   []read   // gets that wait for a round, in rising order of it
+	exports []export // requests of backups that wait for a round
+	parked  []ask    // requests that wait for reconciliation, or for the node that joins
+	pending []write  // the entries behind the commit point, in log order
+	bytes   int      // of user data in pending
+	opening int      // how many of pending open a session
+	ending  int      // and how many end one
+	sweepAt Time     // when to look for idle sessions
+	askedAt Time     // when a client last asked for an operation
 
 	unparking bool // what was parked is being taken in
 
 	transfer *transfer // of the node that joins, if any
 	trimmed  Seq       // up to where logs may be trimmed: it goes out with each Replicate
+
+	exported     Seq  // up to where the last page for a backup told what has changed
+	exportedTill Time // the log is kept from there until then, so that it can go on
 }
 
 // ask is a client's request and whom to answer.
@@ -60,7 +66,7 @@ type write struct {
 // where to go back to. Each must ack explicitly in this epoch (rule R5). One that has not
 // acked may hold entries all the same: it must not be taken for an empty one.
 func (g *group) beginTenure() {
-	t := &tenure{inherited: g.log.last(), notBefore: g.grantUntil, sweepAt: g.s.now.After(g.s.opt.SessionTTL / 4)}
+	t := &tenure{began: g.config.Epoch, inherited: g.log.last(), notBefore: g.grantUntil, sweepAt: g.s.now.After(g.s.opt.SessionTTL / 4)}
 	g.tenure = t
 	from := g.log.last() + 1
 	if g.commit > 0 && from-g.commit <= BatchEntriesMax {
@@ -332,13 +338,14 @@ func (g *group) advance() {
 	matched, round := t.followers.agreed(t.durable, t.round)
 	g.commitTo(matched)
 	g.serveReads(round)
+	g.serveExports(round)
 	g.considerJoin()
 	if t.transfer != nil && !t.transfer.complete {
 		g.pump()
 	}
 	g.unparkSoon()
 	t.trimmed = max(t.trimmed, g.keepFor(min(matched, g.commit)))
-	g.trim(t.trimmed)
+	g.trim(g.keepForExport(t.trimmed))
 }
 
 // mayServe tells whether a new primary has done its duty (rule R5).

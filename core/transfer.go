@@ -3,11 +3,8 @@ package core
 import "time"
 
 // A primary brings a joining node up to date while it goes on serving (rule
-// R10). It reads its state in chunks, each of which tells the present value of
-// keys. To every chunk it adds the keys that were sent before and have changed
-// since, by looking through the log from where the last chunk left off. When
-// all keys were sent and the log was looked through up to the commit point, what
-// was sent is the state at that point, exactly; the last chunk says so. From
+// R10). It reads its state in chunks while that changes: see reading. The last chunk
+// says of which position all that was sent is the state. From
 // there the joining node gets the log, like a member, but nobody waits for it.
 // Once it lacks little of what is committed, it is required (rule R3). Once it holds all
 // of it, the manager is asked to make it a member.
@@ -29,9 +26,6 @@ const (
 // windowBytesMax bounds the bytes under way when more than chunksMin chunks are.
 const windowBytesMax = chunksMax * ChunkBytesMax
 
-// chunkLooksMax bounds the log entries looked through for one chunk.
-const chunkLooksMax = 1 << 14
-
 // transfer is a join as its primary sees it.
 type transfer struct {
 	peer    Peer
@@ -40,8 +34,7 @@ type transfer struct {
 	attempt uint64 // counted from 1
 
 	answered Epoch // the highest epoch in which the joining node answered
-	cursor   int   // slots of the state below this have been read
-	position Seq   // the log was looked through up to here
+	reading
 	sum      uint64
 	next     uint64   // number of the next chunk
 	window   []*Chunk // sent and not acked, in order
@@ -76,7 +69,7 @@ func (t *tenure) joining(id NodeID) bool { return t.transfer != nil && t.transfe
 func (g *group) followJoin() {
 	t, c := g.tenure, g.config
 	if x := t.transfer; x != nil && (c.Joining.ID != x.peer.ID || c.Start != x.start) {
-		g.endTransfer()
+		t.transfer = nil
 	}
 	if c.Joining.ID != 0 && t.transfer == nil && t.reconciled {
 		t.transfer = &transfer{peer: c.Joining, start: c.Start, tenure: c.Epoch}
@@ -87,24 +80,17 @@ func (g *group) followJoin() {
 	}
 }
 
-func (g *group) endTransfer() {
-	g.tenure.transfer = nil
-	g.state.values.unpin()
-}
-
 // attemptTransfer begins the transfer, or begins it anew: what the joining node
 // had of an earlier attempt is void.
 func (g *group) attemptTransfer() {
 	t := g.tenure
 	x := t.transfer
-	g.state.values.unpin()
-	g.state.values.pin()
 	if x.installed {
 		t.followers = t.followers.without(x.peer.ID)
 	}
 	*x = transfer{
 		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered, sendAt: x.sendAt,
-		position: g.commit, counted: g.commit, resendAfter: g.s.opt.ResendInterval, timedAt: Never, trip: x.trip, squeeze: x.squeeze,
+		reading: g.beginReading(), counted: g.commit, resendAfter: g.s.opt.ResendInterval, timedAt: Never, trip: x.trip, squeeze: x.squeeze,
 	}
 	x.caughtUpAt = g.s.now
 	x.resendAt = g.s.now.After(x.resendAfter)
@@ -179,52 +165,38 @@ func (g *group) sendChunk(x *transfer, c *Chunk) {
 	g.send(x.peer, &m)
 }
 
-// cutChunk makes the next chunk: first what has changed of the keys sent
-// before, then, if more is to be read, further keys; read tells how many bytes.
+// cutChunk makes the next chunk, of what has changed of the keys sent before and, if more
+// is to be read, of further keys; read tells how many bytes these have.
 func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 	c = &Chunk{Group: g.id, Start: x.start, Tenure: x.tenure, Attempt: x.attempt, Number: x.next}
 	x.next++
-	size := 0
-	values := &g.state.values
-	room := func() bool { return size < ChunkBytesMax && len(c.Items) < g.s.opt.ChunkItems }
-	add := func(it Item) {
-		c.Items = append(c.Items, it)
-		size += len(it.Key) + len(it.Value)
-		x.bytes += uint64(len(it.Key) + len(it.Value))
+	p := portion{items: g.s.opt.ChunkItems, bytes: ChunkBytesMax, bytesMax: chunkItemBytesMax}
+	if more {
+		p.fresh = chunkItemBytesMax
 	}
-	for looks := 0; x.position < g.commit && room() && looks < chunkLooksMax; looks++ {
-		x.position++
-		e := g.log.at(x.position)
-		x.behind -= weight(e.bytes())
-		x.moved(weight(e.bytes()))
-		if e.Key == "" {
-			continue
-		}
-		switch v, present := values.get(e.Key); {
-		case !present:
-			add(Item{Key: e.Key})
-		case values.slot(e.Key) < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it
-			add(Item{e.Key, v.data, v.version})
-		}
+	looked := x.position
+	items, changes, all := g.readOn(&x.reading, p)
+	for c.Items = items; looked < x.position; looked++ {
+		w := weight(g.log.at(looked + 1).bytes())
+		x.behind -= w
+		x.moved(w)
 	}
-	changes := size
-	for more && x.cursor < values.end() && room() {
-		if it := values.at(x.cursor); it.key != "" {
-			add(Item{it.key, it.data, it.version})
+	for i := range items {
+		size := len(items[i].Key) + len(items[i].Value)
+		x.bytes += uint64(size)
+		if i >= changes {
 			x.keys++
+			read += size
 		}
-		x.cursor++
 	}
-	read = size - changes
 	x.moved(read)
-	if x.position == g.commit {
+	if starved := more && read == 0 && x.cursor > 0; x.position == g.commit && !starved {
 		x.caughtUpAt = g.s.now
 	}
-	if x.cursor == values.end() && x.position == g.commit && room() {
+	if all {
 		x.complete, c.Last = true, true
 		x.at = g.log.id(g.commit)
 		c.At, c.Sessions = x.at, g.state.sessions.records()
-		g.state.values.unpin()
 	}
 	x.sum = g.s.sum(c, x.sum)
 	c.Sum = x.sum

@@ -60,6 +60,8 @@ func inRange(in *Envelope) bool {
 		return m.Group.inRange() && m.Epoch.inRange() && m.Start.inRange() && m.Start <= m.Epoch && m.Node != 0
 	case *Op:
 		return m.inRange()
+	case *Export:
+		return m.Group.inRange() && m.Tenure <= countMax && m.Position <= countMax
 	case *Reply:
 		return m.Group.inRange() && m.Epoch <= countMax && m.Status >= 1 && m.Status < statusEnd && (m.Config == nil || m.Config.inRange())
 	case *Lookup, *ProbeReply, *StatusQuery, *Forget, *Drain:

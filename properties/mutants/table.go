@@ -471,26 +471,42 @@ var bare = []Mutant{
 	{
 		Name: `snapshot-without-changes`, Rule: `R10`,
 		Story: `what changes after it was sent is not sent again`,
-		File:  `core/transfer.go`,
-		Old:   `		case values.slot(e.Key) < x.cursor && v.version == x.position: // else a later entry, or the reading, brings it`,
-		New:   `		case false:`,
+		File:  `core/reading.go`,
+		Old:   `			case values.slot(e.Key) >= r.cursor && v.version == next: // else a later entry, or the reading, brings it`,
+		New:   `			case false:`,
 	},
 	{
 		Name: `snapshot-without-deletions`, Rule: `R10`,
 		Story: `a key deleted after it was sent stays in the snapshot`,
-		File:  `core/transfer.go`,
-		Old: `		case !present:
-			add(Item{Key: e.Key})
+		File:  `core/reading.go`,
+		Old: `			case !present:
+				if !add(Item{Key: e.Key}) {
+					continue
+				}
 `,
-		New: `		case !present:
+		New: `			case !present:
 `,
 	},
 	{
-		Name: `places-move`, Rule: `R10`,
-		Story: `keys change their places while a snapshot is read`,
-		File:  `core/values.go`,
-		Old:   `	if v.pinned {`,
-		New:   `	if false {`,
+		Name: `part-without-a-round`, Rule: `R8`,
+		Story: `a deposed primary serves a backup`,
+		File:  `core/export.go`,
+		Old:   `export{from, m, t.round + 1}`,
+		New:   `export{from, m, 0}`,
+	},
+	{
+		Name: `backup-in-another-tenure`, Rule: `backup`,
+		Story: `a backup goes on where it stands, though the keys have other places`,
+		File:  `core/export.go`,
+		Old:   `	anew := m.Tenure != t.began || m.Position`,
+		New:   `	anew := m.Tenure == 0 || m.Position`,
+	},
+	{
+		Name: `log-not-kept-for-a-backup`, Rule: `backup`,
+		Story: `a busy group's backup begins anew again and again`,
+		File:  `core/tenure.go`,
+		Old:   `	g.trim(g.keepForExport(t.trimmed))`,
+		New:   `	g.trim(t.trimmed)`,
 	},
 	{
 		Name: `sessions-left-behind`, Rule: `R12`,
@@ -502,9 +518,9 @@ var bare = []Mutant{
 	{
 		Name: `snapshot-ahead-of-its-position`, Rule: `R10`,
 		Story:      `a snapshot says that it is of a position that was not looked through`,
-		File:       `core/transfer.go`,
-		Old:        `x.cursor == values.end() && x.position == g.commit && room()`,
-		New:        `x.cursor == values.end() && room()`,
+		File:       `core/reading.go`,
+		Old:        `r.cursor == 0 && r.position == g.commit && room()`,
+		New:        `r.cursor == 0 && room()`,
 		Equivalent: `whatever ends the look through the log early leaves no room either, but for the bound of 16,384 entries looked through for one chunk, which no schedule reaches`,
 	},
 	{

@@ -122,6 +122,10 @@ func groupOf(m core.Message) core.GroupID {
 		return m.Group
 	case *core.Reply:
 		return m.Group
+	case *core.Export:
+		return m.Group
+	case *core.Exported:
+		return m.Group
 	}
 	return 0
 }
@@ -145,6 +149,17 @@ func (n names) describe(m core.Message) string {
 		return "Op " + write(m.Kind, m.Key, m.Value, m.Version)
 	case *core.Reply:
 		return "Reply " + n.reply(m)
+	case *core.Export:
+		return fmt.Sprintf("Export, has up to %d", m.Position)
+	case *core.Exported:
+		if m.Status != core.StatusOK {
+			return "Exported " + m.Status.String()
+		}
+		text := fmt.Sprintf("Exported up to %d, %d keys", m.Position, len(m.Items))
+		if m.All {
+			text += ", the last"
+		}
+		return text
 	case *core.Lookup:
 		return "Lookup " + show(m.Key)
 	case *core.LookupReply:

@@ -119,9 +119,10 @@ const (
 	workBurst = workRate / 10
 
 	// What other things count for, in messages.
-	batchWork = 4     // a batch, beside its messages
-	openWork  = 25    // the opening of a session: it costs all members of the group a write, and its sender nothing
-	helloWork = 2_500 // a Hello: nobody needs more than a few a second
+	batchWork  = 4     // a batch, beside its messages
+	openWork   = 25    // the opening of a session: it costs all members of the group a write, and its sender nothing
+	exportWork = 250   // a page for a backup: its answer may have a MiB
+	helloWork  = 2_500 // a Hello: nobody needs more than a few a second
 
 	// All connections together that deliver much have so much work a second, for each
 	// processor; and each of them the same part of it.
@@ -134,8 +135,13 @@ const (
 func workOf(list []core.Envelope) int {
 	work := batchWork + len(list)
 	for i := range list {
-		if op, ok := list[i].Body.(*core.Op); ok && op.Kind == core.OpOpen {
-			work += openWork - 1
+		switch m := list[i].Body.(type) {
+		case *core.Op:
+			if m.Kind == core.OpOpen {
+				work += openWork - 1
+			}
+		case *core.Export:
+			work += exportWork - 1
 		}
 	}
 	return work

@@ -22,8 +22,8 @@ const (
 // the others will.
 func laneOf(m core.Message) lane {
 	switch core.KindOf(m) {
-	case core.KindOp, core.KindLookup, core.KindStatusQuery, core.KindForget, core.KindDrain,
-		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained,
+	case core.KindOp, core.KindLookup, core.KindStatusQuery, core.KindForget, core.KindDrain, core.KindExport,
+		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported,
 		core.KindCall, core.KindCancel:
 		return laneAsks
 	}
@@ -37,7 +37,7 @@ func laneOf(m core.Message) lane {
 func isAnswer(m core.Message) bool {
 	switch core.KindOf(m) {
 	case core.KindPong, core.KindProbeReply, core.KindAck, core.KindNack, core.KindChunkAck,
-		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained:
+		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported:
 		return true
 	}
 	return false
@@ -67,6 +67,8 @@ func namesConnection(m core.Message) bool {
 	case *core.Nack:
 		c = m.Config
 	case *core.Reply:
+		c = m.Config
+	case *core.Exported:
 		c = m.Config
 	case *core.LookupReply:
 		c = m.Config
@@ -98,10 +100,9 @@ func sizeOf(e *core.Envelope) int {
 			n += entryBytes + len(m.Entries[i].Key) + len(m.Entries[i].Value)
 		}
 	case *core.Chunk:
-		n += sizeOfConfig(m.Config) + sessionBytes*len(m.Sessions)
-		for i := range m.Items {
-			n += itemBytes + len(m.Items[i].Key) + len(m.Items[i].Value)
-		}
+		n += sizeOfConfig(m.Config) + sessionBytes*len(m.Sessions) + sizeOfItems(m.Items)
+	case *core.Exported:
+		n += sizeOfConfig(m.Config) + sizeOfItems(m.Items)
 	case *core.Op:
 		n += len(m.Key) + len(m.Value)
 	case *core.Reply:
@@ -146,6 +147,14 @@ func sizeOfConfig(c *core.Config) int {
 	n := configBytes + len(c.Joining.Addr)
 	for i := range c.Chain {
 		n += peerBytes + len(c.Chain[i].Addr)
+	}
+	return n
+}
+
+func sizeOfItems(items []core.Item) int {
+	n := itemBytes * len(items)
+	for i := range items {
+		n += len(items[i].Key) + len(items[i].Value)
 	}
 	return n
 }
