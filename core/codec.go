@@ -535,6 +535,7 @@ func (m *Exported) code(c *wire.Coder) {
 	wire.Uint(c, &m.Tenure)
 	c.Bool(&m.Anew)
 	codeItems(c, &m.Items, BatchBytesMax)
+	wire.Uint(c, &m.Fresh)
 	wire.Uint(c, &m.Cursor)
 	wire.Uint(c, &m.Position)
 	wire.Uint(c, &m.Commit)
@@ -547,9 +548,8 @@ func (m *Exported) code(c *wire.Coder) {
 func codeItems(c *wire.Coder, items *[]Item, bytesMax int) {
 	bytes := 0
 	for i := range wire.Slice(c, items, ChunkItemsMax, itemBytesMin) {
-		it := &(*items)[i]
-		it.code(c)
-		bytes += len(it.Key) + len(it.Value)
+		(*items)[i].code(c)
+		bytes += (*items)[i].bytes()
 	}
 	if len(*items) > 1 {
 		c.CheckMax(bytes, bytesMax, "key and value bytes of items")

@@ -88,7 +88,7 @@ var sampleMessages = []Message{
 	&Export{Group: 3, Req: 5, Tenure: 7, Cursor: 1000, Position: 12, Fresh: 1 << 16},
 	&Export{Group: 3, Req: 5},
 	&Exported{Group: 3, Req: 5, Status: StatusNotPrimary, Epoch: 9, Config: &sampleConfig, Tenure: 7, Anew: true,
-		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Cursor: 998, Position: 12, Commit: 13, Keys: 1000, All: true},
+		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Fresh: 8, Cursor: 998, Position: 12, Commit: 13, Keys: 1000, All: true},
 	&Exported{Group: 3, Req: 5, Status: StatusOverloaded},
 	&Call{ID: 1, Kind: OpCAS, Key: "key", Value: "value", Version: 12, Timeout: time.Second},
 	&Call{ID: 1, Kind: OpPut, Key: strings.Repeat("k", KeyBytesMax+1)},

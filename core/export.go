@@ -84,10 +84,14 @@ func (g *group) serveExport(to Peer, m *Export) {
 		r = g.beginReading()
 	}
 	p := portion{items: g.s.opt.ChunkItems, bytes: BatchBytesMax, bytesMax: BatchBytesMax, fresh: int(min(m.Fresh, BatchBytesMax))}
-	items, _, all := g.readOn(&r, p)
+	items, changes, all := g.readOn(&r, p)
+	fresh := 0
+	for i := range items[changes:] {
+		fresh += items[changes+i].bytes()
+	}
 	t.exported, t.exportedTill = r.position, g.s.now.After(exportPatience)
 	g.send(to, &Exported{
-		Group: g.id, Req: m.Req, Status: StatusOK, Epoch: g.config.Epoch, Tenure: t.began, Anew: anew, Items: items,
+		Group: g.id, Req: m.Req, Status: StatusOK, Epoch: g.config.Epoch, Tenure: t.began, Anew: anew, Items: items, Fresh: uint64(fresh),
 		Cursor: uint64(r.cursor), Position: r.position, Commit: g.commit, Keys: uint64(g.state.values.len()), All: all,
 	})
 }

@@ -356,6 +356,7 @@ type Exported struct {
 	Tenure   Epoch   // in which the primary became one
 	Anew     bool    // what earlier parts said is void: they are of another tenure, or too old
 	Items    []Item
+	Fresh    uint64 // bytes of keys and values in these that were read for the first time
 	Cursor   uint64 // keys of the state that were not read yet, about
 	Position Seq    // what has changed up to here is known
 	Commit   Seq    // of the primary's state

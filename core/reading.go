@@ -16,6 +16,9 @@ type reading struct {
 	position Seq // the log was looked through up to here
 }
 
+// bytes is the size of the item's user data.
+func (i *Item) bytes() int { return len(i.Key) + len(i.Value) }
+
 // beginReading has read nothing of the state as it is now.
 func (g *group) beginReading() reading { return reading{g.state.values.len(), g.commit} }
 
@@ -38,7 +41,7 @@ func (g *group) readOn(r *reading, p portion) (items []Item, changes int, all bo
 	size, full := 0, false
 	room := func() bool { return !full && size < p.bytes && len(items) < p.items }
 	add := func(it Item) bool {
-		bytes := len(it.Key) + len(it.Value)
+		bytes := it.bytes()
 		if full = len(items) > 0 && size+bytes > p.bytesMax; full {
 			return false
 		}

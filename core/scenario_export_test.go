@@ -130,7 +130,7 @@ func TestAPartIsServedByALaterRoundOnly(t *testing.T) {
 	n.step("n2", &Ack{Group: 1, Epoch: 1, Round: round, Matched: 2})
 	require.Empty(t, sent[*Exported](n, "c9"))
 	n.answer("n2")
-	same(t, &Exported{Group: 1, Req: 1, Status: StatusOK, Epoch: 1, Tenure: 1, Anew: true, Items: []Item{{"x", "a", 2}},
+	same(t, &Exported{Group: 1, Req: 1, Status: StatusOK, Epoch: 1, Tenure: 1, Anew: true, Items: []Item{{"x", "a", 2}}, Fresh: 2,
 		Position: 2, Commit: 2, Keys: 1, All: true}, only[*Exported](n, "c9"))
 }
 

@@ -182,7 +182,7 @@ func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 		x.moved(w)
 	}
 	for i := range items {
-		size := len(items[i].Key) + len(items[i].Value)
+		size := items[i].bytes()
 		x.bytes += uint64(size)
 		if i >= changes {
 			x.keys++

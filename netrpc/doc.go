@@ -36,5 +36,6 @@
 // # An operator's requests
 //
 // Status, Forget and Drain (operator.go) go to the manager past the client node,
-// which knows nothing of them: the Client repeats each until it is answered.
+// which knows nothing of them: the Client repeats each until it is answered. So do the
+// requests of a backup to the primaries (export.go).
 package netrpc

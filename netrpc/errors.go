@@ -27,7 +27,7 @@ var (
 // and ErrGroupLost.
 type Error struct {
 	Class   error  // one of the above
-	Op      string // "get", "put", "delete", "cas", "status", "forget", "drain"
+	Op      string // "get", "put", "delete", "cas", "status", "forget", "drain", "export"
 	Key     string
 	Version core.Seq // with ErrConflict: the current one; 0 means absent
 	Group   core.GroupID

@@ -28,7 +28,7 @@ const nodesMax = core.SparesMax
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s := &Status{}
 	for {
-		e, err := c.ask(ctx, "status", func(req uint64) core.Message {
+		e, err := c.ask(ctx, "status", c.manager, askAgain, func(req uint64) core.Message {
 			return &core.StatusQuery{Req: req, NodeFrom: uint32(len(s.Nodes)), GroupFrom: uint32(len(s.Groups))}
 		})
 		if err != nil {
@@ -55,7 +55,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 // no such node is registered. It must not be said of a node that may come back:
 // if it was the last with an acknowledged write, that write is lost.
 func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
-	e, err := c.ask(ctx, "forget", func(req uint64) core.Message { return &core.Forget{Req: req, Node: node} })
+	e, err := c.ask(ctx, "forget", c.manager, askAgain, func(req uint64) core.Message { return &core.Forget{Req: req, Node: node} })
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 // and that the node stays as it is; ErrUnknownOutcome, that the context ended
 // first: the drain goes on, unless the manager has ended, and may be asked for again.
 func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
-	e, err := c.ask(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
+	e, err := c.ask(ctx, "drain", c.manager, askAgain, func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		detail := "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"
 		if c.refused.Load() {
@@ -114,8 +114,8 @@ func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
 // askAgain is when an operator's request is repeated: the first may be lost.
 const askAgain = 200 * time.Millisecond
 
-// ask sends a request to the manager until it is answered.
-func (c *Client) ask(ctx context.Context, op string, request func(req uint64) core.Message) (core.Envelope, error) {
+// ask sends a request, again and again, until it is answered.
+func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Duration, request func(req uint64) core.Message) (core.Envelope, error) {
 	req := c.last.Add(1)
 	answer := make(chan core.Envelope, 1)
 	c.mu.Lock()
@@ -130,16 +130,16 @@ func (c *Client) ask(ctx context.Context, op string, request func(req uint64) co
 		delete(c.asked, req)
 		c.mu.Unlock()
 	}()
-	again := time.NewTicker(askAgain)
+	again := time.NewTicker(every)
 	defer again.Stop()
 	for {
-		c.host.bring(core.Envelope{Cluster: core.ClusterID(c.cluster.Load()), From: c.host.self, To: c.manager, Body: request(req)})
+		c.host.bring(core.Envelope{Cluster: core.ClusterID(c.cluster.Load()), From: c.host.self, To: to, Body: request(req)})
 		select {
 		case e, ok := <-answer:
 			switch {
 			case !ok:
 				return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
-			case c.foreign(&e):
+			case core.KindOf(e.Body) != core.KindExported && c.foreign(&e):
 				return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op, Detail: c.displaced(), Cause: ErrOtherCluster}
 			}
 			return e, nil
@@ -181,7 +181,7 @@ func (c *Client) operate(e *core.Envelope) bool {
 		if m.Peer.Addr == c.manager.Addr {
 			c.refused.Store(m.Refused)
 		}
-	case *core.StatusQuery, *core.Forget, *core.Drain:
+	case *core.StatusQuery, *core.Forget, *core.Drain, *core.Export:
 		c.host.net.Send([]core.Envelope{*e})
 		return true
 	case *core.LookupReply:
@@ -198,13 +198,15 @@ func (c *Client) operate(e *core.Envelope) bool {
 		return c.answer(m.Req, e)
 	case *core.Drained:
 		return c.answer(m.Req, e)
+	case *core.Exported:
+		return c.answer(m.Req, e)
 	case *core.Refused:
 		if m.Wanted == c.manager.ID && (m.Reason == core.RefusedOtherNode || m.Reason == core.RefusedOtherCluster) {
 			// Ask whoever is there of which cluster it is. No caller has request number 0,
 			// so the answer to it goes to onOther.
 			c.host.net.Send([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager.Addr}, Body: &core.StatusQuery{}}})
 		}
-		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain
+		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain || m.What == core.KindExport
 	}
 	return false
 }

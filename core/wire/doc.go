@@ -39,7 +39,7 @@
 //
 // A frame is what is stored or sent as a unit:
 //
-//	version   1 byte, see [MessageVersion] and [RecordVersion]
+//	version   1 byte, see [MessageVersion], [RecordVersion] and [BackupVersion]
 //	payload   any number of bytes
 //	checksum  4 bytes, little endian: CRC-32C (Castagnoli) of version and payload
 //

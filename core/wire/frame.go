@@ -6,11 +6,13 @@ import (
 )
 
 // The first byte of every frame that this package writes, and the only one that it
-// reads: of a message, and of a durable record. Each changes by itself, since a disk
-// outlives a release, and a message does not. Those of records are counted from 128, so
-// that the two never meet.
+// reads: of a message, of a durable record, and of a record of a backup. Each changes by
+// itself, since a disk outlives a release, and a backup a cluster, and a message neither.
+// Those of backups are counted from 64 and those of records from 128, so that none meets
+// another.
 const (
 	MessageVersion = 3
+	BackupVersion  = 64 + 1
 	RecordVersion  = 128 + 3
 )
 
@@ -27,6 +29,10 @@ func NewFrame(dst []byte) Coder { return newFrame(dst, MessageVersion) }
 // NewRecord returns a Coder that appends the frame of a durable record to dst;
 // SealFor ends it.
 func NewRecord(dst []byte) Coder { return newFrame(dst, RecordVersion) }
+
+// NewBackup returns a Coder that appends the frame of a backup's record to dst; Seal
+// ends it.
+func NewBackup(dst []byte) Coder { return newFrame(dst, BackupVersion) }
 
 func newFrame(dst []byte, version byte) Coder {
 	return Coder{buf: append(dst, version), start: len(dst), summed: len(dst), framed: true}
@@ -98,6 +104,9 @@ func (c *Coder) OpenRecord(record, key string) {
 	b := append(append(c.buf[:0], record...), key...)
 	*c = open(b[:len(record)], RecordVersion, b[len(record):])
 }
+
+// OpenBackup is OpenFrame for a record of a backup, of BackupVersion.
+func OpenBackup(b []byte) Coder { return open(b, BackupVersion, nil) }
 
 // open opens the frame b, of whose checksum a key is a part.
 func open(b []byte, version byte, key []byte) Coder {
