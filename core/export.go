@@ -16,6 +16,9 @@ const (
 	// exportsMax bounds the pages that wait for a round. They leave together, each with up
 	// to BatchBytesMax.
 	exportsMax = 4
+	// exportLooksMax bounds the log entries looked through for one page: whoever asks again
+	// and again for what has changed costs the primary less than a millisecond each time.
+	exportLooksMax = 1 << 12
 	// exportPatience is how long after a page the log is kept for the next one.
 	exportPatience = time.Second
 )
@@ -83,7 +86,7 @@ func (g *group) serveExport(to Peer, m *Export) {
 	if anew {
 		r = g.beginReading()
 	}
-	p := portion{items: g.s.opt.ChunkItems, bytes: BatchBytesMax, bytesMax: BatchBytesMax, fresh: int(min(m.Fresh, BatchBytesMax))}
+	p := portion{items: g.s.opt.ChunkItems, bytes: BatchBytesMax, bytesMax: BatchBytesMax, fresh: int(min(m.Fresh, BatchBytesMax)), looks: exportLooksMax}
 	items, changes, all := g.readOn(&r, p)
 	fresh := 0
 	for i := range items[changes:] {

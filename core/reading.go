@@ -28,10 +28,8 @@ type portion struct {
 	bytes    int // of keys and values, without the last
 	bytesMax int // and with it, unless it is alone
 	fresh    int // of keys that are read for the first time, without the last
+	looks    int // entries of the log that are looked through
 }
-
-// looksMax bounds the log entries looked through for one part.
-const looksMax = 1 << 14
 
 // readOn reads the next part. The first changes of the items are what has changed of the
 // keys read before; all tells that with this part nothing is left. The log must be
@@ -50,7 +48,7 @@ func (g *group) readOn(r *reading, p portion) (items []Item, changes int, all bo
 		return true
 	}
 	r.cursor = min(r.cursor, values.len())
-	for looks := 0; r.position < g.commit && room() && looks < looksMax; looks++ {
+	for looks := 0; r.position < g.commit && room() && looks < p.looks; looks++ {
 		next := r.position + 1
 		if e := g.log.at(next); e.Key != "" {
 			switch v, present := values.get(e.Key); {

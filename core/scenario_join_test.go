@@ -476,7 +476,7 @@ func TestASnapshotIsNeverAheadOfItsPosition(t *testing.T) {
 	n.tick(time.Millisecond)
 	chunks := sent[*Chunk](n, "n3")
 	require.Len(t, chunks, chunksMin, "all keys, but no room to say that this is all")
-	for range looksMax + 100 {
+	for range chunkLooksMax + 100 {
 		write("k0")
 	}
 	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: chunksMin})

@@ -26,6 +26,9 @@ const (
 // windowBytesMax bounds the bytes under way when more than chunksMin chunks are.
 const windowBytesMax = chunksMax * ChunkBytesMax
 
+// chunkLooksMax bounds the log entries looked through for one chunk.
+const chunkLooksMax = 1 << 14
+
 // transfer is a join as its primary sees it.
 type transfer struct {
 	peer    Peer
@@ -170,7 +173,7 @@ func (g *group) sendChunk(x *transfer, c *Chunk) {
 func (g *group) cutChunk(x *transfer, more bool) (c *Chunk, read int) {
 	c = &Chunk{Group: g.id, Start: x.start, Tenure: x.tenure, Attempt: x.attempt, Number: x.next}
 	x.next++
-	p := portion{items: g.s.opt.ChunkItems, bytes: ChunkBytesMax, bytesMax: chunkItemBytesMax}
+	p := portion{items: g.s.opt.ChunkItems, bytes: ChunkBytesMax, bytesMax: chunkItemBytesMax, looks: chunkLooksMax}
 	if more {
 		p.fresh = chunkItemBytesMax
 	}

@@ -22,6 +22,14 @@
 // value - is read from standard input. A command that takes longer than two
 // seconds says on standard error for what it waits.
 //
+//	gtstore backup FILE [--rate 16777216] [--force] | restore FILE
+//
+// save all keys of a running cluster in a file, and fill an empty cluster from it. The file
+// has each group as it was at one position of its log, and appears when it is complete; - is
+// standard output. A restore verifies the whole file before its first write; the keys have
+// new versions then. --timeout bounds the wait for a group without a primary, and each write
+// of a restore.
+//
 //	gtstore bench [--clients 16] [--reads 0.5] [--value-size 100] [--rate N] [--keys 1000]
 //	              [--distribution uniform|zipf] [--for 10s] [--processes N] [--prefix bench/]
 //	              [--plot FILE.svg|.html] [-o json]

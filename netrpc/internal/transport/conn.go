@@ -121,7 +121,7 @@ const (
 	// What other things count for, in messages.
 	batchWork  = 4     // a batch, beside its messages
 	openWork   = 25    // the opening of a session: it costs all members of the group a write, and its sender nothing
-	exportWork = 250   // a page for a backup: its answer may have a MiB
+	exportWork = 1_000 // a page for a backup: its answer may have a MiB
 	helloWork  = 2_500 // a Hello: nobody needs more than a few a second
 
 	// All connections together that deliver much have so much work a second, for each
