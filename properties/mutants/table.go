@@ -488,6 +488,13 @@ var bare = []Mutant{
 `,
 	},
 	{
+		Name: `full-of-changes-is-caught-up`, Rule: `R10`,
+		Story: `a snapshot that gets no further counts as one that keeps up, as long as it has every change`,
+		File:  `core/transfer.go`,
+		Old:   `x.position == g.commit && !starved {`,
+		New:   `x.position == g.commit && (!starved || more) {`,
+	},
+	{
 		Name: `part-without-a-round`, Rule: `R8`,
 		Story: `a deposed primary serves a backup`,
 		File:  `core/export.go`,
