@@ -280,3 +280,185 @@ func TestARequestThatMakesNoSenseBeginsAnew(t *testing.T) {
 	require.Empty(t, sent[*Exported](n, "c9"))
 	require.Len(t, n.happened(EventDropped), 1)
 }
+
+// flight is a group of three nodes, a client that writes and an operator that makes a
+// backup. Messages between them are lost, repeated and reordered, and the primary changes.
+type flight struct {
+	t      *testing.T
+	random *rand.Rand
+	nodes  map[string]*rig
+	names  []string // of the chain, those who are left
+	epoch  Epoch
+	gone   map[string]bool // crashed
+	cut    map[string]bool // heard by client and operator, and by no node
+	states map[Seq]map[string]Versioned
+	commit map[string]Seq
+
+	asked  string // by client and operator
+	writer Op
+	acked  Seq
+	backup Export // Req is 0 before it begins
+	parts  []*Exported
+	anew   int
+}
+
+func newFlight(t *testing.T, seed uint64) *flight {
+	f := &flight{
+		t: t, random: rand.New(rand.NewPCG(seed, 2)), nodes: map[string]*rig{}, names: []string{"n1", "n2", "n3"}, gone: map[string]bool{}, cut: map[string]bool{},
+		states: map[Seq]map[string]Versioned{}, commit: map[string]Seq{}, backup: Export{Group: 1},
+	}
+	for _, name := range f.names {
+		f.nodes[name] = newStorageAt(t, name, chunkItems(2+f.random.IntN(3)), keep(2), func(o *StorageOptions) { o.JoinLagMax = 20 }).registered()
+	}
+	f.promote()
+	f.writer, f.asked = *open(1), "n1"
+	return f
+}
+
+// promote has the next config adopted by some of those who are left; the others learn of
+// it from the primary.
+func (f *flight) promote() {
+	f.epoch++
+	for i, name := range f.names {
+		if i == 0 || f.random.IntN(2) == 0 {
+			f.nodes[name].step("m", config(f.epoch, f.names...))
+		}
+	}
+}
+
+// failOver removes the primary, which may have crashed, or not know it.
+func (f *flight) failOver() {
+	switch f.random.IntN(3) {
+	case 0:
+		f.gone[f.names[0]] = true
+	case 1:
+		f.cut[f.names[0]] = true
+	}
+	f.names = f.names[1:]
+	f.promote()
+}
+
+// send has what the client and the operator ask for now reach whom they take for the
+// primary, rightly or not.
+func (f *flight) send() {
+	if f.random.IntN(30) == 0 {
+		f.asked = fmt.Sprint("n", 1+f.random.IntN(3))
+		if f.random.IntN(2) == 0 {
+			f.asked = f.names[0]
+		}
+	}
+	to := f.asked
+	if f.gone[to] {
+		return
+	}
+	op, m := f.writer, f.backup
+	if m.Req == 0 || f.random.IntN(2) == 0 {
+		f.nodes[to].step("c1", &op)
+	} else {
+		f.nodes[to].step("c9", &m)
+	}
+}
+
+// deliver has one of the messages under way arrive, if the network lets it.
+func (f *flight) deliver() {
+	from := f.nodes[fmt.Sprint("n", 1+f.random.IntN(3))]
+	if len(from.mail) == 0 {
+		return
+	}
+	i := f.random.IntN(min(4, len(from.mail)))
+	e := from.mail[i]
+	if fate := f.random.IntN(20); fate > 0 { // else it comes again
+		from.mail = append(from.mail[:i:i], from.mail[i+1:]...)
+		if fate == 1 {
+			return
+		}
+	}
+	switch m := e.Body.(type) {
+	case *Reply:
+		if m.Req == f.writer.Req && m.Status == StatusOK {
+			f.acked = max(f.acked, m.Version)
+			f.nextWrite()
+		}
+	case *Exported:
+		if m.Req == f.backup.Req && m.Status == StatusOK {
+			f.take(m)
+		}
+	default:
+		if to := f.nodes[e.To.Addr]; to != nil && !f.gone[e.To.Addr] && !f.cut[e.To.Addr] && !f.cut[from.self.Addr] {
+			to.stepRaw(e)
+		}
+	}
+}
+
+func (f *flight) nextWrite() {
+	n := f.writer.Req
+	f.writer = *put(n+1, 1, n, fmt.Sprint("k", f.random.IntN(10)), fmt.Sprint("v", n))
+	if f.random.IntN(3) == 0 {
+		f.writer.Kind, f.writer.Value = OpDelete, ""
+	}
+}
+
+func (f *flight) take(m *Exported) {
+	if m.Anew {
+		f.parts = nil
+		f.anew++
+	}
+	f.parts = append(f.parts, m)
+	f.backup = Export{Group: 1, Req: m.Req + 1, Tenure: m.Tenure, Cursor: m.Cursor, Position: m.Position, Fresh: uint64(f.random.IntN(9))}
+}
+
+// look notes the states, which are the same where as much is committed.
+func (f *flight) look() {
+	for name, n := range f.nodes {
+		if n.storage().Groups() == 0 || n.view().Commit == f.commit[name] {
+			continue
+		}
+		f.commit[name] = n.view().Commit
+		if known, ok := f.states[f.commit[name]]; ok {
+			require.Equal(f.t, known, n.values())
+		}
+		f.states[f.commit[name]] = n.values()
+	}
+}
+
+// Whoever is the primary, and whatever the network does: a backup is the state at one
+// position, and has all that was acknowledged before it began.
+func TestABackupIsOfOneStateWhateverHappens(t *testing.T) {
+	again := 0
+	for seed := range uint64(150) {
+		f := newFlight(t, seed)
+		began, done := Seq(0), 0
+		failAt := []int{310 + f.random.IntN(150), 460 + f.random.IntN(300)}
+		for step := 0; done < 5; step++ {
+			require.Less(t, step, 50_000, "seed %d: it does not end", seed)
+			switch {
+			case len(failAt) > 0 && step >= failAt[0]:
+				f.failOver()
+				failAt = failAt[1:]
+			case step%10 == 0:
+				for _, n := range f.nodes {
+					n.tick(time.Duration(1+f.random.IntN(20)) * time.Millisecond)
+					n.took, n.past = nil, nil
+				}
+			case step%5 == 0:
+				f.send()
+			default:
+				f.deliver()
+			}
+			f.look()
+			if step == 300 { // the first keys are there
+				f.backup.Req, began = 1, f.acked
+			}
+			if len(f.parts) == 0 || !f.parts[len(f.parts)-1].All {
+				continue
+			}
+			last := f.parts[len(f.parts)-1]
+			require.GreaterOrEqual(t, last.Position, began, "seed %d", seed)
+			require.Equal(t, f.states[last.Position], whole(f.parts), "seed %d", seed)
+			again += min(1, f.anew-1)
+			done++
+			f.backup, f.parts, f.anew, began = Export{Group: 1, Req: last.Req + 1}, nil, 0, f.acked
+		}
+	}
+	require.Greater(t, again, 30, "of these were begun anew")
+}
