@@ -162,13 +162,18 @@ func (m *Manager) Nodes() int { return len(m.dir.nodes) }
 // registration.
 func (m *Manager) Node(i int, now Time) NodeView {
 	n := m.dir.nodes[i]
-	v := NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Gone: n.gone, Draining: n.draining}
+	v := n.view()
 	if i < len(m.contacts) {
 		c, now := m.contacts[i], m.at(now)
 		v.Unfit = n.draining || c.deciding || now < c.quarantined
 		v.Missed, v.Answers = c.missed, m.answersAt(c, now)
 	}
 	return v
+}
+
+// view shows what the Directory knows of a node.
+func (n *nodeEntry) view() NodeView {
+	return NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Unfit: n.draining, Gone: n.gone, Draining: n.draining}
 }
 
 // Calls returns how many operations the client has under way.
