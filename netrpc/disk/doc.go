@@ -25,4 +25,5 @@
 //
 // A directory is bound to the place where it was made. A copy is refused: it may be
 // older than what its node has acknowledged since, and two nodes would have one identity.
+// [Inspect] reads a directory that no node uses, a copy too, and changes nothing in it.
 package disk

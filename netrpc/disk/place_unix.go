@@ -5,6 +5,8 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -24,4 +26,18 @@ func placeOf(fs vfs.FS, name string) string {
 		return ""
 	}
 	return fmt.Sprintf("%d-%s", s.Ino, bornAt(name))
+}
+
+// holder tells whether another process has locked a file, and which, without locking it.
+func holder(name string) (pid int, held bool, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, false, err
+	}
+	defer f.Close()
+	lock := syscall.Flock_t{Type: syscall.F_RDLCK, Whence: io.SeekStart}
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil {
+		return 0, false, &os.PathError{Op: "lock", Path: name, Err: err}
+	}
+	return int(lock.Pid), lock.Type != syscall.F_UNLCK, nil
 }
