@@ -39,6 +39,12 @@
 // which its operation was due, so that a cluster that stalls shows. The keys stay in the
 // cluster. --timeout bounds each operation, and one that fails is a part of the result.
 //
+//	gtstore disk DIR [--verify] [-o json]
+//
+// reads the directory that a node has as its --dir, or those of a whole cluster, without
+// changing anything, and shows what it holds and what is damaged: then the exit code is 1.
+// With --verify it reads all of it. A directory that a node uses cannot be read.
+//
 //	gtstore node manager|storage ...
 //
 // runs one node, as package cmd/node does. It is not in the help: up starts its

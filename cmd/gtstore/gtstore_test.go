@@ -68,6 +68,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"backup --rate 10 f", `"--rate" flag: want a number from 1024 to 1073741824`, "gtstore backup --help"},
 		{"restore -", "standard input cannot be read twice", "gtstore restore --help"},
 		{"drain", "want NODE: 1 argument, not 0", "gtstore drain --help"},
+		{"disk", "want DIR: 1 argument, not 0", "gtstore disk --help"},
 		{"cas k 1", "want KEY VERSION VALUE: 3 arguments, not 2", "gtstore cas --help"},
 		{"put -k v", "a key or a value that begins with - comes after --, as in: gtstore put -- -key", "gtstore put --help"},
 		{"get --key", "a key or a value that begins with - comes after --", "gtstore get --help"},
@@ -87,7 +88,7 @@ func TestWrongCommandLines(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "bench --help", "completion bash"} {
+	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "bench --help", "disk --help", "completion bash"} {
 		code, stdout, stderr := run(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitOK, code, line)
 		require.NotEmpty(t, stdout, line)

@@ -177,7 +177,7 @@ func (in *inspector) recognise(fs vfs.FS) (*Report, error) {
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("disk: %s cannot be read: %w", in.dir.name, err)
 		case held:
-			return nil, fmt.Errorf("disk: %s: %w, process %d: while that writes to it, it cannot be read; stop that node first", in.dir.name, ErrInUse, pid)
+			return nil, fmt.Errorf("disk: %s: %w%s: it cannot be read while that writes to it; stop that node first", in.dir.name, ErrInUse, processText(pid))
 		}
 	}
 	found, err := in.dir.describe()
@@ -203,6 +203,14 @@ func (in *inspector) recognise(fs vfs.FS) (*Report, error) {
 		r.Aside = append(r.Aside, aside)
 	}
 	return r, nil
+}
+
+// processText names a process, where the system tells which it is.
+func processText(pid int) string {
+	if pid <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d)", pid)
 }
 
 func (in *inspector) firstLine(name string) string {
