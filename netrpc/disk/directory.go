@@ -128,6 +128,9 @@ func (d *Disk) begin(role Role, moved bool) error {
 	if err := d.checkSpace(); err != nil {
 		return err
 	}
+	if err := d.dir.checkLogs(); err != nil {
+		return err
+	}
 	if found == nil {
 		if err := d.dir.foreign(); err != nil {
 			return err

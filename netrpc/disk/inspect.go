@@ -283,6 +283,9 @@ func (in *inspector) read(ctx context.Context, r *Report, verify bool) (err erro
 			in.noteLast(fmt.Errorf("the engine: %v", p))
 		}
 	}()
+	for name, err := range in.dir.logDamage() {
+		in.note(name, err)
+	}
 	if err := in.openEngine(); err != nil || in.db == nil {
 		return err
 	}

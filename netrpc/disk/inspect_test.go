@@ -222,7 +222,7 @@ func TestInspectNamesTheDamagedFile(t *testing.T) {
 		}, "data/*.sst", "magic", true},
 		"a table cut":    {func(t *testing.T, dir string) { require.NoError(t, os.Truncate(file(t, dir, "*.sst"), 1000)) }, "data/*.sst", "size mismatch", false},
 		"a table gone":   {func(t *testing.T, dir string) { require.NoError(t, os.Remove(file(t, dir, "*.sst"))) }, "data/*.sst", "does not exist", false},
-		"a bit in a log": {func(t *testing.T, dir string) { flip(t, file(t, dir, "*.log"), quarter) }, "data/*.log", "invalid chunk", false},
+		"a bit in a log": {func(t *testing.T, dir string) { flip(t, file(t, dir, "*.log"), quarter) }, "data/*.log", "it is damaged at byte", false},
 		"a bit in the list of tables": {func(t *testing.T, dir string) {
 			flip(t, file(t, dir, "MANIFEST-*"), func(int) int { return 12 })
 		}, "data/MANIFEST-*", "", false},
