@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 	lockFile       = "LOCK"
 	descriptorFile = "gtstore.json"
 	dataDir        = "data"
+	newDataDir     = "data.new" // while it is made
 	asidePrefix    = "damaged-"
 	asideMax       = 4 // directories that are kept aside: each may be as large as the data
 )
@@ -61,6 +63,9 @@ type Options struct {
 	// Moved says that the directory was moved here, and that no node will ever be started
 	// on where it was. A directory that was copied is refused without.
 	Moved bool
+
+	memTable  uint64        // bytes; a smaller one is for tests
+	closeTime time.Duration // likewise
 }
 
 // directory is a directory in use.
@@ -85,8 +90,11 @@ func Open(name string, role Role, o Options) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{dir: dir, fs: o.FS, log: o.Logger, quit: make(chan struct{}), fail: failure{done: make(chan struct{})}}
+	d := &Disk{dir: dir, fs: o.FS, log: o.Logger, memTable: cmp.Or(o.memTable, memTableBytes), closeTime: cmp.Or(o.closeTime, closeTime), quit: make(chan struct{}), fail: failure{done: make(chan struct{})}}
 	if err := d.begin(role, o.Moved); err != nil {
+		if s := (*stuck)(nil); errors.As(err, &s) {
+			return nil, err
+		}
 		return nil, errors.Join(err, dir.unlock())
 	}
 	return d, nil
@@ -114,7 +122,8 @@ func (d *directory) unlock() error { return d.lock.Close() }
 func (d *directory) path(file string) string { return d.fs.PathJoin(d.name, file) }
 
 // begin checks what the directory is, and opens the engine in it. In a new directory the
-// descriptor is written last. So while there is none, no node has run in it.
+// descriptor is written last. So while there is none, no node has run in it. The engine's
+// files are there as a whole or not at all: what is half made is made anew.
 func (d *Disk) begin(role Role, moved bool) error {
 	found, err := d.dir.describe()
 	if err != nil {
@@ -135,10 +144,16 @@ func (d *Disk) begin(role Role, moved bool) error {
 		if err := d.dir.foreign(); err != nil {
 			return err
 		}
+		if err := d.dir.syncParents(); err != nil {
+			return err
+		}
 	}
-	// After data was set aside there is a descriptor, and no data yet.
-	isNew := found == nil || d.dir.wasSetAside()
-	if err := d.open(d.dir.path(dataDir), isNew); err != nil {
+	if !d.dir.hasData() && (found == nil || len(d.dir.setAside()) > 0) {
+		if err := d.make(); err != nil {
+			return fmt.Errorf("disk: %s: making %s: %w", d.dir.name, dataDir, err)
+		}
+	}
+	if err := d.open(dataDir, false); err != nil {
 		return fmt.Errorf("disk: %s: %w", d.dir.name, err)
 	}
 	if found == nil || moved {
@@ -148,6 +163,24 @@ func (d *Disk) begin(role Role, moved bool) error {
 		return errors.Join(err, d.db.Close())
 	}
 	return nil
+}
+
+// make makes the files of an engine that holds nothing.
+func (d *Disk) make() error {
+	tmp := d.dir.path(newDataDir)
+	if err := d.fs.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := d.open(newDataDir, true); err != nil {
+		return err
+	}
+	if err := d.db.Close(); err != nil {
+		return err
+	}
+	if err := d.fs.Rename(tmp, d.dir.path(dataDir)); err != nil {
+		return err
+	}
+	return d.dir.sync()
 }
 
 // describe writes the descriptor of a directory that is new, or has moved.
@@ -177,7 +210,7 @@ func (d *directory) describe() (*descriptor, error) {
 		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
 	}
 	var found descriptor
-	if err := json.Unmarshal(text, &found); err != nil || found.Format < 1 {
+	if err := json.Unmarshal(text, &found); err != nil || found.Format < 1 || found.Role != Manager && found.Role != Storage {
 		return nil, fmt.Errorf("disk: %s is not as it was written (%q): restore it from a copy, or remove all of %s to begin anew", d.path(descriptorFile), shorten(text), d.name)
 	}
 	return &found, nil
@@ -208,7 +241,7 @@ func (d *directory) foreign() error {
 	}
 	for _, f := range files {
 		switch {
-		case f == lockFile, f == dataDir, f == "lost+found", strings.HasPrefix(f, descriptorFile):
+		case f == lockFile, f == dataDir, f == newDataDir, f == "lost+found", strings.HasPrefix(f, descriptorFile):
 		default:
 			return fmt.Errorf("disk: %s is no directory of a node: there is %q in it; choose an empty one", d.name, f)
 		}
@@ -264,9 +297,23 @@ func fill(f vfs.File, c *descriptor) error {
 	return errors.Join(err, f.Close())
 }
 
-// sync makes what was renamed durable.
-func (d *directory) sync() error {
-	f, err := d.fs.OpenDir(d.name)
+// sync makes what was made or renamed in it durable.
+func (d *directory) sync() error { return syncDir(d.fs, d.name) }
+
+// syncParents makes the directory itself durable: else a power cut could take all of it
+// back. Nothing was made in one that may not be read.
+func (d *directory) syncParents() error {
+	for at := d.name; at != d.fs.PathDir(at); {
+		at = d.fs.PathDir(at)
+		if err := syncDir(d.fs, at); err != nil && !errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("disk: %s: syncing %s, which it is in: %w", d.name, at, err)
+		}
+	}
+	return nil
+}
+
+func syncDir(fs vfs.FS, name string) error {
+	f, err := fs.OpenDir(name)
 	if err != nil {
 		return err
 	}
@@ -290,7 +337,7 @@ func SetAside(name string, why error, o Options) (aside string, err error) {
 		return "", fmt.Errorf("disk: %s: %d times damaged data was put aside there, from %s to %s; look at the disk, then remove them: %w",
 			name, len(kept), path.Base(kept[0]), path.Base(kept[len(kept)-1]), why)
 	}
-	aside = dir.path(asidePrefix + time.Now().UTC().Format("20060102T150405.000Z"))
+	aside = dir.path(asidePrefix + time.Now().UTC().Format("20060102T150405.000000Z"))
 	if err := dir.note(why); err != nil {
 		return "", fmt.Errorf("disk: %s: %w", name, err)
 	}
@@ -327,10 +374,10 @@ func (d *directory) setAside() (list []string) {
 	return list
 }
 
-// wasSetAside tells that the data were set aside, and no new ones have begun.
-func (d *directory) wasSetAside() bool {
+// hasData tells whether there is data of the engine.
+func (d *directory) hasData() bool {
 	_, err := d.fs.Stat(d.path(dataDir))
-	return errors.Is(err, os.ErrNotExist) && len(d.setAside()) > 0
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 var _ core.Space = (*Disk)(nil)

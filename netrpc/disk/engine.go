@@ -1,11 +1,14 @@
 package disk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,9 +18,10 @@ import (
 )
 
 const (
-	// engineFormat tells the torn tail of a log from damage in its middle: each part of
-	// the log says how far everything before it was synced.
-	engineFormat = pebble.FormatWALSyncChunks
+	// engineFormat is the first in which each part of a table has a checksum: the engine
+	// panics over a footer that is damaged. And each part of a log says how far all before
+	// it was synced, which tells most damage from a torn tail.
+	engineFormat = pebble.FormatTableFormatV6
 
 	memTableBytes = 64 << 20 // written to memory before it goes to a table
 	memTablesMax  = 4        // of these, before the engine takes no more for a while
@@ -39,10 +43,17 @@ type Disk struct {
 	log  *slog.Logger
 	fail failure
 
+	memTable  uint64 // bytes, of each
+	closeTime time.Duration
+
 	applying, syncing chan *pebble.Batch
 	synced            func()
 	running           sync.WaitGroup
 	quit              chan struct{} // closed by Close
+
+	mu      sync.Mutex
+	started bool  // by Start
+	found   error // damage that the engine found before
 }
 
 // failure is the first error of a disk: no other counts.
@@ -72,40 +83,117 @@ func (f *failure) why() error {
 // options are the engine's.
 func (d *Disk) options() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          d.fs,
+		FS:                          &holdFS{d.fs, d},
 		FormatMajorVersion:          engineFormat,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                d.memTable,
 		MemTableStopWritesThreshold: memTablesMax,
 		CacheSize:                   cacheBytes,
 		Logger:                      engineLog{d},
-		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
-			d.fail.with(fmt.Errorf("disk: %s: writing tables: %w", d.dir.name, err))
-		}},
+		EventListener: &pebble.EventListener{
+			BackgroundError: d.backgroundFailed,
+			// Whoever reads it gets the error: by default the engine ends the process.
+			DataCorruption: func(i pebble.DataCorruptionInfo) { d.log.Error("the engine has found damage", "what", i.String()) },
+		},
 	}
 	return o
 }
 
-// open opens the engine's files.
-func (d *Disk) open(name string, isNew bool) (err error) {
-	o := d.options()
-	o.ErrorIfNotExists = !isNew
-	o.EnsureDefaults()
-	if d.db, err = pebble.Open(name, o); err != nil {
-		return classify(err)
+// backgroundFailed takes an error of what the engine does by itself. The engine would try
+// again, at once and for ever, so it is held here with its locks. Not so where it has found
+// damage before Start: it is closed then, so that its files can be put aside.
+func (d *Disk) backgroundFailed(err error) {
+	err = fmt.Errorf("disk: %s: writing tables: %w", d.dir.name, classify(err))
+	if d.foundEarly(err) {
+		return
 	}
-	return nil
+	d.fail.with(err)
+	select {}
 }
+
+func (d *Disk) foundEarly(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.started || !errors.Is(err, core.ErrDamaged) {
+		return false
+	}
+	d.found = cmp.Or(d.found, err)
+	return true
+}
+
+func (d *Disk) isStarted() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.started
+}
+
+// start returns what was found before.
+func (d *Disk) start() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.started = true
+	return d.found
+}
+
+// open opens the engine's files in that part of the directory. The engine panics, or calls
+// Fatalf, for some errors, and waits for itself for others.
+func (d *Disk) open(part string, isNew bool) error {
+	o := d.options()
+	o.ErrorIfNotExists, o.ErrorIfExists = !isNew, isNew
+	o.EnsureDefaults()
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() {
+			if r := recover(); r != nil {
+				err = classifyOpen(fmt.Errorf("the engine: %w", &engineError{fmt.Sprint(r), []any{r}}))
+			}
+			opened <- err
+		}()
+		if d.db, err = pebble.Open(d.dir.path(part), o); err != nil && !isNew {
+			err = classifyOpen(err)
+		}
+	}()
+	select {
+	case err := <-opened:
+		return err
+	case <-d.fail.done:
+		return &stuck{d.fail.err}
+	}
+}
+
+// stuck is an error after which the engine may still be at work in its files.
+type stuck struct{ error }
+
+func (s *stuck) Unwrap() error { return s.error }
 
 // classify makes damage that the engine has found match core.ErrDamaged.
 func classify(err error) error {
-	if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) {
+	if pebble.IsCorruptionError(err) {
 		return fmt.Errorf("%w: %w", core.ErrDamaged, err)
 	}
 	return err
 }
 
+// classifyOpen does so for an error of opening what was there: all that the engine has
+// against it is damage, and not what the system has. A file that is gone is damage too.
+func classifyOpen(err error) error {
+	var system syscall.Errno
+	if errors.As(err, &system) && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", core.ErrDamaged, err)
+}
+
 // Range implements core.Space.
 func (d *Disk) Range(prefix string, f func(key, value string) error) (err error) {
+	reading := true // and not in f
+	defer func() {
+		if reading {
+			if r := recover(); r != nil {
+				err = d.readFailed(classifyOpen(fmt.Errorf("the engine: %w", &engineError{fmt.Sprint(r), []any{r}})))
+			}
+		}
+	}()
 	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: []byte(prefix), UpperBound: after(prefix)})
 	if err != nil {
 		return d.readFailed(err)
@@ -120,7 +208,10 @@ func (d *Disk) Range(prefix string, f func(key, value string) error) (err error)
 		if err != nil {
 			return d.readFailed(err)
 		}
-		if err := f(string(it.Key()), string(value)); err != nil {
+		key := string(it.Key())
+		reading = false
+		err = f(key, string(value))
+		if reading = true; err != nil {
 			return err
 		}
 	}
@@ -145,6 +236,9 @@ func after(prefix string) []byte {
 // Start implements netrpc.Disk.
 func (d *Disk) Start(synced func(), failed func(error)) {
 	d.synced = synced
+	if err := d.start(); err != nil {
+		d.fail.with(err)
+	}
 	d.applying, d.syncing = make(chan *pebble.Batch, queueLen), make(chan *pebble.Batch, queueLen)
 	d.running.Add(2)
 	go d.apply()
@@ -200,7 +294,7 @@ func (d *Disk) apply() {
 	defer close(d.syncing)
 	defer func() { // the engine panics when its log takes no more
 		if r := recover(); r != nil {
-			d.fail.with(fmt.Errorf("disk: %s: the engine: %v", d.dir.name, r))
+			d.fail.with(fmt.Errorf("disk: %s: the engine: %w", d.dir.name, &engineError{fmt.Sprint(r), []any{r}}))
 			d.log.Debug("the engine's panic", "stack", string(debug.Stack()))
 		}
 	}()
@@ -230,10 +324,12 @@ func (d *Disk) awaitSyncs() {
 	}
 }
 
-// Close implements netrpc.Disk. After a failure it leaves the engine as it stands: what it
-// would still write may be wrong. The directory then stays locked until the process ends,
-// since the engine may be at work in it. The error is nil: Start's failed was told.
+// Close implements netrpc.Disk. What it leaves is all in tables, of which each part has a
+// checksum: where a log ends, damage may look as if the power had gone. After a failure it
+// leaves the engine as it stands, and the directory locked until the process ends, since
+// the engine may be at work in it. The error is nil then: Start's failed was told.
 func (d *Disk) Close() error {
+	told := d.fail.why() != nil
 	close(d.quit)
 	ended := make(chan error, 1)
 	go func() {
@@ -242,17 +338,28 @@ func (d *Disk) Close() error {
 			d.running.Wait()
 		}
 		if d.fail.why() == nil {
-			ended <- d.db.Close()
+			ended <- d.end()
 		}
 	}()
 	select {
 	case err := <-ended:
 		return errors.Join(err, d.dir.unlock())
 	case <-d.fail.done:
-		return nil
-	case <-time.After(closeTime):
-		return fmt.Errorf("disk: %s: the disk did not answer for %v; what was not durable by then is lost", d.dir.name, closeTime)
+		if told {
+			return nil
+		}
+		return d.fail.err
+	case <-time.After(d.closeTime):
+		return fmt.Errorf("disk: %s: the disk did not answer for %v; what was not durable by then is lost", d.dir.name, d.closeTime)
 	}
+}
+
+// end closes the engine.
+func (d *Disk) end() (err error) {
+	if d.applying != nil {
+		err = d.db.Flush()
+	}
+	return errors.Join(err, d.db.Close())
 }
 
 // engineLog is where the engine logs.
@@ -269,6 +376,23 @@ func (l engineLog) Errorf(format string, args ...any) {
 // Fatalf never returns: the engine calls it where it cannot go on, and would go on all
 // the same.
 func (l engineLog) Fatalf(format string, args ...any) {
-	l.d.fail.with(fmt.Errorf("disk: %s: the engine: "+format, append([]any{l.d.dir.name}, args...)...))
+	l.d.fail.with(fmt.Errorf("disk: %s: the engine: %w", l.d.dir.name, &engineError{fmt.Sprintf(format, args...), args}))
 	select {}
+}
+
+// engineError is an error that the engine has put into words; its cause may be among those.
+type engineError struct {
+	text  string
+	words []any
+}
+
+func (e *engineError) Error() string { return e.text }
+
+func (e *engineError) Unwrap() error {
+	for _, w := range e.words {
+		if err, ok := w.(error); ok {
+			return err
+		}
+	}
+	return nil
 }

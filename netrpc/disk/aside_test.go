@@ -1,0 +1,124 @@
+package disk
+
+import (
+	"errors"
+	"math/rand/v2"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+// filled makes a directory with some records, and returns them.
+func filled(t *testing.T, fs vfs.FS) map[string]string {
+	t.Helper()
+	d, err := Open(nodeDir, Storage, smallOptions(fs))
+	require.NoError(t, err)
+	want := map[string]string{"a": "1", "b": "2"}
+	put(t, d, core.Write{Key: "a", Value: "1"}, core.Write{Key: "b", Value: "2"})
+	return want
+}
+
+// put makes writes durable, one after the other, and closes the disk.
+func put(t *testing.T, d *Disk, writes ...core.Write) {
+	t.Helper()
+	synced := make(chan struct{}, 1)
+	d.Start(func() { synced <- struct{}{} }, func(err error) { t.Error(err) })
+	for _, w := range writes {
+		d.Write(func(yield func([]core.Write) bool) { yield([]core.Write{w}) })
+		<-synced
+	}
+	require.NoError(t, d.Close())
+}
+
+// The power goes while damaged data is put aside, or while what follows it is made. Then
+// the data is there, or a new node begins: the directory is never of no use.
+func TestAPowerCutWhileDataIsPutAside(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 3))
+	mem := vfs.NewCrashableMem()
+	want := filled(t, mem)
+	cuts, anew := 0, 0
+	examine := func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
+			return nil
+		}
+		for _, percent := range []int{0, 100, 50, 50} {
+			clone := unsynced(mem, percent, rng)
+			if outOfOrder(t, clone) {
+				continue
+			}
+			cuts++
+			d, err := Open(nodeDir, Storage, smallOptions(clone))
+			if err != nil {
+				t.Errorf("before %s of %s, %d %%: %v", what(op), op.Path, percent, err)
+				continue
+			}
+			if all, err := records(d); len(all) == 0 {
+				anew++
+				require.NoError(t, err)
+				put(t, d, core.Write{Key: "a", Value: "1"}) // a node can begin
+			} else {
+				require.NoError(t, err)
+				require.Equal(t, want, all)
+				require.NoError(t, d.Close())
+			}
+		}
+		return nil
+	}
+	fs := hooked(mem, examine)
+	_, err := SetAside(nodeDir, errors.New("the test says so"), Options{FS: fs})
+	require.NoError(t, err)
+	d, err := Open(nodeDir, Storage, smallOptions(fs))
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	require.Greater(t, cuts, 50)
+	require.NotZero(t, anew)
+	require.Less(t, anew, cuts)
+}
+
+// What is put aside can be read, and says why. So many times, and not more: a disk that
+// damages data again and again is not filled with it.
+func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
+	mem := vfs.NewMem()
+	want := filled(t, mem)
+	why := errors.New("the test says so")
+	var last string
+	for range asideMax {
+		aside, err := SetAside(nodeDir, why, Options{FS: mem})
+		require.NoError(t, err)
+		require.NotEqual(t, last, aside)
+		last = aside
+		text, err := readFile(mem, path.Join(aside, "WHY.txt"))
+		require.NoError(t, err)
+		require.Contains(t, string(text), why.Error())
+		d, err := Open(nodeDir, Storage, smallOptions(mem))
+		require.NoError(t, err)
+		all, err := records(d)
+		require.NoError(t, err)
+		require.Empty(t, all, "a new node begins")
+		put(t, d, core.Write{Key: "a", Value: "1"}, core.Write{Key: "b", Value: "2"})
+	}
+	_, err := SetAside(nodeDir, why, Options{FS: mem})
+	require.ErrorContains(t, err, "4 times")
+	require.ErrorIs(t, err, why)
+	d, err := Open(nodeDir, Storage, smallOptions(mem))
+	require.NoError(t, err)
+	all, err := records(d)
+	require.NoError(t, err)
+	require.Equal(t, want, all, "it is left as it was")
+	require.NoError(t, d.Close())
+	kept, err := mem.List(nodeDir)
+	require.NoError(t, err)
+	n := 0
+	for _, f := range kept {
+		if strings.HasPrefix(f, asidePrefix) {
+			n++
+		}
+	}
+	require.Equal(t, asideMax, n)
+}

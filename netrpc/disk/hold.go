@@ -1,0 +1,94 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// holdFS is the file system of an engine. Once a node runs over it, the first write that
+// fails is told, and never returns: the engine would panic with its locks in disorder, try
+// again for ever, or go on as if a sync could be tried again. What it holds then nobody
+// needs any more. Who only reads gets the error.
+type holdFS struct {
+	vfs.FS
+	d *Disk
+}
+
+// done takes the outcome of a write.
+func (h *holdFS) done(err error) error {
+	switch {
+	case !h.d.isStarted():
+		return err
+	case h.d.fail.why() != nil:
+		select {}
+	case err == nil, errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist):
+		return err
+	}
+	if isFull(err) {
+		err = fmt.Errorf("%w: %w: free some, or move the directory to a larger disk", errFull, err)
+	}
+	h.d.fail.with(fmt.Errorf("disk: %s: writing: %w", h.d.dir.name, err))
+	select {}
+}
+
+func (h *holdFS) file(f vfs.File, err error) (vfs.File, error) {
+	if err = h.done(err); err != nil {
+		return nil, err
+	}
+	return &holdFile{f, h}, nil
+}
+
+// Create implements vfs.FS, as do the following.
+func (h *holdFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return h.file(h.FS.Create(name, c))
+}
+
+func (h *holdFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return h.file(h.FS.ReuseForWrite(from, to, c))
+}
+
+func (h *holdFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	return h.file(h.FS.OpenReadWrite(name, c, o...))
+}
+
+func (h *holdFS) OpenDir(name string) (vfs.File, error) { return h.file(h.FS.OpenDir(name)) }
+
+func (h *holdFS) Link(from, to string) error { return h.done(h.FS.Link(from, to)) }
+
+func (h *holdFS) Rename(from, to string) error { return h.done(h.FS.Rename(from, to)) }
+
+func (h *holdFS) MkdirAll(name string, perm os.FileMode) error {
+	return h.done(h.FS.MkdirAll(name, perm))
+}
+
+func (h *holdFS) Unwrap() vfs.FS { return h.FS }
+
+// holdFile is a file that can be written.
+type holdFile struct {
+	vfs.File
+	fs *holdFS
+}
+
+func (f *holdFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	return n, f.fs.done(err)
+}
+
+func (f *holdFile) WriteAt(p []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(p, at)
+	return n, f.fs.done(err)
+}
+
+func (f *holdFile) Sync() error { return f.fs.done(f.File.Sync()) }
+
+func (f *holdFile) SyncData() error { return f.fs.done(f.File.SyncData()) }
+
+func (f *holdFile) SyncTo(length int64) (bool, error) {
+	full, err := f.File.SyncTo(length)
+	return full, f.fs.done(err)
+}
+
+func (f *holdFile) Close() error { return f.fs.done(f.File.Close()) }
