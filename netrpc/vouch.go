@@ -53,8 +53,9 @@ func (v *vouch) withhold(e *core.Envelope) bool {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), vouchTimeout)
-	v.asked[e.From] = &asking{time.Now(), cancel}
-	go v.check(ctx, cancel, *e)
+	a := &asking{time.Now(), cancel}
+	v.asked[e.From] = a
+	go v.check(ctx, a, *e)
 	return true
 }
 
@@ -76,12 +77,12 @@ func (v *vouch) makeRoom() bool {
 	return true
 }
 
-func (v *vouch) check(ctx context.Context, cancel context.CancelFunc, e core.Envelope) {
-	defer cancel()
+func (v *vouch) check(ctx context.Context, a *asking, e core.Envelope) {
+	defer a.cancel()
 	hello, err := v.ask(ctx, e.From.Addr)
 	good := err == nil && hello.ID == e.From.ID && hello.Role == transport.RoleStorage
 	v.mu.Lock()
-	if ctx.Err() == nil { // else another may have its place
+	if v.asked[e.From] == a { // else another has its place
 		delete(v.asked, e.From)
 	}
 	if good {

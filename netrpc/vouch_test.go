@@ -87,3 +87,25 @@ func TestANodeIsRegisteredThoughStrangersNameAddresses(t *testing.T) {
 		}
 	}, patience, time.Millisecond)
 }
+
+// A node that is started just then answers too late. It registers again, and is asked again.
+func TestANodeThatAnsweredTooLateIsAskedAgain(t *testing.T) {
+	v := newVouching()
+	node := core.Peer{ID: 5, Addr: "a:1"}
+	asked := make(chan bool, 2)
+	v.ask = func(ctx context.Context, _ string) (transport.Hello, error) {
+		asked <- true
+		if len(asked) == 1 {
+			v.mu.Lock()
+			v.asked[node].cancel() // as the time-out does
+			v.mu.Unlock()
+			return transport.Hello{}, ctx.Err()
+		}
+		return transport.Hello{Role: transport.RoleStorage, ID: 5}, nil
+	}
+	require.True(t, v.register(node))
+	require.Eventually(t, func() bool {
+		v.register(node)
+		return len(v.taken) == 1
+	}, patience, time.Millisecond, "it is asked again")
+}
