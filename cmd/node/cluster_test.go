@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ type process struct {
 	addr   string
 	cmd    *exec.Cmd
 	stderr lockedBuffer
+	said   chan string // its first line, when it has said it, or has ended without
 	exited chan struct{}
 }
 
@@ -85,7 +87,15 @@ func startCommand(t testing.TB, name string, cmd *exec.Cmd) *process {
 // startCommandTo is startCommand, with the log to a file, if there is one.
 func startCommandTo(t testing.TB, name string, cmd *exec.Cmd, log *os.File) *process {
 	t.Helper()
-	p := &process{t: t, name: name, cmd: cmd, exited: make(chan struct{})}
+	p := launch(t, name, cmd, log)
+	require.True(t, p.listens(), "%s does not listen: %s", name, &p.stderr)
+	return p
+}
+
+// launch is startCommandTo, but does not wait until the node listens.
+func launch(t testing.TB, name string, cmd *exec.Cmd, log *os.File) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, said: make(chan string, 1), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asNode+"=1")
 	p.cmd.Stderr = &p.stderr
 	if log != nil {
@@ -101,17 +111,22 @@ func startCommandTo(t testing.TB, name string, cmd *exec.Cmd, log *os.File) *pro
 			t.Logf("%s (%s) said:\n%s", name, p.addr, p.stderr.String())
 		}
 	})
-	r := bufio.NewReader(out)
-	line, err := r.ReadString('\n')
 	go func() {
+		r := bufio.NewReader(out)
+		line, _ := r.ReadString('\n')
+		p.said <- line
 		_, _ = io.Copy(io.Discard, r)
 		_ = p.cmd.Wait()
 		close(p.exited)
 	}()
-	addr, ok := strings.CutPrefix(line, "listening ")
-	require.True(t, ok, "%s said %q (%v): %s", name, line, err, p.stderr.String())
-	p.addr = strings.TrimSpace(addr)
 	return p
+}
+
+// listens waits until the node listens, and tells whether it does.
+func (p *process) listens() bool {
+	addr, ok := strings.CutPrefix(<-p.said, "listening ")
+	p.addr = strings.TrimSpace(addr)
+	return ok
 }
 
 // kill ends the process as nothing else does: with SIGKILL.
@@ -222,4 +237,12 @@ func (c *cluster) chain(id core.GroupID) []*process {
 		list = append(list, c.nodes[j])
 	}
 	return list
+}
+
+// number is a variable of the environment, which makes a test go through more.
+func number(variable string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
+		return n
+	}
+	return otherwise
 }

@@ -20,9 +20,11 @@ import (
 
 // load is concurrent users whose history is recorded and must be linearizable.
 type load struct {
-	t    testing.TB
-	quit chan struct{}
-	wg   sync.WaitGroup
+	t      testing.TB
+	client *netrpc.Client
+	keys   []string
+	quit   chan struct{}
+	wg     sync.WaitGroup
 
 	mu    sync.Mutex
 	order int
@@ -38,18 +40,18 @@ type operation struct {
 // startLoad runs users who do all kinds of operations on a few keys, each
 // waiting a little between two.
 func (c *cluster) startLoad(users int, keys ...string) *load {
-	l := &load{t: c.t, quit: make(chan struct{})}
+	l := &load{t: c.t, client: c.client, keys: keys, quit: make(chan struct{})}
 	for u := range users {
 		client := c.client
 		if u%2 == 1 {
 			client = c.dial()
 		}
-		l.wg.Go(func() { l.use(client, u, keys) })
+		l.wg.Go(func() { l.use(client, u) })
 	}
 	return l
 }
 
-func (l *load) use(client *netrpc.Client, user int, keys []string) {
+func (l *load) use(client *netrpc.Client, user int) {
 	random := rand.New(rand.NewPCG(uint64(user), 0))
 	version := map[string]core.Seq{}
 	for n := 0; ; n++ {
@@ -58,7 +60,7 @@ func (l *load) use(client *netrpc.Client, user int, keys []string) {
 			return
 		case <-time.After(time.Duration(random.IntN(2000)) * time.Microsecond):
 		}
-		key := keys[random.IntN(len(keys))]
+		key := l.keys[random.IntN(len(l.keys))]
 		op := &operation{}
 		op.Client, op.Key, op.Value = fmt.Sprintf("c%d", user+1), key, fmt.Sprintf("u%d-%d", user, n)
 		switch draw := random.IntN(20); {
@@ -142,19 +144,54 @@ func (l *load) grow(more int) {
 // some order explains them all.
 func (l *load) stop() {
 	l.t.Helper()
+	l.end()
+	l.everyResult()
+}
+
+// end has the users do no more.
+func (l *load) end() {
 	close(l.quit)
 	l.wg.Wait()
+}
+
+// everyResult judges the history, and that every operation in it has a result.
+func (l *load) everyResult() {
+	l.t.Helper()
+	counts := l.judge()
+	require.Zero(l.t, counts[core.StatusUnknown]+counts[core.StatusUnavailable]+counts[core.StatusGroupLost],
+		"with a working copy left, every operation has a result")
+}
+
+// finish ends a load and judges its history.
+func (l *load) finish() map[core.Status]int {
+	l.t.Helper()
+	l.end()
+	return l.judge()
+}
+
+// judge checks that some order explains the history. It returns how many operations
+// ended how.
+func (l *load) judge() map[core.Status]int {
+	l.t.Helper()
 	ops := make([]history.Operation, len(l.ops))
 	counts := map[core.Status]int{}
 	for i, op := range l.ops {
 		ops[i] = op.Operation
 		counts[op.Result.Status]++
 	}
-	l.t.Logf("%d operations by concurrent users: %v", len(ops), counts)
-	require.Zero(l.t, counts[core.StatusUnknown]+counts[core.StatusUnavailable]+counts[core.StatusGroupLost],
-		"with a working copy left, every operation has a result")
+	l.t.Logf("%d operations: %v", len(ops), counts)
 	property, text := history.CheckLinearizable(ops)
 	require.Empty(l.t, property, text)
+	return counts
+}
+
+// readAll gets every key of a load that has ended once more, as part of its history.
+func (l *load) readAll() {
+	for _, key := range l.keys {
+		op := &operation{}
+		op.Kind, op.Client, op.Key = core.OpGet, "reader", key
+		l.do(l.client, op)
+	}
 }
 
 // firstWriteAfter tells how long after a moment a write on one of the keys was

@@ -19,7 +19,6 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc"
-	"gtstore/sim/history"
 )
 
 // The tests of this file run every node in a network namespace of its own, which
@@ -132,13 +131,6 @@ func (n *network) remove(host string) {
 	if out, err := exec.Command("ip", "netns", "del", n.ns(host)).CombinedOutput(); err != nil {
 		n.t.Errorf("ip netns del %s: %v: %s", n.ns(host), err, out)
 	}
-}
-
-func number(variable string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
-		return n
-	}
-	return otherwise
 }
 
 func seconds(otherwise int) time.Duration {
@@ -396,24 +388,6 @@ func (c *netCluster) noneEvicted() {
 		c.t.Errorf("EVICTED: %s", text)
 	}
 	c.t.Logf("%d changes of a config, %d healthy nodes evicted, %d looks not answered in time", len(c.changes), len(c.evicted), c.missed)
-}
-
-// finish ends a load and checks that some order explains its history. It returns
-// how many operations ended how.
-func (l *load) finish() map[core.Status]int {
-	l.t.Helper()
-	close(l.quit)
-	l.wg.Wait()
-	ops := make([]history.Operation, len(l.ops))
-	counts := map[core.Status]int{}
-	for i, op := range l.ops {
-		ops[i] = op.Operation
-		counts[op.Result.Status]++
-	}
-	l.t.Logf("%d operations: %v", len(ops), counts)
-	property, text := history.CheckLinearizable(ops)
-	require.Empty(l.t, property, text)
-	return counts
 }
 
 // gap is the longest time without an acknowledged write in a group, between two
