@@ -71,10 +71,10 @@ func (h *host) start(l net.Listener, opt transport.Options) {
 	h.busy.Store(true) // nothing is stepped before h.net is there
 	h.net = transport.New(l, opt)
 	h.expect()
-	h.busy.Store(false)
 	if h.disk != nil {
-		h.disk.start(h)
+		h.disk.start(h) // before whatever comes in at once is to be made durable
 	}
+	h.busy.Store(false)
 	go h.run()
 }
 
