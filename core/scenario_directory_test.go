@@ -478,6 +478,7 @@ func TestACommandIsDurableBeforeAnythingShowsIt(t *testing.T) {
 			r.crash(0)
 			r.restart()
 			require.Equal(t, before, r.manager().Index(), "lost with the crash, as if it had never been")
+			r.ail(well, "n3") // who has not answered a manager that was started again is not taken for dead
 			r.flush()
 			r.pass(40 * time.Millisecond)
 			r.letters = nil

@@ -184,6 +184,27 @@ func TestAManagerThatJustStartedGivesEverybodyAGrace(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// When everything was down, the manager may be there first: an address that refuses is of a
+// node that is starting, and not of one that is dead, until that has had its time.
+func TestAManagerThatJustStartedTakesNoRefusalForADeath(t *testing.T) {
+	r := newRealm(t, 4, inDurableMode)
+	r.place("a")
+	r.crash(0)
+	r.ail(refusing, "n1", "n3")
+	r.restart()
+	r.serve()
+	for range 14 {
+		r.say("c1", suspect(1, "n1"))
+		r.pass(100 * time.Millisecond)
+	}
+	r.requireChain(1, "n1", "n2", "n3")
+
+	r.ail(well, "n3")
+	r.say("n3", &Register{Boot: 2, Durable: true})
+	r.pass(2 * time.Second)
+	r.requireChain(2, "n2", "n3")
+}
+
 // A hiccup is not a death: who is silent for up to 250 ms, at whatever moment, is
 // not removed, nor is anybody else (manager 3).
 func TestAHiccupIsNoDeath(t *testing.T) {
