@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -230,13 +229,13 @@ func (ps *parts) hangUp() {
 func (ps *parts) end() {
 	close(ps.over)
 	ps.hangUp()
-	deadline := time.After(endTime)
+	late, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
 	for _, p := range ps.all {
 		select {
 		case <-p.ended:
-		case <-deadline:
+		case <-late.Done():
 			_ = p.cmd.Process.Kill()
-			deadline = closed
 			<-p.ended
 		}
 	}

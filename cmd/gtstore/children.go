@@ -134,6 +134,8 @@ func (b *children) say(text string, args ...any) {
 	_, _ = b.log.Write(line.Bytes())
 }
 
+func (c *child) pid() uint64 { return uint64(c.cmd.Process.Pid) }
+
 // how tells in what way a process has ended.
 func (c *child) how() string { return c.cmd.ProcessState.String() }
 
@@ -156,7 +158,11 @@ func (b *children) end() {
 	b.ending = true
 	all := b.all
 	b.mu.Unlock()
-	deadline := time.After(endTime)
+	if i := slices.IndexFunc(all, func(c *child) bool { return c.name == managerName }); i > 0 {
+		all[0], all[i] = all[i], all[0]
+	}
+	late, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
 	for i, c := range all {
 		_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		if i > 0 {
@@ -164,27 +170,19 @@ func (b *children) end() {
 		}
 		select {
 		case <-c.ended:
-		case <-deadline:
+		case <-late.Done():
 		}
 	}
 	for _, c := range all {
 		select {
 		case <-c.ended:
-		case <-deadline:
+		case <-late.Done():
 			_ = c.cmd.Process.Kill()
-			deadline = closed
 			<-c.ended
 		}
 		c.stdin.Close()
 	}
 }
-
-// closed is a deadline that has passed.
-var closed = func() <-chan time.Time {
-	c := make(chan time.Time)
-	close(c)
-	return c
-}()
 
 // self is how a person would call this program again.
 func self() string {

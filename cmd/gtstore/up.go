@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"gtstore/cmd/internal/daemon"
 	"gtstore/core"
 	"gtstore/netrpc"
+	"gtstore/netrpc/disk"
 )
 
 // startTime bounds how long a process that was started may take to be found by
@@ -28,11 +31,18 @@ const startTime = 30 * time.Second
 // nodesMax is the most storage nodes that up starts on one machine.
 const nodesMax = 256
 
+// nodesUsual is how many it starts if nobody says.
+const nodesUsual = 7
+
+// managerName is what up calls the manager, and its directory.
+const managerName = "manager"
+
 // portMax is the highest port.
 const portMax = 65535
 
 type upFlags struct {
 	nodes    int
+	found    int // nodes that have data in dir
 	basePort int
 	dir      string
 	logLevel cli.OneOf
@@ -48,13 +58,18 @@ func newUp() *cobra.Command {
 		Long: `Starts a manager and storage nodes, each a process of its own, and waits. All of them
 end with this command, however it ends. A process that dies is reported and not
 replaced. The data live in memory; with --dir they are on disk, and the next up with the
-same directory finds them again.`,
+same directory finds them again: as many nodes, and more if --nodes says so. The other
+flags may differ from the last time. A group keeps the members that it has when --replicas
+is less, and gets more from the spares when it is more.`,
 		Example: `  gtstore up
   gtstore up --dir ~/gtstore
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Environment(cmd); err != nil {
+				return err
+			}
+			if err := f.resume(cmd.Flags().Changed("nodes")); err != nil {
 				return err
 			}
 			if err := f.check(); err != nil {
@@ -64,7 +79,7 @@ same directory finds them again.`,
 		},
 	}
 	flags := cmd.Flags()
-	cli.Int(flags, &f.nodes, "nodes", 7, 1, nodesMax, "storage nodes")
+	cli.Int(flags, &f.nodes, "nodes", nodesUsual, 1, nodesMax, "storage nodes; by default, with a --dir that has data, as many as there are in it")
 	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
 	flags.StringVar(&f.dir, "dir", "", "directory for the data of the whole cluster, which goes on with them when it is started again; without it they live in memory")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
@@ -78,6 +93,9 @@ func (f *upFlags) check() error {
 	switch o := f.manager.Options(); {
 	case f.basePort+f.nodes > portMax:
 		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.nodes)
+	case o.Replicas >= f.nodes && f.nodes == f.found:
+		return cli.Errorf(cli.ExitUsage, "--replicas %d needs groups of %d nodes, but there are %d in %s: say --replicas %d, or --nodes %d to add some",
+			o.Replicas, o.Replicas+1, f.found, f.dir, f.found-1, o.Replicas+1)
 	case o.Replicas >= f.nodes:
 		return cli.Errorf(cli.ExitUsage, "--replicas %d needs groups of %d nodes, but --nodes is %d", o.Replicas, o.Replicas+1, f.nodes)
 	case o.Replicas+1+o.Spares > f.nodes:
@@ -87,12 +105,45 @@ func (f *upFlags) check() error {
 	return f.manager.Check()
 }
 
-// dirOf has a process keep its data in a directory of its own below --dir.
-func (f *upFlags) dirOf(name string) []string {
+// resume looks at what is in the directory. A cluster goes on with all of its nodes: who
+// were left out would be missed, and replaced, and of a group of whose members none was
+// started nothing could be read.
+func (f *upFlags) resume(nodesGiven bool) error {
 	if f.dir == "" {
 		return nil
 	}
-	return []string{"--dir", filepath.Join(f.dir, name)}
+	last := ""
+	for i := range nodesMax {
+		if name := nodeName(i); disk.Used(f.dirOf(name)) {
+			f.found, last = i+1, name
+		}
+	}
+	switch hasManager := disk.Used(f.dirOf(managerName)); {
+	case f.found == 0:
+	case !hasManager:
+		return cli.Errorf(cli.ExitError, "--dir %s: %s has data there, but the manager has none: only the manager knows which node has what. Bring %s back, or choose an empty directory",
+			f.dir, last, f.dirOf(managerName))
+	case !nodesGiven:
+		f.nodes = f.found
+	case f.nodes < f.found:
+		return cli.Errorf(cli.ExitUsage, "--nodes %d: %s has data in %s: start at least %d nodes, or leave --nodes out. To have fewer for good, have 'gtstore drain %s' say OK first, and then remove %s",
+			f.nodes, last, f.dir, f.found, last, f.dirOf(last))
+	}
+	return nil
+}
+
+// nodeName is the name of the i-th storage node, from 0, and of its directory.
+func nodeName(i int) string { return fmt.Sprintf("node%d", i+1) }
+
+// dirOf is where a process keeps its data.
+func (f *upFlags) dirOf(name string) string { return filepath.Join(f.dir, name) }
+
+// dirFlag has a process keep its data there, if they are to be on disk.
+func (f *upFlags) dirFlag(name string) []string {
+	if f.dir == "" {
+		return nil
+	}
+	return []string{"--dir", f.dirOf(name)}
 }
 
 func (f *upFlags) address(i int) string {
@@ -111,20 +162,7 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	defer log.Flush(cli.FlushTime)
 	b := newChildren(log)
 	defer b.end()
-	args := []string{"node", "manager", "--listen", f.address(0), "--log-level", f.logLevel.Value}
-	// What was said to up, on the command line or in the environment, the
-	// manager is told.
-	own := pflag.NewFlagSet("", pflag.ContinueOnError)
-	daemon.NewManagerFlags().Add(own)
-	own.VisitAll(func(flag *pflag.Flag) {
-		args = append(args, "--"+flag.Name+"="+cmd.Flags().Lookup(flag.Name).Value.String())
-	})
-	args = append(args, f.dirOf("manager")...)
-	manager, err := b.start(ctx, "manager", args)
-	if err != nil {
-		return f.hint(err)
-	}
-	status, err := f.startNodes(ctx, b, manager.address)
+	manager, status, err := f.startAll(ctx, b, f.managerArgs(cmd.Flags()))
 	if err != nil {
 		return err
 	}
@@ -141,47 +179,119 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	return nil
 }
 
+// managerArgs are the manager's arguments, but for its address. What was said to up, on
+// the command line or in the environment, it is told.
+func (f *upFlags) managerArgs(flags *pflag.FlagSet) []string {
+	args := []string{"node", "manager", "--log-level", f.logLevel.Value}
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	daemon.NewManagerFlags().Add(own)
+	own.VisitAll(func(flag *pflag.Flag) {
+		args = append(args, "--"+flag.Name+"="+flags.Lookup(flag.Name).Value.String())
+	})
+	return append(args, f.dirFlag(managerName)...)
+}
+
 // hint adds what to do about a port that is in use.
 func (f *upFlags) hint(err error) error {
-	if f.basePort == 0 {
+	if f.basePort == 0 || err == nil {
 		return err
 	}
 	return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
 }
 
-// startNodes starts the storage nodes. The nodes of a new cluster start one after the
-// other, so that they register in this order: which becomes a primary is then the same each
-// time. Those that have data start at once: each is missed by its group until it is there.
-// startNodes returns when all answer.
-func (f *upFlags) startNodes(ctx context.Context, b *children, manager string) (*netrpc.Status, error) {
-	dialled, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	c, err := netrpc.Dial(dialled, []string{manager})
+// startAll starts the processes, and returns when all storage nodes answer the manager.
+func (f *upFlags) startAll(ctx context.Context, b *children, args []string) (*child, *netrpc.Status, error) {
+	if f.found > 0 {
+		return f.startAgain(ctx, b, args)
+	}
+	manager, err := b.start(ctx, managerName, append(args, "--listen", f.address(0)))
+	if err != nil {
+		return nil, nil, f.hint(err)
+	}
+	status, err := f.startNew(ctx, b, manager.address)
+	return manager, status, err
+}
+
+// startNew starts the nodes of a new cluster one after the other, so that they register in
+// this order: which becomes a primary is then the same each time.
+func (f *upFlags) startNew(ctx context.Context, b *children, manager string) (*netrpc.Status, error) {
+	c, err := dialSoon(ctx, manager)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	known, err := statusOf(ctx, c)
-	if err != nil {
-		return nil, err
-	}
 	started := make(map[uint64]bool) // by process
 	for i := range f.nodes {
-		name := fmt.Sprintf("node%d", i+1)
-		args := []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager, "--name", name, "--log-level", f.logLevel.Value}
-		node, err := b.start(ctx, name, append(args, f.dirOf(name)...))
+		node, err := f.startNode(ctx, b, i, manager)
 		if err != nil {
-			return nil, f.hint(err)
+			return nil, err
 		}
-		started[uint64(node.cmd.Process.Pid)] = true
-		if len(known.Nodes) > 0 {
-			continue
-		}
+		started[node.pid()] = true
 		if _, err := f.assembled(ctx, c, started, func(*core.NodeStatus) bool { return true }); err != nil {
 			return nil, err
 		}
 	}
 	return f.assembled(ctx, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+}
+
+// startAgain starts a cluster that has data: first all nodes at once, and when each has
+// read its data, the manager. A manager that was there before them would miss those that
+// take longer, and have their groups do without.
+func (f *upFlags) startAgain(ctx context.Context, b *children, args []string) (*child, *netrpc.Status, error) {
+	manager, err := f.managerAddress()
+	if err != nil {
+		return nil, nil, err
+	}
+	nodes, errs := make([]*child, f.nodes), make([]error, f.nodes)
+	var all sync.WaitGroup
+	for i := range f.nodes {
+		all.Go(func() { nodes[i], errs[i] = f.startNode(ctx, b, i, manager) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
+	}
+	m, err := b.start(ctx, managerName, append(args, "--listen", manager))
+	if err != nil {
+		return nil, nil, f.hint(err)
+	}
+	c, err := dialSoon(ctx, manager)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.Close()
+	started := make(map[uint64]bool) // by process
+	for _, n := range nodes {
+		started[n.pid()] = true
+	}
+	status, err := f.assembled(ctx, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+	return m, status, err
+}
+
+// managerAddress is where the manager is going to listen. If the system is to choose the
+// port, it does so here, since the nodes are told before.
+func (f *upFlags) managerAddress() (string, error) {
+	if f.basePort != 0 {
+		return f.address(0), nil
+	}
+	l, err := net.Listen("tcp", f.address(0))
+	if err != nil {
+		return "", fmt.Errorf("cannot find a port for the manager: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func (f *upFlags) startNode(ctx context.Context, b *children, i int, manager string) (*child, error) {
+	name := nodeName(i)
+	args := []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager, "--name", name, "--log-level", f.logLevel.Value}
+	node, err := b.start(ctx, name, append(args, f.dirFlag(name)...))
+	return node, f.hint(err)
+}
+
+func dialSoon(ctx context.Context, manager string) (*netrpc.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	return netrpc.Dial(ctx, []string{manager})
 }
 
 // assembled waits until the nodes of all processes that were started are registered, and

@@ -33,7 +33,6 @@ func TestNothingAcknowledgedIsLostWhenProcessesAreKilled(t *testing.T) {
 		l.grow(100 + c.random.IntN(300))
 		kind, victims := c.draw(round)
 		c.crash(victims)
-		l.grow(50)
 		took := c.whole(2, 3)
 		l.grow(50)
 		require.Equal(t, ids, c.ids(), "every node is who it was")

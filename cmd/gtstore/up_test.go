@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/cmd/internal/cli"
+)
+
+// However up has ended, the next one with the same directory finds all of it again: the
+// nodes are who they were, and each group has the members that it had, in their order.
+func TestUpFindsItsClusterAgain(t *testing.T) {
+	const keys = 20
+	dir := t.TempDir()
+	u := startUp(t, nil, "--dir", dir, "--nodes", "4", "--replicas", "1")
+	for i := range keys {
+		u.ok(t, "put", fmt.Sprint("key", i), fmt.Sprint("value", i))
+	}
+	was := u.now(t)
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL, syscall.SIGTERM} {
+		require.NoError(t, u.cmd.Process.Signal(s))
+		_ = u.cmd.Wait()
+		u = startUp(t, nil, "--dir", dir, "--replicas", "1")
+		is := u.now(t)
+		require.Equal(t, was.Cluster, is.Cluster)
+		require.Equal(t, idsOf(was), idsOf(is), "after %v", s)
+		require.Equal(t, chainsOf(was), chainsOf(is), "after %v", s)
+		for i := range keys {
+			require.Equal(t, fmt.Sprint("value", i), u.ok(t, "get", fmt.Sprint("key", i)))
+		}
+	}
+}
+
+func (u *running) now(t *testing.T) (s statusResult) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "status", "-o", "json")), &s))
+	return s
+}
+
+func idsOf(s statusResult) map[string]string {
+	list := map[string]string{}
+	for _, n := range s.Nodes {
+		list[n.Name] = n.ID
+	}
+	return list
+}
+
+func chainsOf(s statusResult) (list [][]string) {
+	for _, g := range s.Groups {
+		list = append(list, g.Chain)
+	}
+	return list
+}
+
+// The second up may have more nodes, and other flags. It must not leave out a node that
+// has data, nor begin without the manager's.
+func TestUpGoesOnWithOtherFlags(t *testing.T) {
+	dir := t.TempDir()
+	u := startUp(t, nil, "--dir", dir, "--nodes", "3", "--replicas", "1")
+	u.ok(t, "put", "key", "value")
+	first := u.now(t)
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+
+	for _, c := range []struct{ line, want string }{
+		{"--nodes 2 --replicas 1", "node3 has data in " + dir + ": start at least 3 nodes"},
+		{"--replicas 3", "there are 3 in " + dir + ": say --replicas 2, or --nodes 4"},
+	} {
+		code, _, stderr := run(t, "", append([]string{"up", "--base-port", "0", "--dir", dir}, strings.Fields(c.line)...)...)
+		require.Equal(t, cli.ExitUsage, code, stderr)
+		require.Contains(t, stderr, c.want)
+	}
+
+	u = startUp(t, nil, "--dir", dir, "--nodes", "4", "--replicas", "2") // one more of each
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+	var s statusResult
+	require.Eventually(t, func() bool {
+		s = u.now(t)
+		return len(s.Groups[0].Chain) == 3
+	}, patience, time.Millisecond, "the group gets another replica from the spares")
+	require.Equal(t, first.Groups[0].Chain, s.Groups[0].Chain[:2])
+	require.Len(t, s.Nodes, 4)
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+
+	u = startUp(t, nil, "--dir", dir, "--replicas", "1")
+	require.Equal(t, s.Groups[0].Chain, u.now(t).Groups[0].Chain, "and keeps it")
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+
+	aside := t.TempDir() + "/manager"
+	require.NoError(t, os.Rename(filepath.Join(dir, "manager"), aside))
+	code, _, stderr := run(t, "", "up", "--base-port", "0", "--dir", dir, "--replicas", "1")
+	require.Equal(t, cli.ExitError, code, stderr)
+	require.Contains(t, stderr, "but the manager has none")
+	require.NoError(t, os.Rename(aside, filepath.Join(dir, "manager")))
+	u = startUp(t, nil, "--dir", dir, "--replicas", "1")
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+}
+
+// A node whose directory was removed begins anew, and the group fills it.
+func TestUpReplacesANodeWhoseDirectoryIsGone(t *testing.T) {
+	dir := t.TempDir()
+	u := startUp(t, nil, "--dir", dir, "--nodes", "3", "--replicas", "2")
+	u.ok(t, "put", "key", "value")
+	first := u.now(t)
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "node1")))
+
+	u = startUp(t, nil, "--dir", dir)
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+	require.Eventually(t, func() bool {
+		s := u.now(t)
+		return len(s.Groups[0].Chain) == 3 && slices.ContainsFunc(s.Nodes, func(n statusNode) bool {
+			return n.Name == "node1" && n.ID != idsOf(first)["node1"] && n.Group == 1
+		})
+	}, patience, time.Millisecond, "a new node1 takes the place of the old one")
+}
