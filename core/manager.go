@@ -195,7 +195,11 @@ func (m *Manager) accepts(in Envelope) bool {
 		m.refuse(in, RefusedForgotten, n.secret)
 		return false
 	}
-	m.refuse(in, reason, 0)
+	secret := uint64(0)
+	if r, ok := in.Body.(*Register); ok {
+		secret = r.Secret
+	}
+	m.refuse(in, reason, secret)
 	return false
 }
 

@@ -9,12 +9,13 @@ import (
 
 // Why a node halts, as Output.Halt wraps it.
 var (
-	ErrStopped   = errors.New("stopped as asked")
-	ErrForgotten = errors.New("this node was forgotten")
-	ErrBoot      = errors.New("a later start of this node's data is known")
-	ErrMode      = errors.New("memory and durable mode do not mix in a cluster")
-	ErrAmnesia   = errors.New("the manager has lost a part of its Directory")
-	ErrGroupLost = errors.New("fatal: no copy of a group is left")
+	ErrStopped      = errors.New("stopped as asked")
+	ErrForgotten    = errors.New("this node was forgotten")
+	ErrBoot         = errors.New("a later start of this node's data is known")
+	ErrOtherCluster = errors.New("the manager is of another cluster than this node's data")
+	ErrMode         = errors.New("memory and durable mode do not mix in a cluster")
+	ErrAmnesia      = errors.New("the manager has lost a part of its Directory")
+	ErrGroupLost    = errors.New("fatal: no copy of a group is left")
 )
 
 // ErrDamaged is why a node does not start: its durable records are not as it wrote them.

@@ -137,6 +137,31 @@ func TestNobodyStopsANodeWithoutItsSecret(t *testing.T) {
 	require.EqualValues(t, 11, latest[*Register](n, "m").Secret, "it is the data's")
 }
 
+// A node's data in the wrong cluster is a mistake that only a person can put right. It is
+// noticed at the first Register of a start. A node that serves is not stopped by somebody
+// who has taken its manager's address.
+func TestANodeOfAnotherClusterStopsUnlessItServes(t *testing.T) {
+	other := newRealm(t, 0, inDurableMode)
+	register := &Register{Boot: 2, Secret: 11, Durable: true}
+	other.stepRaw(Envelope{Cluster: 0xd2, From: peerOf("n1"), To: Peer{Addr: "m"}, Body: register})
+	other.serve()
+	refused := received[*Refused](other, "n1")
+	require.Equal(t, []*Refused{{Reason: RefusedOtherCluster, What: KindRegister, Token: 11}}, refused)
+
+	n := newStorageAt(t, "n1", durable, func(o *StorageOptions) { o.Secret = 11 })
+	n.step("m", &Registered{Boot: 1, Secret: 11, Index: 1})
+	n.step("c9", refused[0])
+	require.NoError(t, n.halted, "it serves")
+	n.crash(1 << 20)
+	n.restart()
+	forged := *refused[0]
+	forged.Token = 12
+	n.step("c9", &forged)
+	require.NoError(t, n.halted)
+	n.step("c9", refused[0])
+	require.ErrorIs(t, n.halted, ErrOtherCluster)
+}
+
 // Nobody registers in the name of a node: a dead one would seem to live, so that its
 // group is never declared lost, and it would stay on the list for ever.
 func TestNobodyRegistersInTheNameOfANode(t *testing.T) {

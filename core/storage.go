@@ -291,6 +291,8 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 		s.halt(ErrBoot)
 	case RefusedMode:
 		s.halt(ErrMode)
+	case RefusedOtherCluster:
+		s.halt(ErrOtherCluster)
 	case RefusedFull:
 		s.event(Event{Kind: EventNotTaken, Node: in.From.ID})
 	}

@@ -192,7 +192,10 @@ func (s *Storage) mayHear(in *Envelope) bool {
 	case *Registered:
 		return in.To.ID == s.self.ID && m.Secret == s.secret && s.isManager(in.From.ID)
 	case *Refused:
-		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && m.Token == s.secret && s.isManager(in.From.ID)
+		// A node that has not registered since it started takes whoever has got its Register for
+		// the manager that it was told of. Once it serves, no other one can stop it.
+		manager := s.isManager(in.From.ID) || m.Reason == RefusedOtherCluster && !s.registered
+		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && m.Token == s.secret && manager
 	case *Ping, *Config:
 		return s.isManager(in.From.ID)
 	case *Probe:

@@ -247,6 +247,23 @@ func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) erro
 	case errors.Is(err, core.ErrGroupLost):
 		return cli.Errorf(cli.ExitGroupLost, "%s", strings.TrimPrefix(err.Error(), "core: "))
 	default:
-		return cli.Errorf(cli.ExitError, "%s", strings.TrimPrefix(err.Error(), "core: "))
+		return cli.Errorf(cli.ExitError, "%s%s", strings.TrimPrefix(err.Error(), "core: "), c.advice(err))
 	}
+}
+
+// advice says what to do about a node that the manager has no place for.
+func (c *common) advice(err error) string {
+	switch {
+	case errors.Is(err, core.ErrOtherCluster):
+		return fmt.Sprintf(".\nName the manager of its own cluster with --manager. To have it begin anew in this one, give it an empty --dir; %s stays as it is", c.dir)
+	case errors.Is(err, core.ErrMode) && c.dir == "":
+		return ".\nThe manager has a --dir: give this node one too"
+	case errors.Is(err, core.ErrMode):
+		return ".\nThe manager has no --dir: start it with one, or this node without"
+	case errors.Is(err, core.ErrBoot):
+		return fmt.Sprintf(".\nAnother process was started on these data, or on a copy of them, and has this node's place. To have both, give this one an empty --dir instead of %s", c.dir)
+	case errors.Is(err, core.ErrForgotten) && c.dir != "":
+		return fmt.Sprintf(".\nIts data were given up for good, so %s is of no more use. To have the node again, give it an empty --dir", c.dir)
+	}
+	return ""
 }

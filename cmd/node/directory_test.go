@@ -1,0 +1,153 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/cmd/internal/cli"
+	"gtstore/core"
+)
+
+// A node that is started on what is no directory of its own ends at once with an error that
+// says what to do. Nothing is lost by that, and no two nodes have one identity.
+func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
+	d := startDurable(t, 1, "--replicas", "0")
+	other := startDurable(t, 1, "--replicas", "0")
+	memory := startCluster(t, 1, "--replicas", "0")
+	d.put("key", "value")
+	manager, node := d.all[0], d.all[1]
+	storage := func(at *cluster, dir string, more ...string) []string {
+		return append([]string{"storage", "--manager", at.manager.addr, "--dir", dir}, more...)
+	}
+	foreign := other.all[1]
+	foreign.end()
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"a file", storage(d.cluster, d.file("file", "")), "is no directory"},
+		{"where none can be made", storage(d.cluster, "/proc/gtstore"), "/proc/gtstore cannot be made"},
+		{"somebody's files", storage(d.cluster, filepath.Dir(d.file("home/letter", "dear"))), `there is "letter" in it; choose an empty one`},
+		{"a newer format", storage(d.cluster, filepath.Dir(d.file("newer/gtstore.json", `{"format": 2, "records": 1, "role": "storage"}`))), "start it with the newer program that wrote it"},
+		{"of another process", storage(d.cluster, node.dir), "another process uses it: end that one first"},
+		{"of a manager that runs", storage(d.cluster, manager.dir), "another process uses it"},
+		{"of a manager", storage(d.cluster, d.ended("manager").dir), "belongs to a manager: a storage needs another directory"},
+		{"of a storage node, for a manager", []string{"manager", "--dir", d.ended("storage", "--manager", memory.manager.addr).dir}, "belongs to a storage: a manager needs another directory"},
+		{"a copy", storage(d.cluster, d.copyOf(node, "copy")), "it is a copy of another directory"},
+		{"a part of a copy", storage(d.cluster, d.copyOf(node, "part", "gtstore.json")), "a part of a copy is missing"},
+		{"of another cluster", storage(d.cluster, foreign.dir), "Name the manager of its own cluster with --manager"},
+		{"none, in a durable cluster", []string{"storage", "--manager", d.manager.addr}, "give this node one too"},
+		{"one, in memory mode", storage(memory, filepath.Join(d.dir, "for memory")), "The manager has no --dir"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], append(c.args, "--listen", "127.0.0.1:0")...)
+			p := launch(t, c.name, cmd, nil)
+			require.Equal(t, cli.ExitError, p.exitCode(), &p.stderr)
+			require.Contains(t, p.stderr.String(), c.want)
+			require.Equal(t, "value", d.get("key"))
+		})
+	}
+	require.Len(t, d.status().Nodes, 1, "none of them was taken in")
+	other.again(foreign)
+	other.whole(0, 0)
+}
+
+// file makes a file, and the folders above it.
+func (d *durable) file(name, text string) string {
+	d.t.Helper()
+	path := filepath.Join(d.dir, name)
+	require.NoError(d.t, os.MkdirAll(filepath.Dir(path), 0o700))
+	require.NoError(d.t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// ended runs a node for a moment, so that there is a directory of such a one.
+func (d *durable) ended(args ...string) *member {
+	d.t.Helper()
+	m := &member{args: append(args, "--dir", filepath.Join(d.dir, "ended "+args[0])), dir: filepath.Join(d.dir, "ended "+args[0])}
+	m.process = startCommand(d.t, "ended", m.command("127.0.0.1:0"))
+	m.end()
+	return m
+}
+
+// copyOf copies the directory of a node that runs, as cp -a does, but for some files.
+func (d *durable) copyOf(m *member, name string, without ...string) string {
+	d.t.Helper()
+	m.signal(syscall.SIGSTOP) // so that the copy is of one moment
+	defer m.signal(syscall.SIGCONT)
+	dir := filepath.Join(d.dir, name)
+	out, err := exec.Command("cp", "-a", m.dir, dir).CombinedOutput()
+	require.NoError(d.t, err, string(out))
+	for _, file := range without {
+		require.NoError(d.t, os.Remove(filepath.Join(dir, file)))
+	}
+	return dir
+}
+
+// Who says that a copy was moved takes over the node: the original, if it runs after all,
+// is told so and ends. There are never two.
+func TestACopyThatWasSaidToBeMovedEndsTheOriginal(t *testing.T) {
+	d := startDurable(t, 1, "--replicas", "0")
+	d.put("key", "value")
+	ids, original := d.ids(), d.all[1]
+	moved := d.copyOf(original, "moved")
+	args := slices.Clone(original.args)
+	args[slices.Index(args, "--dir")+1] = moved
+	startProcess(t, "moved", append(args, "--moved", "--listen", "127.0.0.1:0")...)
+	require.Equal(t, cli.ExitError, original.exitCode())
+	require.Contains(t, original.stderr.String(), "has this node's place")
+	require.Equal(t, "value", d.get("key"))
+	require.Equal(t, ids, d.ids())
+}
+
+// A node whose data are damaged puts them aside, and is filled from its group. A manager
+// does not: nobody else knows what it knew.
+func TestDamagedDataArePutAside(t *testing.T) {
+	d := startDurable(t, 3, "--replicas", "2")
+	d.put("key", "value")
+	d.whole(1, 3)
+	was := d.ids()
+	victim := d.all[1]
+	victim.end()
+	damage(t, victim.dir)
+	victim.launch()
+	victim.ready()
+	d.renew()
+	d.eventually(func() bool {
+		s := d.status()
+		return slices.ContainsFunc(s.Nodes, func(n core.NodeStatus) bool { return was[n.ID] == "" && n.Group == 1 })
+	}, "another node takes its place: %s", &victim.stderr)
+	require.Contains(t, victim.stderr.String(), "the data are damaged")
+	require.Equal(t, "value", d.get("key"))
+
+	manager := d.all[0]
+	manager.end()
+	damage(t, manager.dir)
+	manager.launch()
+	require.Equal(t, cli.ExitError, manager.exitCode())
+	require.Contains(t, manager.stderr.String(), "Nobody else knows what a manager knows")
+	require.Equal(t, "value", d.get("key"), "mapped keys go on being served")
+}
+
+// damage flips bits of what the engine says of its files.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "data", "MANIFEST-*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for i := range text {
+			text[i] ^= 0x5a
+		}
+		require.NoError(t, os.WriteFile(file, text, 0o600))
+	}
+}
