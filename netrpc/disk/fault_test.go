@@ -77,7 +77,7 @@ func batchOf(n int) []core.Write {
 	value := strings.Repeat(string(rune('a'+n%26)), 3000)
 	return []core.Write{
 		{Key: fmt.Sprint("a", n), Value: value}, {Key: fmt.Sprint("b", n%7), Value: value}, {Key: fmt.Sprint("a", n-20), Delete: true},
-		{Key: fmt.Sprint("c", n%3), Delete: true, Prefix: true}, {Key: fmt.Sprintf("c%d/%d", n%3, n), Value: "x"},
+		{Key: fmt.Sprint("c", n%3), Delete: true, End: fmt.Sprint("c", n%3+1)}, {Key: fmt.Sprintf("c%d/%d", n%3, n), Value: "x"},
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -96,9 +95,9 @@ func (h *history) wrote(batch []core.Write) {
 	defer h.mu.Unlock()
 	for _, w := range batch {
 		switch {
-		case w.Delete && w.Prefix:
+		case w.Delete && w.End != "":
 			for k := range h.now {
-				if strings.HasPrefix(k, w.Key) {
+				if w.Key <= k && k < w.End {
 					h.remove(k)
 				}
 			}
