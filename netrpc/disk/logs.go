@@ -27,11 +27,8 @@ const (
 	closedKind   = 5 // of the mark with which a log ends that was closed: all zero but for that, and the number after the log's
 )
 
-// errLogDamaged is the class of the errors of checkLogs.
-var errLogDamaged = fmt.Errorf("%w: a log", core.ErrDamaged)
-
-// checkLogs returns an error if what was durable in one of the engine's logs cannot be read.
-// The engine itself looks for signs of that only from the next block on. So it takes damage
+// checkLogs returns an error if a log of the engine cannot be read, or one that matches
+// core.ErrDamaged if what was durable in one is not there. The engine itself looks for signs of that only from the next block on. So it takes damage
 // in the last block of a log for the torn end that a power cut leaves, and drops what comes
 // after it without a word.
 //
@@ -40,7 +37,7 @@ var errLogDamaged = fmt.Errorf("%w: a log", core.ErrDamaged)
 // blocks the engine notes less than it has synced.
 func (d *directory) checkLogs() error {
 	for name, err := range d.logDamage() {
-		return fmt.Errorf("disk: %s: %w: %s: %w", d.name, errLogDamaged, name, err)
+		return fmt.Errorf("disk: %s: the log %s: %w", d.name, name, err)
 	}
 	return nil
 }
@@ -81,7 +78,7 @@ func (d *directory) checkLog(name string, number uint32) error {
 		return err
 	}
 	if at, damaged := damageIn(text, number); damaged {
-		return fmt.Errorf("it is damaged at byte %d; what was written behind that says that it was durable", at)
+		return fmt.Errorf("%w at byte %d: what was written behind that says that it was durable", core.ErrDamaged, at)
 	}
 	return nil
 }
