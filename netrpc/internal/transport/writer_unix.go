@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -40,6 +41,9 @@ func (w *rawWriter) tryAll(fd uintptr) (done bool) {
 			return !w.wait
 		case err != nil:
 			w.err = err
+			return true
+		case n == 0: // which no system does: it would be asked for ever
+			w.err = io.ErrNoProgress
 			return true
 		}
 		w.written.Add(uint64(n))
