@@ -80,7 +80,7 @@
 //
 // # Values and limits
 //
-// Values are strings, copied once where bytes come in. Nothing grows without a
+// Values are strings, copied at most once where bytes come in. Nothing grows without a
 // bound: see the limits in types.go and in the options. Beyond one the answer is
 // a clear status. A log is trimmed of what every member holds: it keeps up to twice
 // LogKeep entries of that, and up to JoinLagMax more for a joining node. A transfer

@@ -40,7 +40,7 @@
 // And a value that is fifteen sixteenths of a frame or more is not copied out of it: the
 // frame was read to memory of just its size, which is the value's from then on. Whether a
 // frame is such a one shows only when it is decoded, so a connection expects of each large
-// frame what the last one was. Other frames are read to memory that is used again.
+// frame what the last one of about its size was. Other frames are read to memory that is used again.
 //
 // # What is kept, and what is not
 //

@@ -184,7 +184,7 @@ func (c *served) ReadRequestBody(body any) error {
 	}
 	err := decodeBody(d.body, d.in != nil && d.in.values, body, &d.like)
 	if ok && d.in != nil {
-		d.mostly = isMostlyOne(b.envelopes, len(d.body))
+		d.learn(len(d.in.b), isMostlyOne(b.envelopes, len(d.in.b)))
 	}
 	if err != nil || !ok {
 		d.settled(0)

@@ -48,7 +48,7 @@ type stream struct {
 
 	got    atomic.Uint64 // bytes, of frames
 	writer writer
-	mostly bool // the last large frame was mostly one value
+	single int // bytes of the last frame that was mostly one value; 0 when one of about that size was not
 }
 
 // Read implements io.Reader.
@@ -196,7 +196,7 @@ func (s *stream) readBody(n int) ([]byte, error) {
 		have := len(s.in.b)
 		next := min(n, max(keepBytesMax, 4*have))
 		switch {
-		case next == n && s.mostly:
+		case next == n && s.likelySingle(n):
 			s.in = s.in.growForValues(n)
 		case next > cap(s.in.b):
 			s.in = s.in.grow(next)
@@ -210,6 +210,21 @@ func (s *stream) readBody(n int) ([]byte, error) {
 		}
 	}
 	return s.in.b, nil
+}
+
+// likelySingle tells whether a frame of n bytes is likely to be mostly one value. Two of the
+// size of the last one are not: callers whose values are all alike share frames, or have one
+// each, as it happens.
+func (s *stream) likelySingle(n int) bool { return n < s.single+s.single/2 }
+
+// learn notes whether a frame of n bytes was mostly one value.
+func (s *stream) learn(n int, single bool) {
+	switch {
+	case single:
+		s.single = n
+	case s.likelySingle(n):
+		s.single = 0
+	}
 }
 
 // writeFrames writes all of b. After an error the connection is closed: nobody knows how much

@@ -117,7 +117,9 @@ func TestAFrameTakesNoMoreMemoryThanFiveTimesWhatHasCome(t *testing.T) {
 			t.Run(fmt.Sprintf("mostly one value %v, %d bytes", mostly, came), func(t *testing.T) {
 				near, far := pairOf(t)
 				s := newStream(near, patience)
-				s.mostly = mostly
+				if mostly {
+					s.single = largeBytes
+				}
 				done := make(chan error)
 				go func() {
 					_, err := s.readFrame()
@@ -193,6 +195,28 @@ func TestAllOfABufferIsWritten(t *testing.T) {
 				require.EqualValues(t, want.Len(), s.writer.written.Load()-before)
 			})
 		}
+	}
+}
+
+// Memory of its own is for a frame that is likely to become a value.
+func TestWhatAFrameWasIsExpectedOfThoseOfItsSize(t *testing.T) {
+	s := new(stream)
+	for i, step := range []struct {
+		n      int
+		single bool
+		likely bool // before it is learnt
+	}{
+		{100, true, false}, // nothing is known
+		{100, true, true},
+		{200, false, false}, // two of them
+		{100, true, true},
+		{30, true, true}, // less can be one as well
+		{100, true, false},
+		{60, false, true},
+		{100, true, false},
+	} {
+		require.Equal(t, step.likely, s.likelySingle(step.n), "step %d", i)
+		s.learn(step.n, step.single)
 	}
 }
 
