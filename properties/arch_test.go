@@ -76,6 +76,10 @@ const whyPure = "the core is pure: simulator and real hosts must run the very sa
 var layers = []layer{
 	{dir: "core/wire", denied: impure, why: whyPure},
 	{dir: "core", project: []string{"core/wire"}, denied: impure, why: whyPure},
+	{
+		dir: "core/coretest", project: []string{"core"}, modules: []string{"github.com/stretchr/testify", "pgregory.net/rapid"}, denied: unrepeatable,
+		why: "only tests import it: it says what the core expects of a driver's disk",
+	},
 	// The packages of the simulator, from the lowest up.
 	{dir: "sim/splitmix", denied: unrepeatable, why: "it turns numbers into numbers"},
 	{dir: "sim/mark", denied: unrepeatable, why: "it is a list of names: who notices a situation is another matter"},
@@ -103,7 +107,7 @@ var layers = []layer{
 	},
 	{
 		dir: "sim", project: []string{"core", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/network", "sim/schedule", "sim/splitmix"},
-		tests: []string{"sim/check", "sim/generate"}, denied: unrepeatable,
+		tests: []string{"core/coretest", "sim/check", "sim/generate"}, denied: unrepeatable,
 		why: "the simulator drives the core alone, so that a trace needs nothing else",
 	},
 	{
@@ -123,7 +127,7 @@ var layers = []layer{
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
 	{
-		dir: "netrpc/disk", project: []string{"core", "core/wire"}, modules: []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sys"},
+		dir: "netrpc/disk", project: []string{"core", "core/wire"}, tests: []string{"core/coretest"}, modules: []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sys"},
 		why: "the engine keeps what it is given: what that means is the core's",
 	},
 	{

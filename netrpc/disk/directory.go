@@ -92,7 +92,7 @@ func Open(name string, role Role, o Options) (*Disk, error) {
 	}
 	d := &Disk{dir: dir, fs: o.FS, log: o.Logger, memTable: cmp.Or(o.memTable, memTableBytes), closeTime: cmp.Or(o.closeTime, closeTime), quit: make(chan struct{}), fail: failure{done: make(chan struct{})}}
 	if err := d.begin(role, o.Moved); err != nil {
-		if s := (*stuck)(nil); errors.As(err, &s) {
+		if d.fail.why() != nil { // the engine may be at work in it until the process ends
 			return nil, err
 		}
 		return nil, errors.Join(err, dir.unlock())
@@ -150,19 +150,27 @@ func (d *Disk) begin(role Role, moved bool) error {
 	}
 	if !d.dir.hasData() && (found == nil || len(d.dir.setAside()) > 0) {
 		if err := d.make(); err != nil {
-			return fmt.Errorf("disk: %s: making %s: %w", d.dir.name, dataDir, err)
+			return d.inDir(err)
 		}
 	}
 	if err := d.open(dataDir, false); err != nil {
-		return fmt.Errorf("disk: %s: %w", d.dir.name, err)
+		return d.inDir(err)
 	}
 	if found == nil || moved {
 		err = d.describe(role, found == nil)
 	}
 	if err != nil {
-		return errors.Join(err, d.db.Close())
+		return errors.Join(err, d.guard(d.db.Close))
 	}
 	return nil
+}
+
+// inDir says where an error is from, unless it does already.
+func (d *Disk) inDir(err error) error {
+	if err == d.fail.why() {
+		return err
+	}
+	return fmt.Errorf("disk: %s: %w", d.dir.name, err)
 }
 
 // make makes the files of an engine that holds nothing.
@@ -174,7 +182,7 @@ func (d *Disk) make() error {
 	if err := d.open(newDataDir, true); err != nil {
 		return err
 	}
-	if err := d.db.Close(); err != nil {
+	if err := d.guard(d.db.Close); err != nil {
 		return err
 	}
 	if err := d.fs.Rename(tmp, d.dir.path(dataDir)); err != nil {

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ type Disk struct {
 
 	applying, syncing chan *pebble.Batch
 	synced            func()
+	telling           sync.Mutex // held while synced or failed is called
 	running           sync.WaitGroup
 	quit              chan struct{} // closed by Close
 
@@ -120,12 +122,6 @@ func (d *Disk) foundEarly(err error) bool {
 	return true
 }
 
-func (d *Disk) isStarted() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.started
-}
-
 // start returns what was found before.
 func (d *Disk) start() error {
 	d.mu.Lock()
@@ -134,37 +130,36 @@ func (d *Disk) start() error {
 	return d.found
 }
 
-// open opens the engine's files in that part of the directory. The engine panics, or calls
-// Fatalf, for some errors, and waits for itself for others.
+// open opens the engine's files in that part of the directory.
 func (d *Disk) open(part string, isNew bool) error {
 	o := d.options()
 	o.ErrorIfNotExists, o.ErrorIfExists = !isNew, isNew
 	o.EnsureDefaults()
-	opened := make(chan error, 1)
-	go func() {
-		var err error
+	return d.guard(func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				err = classifyOpen(fmt.Errorf("the engine: %w", &engineError{fmt.Sprint(r), []any{r}}))
+				err = fmt.Errorf("the engine: %w", &engineError{fmt.Sprint(r), []any{r}})
 			}
-			opened <- err
+			if err != nil && !isNew {
+				err = classifyOpen(err)
+			}
 		}()
-		if d.db, err = pebble.Open(d.dir.path(part), o); err != nil && !isNew {
-			err = classifyOpen(err)
-		}
-	}()
-	select {
-	case err := <-opened:
+		d.db, err = pebble.Open(d.dir.path(part), o)
 		return err
-	case <-d.fail.done:
-		return &stuck{d.fail.err}
-	}
+	})
 }
 
-// stuck is an error after which the engine may still be at work in its files.
-type stuck struct{ error }
-
-func (s *stuck) Unwrap() error { return s.error }
+// guard waits for something that the engine does, unless it is held for a failure.
+func (d *Disk) guard(do func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- do() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-d.fail.done:
+		return d.fail.err
+	}
+}
 
 // classify makes damage that the engine has found match core.ErrDamaged.
 func classify(err error) error {
@@ -233,6 +228,10 @@ func after(prefix string) []byte {
 	return nil
 }
 
+// lastKey is behind all keys: none is so long. To the engine a range without an end is
+// empty.
+var lastKey = bytes.Repeat([]byte{0xff}, 2*core.KeyBytesMax)
+
 // Start implements netrpc.Disk.
 func (d *Disk) Start(synced func(), failed func(error)) {
 	d.synced = synced
@@ -247,6 +246,8 @@ func (d *Disk) Start(synced func(), failed func(error)) {
 	go func() { // whoever notices a failure may hold locks of the engine
 		select {
 		case <-d.fail.done:
+			d.telling.Lock() // nothing is synced after it
+			defer d.telling.Unlock()
 			failed(d.fail.err)
 		case <-d.quit:
 		}
@@ -317,10 +318,16 @@ func (d *Disk) awaitSyncs() {
 		if err := b.SyncWait(); err != nil {
 			d.fail.with(fmt.Errorf("disk: %s: a sync failed: %w", d.dir.name, err))
 		}
-		if d.fail.why() == nil {
-			b.Close()
-			d.synced()
-		}
+		d.tellSynced(b)
+	}
+}
+
+func (d *Disk) tellSynced(b *pebble.Batch) {
+	d.telling.Lock()
+	defer d.telling.Unlock()
+	if d.fail.why() == nil {
+		b.Close()
+		d.synced()
 	}
 }
 

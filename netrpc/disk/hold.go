@@ -8,10 +8,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// holdFS is the file system of an engine. Once a node runs over it, the first write that
-// fails is told, and never returns: the engine would panic with its locks in disorder, try
-// again for ever, or go on as if a sync could be tried again. What it holds then nobody
-// needs any more. Who only reads gets the error.
+// holdFS is the file system of an engine. The first write that fails is told, and never
+// returns: the engine would panic with its locks in disorder, try again for ever, or free
+// what it still uses. What it holds then nobody needs any more. Who only reads gets the
+// error.
 type holdFS struct {
 	vfs.FS
 	d *Disk
@@ -20,8 +20,6 @@ type holdFS struct {
 // done takes the outcome of a write.
 func (h *holdFS) done(err error) error {
 	switch {
-	case !h.d.isStarted():
-		return err
 	case h.d.fail.why() != nil:
 		select {}
 	case err == nil, errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist):
@@ -62,6 +60,12 @@ func (h *holdFS) Rename(from, to string) error { return h.done(h.FS.Rename(from,
 
 func (h *holdFS) MkdirAll(name string, perm os.FileMode) error {
 	return h.done(h.FS.MkdirAll(name, perm))
+}
+
+// List is held as well: the engine lists its files when it is at work already.
+func (h *holdFS) List(name string) ([]string, error) {
+	list, err := h.FS.List(name)
+	return list, h.done(err)
 }
 
 func (h *holdFS) Unwrap() vfs.FS { return h.FS }
