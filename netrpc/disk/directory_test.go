@@ -1,0 +1,160 @@
+package disk
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+// onSystem makes a directory with some records on the system's disk.
+func onSystem(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "node")
+	d, err := Open(dir, Storage, Options{memTable: smallTable})
+	require.NoError(t, err)
+	put(t, d, core.Write{Key: "a", Value: "1"})
+	return dir
+}
+
+func holds(t *testing.T, dir string, o Options) {
+	t.Helper()
+	o.memTable = smallTable
+	d, err := Open(dir, Storage, o)
+	require.NoError(t, err)
+	all, err := records(d)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"a": "1"}, all)
+	require.NoError(t, d.Close())
+}
+
+// copied copies a directory as cp -r does.
+func copied(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	require.NoError(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+func rewrite(t *testing.T, dir, was, is string) {
+	t.Helper()
+	name := filepath.Join(dir, descriptorFile)
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Contains(t, string(text), was)
+	require.NoError(t, os.WriteFile(name, []byte(strings.Replace(string(text), was, is, 1)), 0o600))
+}
+
+// Each directory that is not this node's own is refused, and left as it was.
+func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(t *testing.T) string
+		role Role
+		is   error  // nil for an error of no class
+		says string // what is wrong, or what to do
+	}{
+		{"a copy", func(t *testing.T) string { return copied(t, onSystem(t)) }, Storage, ErrCopied, "--moved"},
+		{"half a copy: the descriptor did not come", func(t *testing.T) string {
+			dir := copied(t, onSystem(t))
+			require.NoError(t, os.Remove(filepath.Join(dir, descriptorFile)))
+			return dir
+		}, Storage, ErrCopied, "a part of a copy is missing"},
+		{"another role", onSystem, Manager, nil, "belongs to a storage"},
+		{"a later format", func(t *testing.T) string {
+			dir := onSystem(t)
+			rewrite(t, dir, `"format": 1`, `"format": 99`)
+			return dir
+		}, Storage, ErrFormat, "newer program"},
+		{"other records", func(t *testing.T) string {
+			dir := onSystem(t)
+			rewrite(t, dir, `"records": `, `"records": 9`)
+			return dir
+		}, Storage, ErrFormat, "the program that wrote it"},
+		{"a role that there is not", func(t *testing.T) string {
+			dir := onSystem(t)
+			rewrite(t, dir, `"storage"`, `"storagf"`)
+			return dir
+		}, Storage, nil, "not as it was written"},
+		{"an empty descriptor", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, descriptorFile), nil, 0o600))
+			return dir
+		}, Storage, nil, "not as it was written"},
+		{"something else's", func(t *testing.T) string {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600))
+			return dir
+		}, Storage, nil, "letter.txt"},
+		{"a file", func(t *testing.T) string {
+			name := filepath.Join(t.TempDir(), "file")
+			require.NoError(t, os.WriteFile(name, nil, 0o600))
+			return name
+		}, Storage, nil, "is no directory"},
+		{"half a copy: the data did not come", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))
+			return dir
+		}, Storage, core.ErrDamaged, "does not exist"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := c.make(t)
+			for range 2 { // the second time as the first
+				_, err := Open(dir, c.role, Options{memTable: smallTable})
+				require.ErrorContains(t, err, c.says)
+				require.ErrorContains(t, err, dir)
+				for _, class := range []error{ErrInUse, ErrCopied, ErrFormat, core.ErrDamaged} {
+					require.Equal(t, class == c.is, errors.Is(err, class), "%v: %v", class, err)
+				}
+			}
+		})
+	}
+}
+
+// A copy of the whole, taken while nobody used it, is as good as moved if somebody says so,
+// and from then on it is the node's own.
+func TestADirectoryThatWasMoved(t *testing.T) {
+	dir := onSystem(t)
+	holds(t, dir, Options{})
+	moved := copied(t, dir)
+	holds(t, moved, Options{Moved: true})
+	holds(t, moved, Options{})
+	holds(t, dir, Options{}) // where nobody must start it
+
+	renamed := filepath.Join(t.TempDir(), "renamed")
+	require.NoError(t, os.Rename(dir, renamed))
+	holds(t, renamed, Options{}) // it is the same one
+}
+
+// One process uses a directory at a time.
+func TestTwoUseADirectory(t *testing.T) {
+	dir := onSystem(t)
+	d, err := Open(dir, Storage, Options{memTable: smallTable})
+	require.NoError(t, err)
+	_, err = Open(dir, Storage, Options{})
+	require.ErrorIs(t, err, ErrInUse)
+	_, err = SetAside(dir, err, Options{})
+	require.ErrorIs(t, err, ErrInUse)
+	require.NoError(t, d.Close())
+	holds(t, dir, Options{})
+}
+
+// A directory is made with all above it, and one that may not be written is refused.
+func TestADirectoryIsMade(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	d, err := Open(dir, Storage, Options{memTable: smallTable})
+	require.NoError(t, err)
+	put(t, d, core.Write{Key: "a", Value: "1"})
+	holds(t, dir, Options{})
+
+	t.Chdir(t.TempDir())
+	d, err = Open("here", Storage, Options{memTable: smallTable})
+	require.NoError(t, err, "a relative name")
+	put(t, d, core.Write{Key: "a", Value: "1"})
+	holds(t, "here", Options{})
+}
