@@ -114,8 +114,8 @@ func places(size int, rng *rand.Rand) (list []int) {
 }
 
 // Any file of a closed directory is damaged, at any place: a bit differs, or the rest is
-// gone. The node starts with the right data, or is told that it is damaged. It is never
-// without an answer, and never in peace with other data.
+// gone. The node starts with the right data, or is told that it is damaged: but for what
+// LIMITS.md says of the list of tables, whose tables here have been merged.
 func TestDamageOfAClosedDirectoryIsNoticed(t *testing.T) {
 	mem, want := lived(t)
 	for how, damage := range map[string]func(b []byte, at int, rng *rand.Rand) []byte{

@@ -7,8 +7,9 @@
 // A batch of writes is durable, all of it, with all earlier batches, when synced is
 // called for it; after a crash a prefix of the batches is there. The first error of the
 // disk ends that for good: a failed sync is never tried again, since the system may have
-// dropped what it could not write. So failed is called once, nothing is written any more, and the node
-// stops.
+// dropped what it could not write. So failed is called once, nothing is synced after it, and
+// the node stops. The engine is held in the write that failed, for ever: it would panic, or
+// try again without end. So its directory stays locked until the process ends.
 //
 // # What happens on the way
 //
@@ -21,6 +22,7 @@
 //	LOCK            held for as long as a process uses the directory
 //	gtstore.json    what the directory is: format, role, and which directory it was when made
 //	data/           the engine's files
+//	data.new/       while they are made: whatever is in it is of no use
 //	damaged-TIME/   data that a node could not use, with WHY.txt
 //
 // A directory is bound to the place where it was made. A copy is refused: it may be
