@@ -114,8 +114,8 @@ func places(size int, rng *rand.Rand) (list []int) {
 }
 
 // Any file of a closed directory is damaged, at any place: a bit differs, or the rest is
-// gone. The node starts with the right data, or is told that it is damaged: but for what
-// LIMITS.md says of the list of tables, whose tables here have been merged.
+// gone. The node starts with the right data, or is told that it is damaged. It is never
+// without an answer, and never in peace with other data.
 func TestDamageOfAClosedDirectoryIsNoticed(t *testing.T) {
 	mem, want := lived(t)
 	for how, damage := range map[string]func(b []byte, at int, rng *rand.Rand) []byte{
@@ -215,4 +215,30 @@ func TestADamagedLogIsAtWorstAnEarlierState(t *testing.T) {
 	}
 	t.Logf("noticed %d times, taken for a torn end %d times", noticed, earlier)
 	require.NotZero(t, noticed)
+}
+
+// The engine's list of its tables is damaged while its tables have not been merged: to the
+// engine the list ends there, and what the tables behind it held is gone.
+func TestADamagedListOfAClosedDirectoryIsNoticed(t *testing.T) {
+	for _, batches := range []int{40, 60, 200} {
+		mem := vfs.NewCrashableMem()
+		h, e := newHistory(map[string]string{}), newEnds()
+		d, err := Open(nodeDir, Storage, smallOptions(mem))
+		require.NoError(t, err)
+		load(t, d, h, e, batches)
+		require.NoError(t, d.Close())
+		for _, name := range filesOf(t, mem, path.Join(nodeDir, dataDir)) {
+			if !strings.HasPrefix(path.Base(name), "MANIFEST-") {
+				continue
+			}
+			content, err := readFile(mem, name)
+			require.NoError(t, err)
+			for at := 0; at < len(content); at += 7 {
+				bad := slices.Clone(content)
+				bad[at] ^= 4
+				_, err := Open(nodeDir, Storage, smallOptions(rewritten(t, mem, name, bad)))
+				require.ErrorIs(t, err, core.ErrDamaged, "%d batches, %s at %d", batches, name, at)
+			}
+		}
+	}
 }

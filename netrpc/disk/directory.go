@@ -148,6 +148,9 @@ func (d *Disk) begin(role Role, moved bool) error {
 			return err
 		}
 	}
+	if err := d.dir.unseal(); err != nil {
+		return d.inDir(err)
+	}
 	if !d.dir.hasData() && (found == nil || len(d.dir.setAside()) > 0) {
 		if err := d.make(); err != nil {
 			return d.inDir(err)
@@ -205,15 +208,10 @@ var errNotEmpty = errors.New("not empty")
 
 // describe reads the descriptor; nil if there is none.
 func (d *directory) describe() (*descriptor, error) {
-	f, err := d.fs.Open(d.path(descriptorFile))
+	text, err := d.read(d.path(descriptorFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("disk: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
 	}
@@ -249,7 +247,7 @@ func (d *directory) foreign() error {
 	}
 	for _, f := range files {
 		switch {
-		case f == lockFile, f == dataDir, f == newDataDir, f == "lost+found", strings.HasPrefix(f, descriptorFile):
+		case f == lockFile, f == dataDir, f == newDataDir, f == sealFile, f == "lost+found", strings.HasPrefix(f, descriptorFile):
 		default:
 			return fmt.Errorf("disk: %s is no directory of a node: there is %q in it; choose an empty one", d.name, f)
 		}

@@ -23,6 +23,7 @@
 //	gtstore.json    what the directory is: format, role, and which directory it was when made
 //	data/           the engine's files
 //	data.new/       while they are made: whatever is in it is of no use
+//	closed          there while it is closed in good order: a checksum of the list of tables
 //	damaged-TIME/   data that a node could not use, with WHY.txt
 //
 // A directory is bound to the place where it was made. A copy is refused: it may be

@@ -361,12 +361,18 @@ func (d *Disk) Close() error {
 	}
 }
 
-// end closes the engine.
-func (d *Disk) end() (err error) {
-	if d.applying != nil {
-		err = d.db.Flush()
+// end closes the engine. Nothing can be written to it any more when it is sealed.
+func (d *Disk) end() error {
+	if d.applying == nil {
+		return d.db.Close()
 	}
-	return errors.Join(err, d.db.Close())
+	if err := errors.Join(d.db.Flush(), d.db.Close()); err != nil {
+		return err
+	}
+	if err := d.dir.seal(); err != nil {
+		return fmt.Errorf("disk: %s: writing %s: %w", d.dir.name, sealFile, err)
+	}
+	return nil
 }
 
 // engineLog is where the engine logs.

@@ -1,0 +1,95 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gtstore/core"
+	"gtstore/core/wire"
+)
+
+// sealFile is there while a directory is closed in good order. It has a checksum of the
+// engine's lists of its tables: the engine takes damage there for a torn end, and would go
+// on without the tables behind it.
+const sealFile = "closed"
+
+// listsSum is that checksum.
+func (d *directory) listsSum() (string, error) {
+	files, err := d.fs.List(d.path(dataDir))
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(files)
+	sum := uint64(0)
+	for _, f := range files {
+		if !strings.HasPrefix(f, "MANIFEST-") && !strings.HasPrefix(f, "marker.") {
+			continue
+		}
+		text, err := d.read(d.fs.PathJoin(d.path(dataDir), f))
+		if err != nil {
+			return "", err
+		}
+		sum = wire.Hash(fmt.Appendf(text, " %s %d", f, sum))
+	}
+	return fmt.Sprintf("%016x\n", sum), nil
+}
+
+func (d *directory) read(name string) ([]byte, error) {
+	f, err := d.fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// seal is the last that is done in a directory.
+func (d *directory) seal() error {
+	sum, err := d.listsSum()
+	if err != nil {
+		return err
+	}
+	tmp := d.path(sealFile + ".new")
+	f, err := d.fs.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, sum)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := d.fs.Rename(tmp, d.path(sealFile)); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
+// unseal breaks the seal before the directory is used, unless it is not intact.
+func (d *directory) unseal() error {
+	want, err := d.read(d.path(sealFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if d.hasData() {
+		got, err := d.listsSum()
+		if err != nil {
+			return err
+		}
+		if got != string(want) {
+			return fmt.Errorf("%w: the lists of its tables are not as they were when it was closed", core.ErrDamaged)
+		}
+	}
+	if err := d.fs.Remove(d.path(sealFile)); err != nil {
+		return err
+	}
+	return d.sync()
+}
