@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,8 +42,15 @@ const wholeMost = time.Minute
 // can be used.
 func startDurable(t testing.TB, nodes int, flags ...string) *durable {
 	t.Helper()
-	d := &durable{cluster: &cluster{t: t}, dir: t.TempDir()}
-	d.run("manager", filepath.Join(d.dir, "manager"), append([]string{"manager"}, flags...)...)
+	return startIn(t, t.TempDir(), nodes, flags...)
+}
+
+// startIn is startDurable, in a directory. Without one the nodes are in memory mode: what
+// is started again is then another node at the same address.
+func startIn(t testing.TB, dir string, nodes int, flags ...string) *durable {
+	t.Helper()
+	d := &durable{cluster: &cluster{t: t}, dir: dir}
+	d.run("manager", append([]string{"manager"}, flags...)...)
 	d.manager = d.all[0].process
 	d.client = d.dial()
 	for i := range nodes {
@@ -55,12 +63,16 @@ func startDurable(t testing.TB, nodes int, flags ...string) *durable {
 // storage runs one more storage node.
 func (d *durable) storage(name string, flags ...string) *member {
 	d.t.Helper()
-	return d.run(name, filepath.Join(d.dir, name), append([]string{"storage", "--manager", d.manager.addr, "--name", name}, flags...)...)
+	return d.run(name, append([]string{"storage", "--manager", d.manager.addr, "--name", name}, flags...)...)
 }
 
-func (d *durable) run(name, dir string, args ...string) *member {
+func (d *durable) run(name string, args ...string) *member {
 	d.t.Helper()
-	m := &member{args: append(args, "--dir", dir), dir: dir}
+	m := &member{args: args}
+	if d.dir != "" {
+		m.dir = filepath.Join(d.dir, name)
+		m.args = append(args, "--dir", m.dir)
+	}
 	m.process = startCommand(d.t, name, m.command("127.0.0.1:0"))
 	d.all = append(d.all, m)
 	d.renew()
@@ -174,6 +186,9 @@ func (d *durable) text() string {
 	}
 	return fmt.Sprintf("groups %+v of nodes %+v", s.Groups, s.Nodes)
 }
+
+// pid is a process's, as text.
+func pid(p *process) string { return strconv.Itoa(p.cmd.Process.Pid) }
 
 // lazily is text for a failure, made when it is printed.
 type lazily func() string

@@ -108,7 +108,11 @@ func drawBatch(t *rapid.T) (batch []core.Write) {
 	for range rapid.IntRange(1, 5).Draw(t, "writes") {
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
 		case 0:
-			batch = append(batch, core.Write{Key: rapid.SampledFrom(prefixes[1:]).Draw(t, "prefix"), Delete: true, Prefix: true})
+			from, to := drawKey(t), drawKey(t)
+			if from == to {
+				to += "\x00"
+			}
+			batch = append(batch, core.Write{Key: min(from, to), Delete: true, End: max(from, to)})
 		case 1, 2:
 			batch = append(batch, core.Write{Key: drawKey(t), Delete: true})
 		default:
@@ -124,8 +128,8 @@ func after(before map[string]string, batch []core.Write) map[string]string {
 	s := maps.Clone(before)
 	for _, w := range batch {
 		switch {
-		case w.Delete && w.Prefix:
-			maps.DeleteFunc(s, func(k, _ string) bool { return strings.HasPrefix(k, w.Key) })
+		case w.Delete && w.End != "":
+			maps.DeleteFunc(s, func(k, _ string) bool { return w.Key <= k && k < w.End })
 		case w.Delete:
 			delete(s, w.Key)
 		default:

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -228,10 +227,6 @@ func after(prefix string) []byte {
 	return nil
 }
 
-// lastKey is behind all keys: none is so long. To the engine a range without an end is
-// empty.
-var lastKey = bytes.Repeat([]byte{0xff}, 2*core.KeyBytesMax)
-
 // Start implements netrpc.Disk.
 func (d *Disk) Start(synced func(), failed func(error)) {
 	d.synced = synced
@@ -389,7 +384,13 @@ func (l engineLog) Errorf(format string, args ...any) {
 // Fatalf never returns: the engine calls it where it cannot go on, and would go on all
 // the same.
 func (l engineLog) Fatalf(format string, args ...any) {
-	l.d.fail.with(fmt.Errorf("disk: %s: the engine: %w", l.d.dir.name, &engineError{fmt.Sprintf(format, args...), args}))
+	text := fmt.Sprintf(format, args...)
+	for _, a := range args {
+		if err, is := a.(error); is { // which the format may print with its stack
+			text = err.Error()
+		}
+	}
+	l.d.fail.with(fmt.Errorf("disk: %s: the engine: %w", l.d.dir.name, &engineError{text, args}))
 	select {}
 }
 

@@ -251,9 +251,16 @@ func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) erro
 	}
 }
 
-// advice says what to do about a node that the manager has no place for.
+// advice says what to do about a node that the manager has no place for, or whose disk has
+// failed.
 func (c *common) advice(err error) string {
 	switch {
+	case c.dir != "" && errors.Is(err, syscall.ENOSPC):
+		return ".\nFree some space, or move the directory to a larger disk, and start the node again"
+	case c.dir != "" && (errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO)):
+		return ".\nThe disk takes no more writes: look for what the system says of it, and start the node again when it is well, or in an empty --dir on another disk"
+	case c.dir != "" && errors.Is(err, os.ErrNotExist):
+		return ".\nThe directory, or a part of it, was removed while the node ran. Its group has what it held: start it again, and it begins anew"
 	case errors.Is(err, core.ErrOtherCluster):
 		return fmt.Sprintf(".\nName the manager of its own cluster with --manager. To have it begin anew in this one, give it an empty --dir; %s stays as it is", c.dir)
 	case errors.Is(err, core.ErrMode) && c.dir == "":
