@@ -18,8 +18,7 @@ func TestARollingRestartFailsNoOperation(t *testing.T) {
 		reads string
 	}{
 		{"with a spare", 4, "confirm"},
-		{"without a spare", 3, "confirm"},
-		{"with leases", 3, "lease"},
+		{"without a spare, with leases", 3, "lease"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := startDurable(t, c.nodes, "--replicas", "2", "--reads", c.reads)
