@@ -45,6 +45,7 @@ type upFlags struct {
 	found    int // nodes that have data in dir
 	basePort int
 	dir      string
+	moved    bool
 	logLevel cli.OneOf
 	output   format
 	manager  *daemon.ManagerFlags
@@ -82,6 +83,7 @@ is less, and gets more from the spares when it is more.`,
 	cli.Int(flags, &f.nodes, "nodes", nodesUsual, 1, nodesMax, "storage nodes; by default, with a --dir that has data, as many as there are in it")
 	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
 	flags.StringVar(&f.dir, "dir", "", "directory for the data of the whole cluster, which goes on with them when it is started again; without it they live in memory")
+	flags.BoolVar(&f.moved, "moved", false, "with --dir: it was moved here, all of it, and no cluster will be started again on the original")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
 	f.manager.Add(flags)
@@ -110,6 +112,9 @@ func (f *upFlags) check() error {
 // started nothing could be read.
 func (f *upFlags) resume(nodesGiven bool) error {
 	if f.dir == "" {
+		if f.moved {
+			return cli.Errorf(cli.ExitUsage, "--moved says something about a directory: name it with --dir")
+		}
 		return nil
 	}
 	last := ""
@@ -143,7 +148,7 @@ func (f *upFlags) dirFlag(name string) []string {
 	if f.dir == "" {
 		return nil
 	}
-	return []string{"--dir", f.dirOf(name)}
+	return []string{"--dir", f.dirOf(name), fmt.Sprintf("--moved=%t", f.moved)}
 }
 
 func (f *upFlags) address(i int) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +39,17 @@ func TestUpFindsItsClusterAgain(t *testing.T) {
 			require.Equal(t, fmt.Sprint("value", i), u.ok(t, "get", fmt.Sprint("key", i)))
 		}
 	}
+}
+
+// upFails runs an up that does not come to run a cluster, in a process of its own: what up
+// starts is the program that it is itself, and in the process of the test that is the test.
+func upFails(t *testing.T, args ...string) (code int, stderr string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append([]string{"up", "--base-port", "0"}, args...)...)
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, string(out))
+	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 func (u *running) now(t *testing.T) (s statusResult) {
@@ -75,7 +87,7 @@ func TestUpGoesOnWithOtherFlags(t *testing.T) {
 		{"--nodes 2 --replicas 1", "node3 has data in " + dir + ": start at least 3 nodes"},
 		{"--replicas 3", "there are 3 in " + dir + ": say --replicas 2, or --nodes 4"},
 	} {
-		code, _, stderr := run(t, "", append([]string{"up", "--base-port", "0", "--dir", dir}, strings.Fields(c.line)...)...)
+		code, stderr := upFails(t, append([]string{"--dir", dir}, strings.Fields(c.line)...)...)
 		require.Equal(t, cli.ExitUsage, code, stderr)
 		require.Contains(t, stderr, c.want)
 	}
@@ -99,11 +111,27 @@ func TestUpGoesOnWithOtherFlags(t *testing.T) {
 
 	aside := t.TempDir() + "/manager"
 	require.NoError(t, os.Rename(filepath.Join(dir, "manager"), aside))
-	code, _, stderr := run(t, "", "up", "--base-port", "0", "--dir", dir, "--replicas", "1")
+	code, stderr := upFails(t, "--dir", dir, "--replicas", "1")
 	require.Equal(t, cli.ExitError, code, stderr)
 	require.Contains(t, stderr, "but the manager has none")
 	require.NoError(t, os.Rename(aside, filepath.Join(dir, "manager")))
 	u = startUp(t, nil, "--dir", dir, "--replicas", "1")
+	require.Equal(t, "value", u.ok(t, "get", "key"))
+}
+
+// A directory that was copied is refused, unless somebody says that it was moved.
+func TestUpTakesADirectoryThatWasMoved(t *testing.T) {
+	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "moved")
+	u := startUp(t, nil, "--dir", dir, "--nodes", "2", "--replicas", "1")
+	u.ok(t, "put", "key", "value")
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+	out, err := exec.Command("cp", "-a", dir, other).CombinedOutput()
+	require.NoError(t, err, string(out))
+	code, stderr := upFails(t, "--dir", other, "--replicas", "1")
+	require.Equal(t, cli.ExitError, code, stderr)
+	require.Contains(t, stderr, "say so with --moved")
+	u = startUp(t, nil, "--dir", other, "--replicas", "1", "--moved")
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 }
 
