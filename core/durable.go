@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"gtstore/core/wire"
@@ -49,6 +50,17 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Int(c, &i.leaseMax)
 	wire.Fixed64(c, &i.manager)
 	wire.Fixed64(c, &i.secret)
+}
+
+// records calls f with every record of a kind. What f returns is damage; an error of the
+// Space itself is none.
+func records(space Space, prefix string, f func(key, text string) error) error {
+	return space.Range(prefix, func(k, v string) error {
+		if err := f(k, v); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return nil
+	})
 }
 
 // readIdentity returns nil when the space is empty. The identity is the first thing a
@@ -201,7 +213,7 @@ func (g *group) unpersistData() {
 
 // restore takes up what an earlier start made durable. The log after the position of the
 // durable values is applied only when a commit point is known: nothing that is not
-// committed may be seen.
+// committed may be seen. An error of the Space itself is no damage.
 func (s *Storage) restore(space Space) error {
 	i, err := readIdentity(space)
 	if err != nil || i == nil {
@@ -221,90 +233,114 @@ func (s *Storage) restore(space Space) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range s.groups {
-		if err := g.restore(space); err != nil {
-			return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", i.id, g.id, g.log.last(), ErrDamaged, err)
-		}
+	found := make([]progress, len(s.groups))
+	err = s.eachOf(space, prefixProgress, func(at int, _, k, v string) error {
+		return readRecord(k, v, tagProgress, &found[at])
+	})
+	if err != nil {
+		return err
 	}
-	for _, prefix := range []string{prefixLog, prefixValue, prefixSession, prefixProgress} {
-		err := space.Range(prefix, func(k, _ string) error {
-			id, ok := number(k[len(prefix):])
-			if !ok || s.group(GroupID(id)) == nil {
-				return fmt.Errorf("core: node %v: %w: there is a record %q of group %d but no config of it", i.id, ErrDamaged, prefix, id)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+	for at, g := range s.groups {
+		g.resume(&found[at])
+	}
+	return s.restoreData(space, found)
+}
+
+// eachOf calls f with each record of a kind, the place of its group in s.groups, and the
+// part of its key behind the group. What f returns is damage.
+func (s *Storage) eachOf(space Space, prefix string, f func(at int, rest, k, v string) error) error {
+	return space.Range(prefix, func(k, v string) error {
+		text := k[len(prefix):]
+		id, ok := number(text)
+		at := slices.IndexFunc(s.groups, func(g *group) bool { return g.id == GroupID(id) })
+		if !ok || at < 0 {
+			return fmt.Errorf("core: node %v: %w: there is a record %q of group %d but no config of it", s.self.ID, ErrDamaged, prefix, id)
 		}
+		if err := f(at, text[1+text[0]:], k, v); err != nil {
+			return s.groups[at].damaged(err)
+		}
+		return nil
+	})
+}
+
+// restoreData reads the logs, values and sessions of the groups. Of a group whose snapshot
+// is not complete it reads none: start discards them.
+func (s *Storage) restoreData(space Space, found []progress) error {
+	var r reader
+	err := s.eachOf(space, prefixLog, func(at int, _, k, v string) error {
+		if found[at].partial {
+			return nil
+		}
+		return s.groups[at].restoreEntry(&r, k, v)
+	})
+	if err != nil {
+		return err
+	}
+	var v value
+	err = s.eachOf(space, prefixValue, func(at int, key, k, text string) error {
+		if found[at].partial {
+			return nil
+		}
+		err := r.read(k, text, tagValue, &v)
+		s.groups[at].state.values.set(key, v.data, v.version)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	sessions := make([][]SessionRecord, len(s.groups))
+	err = s.eachOf(space, prefixSession, func(at int, _, k, text string) error {
+		if found[at].partial {
+			return nil
+		}
+		var record SessionRecord
+		err := r.read(k, text, tagSession, &record)
+		sessions[at] = append(sessions[at], record)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for at, g := range s.groups {
+		if found[at].partial {
+			continue
+		}
+		if g.log.last() < g.applied {
+			return g.damaged(fmt.Errorf("values of seq %d", g.applied))
+		}
+		if g.applied < g.log.base.Seq {
+			return g.damaged(fmt.Errorf("values of seq %d, and no log before seq %d", g.applied, g.log.base.Seq+1))
+		}
+		g.state.sessions.restore(sessions[at])
 	}
 	return nil
 }
 
-func (g *group) restore(space Space) error {
-	var p progress
-	err := space.Range(ordered(prefixProgress, uint64(g.id)), func(k, v string) error { return readRecord(k, v, tagProgress, &p) })
-	if err != nil {
-		return err
-	}
+// damaged says where in a group's records there is damage.
+func (g *group) damaged(err error) error {
+	return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", g.s.self.ID, g.id, g.log.last(), ErrDamaged, err)
+}
+
+// resume takes up where the group's other records stand.
+func (g *group) resume(p *progress) {
 	g.start = p.start
 	if g.config.Joining.ID == g.s.self.ID {
 		g.joiner = &joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true, complete: !p.partial, void: p.partial && p.attempt > 0}
 	}
-	if p.partial {
-		return nil // start discards the rest
+	if !p.partial {
+		g.log.base, g.applied, g.commit = p.base, p.applied, p.applied
 	}
-	g.log.base, g.applied, g.commit = p.base, p.applied, p.applied
-	if p.applied < p.base.Seq {
-		return fmt.Errorf("values of seq %d, and no log before seq %d", p.applied, p.base.Seq+1)
-	}
-	if err := g.restoreLog(space); err != nil {
-		return err
-	}
-	return g.restoreState(space)
 }
 
-func (g *group) restoreLog(space Space) error {
-	var r reader
-	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		var e Entry
-		if err := r.read(k, v, tagEntry, &e); err != nil {
-			return err
-		}
-		if seq := g.log.append(e); k != ordered(prefixLog, uint64(g.id), uint64(seq)) {
-			return fmt.Errorf("no entry at seq %d", seq)
-		}
-		return nil
-	})
-	if err == nil && g.log.last() < g.applied {
-		err = fmt.Errorf("values of seq %d", g.applied)
-	}
-	return err
-}
-
-func (g *group) restoreState(space Space) error {
-	prefix := ordered(prefixValue, uint64(g.id))
-	var r reader
-	var v value
-	err := space.Range(prefix, func(k, text string) error {
-		if err := r.read(k, text, tagValue, &v); err != nil {
-			return err
-		}
-		g.state.values.set(k[len(prefix):], v.data, v.version)
-		return nil
-	})
-	if err != nil {
+func (g *group) restoreEntry(r *reader, k, v string) error {
+	var e Entry
+	if err := r.read(k, v, tagEntry, &e); err != nil {
 		return err
 	}
-	var records []SessionRecord
-	err = space.Range(ordered(prefixSession, uint64(g.id)), func(k, text string) error {
-		var r SessionRecord
-		err := readRecord(k, text, tagSession, &r)
-		records = append(records, r)
-		return err
-	})
-	g.state.sessions.restore(records)
-	return err
+	if seq := g.log.append(e); k != ordered(prefixLog, uint64(g.id), uint64(seq)) {
+		return fmt.Errorf("no entry at seq %d", seq)
+	}
+	return nil
 }
 
 func (m *Manager) persistIdentity() {
@@ -328,7 +364,7 @@ func (m *Manager) restore(space Space) error {
 	}
 	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
 	if err := m.dir.restore(space); err != nil {
-		return fmt.Errorf("core: manager %v: %w: %w", i.id, ErrDamaged, err)
+		return fmt.Errorf("core: manager %v: %w", i.id, err)
 	}
 	m.fold.from = m.dir.index
 	err = space.Range(prefixCommand, func(k, v string) error {

@@ -121,7 +121,7 @@ func (m *Manager) persistFold() {
 // restore takes up what the records say.
 func (d *Directory) restore(space Space) error {
 	var r directoryRecord
-	err := space.Range(keyDirectory, func(k, v string) error { return readRecord(k, v, tagDirectory, &r) })
+	err := records(space, keyDirectory, func(k, v string) error { return readRecord(k, v, tagDirectory, &r) })
 	if err != nil {
 		return err
 	}
@@ -136,14 +136,14 @@ func (d *Directory) restore(space Space) error {
 		return err
 	}
 	if len(d.nodes) != r.nodes || len(d.groups) != r.groups || len(d.keys) != r.keys || d.turn > 0 && d.turn >= len(d.groups) {
-		return fmt.Errorf("the records at index %d are of %d nodes, %d groups and %d keys, but should be of %d, %d and %d",
-			r.index, len(d.nodes), len(d.groups), len(d.keys), r.nodes, r.groups, r.keys)
+		return fmt.Errorf("%w: the records at index %d are of %d nodes, %d groups and %d keys, but should be of %d, %d and %d",
+			ErrDamaged, r.index, len(d.nodes), len(d.groups), len(d.keys), r.nodes, r.groups, r.keys)
 	}
 	return nil
 }
 
 func (d *Directory) restoreNodes(space Space) error {
-	return space.Range(prefixNode, func(k, v string) error {
+	return records(space, prefixNode, func(k, v string) error {
 		n := &nodeEntry{number: len(d.nodes)}
 		if err := readRecord(k, v, tagNode, n); err != nil {
 			return fmt.Errorf("the record of the node behind %d others: %w", n.number, err)
@@ -161,7 +161,7 @@ func (d *Directory) restoreNodes(space Space) error {
 
 // restoreGroups reads the configs, and from them in which group each node is.
 func (d *Directory) restoreGroups(space Space) error {
-	return space.Range(prefixGroup, func(k, v string) error {
+	return records(space, prefixGroup, func(k, v string) error {
 		c, id := new(Config), GroupID(len(d.groups)+1)
 		if err := readRecord(k, v, tagConfig, c); err != nil {
 			return fmt.Errorf("the record of the group after %d: %w", id-1, err)
@@ -192,7 +192,7 @@ func (d *Directory) restoreKeys(space Space, count int) error {
 	}
 	var r reader
 	var m mapping
-	return space.Range(prefixKey, func(k, v string) error {
+	return records(space, prefixKey, func(k, v string) error {
 		if err := r.read(k, v, tagMapping, &m); err != nil {
 			return fmt.Errorf("the record of a key: %w", err)
 		}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -311,4 +312,39 @@ func TestLateAnswerAfterARestart(t *testing.T) {
 	require.Empty(t, sent[*ProbeReply](n, "m"))
 	n.step("n3", &ProbeReply{Nonce: only[*Probe](n, "n3").Nonce})
 	require.EqualValues(t, 8, only[*ProbeReply](n, "m").Nonce)
+}
+
+// brokenSpace cannot read what begins with a prefix.
+type brokenSpace struct {
+	rigSpace
+	prefix string
+}
+
+var errBroken = errors.New("the system cannot read it")
+
+func (s brokenSpace) Range(prefix string, f func(key, value string) error) error {
+	if strings.HasPrefix(prefix, s.prefix) {
+		return errBroken
+	}
+	return s.rigSpace.Range(prefix, f)
+}
+
+// Data that cannot be read now may be whole: they must not be given up for damage.
+func TestARecordThatCannotBeReadIsNotDamaged(t *testing.T) {
+	for _, c := range []struct {
+		space    rigSpace
+		prefixes []string
+		start    func(Space) (Node, error)
+	}{
+		{nodeSpace(t), []string{keyIdentity, prefixConfig, prefixProgress, prefixLog, prefixValue, prefixSession}, startStorage},
+		{foldedSpace(t), []string{keyIdentity, keyDirectory, prefixNode, prefixGroup, prefixKey, prefixCommand}, startManager},
+	} {
+		_, err := c.start(c.space)
+		require.NoError(t, err)
+		for _, p := range c.prefixes {
+			_, err := c.start(brokenSpace{c.space, p})
+			require.ErrorIs(t, err, errBroken, p)
+			require.NotErrorIs(t, err, ErrDamaged, p)
+		}
+	}
 }
