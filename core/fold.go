@@ -120,88 +120,102 @@ func (m *Manager) persistFold() {
 
 // restore takes up what the records say.
 func (d *Directory) restore(space Space) error {
-	var r directoryRecord
-	err := records(space, keyDirectory, func(k, v string) error { return readRecord(k, v, tagDirectory, &r) })
-	if err != nil {
-		return err
+	r := directoryReader{Directory: d}
+	for _, kind := range []struct {
+		prefix string
+		read   func(key, text string) error
+	}{{keyDirectory, r.readHead}, {prefixNode, r.readNode}, {prefixGroup, r.readGroup}, {prefixKey, r.readKey}} {
+		if err := records(space, kind.prefix, kind.read); err != nil {
+			return err
+		}
 	}
-	d.index, d.turn = r.index, r.turn
-	if err := d.restoreNodes(space); err != nil {
-		return err
-	}
-	if err := d.restoreGroups(space); err != nil {
-		return err
-	}
-	if err := d.restoreKeys(space, r.keys); err != nil {
-		return err
-	}
-	if len(d.nodes) != r.nodes || len(d.groups) != r.groups || len(d.keys) != r.keys || d.turn > 0 && d.turn >= len(d.groups) {
-		return fmt.Errorf("%w: the records at index %d are of %d nodes, %d groups and %d keys, but should be of %d, %d and %d",
-			ErrDamaged, r.index, len(d.nodes), len(d.groups), len(d.keys), r.nodes, r.groups, r.keys)
+	if err := r.complete(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
 }
 
-func (d *Directory) restoreNodes(space Space) error {
-	return records(space, prefixNode, func(k, v string) error {
-		n := &nodeEntry{number: len(d.nodes)}
-		if err := readRecord(k, v, tagNode, n); err != nil {
-			return fmt.Errorf("the record of the node behind %d others: %w", n.number, err)
-		}
-		since, _ := number(k[len(prefixNode):])
-		n.since = Index(since)
-		if d.node(n.ID) != nil || n.ID == 0 {
-			return fmt.Errorf("there are two records of node %v", n.ID)
-		}
-		d.nodes = append(d.nodes, n)
-		d.byID[n.ID] = n
-		return nil
-	})
+// directoryReader fills a Directory from its records, which have to come in this order:
+// head, nodes, groups, keys.
+type directoryReader struct {
+	*Directory
+	head    directoryRecord
+	reader  reader
+	mapping mapping
 }
 
-// restoreGroups reads the configs, and from them in which group each node is.
-func (d *Directory) restoreGroups(space Space) error {
-	return records(space, prefixGroup, func(k, v string) error {
-		c, id := new(Config), GroupID(len(d.groups)+1)
-		if err := readRecord(k, v, tagConfig, c); err != nil {
-			return fmt.Errorf("the record of the group after %d: %w", id-1, err)
-		}
-		if c.Group != id {
-			return fmt.Errorf("there is a record of group %d, but none of group %d", c.Group, id)
-		}
-		for i, p := range append(c.Chain[:len(c.Chain):len(c.Chain)], c.Joining) {
-			n := d.node(p.ID)
-			switch {
-			case p.ID == 0:
-			case n == nil || !n.isSpare():
-				return fmt.Errorf("node %v of group %d has no record, or is in another group", p.ID, id)
-			case i < len(c.Chain):
-				n.group = id
-			default:
-				n.joining = id
-			}
-		}
-		d.groups = append(d.groups, &groupEntry{config: c})
-		return nil
-	})
-}
-
-func (d *Directory) restoreKeys(space Space, count int) error {
-	if len(d.groups) > 0 {
-		d.keys = make(map[string]GroupID, min(count, keyBytesMax/keyOverhead))
+func (d *directoryReader) readHead(k, v string) error {
+	var r directoryRecord
+	if err := readRecord(k, v, tagDirectory, &r); err != nil {
+		return err
 	}
-	var r reader
-	var m mapping
-	return records(space, prefixKey, func(k, v string) error {
-		if err := r.read(k, v, tagMapping, &m); err != nil {
-			return fmt.Errorf("the record of a key: %w", err)
+	d.head = r
+	d.index, d.turn = r.index, r.turn
+	return nil
+}
+
+func (d *directoryReader) readNode(k, v string) error {
+	n := &nodeEntry{number: len(d.nodes)}
+	if err := readRecord(k, v, tagNode, n); err != nil {
+		return fmt.Errorf("the record of the node behind %d others: %w", n.number, err)
+	}
+	since, _ := number(k[len(prefixNode):])
+	n.since = Index(since)
+	if d.node(n.ID) != nil || n.ID == 0 {
+		return fmt.Errorf("there are two records of node %v", n.ID)
+	}
+	d.nodes = append(d.nodes, n)
+	d.byID[n.ID] = n
+	return nil
+}
+
+// readGroup reads a config, and from it in which group each of its nodes is.
+func (d *directoryReader) readGroup(k, v string) error {
+	c, id := new(Config), GroupID(len(d.groups)+1)
+	if err := readRecord(k, v, tagConfig, c); err != nil {
+		return fmt.Errorf("the record of the group after %d: %w", id-1, err)
+	}
+	if c.Group != id {
+		return fmt.Errorf("there is a record of group %d, but none of group %d", c.Group, id)
+	}
+	for i, p := range append(c.Chain[:len(c.Chain):len(c.Chain)], c.Joining) {
+		n := d.node(p.ID)
+		switch {
+		case p.ID == 0:
+		case n == nil || !n.isSpare():
+			return fmt.Errorf("node %v of group %d has no record, or is in another group", p.ID, id)
+		case i < len(c.Chain):
+			n.group = id
+		default:
+			n.joining = id
 		}
-		key := k[len(prefixKey):]
-		if key == "" || d.group(m.group) == nil {
-			return fmt.Errorf("a key of %d bytes is of group %d, which has no record", len(key), m.group)
-		}
-		d.keys[key] = m.group
-		d.keyBytes += len(key) + keyOverhead
-		return nil
-	})
+	}
+	d.groups = append(d.groups, &groupEntry{config: c})
+	return nil
+}
+
+func (d *directoryReader) readKey(k, v string) error {
+	if len(d.keys) == 0 && len(d.groups) > 0 {
+		d.keys = make(map[string]GroupID, min(d.head.keys, keyBytesMax/keyOverhead))
+	}
+	if err := d.reader.read(k, v, tagMapping, &d.mapping); err != nil {
+		return fmt.Errorf("the record of a key: %w", err)
+	}
+	key := k[len(prefixKey):]
+	if key == "" || d.group(d.mapping.group) == nil {
+		return fmt.Errorf("a key of %d bytes is of group %d, which has no record", len(key), d.mapping.group)
+	}
+	d.keys[key] = d.mapping.group
+	d.keyBytes += len(key) + keyOverhead
+	return nil
+}
+
+// complete returns an error unless there are as many records as there should be.
+func (d *directoryReader) complete() error {
+	r := &d.head
+	if len(d.nodes) != r.nodes || len(d.groups) != r.groups || len(d.keys) != r.keys || d.turn > 0 && d.turn >= len(d.groups) {
+		return fmt.Errorf("the records at index %d are of %d nodes, %d groups and %d keys, but should be of %d, %d and %d",
+			r.index, len(d.nodes), len(d.groups), len(d.keys), r.nodes, r.groups, r.keys)
+	}
+	return nil
 }

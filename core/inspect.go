@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,9 +54,13 @@ type DiskGroup struct {
 	unreadable bool // the progress is, so that nothing is known of the log's bounds
 }
 
-// DiskDirectory is a manager's Directory. After damage it is the one before that.
+// DiskDirectory is a manager's Directory: its records, with the commands since.
 type DiskDirectory struct {
-	Index  Index
+	Index    Index // with the commands
+	Folded   Index // which the records are of
+	Commands int   // that are after that, damaged ones included
+	Cut      bool  // it shows only what was read before the first damage
+
 	Nodes  []NodeView // in the order of registration
 	Groups []DirectoryGroup
 	Keys   int // that are mapped
@@ -80,12 +83,14 @@ type inspection struct {
 	DiskReport
 	identified bool // there is an identity, which may be damaged
 	groups     map[GroupID]*DiskGroup
-	dir        *Directory
-	broken     bool // the commands from here on do not continue the Directory
+	dir        directoryReader
+	folded     bool // all of the Directory's records were read
+	commands   int
+	cut        bool // there is damage in the Directory: what follows from that is none
 }
 
-// inspected are all kinds of record, in the order in which Inspect wants them: a log is
-// judged by what the progress says, and all by the config.
+// inspected are all kinds of record, in the order in which Inspect wants them: what is held
+// of a group is judged by its progress, and a Directory is read as by a start.
 var inspected = []struct {
 	prefix string
 	read   func(in *inspection, key, text string)
@@ -97,6 +102,12 @@ var inspected = []struct {
 	{prefixLog, (*inspection).entry},
 	{prefixValue, (*inspection).value},
 	{prefixSession, (*inspection).session},
+	{keyDirectory, func(in *inspection, k, v string) {
+		in.folding(k, v, in.dir.readHead, tagDirectory, new(directoryRecord))
+	}},
+	{prefixNode, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readNode, tagNode, new(nodeEntry)) }},
+	{prefixGroup, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readGroup, tagConfig, new(Config)) }},
+	{prefixKey, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readKey, tagMapping, new(mapping)) }},
 	{prefixCommand, (*inspection).command},
 }
 
@@ -104,7 +115,7 @@ var inspected = []struct {
 // NewManager refuse damaged records, it notes the damage and goes on. The error is one
 // of reading that is no damage.
 func Inspect(space Space) (*DiskReport, error) {
-	in := &inspection{groups: make(map[GroupID]*DiskGroup), dir: newDirectory()}
+	in := &inspection{groups: make(map[GroupID]*DiskGroup), dir: directoryReader{Directory: newDirectory()}}
 	for _, kind := range inspected {
 		last := kind.prefix
 		err := space.Range(kind.prefix, func(k, v string) error {
@@ -115,6 +126,7 @@ func Inspect(space Space) (*DiskReport, error) {
 		})
 		if errors.Is(err, ErrDamaged) {
 			in.damage(last, fmt.Errorf("what comes after it cannot be read: %w", err))
+			in.cut = true
 		} else if err != nil {
 			return nil, err
 		}
@@ -124,6 +136,9 @@ func Inspect(space Space) (*DiskReport, error) {
 }
 
 func (in *inspection) damage(key string, err error) {
+	if what := (*wire.Error)(nil); errors.As(err, &what) {
+		err = what // the type of the record stands in its key
+	}
 	if in.Damaged++; len(in.Damage) < DamageMax {
 		in.Damage = append(in.Damage, DiskDamage{printable(key), err})
 	}
@@ -132,19 +147,24 @@ func (in *inspection) damage(key string, err error) {
 // read reads a record. It notes the damage, and returns false, if that fails.
 func (in *inspection) read(key, text string, tag byte, v coded) bool {
 	err := readRecord(key, text, tag, v)
-	if err == nil {
-		return true
+	if err != nil {
+		in.damage(key, err)
 	}
-	if what := (*wire.Error)(nil); errors.As(err, &what) {
-		err = what // the type of the record stands in its key
+	return err == nil
+}
+
+// readHeld reads a record of what is held of a group. If that is half a snapshot, nothing in
+// it is damage: a start discards it unread.
+func (in *inspection) readHeld(g *DiskGroup, key, text string, tag byte, v coded) bool {
+	if g.Partial {
+		return readRecord(key, text, tag, v) == nil
 	}
-	in.damage(key, err)
-	return false
+	return in.read(key, text, tag, v)
 }
 
 // group returns the group of a record; nil, with the damage noted, if the key names none.
 func (in *inspection) group(prefix, key string) *DiskGroup {
-	id, _, ok := leadingNumber(key[len(prefix):])
+	id, ok := number(key[len(prefix):])
 	if !ok {
 		in.damage(key, errors.New("no node writes such a key"))
 		return nil
@@ -182,6 +202,9 @@ func (in *inspection) progress(key, text string) {
 	var p progress
 	if g.unreadable = !in.read(key, text, tagProgress, &p); !g.unreadable {
 		g.Base, g.Last, g.Applied, g.Start, g.Partial = p.base, p.base.Seq, p.applied, p.start, p.partial
+		if !p.partial && p.applied < p.base.Seq {
+			in.damage(key, fmt.Errorf("the values are of seq %d, and the log begins at seq %d", p.applied, p.base.Seq+1))
+		}
 	}
 }
 
@@ -190,37 +213,43 @@ func (in *inspection) entry(key, text string) {
 	if g == nil {
 		return
 	}
-	_, rest, _ := leadingNumber(key[len(prefixLog):])
-	n, _, ok := leadingNumber(rest)
-	if !ok {
+	_, rest, _ := cutNumber(key[len(prefixLog):])
+	n, rest, ok := cutNumber(rest)
+	switch seq := Seq(n); {
+	case g.Partial:
+	case !ok || rest != "":
 		in.damage(key, errors.New("no node writes such a key"))
 		return
-	}
-	if seq := Seq(n); !g.Partial {
-		switch unknown := g.unreadable && g.Entries == 0; {
-		case unknown:
-			g.Base.Seq = seq - 1
-		case seq <= g.Last:
-			in.damage(key, fmt.Errorf("the log begins at seq %d", g.Base.Seq+1))
-		case seq > g.Last+1:
-			in.damage(ordered(prefixLog, uint64(g.Group), uint64(g.Last+1)), fmt.Errorf("no entries from here to seq %d", seq-1))
-		}
-		g.Last = max(g.Last, seq)
+	default:
+		in.place(g, key, seq)
 	}
 	g.Entries++
-	in.read(key, text, tagEntry, new(Entry))
+	in.readHeld(g, key, text, tagEntry, new(Entry))
+}
+
+// place notes which entry of its group's log comes next.
+func (in *inspection) place(g *DiskGroup, key string, seq Seq) {
+	switch unknown := g.unreadable && g.Entries == 0; {
+	case unknown:
+		g.Base.Seq = seq - 1
+	case seq <= g.Last:
+		in.damage(key, fmt.Errorf("the log begins at seq %d", g.Base.Seq+1))
+	case seq > g.Last+1:
+		in.damage(ordered(prefixLog, uint64(g.Group), uint64(g.Last+1)), fmt.Errorf("no entries from here to seq %d", seq-1))
+	}
+	g.Last = max(g.Last, seq)
 }
 
 func (in *inspection) value(key, text string) {
 	var v value
-	if g := in.group(prefixValue, key); g != nil && in.read(key, text, tagValue, &v) {
+	if g := in.group(prefixValue, key); g != nil && in.readHeld(g, key, text, tagValue, &v) {
 		g.Keys, g.ValueBytes = g.Keys+1, g.ValueBytes+int64(len(v.data))
 	}
 }
 
 func (in *inspection) session(key, text string) {
 	var r SessionRecord
-	if g := in.group(prefixSession, key); g != nil && in.read(key, text, tagSession, &r) {
+	if g := in.group(prefixSession, key); g != nil && in.readHeld(g, key, text, tagSession, &r) {
 		if r.Ended > 0 {
 			g.Ended++
 		} else {
@@ -229,22 +258,50 @@ func (in *inspection) session(key, text string) {
 	}
 }
 
+// folding reads a record of the Directory as a start does. After damage it only looks
+// whether the record can be read.
+func (in *inspection) folding(key, text string, start func(key, text string) error, tag byte, v coded) {
+	if in.cut {
+		in.read(key, text, tag, v)
+	} else if err := start(key, text); err != nil {
+		in.damage(key, err)
+		in.cut = true
+	}
+}
+
+// endFolding judges the Directory's records when all of them are read.
+func (in *inspection) endFolding() {
+	if in.folded {
+		return
+	}
+	in.folded = true
+	if in.cut {
+		return
+	}
+	if err := in.dir.complete(); err != nil {
+		in.damage(keyDirectory, err)
+		in.cut = true
+	}
+}
+
 func (in *inspection) command(key, text string) {
-	next := ordered(prefixCommand, uint64(in.dir.index)+1)
-	if !in.broken && key != next {
+	in.endFolding()
+	in.commands++
+	if next := ordered(prefixCommand, uint64(in.dir.index)+1); !in.cut && key != next {
 		in.damage(next, errors.New("no command at this index: the Directory is shown as it was before"))
-		in.broken = true
+		in.cut = true
 	}
 	var c Command
-	if in.read(key, text, tagCommand, &c) && !in.broken {
+	if in.read(key, text, tagCommand, &c) && !in.cut {
 		in.dir.apply(&c)
 	} else {
-		in.broken = true
+		in.cut = true
 	}
 }
 
 // finish draws the conclusions for which all records must be known.
 func (in *inspection) finish() {
+	in.endFolding()
 	if in.Records > 0 && !in.identified {
 		in.damage(keyIdentity, errors.New("there are records, but not who they belong to"))
 	}
@@ -259,6 +316,7 @@ func (in *inspection) finish() {
 		in.Groups = append(in.Groups, *g)
 	}
 	in.Directory = in.dir.report()
+	in.Directory.Folded, in.Directory.Commands, in.Directory.Cut = in.dir.head.index, in.commands, in.cut
 }
 
 func (d *Directory) report() DiskDirectory {
@@ -275,13 +333,12 @@ func (d *Directory) report() DiskDirectory {
 	return r
 }
 
-// leadingNumber reads the number that a key goes on with, as ordered wrote it; ok is false
-// for none.
-func leadingNumber(text string) (n uint64, rest string, ok bool) {
-	if len(text) < 8 {
-		return 0, text, false
+// cutNumber is number, with what comes after it.
+func cutNumber(text string) (n uint64, rest string, ok bool) {
+	if n, ok = number(text); ok {
+		text = text[1+text[0]:]
 	}
-	return binary.BigEndian.Uint64([]byte(text[:8])), text[8:], true
+	return n, text, ok
 }
 
 // numbersOf tells how many numbers the keys of a kind have; a value's key goes on with
@@ -289,7 +346,7 @@ func leadingNumber(text string) (n uint64, rest string, ok bool) {
 var numbersOf = []struct {
 	prefix  string
 	numbers int
-}{{prefixConfig, 1}, {prefixProgress, 1}, {prefixLog, 2}, {prefixValue, 1}, {prefixSession, 2}, {prefixCommand, 1}}
+}{{prefixConfig, 1}, {prefixProgress, 1}, {prefixLog, 2}, {prefixValue, 1}, {prefixSession, 2}, {prefixNode, 1}, {prefixGroup, 1}, {prefixKey, 0}, {prefixCommand, 1}}
 
 // printable writes the key of a record for people: log/1/42, value/1/"colour".
 func printable(key string) string {
@@ -300,7 +357,7 @@ func printable(key string) string {
 		}
 		text := strings.TrimSuffix(kind.prefix, "/")
 		for range kind.numbers {
-			n, left, ok := leadingNumber(rest)
+			n, left, ok := cutNumber(rest)
 			if !ok {
 				break
 			}

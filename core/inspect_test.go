@@ -3,6 +3,8 @@ package core
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +97,35 @@ func TestInspectTellsWhatAManagerHolds(t *testing.T) {
 	require.Equal(t, config(1, "n1", "n2", "n3").Chain, d.Groups[0].Config.Chain)
 }
 
+// What the commands did is shown whether or not they are in the records already.
+func TestInspectTellsWhatAManagerHasFolded(t *testing.T) {
+	space := foldedSpace(t)
+	m, err := NewManager(foldOptions(256), space)
+	require.NoError(t, err)
+	report := inspect(t, space)
+	require.Empty(t, report.Damage)
+	d := report.Directory
+	require.Equal(t, m.dir.index, d.Index)
+	require.Equal(t, 2, d.Commands)
+	require.Equal(t, d.Index-2, d.Folded)
+	require.Equal(t, m.Keys(), d.Keys)
+	require.Len(t, d.Nodes, len(m.dir.nodes))
+	require.Len(t, d.Groups, 2)
+	require.False(t, d.Cut)
+	mapped := 0
+	for i, g := range d.Groups {
+		require.Equal(t, m.dir.groups[i].config, g.Config)
+		mapped += g.Keys
+	}
+	require.Equal(t, d.Keys, mapped)
+	space.damage(ordered(prefixGroup, 1))
+	d = inspect(t, space).Directory
+	require.True(t, d.Cut)
+	require.Len(t, d.Nodes, len(m.dir.nodes))
+	require.Empty(t, d.Groups)
+	require.Equal(t, 2, d.Commands)
+}
+
 // Half a snapshot is shown as one: a start discards it.
 func TestInspectTellsOfAPartialJoin(t *testing.T) {
 	chunks := snapshotOf(t, 5)
@@ -142,7 +173,7 @@ func TestInspectGoesOnAfterDamage(t *testing.T) {
 		"hole in the log":  {node, func(s rigSpace) { delete(s, log(first)) }, []string{"log/1/9: no entries from here to seq 9"}},
 		"two holes": {node, func(s rigSpace) { delete(s, log(first)); s[log(13)] = s[log(last)] },
 			[]string{"log/1/9: no entries from here to seq 9", "log/1/11: no entries from here to seq 12", "log/1/13: wire: checksum mismatch"}},
-		"log too short": {node, func(s rigSpace) { delete(s, log(first)); delete(s, log(last)) }, []string{"log/1/9: the log ends before this, and the values are of seq 9"}},
+		"log too short": {node, func(s rigSpace) { delete(s, log(first)); delete(s, log(last)) }, []string{"log/1/9: the log ends before this, and the values are of seq 10"}},
 		"entry of before": {node, func(s rigSpace) { s[log(3)] = s[log(last)] },
 			[]string{"log/1/3: the log begins at seq 9", "log/1/3: wire: checksum mismatch"}},
 		"value":   {node, func(s rigSpace) { s.damage(ordered(prefixValue, 1) + "k1") }, []string{`value/1/"k1": wire: checksum mismatch`}},
@@ -151,8 +182,24 @@ func TestInspectGoesOnAfterDamage(t *testing.T) {
 			[]string{"identity: ", "log/1/9: ", `value/1/"x": `}},
 		"no key of ours": {node, func(s rigSpace) { s[prefixValue+"\xff"] = "?" }, []string{`value/"\xff": no node writes such a key`}},
 		"nor this one":   {node, func(s rigSpace) { s[ordered(prefixLog, 1)] = "?" }, []string{`log/1: no node writes such a key`}},
-		"command":        {managerSpace, func(s rigSpace) { s.damage(ordered(prefixCommand, 2)) }, []string{"command/2: wire: checksum mismatch"}},
-		"no command":     {managerSpace, func(s rigSpace) { delete(s, ordered(prefixCommand, 3)) }, []string{"command/3: no command at this index"}},
+		"values of before the log": {node, func(s rigSpace) {
+			s.make(ordered(prefixProgress, 1), tagProgress, &progress{base: EntryID{1, 8}, applied: 7})
+		}, []string{"progress/1: the values are of seq 7, and the log begins at seq 9"}},
+		"directory":       {foldedSpace, func(s rigSpace) { s.damage(keyDirectory) }, []string{"directory: wire: checksum mismatch"}},
+		"no directory":    {foldedSpace, func(s rigSpace) { delete(s, keyDirectory) }, []string{"directory: the records at index 0 are of "}},
+		"node":            {foldedSpace, func(s rigSpace) { s.damage(ordered(prefixNode, 1)) }, []string{"node/1: wire: checksum mismatch"}},
+		"no node":         {foldedSpace, func(s rigSpace) { delete(s, ordered(prefixNode, 1)) }, []string{"group/1: node "}},
+		"no group":        {foldedSpace, func(s rigSpace) { delete(s, ordered(prefixGroup, 1)) }, []string{"group/2: there is a record of group 2, but none of group 1"}},
+		"mapping":         {foldedSpace, func(s rigSpace) { s.damage(prefixKey + "k1") }, []string{`key/"k1": wire: checksum mismatch`}},
+		"folded too much": {foldedSpace, func(s rigSpace) { s.make(ordered(prefixCommand, 1), tagCommand, &Command{Kind: CommandGone}) }, []string{"command/9: no command at this index"}},
+		"several of a Directory": {foldedSpace, func(s rigSpace) {
+			s.damage(ordered(prefixGroup, 1))
+			s.damage(prefixKey + "k1")
+			s.damage(ordered(prefixCommand, 9))
+		},
+			[]string{"group/1: wire: ", `key/"k1": wire: `, "command/9: wire: "}},
+		"command":    {managerSpace, func(s rigSpace) { s.damage(ordered(prefixCommand, 2)) }, []string{"command/2: wire: checksum mismatch"}},
+		"no command": {managerSpace, func(s rigSpace) { delete(s, ordered(prefixCommand, 3)) }, []string{"command/3: no command at this index"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			space := c.space(t)
@@ -183,44 +230,132 @@ func TestInspectShowsTheDirectoryBeforeTheDamage(t *testing.T) {
 	require.Empty(t, d.Groups)
 }
 
+// make puts a record there that is whole, whatever it says.
+func (s rigSpace) make(key string, tag byte, v coded) { s[key] = new(recorder).record(key, tag, v) }
+
+// strays are records that are whole each, and that do not fit what is there.
+func strays() (list []Write) {
+	add := func(key string, tag byte, v coded) {
+		list = append(list, Write{Key: key, Value: new(recorder).record(key, tag, v)})
+	}
+	for g := range uint64(4) {
+		add(ordered(prefixConfig, g), tagConfig, &Config{Group: GroupID(g), Epoch: 9, Chain: []Peer{peerOf("n1")}, Reads: ReadConfirm})
+		for _, p := range []progress{{}, {applied: 9}, {applied: 10}, {base: EntryID{1, 9}, applied: 8}, {base: EntryID{1, 10}, applied: 10}, {partial: true}} {
+			add(ordered(prefixProgress, g), tagProgress, &p)
+		}
+		for seq := range uint64(12) {
+			add(ordered(prefixLog, g, seq), tagEntry, &Entry{Kind: OpOpen})
+		}
+		add(ordered(prefixValue, g)+"new", tagValue, &value{"v", 1})
+		add(ordered(prefixSession, g, 99), tagSession, &SessionRecord{ID: 99})
+		add(ordered(prefixGroup, g), tagConfig, &Config{Group: GroupID(g), Epoch: 1, Chain: []Peer{peerOf("n9")}, Reads: ReadConfirm})
+		add(prefixKey+fmt.Sprint("of", g), tagMapping, &mapping{GroupID(g)})
+	}
+	for i := range uint64(12) {
+		add(ordered(prefixCommand, i), tagCommand, &Command{Kind: CommandGone})
+		add(ordered(prefixNode, i), tagNode, &nodeEntry{NodeRecord: NodeRecord{Peer: peerOf(fmt.Sprint("n", i+1)), Boot: 1}})
+	}
+	add(prefixKey, tagMapping, &mapping{1})
+	add(keyDirectory, tagDirectory, &directoryRecord{index: 8, turn: 9, nodes: 3, groups: 2, keys: 3})
+	return list
+}
+
+// agreement counts how often a start and Inspect agreed on a space.
+type agreement struct{ damaged, whole int }
+
+func (a *agreement) on(t *testing.T, space rigSpace, start func(Space) (Node, error), what ...any) {
+	_, err := start(space)
+	r := inspect(t, space)
+	require.Equal(t, errors.Is(err, ErrDamaged), r.Damaged > 0, "%q: %v, %v", what, err, r.Damage)
+	if err != nil {
+		a.damaged++
+	} else {
+		a.whole++
+	}
+}
+
+// halfJoined is the disk of a node that has a part of a snapshot, and of another group all.
+func halfJoined(t *testing.T) rigSpace {
+	n := following(t, "n3", joined(2, 2, "n3", "n1"), durable)
+	n.step("n1", snapshotOf(t, 5)[0])
+	n.step("m", &Config{Group: 2, Epoch: 1, Chain: []Peer{peerOf("n3")}, Reads: ReadConfirm, MinChain: 1})
+	n.step("c1", &Op{Group: 2, Req: 1, Kind: OpOpen})
+	n.crash(0)
+	return n.space
+}
+
 // A node starts over a space if and only if Inspect finds it whole.
 func TestInspectAndAStartAgree(t *testing.T) {
 	for name, c := range map[string]struct {
 		space func(*testing.T) rigSpace
 		start func(Space) (Node, error)
 	}{
-		"manager": {managerSpace, startManager},
-		"storage": {func(t *testing.T) rigSpace { return trimmed(t).space }, startStorage},
+		"manager":                 {managerSpace, startManager},
+		"manager that has folded": {foldedSpace, startManager},
+		"storage":                 {func(t *testing.T) rigSpace { return trimmed(t).space }, startStorage},
+		"half a snapshot":         {halfJoined, startStorage},
 	} {
 		t.Run(name, func(t *testing.T) {
-			space, damaged, whole := c.space(t), 0, 0
-			agree := func(what, key string) {
-				_, err := c.start(space)
-				r := inspect(t, space)
-				require.Equal(t, errors.Is(err, ErrDamaged), r.Damaged > 0, "%s %q: %v, %v", what, key, err, r.Damage)
-				if err != nil {
-					damaged++
-				} else {
-					whole++
-				}
-			}
-			agree("nothing", "")
-			for key, record := range space {
+			var a agreement
+			space := c.space(t)
+			a.on(t, space, c.start, "nothing")
+			require.Equal(t, 1, a.whole)
+			keys := slices.Sorted(maps.Keys(space))
+			for _, key := range keys {
+				record := space[key]
 				delete(space, key)
-				agree("without", key)
+				a.on(t, space, c.start, "without", key)
+				for _, other := range keys {
+					if left, there := space[other]; there {
+						delete(space, other)
+						a.on(t, space, c.start, "without", key, other)
+						space[other] = left
+					}
+				}
 				for _, content := range []string{"", "x", space[keyIdentity], record + "x", record[:len(record)/2]} {
 					space[key] = content
-					agree("other content in", key)
+					a.on(t, space, c.start, "other content in", key)
 				}
 				space[key] = record
 				if record != "" { // that of a probe is
 					space.damage(key)
-					agree("a flipped bit in", key)
+					a.on(t, space, c.start, "a flipped bit in", key)
 				}
 				space[key] = record
 			}
-			require.Greater(t, damaged, len(space))
-			require.Positive(t, whole)
+			require.Greater(t, a.damaged, len(space))
+			require.Greater(t, a.whole, 1)
+		})
+	}
+}
+
+// The same holds when records are whole, and do not fit together.
+func TestInspectAndAStartAgreeOnStrayRecords(t *testing.T) {
+	manager := func(key string) bool {
+		return strings.HasPrefix(key, prefixNode) || strings.HasPrefix(key, prefixGroup) || strings.HasPrefix(key, prefixKey) || strings.HasPrefix(key, prefixCommand) || key == keyDirectory
+	}
+	for name, c := range map[string]struct {
+		space     func(*testing.T) rigSpace
+		start     func(Space) (Node, error)
+		isManager bool
+	}{
+		"manager":                 {managerSpace, startManager, true},
+		"manager that has folded": {foldedSpace, startManager, true},
+		"storage":                 {func(t *testing.T) rigSpace { return trimmed(t).space }, startStorage, false},
+		"half a snapshot":         {halfJoined, startStorage, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a agreement
+			space := c.space(t)
+			for _, w := range strays() {
+				if manager(w.Key) != c.isManager {
+					continue // no node reads records of the other role
+				}
+				with := maps.Clone(space)
+				with[w.Key] = w.Value
+				a.on(t, with, c.start, "with", w.Key)
+			}
+			require.Positive(t, a.damaged)
 		})
 	}
 }

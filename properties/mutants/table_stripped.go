@@ -209,19 +209,17 @@ var stripped = []Mutant{
 		Name: `hole-taken-for-the-end`, Rule: `durable before sent`,
 		Story: `damage in the middle of the log is taken for its end`,
 		File:  `core/durable.go`,
-		Old: `	var r reader
-	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		var e Entry
-		if err := r.read(k, v, tagEntry, &e); err != nil {
-			return err
-		}
+		Old: `	if err := r.read(k, v, tagEntry, &e); err != nil {
+		return err
+	}
+	if seq := g.log.append(e); k != ordered(prefixLog, uint64(g.id), uint64(seq)) {
+		return fmt.Errorf("no entry at seq %d", seq)
+	}
 `,
-		New: `	torn := false
-	err := space.Range(ordered(prefixLog, uint64(g.id)), func(k, v string) error {
-		var e Entry
-		if torn = torn || readRecord(k, v, tagEntry, &e) != nil; torn {
-			return nil
-		}
+		New: `	if err := r.read(k, v, tagEntry, &e); err != nil || k != ordered(prefixLog, uint64(g.id), uint64(g.log.last()+1)) {
+		return nil
+	}
+	g.log.append(e)
 `,
 	},
 	{
