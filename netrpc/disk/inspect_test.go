@@ -255,7 +255,7 @@ func TestInspectNamesTheDamagedRecord(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "node1")
 	d, err := disk.Open(dir, disk.Storage, disk.Options{})
 	require.NoError(t, err)
-	write(t, d, records(t, 20), []core.Write{{Key: "log/\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x05", Value: "?"}})
+	write(t, d, records(t, 20), []core.Write{{Key: "log/\x01\x01\x01\x05", Value: "?"}})
 	require.NoError(t, d.Close())
 	r := inspect(t, dir, true)
 	require.Empty(t, r.Damage)
