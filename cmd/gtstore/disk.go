@@ -181,7 +181,10 @@ func (r *diskResult) writeDirectory(w io.Writer) {
 	if d == nil {
 		return
 	}
-	fmt.Fprintf(w, "Directory at index %d, %s keys mapped\n", d.Index, cli.Grouped(d.Keys))
+	fmt.Fprintf(w, "Directory at index %d, %s mapped: records of index %d, and %s since\n", d.Index, counted(d.Keys, "key"), d.Folded, counted(d.Commands, "command"))
+	if d.Cut {
+		fmt.Fprintln(w, "It is shown only as far as it was read before the first damage.")
+	}
 	if len(d.Nodes) > 0 {
 		fmt.Fprintln(w, "\nNODE\tADDRESS\tID\tSTARTS\tSTATE\tGROUP\tROLE")
 	}

@@ -31,10 +31,13 @@ type diskResult struct {
 }
 
 type diskDirectory struct {
-	Index  core.Index       `json:"index"`
-	Keys   int              `json:"keys"` // that are mapped
-	Nodes  []diskNode       `json:"nodes"`
-	Groups []directoryGroup `json:"groups"`
+	Index    core.Index       `json:"index"`
+	Folded   core.Index       `json:"folded"`   // which the records are of
+	Commands int              `json:"commands"` // that are after that
+	Cut      bool             `json:"cut"`      // it shows only what was read before the first damage
+	Keys     int              `json:"keys"`     // that are mapped
+	Nodes    []diskNode       `json:"nodes"`
+	Groups   []directoryGroup `json:"groups"`
 }
 
 type diskNode struct {
@@ -211,7 +214,7 @@ func newDiskGroup(g *core.DiskGroup, self core.NodeID) diskGroup {
 func newDiskPeer(p core.Peer) diskPeer { return diskPeer{p.ID.String(), netrpc.Printable(p.Addr)} }
 
 func newDiskDirectory(d *core.DiskDirectory) *diskDirectory {
-	out := &diskDirectory{Index: d.Index, Keys: d.Keys, Nodes: []diskNode{}, Groups: []directoryGroup{}}
+	out := &diskDirectory{Index: d.Index, Folded: d.Folded, Commands: d.Commands, Cut: d.Cut, Keys: d.Keys, Nodes: []diskNode{}, Groups: []directoryGroup{}}
 	names, primaries := map[core.NodeID]string{}, map[core.NodeID]bool{}
 	for _, n := range d.Nodes {
 		names[n.ID] = netrpc.Printable(n.Name)

@@ -15,6 +15,7 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
+	"gtstore/core/wire"
 	"gtstore/netrpc/disk"
 )
 
@@ -102,7 +103,7 @@ func TestDiskShowsWhatAClusterLeft(t *testing.T) {
 	}
 	for name, r := range all {
 		require.Zero(t, r.Damaged)
-		require.Equal(t, Format{1, 2}, Format{r.Format, r.RecordVersion})
+		require.Equal(t, Format{disk.Format, wire.RecordVersion}, Format{r.Format, r.RecordVersion})
 		require.Equal(t, name != "manager" && !slices.Contains(group.Chain, name), r.Directory == nil && len(r.Groups) == 0)
 	}
 
@@ -234,12 +235,13 @@ func TestDiskTextOfAManager(t *testing.T) {
 	nodes[2].Joining, nodes[3].Gone, nodes[4].Draining = 1, true, true
 	r := newDiskResult("m", &disk.Report{Role: disk.Manager, Format: 1, Records: 2, Contents: &core.DiskReport{
 		ID: 9, Cluster: 10, Boot: 1, Records: 8, Bytes: 400,
-		Directory: core.DiskDirectory{Index: 7, Keys: 1200, Nodes: nodes, Groups: []core.DirectoryGroup{
+		Directory: core.DiskDirectory{Index: 7, Folded: 5, Commands: 2, Cut: true, Keys: 1200, Nodes: nodes, Groups: []core.DirectoryGroup{
 			{Config: &core.Config{Group: 1, Epoch: 3, Chain: []core.Peer{{ID: 2}, {ID: 1}}, Joining: core.Peer{ID: 3}}, Keys: 1200},
 		}},
 	}})
 	require.Equal(t, `m: a manager, 0000000000000009, of cluster 000000000000000a, started once; format 1, records of version 2
-Directory at index 7, 1,200 keys mapped
+Directory at index 7, 1,200 keys mapped: records of index 5, and 2 commands since
+It is shown only as far as it was read before the first damage.
 
 NODE  ADDRESS  ID                STARTS  STATE     GROUP  ROLE
 n1    n1:1     0000000000000001  1       known     1      replica
