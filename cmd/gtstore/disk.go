@@ -34,7 +34,8 @@ engine's tables. Exit code 1 says that something is damaged, or that a directory
 read. One that a node uses cannot be: what is written meanwhile would pass for damage. Stop the
 node first. A copy can be read, if it was made while no node used the original.
 
-A key of a record such as value/1/"hello" is of group 1, and log/1/42 is its entry 42.`,
+A key of a record such as value/1/"hello" is of group 1, and log/1/42 is its entry 42. A manager's
+node/3 is the node that its third command listed, and key/"hello" says which group has that key.`,
 		Example: `  gtstore disk /var/lib/gtstore
   gtstore disk ~/gtstore --verify
   gtstore disk ~/gtstore/node1 -o json`,
