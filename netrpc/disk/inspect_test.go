@@ -97,8 +97,19 @@ func records(t *testing.T, puts int) (list []core.Write) {
 	return list
 }
 
-// nodeDir is the directory of a node that was stopped: with one table, and a log if asked
-// for.
+// kill ends a disk as the end of its process does: what is not in tables is in the log.
+func kill(t *testing.T, d *disk.Disk, dir string) {
+	t.Helper()
+	data, left := filepath.Join(dir, dataDir), filepath.Join(t.TempDir(), dataDir)
+	require.NoError(t, os.CopyFS(left, os.DirFS(data)))
+	require.NoError(t, d.Close())
+	require.NoError(t, os.RemoveAll(data))
+	require.NoError(t, os.Remove(filepath.Join(dir, "closed")))
+	require.NoError(t, os.Rename(left, data))
+}
+
+// nodeDir is the directory of a node: of one that was killed, with one table and a log, or
+// of one that was stopped, with all in tables.
 func nodeDir(t *testing.T, withLog bool) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "node1")
@@ -112,10 +123,11 @@ func nodeDir(t *testing.T, withLog bool) string {
 	require.NoError(t, err)
 	if withLog {
 		write(t, d, slices.Collect(slices.Chunk(all[half:], 10))...)
+		kill(t, d, dir)
 	} else {
 		write(t, d)
+		require.NoError(t, d.Close())
 	}
-	require.NoError(t, d.Close())
 	return dir
 }
 
@@ -222,7 +234,7 @@ func TestInspectNamesTheDamagedFile(t *testing.T) {
 		}, "data/*.sst", "magic", true},
 		"a table cut":    {func(t *testing.T, dir string) { require.NoError(t, os.Truncate(file(t, dir, "*.sst"), 1000)) }, "data/*.sst", "size mismatch", false},
 		"a table gone":   {func(t *testing.T, dir string) { require.NoError(t, os.Remove(file(t, dir, "*.sst"))) }, "data/*.sst", "does not exist", false},
-		"a bit in a log": {func(t *testing.T, dir string) { flip(t, file(t, dir, "*.log"), quarter) }, "data/*.log", "it is damaged at byte", false},
+		"a bit in a log": {func(t *testing.T, dir string) { flip(t, file(t, dir, "*.log"), quarter) }, "data/*.log", "damaged at byte", false},
 		"a bit in the list of tables": {func(t *testing.T, dir string) {
 			flip(t, file(t, dir, "MANIFEST-*"), func(int) int { return 12 })
 		}, "data/MANIFEST-*", "", false},

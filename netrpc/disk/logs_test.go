@@ -29,7 +29,7 @@ func TestABitThatFlipsInALogIsNoticed(t *testing.T) {
 		batches = append(batches, []core.Write{{Key: fmt.Sprintf("probe%02d", i), Value: string(make([]byte, 100))}})
 	}
 	write(t, d, batches...)
-	require.NoError(t, d.Close())
+	kill(t, d, dir)
 	log := file(t, dir, "*.log")
 	whole, err := os.ReadFile(log)
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestATornEndOfALogIsNoDamage(t *testing.T) {
 	require.NoError(t, err)
 	all := records(t, 20)
 	write(t, d, all[:len(all)-1], all[len(all)-1:])
-	require.NoError(t, d.Close())
+	kill(t, d, dir)
 	log := file(t, dir, "*.log")
 	whole, err := os.ReadFile(log)
 	require.NoError(t, err)
