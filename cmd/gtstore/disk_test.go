@@ -15,7 +15,6 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
-	"gtstore/core/wire"
 	"gtstore/netrpc/disk"
 )
 
@@ -103,7 +102,12 @@ func TestDiskShowsWhatAClusterLeft(t *testing.T) {
 	}
 	for name, r := range all {
 		require.Zero(t, r.Damaged)
-		require.Equal(t, Format{disk.Format, wire.RecordVersion}, Format{r.Format, r.RecordVersion})
+		text, err := os.ReadFile(filepath.Join(dir, name, "gtstore.json"))
+		require.NoError(t, err)
+		var written Format
+		require.NoError(t, json.Unmarshal(text, &written))
+		require.Positive(t, written.Records)
+		require.Equal(t, written, Format{r.Format, r.RecordVersion})
 		require.Equal(t, name != "manager" && !slices.Contains(group.Chain, name), r.Directory == nil && len(r.Groups) == 0)
 	}
 
@@ -123,7 +127,7 @@ func TestDiskShowsWhatAClusterLeft(t *testing.T) {
 }
 
 // Format is what a directory says of its format.
-type Format struct{ directory, records int }
+type Format struct{ Format, Records int }
 
 // Damage is told with its place and with what to do; the other directories are shown all
 // the same.
