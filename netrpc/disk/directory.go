@@ -216,7 +216,8 @@ func (d *directory) describe() (*descriptor, error) {
 		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
 	}
 	var found descriptor
-	if err := json.Unmarshal(text, &found); err != nil || found.Format < 1 || found.Role != Manager && found.Role != Storage {
+	if err := json.Unmarshal(text, &found); err != nil || found.Format < 1 ||
+		found.Format <= Format && found.Role != Manager && found.Role != Storage {
 		return nil, fmt.Errorf("disk: %s is not as it was written (%q): restore it from a copy, or remove all of %s to begin anew", d.path(descriptorFile), shorten(text), d.name)
 	}
 	return &found, nil

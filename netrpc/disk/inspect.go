@@ -290,6 +290,9 @@ func (in *inspector) read(ctx context.Context, r *Report, verify bool) (err erro
 		return err
 	}
 	err = in.readAll(ctx, r, verify)
+	if _, broken := in.dir.checkSeal(); broken != nil && len(in.damage) == 0 {
+		in.note(sealFile, broken) // what it seals is whole to the engine, and yet not as it was
+	}
 	return errors.Join(err, in.db.Close()) // not after a panic: the engine may hold locks
 }
 

@@ -262,6 +262,19 @@ func TestInspectNamesTheDamagedFile(t *testing.T) {
 	}
 }
 
+// The engine takes a list of tables that lacks its end for one that a crash has cut. The
+// seal of a directory that was closed tells them apart, and a node does not start.
+func TestInspectTellsOfABrokenSeal(t *testing.T) {
+	dir := nodeDir(t, false)
+	require.Empty(t, inspect(t, dir, true).Damage)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "closed"), []byte("another sum"), 0o600))
+	r := inspect(t, dir, false)
+	require.Len(t, r.Damage, 1)
+	require.Equal(t, "closed", r.Damage[0].File)
+	_, err := disk.Open(dir, disk.Storage, disk.Options{})
+	require.ErrorIs(t, err, core.ErrDamaged)
+}
+
 // A record that is damaged in an engine that is whole is told with its key.
 func TestInspectNamesTheDamagedRecord(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "node1")

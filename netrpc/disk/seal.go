@@ -70,23 +70,28 @@ func (d *directory) seal() error {
 	return d.sync()
 }
 
-// unseal breaks the seal before the directory is used, unless it is not intact.
-func (d *directory) unseal() error {
+// checkSeal tells whether there is a seal. Its error matches core.ErrDamaged if it is not
+// intact.
+func (d *directory) checkSeal() (sealed bool, err error) {
 	want, err := d.read(d.path(sealFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	if err != nil {
+	if err != nil || !d.hasData() {
+		return true, err
+	}
+	got, err := d.listsSum()
+	if err == nil && got != string(want) {
+		err = fmt.Errorf("%w: the lists of its tables are not as they were when it was closed", core.ErrDamaged)
+	}
+	return true, err
+}
+
+// unseal breaks the seal before the directory is used, unless it is not intact.
+func (d *directory) unseal() error {
+	sealed, err := d.checkSeal()
+	if err != nil || !sealed {
 		return err
-	}
-	if d.hasData() {
-		got, err := d.listsSum()
-		if err != nil {
-			return err
-		}
-		if got != string(want) {
-			return fmt.Errorf("%w: the lists of its tables are not as they were when it was closed", core.ErrDamaged)
-		}
 	}
 	if err := d.fs.Remove(d.path(sealFile)); err != nil {
 		return err
