@@ -147,7 +147,7 @@ func TestAnotherVersionIsTold(t *testing.T) {
 	file := append([]byte(magic), binary.LittleEndian.AppendUint32(nil, uint32(len(frame)))...)
 	_, err := Verify(bytes.NewReader(append(file, frame...)))
 	require.ErrorIs(t, err, ErrVersion)
-	require.ErrorContains(t, err, "version 2, and this is version 1")
+	require.ErrorContains(t, err, fmt.Sprintf("version %d, and this is version %d", wire.BackupVersion+1, wire.BackupVersion))
 }
 
 // Whatever stands in a file, reading it ends, and takes no more memory than a record.
