@@ -471,6 +471,8 @@ func (m *ChunkAck) code(c *wire.Coder) {
 	wire.Uint(c, &m.Attempt)
 	wire.Uint(c, &m.Next)
 	c.Bool(&m.Refused)
+	wire.Uint(c, &m.Held.Epoch)
+	wire.Uint(c, &m.Held.Seq)
 }
 
 func (m *CaughtUp) code(c *wire.Coder) {

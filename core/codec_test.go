@@ -76,7 +76,7 @@ var sampleMessages = []Message{
 	&Chunk{Group: 3, Epoch: 9, Config: &sampleConfig, Start: 8, Tenure: 7, Attempt: 2, Number: 1, Sum: 77, Last: true, At: EntryID{8, 11},
 		Items: []Item{{"key", "value", 11}, {Key: "gone"}}, Sessions: []SessionRecord{{ID: 3}, {5, 6, 2, StatusConflict, 4, 9}}},
 	&Chunk{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 1},
-	&ChunkAck{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 2, Next: 2, Refused: true},
+	&ChunkAck{Group: 3, Epoch: 9, Start: 8, Tenure: 7, Attempt: 2, Next: 2, Refused: true, Held: EntryID{Epoch: 6, Seq: 5}},
 	&CaughtUp{Group: 3, Epoch: 9, Start: 8, Node: 4, Token: 7},
 	&Drain{Req: 5, Node: 7},
 	&Drained{Req: 5, Status: StatusUnavailable},

@@ -241,7 +241,7 @@ func (s *Storage) restore(space Space) error {
 		return err
 	}
 	for at, g := range s.groups {
-		g.resume(&found[at])
+		g.takeUp(&found[at])
 	}
 	return s.restoreData(space, found)
 }
@@ -321,8 +321,8 @@ func (g *group) damaged(err error) error {
 	return fmt.Errorf("core: node %v, group %d, after seq %d: %w: %w", g.s.self.ID, g.id, g.log.last(), ErrDamaged, err)
 }
 
-// resume takes up where the group's other records stand.
-func (g *group) resume(p *progress) {
+// takeUp takes up where the group's other records stand.
+func (g *group) takeUp(p *progress) {
 	g.start = p.start
 	if g.config.Joining.ID == g.s.self.ID {
 		g.joiner = &joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true, complete: !p.partial, void: p.partial && p.attempt > 0}

@@ -8,7 +8,7 @@ const (
 	EventAdopted      EventKind = iota + 1 // Group, Epoch: a higher config was taken over
 	EventServing                           // Group, Epoch, Seq: the primary has reconciled up to Seq and serves
 	EventDeposed                           // Group, Epoch: a primary adopted a config with another primary
-	EventTruncated                         // Group, Epoch, Seq: a conflicting suffix from Seq on was cut off
+	EventTruncated                         // Group, Epoch, Seq: a suffix from Seq on was cut off: it conflicts, or a joining node does not know it to be committed
 	EventCommitted                         // Group, Epoch, Seq: the commit point moved up to Seq
 	EventApplied                           // Group, Seq, Session, OpSeq, Status; Effect: the entry changed a value
 	EventRetried                           // Group, Session, OpSeq: a retry came in; Status: its stored result, 0 while it is pending
@@ -22,6 +22,8 @@ const (
 	EventCaughtUp                          // Group, Epoch, Seq: the joining node holds all that is committed, and the manager is asked to make it a member
 	EventChunkRefused                      // Group, Epoch, Seq: the checksum of chunk number Seq was wrong
 	EventSqueezed                          // Group, Epoch: writes are held back, since the joining node does not catch up
+	EventKept                              // Group, Epoch, Seq: a joining node keeps what it holds up to Seq, in case that the log goes on from there
+	EventResumed                           // Group, Epoch, Seq: the joining node holds all up to Seq, and gets the log from there and no snapshot
 	// Storage and client.
 	EventSuspected // Group, Epoch, Node: Node was reported to the manager
 	// Manager.
@@ -56,6 +58,7 @@ var eventKindNames = [...]string{
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
 	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventNotTaken: "not-taken",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
+	EventKept: "kept", EventResumed: "resumed",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 

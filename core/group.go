@@ -86,6 +86,7 @@ func (g *group) adopt(c *Config) {
 	case c.Start != g.start || g.joiner == nil:
 		g.beginJoin(c)
 	}
+	g.s.giveUpFormer(g)
 	if g.primary() == g.s.self.ID {
 		if g.tenure != nil {
 			g.continueTenure()

@@ -1,6 +1,10 @@
 package core
 
-import "gtstore/core/wire"
+import (
+	"slices"
+
+	"gtstore/core/wire"
+)
 
 // joiner is a joining node's side of a transfer. Which attempt it is in is durable
 // with what the attempt brought: a node that restarts must know what a chunk that
@@ -12,27 +16,57 @@ type joiner struct {
 	next     uint64 // number of the chunk that comes next
 	sum      uint64 // of those before
 	begun    bool   // something of the attempt is in the state
-	complete bool   // all of the snapshot is, and the log may follow
+	complete bool   // all of the snapshot is, or what was held already, and the log may follow
 	void     bool   // a restart lost what the attempt had brought: only another one helps
 }
 
-// beginJoin discards, durably and before any answer, what this node held of the
-// group from an earlier time in it (rule R10).
+// beginJoin begins with what this node held of the group from an earlier time in it, cut
+// back, durably and before any answer, to what it knows to be committed: that alone is the
+// group's history for certain. It is as good as a snapshot of that position (rule R10).
+// Without such a prefix the node begins with nothing.
 func (g *group) beginJoin(c *Config) {
-	g.discard()
-	g.start, g.joiner = c.Start, &joiner{}
+	keeps := !g.partial() && g.commit > 0
+	switch {
+	case !keeps:
+		g.discard()
+	case g.log.last() > g.commit:
+		g.truncate(g.commit + 1)
+	}
+	if keeps {
+		g.event(EventKept, g.commit)
+	}
+	g.start, g.joiner = c.Start, &joiner{begun: keeps, complete: keeps}
 	g.persistProgress()
 }
 
-// leave gives up the data of a group that goes on without this node.
+// leave ends this node's part in a group that goes on without it. The data stays, in case
+// that the node joins again, unless it is half a snapshot.
 func (g *group) leave() {
-	if g.log.last() == 0 && g.joiner == nil {
-		return
+	if g.partial() {
+		g.discard()
 	}
-	g.discard()
-	g.start, g.joiner = 0, nil
-	g.persistProgress()
+	if g.joiner != nil || g.start != 0 {
+		g.start, g.joiner = 0, nil
+		g.persistProgress()
+	}
 }
+
+// giveUpFormer discards what this node holds of groups that go on without it: but for the
+// one that it left last all, and of that too once it is used for another. So a spare keeps
+// no more than a member holds, and a member nothing beside its group.
+func (s *Storage) giveUpFormer(last *group) {
+	names := func(g *group) bool { return g.config.names(s.self.ID) }
+	used := slices.ContainsFunc(s.groups, names)
+	for _, g := range s.groups {
+		if g.holdsLog() && !names(g) && (used || g != last && last.holdsLog()) {
+			g.discard()
+			g.persistProgress()
+		}
+	}
+}
+
+// holdsLog tells whether there is anything of the group's log here.
+func (g *group) holdsLog() bool { return g.log.last() > 0 }
 
 func (g *group) discard() {
 	g.event(EventDiscarded, g.log.last())
@@ -57,7 +91,8 @@ func (g *group) isJoining() bool {
 
 // onChunk takes the next chunk of a snapshot. A chunk of an earlier attempt, or of
 // another join, is dropped. A chunk of an earlier epoch gets a Nack. A later attempt
-// begins anew.
+// begins anew, but a primary's first one asks first: it may do with the log behind what is
+// here. Once it has begun another, what is here does not count for it.
 func (g *group) onChunk(from Peer, m *Chunk) {
 	switch {
 	case m.Epoch < g.config.Epoch:
@@ -73,6 +108,9 @@ func (g *group) onChunk(from Peer, m *Chunk) {
 		g.s.drop(from)
 		return
 	case m.Tenure == j.tenure && m.Attempt == j.attempt:
+	case m.Attempt == 1 && j.complete: // it discards nothing: a chunk that comes late must not take back what was acked
+		g.offer(from, m)
+		return
 	case m.Number > 0: // its beginning did not come
 		g.ackChunk(from, m, 0, false)
 		return
@@ -88,6 +126,16 @@ func (g *group) onChunk(from Peer, m *Chunk) {
 		refused = !g.takeChunk(m)
 	}
 	g.ackChunk(from, m, j.next, refused)
+}
+
+// offer tells a primary what this node holds already. After a restart it may not know how
+// much of that is committed.
+func (g *group) offer(to Peer, m *Chunk) {
+	if g.commit == 0 {
+		g.ackChunk(to, m, 0, true)
+		return
+	}
+	g.s.after(to, &ChunkAck{Group: g.id, Epoch: g.config.Epoch, Start: m.Start, Tenure: m.Tenure, Attempt: m.Attempt, Held: g.log.id(g.commit)})
 }
 
 func (g *group) ackChunk(to Peer, m *Chunk, next uint64, refused bool) {

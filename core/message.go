@@ -120,7 +120,7 @@ type Pong struct {
 type JoinProgress struct {
 	Group             GroupID
 	Start             Epoch
-	Keys, KeysTotal   uint64 // sent, and in the group
+	Keys, KeysTotal   uint64 // sent, and in the group; what the joining node held already counts as sent
 	Bytes, BytesTotal uint64 // of the keys and values sent, and about as many as there are
 }
 
@@ -236,7 +236,8 @@ type Nack struct {
 // Chunk is a part of a snapshot, from the primary to a joining node. The chunks
 // of an attempt come in order and are of no use without each other. A value
 // that changes after it was sent is sent again; the last chunk says of which
-// log position all of it together is the state.
+// log position all of it together is the state. The first attempt of a tenure also asks:
+// a node that holds a committed prefix takes nothing of it, and answers with that.
 type Chunk struct {
 	Group    GroupID
 	Epoch    Epoch
@@ -270,7 +271,9 @@ type SessionRecord struct {
 	Ended   Seq // of the entry that ended it; 0 while it is open
 }
 
-// ChunkAck tells which chunk a joining node needs next; all before are durable.
+// ChunkAck tells which chunk a joining node needs next; all before are durable. Or it
+// answers the first attempt of a primary by what the node holds already: the primary goes on
+// from there with the log, or begins a snapshot in its second attempt.
 type ChunkAck struct {
 	Group   GroupID
 	Epoch   Epoch
@@ -278,7 +281,8 @@ type ChunkAck struct {
 	Tenure  Epoch
 	Attempt uint64
 	Next    uint64
-	Refused bool // the attempt is void: a checksum was wrong, or a restart lost what it had brought
+	Refused bool    // the attempt is void: a checksum was wrong, or a restart lost what it had brought
+	Held    EntryID // all up to here is committed, and durable here; zero for no such answer
 }
 
 // CaughtUp asks the manager to make the joining node a member. The primary has counted

@@ -10,7 +10,7 @@ import (
 // the dead would be pinged for ever. A node that was silent for long and is in no chain
 // is therefore taken off the list. Nothing is lost by that, whatever the node still
 // holds: if it comes back it registers as a spare, knows the highest epoch of every group
-// that it was in, and discards what it held before it joins one.
+// that it was in, and keeps of what it held what is committed.
 
 // How long a node is silent before it is taken off the list. A durable node may come
 // back, and people miss it, so it stays until there is need for room; so does one that

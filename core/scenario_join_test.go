@@ -314,36 +314,6 @@ func TestAnAttemptThatARestartLostIsRefused(t *testing.T) {
 	}
 }
 
-// Rule R10: what a node held from an earlier time in the group is discarded,
-// durably, before it answers as a joining node; also when it never heard that it
-// had left.
-func TestAJoiningNodeDiscardsWhatItHeld(t *testing.T) {
-	for name, told := range map[string]bool{"that it left": true, "only that it joins": false} {
-		n := heir(t, config(1, "n1", "n2"), durable)
-		require.Len(t, n.values(), 1)
-		if told {
-			n.step("m", config(2, "n1"))
-			require.Empty(t, n.values(), "a node that left gives up its data")
-			require.Zero(t, n.view().Last)
-		}
-		n.held = true
-		n.step("m", joined(3, 3, "n2", "n1"))
-		require.Empty(t, n.values(), "it heard %s", name)
-		n.step("n1", replicate(3, 9, EntryID{1, 3}, 3))
-		for _, a := range sent[*Ack](n, "n1") {
-			require.Zero(t, a.Matched, "it has nothing yet")
-		}
-		n.step("n1", &Chunk{Group: 1, Epoch: 3, Start: 3, Tenure: 3, Attempt: 1, Number: 4})
-		require.Empty(t, sent[*ChunkAck](n, "n1"))
-		n.sync()
-		require.Zero(t, only[*ChunkAck](n, "n1").Next)
-		n.crash(0)
-		n.restart()
-		require.Empty(t, n.values())
-		require.Zero(t, n.view().Last)
-	}
-}
-
 // Rules R6 and R10: what the primary knows of a joining node is void when it
 // joins for the second time: that node may have discarded all of it.
 func TestOldAcksOfAJoinerDoNotCountInItsNextJoin(t *testing.T) {

@@ -344,8 +344,9 @@ func (g *group) advance() {
 		g.pump()
 	}
 	g.unparkSoon()
-	t.trimmed = max(t.trimmed, g.keepFor(min(matched, g.commit)))
-	g.trim(g.keepForExport(t.trimmed))
+	to := g.keepFor(min(matched, g.commit)) // less than before when a node has come back with what it held
+	t.trimmed = max(t.trimmed, to)
+	g.trim(g.keepForExport(to))
 }
 
 // mayServe tells whether a new primary has done its duty (rule R5).

@@ -140,8 +140,12 @@ func (g *group) joinRate() int {
 	return idleFactor * g.s.opt.JoinRate
 }
 
-// hasRoom tells whether one more chunk may be under way.
+// hasRoom tells whether one more chunk may be under way. In durable mode a node comes back
+// with what it held: until it has answered, the first chunk is the question.
 func (g *group) hasRoom(x *transfer) bool {
+	if g.s.opt.Durable && x.answered == 0 {
+		return len(x.window) == 0
+	}
 	if len(x.window) < chunksMin {
 		return true
 	}
@@ -221,6 +225,10 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 	if x.installed {
 		return
 	}
+	if a.Held.Seq > 0 {
+		g.resume(x, a.Held)
+		return
+	}
 	acked := x.next - uint64(len(x.window))
 	if a.Refused || a.Next < acked {
 		if a.Refused || a.Next == 0 { // it has lost what it had; else the answer is only late
@@ -248,6 +256,20 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 	}
 	g.pump()
 	g.unparkSoon()
+}
+
+// resume goes on from what the joining node holds, as if that were a complete snapshot. It
+// begins one instead, for which the node discards all, where the log does not reach back to
+// that or has another entry there, or where more was written since than there is to be sent.
+func (g *group) resume(x *transfer, at EntryID) {
+	if at.Seq < g.log.base.Seq || !g.log.holds(at) || size(g.log.entries[at.Seq-g.log.base.Seq:]) > max(g.state.values.bytes, windowBytesMax) {
+		g.attemptTransfer()
+		return
+	}
+	x.window, x.complete, x.at = nil, true, at
+	x.keys, x.bytes = uint64(g.state.values.len()), uint64(g.state.values.bytes) // what it held counts as sent
+	g.event(EventResumed, at.Seq)
+	g.feed(x)
 }
 
 // feed goes on from the snapshot with the log: from now on the joining node gets it like

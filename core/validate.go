@@ -55,7 +55,7 @@ func inRange(in *Envelope) bool {
 	case *Chunk:
 		return m.inRange()
 	case *ChunkAck:
-		return m.Group.inRange() && isTransfer(m.Epoch, m.Start, m.Tenure, m.Attempt) && m.Next <= countMax
+		return m.Group.inRange() && isTransfer(m.Epoch, m.Start, m.Tenure, m.Attempt) && m.Next <= countMax && m.Held.inRange() && m.Held.Epoch <= m.Epoch
 	case *CaughtUp:
 		return m.Group.inRange() && m.Epoch.inRange() && m.Start.inRange() && m.Start <= m.Epoch && m.Node != 0
 	case *Op:

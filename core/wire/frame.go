@@ -11,7 +11,7 @@ import (
 // Those of backups are counted from 64 and those of records from 128, so that none meets
 // another.
 const (
-	MessageVersion = 3
+	MessageVersion = 4
 	BackupVersion  = 64 + 1
 	RecordVersion  = 128 + 3
 )

@@ -21,7 +21,7 @@ type Mutant struct {
 type Edit struct{ File, Old, New string }
 
 // Table lists the mutants: those that lack one rule, and the stripped ones.
-var Table = slices.Concat(bare, ofTheDisk, ofSuspicion, stripped)
+var Table = slices.Concat(bare, ofRejoining, ofTheDisk, ofSuspicion, stripped)
 
 // bare are mutants that lack one rule, in the order of the rules.
 var bare = []Mutant{
@@ -460,13 +460,10 @@ var bare = []Mutant{
 	},
 	{
 		Name: `joiner-keeps-its-data`, Rule: `R10`,
-		Story: `a node that joins again builds on what it held before`,
+		Story: `a node that joins again builds the snapshot on what it held before`,
 		File:  `core/join.go`,
-		Old: `func (g *group) beginJoin(c *Config) {
-	g.discard()
-`,
-		New: `func (g *group) beginJoin(c *Config) {
-`,
+		Old:   `&joiner{begun: keeps, complete: keeps}`,
+		New:   `&joiner{complete: keeps}`,
 	},
 	{
 		Name: `snapshot-without-changes`, Rule: `R10`,
@@ -534,8 +531,9 @@ var bare = []Mutant{
 		Name: `trim-what-a-member-lacks`, Rule: `trimming`,
 		Story: `the primary trims what it committed, and not what all hold`,
 		File:  `core/tenure.go`,
-		Old:   `	t.trimmed = max(t.trimmed, g.keepFor(min(matched, g.commit)))`,
-		New:   `	t.trimmed = max(t.trimmed, g.log.last())`,
+		Old:   `	t.trimmed = max(t.trimmed, to)`,
+		New: `	to = g.log.last()
+	t.trimmed = max(t.trimmed, to)`,
 	},
 	{
 		Name: `trim-under-the-transfer`, Rule: `trimming`,
@@ -664,6 +662,7 @@ var bare = []Mutant{
 		File:  `core/durable.go`,
 		Old:   `&joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true,`,
 		New:   `&joiner{begun: true,`,
+		Also:  []Edit{{`core/join.go`, `	case m.Attempt == 1 && j.complete: // it`, `	case false: // it`}},
 	},
 	{
 		Name: `changes-at-the-rate`, Rule: `R10`,

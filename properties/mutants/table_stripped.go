@@ -68,12 +68,15 @@ var stripped = []Mutant{
 		Name: `left-node-forgets`, Rule: `R1`,
 		Story: `a node that left a group forgets its epoch`,
 		File:  `core/join.go`,
-		Old: `	g.start, g.joiner = 0, nil
-	g.persistProgress()
+		Old: `		g.start, g.joiner = 0, nil
+		g.persistProgress()
+	}
 }
 `,
-		New: `	g.start, g.joiner = 0, nil
-	g.persistProgress()
+		New: `		g.start, g.joiner = 0, nil
+		g.persistProgress()
+	}
+	g.discard()
 	for i := range g.s.groups {
 		if g.s.groups[i] == g {
 			g.s.groups = append(g.s.groups[:i:i], g.s.groups[i+1:]...)
@@ -283,7 +286,9 @@ var stripped = []Mutant{
 			`		t.transfer.peer = c.Joining
 `,
 			`		t.transfer.peer, t.transfer.start = c.Joining, c.Start
-`}},
+`}, {`core/join.go`,
+			`	keeps := !g.partial() && g.commit > 0`,
+			`	keeps := false`}},
 	},
 	{
 		Name: `chunk-of-any-attempt`, Rule: `R10`,

@@ -118,6 +118,7 @@ type hostGroup struct {
 	pending    int           // writes that are not committed
 	since      time.Duration // when it became the primary
 	installed  core.Seq      // what is known from a snapshot alone
+	fromDisk   bool          // the process found it when it started
 	// unproven: the state came as a snapshot, or from the disk, and was not yet
 	// compared with another member's.
 	unproven bool

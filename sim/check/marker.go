@@ -43,6 +43,7 @@ type attempt struct {
 	committed int  // entries when its first chunk came
 	started   bool // a chunk was taken since the process started
 	installed bool
+	successor bool // its primary is not the one that began the join
 }
 
 // groupMarks is what the marker remembers of a group.
@@ -176,7 +177,7 @@ func (m *marker) takenByStorage(w *sim.World, h *sim.Host, r *hostRef, in *core.
 		m.ofAnOldEpoch(h, r.known(b.Group), b.Epoch)
 	case *core.Chunk:
 		m.fromAPeer(h, r, b.Group, b.Epoch)
-		m.takenChunk(h, b)
+		m.takenChunk(h, r.known(b.Group), b, events)
 	}
 }
 
@@ -342,7 +343,7 @@ func (m *marker) droppedAck(r *hostRef, from core.NodeID, a *core.Ack) {
 }
 
 // takenChunk looks at a chunk of a snapshot.
-func (m *marker) takenChunk(h *sim.Host, b *core.Chunk) {
+func (m *marker) takenChunk(h *sim.Host, hg *hostGroup, b *core.Chunk, events []core.Event) {
 	a := &m.hosts[h.Index()].attempt
 	same := a.group == b.Group && a.start == b.Start
 	switch {
@@ -351,16 +352,31 @@ func (m *marker) takenChunk(h *sim.Host, b *core.Chunk) {
 		return
 	case same && b.Tenure == a.tenure && b.Attempt == a.number:
 	default:
+		successor := same && (a.successor || b.Tenure > a.tenure)
 		if same {
-			m.reachIf(mark.SnapshotFromASuccessor, b.Tenure > a.tenure)
+			m.reachIf(mark.SnapshotFromASuccessor, successor && happened(events, core.EventDiscarded))
 			m.reachIf(mark.JoinerTooFarBehind, b.Tenure == a.tenure && a.installed && a.started)
 		}
-		*a = attempt{group: b.Group, start: b.Start, tenure: b.Tenure, number: b.Attempt, committed: len(m.c.ref(b.Group).committed)}
+		m.reachIf(mark.LogTooShortToResume, b.Attempt == 2 && hg != nil && hg.commit > 0 && happened(events, core.EventDiscarded))
+		*a = attempt{group: b.Group, start: b.Start, tenure: b.Tenure, number: b.Attempt, committed: len(m.c.ref(b.Group).committed), successor: successor}
+	}
+	if offers(h.Output()) {
+		return
 	}
 	a.started = true
 	for i := range b.Items {
 		m.reachIf(mark.DeletionDuringASnapshot, b.Items[i].Version == 0)
 	}
+}
+
+// offers tells whether a joining node says what it holds, and so takes in no chunk.
+func offers(out *core.Output) bool {
+	for i := range out.After {
+		if a, ok := out.After[i].Body.(*core.ChunkAck); ok && a.Held.Seq > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // storageEvent looks at what a storage node says has happened. Of interest are only gets
@@ -374,7 +390,15 @@ func (m *marker) storageEvent(w *sim.World, h *sim.Host, r *hostRef, e *core.Eve
 	case core.EventAdopted:
 		m.adopted(w, h, r, e)
 	case core.EventTruncated:
-		m.reach(mark.DivergentSuffixCut)
+		joins := happened(h.Events(), core.EventKept)
+		m.reachIf(mark.UncommittedSuffixCut, joins)
+		m.reachIf(mark.DivergentSuffixCut, !joins)
+	case core.EventDiscarded:
+		if hg := r.known(e.Group); hg != nil {
+			m.reachIf(mark.FormerGroupGivenUp, hg.out && e.Epoch == hg.epoch && happened(h.Events(), core.EventAdopted))
+		}
+	case core.EventResumed:
+		m.resumed(w, e)
 	case core.EventParked:
 		hg := r.known(e.Group)
 		m.reachIf(mark.RequestWhileReconciling, hg == nil || !hg.reconciled)
@@ -401,6 +425,18 @@ func (m *marker) storageEvent(w *sim.World, h *sim.Host, r *hostRef, e *core.Eve
 		}
 		m.reachIf(mark.WritesDuringASnapshot, int(e.Seq) > a.committed)
 	}
+}
+
+// resumed looks at a join that goes on from what the joining node held.
+func (m *marker) resumed(w *sim.World, e *core.Event) {
+	m.reach(mark.JoinerResumed)
+	joins := m.process(w.Taken().From.ID)
+	if joins == nil {
+		return
+	}
+	m.reachIf(mark.ResumedByASuccessor, m.hosts[joins.Index()].attempt.successor)
+	hg := m.c.hosts[joins.Index()].known(e.Group)
+	m.reachIf(mark.ResumedAfterARestart, hg != nil && hg.fromDisk)
 }
 
 // readByLease looks at a get that a primary answered alone, for a member whose

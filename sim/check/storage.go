@@ -24,7 +24,7 @@ func (c *checker) onDiscarded(w *sim.World, h *sim.Host, hg *hostGroup, g *group
 	if len(g.configs) > 0 && g.config().Position(h.Peer().ID) >= 0 {
 		w.Fail("commit-durable", "%s, a member of group %d at epoch %d, gave up what it holds", h.Name(), hg.id, g.config().Epoch)
 	}
-	hg.prefixes, hg.commit, hg.digest, hg.serving, hg.unproven, hg.installed = hg.prefixes[:0], 0, 0, false, false, 0
+	hg.prefixes, hg.commit, hg.digest, hg.serving, hg.unproven, hg.installed, hg.fromDisk = hg.prefixes[:0], 0, 0, false, false, 0, false
 }
 
 // onInstalled takes the snapshot for the log that it stands for; whether it is
@@ -113,6 +113,9 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 		if fromDisk && len(hg.prefixes) == 0 && !c.restored(w, h, hg, &v) {
 			return
 		}
+		if int(v.Base) > len(hg.prefixes) && !c.trimmed(w, h, hg, v.Base) {
+			return
+		}
 		if int(v.Last) != len(hg.prefixes) {
 			c.checkLog(w, h, s, i, hg, v.Last)
 		}
@@ -148,6 +151,22 @@ func (c *checker) restored(w *sim.World, h *sim.Host, hg *hostGroup, v *core.Gro
 		return false
 	}
 	c.assume(hg, g, v.Base, v.Commit)
+	hg.fromDisk = true
+	return true
+}
+
+// trimmed takes in that a node which goes on from what it held has got entries and trimmed
+// them at once: all others hold them. Their results are held against the others' as they are
+// applied, and the state as a whole as if it had come with a snapshot.
+func (c *checker) trimmed(w *sim.World, h *sim.Host, hg *hostGroup, base core.Seq) bool {
+	g := c.ref(hg.id)
+	n := len(hg.prefixes)
+	if int(base) > len(g.committed) || n > 0 && hg.prefixes[n-1] != g.committed[n-1] {
+		w.Fail("commit-agreement", "%s trimmed group %d's log to seq %d, committed to %d", h.Name(), hg.id, base, len(g.committed))
+		return false
+	}
+	hg.prefixes = append(hg.prefixes, g.committed[n:base]...)
+	hg.unproven = true
 	return true
 }
 

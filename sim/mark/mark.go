@@ -98,6 +98,12 @@ const (
 	WritesDuringASnapshot
 	DeletionDuringASnapshot
 	JoinerTooFarBehind
+	JoinerResumed
+	ResumedAfterARestart
+	ResumedByASuccessor
+	UncommittedSuffixCut
+	LogTooShortToResume
+	FormerGroupGivenUp
 	RestartWithHalfASnapshot
 	PrimaryRestartedDuringAJoin
 	TwoMembersShort

@@ -248,6 +248,10 @@ func (n names) eventText(e *core.Event) string {
 		return "serves the get, at commit point" + seq
 	case core.EventParked:
 		return "the request waits, for the reconciliation or for the node that joins"
+	case core.EventKept:
+		return "keeps what it holds of" + group + " up to" + seq + ", and cuts off the rest"
+	case core.EventResumed:
+		return "brings the joining node up to date by the log behind" + seq
 	case core.EventSqueezed:
 		return "holds writers back, since the joining node does not catch up" + group
 	case core.EventDropped:
