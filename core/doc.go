@@ -74,7 +74,8 @@
 //	R7  a replica acks the verified prefix, cuts only on a conflict   group.onReplicate, group.take
 //	R8  a confirm-read waits for a round sent after it came           group.onGet, group.serveReads
 //	R9  a lease-read is served while every member's promise lives     group.leaseLives, grant, Storage.start
-//	R10 a joining node gets a snapshot, then the log, then is required group.beginJoin, group.onChunk, transfer.go
+//	R10 a joining node gets a snapshot, or has a committed prefix,    group.beginJoin, group.onChunk,
+//	    then the log, then is required                                group.resume, transfer.go
 //	R11 a restarted primary waits for a later epoch                   Directory.register, group.onOp
 //	R12 sessions: at most once, decided at apply                      state.apply, group.onWrite
 //
@@ -83,7 +84,10 @@
 // Values are strings, copied at most once where bytes come in. Nothing grows without a
 // bound: see the limits in types.go and in the options. Beyond one the answer is
 // a clear status. A log is trimmed of what every member holds: it keeps up to twice
-// LogKeep entries of that, and up to JoinLagMax more for a joining node. A transfer
+// LogKeep entries of that, and up to JoinLagMax more for a joining node. In durable
+// mode that is enough for a node to restart, which takes some seconds, and to come
+// back without a snapshot: a group's log takes up to 64 MiB and 5 MiB of memory for it,
+// less what is also the present value of its key. A transfer
 // copies nothing: its primary needs memory for four chunks, of 16 KiB and one key
 // each, or over a long round trip for a MiB, whatever the size of the group.
 //
@@ -128,12 +132,14 @@
 //	group    config, durable                durable, before any message in the epoch
 //	         log, state, applied            durable, before the Ack; what was applied since, applied again
 //	         unsaved                        is noted as that is applied again
-//	         commit                         begins at applied, and rises with what the primary says
+//	         commit                         begins at applied, and rises with what the primary says; a join that
+//	                                        begins before that keeps what was applied
 //	         verified                       0: an Ack speaks of what this start's Replicates have shown
 //	         grantUntil                     begins with a full grant of leaseMax
-//	         start                          durable with what the join discarded
-//	joiner   tenure, attempt                durable with what the attempt brought
-//	         complete, next                 durable with the last chunk; a late chunk changes nothing
+//	         start                          durable with what the join cut off or discarded
+//	joiner   tenure, attempt                durable with what the attempt brought; 0 for what was held already
+//	         complete, next                 durable with the last chunk, or with what was held; a late chunk
+//	                                        changes nothing
 //	         sum, and next before that      void: chunks of that attempt are refused, and another begins
 //	tenure   all, with its transfer         it ends: the primary serves in a later epoch only (R11), in which
 //	                                        older Acks, Nacks, rounds and promises do not count; a later

@@ -57,10 +57,10 @@ type StorageOptions struct {
 	ParkedMax       int // requests that wait for a reconciling primary, or for a joining node to catch up
 	SessionsMax     int // open sessions of a group
 	SessionTTL      time.Duration
-	LogKeep         int // entries of a group's log that are kept at least; twice as many before it is trimmed
+	LogKeep         int // entries of a group's log that are kept at least, 32,768 by default in durable mode; twice as many before it is trimmed
 	ChunkItems      int // keys in one chunk of a snapshot, or part for a backup, at most ChunkItemsMax
-	LogKeepBytes    int // of keys and values in these at most; a log of twice as many is trimmed
-	JoinLagMax      int // entries kept for a joining node; one further behind gets a new snapshot
+	LogKeepBytes    int // of keys and values in these at most, 32 MiB by default in durable mode; a log of twice as many is trimmed
+	JoinLagMax      int // entries kept for a joining node, 131,072 by default in durable mode; one further behind gets a new snapshot
 	JoinLagBytes    int // likewise, of keys and values in the log
 	JoinRate        int // bytes of keys and values a second in the snapshot for a joining node; 16 times as many while no client asks for anything
 }
@@ -76,6 +76,13 @@ func DefaultStorageOptions() StorageOptions {
 	}
 }
 
+// In durable mode the log reaches back over a restart of some seconds: this is what 5,000
+// puts a second of 1 KiB each write in six seconds.
+const (
+	logKeepDurable      = 1 << 15
+	logKeepBytesDurable = 32 << 20
+)
+
 func (o *StorageOptions) complete() error {
 	d := DefaultStorageOptions()
 	o.RegisterInterval = cmp.Or(o.RegisterInterval, d.RegisterInterval)
@@ -84,6 +91,9 @@ func (o *StorageOptions) complete() error {
 	o.ResendInterval = cmp.Or(o.ResendInterval, d.ResendInterval)
 	if o.Durable {
 		o.AckTimeout = cmp.Or(o.AckTimeout, 500*time.Millisecond) // an ack follows a sync
+		// A node that restarts comes back with what it held: see group.resume.
+		o.LogKeep, o.LogKeepBytes = cmp.Or(o.LogKeep, logKeepDurable), cmp.Or(o.LogKeepBytes, logKeepBytesDurable)
+		o.JoinLagMax = cmp.Or(o.JoinLagMax, 4*logKeepDurable)
 	}
 	o.AckTimeout = cmp.Or(o.AckTimeout, d.AckTimeout)
 	o.DriftPPM = cmp.Or(o.DriftPPM, d.DriftPPM)
