@@ -68,7 +68,7 @@ func putsOf(tb testing.TB, clients, puts int) (p persisted, largest int) {
 // What reaches the disk for a put of 116 bytes: its entry of the log, once more as a value,
 // and little else. No batch is large, also when the log is trimmed.
 func TestWhatAPutWritesToTheDisk(t *testing.T) {
-	const puts = 10_000
+	const puts = 80_000 // the log is trimmed on the way
 	p, largest := putsOf(t, 16, puts)
 	for kind, most := range map[string]float64{"log": 141, "value": 134, "session": 2.5, "progress": 0.2, "delete": 0.1} {
 		require.NotZero(t, p[kind], kind)

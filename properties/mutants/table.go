@@ -509,8 +509,8 @@ var bare = []Mutant{
 		Name: `log-not-kept-for-a-backup`, Rule: `backup`,
 		Story: `a busy group's backup begins anew again and again`,
 		File:  `core/tenure.go`,
-		Old:   `	g.trim(g.keepForExport(t.trimmed))`,
-		New:   `	g.trim(t.trimmed)`,
+		Old:   `	g.trim(g.keepForExport(to))`,
+		New:   `	g.trim(to)`,
 	},
 	{
 		Name: `sessions-left-behind`, Rule: `R12`,

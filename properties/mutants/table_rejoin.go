@@ -57,7 +57,7 @@ var ofRejoining = []Mutant{
 		Name: `trim-under-a-rejoin`, Rule: `trimming`,
 		Story: `the log is trimmed as far as it could be before a node came back that needs it`,
 		File:  `core/tenure.go`,
-		Old:   `	g.trim(to)`,
-		New:   `	g.trim(t.trimmed)`,
+		Old:   `	g.trim(g.keepForExport(to))`,
+		New:   `	g.trim(g.keepForExport(t.trimmed))`,
 	},
 }

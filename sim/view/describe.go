@@ -185,6 +185,9 @@ func (n names) describe(m core.Message) string {
 		if m.Refused {
 			return "ChunkAck: refused"
 		}
+		if m.Held.Seq > 0 {
+			return fmt.Sprintf("ChunkAck: holds all up to %d", m.Held.Seq)
+		}
 		return fmt.Sprintf("ChunkAck, next %d", m.Next)
 	case *core.CaughtUp:
 		return "CaughtUp " + n.node(m.Node, "")
