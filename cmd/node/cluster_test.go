@@ -160,7 +160,10 @@ func startCluster(t testing.TB, nodes int, flags ...string) *cluster {
 		c.add()
 	}
 	c.client = c.dial()
-	c.eventually(func() bool { return len(c.status().Nodes) == nodes }, "%d nodes are registered", nodes)
+	c.eventually(func() bool { // one that is registered is used once it has answered a ping
+		all := c.status().Nodes
+		return len(all) == nodes && !slices.ContainsFunc(all, func(n core.NodeStatus) bool { return n.State != core.NodeUp })
+	}, "%d nodes answer", nodes)
 	return c
 }
 

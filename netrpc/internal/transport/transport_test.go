@@ -93,8 +93,13 @@ func (e *end) received(n int) []core.Envelope {
 		if len(list) == n {
 			break
 		}
+		var again <-chan time.Time
+		if held := e.inbox.HeldBack(); held > 0 { // as a host does
+			again = time.After(held)
+		}
 		select {
 		case <-e.inbox.Wake:
+		case <-again:
 		case <-timeout:
 			require.Fail(e.t, "too few envelopes", "%d of %d", len(list), n)
 		}
