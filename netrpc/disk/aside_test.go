@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -43,10 +44,13 @@ func TestAPowerCutWhileDataIsPutAside(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	want := filled(t, mem)
 	cuts, anew := 0, 0
+	var one sync.Mutex // the engine removes files by the side
 	examine := func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 			return nil
 		}
+		one.Lock()
+		defer one.Unlock()
 		for _, percent := range []int{0, 100, 50, 50} {
 			clone := unsynced(mem, percent, rng)
 			if outOfOrder(t, clone) {
@@ -76,6 +80,8 @@ func TestAPowerCutWhileDataIsPutAside(t *testing.T) {
 	d, err := Open(nodeDir, Storage, smallOptions(fs))
 	require.NoError(t, err)
 	require.NoError(t, d.Close())
+	one.Lock()
+	defer one.Unlock()
 	require.Greater(t, cuts, 50)
 	require.NotZero(t, anew)
 	require.Less(t, anew, cuts)

@@ -188,7 +188,11 @@ func (d *Disk) Range(prefix string, f func(key, value string) error) (err error)
 			}
 		}
 	}()
-	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: []byte(prefix), UpperBound: after(prefix)})
+	var from []byte // to the engine a bound that is there is not empty
+	if prefix != "" {
+		from = []byte(prefix)
+	}
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: after(prefix)})
 	if err != nil {
 		return d.readFailed(err)
 	}
