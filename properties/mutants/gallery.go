@@ -49,10 +49,10 @@ func Gallery(root string) ([]Exhibit, error) {
 	return list, nil
 }
 
-// replay runs a trace with the gtstore of a mutant. It returns the property that is
-// violated, or else the verdict. The file's name is relative to root.
-func replay(root, binary, file string) (string, error) {
-	cmd := exec.Command(binary, "replay", "-o", "json", file)
+// replay runs a trace with a command line of a mutant, without the file's name, which is
+// relative to root. It returns the property that is violated, or else the verdict.
+func replay(root, file, binary string, words ...string) (string, error) {
+	cmd := exec.Command(binary, append(words, file)...)
 	cmd.Dir = root
 	out, runErr := cmd.Output() // also an error when the verdict is not the one that the trace expects
 	line, _, _ := strings.Cut(string(out), "\n")

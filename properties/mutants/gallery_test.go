@@ -38,10 +38,10 @@ func TestGallery(t *testing.T) {
 	for m, list := range of {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			binary, err := m.Build(root, t.TempDir())
+			binary, err := m.build(root, t.TempDir(), "./properties/mutants/player")
 			require.NoError(t, err)
 			for _, e := range list {
-				property, err := replay(root, binary, e.File)
+				property, err := replay(root, e.File, binary)
 				require.NoError(t, err)
 				require.Equal(t, e.Property, property, "the property that %s violates in %s", m.Name, e.File)
 			}

@@ -96,7 +96,7 @@ func (m *Mutant) exhibited(root, binary string) (string, error) {
 		if e.Mutant != m {
 			continue
 		}
-		property, err := replay(root, binary, e.File)
+		property, err := replay(root, e.File, binary, "replay", "-o", "json")
 		if err != nil {
 			return "", err
 		}

@@ -68,6 +68,11 @@ func (m *Mutant) Overlay(root, dir string) (string, error) {
 
 // Build builds in dir a gtstore with the mutant as its core, and returns its path.
 func (m *Mutant) Build(root, dir string) (string, error) {
+	return m.build(root, dir, "./cmd/gtstore")
+}
+
+// build builds one of the project's programs with the mutant as its core.
+func (m *Mutant) build(root, dir, program string) (string, error) {
 	overlay, err := m.Overlay(root, dir)
 	if err != nil {
 		return "", err
@@ -77,7 +82,7 @@ func (m *Mutant) Build(root, dir string) (string, error) {
 		return "", err
 	}
 	// Nobody debugs it, and linking without symbols takes a third less time.
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./cmd/gtstore")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, program)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("mutant %s does not build: %w\n%s", m.Name, err, out)
