@@ -46,7 +46,7 @@ func TestANodeWhoseDiskFailsEndsAndSaysWhy(t *testing.T) {
 	}{
 		{"it fills up", inMemory, "cat /dev/zero > filler", "Free some"},
 		{"it becomes read-only", onAFile, "mount -o remount,abort .", "takes no more writes"},
-		{"it is removed", inMemory, "rm -rf *", "start it again, and it begins anew"},
+		{"it is removed", inMemory, "rm -rf *", "A storage node begins anew when it is started again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			needsMount(t, c.mount)

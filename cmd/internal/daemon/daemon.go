@@ -260,7 +260,7 @@ func (c *common) advice(err error) string {
 	case c.dir != "" && (errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO)):
 		return ".\nThe disk takes no more writes: look for what the system says of it, and start the node again when it is well, or in an empty --dir on another disk"
 	case c.dir != "" && errors.Is(err, os.ErrNotExist):
-		return ".\nThe directory, or a part of it, was removed while the node ran. Its group has what it held: start it again, and it begins anew"
+		return ".\nThe directory, or a part of it, was removed while the node ran. A storage node begins anew when it is started again, and its group fills it. A manager would be that of a new cluster: restore its directory first"
 	case errors.Is(err, core.ErrOtherCluster):
 		return fmt.Sprintf(".\nName the manager of its own cluster with --manager. To have it begin anew in this one, give it an empty --dir; %s stays as it is", c.dir)
 	case errors.Is(err, core.ErrMode) && c.dir == "":
