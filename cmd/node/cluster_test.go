@@ -29,6 +29,7 @@ const asNode = "GTSTORE_TEST_AS_NODE"
 
 func init() {
 	if os.Getenv(asNode) != "" {
+		onStallingDisk()
 		main()
 		os.Exit(0)
 	}
