@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"gtstore/cmd/internal/daemon"
+	"gtstore/netrpc/disk/disktest"
 )
 
 // stallFile names a file to a node's process: its disk does nothing while that file is there.
@@ -20,77 +20,8 @@ const stallFile = "GTSTORE_TEST_STALL_FILE"
 // onStallingDisk has a node's process use such a disk, if it is told to.
 func onStallingDisk() {
 	if name := os.Getenv(stallFile); name != "" {
-		daemon.FS = &stallFS{vfs.Default, name}
+		daemon.Disk.FS = disktest.Stalling(name)
 	}
-}
-
-// stallFS is a file system in which nothing that writes or syncs goes on while a file is
-// there. It stands below the engine, in a real process.
-type stallFS struct {
-	vfs.FS
-	while string
-}
-
-func (s *stallFS) wait() {
-	for {
-		if _, err := os.Stat(s.while); err != nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func (s *stallFS) file(f vfs.File, err error) (vfs.File, error) {
-	if s.wait(); err != nil {
-		return nil, err
-	}
-	return &stallOnFile{f, s}, nil
-}
-
-func (s *stallFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return s.file(s.FS.Create(name, c))
-}
-
-func (s *stallFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return s.file(s.FS.ReuseForWrite(from, to, c))
-}
-
-func (s *stallFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return s.file(s.FS.OpenReadWrite(name, c, o...))
-}
-
-func (s *stallFS) OpenDir(name string) (vfs.File, error) { return s.file(s.FS.OpenDir(name)) }
-
-func (s *stallFS) Unwrap() vfs.FS { return s.FS }
-
-type stallOnFile struct {
-	vfs.File
-	fs *stallFS
-}
-
-func (f *stallOnFile) Write(p []byte) (int, error) {
-	f.fs.wait()
-	return f.File.Write(p)
-}
-
-func (f *stallOnFile) WriteAt(p []byte, at int64) (int, error) {
-	f.fs.wait()
-	return f.File.WriteAt(p, at)
-}
-
-func (f *stallOnFile) Sync() error {
-	f.fs.wait()
-	return f.File.Sync()
-}
-
-func (f *stallOnFile) SyncData() error {
-	f.fs.wait()
-	return f.File.SyncData()
-}
-
-func (f *stallOnFile) SyncTo(length int64) (bool, error) {
-	f.fs.wait()
-	return f.File.SyncTo(length)
 }
 
 // startStalling runs a durable cluster of one group of three, each on a disk that can stall.

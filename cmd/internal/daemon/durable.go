@@ -5,17 +5,15 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
 	"gtstore/netrpc"
 	"gtstore/netrpc/disk"
 )
 
-// FS is the file system that directories are in; nil for the system's. The processes of
-// tests set another, which fails.
-var FS vfs.FS
+// Disk are the options of every directory. The processes of tests set a file system that
+// fails.
+var Disk disk.Options
 
 // serve starts a node over what its directory holds. A storage node whose data are damaged
 // puts them aside, and begins anew: the others of its group have them. A manager does not,
@@ -33,7 +31,9 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 	if role == disk.Manager {
 		return nil, cli.Errorf(cli.ExitError, "%w.\nNobody else knows what a manager knows: restore %s from a copy of the disk, of this very state, or start a new cluster in empty directories", err, c.dir)
 	}
-	aside, failed := disk.SetAside(c.dir, err, disk.Options{Logger: log, FS: FS})
+	directory := Disk
+	directory.Logger = log
+	aside, failed := disk.SetAside(c.dir, err, directory)
 	if failed != nil {
 		return nil, cli.Failed(failed)
 	}
@@ -44,7 +44,9 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 
 // serveOver starts a node over its directory. The node closes it.
 func (c *common) serveOver(role disk.Role, o netrpc.Options, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
-	d, err := disk.Open(c.dir, role, disk.Options{Logger: o.Logger, Moved: c.moved, FS: FS})
+	directory := Disk
+	directory.Logger, directory.Moved = o.Logger, c.moved
+	d, err := disk.Open(c.dir, role, directory)
 	if err != nil {
 		return nil, err
 	}
