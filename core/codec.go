@@ -215,6 +215,7 @@ func codeMessage(c *wire.Coder, m Message) {
 func (m *Register) code(c *wire.Coder) {
 	wire.Uint(c, &m.Boot)
 	wire.Fixed64(c, &m.Secret)
+	wire.Fixed64(c, &m.Before)
 	c.Bool(&m.Durable)
 	wire.String(c, &m.Name, NameBytesMax)
 	wire.Uint(c, &m.Process)
@@ -622,6 +623,7 @@ func (cmd *Command) code(c *wire.Coder) {
 	wire.Uint(c, &cmd.Node.Process)
 	wire.Uint(c, &cmd.Node.Boot)
 	wire.Fixed64(c, &cmd.Secret)
+	wire.Fixed64(c, &cmd.Before)
 	codeKey(c, &cmd.Key, cmd.Kind == CommandPlace)
 	for i := range wire.Slice(c, &cmd.Members, ChainMax, 8) {
 		wire.Fixed64(c, &cmd.Members[i])

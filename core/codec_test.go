@@ -36,7 +36,7 @@ var (
 // sampleMessages holds at least one message of every kind, the first of them
 // with no field left zero.
 var sampleMessages = []Message{
-	&Register{Boot: 1, Secret: 7, Durable: true, Name: "node1", Process: 4711, Index: 1000},
+	&Register{Boot: 1, Secret: 7, Before: 6, Durable: true, Name: "node1", Process: 4711, Index: 1000},
 	&Register{Boot: math.MaxUint64, Name: strings.Repeat("n", NameBytesMax)},
 	&Registered{Boot: 1, Secret: 7, Index: 1000},
 	&Farewell{Boot: 300, Token: 7},
@@ -183,7 +183,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		roundTrip(t, tagEntry, in)
 	}
 	roundTrip(t, tagConfig, sampleConfig)
-	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5, manager: 6, secret: 7})
+	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5, manager: 6, secret: 7, known: 8})
 	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
 	roundTrip(t, tagValue, value{data: "a", version: 1})
 	roundTrip(t, tagSession, SessionRecord{ID: 1, Owner: 9, Last: 2, Status: StatusOK, Version: 3, Ended: 4})

@@ -52,8 +52,11 @@ type Command struct {
 	//
 	// With CommandRetire the Directory forgets Node, if it is in no chain, joins none, and
 	// has not been started since that Boot.
-	Node   NodeRecord
-	Secret uint64 // with CommandRegister: the node's; a record of another changes nothing
+	Node NodeRecord
+
+	// With CommandRegister, as in Register. A start that does not come after the one that
+	// is known changes nothing: see nodeEntry.follows.
+	Secret, Before uint64
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these
 	// are uninitialised, else to the next group of the round robin that is

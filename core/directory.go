@@ -31,9 +31,9 @@ const (
 // uninitialised node (a spare).
 type nodeEntry struct {
 	NodeRecord
-	secret  uint64
-	number  int   // its index in Directory.nodes, and in Manager.contacts
-	since   Index // of the command that listed it: their order is that of nodes
+	secret  uint64 // of its start; see follows
+	number  int    // its index in Directory.nodes, and in Manager.contacts
+	since   Index  // of the command that listed it: their order is that of nodes
 	group   GroupID
 	joining GroupID
 	gone    bool // its data is certainly gone: it said farewell in memory mode, or was forgotten
@@ -56,6 +56,21 @@ type applied struct {
 	drain      bool       // Drain, Stay: it is to be drained, or no more
 	retired    *nodeEntry // Retire: it is off the list, where its number was its place
 	changed    []*Config  // the configs that came into being
+}
+
+// follows tells whether a start of the node comes after the one that is known, or is that
+// one. Its data then are those that the known start left: they say which secret the manager
+// knew last. So of two starts from copies of one directory only the first is taken, and
+// none from a copy that is older than the known start. A node begins no new secret while it
+// has not heard that the manager knows the last one, as the manager may know it.
+func (n *nodeEntry) follows(secret, before uint64, boot Boot, addr string) bool {
+	switch {
+	case boot < n.Boot:
+		return false
+	case boot == n.Boot: // an address is for a whole start
+		return secret == n.secret && addr == n.Addr
+	}
+	return secret == n.secret || before == n.secret
 }
 
 func (n *nodeEntry) isSpare() bool { return n.group == 0 && n.joining == 0 }
@@ -119,14 +134,13 @@ func (d *Directory) register(c *Command) applied {
 		return applied{registered: true}
 	}
 	moved := n.Addr != c.Node.Addr
-	if n.gone || c.Secret != n.secret || c.Node.Boot < n.Boot || c.Node.Boot == n.Boot && !moved {
+	if n.gone || c.Node.Boot == n.Boot || !n.follows(c.Secret, c.Before, c.Node.Boot, c.Node.Addr) {
 		return applied{}
 	}
-	restarted := c.Node.Boot > n.Boot
-	n.NodeRecord = c.Node
-	n.draining = n.draining && !restarted
+	n.NodeRecord, n.secret = c.Node, c.Secret
+	n.draining = false
 	a := applied{registered: true}
-	if g := d.group(n.group); g != nil && (moved || restarted && g.config.Chain[0].ID == n.ID) {
+	if g := d.group(n.group); g != nil && (moved || g.config.Chain[0].ID == n.ID) {
 		a.changed = append(a.changed, d.issue(g, nil))
 	}
 	if n.joining != 0 {

@@ -39,7 +39,8 @@ type identity struct {
 	index    Index         // the highest Directory index a storage node has seen
 	leaseMax time.Duration // the longest lease a storage node may have granted
 	manager  NodeID        // a storage node's; 0 while it is not registered
-	secret   uint64        // a storage node's
+	secret   uint64        // of a storage node's start
+	known    uint64        // the last secret of these data that the manager has confirmed
 }
 
 func (i *identity) code(c *wire.Coder) {
@@ -50,6 +51,7 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Int(c, &i.leaseMax)
 	wire.Fixed64(c, &i.manager)
 	wire.Fixed64(c, &i.secret)
+	wire.Fixed64(c, &i.known)
 }
 
 // records calls f with every record of a kind. What f returns is damage; an error of the
@@ -111,7 +113,7 @@ func number(rest string) (n uint64, ok bool) {
 
 func (s *Storage) persistIdentity() {
 	if s.opt.Durable {
-		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.secret})
+		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.secret, s.known})
 	}
 }
 
@@ -219,7 +221,10 @@ func (s *Storage) restore(space Space) error {
 	if err != nil || i == nil {
 		return err
 	}
-	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.secret = i.id, i.cluster, i.boot, i.index, i.leaseMax, i.manager, i.secret
+	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.known = i.id, i.cluster, i.boot, i.index, i.leaseMax, i.manager, i.known
+	if i.secret != i.known { // the manager may know it, though that was not heard here
+		s.secret = i.secret
+	}
 	err = space.Range(prefixConfig, func(k, v string) error {
 		c := new(Config)
 		if err := readRecord(k, v, tagConfig, c); err != nil {

@@ -180,7 +180,7 @@ func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 // accepts tells whether a message is for this manager and from its cluster. To register,
 // look up, forget, drain or ask for the status, a sender need not know either.
 func (m *Manager) accepts(in Envelope) bool {
-	reason := Refusal(0)
+	reason, secret := Refusal(0), uint64(0)
 	stranger := kinds[KindOf(in.Body)].stranger
 	switch {
 	case in.To.ID != m.self.ID && !(stranger && in.To.ID == 0):
@@ -192,10 +192,8 @@ func (m *Manager) accepts(in Envelope) bool {
 		if n == nil || !n.gone {
 			return true
 		}
-		m.refuse(in, RefusedForgotten, n.secret)
-		return false
+		reason, secret = RefusedForgotten, n.secret
 	}
-	secret := uint64(0)
 	if r, ok := in.Body.(*Register); ok {
 		secret = r.Secret
 	}
@@ -339,7 +337,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case b.Index > m.dir.index: // anybody can say so: if it is true, it answers pings, and says so there
 		m.event(Event{Kind: EventAhead, Node: in.From.ID})
 		return
-	case n != nil && b.Secret != n.secret: // somebody else in its name
+	case n != nil && b.Secret == n.secret && b.Boot < n.Boot: // late
 		m.drop(in.From)
 		return
 	case !m.opt.Durable && (b.Boot != 1 || n != nil && in.From.Addr != n.Addr): // it is another node whenever it starts
@@ -348,7 +346,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case n == nil && len(m.dir.nodes) >= nodesMax:
 		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
-	case n != nil && b.Boot < n.Boot:
+	case n != nil && !n.follows(b.Secret, b.Before, b.Boot, in.From.Addr):
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
 	case n != nil && b.Boot == n.Boot && in.From.Addr == n.Addr:
@@ -359,7 +357,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	if n != nil && !n.gone { // it lives, though the command with its boot or address is not durable yet
 		m.heard(m.contact(n.ID))
 	}
-	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}, Secret: b.Secret})
+	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}, Secret: b.Secret, Before: b.Before})
 }
 
 // forgotMore halts the manager when a node of its Directory, at its address there, has seen

@@ -6,7 +6,8 @@ import "time"
 // answered, and again when it has long heard nothing.
 type Register struct {
 	Boot    Boot
-	Secret  uint64 // drawn with the node's data, and told to the manager alone
+	Secret  uint64 // of this start of the node, told to the manager alone
+	Before  uint64 // the Secret that the manager last knew the node's data by; 0 if it knows none
 	Durable bool   // refused when it is not the cluster's mode
 	Name    string // a label for people, at most NameBytesMax bytes
 	Process uint64 // a label for people: the operating system's number for the process

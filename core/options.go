@@ -11,7 +11,7 @@ import (
 var (
 	ErrStopped      = errors.New("stopped as asked")
 	ErrForgotten    = errors.New("this node was forgotten")
-	ErrBoot         = errors.New("a later start of this node's data is known")
+	ErrBoot         = errors.New("the manager knows a start of this node that its data do not come from")
 	ErrOtherCluster = errors.New("the manager is of another cluster than this node's data")
 	ErrMode         = errors.New("memory and durable mode do not mix in a cluster")
 	ErrAmnesia      = errors.New("the manager has lost a part of its Directory")
@@ -38,7 +38,7 @@ type StorageOptions struct {
 	Manager Peer // ID may be 0: learnt when registered
 	Name    string
 	Process uint64 // the operating system's number for the process, a label for people
-	Secret  uint64 // to be drawn at random; used only when the space is empty, else the data's own
+	Secret  uint64 // to be drawn at random at each start
 	Durable bool
 
 	RegisterInterval  time.Duration // between Registers until answered

@@ -265,27 +265,110 @@ func TestANewAddressOfAMemberReissuesTheChain(t *testing.T) {
 	require.Len(t, received[*Config](r, "n9"), 1)
 }
 
-// Two processes over copies of the same data: the one with the lower boot is
-// refused, also when its Register was on its way before the other's.
-func TestAStaleBootIsRefused(t *testing.T) {
-	r := newRealm(t, 0, inDurableMode)
-	r.held = true
-	n1 := &actor{peer: peerOf("n1"), boot: 2}
-	r.actors["n1"] = n1
-	r.present(n1)
-	n1.boot = 1 // its first Register, overtaken by the second
-	r.present(n1)
-	r.flush()
-	require.EqualValues(t, 2, r.manager().Node(0, r.now).Boot)
+// presents has the manager get a Register of n1, and returns what it answers: whether it
+// has registered that start, or refuses it.
+func (r *realm) presents(addr string, m Register) (registered, refused bool) {
+	r.t.Helper()
+	m.Durable = true
+	r.actors[addr] = &actor{peer: Peer{peerOf("n1").ID, addr}, boot: m.Boot}
+	r.stepRaw(Envelope{From: r.actors[addr].peer, To: Peer{Addr: "m"}, Body: &m})
+	r.serve()
+	for _, a := range received[*Registered](r, addr) {
+		registered = registered || a.Boot == m.Boot && a.Secret == m.Secret
+	}
+	for _, a := range received[*Refused](r, addr) {
+		require.Equal(r.t, Refused{Reason: RefusedBoot, What: KindRegister, Token: m.Secret}, *a)
+		refused = true
+	}
+	return registered, refused
+}
 
-	index := r.manager().Index()
-	r.present(n1)
-	refused := received[*Refused](r, "n1")
-	require.Equal(t, []*Refused{{Reason: RefusedBoot, What: KindRegister}}, refused)
-	require.Equal(t, index, r.manager().Index()+Index(r.gate.Pending()), "nothing proposed")
+// Data are copied, and started twice, or a copy is put back: of all starts from the same
+// moment the manager takes one, and none from an earlier one. The others are told to stop.
+func TestOneStartFollowsTheOther(t *testing.T) {
+	for name, c := range map[string]struct {
+		addr                string
+		next                Register
+		registered, refused bool
+	}{
+		"the next start":           {"n1", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
+		"it, elsewhere":            {"n9", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
+		"the same start once more": {"n1", Register{Boot: 3, Secret: 13, Before: 12}, true, false},
+		"the next one, to which the last was not confirmed":              {"n1", Register{Boot: 4, Secret: 13, Before: 12}, true, false},
+		"a copy of the moment before this start":                         {"n9", Register{Boot: 3, Secret: 23, Before: 12}, false, true},
+		"it, which was started more often":                               {"n9", Register{Boot: 9, Secret: 23, Before: 12}, false, true},
+		"an older copy":                                                  {"n1", Register{Boot: 2, Secret: 22, Before: 11}, false, true},
+		"a copy of this start":                                           {"n9", Register{Boot: 3, Secret: 13, Before: 12}, false, true},
+		"a Register of an earlier start, late":                           {"n1", Register{Boot: 2, Secret: 12, Before: 11}, false, true},
+		"one of a start whose secret the present one goes on with, late": {"n1", Register{Boot: 2, Secret: 13, Before: 12}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 0, inDurableMode)
+			for i := range uint64(3) {
+				registered, _ := r.presents("n1", Register{Boot: Boot(i + 1), Secret: i + 11, Before: (i + 10) * min(i, 1)})
+				require.True(t, registered)
+			}
+			index := r.manager().Index()
+			registered, refused := r.presents(c.addr, c.next)
+			require.Equal(t, c.registered, registered)
+			require.Equal(t, c.refused, refused)
+			n := r.manager().dir.node(peerOf("n1").ID)
+			if c.registered {
+				require.Equal(t, c.next.Secret, n.secret)
+				require.Equal(t, c.addr, n.Addr)
+			} else {
+				require.Equal(t, index, r.manager().Index(), "nothing proposed")
+				require.EqualValues(t, 13, n.secret)
+				require.Equal(t, "n1", n.Addr)
+			}
+		})
+	}
+}
 
-	n := newStorageAt(t, "n1", durable).registered()
-	n.step("m", refused[0])
+// Both Registers come before the first is durable: of two commands the later changes
+// nothing.
+func TestOfTwoStartsFromOneCopyTheFirstIsTaken(t *testing.T) {
+	d := directoryOf("n1")
+	register := func(addr string, secret uint64) *Command {
+		return &Command{Kind: CommandRegister, Node: NodeRecord{Peer: Peer{peerOf("n1").ID, addr}, Boot: 2}, Secret: secret}
+	}
+	require.True(t, d.apply(register("n1", 5)).registered)
+	require.False(t, d.apply(register("n9", 6)).registered)
+	require.Equal(t, "n1", d.node(peerOf("n1").ID).Addr)
+	require.EqualValues(t, 5, d.node(peerOf("n1").ID).secret)
+}
+
+// A node says, at each start, which secret the manager confirmed last. It draws a new one
+// only once that was confirmed and is durable. A Refused that an earlier start has earned
+// does not stop it.
+func TestANodeSaysWhichStartItFollows(t *testing.T) {
+	secret := uint64(10)
+	n := newRig(t, "n1", true, func(s Space) (Node, error) {
+		secret++
+		return NewStorage(StorageOptions{Self: peerOf("n1"), Manager: Peer{Addr: "m"}, Secret: secret, Durable: true}, s)
+	})
+	start := func(keep int) *Register {
+		n.crash(keep)
+		n.held = false
+		n.restart()
+		return latest[*Register](n, "m")
+	}
+	all := 1 << 20
+	again := latest[*Register](n, "m")
+	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before})
+	again = start(all)
+	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before}, "nobody has confirmed it")
+	n.held = true
+	n.step("m", &Registered{Boot: 2, Secret: 11, Index: 1})
+	again = start(0)
+	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before}, "that is not durable")
+	n.step("m", &Registered{Boot: 3, Secret: 11, Index: 1})
+	again = start(all)
+	require.Equal(t, [2]uint64{14, 11}, [2]uint64{again.Secret, again.Before})
+	n.step("m", &Registered{Boot: 4, Secret: 14, Index: 2})
+	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 11})
+	require.NoError(t, n.halted)
+	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 14})
 	require.ErrorIs(t, n.halted, ErrBoot)
 }
 

@@ -14,7 +14,8 @@ type Storage struct {
 	boot    Boot
 	index   Index  // the highest Directory index seen
 	token   uint64 // of the last Ping
-	secret  uint64 // what proves to this node that the manager got its Register
+	secret  uint64 // of this start: what proves to this node that the manager got its Register
+	known   uint64 // the last of these that the manager has confirmed: see nodeEntry.follows
 
 	// leaseMax is the longest lease any adopted config had. It is persisted: a
 	// restarted node assumes that it has just granted one (rule R9).
@@ -154,7 +155,7 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
-	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.index})
+	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Before: s.known, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.index})
 }
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
@@ -267,8 +268,8 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 	s.registerAt = s.now.After(s.opt.SilenceMax)
 	s.manager = in.From
 	s.index = max(s.index, m.Index)
-	if s.cluster == 0 {
-		s.cluster = in.Cluster
+	if s.cluster == 0 || s.known != s.secret {
+		s.cluster, s.known = in.Cluster, s.secret
 		s.persistIdentity()
 	}
 }

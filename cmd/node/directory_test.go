@@ -105,6 +105,39 @@ func TestACopyThatWasSaidToBeMovedEndsTheOriginal(t *testing.T) {
 	require.Contains(t, original.stderr.String(), "has this node's place")
 	require.Equal(t, "value", d.get("key"))
 	require.Equal(t, ids, d.ids())
+	d.put("key", "of the copy")
+	for range 3 { // it counts its starts, but they do not follow that of the copy
+		original.launch()
+		require.Equal(t, cli.ExitError, original.exitCode())
+		require.Contains(t, original.stderr.String(), "has this node's place")
+		require.Equal(t, "of the copy", d.get("key"))
+	}
+}
+
+// A copy from before a node's last start is put in its place. It lacks what was acknowledged
+// since, so its node does not come back with it; with the group it would be the primary.
+func TestAnOlderCopyIsRefused(t *testing.T) {
+	d := startDurable(t, 3, "--replicas", "2")
+	d.put("key", "old")
+	d.whole(1, 3)
+	primary := d.all[1+slices.IndexFunc(d.all[1:], func(m *member) bool { return m.process == d.chain(1)[0] })]
+	copied := d.copyOf(primary, "copied")
+	primary.end()
+	d.again(primary)
+	d.whole(1, 3)
+	d.put("key", "new")
+	for _, m := range d.all {
+		m.end()
+	}
+	primary.args[slices.Index(primary.args, "--dir")+1] = copied
+	primary.args = append(primary.args, "--moved")
+	for _, m := range d.all {
+		m.launch()
+	}
+	require.Equal(t, cli.ExitError, primary.exitCode())
+	require.Contains(t, primary.stderr.String(), "has this node's place")
+	d.eventually(func() bool { s := d.look(); return s != nil && len(s.Groups[0].Chain) == 2 }, "the group does without it")
+	require.Equal(t, "new", d.get("key"))
 }
 
 // A node whose data are damaged puts them aside, and is filled from its group. A manager

@@ -11,9 +11,9 @@ import (
 // Those of backups are counted from 64 and those of records from 128, so that none meets
 // another.
 const (
-	MessageVersion = 4
+	MessageVersion = 5
 	BackupVersion  = 64 + 1
-	RecordVersion  = 128 + 3
+	RecordVersion  = 128 + 4
 )
 
 const checksumBytes = 4

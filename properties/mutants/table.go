@@ -241,8 +241,8 @@ var bare = []Mutant{
 		Name: `boot-not-issued`, Rule: `R11`,
 		Story: `a restarted primary gets no later epoch`,
 		File:  `core/directory.go`,
-		Old:   `(moved || restarted && g.config.Chain[0].ID == n.ID)`,
-		New:   `(moved || restarted && false)`,
+		Old:   `(moved || g.config.Chain[0].ID == n.ID)`,
+		New:   `moved`,
 	},
 	{
 		Name: `retry-executes-again`, Rule: `R12`,
@@ -582,8 +582,19 @@ var bare = []Mutant{
 		Name: `registered-in-its-name`, Rule: `what a peer may say`,
 		Story: `a Register under the name of a dead node keeps it alive`,
 		File:  `core/manager.go`,
-		Old:   `	case n != nil && b.Secret != n.secret:`,
-		New:   `	case false:`,
+		Old:   `	case n != nil && !n.follows(b.Secret, b.Before, b.Boot, in.From.Addr):`,
+		New:   `	case n != nil && b.Boot < n.Boot:`,
+	},
+	{
+		Name: `copies-are-moves`, Rule: `one start after the other`,
+		Story: `a start from a copy of the data is taken for a move of its node`,
+		File:  `core/directory.go`,
+		Old:   `		return secret == n.secret && addr == n.Addr
+	}
+	return secret == n.secret || before == n.secret`,
+		New:   `		return true
+	}
+	return true`,
 	},
 	{
 		Name: `pong-without-token`, Rule: `what a peer may say`,

@@ -268,7 +268,7 @@ func (c *common) advice(err error) string {
 	case errors.Is(err, core.ErrMode):
 		return ".\nThe manager has no --dir: start it with one, or this node without"
 	case errors.Is(err, core.ErrBoot):
-		return fmt.Sprintf(".\nAnother process was started on these data, or on a copy of them, and has this node's place. To have both, give this one an empty --dir instead of %s", c.dir)
+		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since. %s lacks what it has acknowledged. End both, and start the one on the newer data; or give this one an empty --dir, and its group fills it", c.dir)
 	case errors.Is(err, core.ErrForgotten) && c.dir != "":
 		return fmt.Sprintf(".\nIts data were given up for good, so %s is of no more use. To have the node again, give it an empty --dir", c.dir)
 	}
