@@ -411,6 +411,7 @@ func (m *Ack) code(c *wire.Coder) {
 	wire.Uint(c, &m.Epoch)
 	wire.Uint(c, &m.Round)
 	wire.Uint(c, &m.Matched)
+	wire.Uint(c, &m.Committed)
 }
 
 func (m *Nack) code(c *wire.Coder) {

@@ -70,7 +70,7 @@ var sampleMessages = []Message{
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: EntryID{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10, Trim: 9},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: EntryID{8, 11}},
 	&Replicate{Group: 3, Epoch: 9, Entries: []Entry{{Kind: OpOpen, Owner: 7}, {Kind: OpExpire, Session: 4}, {Kind: OpClose, Owner: 7}, {Kind: OpPut, Key: "k"}, {Kind: OpDelete, Key: "k"}}},
-	&Ack{Group: 3, Epoch: 9, Round: 8, Matched: 12},
+	&Ack{Group: 3, Epoch: 9, Round: 8, Matched: 12, Committed: 7},
 	&Nack{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Last: 7},
 	&Nack{Group: 3},
 	&Chunk{Group: 3, Epoch: 9, Config: &sampleConfig, Start: 8, Tenure: 7, Attempt: 2, Number: 1, Sum: 77, Last: true, At: EntryID{8, 11},
@@ -184,7 +184,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 	roundTrip(t, tagConfig, sampleConfig)
 	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, index: 4, leaseMax: 5, manager: 6, secret: 7, known: 8})
-	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
+	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, commit: 8, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
 	roundTrip(t, tagValue, value{data: "a", version: 1})
 	roundTrip(t, tagSession, SessionRecord{ID: 1, Owner: 9, Last: 2, Status: StatusOK, Version: 3, Ended: 4})
 

@@ -137,10 +137,12 @@ func (s *Storage) unpersistLog(g GroupID, from, to Seq) {
 }
 
 // progress is what a group's other records are: the log begins after base, and
-// the values and sessions are the state at applied.
+// the values and sessions are the state at applied. Up to commit, at least, the log is
+// committed.
 type progress struct {
 	base    EntryID
 	applied Seq
+	commit  Seq
 	start   Epoch // of the join that brought this node into the group, or 0
 	partial bool  // that join's snapshot is not complete: the values are worth nothing
 
@@ -155,6 +157,7 @@ func (p *progress) code(c *wire.Coder) {
 	wire.Uint(c, &p.base.Epoch)
 	wire.Uint(c, &p.base.Seq)
 	wire.Uint(c, &p.applied)
+	wire.Uint(c, &p.commit)
 	wire.Uint(c, &p.start)
 	c.Bool(&p.partial)
 	wire.Uint(c, &p.tenure)
@@ -169,7 +172,8 @@ func (v *value) code(c *wire.Coder) {
 
 func (g *group) persistProgress() {
 	if g.s.opt.Durable {
-		p := progress{base: g.log.base, applied: g.applied, start: g.start}
+		p := progress{base: g.log.base, applied: g.applied, commit: g.commit, start: g.start}
+		g.noted = g.commit
 		if j := g.joiner; j != nil {
 			p.partial, p.tenure, p.attempt = !j.complete, j.tenure, j.attempt
 			if j.complete {
@@ -177,6 +181,15 @@ func (g *group) persistProgress() {
 			}
 		}
 		g.s.persist(ordered(prefixProgress, uint64(g.id)), tagProgress, &p)
+	}
+}
+
+// persistCommit makes the commit point durable on a replica. It goes with the entries of the
+// same message, so it seldom takes a sync of its own. A replica that was started again then
+// knows what no primary may take back, and tells it to a new one (rule R5).
+func (g *group) persistCommit() {
+	if g.commit > g.noted {
+		g.persistProgress()
 	}
 }
 
@@ -214,8 +227,8 @@ func (g *group) unpersistData() {
 }
 
 // restore takes up what an earlier start made durable. The log after the position of the
-// durable values is applied only when a commit point is known: nothing that is not
-// committed may be seen. An error of the Space itself is no damage.
+// durable values is applied as far as it is known to be committed, by start: nothing that is
+// not committed may be seen. An error of the Space itself is no damage.
 func (s *Storage) restore(space Space) error {
 	i, err := readIdentity(space)
 	if err != nil || i == nil {
@@ -313,6 +326,9 @@ func (s *Storage) restoreData(space Space, found []progress) error {
 		if g.log.last() < g.applied {
 			return g.damaged(fmt.Errorf("values of seq %d", g.applied))
 		}
+		if g.log.last() < g.noted {
+			return g.damaged(fmt.Errorf("a commit point of seq %d", g.noted))
+		}
 		if g.applied < g.log.base.Seq {
 			return g.damaged(fmt.Errorf("values of seq %d, and no log before seq %d", g.applied, g.log.base.Seq+1))
 		}
@@ -333,7 +349,7 @@ func (g *group) takeUp(p *progress) {
 		g.joiner = &joiner{tenure: p.tenure, attempt: p.attempt, next: p.chunks, begun: true, complete: !p.partial, void: p.partial && p.attempt > 0}
 	}
 	if !p.partial {
-		g.log.base, g.applied, g.commit = p.base, p.applied, p.applied
+		g.log.base, g.applied, g.commit, g.noted = p.base, p.applied, p.applied, p.commit
 	}
 }
 

@@ -43,6 +43,7 @@ const (
 	EventAhead        // Node: it says that it has seen more of the Directory than there is
 	EventPaused       // the manager noticed that it had stalled: that time does not count
 	EventRetired      // Node, silent for long and in no chain, is off the manager's list
+	EventLacks        // Group, Epoch, Seq: the primary's log ends before Seq, which a member knows to be committed
 	EventNotTaken     // the manager, Node, has no room for another node: this one asks again
 	eventKindEnd
 )
@@ -56,7 +57,7 @@ var eventKindNames = [...]string{
 	EventRead: "read", EventRefused: "refused", EventDropped: "dropped", EventSuspected: "suspected",
 	EventRegistered: "registered", EventFormed: "formed", EventMapped: "mapped", EventReconfigured: "reconfigured",
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
-	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventNotTaken: "not-taken",
+	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventNotTaken: "not-taken", EventLacks: "lacks",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventKept: "kept", EventResumed: "resumed",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",

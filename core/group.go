@@ -24,6 +24,7 @@ type group struct {
 	// committed since is unsaved.
 	applied Seq
 	unsaved unsaved
+	noted   Seq // the commit point that is durable, or on its way to be
 	// start names the join by which this node came, or is coming, into the group;
 	// 0 when it was there from the beginning or is out. joiner is nil unless the
 	// join is under way.
@@ -153,10 +154,15 @@ func (g *group) onReplicate(from Peer, m *Replicate) {
 	g.verified = max(g.verified, m.Prev.Seq+Seq(len(m.Entries)))
 	g.commitTo(min(m.Commit, g.verified))
 	g.trim(m.Trim)
+	g.persistCommit()
 	if g.config.Reads == ReadLease {
 		g.grantUntil = max(g.grantUntil, g.s.now.After(grant(g.config.Lease, g.s.opt.DriftPPM)))
 	}
-	g.s.after(from, &Ack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Matched: g.verified})
+	ack := &Ack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Matched: g.verified}
+	if m.Config != nil { // the primary has had no ack in this epoch
+		ack.Committed = g.commit
+	}
+	g.s.after(from, ack)
 }
 
 // denies tells whether entries contradict what is committed, or what this epoch's primary

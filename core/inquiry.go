@@ -35,6 +35,8 @@ type testimony struct {
 	since Time   // when it was first asked for it
 	again bool   // it was asked again, as its connection broke
 	word  word
+
+	resigned bool // it has said that it cannot go on as the primary
 }
 
 // outsider is a node outside the chain that was asked whether it reaches the accused.
@@ -306,7 +308,7 @@ func (m *Manager) reviewProofs(s *inquiry) {
 			t.proof, t.word.answer = answerNo, answerNo
 		} else if t.proof == answerYes && !m.answers(c) {
 			t.proof, t.since = answerOpen, m.now
-		} else if t.proof == answerNo && m.answers(c) {
+		} else if t.proof == answerNo && !t.resigned && m.answers(c) {
 			t.proof, t.since, t.again = answerOpen, m.now, false
 		}
 	}

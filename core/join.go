@@ -71,7 +71,7 @@ func (g *group) holdsLog() bool { return g.log.last() > 0 }
 func (g *group) discard() {
 	g.event(EventDiscarded, g.log.last())
 	g.log, g.state = log{}, newState()
-	g.commit, g.verified, g.applied, g.unsaved = 0, 0, 0, unsaved{}
+	g.commit, g.noted, g.verified, g.applied, g.unsaved = 0, 0, 0, 0, unsaved{}
 	g.unpersistData()
 }
 

@@ -221,6 +221,9 @@ type Ack struct {
 	Epoch   Epoch
 	Round   uint64
 	Matched Seq
+	// Committed is the replica's commit point, if the Replicate brought a Config; else 0. A
+	// primary whose log ends before it has lost what was durable.
+	Committed Seq
 }
 
 // Nack refuses a Replicate. With a Config, the reason is that this Config is of a higher

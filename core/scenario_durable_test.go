@@ -211,7 +211,7 @@ func TestCrashLosesTheUnsyncedBatches(t *testing.T) {
 		full := replicate(2, 3, EntryID{}, 5, opened(1), wrote(1, 1, "x", "a"), wrote(2, 2, "x", "b"), wrote(2, 3, "x", "c"), wrote(2, 4, "x", "d"))
 		full.Config = config(2, "n2", "n3")
 		n.step("n2", full)
-		same(t, &Ack{Group: 1, Epoch: 2, Round: 3, Matched: 5}, only[*Ack](n, "n2"))
+		same(t, &Ack{Group: 1, Epoch: 2, Round: 3, Matched: 5, Committed: 5}, only[*Ack](n, "n2"))
 		same(t, map[string]Versioned{"x": {"d", 5}}, n.values())
 		n.crash(0)
 		n.restart()

@@ -58,7 +58,7 @@ func TestNoEpochIsAdoptedWithoutItsConfig(t *testing.T) {
 	r := replicate(2, 7, EntryID{1, 3}, 2, wrote(2, 3, "x", "c"))
 	r.Config = config(2, "n1", "n2")
 	n.step("n1", r)
-	same(t, &Ack{Group: 1, Epoch: 2, Round: 7, Matched: 4}, only[*Ack](n, "n1"))
+	same(t, &Ack{Group: 1, Epoch: 2, Round: 7, Matched: 4, Committed: 2}, only[*Ack](n, "n1"))
 }
 
 // Rule R1, the primary's side: a replica that says it does not know the epoch
@@ -190,7 +190,7 @@ func TestARestartedReplicaKeepsItsPlace(t *testing.T) {
 	n.crash(0)
 	n.restart().registered()
 	require.Equal(t, config(1, "n1", "n2", "n3"), n.view().Config)
-	require.Empty(t, n.values())
+	same(t, map[string]Versioned{"x": {"a", 2}}, n.values())
 
 	n.step("n1", replicate(1, 2, EntryID{1, 3}, 2, wrote(1, 3, "x", "c")))
 	same(t, &Ack{Group: 1, Epoch: 1, Round: 2, Matched: 4}, only[*Ack](n, "n1"))
@@ -201,6 +201,57 @@ func TestARestartedReplicaKeepsItsPlace(t *testing.T) {
 	n.step("m", config(2, "n1", "n2", "n3"))
 	n.step("n1", replicate(1, 4, EntryID{1, 4}, 4))
 	require.NotNil(t, only[*Nack](n, "n1").Config, "the fence stands as before")
+}
+
+// A replica knows after a restart what was committed, as that became durable with the
+// entries that told it, or by itself where no more came.
+func TestARestartedReplicaKnowsWhatIsCommitted(t *testing.T) {
+	n := following(t, "n2", config(1, "n1", "n2", "n3"), durable)
+	n.held = true
+	n.step("n1", replicate(1, 1, EntryID{}, 0, opened(1), wrote(1, 1, "x", "a")))
+	n.step("n1", replicate(1, 2, EntryID{1, 2}, 2, wrote(1, 2, "x", "b")))
+	batches := n.gate.Pending()
+	n.step("n1", replicate(1, 3, EntryID{1, 3}, 3))
+	require.Equal(t, batches+1, n.gate.Pending(), "nothing else came with it")
+	n.step("n1", replicate(1, 4, EntryID{1, 3}, 3))
+	require.Equal(t, batches+1, n.gate.Pending(), "it says nothing new")
+	n.sync()
+	n.held = false
+	n.crash(0)
+	n.restart().registered()
+	require.EqualValues(t, 3, n.view().Commit)
+	same(t, map[string]Versioned{"x": {"b", 3}}, n.values())
+
+	first := replicate(2, 1, EntryID{1, 3}, 2)
+	first.Config = config(2, "n1", "n2", "n3")
+	n.step("n1", first)
+	same(t, &Ack{Group: 1, Epoch: 2, Round: 1, Matched: 3, Committed: 3}, latest[*Ack](n, "n1"))
+}
+
+// A disk loses what it had made durable, and its node becomes the primary. A member knows
+// more to be committed. So the node does not serve, takes nothing back from anybody, and
+// tells the manager until there is another primary.
+func TestAPrimaryThatLostWhatItAckedResigns(t *testing.T) {
+	n := heir(t, config(1, "n1", "n2", "n3"), durable)
+	n.step("m", config(2, "n2", "n3"))
+	n.step("c2", get(1, "x"))
+	n.step("c2", put(2, 1, 3, "x", "c"))
+	r := only[*Replicate](n, "n3")
+	n.step("n3", &Ack{Group: 1, Epoch: 2, Round: r.Round, Matched: 3, Committed: 9})
+	n.step("n3", &Ack{Group: 1, Epoch: 2, Round: r.Round, Matched: 3})
+	require.Len(t, n.happened(EventLacks), 1)
+	require.Empty(t, n.happened(EventServing))
+	resigns := &Suspect{Group: 1, Epoch: 2, Node: peerOf("n2").ID}
+	same(t, resigns, only[*Suspect](n, "m"))
+	n.tick(n.storage().opt.AckTimeout)
+	same(t, resigns, only[*Suspect](n, "m"))
+	require.Empty(t, sent[*Reply](n, "c2"))
+	require.EqualValues(t, 3, n.view().Last)
+
+	n.step("m", config(3, "n3"))
+	require.Len(t, sent[*Reply](n, "c2"), 2, "they look for the other")
+	n.tick(time.Minute)
+	require.Empty(t, sent[*Suspect](n, "m"))
 }
 
 // Who knows nothing of a group says so, so that the one who asks looks it up

@@ -798,6 +798,36 @@ func TestAQuestionLostWithItsConnectionIsPutAgain(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// A primary says that it cannot go on. It goes as soon as the next one has proved itself,
+// though it answers all the time, and is never the last.
+func TestAPrimaryThatResignsIsFollowedByAnother(t *testing.T) {
+	resigns := func(name string, epoch Epoch) *Suspect {
+		return &Suspect{Group: 1, Epoch: epoch, Node: peerOf(name).ID}
+	}
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	r.pass(time.Second)
+	r.say("n2", resigns("n2", 1))
+	r.pass(5 * time.Second)
+	r.requireChain(1, "n1", "n2", "n3")
+	r.say("n1", resigns("n1", 1))
+	r.requireChain(2, "n2", "n3")
+	r.pass(time.Second)
+	r.ail(silent, "n3")
+	r.say("n2", resigns("n2", r.epoch(1)))
+	r.pass(time.Second)
+	require.Equal(t, []string{"n2", "n3"}, r.members(1), "the other has not proved itself")
+	r.ail(well, "n3")
+	r.pass(time.Second)
+	r.say("n2", resigns("n2", r.epoch(1)))
+	r.pass(time.Second)
+	require.Equal(t, []string{"n3"}, r.members(1))
+	r.pass(time.Second)
+	r.say("n3", resigns("n3", r.epoch(1)))
+	r.pass(5 * time.Second)
+	require.Contains(t, r.members(1), "n3")
+}
+
 // A storm of reports leads to one inquiry at a time, and so to one probe of each
 // member; when it ends without a result, the next waits a while (manager 3).
 func TestAStormOfReportsChangesNothing(t *testing.T) {

@@ -127,6 +127,8 @@ func (s *Storage) start() {
 		if g.partial() { // a part of a snapshot is of no use
 			g.joiner.begun = false
 			g.unpersistData()
+		} else {
+			g.commitTo(g.noted)
 		}
 	}
 	s.register()

@@ -19,6 +19,8 @@ import "time"
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
 //     if most of the other members reach the accused, else the accused does. Where no
 //     other member works, a node outside the chain is heard instead.
+//   - A primary says that it cannot go on: it goes as soon as one that stays has proved
+//     itself.
 //   - The accuser itself does not prove in time that it works: then it is the accused.
 //     Its report is looked into afterwards.
 //
@@ -81,7 +83,11 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	}
 	m.told(m.contact(b.Node), b.Refused)
 	accuser := NodeID(0)
-	if m.isPrimary(in.From.ID, g, b.Token) && in.From.ID != b.Node {
+	if m.isPrimary(in.From.ID, g, b.Token) {
+		if in.From.ID == b.Node {
+			m.resigns(b.Group, b.Node)
+			return
+		}
 		accuser = in.From.ID
 	}
 	// Else the node has just proved itself, and many clients that wait for the same node
@@ -92,6 +98,17 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	if w := m.watch(b.Group); b.Refused && w.inquiry != nil && w.inquiry.accused == b.Node {
 		w.inquiry.hear(in.From.ID, answerNo)
 		m.judge(w)
+	}
+}
+
+// resigns takes the word of a primary that it cannot go on: it goes once it is known who is
+// to follow it.
+func (m *Manager) resigns(id GroupID, node NodeID) {
+	m.suspect(id, node, 0)
+	if s := m.inquiry(id); s != nil && s.accused == node {
+		t := &s.members[s.config.Position(node)]
+		t.proof, t.resigned = answerNo, true
+		m.judge(m.watch(id))
 	}
 }
 
@@ -216,6 +233,8 @@ func (m *Manager) judgeSilent(w *watch) {
 		// group waits for whoever of them returns first.
 		m.rest(w)
 		return
+	case s.members[at].resigned:
+		// It goes at once.
 	case members.yes > 0 || outside == answerYes:
 		if after, trips := m.vouched(s); m.due(s, after, trips) {
 			m.remove(w, remove, true)

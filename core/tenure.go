@@ -15,6 +15,12 @@ type tenure struct {
 	inherited  Seq
 	notBefore  Time
 
+	// lacks is the highest commit point that a required member has, where the log that was
+	// inherited ends before it; else 0. This node's disk has lost what it had made durable
+	// and acked, so it must not serve, and another is to be the primary.
+	lacks    Seq
+	resignAt Time // when to tell the manager, again
+
 	durable   Seq // the prefix of its own log that is durable here
 	followers followers
 
@@ -214,6 +220,11 @@ func (g *group) onAck(from Peer, a *Ack) {
 		g.s.drop(from)
 		return
 	}
+	if !t.reconciled && !f.learner && a.Committed > max(t.inherited, t.lacks) {
+		t.lacks = a.Committed
+		g.event(EventLacks, t.lacks)
+		g.resign()
+	}
 	g.credit(f, a)
 	g.advance()
 }
@@ -352,7 +363,7 @@ func (g *group) advance() {
 // mayServe tells whether a new primary has done its duty (rule R5).
 func (g *group) mayServe() bool {
 	t := g.tenure
-	return g.durable >= g.config.Epoch && t.durable >= t.inherited && g.s.now >= t.notBefore && t.followers.reconciled(g.config.Epoch, t.inherited)
+	return t.lacks == 0 && g.durable >= g.config.Epoch && t.durable >= t.inherited && g.s.now >= t.notBefore && t.followers.reconciled(g.config.Epoch, t.inherited)
 }
 
 func (g *group) tickTenure() {
@@ -363,6 +374,9 @@ func (g *group) tickTenure() {
 		} else {
 			s.wakeBy(t.notBefore)
 		}
+	}
+	if t.lacks > 0 {
+		g.resign()
 	}
 	if s.now >= t.sweepAt {
 		g.sweepSessions()
@@ -376,6 +390,16 @@ func (g *group) tickTenure() {
 	if g.dirty {
 		g.flush()
 	}
+}
+
+// resign tells the manager that this primary cannot go on, until there is another.
+func (g *group) resign() {
+	t := g.tenure
+	if g.s.now >= t.resignAt {
+		g.s.suspect(g, g.s.self.ID, false)
+		t.resignAt = g.s.now.After(g.s.opt.AckTimeout)
+	}
+	g.s.wakeBy(t.resignAt)
 }
 
 // tickFollower does what is due for one follower. One that owes nothing gets a heartbeat;

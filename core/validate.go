@@ -49,7 +49,7 @@ func inRange(in *Envelope) bool {
 	case *Replicate:
 		return m.inRange()
 	case *Ack:
-		return m.Group.inRange() && m.Epoch.inRange() && m.Round <= countMax && m.Matched <= countMax
+		return m.Group.inRange() && m.Epoch.inRange() && m.Round <= countMax && m.Matched <= countMax && m.Committed <= countMax
 	case *Nack:
 		return m.Group.inRange() && m.Epoch <= countMax && m.Round <= countMax && m.Last <= countMax && (m.Config == nil || m.Config.inRange())
 	case *Chunk:

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -138,6 +140,37 @@ func TestAnOlderCopyIsRefused(t *testing.T) {
 	require.Contains(t, primary.stderr.String(), "has this node's place")
 	d.eventually(func() bool { s := d.look(); return s != nil && len(s.Groups[0].Chain) == 2 }, "the group does without it")
 	require.Equal(t, "new", d.get("key"))
+}
+
+// The end of a primary's log is gone when everything comes back after a power cut: its disk
+// had said too early that it was durable. The members know what was committed. They are not
+// cut off; the node leaves its place, and gets back what it lacks.
+func TestAPrimaryThatLostTheEndOfItsLogMakesRoom(t *testing.T) {
+	d := startDurable(t, 3, "--replicas", "2")
+	for i := range 15 {
+		d.put(fmt.Sprint("key", i), "value")
+	}
+	d.whole(1, 3)
+	time.Sleep(time.Second) // the members hear of the last commit with a heartbeat
+	primary := d.all[1+slices.IndexFunc(d.all[1:], func(m *member) bool { return m.process == d.chain(1)[0] })]
+	for _, m := range d.all {
+		m.end()
+	}
+	logs, err := filepath.Glob(filepath.Join(primary.dir, "data", "*.log"))
+	require.NoError(t, err)
+	require.Len(t, logs, 1)
+	info, err := os.Stat(logs[0])
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(logs[0], info.Size()*2/3))
+	d.again(d.all...)
+	d.eventually(func() bool { s := d.look(); return s != nil && s.Groups[0].State == core.GroupOK }, "the group serves")
+	for i := range 15 {
+		require.Equal(t, "value", d.get(fmt.Sprint("key", i)))
+	}
+	require.Contains(t, primary.stderr.String(), "its disk has lost what was durable")
+	d.put("more", "value")
+	d.whole(1, 3)
+	require.Equal(t, "value", d.get("key14"))
 }
 
 // A node whose data are damaged puts them aside, and is filled from its group. A manager

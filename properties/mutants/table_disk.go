@@ -74,4 +74,28 @@ var ofTheDisk = []Mutant{
 		Old:   `	d.index, d.turn = r.index, r.turn`,
 		New:   `	d.index = r.index`,
 	},
+	{
+		Name: `lost-tail-served`, Rule: `R5`,
+		Story: `a primary whose disk lost what it had acked serves, and has the others cut that off`,
+		File:  `core/tenure.go`,
+		Old:   `	return t.lacks == 0 && g.durable`,
+		New:   `	return g.durable`,
+	},
+	{
+		Name: `commit-forgotten`, Rule: `R5`,
+		Story: `a replica that was started again does not know what is committed`,
+		File:  `core/group.go`,
+		Old: `	g.persistCommit()
+`,
+		New: ``,
+	},
+	{
+		Name: `resigned-in-vain`, Rule: `manager 3`,
+		Story: `a primary that cannot go on answers, and so it stays`,
+		File:  `core/suspicion.go`,
+		Old: `		t.proof, t.resigned = answerNo, true
+`,
+		New: `		t.resigned = false
+`,
+	},
 }

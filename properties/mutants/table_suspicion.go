@@ -200,7 +200,7 @@ var ofSuspicion = []Mutant{
 		Name: `failures-never-lapse`, Rule: `manager 3`,
 		Story: `a member that restarts during an inquiry counts as failed for as long as it lasts`,
 		File:  `core/inquiry.go`,
-		Old:   `t.proof == answerNo && m.answers(c) {`,
+		Old:   `t.proof == answerNo && !t.resigned && m.answers(c) {`,
 		New:   `false {`,
 	},
 	{

@@ -1,0 +1,79 @@
+package mutants
+
+// ofPeers are mutants of whom a message is believed.
+var ofPeers = []Mutant{
+	{
+		Name: `anybody-stops-a-node`, Rule: `what a peer may say`,
+		Story: `one message under the name of the manager ends a storage node`,
+		File:  `core/validate.go`,
+		Old:   ` && m.Token == s.secret`,
+		New:   ``,
+	},
+	{
+		Name: `registered-by-anybody`, Rule: `what a peer may say`,
+		Story: `a node takes anybody for its manager who says so`,
+		File:  `core/validate.go`,
+		Old:   ` && m.Secret == s.secret`,
+		New:   ``,
+	},
+	{
+		Name: `registered-in-its-name`, Rule: `what a peer may say`,
+		Story: `a Register under the name of a dead node keeps it alive`,
+		File:  `core/manager.go`,
+		Old:   `	case n != nil && !n.follows(b.Secret, b.Before, b.Boot, in.From.Addr):`,
+		New:   `	case n != nil && b.Boot < n.Boot:`,
+	},
+	{
+		Name: `copies-are-moves`, Rule: `one start after the other`,
+		Story: `a start from a copy of the data is taken for a move of its node`,
+		File:  `core/directory.go`,
+		Old: `		return secret == n.secret && addr == n.Addr
+	}
+	return secret == n.secret || before == n.secret`,
+		New: `		return true
+	}
+	return true`,
+	},
+	{
+		Name: `pong-without-token`, Rule: `what a peer may say`,
+		Story: `a ping is answered by somebody who never got it`,
+		File:  `core/contact.go`,
+		Old:   `b.Token != c.token || `,
+		New:   ``,
+	},
+	{
+		Name: `farewell-without-token`, Rule: `what a peer may say`,
+		Story: `somebody says farewell under the name of a node`,
+		File:  `core/manager.go`,
+		Old:   ` || b.Token != m.contact(n.ID).token`,
+		New:   ``,
+	},
+	{
+		Name: `invented-nodes-used`, Rule: `what a peer may say`,
+		Story: `a group is formed of nodes that have answered nothing`,
+		File:  `core/pace.go`,
+		Old:   `return c.proven && `,
+		New:   `return `,
+	},
+	{
+		Name: `committed-entries-denied`, Rule: `what a peer may say`,
+		Story: `entries are taken in that contradict what is committed`,
+		File:  `core/group.go`,
+		Old:   `	if g.denies(m) {`,
+		New:   `	if false {`,
+	},
+	{
+		Name: `member-amid-a-snapshot`, Rule: `what a peer may say`,
+		Story: `a node that has half a snapshot takes it that it is a member`,
+		File:  `core/storage.go`,
+		Old:   `g.partial() && c.Position(s.self.ID) >= 0`,
+		New:   `false`,
+	},
+	{
+		Name: `ranges-not-checked`, Rule: `what a peer may say`,
+		Story: `what a message says is taken in as it is`,
+		File:  `core/storage.go`,
+		Old:   `!inRange(&in) {`,
+		New:   `false {`,
+	},
+}
