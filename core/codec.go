@@ -225,7 +225,6 @@ func (m *Register) code(c *wire.Coder) {
 func (m *Registered) code(c *wire.Coder) {
 	wire.Uint(c, &m.Boot)
 	wire.Fixed64(c, &m.Secret)
-	wire.Uint(c, &m.Index)
 }
 
 func (m *Farewell) code(c *wire.Coder) {
@@ -305,6 +304,8 @@ func (m *Ping) code(c *wire.Coder) {
 	wire.Uint(c, &m.Nonce)
 	wire.Uint(c, &m.Index)
 	wire.Fixed64(c, &m.Token)
+	wire.Uint(c, &m.Boot)
+	wire.Uint(c, &m.Began)
 }
 
 func (m *Pong) code(c *wire.Coder) {

@@ -104,7 +104,7 @@ func (m *Manager) ping() {
 func (m *Manager) pingOne(c *contact, nonce uint64) {
 	c.pinged = nonce
 	c.sentAt.note(nonce, m.now)
-	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token})
+	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token, Boot: m.boot, Began: m.began})
 }
 
 func (m *Manager) onPong(in Envelope, b *Pong) {
@@ -113,7 +113,7 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 		m.drop(in.From)
 		return
 	}
-	if m.forgotMore(in.From.ID, b.Index) {
+	if m.forgotMore(in.From.ID, b) {
 		return
 	}
 	c.answered = b.Nonce

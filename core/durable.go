@@ -36,7 +36,7 @@ type identity struct {
 	id       NodeID
 	cluster  ClusterID // 0 while a storage node is not registered
 	boot     Boot
-	index    Index         // the highest Directory index a storage node has seen
+	seen     directorySeen // by a storage node
 	leaseMax time.Duration // the longest lease a storage node may have granted
 	manager  NodeID        // a storage node's; 0 while it is not registered
 	secret   uint64        // of a storage node's start
@@ -47,7 +47,10 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Fixed64(c, &i.id)
 	wire.Fixed64(c, &i.cluster)
 	wire.Uint(c, &i.boot)
-	wire.Uint(c, &i.index)
+	wire.Uint(c, &i.seen.index)
+	wire.Uint(c, &i.seen.boot)
+	wire.Uint(c, &i.seen.began)
+	wire.Uint(c, &i.seen.before)
 	wire.Int(c, &i.leaseMax)
 	wire.Fixed64(c, &i.manager)
 	wire.Fixed64(c, &i.secret)
@@ -113,7 +116,8 @@ func number(rest string) (n uint64, ok bool) {
 
 func (s *Storage) persistIdentity() {
 	if s.opt.Durable {
-		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.secret, s.known})
+		s.seen.noted = s.seen.index
+		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.seen, s.leaseMax, s.manager.ID, s.secret, s.known})
 	}
 }
 
@@ -234,7 +238,7 @@ func (s *Storage) restore(space Space) error {
 	if err != nil || i == nil {
 		return err
 	}
-	s.self.ID, s.cluster, s.boot, s.index, s.leaseMax, s.manager.ID, s.known = i.id, i.cluster, i.boot, i.index, i.leaseMax, i.manager, i.known
+	s.self.ID, s.cluster, s.boot, s.seen, s.leaseMax, s.manager.ID, s.known = i.id, i.cluster, i.boot, i.seen, i.leaseMax, i.manager, i.known
 	if i.secret != i.known { // the manager may know it, though that was not heard here
 		s.secret = i.secret
 	}

@@ -181,7 +181,7 @@ func (in *inspection) identity(key, text string) {
 	in.identified = true
 	var i identity
 	if in.read(key, text, tagIdentity, &i) {
-		in.ID, in.Cluster, in.Boot, in.Seen, in.Manager = i.id, i.cluster, i.boot, i.index, i.manager
+		in.ID, in.Cluster, in.Boot, in.Seen, in.Manager = i.id, i.cluster, i.boot, i.seen.index, i.manager
 	}
 }
 

@@ -16,7 +16,8 @@ const nodesMax = 1 << 12
 type Manager struct {
 	common
 	opt      ManagerOptions
-	boot     Boot // how many times this data was started
+	boot     Boot  // how many times this data was started
+	began    Index // of the Directory when this start began
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 	fold     fold
@@ -78,6 +79,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 		}
 	}
 	m.boot++
+	m.began = m.dir.index
 	m.nonce = firstNonce(m.boot)
 	return m, nil
 }
@@ -351,7 +353,7 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 		return
 	case n != nil && b.Boot == n.Boot && in.From.Addr == n.Addr:
 		m.heard(m.contact(in.From.ID))
-		m.send(in.From, &Registered{Boot: b.Boot, Secret: b.Secret, Index: m.dir.index})
+		m.send(in.From, &Registered{Boot: b.Boot, Secret: b.Secret})
 		return
 	}
 	if n != nil && !n.gone { // it lives, though the command with its boot or address is not durable yet
@@ -360,19 +362,30 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}, Secret: b.Secret, Before: b.Before})
 }
 
-// forgotMore halts the manager when a node of its Directory, at its address there, has seen
-// a higher index of the Directory than there is now: a part was lost, or an old copy was
-// restored (manager 7). In memory mode that cannot be.
-func (m *Manager) forgotMore(node NodeID, seen Index) bool {
-	if seen <= m.dir.index {
+// forgotMore halts the manager when a node of its Directory, at its address there, knows
+// more than the Directory with which this start began, or a group or an epoch that it has
+// not: a part was lost, or an old copy was restored (manager 7). In memory mode that cannot
+// be.
+func (m *Manager) forgotMore(node NodeID, b *Pong) bool {
+	missing := ""
+	for _, k := range b.Groups {
+		if g := m.dir.group(k.Group); g == nil {
+			missing = fmt.Sprintf("it has no group %d, but node %v is or was in that", k.Group, node)
+		} else if k.Epoch > g.config.Epoch {
+			missing = fmt.Sprintf("it knows group %d up to epoch %d, but node %v knows epoch %d", k.Group, g.config.Epoch, node, k.Epoch)
+		}
+	}
+	if b.Index > m.began {
+		missing = fmt.Sprintf("it began at index %d, but node %v has seen index %d", m.began, node, b.Index)
+	}
+	if missing == "" {
 		return false
 	}
 	m.event(Event{Kind: EventAhead, Node: node})
 	if !m.opt.Durable {
 		return true
 	}
-	m.out.Halt = fmt.Errorf("core: manager %v: %w: it is at index %d, but node %v has seen index %d; restore the newer state, or start a new cluster",
-		m.self.ID, ErrAmnesia, m.dir.index, node, seen)
+	m.out.Halt = fmt.Errorf("core: manager %v: %w: %s; restore the newer state, or start a new cluster", m.self.ID, ErrAmnesia, missing)
 	return true
 }
 
@@ -395,7 +408,7 @@ func (m *Manager) registered(c *Command, a applied) {
 		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
-	m.send(n.Peer, &Registered{Boot: n.Boot, Secret: n.secret, Index: m.dir.index})
+	m.send(n.Peer, &Registered{Boot: n.Boot, Secret: n.secret})
 	if !known.proven && n.isSpare() { // else the next round of pings is soon enough
 		m.nonce++
 		m.pingOne(known, m.nonce)

@@ -45,7 +45,7 @@ func nodeWith(t testing.TB, keys int) *Storage {
 			}
 		}
 	}
-	step("m", &Registered{Boot: 1, Index: 1})
+	step("m", &Registered{Boot: 1})
 	step("m", config(1, "n1"))
 	step("c1", &Op{Group: 1, Req: 1, Kind: OpOpen})
 	id := session

@@ -18,7 +18,6 @@ type Register struct {
 type Registered struct {
 	Boot   Boot
 	Secret uint64 // the Register's: it was the manager who got that
-	Index  Index
 }
 
 // Farewell is a storage node's last word: it has stopped serving. In memory
@@ -94,6 +93,8 @@ type Ping struct {
 	Nonce uint64
 	Index Index // the manager's durable Directory index
 	Token uint64
+	Boot  Boot  // the manager's
+	Began Index // of the Directory when this start of the manager began
 }
 
 // GroupEpoch is a group a node is or was in, and the highest epoch of it that
@@ -108,7 +109,7 @@ type Pong struct {
 	Nonce  uint64
 	Token  uint64 // the Ping's
 	Boot   Boot
-	Index  Index // the highest Directory index the node has seen
+	Index  Index // what the manager must have begun with, at least: see directorySeen
 	Groups []GroupEpoch
 	Join   *JoinProgress // of the join that the node serves as a primary, if any
 	Serves GroupID       // the group that the node serves as its primary, or 0

@@ -51,7 +51,7 @@ func putsOf(tb testing.TB, clients, puts int) (p persisted, largest int) {
 			out.Reset()
 		}
 	}
-	step("m", &Registered{Boot: 1, Index: 1})
+	step("m", &Registered{Boot: 1})
 	step("m", config(1, "n1"))
 	for c := range clients {
 		step(fmt.Sprint("c", c+1), open(1))

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -219,7 +220,7 @@ func TestADuplicateRegisterChangesNothing(t *testing.T) {
 		for _, name := range []string{"n1", "n2"} {
 			received[*Registered](r, name)
 			r.present(r.actors[name])
-			require.Equal(t, []*Registered{{Boot: 1, Index: index}}, received[*Registered](r, name))
+			require.Equal(t, []*Registered{{Boot: 1}}, received[*Registered](r, name))
 		}
 	}
 	require.Equal(t, index, r.manager().Index())
@@ -359,13 +360,13 @@ func TestANodeSaysWhichStartItFollows(t *testing.T) {
 	again = start(all)
 	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before}, "nobody has confirmed it")
 	n.held = true
-	n.step("m", &Registered{Boot: 2, Secret: 11, Index: 1})
+	n.step("m", &Registered{Boot: 2, Secret: 11})
 	again = start(0)
 	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before}, "that is not durable")
-	n.step("m", &Registered{Boot: 3, Secret: 11, Index: 1})
+	n.step("m", &Registered{Boot: 3, Secret: 11})
 	again = start(all)
 	require.Equal(t, [2]uint64{14, 11}, [2]uint64{again.Secret, again.Before})
-	n.step("m", &Registered{Boot: 4, Secret: 14, Index: 2})
+	n.step("m", &Registered{Boot: 4, Secret: 14})
 	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 11})
 	require.NoError(t, n.halted)
 	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 14})
@@ -479,7 +480,7 @@ func TestAWipedNodeTakesInNothingThatWasMeantForItsPast(t *testing.T) {
 	was := config(1, "n1", "n2")
 	was.Chain = append(was.Chain, old)
 	for _, m := range []Message{
-		&Replicate{Group: 1, Epoch: 1, Round: 1, Config: was}, &Ping{Nonce: 1}, &Probe{Nonce: 1}, was,
+		&Replicate{Group: 1, Epoch: 1, Round: 1, Config: was}, &Ping{Nonce: 1, Boot: 1}, &Probe{Nonce: 1}, was,
 	} {
 		n.stepRaw(Envelope{Cluster: rigCluster, From: peerOf("n1"), To: old, Body: m})
 		require.Equal(t, &Refused{Reason: RefusedOtherNode, Wanted: 0x33, What: KindOf(m)}, only[*Refused](n, "n1"))
@@ -625,8 +626,52 @@ func TestAManagerWithAmnesiaHalts(t *testing.T) {
 			r.letters = nil
 			tell(r)
 			require.ErrorIs(t, r.halted, ErrAmnesia)
-			require.Contains(t, r.halted.Error(), "it is at index 3, but node 0000000000000001 has seen index 4")
+			require.Contains(t, r.halted.Error(), "it began at index 3, but node 0000000000000001 has seen index 4")
 			require.Empty(t, r.letters, "it has said nothing that it might have to take back")
+		})
+	}
+}
+
+// A manager has lost the end of its Directory, and all nodes are started again with it. Their
+// Registers raise its index above all that it had. Still it is found out, by what they have
+// seen of its earlier starts, or by the groups and epochs that they know.
+func TestAManagerThatLostCommandsAndGoesOnHalts(t *testing.T) {
+	for name, c := range map[string]struct {
+		forget func(a *actor)
+		want   string
+	}{
+		"by what was seen":         {func(a *actor) { a.epochs = nil }, "it began at index 3, but node 0000000000000001 has seen index 5"},
+		"by a group":               {func(a *actor) { a.seen = directorySeen{} }, "it has no group 1, but node 0000000000000001"},
+		"by an epoch of its group": {func(a *actor) { a.seen, a.epochs[0].Epoch = directorySeen{}, 7 }, "it knows group 1 up to epoch 1, but node 0000000000000001 knows epoch 7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 3, inDurableMode)
+			old := maps.Clone(r.space)
+			r.pass(100 * time.Millisecond)
+			r.place("a")
+			r.place("b")
+			if strings.Contains(name, "epoch") {
+				old = maps.Clone(r.space)
+			}
+			r.pass(100 * time.Millisecond)
+			r.crash(0)
+			r.space = old
+			for _, a := range r.actors {
+				a.boot++
+				c.forget(a)
+			}
+			r.restart()
+			for _, n := range []string{"n2", "n3", "n1"} {
+				index := r.actors[n].seen.index
+				r.actors[n].seen.index = 0 // it was not durable that it has seen it
+				if r.node != nil {
+					r.present(r.actors[n])
+				}
+				r.actors[n].seen.index = index
+			}
+			r.pass(100 * time.Millisecond)
+			require.ErrorIs(t, r.halted, ErrAmnesia)
+			require.Contains(t, r.halted.Error(), c.want)
 		})
 	}
 }
@@ -643,7 +688,7 @@ func TestAManagerWithItsWholeMemoryGoesOn(t *testing.T) {
 	r.present(r.actors["n1"])
 	r.pass(time.Second)
 	require.NoError(t, r.halted)
-	require.Equal(t, r.manager().Index(), r.actors["n1"].index)
+	require.Equal(t, r.manager().Index(), r.actors["n1"].seen.index)
 }
 
 // In memory mode a manager that restarts is the manager of a new cluster. The
@@ -652,7 +697,7 @@ func TestAManagerInMemoryThatRestartsIsANewCluster(t *testing.T) {
 	n := newStorageAt(t, "n1").registered()
 	n.step("m", config(1, "n1"))
 	reborn := Peer{ID: 0x201, Addr: "m"}
-	for _, m := range []Message{&Ping{Nonce: 1}, config(2, "n2"), &Probe{Nonce: 2}} {
+	for _, m := range []Message{&Ping{Nonce: 1, Boot: 1}, config(2, "n2"), &Probe{Nonce: 2}} {
 		n.stepRaw(Envelope{Cluster: 0xd2, From: reborn, To: n.self, Body: m})
 		require.Equal(t, &Refused{Reason: RefusedOtherCluster, Wanted: 1, What: KindOf(m)}, only[*Refused](n, "m"))
 	}

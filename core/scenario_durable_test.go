@@ -96,11 +96,11 @@ func TestAMessageLeavesOnceItsEpochIsDurable(t *testing.T) {
 				return kinds
 			}
 			require.Empty(t, said())
-			n.step("m", &Ping{Nonce: 1})
+			n.step("m", &Ping{Nonce: 1, Boot: 1})
 			require.EqualValues(t, 1, only[*Pong](n, "m").Groups[0].Epoch, "nor does it claim the epoch")
 			n.sync()
 			require.NotEmpty(t, said())
-			n.step("m", &Ping{Nonce: 2})
+			n.step("m", &Ping{Nonce: 2, Boot: 1})
 			require.EqualValues(t, 2, only[*Pong](n, "m").Groups[0].Epoch)
 			n.crash(0)
 			n.restart()

@@ -98,7 +98,7 @@ func TestANodeThatLeftRemembersTheEpoch(t *testing.T) {
 		n.step("c1", get(7, "x"))
 		same(t, &Reply{Group: 1, Req: 7, Status: StatusNotPrimary, Epoch: 2, Config: config(2, "n2", "n3")}, only[*Reply](n, "c1"))
 
-		n.step("m", &Ping{Nonce: 1})
+		n.step("m", &Ping{Nonce: 1, Boot: 1})
 		same(t, []GroupEpoch{{Group: 1, Epoch: 2}}, only[*Pong](n, "m").Groups)
 	}
 }

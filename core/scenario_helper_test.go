@@ -122,7 +122,7 @@ func (n *rig) start() {
 // registered has the manager answer the node's Register.
 func (n *rig) registered() *rig {
 	n.t.Helper()
-	n.step("m", &Registered{Boot: n.storage().Boot(), Index: 1})
+	n.step("m", &Registered{Boot: n.storage().Boot()})
 	sent[*Register](n, "m")
 	return n
 }

@@ -117,12 +117,12 @@ func TestNobodyStopsANodeWithoutItsSecret(t *testing.T) {
 	secret := func(o *StorageOptions) { o.Secret = 11 }
 	for _, why := range []Refusal{RefusedForgotten, RefusedBoot, RefusedMode} {
 		n := newStorageAt(t, "n1", secret)
-		n.step("m", &Registered{Boot: 1, Index: 1})
+		n.step("m", &Registered{Boot: 1})
 		require.False(t, n.storage().registered)
 		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister})
 		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister, Token: 12})
 		require.NoError(t, n.halted)
-		n.step("m", &Registered{Boot: 1, Secret: 11, Index: 1})
+		n.step("m", &Registered{Boot: 1, Secret: 11})
 		require.True(t, n.storage().registered)
 		n.step("m", &Refused{Reason: why, Wanted: peerOf("m").ID, What: KindRegister})
 		require.NoError(t, n.halted)
@@ -144,7 +144,7 @@ func TestANodeOfAnotherClusterStopsUnlessItServes(t *testing.T) {
 	require.Equal(t, []*Refused{{Reason: RefusedOtherCluster, What: KindRegister, Token: 11}}, refused)
 
 	n := newStorageAt(t, "n1", durable, func(o *StorageOptions) { o.Secret = 11 })
-	n.step("m", &Registered{Boot: 1, Secret: 11, Index: 1})
+	n.step("m", &Registered{Boot: 1, Secret: 11})
 	n.step("c9", refused[0])
 	require.NoError(t, n.halted, "it serves")
 	n.crash(1 << 20)
@@ -313,7 +313,7 @@ func TestNobodySpeaksForTheManager(t *testing.T) {
 	n.crash(1 << 20)
 	n.restart() // it has not heard the manager yet, but knows who that is
 	for _, m := range []Message{
-		config(2, "n3", "n1"), &Ping{Nonce: 1}, &Probe{Nonce: 1}, &Registered{Boot: 2},
+		config(2, "n3", "n1"), &Ping{Nonce: 1, Boot: 1}, &Probe{Nonce: 1}, &Registered{Boot: 2},
 		&Refused{Reason: RefusedForgotten, Wanted: 2, What: KindRegister},
 		&Nack{Group: 1, Epoch: 2, Config: config(2, "n1", "n3")},
 		func() Message {

@@ -276,7 +276,7 @@ func TestWhoWasTakenForDeadGetsNoMoreTimeForThat(t *testing.T) {
 	require.Less(t, c.missed, silenceMin, "so that its answers count")
 	r.ail(well, "n3")
 	for nonce := c.answered + 1; nonce <= c.pinged; nonce++ {
-		r.reply(r.actors["n3"], &Pong{Nonce: nonce, Boot: 1, Index: r.manager().Index()})
+		r.reply(r.actors["n3"], &Pong{Nonce: nonce, Boot: 1, Index: r.manager().began})
 	}
 	require.Less(t, c.trips.patience(0), 50*time.Millisecond, "it tells how long it was away")
 	for r.joiningNode() != "n3" {
@@ -706,12 +706,12 @@ func TestAProbeIsAnsweredAfterADurableWrite(t *testing.T) {
 	n.step("m", &Probe{Nonce: 7})
 	n.tick(400 * time.Millisecond)
 	require.Empty(t, sent[*ProbeReply](n, "m"))
-	n.step("m", &Ping{Nonce: 8})
+	n.step("m", &Ping{Nonce: 8, Boot: 1})
 	require.Equal(t, 400*time.Millisecond, only[*Pong](n, "m").Lag, "but it goes on answering pings")
 
 	n.sync()
 	require.Equal(t, &ProbeReply{Nonce: 7}, only[*ProbeReply](n, "m"))
-	n.step("m", &Ping{Nonce: 9})
+	n.step("m", &Ping{Nonce: 9, Boot: 1})
 	require.Zero(t, only[*Pong](n, "m").Lag)
 }
 

@@ -40,8 +40,9 @@ type actor struct {
 	peer   Peer
 	boot   Boot
 	token  uint64
-	index  Index // the highest Directory index it has seen
+	seen   directorySeen
 	lag    time.Duration
+	least  Index // what it last said that the manager must have begun with
 	epochs []GroupEpoch
 	join   *JoinProgress // of the join that it serves
 	serves GroupID       // as its primary, with so many keys
@@ -94,7 +95,7 @@ func (r *realm) register(p Peer) *actor {
 // present has a node send its Register.
 func (r *realm) present(a *actor) {
 	r.t.Helper()
-	r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: a.boot, Durable: r.durable, Name: a.peer.Addr, Index: a.index}})
+	r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: a.boot, Durable: r.durable, Name: a.peer.Addr, Index: a.seen.index}})
 	r.serve()
 }
 
@@ -204,11 +205,9 @@ func (r *realm) answer(a *actor, e Envelope) {
 	switch b := e.Body.(type) {
 	case *Config:
 		a.adopt(b)
-	case *Registered:
-		a.index = max(a.index, b.Index)
 	case *Ping:
-		a.index, a.token = max(a.index, b.Index), b.Token
-		r.reply(a, &Pong{Token: b.Token, Nonce: b.Nonce, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs), Join: a.join, Serves: a.serves, Keys: a.keys, Lag: a.lag})
+		a.token, a.least = b.Token, a.seen.hear(b)
+		r.reply(a, &Pong{Token: b.Token, Nonce: b.Nonce, Boot: a.boot, Index: a.least, Groups: slices.Clone(a.epochs), Join: a.join, Serves: a.serves, Keys: a.keys, Lag: a.lag})
 	case *Probe:
 		target := r.actors[b.Target.Addr]
 		switch {
@@ -341,7 +340,7 @@ func (r *realm) answerAgain(names ...string) {
 	r.t.Helper()
 	for _, name := range names {
 		a := r.actors[name]
-		r.reply(a, &Pong{Token: a.token, Nonce: r.manager().contact(a.peer.ID).pinged, Boot: a.boot, Index: a.index, Groups: slices.Clone(a.epochs)})
+		r.reply(a, &Pong{Token: a.token, Nonce: r.manager().contact(a.peer.ID).pinged, Boot: a.boot, Index: a.least, Groups: slices.Clone(a.epochs)})
 		if s := r.manager().watches[0].inquiry; s != nil {
 			r.reply(a, &ProbeReply{Nonce: s.nonce})
 		}

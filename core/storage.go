@@ -12,7 +12,7 @@ type Storage struct {
 	opt     StorageOptions
 	manager Peer
 	boot    Boot
-	index   Index  // the highest Directory index seen
+	seen    directorySeen
 	token   uint64 // of the last Ping
 	secret  uint64 // of this start: what proves to this node that the manager got its Register
 	known   uint64 // the last of these that the manager has confirmed: see nodeEntry.follows
@@ -114,6 +114,9 @@ func (s *Storage) begin(now Time, out *Output) {
 }
 
 func (s *Storage) end() {
+	if s.seen.noted < s.seen.index && len(s.out.Persist) > 0 { // it takes no sync of its own
+		s.persistIdentity()
+	}
 	s.disk.watch(s)
 	s.out = nil
 }
@@ -157,7 +160,7 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
-	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Before: s.known, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.index})
+	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Before: s.known, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.seen.index})
 }
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
@@ -269,7 +272,6 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 	s.registered = true
 	s.registerAt = s.now.After(s.opt.SilenceMax)
 	s.manager = in.From
-	s.index = max(s.index, m.Index)
 	if s.cluster == 0 || s.known != s.secret {
 		s.cluster, s.known = in.Cluster, s.secret
 		s.persistIdentity()
@@ -326,9 +328,8 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 	if s.registered { // else the manager may know an earlier boot only, and must get a Register
 		s.registerAt = s.now.After(s.opt.SilenceMax)
 	}
-	s.index = max(s.index, m.Index)
 	s.token = m.Token
-	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: s.index, Lag: s.disk.lag(s.now)}
+	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: s.seen.hear(m), Lag: s.disk.lag(s.now)}
 	if len(s.groups) > 0 {
 		pong.Groups = make([]GroupEpoch, len(s.groups))
 		for i, g := range s.groups {

@@ -158,7 +158,7 @@ func (s *swarm) answer(e Envelope) {
 	switch b := e.Body.(type) {
 	case *Ping:
 		s.tokens[me.ID] = b.Token
-		p := &Pong{Nonce: b.Nonce, Token: b.Token, Boot: 1, Index: b.Index}
+		p := &Pong{Nonce: b.Nonce, Token: b.Token, Boot: 1}
 		if c := s.configs[me.ID]; c != nil {
 			p.Groups = []GroupEpoch{{c.Group, c.Epoch}}
 		}

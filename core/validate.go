@@ -29,13 +29,13 @@ func inRange(in *Envelope) bool {
 	case *Register:
 		return in.From.Addr != "" && m.Boot.inRange() && len(m.Name) <= NameBytesMax && m.Index <= countMax
 	case *Registered:
-		return m.Boot.inRange() && m.Index <= countMax
+		return m.Boot.inRange()
 	case *Farewell:
 		return m.Boot.inRange()
 	case *Refused:
 		return m.Reason >= 1 && m.Reason < refusalEnd && m.What >= 1 && m.What < kindEnd
 	case *Ping:
-		return m.Index <= countMax
+		return m.Index <= countMax && m.Began <= m.Index && m.Boot.inRange()
 	case *Pong:
 		return m.inRange()
 	case *Probe:

@@ -34,7 +34,7 @@ func (n *restless) Step(_ core.Time, _ core.Envelope, out *core.Output) {
 
 func (n *restless) Tick(_ core.Time, out *core.Output) {
 	if n.to.Addr != "" {
-		out.Send = append(out.Send, core.Envelope{From: n.self, To: n.to, Body: &core.Ping{Nonce: 1}})
+		out.Send = append(out.Send, core.Envelope{From: n.self, To: n.to, Body: &core.Ping{Nonce: 1, Boot: 1}})
 	}
 }
 
@@ -83,7 +83,7 @@ func TestAHostEndsThoughItsInboxIsNeverEmpty(t *testing.T) {
 		go func() {
 			list := make([]core.Envelope, 2*stepsMax)
 			for i := range list {
-				list[i] = core.Envelope{To: h.self, Body: &core.Ping{}}
+				list[i] = core.Envelope{To: h.self, Body: &core.Ping{Boot: 1}}
 			}
 			for h.driver.PutAll(list) {
 			}

@@ -41,10 +41,10 @@ func TestDiskSyncs(t *testing.T) {
 	var left []uint64
 	leave := func(e *core.Envelope) { left = append(left, nonce(e)) }
 	require.True(t, d.empty())
-	d.put(set("b", "1"), &core.Ping{Nonce: 1})
-	d.put(set("a", "2"), &core.Ping{Nonce: 2})
+	d.put(set("b", "1"), &core.Ping{Nonce: 1, Boot: 1})
+	d.put(set("a", "2"), &core.Ping{Nonce: 2, Boot: 1})
 	require.True(t, begin(&d))
-	d.put([]core.Write{{Key: "b", Delete: true}, {Key: "c", Value: "3"}}, &core.Ping{Nonce: 3})
+	d.put([]core.Write{{Key: "b", Delete: true}, {Key: "c", Value: "3"}}, &core.Ping{Nonce: 3, Boot: 1})
 	require.Equal(t, "", contents(&d, ""), "not before the sync ends")
 	d.finish(leave)
 	require.Equal(t, "a=2 b=1 ", contents(&d, ""))
@@ -72,7 +72,7 @@ func TestDiskCrashKeeps(t *testing.T) {
 		d.put(set("a", "1"))
 		d.put(set("b", "2"))
 		d.gate.Begin() // under way or not makes no difference to what may survive
-		d.put([]core.Write{{Key: "a", Delete: true}, {Key: "c", Value: "3"}}, &core.Ping{Nonce: 9})
+		d.put([]core.Write{{Key: "a", Delete: true}, {Key: "c", Value: "3"}}, &core.Ping{Nonce: 9, Boot: 1})
 		d.crash(keep, 0)
 		require.Equal(t, want, contents(&d, ""), "keep=%d", keep)
 		require.Zero(t, d.gate.Pending())

@@ -81,7 +81,7 @@ func (f *fake) ping(to string, n uint64, out *core.Output) {
 }
 
 func (f *fake) to(addr string, n uint64) core.Envelope {
-	return core.Envelope{From: f.self, To: core.Peer{Addr: addr}, Body: &core.Ping{Nonce: n}}
+	return core.Envelope{From: f.self, To: core.Peer{Addr: addr}, Body: &core.Ping{Nonce: n, Boot: 1}}
 }
 
 func (f *fake) Step(now core.Time, in core.Envelope, out *core.Output) {
@@ -401,7 +401,7 @@ func TestEveryNodeOfADeadHostIsReported(t *testing.T) {
 	l.step = func(f *fake, _ core.Time, in core.Envelope, out *core.Output) {
 		if p, ok := in.Body.(*core.Ping); ok && f.host.name == "n1" {
 			for range 2 {
-				out.Send = append(out.Send, core.Envelope{From: f.self, To: core.Peer{ID: core.NodeID(p.Nonce), Addr: "n2"}, Body: &core.Ping{}})
+				out.Send = append(out.Send, core.Envelope{From: f.self, To: core.Peer{ID: core.NodeID(p.Nonce), Addr: "n2"}, Body: &core.Ping{Boot: 1}})
 			}
 		}
 	}
@@ -682,7 +682,7 @@ func BenchmarkEngine(b *testing.B) {
 			if h.role == RoleClient {
 				return silent{}, nil
 			}
-			return &bouncer{self: h.peer, deadline: 0, to: core.Peer{Addr: fmt.Sprintf("n%d", 1+h.index%6)}, body: &core.Ping{Nonce: 1}}, nil
+			return &bouncer{self: h.peer, deadline: 0, to: core.Peer{Addr: fmt.Sprintf("n%d", 1+h.index%6)}, body: &core.Ping{Nonce: 1, Boot: 1}}, nil
 		}})
 		events += out.Events
 	}

@@ -71,7 +71,7 @@ func records(t *testing.T, puts int) (list []core.Write) {
 	require.NoError(t, err)
 	var out core.Output
 	inbox := []core.Envelope{
-		{Cluster: 1, From: manager, To: self, Body: &core.Registered{Boot: 1, Secret: 7, Index: 4}},
+		{Cluster: 1, From: manager, To: self, Body: &core.Registered{Boot: 1, Secret: 7}},
 		{Cluster: 1, From: manager, To: self, Body: &core.Config{Group: 1, Epoch: 1, Chain: []core.Peer{self}, Reads: core.ReadConfirm, MinChain: 1}},
 		{Cluster: 1, From: core.Peer{ID: 0x33, Addr: "c"}, To: self, Body: &core.Op{Group: 1, Req: 1, Kind: core.OpOpen}},
 	}

@@ -39,7 +39,7 @@ func newStorageScript(rng *rand.Rand) *storageScript {
 func (s *storageScript) life(r *rig) {
 	r.tick(0)
 	r.settle()
-	r.step(peer(testManager), &core.Registered{Boot: r.storage().Boot(), Secret: testSecret, Index: 1})
+	r.step(peer(testManager), &core.Registered{Boot: r.storage().Boot(), Secret: testSecret})
 	s.catchUp(r)
 	for range 2 {
 		s.replica(r, testPrimary, 8)
@@ -116,7 +116,7 @@ func (s *storageScript) replica(r *rig, primary core.NodeID, rounds int) {
 		}
 		s.replicate(r, primary, c)
 		r.tick(time.Duration(s.rng.IntN(3)) * time.Millisecond)
-		r.step(peer(testManager), &core.Ping{Nonce: s.round, Index: core.Index(s.round), Token: 7})
+		r.step(peer(testManager), &core.Ping{Nonce: s.round, Index: core.Index(s.round), Token: 7, Boot: 1})
 		if s.rng.IntN(4) == 0 {
 			r.settle()
 		}
@@ -314,7 +314,7 @@ func (s *managerScript) pass(r *rig) {
 	for _, e := range r.mail {
 		ping, ok := e.Body.(*core.Ping)
 		if boot := s.boots[e.To.ID]; ok && boot > 0 {
-			r.step(e.To, &core.Pong{Nonce: ping.Nonce, Token: ping.Token, Boot: boot, Index: ping.Index})
+			r.step(e.To, &core.Pong{Nonce: ping.Nonce, Token: ping.Token, Boot: boot, Index: ping.Began})
 		}
 	}
 	r.mail = r.mail[:0]

@@ -396,8 +396,15 @@ var bare = []Mutant{
 		Name: `amnesia-unnoticed`, Rule: `manager 7`,
 		Story: `a manager that lost a part of its Directory goes on`,
 		File:  `core/manager.go`,
-		Old:   `	if seen <= m.dir.index {`,
-		New:   `	if seen+1 > 0 {`,
+		Old:   `	if missing == "" {`,
+		New:   `	if missing != "-" {`,
+	},
+	{
+		Name: `only-the-index-tells`, Rule: `manager 7`,
+		Story: `a manager that lost a part of its Directory, and is above what it had by now, goes on`,
+		File:  `core/manager.go`,
+		Old:   `	if b.Index > m.began {`,
+		New:   `	if b.Index > m.dir.index {`,
 	},
 	{
 		Name: `other-node-accepted`, Rule: `who a node is`,

@@ -27,7 +27,7 @@ func between(hosts int) (*Network, *bounds.Ledger) {
 	return &n, &ledger
 }
 
-var ping = core.Envelope{Body: &core.Ping{}}
+var ping = core.Envelope{Body: &core.Ping{Boot: 1}}
 
 // sent is what is decided of one Ping from host 0 to host 1, the message in a slot.
 func sent(t *testing.T, n *Network, now int64, slot uint32) []Decision {
@@ -83,7 +83,7 @@ func TestALongQueueIsBeyondTheBounds(t *testing.T) {
 }
 
 func TestSizesAreThoseOfKeysAndValues(t *testing.T) {
-	small := sizeOf(&core.Envelope{Body: &core.Ping{}})
+	small := sizeOf(&core.Envelope{Body: &core.Ping{Boot: 1}})
 	value := strings.Repeat("x", 1<<20)
 	for _, m := range []core.Message{
 		&core.Replicate{Group: 1, Epoch: 1, Entries: []core.Entry{{Epoch: 1, Kind: core.OpPut, Key: "k", Value: value}}},

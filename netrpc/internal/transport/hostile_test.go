@@ -38,7 +38,7 @@ func TestAnAnswerIsNoReasonToConnect(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
 	victim := core.Peer{ID: 9, Addr: "127.0.0.1:1"}
 	c := dialRaw(t, e.addr, true)
-	for _, m := range []core.Message{&core.Ping{}, &core.Op{Group: 1, Kind: core.OpGet, Key: "k"}, &core.Replicate{Group: 1, Epoch: 1}} {
+	for _, m := range []core.Message{&core.Ping{Boot: 1}, &core.Op{Group: 1, Kind: core.OpGet, Key: "k"}, &core.Replicate{Group: 1, Epoch: 1}} {
 		from := e.delivered(c, core.Envelope{Cluster: 7, From: victim, To: core.Peer{ID: 1}, Body: m})
 		require.Equal(t, core.Peer{ID: 9, Addr: "#1"}, from)
 		e.Send([]core.Envelope{{Cluster: 7, From: core.Peer{ID: 1}, To: from, Body: &core.Pong{}}})
@@ -94,16 +94,16 @@ func TestWhoFloodsAnInboxWaitsForTheOthers(t *testing.T) {
 	require.Contains(t, got, *get(7777), "it comes at once, not after the flood")
 
 	for range 10 { // what a group needs comes first, whoever floods
-		require.True(t, node.Put(&core.Envelope{Body: &core.Ping{Nonce: 1}}))
+		require.True(t, node.Put(&core.Envelope{Body: &core.Ping{Nonce: 1, Boot: 1}}))
 	}
 	got = in.Take(nil, 16, 1<<20)
 	require.Len(t, got, 16)
 	for i := range 10 {
-		require.IsType(t, &core.Ping{}, got[i].Body)
+		require.IsType(t, &core.Ping{Boot: 1}, got[i].Body)
 	}
 	require.IsType(t, &core.Op{}, got[15].Body)
 
-	for node.Put(&core.Envelope{Body: &core.Ping{Nonce: 1}}) {
+	for node.Put(&core.Envelope{Body: &core.Ping{Nonce: 1, Boot: 1}}) {
 	}
 	got = in.Take(nil, 4*clientsPart, 1<<20)
 	require.IsType(t, &core.Op{}, got[len(got)-1].Body, "a part of each turn is for the clients")
@@ -493,7 +493,7 @@ func TestSizesAreThoseOfMemory(t *testing.T) {
 	}
 	config := &core.Config{Chain: chain, Joining: core.Peer{ID: 99, Addr: addr}}
 	for _, m := range []core.Message{
-		&core.Ping{}, &core.Ack{}, &core.Op{Key: "k", Value: "v"}, config,
+		&core.Ping{Boot: 1}, &core.Ack{}, &core.Op{Key: "k", Value: "v"}, config,
 		&core.Replicate{Config: config, Entries: make([]core.Entry, core.BatchEntriesMax)},
 		&core.Nack{Config: config}, &core.Reply{Config: config, Value: addr}, &core.LookupReply{Config: config},
 		&core.Chunk{Config: config, Items: make([]core.Item, core.ChunkItemsMax), Sessions: make([]core.SessionRecord, core.SessionsMax)},

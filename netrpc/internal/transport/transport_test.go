@@ -113,7 +113,7 @@ func (e *end) eventually(f func() bool, text string) {
 }
 
 func envelope(from core.Peer, to core.Peer, n uint64) core.Envelope {
-	return core.Envelope{Cluster: 7, From: from, To: to, Body: &core.Ping{Nonce: n}}
+	return core.Envelope{Cluster: 7, From: from, To: to, Body: &core.Ping{Nonce: n, Boot: 1}}
 }
 
 // dialRaw connects as anybody could, and says the preface if asked to.
@@ -586,7 +586,7 @@ func TestQueue(t *testing.T) {
 }
 
 func FuzzBatch(f *testing.F) {
-	for _, m := range []core.Message{&core.Ping{Nonce: 1}, &core.Op{Group: 1, Req: 2, Kind: core.OpPut, Session: 3, OpSeq: 4, Key: "k", Value: "v"}} {
+	for _, m := range []core.Message{&core.Ping{Nonce: 1, Boot: 1}, &core.Op{Group: 1, Req: 2, Kind: core.OpPut, Session: 3, OpSeq: 4, Key: "k", Value: "v"}} {
 		f.Add(written(core.Envelope{Cluster: 1, From: core.Peer{ID: 2}, To: core.Peer{ID: 3, Addr: "x:1"}, Body: m}))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
