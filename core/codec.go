@@ -305,6 +305,7 @@ func (m *Ping) code(c *wire.Coder) {
 	wire.Uint(c, &m.Index)
 	wire.Fixed64(c, &m.Token)
 	wire.Uint(c, &m.Boot)
+	wire.Fixed64(c, &m.Start)
 	wire.Uint(c, &m.Began)
 }
 

@@ -53,7 +53,7 @@ var sampleMessages = []Message{
 		Groups: []GroupStatus{{Group: 3, Epoch: 9, State: GroupShort, Chain: []NodeID{7, 8}, Keys: 100, Join: &JoinStatus{Node: 5, Age: time.Second}}},
 	},
 	&StatusReply{Req: 5},
-	&Ping{Nonce: 5, Index: 1000, Token: 7, Boot: 5, Began: 3},
+	&Ping{Nonce: 5, Index: 1000, Token: 7, Boot: 5, Start: 9, Began: 3},
 	&Pong{Nonce: 5, Token: 7, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}},
 		Join: &JoinProgress{Group: 3, Start: 8, Keys: 10, KeysTotal: 20, Bytes: 100, BytesTotal: 200}, Serves: 3, Keys: 20, Lag: time.Second},
 	&Pong{Nonce: 5},
@@ -183,7 +183,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		roundTrip(t, tagEntry, in)
 	}
 	roundTrip(t, tagConfig, sampleConfig)
-	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, seen: directorySeen{index: 4, boot: 5, began: 3, before: 2}, leaseMax: 5, manager: 6, secret: 7, known: 8})
+	roundTrip(t, tagIdentity, identity{id: 1, cluster: 2, boot: 3, seen: directorySeen{index: 4, boot: 5, start: 3, before: 2}, leaseMax: 5, manager: 6, secret: 7, known: 8})
 	roundTrip(t, tagProgress, progress{base: EntryID{1, 2}, applied: 3, commit: 8, start: 4, partial: true, tenure: 5, attempt: 6, chunks: 7})
 	roundTrip(t, tagValue, value{data: "a", version: 1})
 	roundTrip(t, tagSession, SessionRecord{ID: 1, Owner: 9, Last: 2, Status: StatusOK, Version: 3, Ended: 4})

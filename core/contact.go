@@ -1,5 +1,7 @@
 package core
 
+import "fmt"
+
 // contact is the manager's soft state about one registered node.
 type contact struct {
 	node *nodeEntry
@@ -104,7 +106,7 @@ func (m *Manager) ping() {
 func (m *Manager) pingOne(c *contact, nonce uint64) {
 	c.pinged = nonce
 	c.sentAt.note(nonce, m.now)
-	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token, Boot: m.boot, Began: m.began})
+	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token, Boot: m.boot, Start: m.start, Began: m.began})
 }
 
 func (m *Manager) onPong(in Envelope, b *Pong) {
@@ -227,11 +229,19 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 	m.suspect(c.node.group, c.node.ID, 0)
 }
 
-// onRefused: the node's address answered as another node. Anybody may say so, but for what
+// onRefused: the node knows a start of this manager that comes from a copy of its data, or
+// from newer ones; or the node's address answered as another node. Anybody may say so, but for what
 // brings the token of a ping that went there, or follows such a one.
 func (m *Manager) onRefused(in Envelope, b *Refused) {
 	c := m.contact(b.Wanted)
-	if c == nil || c.node.gone || b.Reason != RefusedOtherNode || in.From.Addr != c.node.Addr {
+	if c == nil || c.node.gone || in.From.Addr != c.node.Addr {
+		return
+	}
+	if b.Reason == RefusedBoot && b.What == KindPing && b.Token == c.token {
+		m.out.Halt = fmt.Errorf("core: manager %v, boot %d: %w: so says node %v", m.self.ID, m.boot, ErrOtherManager, c.node.ID)
+		return
+	}
+	if b.Reason != RefusedOtherNode {
 		return
 	}
 	if b.Token == c.token || c.evidence.otherSince != Never {

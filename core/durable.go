@@ -49,7 +49,7 @@ func (i *identity) code(c *wire.Coder) {
 	wire.Uint(c, &i.boot)
 	wire.Uint(c, &i.seen.index)
 	wire.Uint(c, &i.seen.boot)
-	wire.Uint(c, &i.seen.began)
+	wire.Fixed64(c, &i.seen.start)
 	wire.Uint(c, &i.seen.before)
 	wire.Int(c, &i.leaseMax)
 	wire.Fixed64(c, &i.manager)

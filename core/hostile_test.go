@@ -215,7 +215,7 @@ func (a *attack) look() {
 func (a *attack) near() (list []uint64) {
 	switch n := a.node.(type) {
 	case *Storage:
-		list = append(list, uint64(n.boot), uint64(n.seen.index), uint64(n.seen.boot), uint64(n.seen.began), n.relays.last)
+		list = append(list, uint64(n.boot), uint64(n.seen.index), uint64(n.seen.boot), n.relays.last)
 		for _, g := range n.groups[:min(2, len(n.groups))] {
 			list = append(list, uint64(g.config.Epoch), uint64(g.config.Start), uint64(g.log.base.Seq), uint64(g.log.last()), uint64(g.commit), uint64(g.verified))
 			if g.tenure != nil {

@@ -18,6 +18,7 @@ type Manager struct {
 	opt      ManagerOptions
 	boot     Boot  // how many times this data was started
 	began    Index // of the Directory when this start began
+	start    uint64
 	dir      *Directory
 	proposed Index // of the last command proposed; those above dir.index are under way
 	fold     fold
@@ -79,7 +80,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 		}
 	}
 	m.boot++
-	m.began = m.dir.index
+	m.began, m.start = m.dir.index, m.tokens.Uint64()
 	m.nonce = firstNonce(m.boot)
 	return m, nil
 }

@@ -34,7 +34,7 @@ const (
 	RefusedOtherNode    Refusal = iota + 1 // this address is now another node's
 	RefusedOtherCluster                    // this node belongs to another cluster
 	RefusedForgotten                       // the sender was forgotten, or said farewell: it must stop serving
-	RefusedBoot                            // a later boot of the sender is known: it must stop serving
+	RefusedBoot                            // a start of the sender is known that its data do not come from: it must stop serving
 	RefusedMode                            // memory mode in a durable cluster, or the reverse
 	RefusedFull                            // the cluster lists as many nodes as it can: try again later
 	refusalEnd
@@ -93,8 +93,9 @@ type Ping struct {
 	Nonce uint64
 	Index Index // the manager's durable Directory index
 	Token uint64
-	Boot  Boot  // the manager's
-	Began Index // of the Directory when this start of the manager began
+	Boot  Boot   // the manager's
+	Start uint64 // drawn for this start of the manager
+	Began Index  // of the Directory when this start began
 }
 
 // GroupEpoch is a group a node is or was in, and the highest epoch of it that

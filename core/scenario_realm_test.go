@@ -206,7 +206,12 @@ func (r *realm) answer(a *actor, e Envelope) {
 	case *Config:
 		a.adopt(b)
 	case *Ping:
-		a.token, a.least = b.Token, a.seen.hear(b)
+		least, ok := a.seen.hear(b)
+		if !ok {
+			r.reply(a, &Refused{Reason: RefusedBoot, Wanted: e.To.ID, What: KindPing, Token: b.Token})
+			return
+		}
+		a.token, a.least = b.Token, least
 		r.reply(a, &Pong{Token: b.Token, Nonce: b.Nonce, Boot: a.boot, Index: a.least, Groups: slices.Clone(a.epochs), Join: a.join, Serves: a.serves, Keys: a.keys, Lag: a.lag})
 	case *Probe:
 		target := r.actors[b.Target.Addr]

@@ -325,11 +325,16 @@ func (s *Storage) onStop() {
 }
 
 func (s *Storage) onPing(in Envelope, m *Ping) {
+	least, ok := s.seen.hear(m)
+	if !ok {
+		s.refuse(in, RefusedBoot, 0)
+		return
+	}
 	if s.registered { // else the manager may know an earlier boot only, and must get a Register
 		s.registerAt = s.now.After(s.opt.SilenceMax)
 	}
 	s.token = m.Token
-	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: s.seen.hear(m), Lag: s.disk.lag(s.now)}
+	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: least, Lag: s.disk.lag(s.now)}
 	if len(s.groups) > 0 {
 		pong.Groups = make([]GroupEpoch, len(s.groups))
 		for i, g := range s.groups {

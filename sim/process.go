@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -94,6 +95,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	switch h.role {
 	case RoleManager:
 		return core.NewManager(core.ManagerOptions{
+			Seed: [32]byte(binary.LittleEndian.AppendUint64(make([]byte, 24), seed)),
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
 			CommandsKeep: s.Shape.Commands, Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
 			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.BeyondNear(),

@@ -116,6 +116,26 @@ func TestACopyThatWasSaidToBeMovedEndsTheOriginal(t *testing.T) {
 	}
 }
 
+// A manager is started on a copy of the directory of one that runs. The nodes hear one of
+// them only, and the other ends and says why.
+func TestOfTwoManagersOnOneDirectoryOneEnds(t *testing.T) {
+	d := startDurable(t, 3, "--replicas", "2")
+	d.put("key", "value")
+	d.whole(1, 3)
+	manager := d.all[0]
+	copied := d.copyOf(manager, "copied")
+	args := slices.Clone(manager.args)
+	args[slices.Index(args, "--dir")+1] = copied
+	manager.end()
+	d.again(manager)
+	d.whole(1, 3)
+	second := launch(t, "second", exec.Command(os.Args[0], append(args, "--moved", "--listen", "127.0.0.1:0")...), nil)
+	require.Equal(t, cli.ExitError, second.exitCode())
+	require.Contains(t, second.stderr.String(), "Let one run only")
+	d.whole(1, 3)
+	require.Equal(t, "value", d.get("key"))
+}
+
 // A copy from before a node's last start is put in its place. It lacks what was acknowledged
 // since, so its node does not come back with it; with the group it would be the primary.
 func TestAnOlderCopyIsRefused(t *testing.T) {

@@ -400,6 +400,13 @@ var bare = []Mutant{
 		New:   `	if missing != "-" {`,
 	},
 	{
+		Name: `two-managers-heard`, Rule: `manager 7`,
+		Story: `two managers, on one directory and a copy of it, are both heard`,
+		File:  `core/seen.go`,
+		Old:   `	if p.Boot < v.boot || p.Start != v.start {`,
+		New:   `	if false {`,
+	},
+	{
 		Name: `only-the-index-tells`, Rule: `manager 7`,
 		Story: `a manager that lost a part of its Directory, and is above what it had by now, goes on`,
 		File:  `core/manager.go`,

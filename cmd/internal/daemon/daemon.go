@@ -269,6 +269,8 @@ func (c *common) advice(err error) string {
 		return ".\nThe manager has no --dir: start it with one, or this node without"
 	case errors.Is(err, core.ErrBoot):
 		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since. %s lacks what it has acknowledged. End both, and start the one on the newer data; or give this one an empty --dir, and its group fills it", c.dir)
+	case errors.Is(err, core.ErrOtherManager):
+		return fmt.Sprintf(".\nAnother manager was started on these data, or on a copy of them, and runs or ran since. Let one run only, the one that knows the most; %s stays as it is", c.dir)
 	case errors.Is(err, core.ErrForgotten) && c.dir != "":
 		return fmt.Sprintf(".\nIts data were given up for good, so %s is of no more use. To have the node again, give it an empty --dir", c.dir)
 	}
