@@ -6,8 +6,8 @@ const relaysMax = 16
 
 // relays are the probes of other nodes that this one was asked for.
 type relays struct {
-	last  uint64 // nonce
-	slots [relaysMax]relay
+	last  uint64  // nonce
+	slots []relay // relaysMax of them, by their nonces; nil before the first
 }
 
 type relay struct {
@@ -51,19 +51,34 @@ func (r *relays) take(by Peer, m *Probe) uint64 {
 			return slot.nonce
 		}
 	}
+	if r.slots == nil {
+		r.slots = make([]relay, relaysMax)
+	}
 	r.last++
-	r.slots[r.last%uint64(len(r.slots))] = relay{nonce: r.last, asked: m.Nonce, by: by, target: m.Target}
+	r.slots[r.last%relaysMax] = relay{nonce: r.last, asked: m.Nonce, by: by, target: m.Target}
 	return r.last
 }
 
 func (s *Storage) onProbeReply(in Envelope, m *ProbeReply) {
-	slot := &s.relays.slots[m.Nonce%uint64(len(s.relays.slots))]
-	if slot.nonce != m.Nonce || m.Nonce == 0 || slot.target.ID != in.From.ID {
+	slot := s.relays.find(m.Nonce)
+	if slot == nil || slot.target.ID != in.From.ID {
 		s.drop(in.From)
 		return
 	}
 	s.send(slot.by, &ProbeReply{Nonce: slot.asked})
 	*slot = relay{}
+}
+
+// find returns the relay whose probe has that nonce, or nil.
+func (r *relays) find(nonce uint64) *relay {
+	if nonce == 0 || r.slots == nil {
+		return nil
+	}
+	slot := &r.slots[nonce%relaysMax]
+	if slot.nonce != nonce {
+		return nil
+	}
+	return slot
 }
 
 // down answers those who asked about a node that is not at its address. Where only

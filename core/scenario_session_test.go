@@ -246,7 +246,7 @@ func TestEndedSessionsAreForgottenInTheOrderOfTheirEnd(t *testing.T) {
 	require.Nil(t, all.find(writer))
 
 	all.forget(2)
-	require.Zero(t, all.ended[1].Len())
+	require.Zero(t, all.ended[1].size)
 	require.False(t, all.owns(2))
 	require.True(t, all.owns(1))
 }

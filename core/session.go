@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"container/list"
 	"maps"
 	"slices"
 )
@@ -25,8 +24,9 @@ type session struct {
 	// replicated.
 	touched Time
 
-	place *list.Element // in sessions.idle or sessions.ended; nil while an entry that ends it is pending
-	owned *list.Element // in sessions.owners
+	slot   uint32 // its own, in sessions.slots
+	placed bool   // it is in sessions.idle or sessions.ended; not while an entry that ends it is pending
+	links  [2]link
 }
 
 const (
@@ -43,47 +43,120 @@ const (
 // operation, and that a later one was not executed and never will be. Those that never
 // wrote are remembered apart, so that opening many makes no other forgotten.
 type sessions struct {
-	byID   map[Seq]*session
-	owners map[NodeID]*list.List
-	idle   list.List    // the open ones; at the primary the one that was idle longest is the first
-	ended  [2]list.List // those that had not written, those that had; the one that ended first is the first
+	slots  []session // counted from 1; a session found in it is good until the next is added
+	free   []uint32  // slots
+	byID   map[Seq]uint32
+	owners map[NodeID]queue
+	idle   queue    // the open ones; at the primary the one that was idle longest is the first
+	ended  [2]queue // those that had not written, those that had; the one that ended first is the first
 
 	// touched has the ids of those that the entry applied last opened, changed or removed,
 	// for the durable records.
 	touched []Seq
 }
 
+// queue is a list of sessions, by their slots; 0 stands for none. Slots can be copied with
+// all that leads from one to another, and pointers cannot.
+type queue struct {
+	first, last uint32
+	size        int
+}
+
+// link says what is before and after a session in a queue.
+type link struct{ before, after uint32 }
+
+// A session is in two queues: one of idle and ended, and that of its owner.
+const (
+	byPlace = iota
+	byOwner
+)
+
+// at returns the session in a slot, or nil.
+func (t *sessions) at(slot uint32) *session {
+	if slot == 0 {
+		return nil
+	}
+	return &t.slots[slot-1]
+}
+
+// push makes a session the last of a queue.
+func (t *sessions) push(q *queue, s *session, by int) {
+	s.links[by] = link{before: q.last}
+	if last := t.at(q.last); last != nil {
+		last.links[by].after = s.slot
+	} else {
+		q.first = s.slot
+	}
+	q.last = s.slot
+	q.size++
+}
+
+// cut takes a session out of a queue.
+func (t *sessions) cut(q *queue, s *session, by int) {
+	l := s.links[by]
+	if before := t.at(l.before); before != nil {
+		before.links[by].after = l.after
+	} else {
+		q.first = l.after
+	}
+	if after := t.at(l.after); after != nil {
+		after.links[by].before = l.before
+	} else {
+		q.last = l.before
+	}
+	q.size--
+}
+
 // find returns the session with that id, or nil.
-func (t *sessions) find(id Seq) *session { return t.byID[id] }
+func (t *sessions) find(id Seq) *session { return t.at(t.byID[id]) }
 
 // openSize is how many sessions are open.
-func (t *sessions) openSize() int { return len(t.byID) - t.ended[0].Len() - t.ended[1].Len() }
+func (t *sessions) openSize() int { return len(t.byID) - t.ended[0].size - t.ended[1].size }
 
-func (t *sessions) add(s *session) {
+// add gives a session a slot, and returns it there.
+func (t *sessions) add(s session) *session {
 	if t.byID == nil {
-		t.byID, t.owners = make(map[Seq]*session), make(map[NodeID]*list.List)
+		t.byID, t.owners = make(map[Seq]uint32), make(map[NodeID]queue)
 	}
-	t.byID[s.id] = s
-	if t.owners[s.owner] == nil {
-		t.owners[s.owner] = list.New()
+	if n := len(t.free); n > 0 {
+		s.slot, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		t.slots = append(t.slots, session{})
+		s.slot = uint32(len(t.slots))
 	}
-	s.owned = t.owners[s.owner].PushBack(s)
+	t.byID[s.id] = s.slot
+	added := t.at(s.slot)
+	*added = s
+	mine := t.owners[s.owner]
+	t.push(&mine, added, byOwner)
+	t.owners[s.owner] = mine
+	return added
+}
+
+// place puts a session at the end of idle or ended.
+func (t *sessions) place(q *queue, s *session) {
+	t.push(q, s, byPlace)
+	s.placed = true
+}
+
+// unplace takes it out again.
+func (t *sessions) unplace(q *queue, s *session) {
+	t.cut(q, s, byPlace)
+	s.placed = false
 }
 
 func (t *sessions) open(id Seq, owner NodeID) {
 	if t.openSize() >= openMax {
 		t.end(t.eldest(), id)
 	}
-	s := &session{id: id, owner: owner}
 	t.touched = append(t.touched, id)
-	t.add(s)
-	s.place = t.idle.PushBack(s)
+	t.place(&t.idle, t.add(session{id: id, owner: owner}))
 }
 
 // eldest is the open session that was opened first. It is the same on every node.
 func (t *sessions) eldest() *session {
 	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		if s := t.byID[id]; s.ended == 0 {
+		if s := t.find(id); s.ended == 0 {
 			return s
 		}
 	}
@@ -97,8 +170,8 @@ func (t *sessions) end(s *session, seq Seq) {
 		return
 	}
 	t.touched = append(t.touched, s.id)
-	if s.place != nil {
-		t.idle.Remove(s.place)
+	if s.placed {
+		t.unplace(&t.idle, s)
 	}
 	t.remember(s, seq)
 }
@@ -106,19 +179,19 @@ func (t *sessions) end(s *session, seq Seq) {
 func (t *sessions) remember(s *session, seq Seq) {
 	s.ended = seq
 	order := t.endedAs(s)
-	s.place = order.PushBack(s)
-	if order.Len() > endedMax {
-		t.remove(order.Front().Value.(*session))
+	t.place(order, s)
+	if order.size > endedMax {
+		t.remove(t.at(order.first))
 	}
 }
 
 // endedAs is the list of ended sessions that a session belongs to.
-func (t *sessions) endedAs(s *session) *list.List { return &t.ended[min(s.last, 1)] }
+func (t *sessions) endedAs(s *session) *queue { return &t.ended[min(s.last, 1)] }
 
 // wrote notes the result of a session's write at seq. The session may have ended before.
 func (t *sessions) wrote(s *session, opSeq uint64, seq Seq, r result) {
 	if s.ended > 0 {
-		t.endedAs(s).Remove(s.place)
+		t.unplace(t.endedAs(s), s)
 	}
 	t.touched = append(t.touched, s.id)
 	s.last, s.result = opSeq, r
@@ -130,35 +203,37 @@ func (t *sessions) wrote(s *session, opSeq uint64, seq Seq, r result) {
 func (t *sessions) remove(s *session) {
 	switch {
 	case s.ended > 0:
-		t.endedAs(s).Remove(s.place)
-	case s.place != nil:
-		t.idle.Remove(s.place)
+		t.unplace(t.endedAs(s), s)
+	case s.placed:
+		t.unplace(&t.idle, s)
 	}
 	mine := t.owners[s.owner]
-	mine.Remove(s.owned)
-	if mine.Len() == 0 {
+	t.cut(&mine, s, byOwner)
+	if t.owners[s.owner] = mine; mine.size == 0 {
 		delete(t.owners, s.owner)
 	}
 	delete(t.byID, s.id)
 	t.touched = append(t.touched, s.id)
+	t.free = append(t.free, s.slot)
+	*s = session{}
 }
 
 // forget removes all sessions of a client that has closed: it will ask for none again.
 func (t *sessions) forget(owner NodeID) {
-	for t.owners[owner] != nil {
-		t.remove(t.owners[owner].Front().Value.(*session))
+	for t.owns(owner) {
+		t.remove(t.at(t.owners[owner].first))
 	}
 }
 
 // owns tells whether a client has a session that is remembered.
-func (t *sessions) owns(owner NodeID) bool { return t.owners[owner] != nil }
+func (t *sessions) owns(owner NodeID) bool { return t.owners[owner].size > 0 }
 
 // beginTenure takes it that the primary has just heard of every open session. Which one
 // was idle longest, only the results tell.
 func (t *sessions) beginTenure(now Time) {
 	var open []*session
 	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		s := t.byID[id]
+		s := t.find(id)
 		s.proposed = 0 // what an earlier tenure proposed may be cut
 		if s.ended == 0 {
 			s.touched = now
@@ -166,26 +241,24 @@ func (t *sessions) beginTenure(now Time) {
 		}
 	}
 	slices.SortStableFunc(open, func(a, b *session) int { return cmp.Compare(a.usedAt(), b.usedAt()) })
-	t.idle.Init()
+	t.idle = queue{}
 	for _, s := range open {
-		s.place = t.idle.PushBack(s)
+		t.place(&t.idle, s)
 	}
 }
 
 // touch notes that the primary has heard of a session.
 func (t *sessions) touch(s *session, now Time) {
 	s.touched = now
-	if s.ended == 0 && s.place != nil {
-		t.idle.MoveToBack(s.place)
+	if s.ended == 0 && s.placed {
+		t.cut(&t.idle, s, byPlace)
+		t.push(&t.idle, s, byPlace)
 	}
 }
 
 // idlest returns the open session that was idle longest and is not about to end, or nil.
 func (t *sessions) idlest() *session {
-	if first := t.idle.Front(); first != nil {
-		return first.Value.(*session)
-	}
-	return nil
+	return t.at(t.idle.first)
 }
 
 // usedAt is the seq of the last entry that is known to be of the session.
@@ -200,7 +273,7 @@ func (s *session) usedAt() Seq {
 func (t *sessions) records() []SessionRecord {
 	records := make([]SessionRecord, 0, len(t.byID))
 	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		records = append(records, t.byID[id].record())
+		records = append(records, t.find(id).record())
 	}
 	return records
 }
@@ -211,19 +284,18 @@ func (s *session) record() SessionRecord {
 
 // restore adds what records say to an empty table.
 func (t *sessions) restore(records []SessionRecord) {
-	var ended []*session
+	var ended []uint32
 	for _, r := range records {
-		s := &session{id: r.ID, owner: r.Owner, last: r.Last, result: result{r.Status, r.Version}, ended: r.Ended}
-		t.add(s)
+		s := t.add(session{id: r.ID, owner: r.Owner, last: r.Last, result: result{r.Status, r.Version}, ended: r.Ended})
 		if s.ended > 0 {
-			ended = append(ended, s)
+			ended = append(ended, s.slot)
 		} else {
-			s.place = t.idle.PushBack(s)
+			t.place(&t.idle, s)
 		}
 	}
-	slices.SortFunc(ended, func(a, b *session) int { return cmp.Compare(a.ended, b.ended) })
-	for _, s := range ended {
-		s.place = t.endedAs(s).PushBack(s)
+	slices.SortFunc(ended, func(a, b uint32) int { return cmp.Compare(t.at(a).ended, t.at(b).ended) })
+	for _, slot := range ended {
+		t.place(t.endedAs(t.at(slot)), t.at(slot))
 	}
 }
 
@@ -267,8 +339,7 @@ func (g *group) endIdlest() bool {
 }
 
 func (g *group) endSession(s *session) {
-	g.state.sessions.idle.Remove(s.place)
-	s.place = nil
+	g.state.sessions.unplace(&g.state.sessions.idle, s)
 	g.tenure.ending++
 	g.append(Entry{Kind: OpExpire, Session: s.id}, write{kind: OpExpire, session: s.id})
 }

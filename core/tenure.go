@@ -26,7 +26,7 @@ type tenure struct {
 
 	round   uint64   // of the last flush
 	flushed Seq      // the log's end at the last flush
-	sent    []Time   // when the rounds were sent; see sentAt
+	sent    []Time   // when the last rounds were sent, up to roundsMax; see sentAt
 	reads   []read   // gets that wait for a round, in rising order of it
 	exports []export // requests of backups that wait for a round
 	parked  []ask    // requests that wait for reconciliation, or for the node that joins
@@ -152,19 +152,20 @@ func (g *group) flush() {
 const roundsMax = 1024
 
 func (t *tenure) nextRound(g *group) {
-	t.round++
-	if t.sent == nil {
-		t.sent = make([]Time, roundsMax)
+	if len(t.sent) < roundsMax {
+		t.sent = append(t.sent, g.s.now)
+	} else {
+		t.sent[t.round%roundsMax] = g.s.now
 	}
-	t.sent[t.round%roundsMax] = g.s.now
+	t.round++
 }
 
 // sentAt tells when a round was first sent.
 func (t *tenure) sentAt(round uint64) (Time, bool) {
-	if t.sent == nil || round == 0 || round > t.round || t.round-round >= roundsMax {
+	if round == 0 || round > t.round || t.round-round >= roundsMax {
 		return 0, false
 	}
-	return t.sent[round%roundsMax], true
+	return t.sent[(round-1)%roundsMax], true
 }
 
 // replicate sends a follower what it lacks, as far as the window goes, or an

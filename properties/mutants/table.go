@@ -298,12 +298,11 @@ var bare = []Mutant{
 		Name: `ended-session-unknown`, Rule: `R12`,
 		Story: `nothing is remembered of a session that ended, so a write that never happened ends unknown`,
 		File:  `core/session.go`,
-		Old: `		t.idle.Remove(s.place)
+		Old: `		t.unplace(&t.idle, s)
 	}
 	t.remember(s, seq)
 `,
-		New: `		t.idle.Remove(s.place)
-		s.place = nil
+		New: `		t.unplace(&t.idle, s)
 	}
 	t.remove(s)
 `,

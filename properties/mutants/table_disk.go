@@ -29,8 +29,8 @@ var ofTheDisk = []Mutant{
 		Story: `a restarted node takes a session that has ended for an open one`,
 		File:  `core/session.go`,
 		Old: `	t.touched = append(t.touched, s.id)
-	if s.place`,
-		New: `	if s.place`,
+	if s.placed`,
+		New: `	if s.placed`,
 	},
 	{
 		Name: `commands-deleted-before-the-fold`, Rule: `manager 7`,

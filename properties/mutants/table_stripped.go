@@ -333,12 +333,11 @@ var stripped = []Mutant{
 			`	case s == nil:
 		s = new(session)
 `}, {`core/session.go`,
-			`		t.idle.Remove(s.place)
+			`		t.unplace(&t.idle, s)
 	}
 	t.remember(s, seq)
 `,
-			`		t.idle.Remove(s.place)
-		s.place = nil
+			`		t.unplace(&t.idle, s)
 	}
 	t.remove(s)
 `}},
