@@ -111,3 +111,31 @@ func (c *canon) message(m Message) {
 	codeMessage(&w, m)
 	c.b = w.Seal()
 }
+
+// AppendState appends to b what the gate holds: two gates with the same bytes go on alike.
+func (g *Gate) AppendState(b []byte) []byte {
+	c := canon{b: b}
+	c.num(uint64(len(g.batches)))
+	for i := range g.batches {
+		batch := &g.batches[i]
+		c.num(uint64(len(batch.writes)))
+		for j := range batch.writes {
+			w := &batch.writes[j]
+			c.text(w.Key)
+			c.text(w.Value)
+			c.bool(w.Delete)
+			c.text(w.End)
+		}
+		c.num(uint64(len(batch.after)))
+		for j := range batch.after {
+			w := wire.NewEncoder(c.b)
+			codeEnvelope(&w, &batch.after[j])
+			c.b = w.Seal()
+		}
+	}
+	c.num(uint64(len(g.syncs)))
+	for _, n := range g.syncs {
+		c.num(uint64(n))
+	}
+	return c.b
+}

@@ -81,3 +81,12 @@ func (v *values) clone() values {
 func (t *sessions) clone() sessions {
 	return sessions{slots: slices.Clone(t.slots), free: slices.Clone(t.free), byID: maps.Clone(t.byID), owners: maps.Clone(t.owners), idle: t.idle, ended: t.ended}
 }
+
+// Clone returns a copy that goes on by itself, with all that waits.
+func (g *Gate) Clone() Gate {
+	n := Gate{batches: make([]gated, len(g.batches)), syncs: slices.Clone(g.syncs), covered: g.covered}
+	for i, b := range g.batches {
+		n.batches[i] = gated{slices.Clone(b.writes), slices.Clone(b.after)}
+	}
+	return n
+}

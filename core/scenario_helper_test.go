@@ -36,6 +36,9 @@ type rig struct {
 	mail  []Envelope // what left and was not looked at
 	past  []Event    // what happened and was not looked at
 	out   Output
+	heard func(Time, *Output) // is told of each Output; nil for nobody
+	fed   []Envelope          // what came from outside, and when; kept if fedAt is not nil
+	fedAt []Time
 }
 
 type rigSpace map[string]string
@@ -53,6 +56,9 @@ func (s rigSpace) Range(prefix string, f func(key, value string) error) error {
 }
 
 const rigCluster ClusterID = 0xc1
+
+// rigOrigin is when rigs begin.
+var rigOrigin = Time(time.Hour)
 
 // peerOf is the peer of that name: its id is the number in the name, plus 0x100
 // for clients; that of the manager is 0x200.
@@ -106,7 +112,7 @@ func newClientAt(t *testing.T, name string, options ...func(*ClientOptions)) *ri
 }
 
 func newRig(t *testing.T, name string, durable bool, boot func(Space) (Node, error)) *rig {
-	n := &rig{t: t, boot: boot, self: peerOf(name), now: Time(time.Hour), durable: durable, space: rigSpace{}}
+	n := &rig{t: t, boot: boot, self: peerOf(name), now: rigOrigin, durable: durable, space: rigSpace{}}
 	n.start()
 	return n
 }
@@ -139,6 +145,9 @@ func (n *rig) stepRaw(e Envelope) {
 	require.NotNil(n.t, n.node, "the node is down")
 	n.inbox = append(n.inbox, e)
 	n.took = append(n.took, e)
+	if n.fedAt != nil {
+		n.fed, n.fedAt = append(n.fed, e), append(n.fedAt, n.now)
+	}
 	n.run()
 }
 
@@ -203,6 +212,9 @@ func (n *rig) finish() {
 	for i := 0; n.out.Halt == nil && n.node.Deadline() <= n.now; i++ {
 		require.Less(n.t, i, 100, "the node asks for another Tick at the same moment for ever")
 		n.node.Tick(n.now, &n.out)
+	}
+	if n.heard != nil {
+		n.heard(n.now, &n.out)
 	}
 	n.past = append(n.past, n.out.Events...)
 	for i := range n.out.Send {
