@@ -1,7 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"encoding/binary"
+	"math"
+	"slices"
 	"time"
 
 	"gtstore/core/wire"
@@ -72,11 +75,26 @@ func (c *canon) due(t Time) {
 	c.num(1 + uint64(max(0, t.Since(c.now))))
 }
 
+// forever is longer than anything is ago.
+const forever = time.Duration(math.MaxInt64)
+
 // ago is how long ago something was, all that is as long ago as most being alike. It may lie
 // ahead.
 func (c *canon) ago(t Time, most time.Duration) {
-	d := min(c.now.Since(t), most)
+	d := most
+	if t != longAgo {
+		d = min(c.now.Since(t), most)
+	}
 	c.num(uint64(d)<<1 ^ uint64(d>>63))
+}
+
+// sorted appends the keys of a map to few, in order.
+func sorted[K cmp.Ordered, V any](m map[K]V, few []K) []K {
+	for k := range m {
+		few = append(few, k)
+	}
+	slices.Sort(few)
+	return few
 }
 
 func (c *canon) config(m *Config) {
@@ -118,14 +136,7 @@ func (g *Gate) AppendState(b []byte) []byte {
 	c.num(uint64(len(g.batches)))
 	for i := range g.batches {
 		batch := &g.batches[i]
-		c.num(uint64(len(batch.writes)))
-		for j := range batch.writes {
-			w := &batch.writes[j]
-			c.text(w.Key)
-			c.text(w.Value)
-			c.bool(w.Delete)
-			c.text(w.End)
-		}
+		c.writes(batch.writes)
 		c.num(uint64(len(batch.after)))
 		for j := range batch.after {
 			w := wire.NewEncoder(c.b)
@@ -138,4 +149,15 @@ func (g *Gate) AppendState(b []byte) []byte {
 		c.num(uint64(n))
 	}
 	return c.b
+}
+
+func (c *canon) writes(list []Write) {
+	c.num(uint64(len(list)))
+	for i := range list {
+		w := &list[i]
+		c.text(w.Key)
+		c.text(w.Value)
+		c.bool(w.Delete)
+		c.text(w.End)
+	}
 }

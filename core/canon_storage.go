@@ -28,7 +28,7 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 	c.num(s.disk.nonce)
 	c.bool(s.disk.owed)
 	if s.disk.owed {
-		c.ago(s.disk.since, Never.Since(0)) // a Pong tells it
+		c.ago(s.disk.since, forever) // a Pong tells it
 	}
 	c.num(uint64(len(s.groups)))
 	for _, g := range s.groups {
@@ -270,7 +270,7 @@ func (c *canon) follower(f *follower) {
 	c.bool(f.since == Never)
 	if f.since != Never {
 		c.ago(f.since, progressMax) // by then it is to be reported, whatever is under way
-		c.ago(f.sentAt, Never.Since(0))
+		c.ago(f.sentAt, forever)
 		c.span(f.resendAfter)
 		c.due(f.reportAt)
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -64,10 +65,13 @@ func alike(t *testing.T, a, b *rig, seed uint64, choices int, why string) {
 	if b.node != nil {
 		b.tick(origin.After(a.now.Since(began)).Since(b.now))
 	}
-	require.Equal(t, *said, *other, "%s: nodes that are encoded alike do not run on alike (seed %d)", why, seed)
+	for i := range min(len(*said), len(*other)) {
+		require.Equal(t, (*said)[i], (*other)[i], "%s: nodes that are encoded alike do not run on alike (seed %d)", why, seed)
+	}
+	require.Equal(t, len(*said), len(*other), "%s: nodes that are encoded alike do not run on alike (seed %d)", why, seed)
 	require.Equal(t, a.node == nil, b.node == nil)
 	if a.node != nil {
-		require.Equal(t, encode(a.node, a.now), encode(b.node, b.now), "%s: they are not encoded alike any more (seed %d)", why, seed)
+		require.True(t, bytes.Equal(encode(a.node, a.now), encode(b.node, b.now)), "%s: they are not encoded alike any more (seed %d)", why, seed)
 	}
 }
 
@@ -121,6 +125,54 @@ var storageHidden = map[string]hidden{
 	"roundTrips.longest":   {never, "nobody asks for it"},
 	"transfer.timed":       {sometimes, "counts while a chunk is timed"},
 	"squeeze.allowed":      {sometimes, "counts while writers are held back"},
+}
+
+// managerHidden are those of a manager.
+var managerHidden = map[string]hidden{
+	"Manager.opt":        {apart, "options never change"},
+	"common.out":         {apart, "of the call under way"},
+	"common.recorder":    {apart, "memory that is used again"},
+	"common.now":         {follows, "all times of the manager are relative to it"},
+	"Manager.tally":      {apart, "counted anew from the rest: see requireTally"},
+	"Manager.glance":     {apart, "of the call under way"},
+	"Manager.waiting":    {follows, "of the waiters"},
+	"Manager.waits":      {follows, "of the waiters and the early"},
+	"Manager.tokens":     {apart, "shows: see TestTheEncodingShowsWhatIsDrawn"},
+	"Directory.byID":     {follows, "of the nodes"},
+	"Directory.keyBytes": {follows, "of the keys"},
+	"nodeEntry.number":   {follows, "of the order of the nodes"},
+	"contact.node":       {apart, "is in the Directory"},
+	"contact.backAt":     {sometimes, "counts for pings that are not answered"},
+	"contact.sentAt":     {sometimes, "counts for pings that are not answered"},
+	"contact.drainSince": {sometimes, "counts while the node is being drained"},
+	"contact.flappedAt":  {sometimes, "counts when it was in quarantine"},
+	"joinWatch.start":    {sometimes, "counts while the group has a joining node"},
+	"joinWatch.begunAt":  {sometimes, "likewise"},
+	"joinWatch.movedAt":  {sometimes, "likewise"},
+	"joinWatch.progress": {sometimes, "likewise"},
+	"inquiry.config":     {apart, "is its group's"},
+	"inquiry.wordsAt":    {sometimes, "counts when the others were asked"},
+	"word.at":            {sometimes, "counts while a question is open"},
+	"fold.nodes":         {apart, "are in the Directory, or off the list; which they are shows"},
+}
+
+// clientHidden are those of a client.
+var clientHidden = map[string]hidden{
+	"Client.opt":           {apart, "options never change"},
+	"common.out":           {apart, "of the call under way"},
+	"common.recorder":      {apart, "memory that is used again"},
+	"common.now":           {never, "each call begins by setting it"},
+	"Client.random":        {apart, "shows: see TestTheEncodingShowsWhatIsDrawn"},
+	"roundTrips.shortest":  {never, "nobody asks for it"},
+	"roundTrips.longest":   {never, "nobody asks for it"},
+	"Client.calls":         {follows, "of timed"},
+	"Client.called":        {follows, "numbers the calls"},
+	"call.number":          {follows, "of the order of the calls"},
+	"call.place":           {follows, "of when the calls are due"},
+	"call.dueAt":           {follows, "of retryAt and deadline"},
+	"call.route":           {apart, "is in routes; which it is shows"},
+	"Call.Timeout":         {never, "counted when the call came"},
+	"clientSession.usedAt": {sometimes, "counts while the session is idle"},
 }
 
 // moreStates are those, beside the states of the hostile tests, that together reach every
@@ -185,15 +237,101 @@ var moreStates = map[string]func(t *testing.T) *rig{
 		l.write()
 		return l.rig
 	},
+	"a manager whose commands are under way": func(t *testing.T) *rig {
+		r := grouped(t, inDurableMode)
+		r.held = true
+		r.say("c1", &Lookup{Req: 11, Key: "new", Create: true})
+		r.say("c2", &Lookup{Req: 12, Key: "new", Create: true})
+		r.say("c1", &Forget{Req: 13, Node: peerOf("n4").ID})
+		r.say("c1", &Drain{Req: 14, Node: peerOf("n2").ID})
+		return r.rig
+	},
+	"a manager of nodes that have not answered": func(t *testing.T) *rig {
+		n := newManagerAt(t)
+		for _, name := range []string{"n1", "n2", "n3", "n4"} {
+			n.step(name, &Register{Boot: 1, Secret: 5})
+		}
+		n.step("c1", &Lookup{Req: 11, Key: "new", Create: true})
+		return n
+	},
+	"a manager that has refused a drain": func(t *testing.T) *rig {
+		r := newRealm(t, 3)
+		r.pass(200 * time.Millisecond)
+		r.place("a")
+		r.drain(1, "n2")
+		return r.rig
+	},
+	"a manager that folds": func(t *testing.T) *rig {
+		r := grouped(t, inDurableMode)
+		for i := range 4 {
+			r.place(fmt.Sprint("key", i))
+		}
+		r.crash(1 << 20)
+		r.boot = func(s Space) (Node, error) {
+			return NewManager(ManagerOptions{Self: peerOf("m"), Cluster: rigCluster, Replicas: 2, Durable: true, CommandsKeep: 1}, s)
+		}
+		return r.restart()
+	},
+	"a manager of a join that makes progress": func(t *testing.T) *rig {
+		r := grouped(t)
+		r.ail(refusing, "n3")
+		r.pass(300 * time.Millisecond)
+		c := r.manager().Config(1)
+		r.actors[c.Chain[0].Addr].join = &JoinProgress{Group: 1, Start: c.Start, Keys: 1, KeysTotal: 2, Bytes: 3, BytesTotal: 4}
+		r.pass(100 * time.Millisecond)
+		return r.rig
+	},
+	"a manager that asks about a silent primary": func(t *testing.T) *rig {
+		r := grouped(t)
+		r.ail(silent, "n1", "n2", "n3")
+		r.say("n2", suspect(1, "n1"))
+		r.pass(400 * time.Millisecond)
+		return r.rig
+	},
+	"a client whose calls back off": func(t *testing.T) *rig {
+		n := knowing(t)
+		n.ask(2, OpPut, "a")
+		n.opened(1)
+		n.ask(3, OpGet, "a")
+		n.step("n1", &Reply{Group: 1, Req: 3 << 1, Status: StatusUnavailable, Epoch: 1})
+		n.step("n1", &Reply{Group: 1, Req: 2 << 1, Status: StatusOK, Epoch: 1, Version: 2})
+		n.ask(4, OpPut, "b")
+		n.ask(5, OpPut, "b")
+		n.tick(time.Second)
+		n.step("n1", &Reply{Group: 1, Req: 4 << 1, Status: StatusOK, Epoch: 1, Version: 3})
+		return n
+	},
 }
 
 func TestTheEncodingShowsEachField(t *testing.T) {
 	checks := map[reflect.Type]*fieldCheck{
-		reflect.TypeFor[*Storage](): newFieldCheck(t, storageHidden),
+		reflect.TypeFor[*Storage](): newFieldCheck(storageHidden),
+		reflect.TypeFor[*Manager](): newFieldCheck(managerHidden),
+		reflect.TypeFor[*Client]():  newFieldCheck(clientHidden),
 	}
-	everyState(t, func(t *testing.T, n *rig, seed uint64) { checks[reflect.TypeOf(n.node)].look(n, seed) })
+	everyState(t, func(t *testing.T, n *rig, seed uint64) { checks[reflect.TypeOf(n.node)].look(t, n, seed) })
 	for node, f := range checks {
-		f.finish(node)
+		f.finish(t, node)
 		t.Logf("%v: %d changed nodes ran on as before", node, f.runOn)
+	}
+}
+
+// What a node draws at random next is a part of its state. A steady client draws nothing.
+func TestTheEncodingShowsWhatIsDrawn(t *testing.T) {
+	m := newManagerAt(t).manager()
+	before := encode(m, m.now)
+	m.tokens.Uint64()
+	require.NotEqual(t, before, encode(m, m.now))
+
+	for _, steady := range []bool{false, true} {
+		n := knowing(t, func(o *ClientOptions) { o.Steady = steady })
+		c := n.node.(*Client)
+		source := c.random
+		n.ask(2, OpGet, "a")
+		n.step("n1", &Reply{Group: 1, Req: 2 << 1, Status: StatusUnavailable, Epoch: 1})
+		before := encode(c, n.now)
+		require.Equal(t, steady, source == c.random)
+		c.random = source
+		require.Equal(t, steady, bytes.Equal(before, encode(c, n.now)))
 	}
 }

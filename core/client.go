@@ -17,7 +17,7 @@ type Client struct {
 	manager Peer
 	// displaced: another manager answers at the manager's address.
 	displaced bool
-	random    *rand.Rand // of jitter only
+	random    rand.PCG // of jitter only
 
 	trips roundTrips // of operations, from when they were first sent to a primary
 
@@ -76,7 +76,7 @@ func NewClient(opt ClientOptions) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		common: common{self: opt.Self, alarm: Never}, opt: opt, manager: opt.Manager, random: rand.New(rand.NewPCG(opt.Seed, uint64(opt.Self.ID))),
+		common: common{self: opt.Self, alarm: Never}, opt: opt, manager: opt.Manager, random: *rand.NewPCG(opt.Seed, uint64(opt.Self.ID)),
 		calls: make(map[uint64]*call), keys: make(map[string]GroupID), routes: make(map[GroupID]*route),
 	}, nil
 }
@@ -321,7 +321,10 @@ func (c *Client) backOff(call *call, cause Status) {
 	call.waiting = true
 	most := c.opt.BackoffMin << min(call.attempts-1, 16)
 	most = max(min(most, c.opt.BackoffMax), c.crowded())
-	wait := most/2 + time.Duration(c.random.Int64N(int64(most/2)+1))
+	wait := most / 2
+	if !c.opt.Steady {
+		wait += time.Duration(rand.New(&c.random).Int64N(int64(most/2) + 1))
+	}
 	call.retryAt = c.now.After(wait)
 	c.wakeFor(call)
 }

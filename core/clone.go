@@ -66,6 +66,119 @@ func (t *tenure) clone() *tenure {
 	return n
 }
 
+// Clone is as Storage's. What the manager has only counted or seen lately is left out.
+func (m *Manager) Clone() *Manager {
+	n := new(Manager)
+	*n = *m
+	n.common = m.common.clone()
+	n.dir = m.dir.clone()
+	n.fold = m.fold.clone(m.dir, n.dir)
+	n.tally, n.glance = tally{}, glance{}
+	contacts := make([]contact, len(m.contacts))
+	n.contacts = make([]*contact, len(m.contacts))
+	for i, c := range m.contacts {
+		contacts[i] = *c
+		contacts[i].node = n.dir.nodes[i]
+		n.contacts[i] = &contacts[i]
+	}
+	n.watches = slices.Clone(m.watches)
+	for i := range n.watches {
+		n.watches[i].own()
+	}
+	n.waiters = maps.Clone(m.waiters)
+	for key, list := range n.waiters {
+		n.waiters[key] = slices.Clip(list)
+	}
+	n.early = slices.Clip(m.early)
+	n.waits = maps.Clone(m.waits)
+	n.forgets = slices.Clone(m.forgets)
+	n.drains = slices.Clone(m.drains)
+	n.refused = slices.Clip(m.refused)
+	n.about = maps.Clone(m.about)
+	return n
+}
+
+// own gives a copied watch memory of its own.
+func (w *watch) own() {
+	w.join.failed = slices.Clone(w.join.failed)
+	if w.inquiry != nil {
+		s := *w.inquiry
+		s.members = slices.Clone(s.members)
+		w.inquiry = &s
+	}
+}
+
+func (d *Directory) clone() *Directory {
+	n := new(Directory)
+	*n = *d
+	nodes := make([]nodeEntry, len(d.nodes))
+	n.nodes, n.byID = make([]*nodeEntry, len(d.nodes)), make(map[NodeID]*nodeEntry, len(d.nodes))
+	for i, node := range d.nodes {
+		nodes[i] = *node
+		n.nodes[i] = &nodes[i]
+		n.byID[node.ID] = &nodes[i]
+	}
+	groups := make([]groupEntry, len(d.groups))
+	n.groups = make([]*groupEntry, len(d.groups))
+	for i, g := range d.groups {
+		groups[i] = *g
+		n.groups[i] = &groups[i]
+	}
+	n.keys = maps.Clone(d.keys)
+	return n
+}
+
+// clone leads to the nodes of the copied Directory. Those that are off the list change no
+// more.
+func (f *fold) clone(from, to *Directory) fold {
+	n := fold{from: f.from, nodes: slices.Clone(f.nodes), groups: slices.Clone(f.groups), keys: slices.Clone(f.keys), batches: slices.Clip(f.batches)}
+	for i, node := range n.nodes {
+		if from.node(node.ID) == node {
+			n.nodes[i] = to.node(node.ID)
+		}
+	}
+	return n
+}
+
+// Clone is as Storage's.
+func (c *Client) Clone() *Client {
+	n := new(Client)
+	*n = *c
+	n.common = c.common.clone()
+	n.keys = maps.Clone(c.keys)
+	n.routes = make(map[GroupID]*route, len(c.routes))
+	for id, r := range c.routes {
+		n.routes[id] = r.clone()
+	}
+	calls := make([]call, len(c.timed))
+	n.timed, n.calls = make([]*call, len(c.timed)), make(map[uint64]*call, len(c.timed))
+	for i, old := range c.timed {
+		calls[i] = *old
+		call := &calls[i]
+		if old.route != nil {
+			call.route = n.routes[old.route.config.Group]
+		}
+		if old.session != nil {
+			s := *old.session
+			call.session = &s
+		}
+		n.timed[i], n.calls[call.ID] = call, call
+	}
+	return n
+}
+
+// clone copies the sessions too: one is either here or in a call.
+func (r *route) clone() *route {
+	n := *r
+	n.idle = make([]*clientSession, len(r.idle))
+	sessions := make([]clientSession, len(r.idle))
+	for i, s := range r.idle {
+		sessions[i] = *s
+		n.idle[i] = &sessions[i]
+	}
+	return &n
+}
+
 func (st *state) clone() state {
 	return state{values: st.values.clone(), sessions: st.sessions.clone()}
 }

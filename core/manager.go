@@ -36,7 +36,7 @@ type Manager struct {
 	refused    []refusedDrain
 	nonce      uint64            // of the last ping or probe; see firstNonce
 	about      map[uint64]NodeID // by the nonce of a question to a node outside the chain: whom it is about
-	tokens     *rand.ChaCha8     // what the next token is; nobody can guess it from those before
+	tokens     rand.ChaCha8      // what the next token is; nobody can guess it from those before
 	rounds     int               // of pings so far
 	shares     int               // in how many rounds every node is pinged once; see share
 	turns      int               // given to contacts so far
@@ -73,7 +73,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err

@@ -271,6 +271,7 @@ type ClientOptions struct {
 	Self    Peer
 	Manager Peer   // ID may be 0: learnt from its first reply
 	Seed    uint64 // of the jitter
+	Steady  bool   // no jitter: for a search of states, to which chance adds nothing
 
 	AttemptTimeout time.Duration // the least without a reply before the node is reported and the request sent again
 	BackoffMin     time.Duration // before a refused request is tried again; doubles, with jitter,
