@@ -203,14 +203,13 @@ var moreStates = map[string]func(t *testing.T) *rig{
 		return n
 	},
 	"sessions of every kind": func(t *testing.T) *rig {
-		n := trio(t, true)
+		n := serving(t, config(1, "n1", "n2", "n3"), func(o *StorageOptions) { o.SessionTTL = time.Second })
 		for i := range uint64(4) {
 			n.step(fmt.Sprintf("c%d", 2+i), open(1))
 			n.answer("n2", "n3")
 		}
 		n.step("c3", &Op{Group: 1, Req: 2, Kind: OpClose})
 		n.answer("n2", "n3")
-		n.storage().opt.SessionTTL = time.Second
 		n.tick(500 * time.Millisecond)
 		n.step("c4", put(3, 9, 1, "k1", "w"))
 		n.answer("n2", "n3")

@@ -10,7 +10,7 @@ type common struct {
 	out   *Output // of the call under way; nil between two calls
 	alarm Time    // no later than the next moment at which anything is due
 
-	recorder recorder
+	recorder *recorder // nil before the first record
 }
 
 // Self is who the node is: what its options say, and after a restart what its Space says.
@@ -49,9 +49,17 @@ func (n *common) refuse(in Envelope, why Refusal, secret uint64) {
 	}
 }
 
+// record makes a durable record.
+func (n *common) record(key string, tag byte, v coded) string {
+	if n.recorder == nil {
+		n.recorder = new(recorder)
+	}
+	return n.recorder.record(key, tag, v)
+}
+
 // persist sets a record of the durable space; the node is in durable mode.
 func (n *common) persist(key string, tag byte, v coded) {
-	n.out.Persist = append(n.out.Persist, Write{Key: key, Value: n.recorder.record(key, tag, v)})
+	n.out.Persist = append(n.out.Persist, Write{Key: key, Value: n.record(key, tag, v)})
 }
 
 // unpersist deletes a record of the durable space, and unpersistRange all those from a key

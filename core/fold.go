@@ -87,7 +87,7 @@ func (m *Manager) noteChange(c *Command, a *applied) {
 func (m *Manager) makeFold() (writes []Write) {
 	d, f := m.dir, &m.fold
 	set := func(key string, tag byte, v coded) {
-		writes = append(writes, Write{Key: key, Value: m.recorder.record(key, tag, v)})
+		writes = append(writes, Write{Key: key, Value: m.record(key, tag, v)})
 	}
 	slices.SortFunc(f.nodes, func(a, b *nodeEntry) int { return cmp.Compare(a.since, b.since) })
 	for _, n := range slices.Compact(f.nodes) {

@@ -272,7 +272,7 @@ func newFoldedKeys(t testing.TB, keys int) (s foldedKeys) {
 	}
 	for key := range d.keys {
 		at := prefixKey + key
-		s = append(s, Write{Key: at, Value: f.m.recorder.record(at, tagMapping, &mapping{1})})
+		s = append(s, Write{Key: at, Value: f.m.record(at, tagMapping, &mapping{1})})
 	}
 	slices.SortFunc(s, func(a, b Write) int { return strings.Compare(a.Key, b.Key) })
 	return s

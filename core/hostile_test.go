@@ -175,7 +175,7 @@ func (a *attack) look() {
 		for _, g := range n.groups {
 			require.LessOrEqual(a.t, len(g.state.sessions.byID), SessionsMax)
 			if t := g.tenure; t != nil {
-				o := &n.opt
+				o := n.opt
 				require.LessOrEqual(a.t, len(t.reads), o.ReadsMax)
 				require.LessOrEqual(a.t, len(t.exports), exportsMax)
 				require.LessOrEqual(a.t, len(t.parked), o.ParkedMax)

@@ -9,7 +9,7 @@ import (
 // primary or as replica.
 type Storage struct {
 	common
-	opt     StorageOptions
+	opt     *StorageOptions
 	manager Peer
 	boot    Boot
 	seen    directorySeen
@@ -41,7 +41,7 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	s := &Storage{common: common{self: opt.Self}, opt: opt, manager: opt.Manager, secret: opt.Secret, stopAt: Never}
+	s := &Storage{common: common{self: opt.Self}, opt: &opt, manager: opt.Manager, secret: opt.Secret, stopAt: Never}
 	if opt.Durable {
 		if err := s.restore(space); err != nil {
 			return nil, err
