@@ -130,6 +130,15 @@ func (c *canon) message(m Message) {
 	c.b = w.Seal()
 }
 
+// AppendState appends to b all that an envelope says, for every kind of message: equal
+// envelopes have the same bytes, and others have others. The Terms of a command that forms no
+// group say nothing.
+func (e *Envelope) AppendState(b []byte) []byte {
+	c := wire.NewEncoder(b)
+	codeEnvelope(&c, e)
+	return c.Seal()
+}
+
 // AppendState appends to b what the gate holds: two gates with the same bytes go on alike.
 func (g *Gate) AppendState(b []byte) []byte {
 	c := canon{b: b}
@@ -139,9 +148,7 @@ func (g *Gate) AppendState(b []byte) []byte {
 		c.writes(batch.writes)
 		c.num(uint64(len(batch.after)))
 		for j := range batch.after {
-			w := wire.NewEncoder(c.b)
-			codeEnvelope(&w, &batch.after[j])
-			c.b = w.Seal()
+			c.b = batch.after[j].AppendState(c.b)
 		}
 	}
 	c.num(uint64(len(g.syncs)))

@@ -24,29 +24,34 @@ func trio(t *testing.T, primary bool) *rig {
 	return n
 }
 
+// benched are the nodes that the benchmarks copy and encode.
+var benched = []struct {
+	name  string
+	build func(t *testing.T) *rig
+}{
+	{"primary", func(t *testing.T) *rig { return trio(t, true) }},
+	{"replica", func(t *testing.T) *rig { return trio(t, false) }},
+	{"manager", func(t *testing.T) *rig { return grouped(t).rig }},
+	{"client", func(t *testing.T) *rig { return moreStates["a client whose calls back off"](t) }},
+}
+
 func BenchmarkClone(b *testing.B) {
-	for _, c := range []struct {
-		name    string
-		primary bool
-	}{{"primary", true}, {"replica", false}} {
+	for _, c := range benched {
 		b.Run(c.name, func(b *testing.B) {
-			n := trio(new(testing.T), c.primary).storage()
+			n := c.build(new(testing.T)).node
 			b.ReportAllocs()
 			for b.Loop() {
-				n.Clone()
+				copyOf(n)
 			}
 		})
 	}
 }
 
 func BenchmarkAppendState(b *testing.B) {
-	for _, c := range []struct {
-		name    string
-		primary bool
-	}{{"primary", true}, {"replica", false}} {
+	for _, c := range benched {
 		b.Run(c.name, func(b *testing.B) {
-			n := trio(new(testing.T), c.primary)
-			s, now, buf := n.storage(), n.now, []byte(nil)
+			n := c.build(new(testing.T))
+			s, now, buf := n.node.(stateful), n.now, []byte(nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				buf = s.AppendState(buf[:0], now)

@@ -91,6 +91,16 @@
 // copies nothing: its primary needs memory for four chunks, of 16 KiB and one key
 // each, or over a long round trip for a MiB, whatever the size of the group.
 //
+// # Copies and encodings
+//
+// A node can be copied (Clone), and its state encoded (AppendState), for a search that goes on
+// from one state in many ways and has to know where it has been before. A copy shares with its
+// original only what nobody changes. Nodes with the same encoding, made with the same options,
+// answer the same messages, at the same times from then on, with the same outputs. Times are
+// relative to the present. What grows for ever is not made small: rounds, nonces, numbers of
+// requests, positions of the log. An Envelope and a Gate can be encoded too. canon.go says
+// more; tests change each field of a node, and run on from states that are said to be equal.
+//
 // # What is on the disk
 //
 // In durable mode a node's Space holds these records, and nothing grows but with what
