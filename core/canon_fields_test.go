@@ -76,8 +76,9 @@ func writable(v reflect.Value) reflect.Value {
 type changes struct {
 	now   Time
 	table map[string]hidden
-	try   func(field string, isTime bool) // is called after each change
-	used  map[string]bool                 // entries of the table
+	try   func(field string, isTime bool)    // is called after each change
+	used  map[string]bool                    // entries of the table
+	times func(field string, set func(Time)) // is given each time, to try several; nil for nobody
 }
 
 // walk visits v, which is the value of a field or is in it. Where v is in a map, sync puts
@@ -143,6 +144,9 @@ func (c *changes) walk(field string, v reflect.Value, sync func()) {
 			v.Set(other)
 			sync()
 			c.try(field, v.Type() == reflect.TypeFor[Time]())
+		}
+		if at, is := was.Interface().(Time); is && at != Never && c.times != nil {
+			c.times(field, func(t Time) { v.Set(reflect.ValueOf(t)); sync() })
 		}
 		v.Set(was)
 		sync()
@@ -244,7 +248,7 @@ func (f *fieldCheck) look(t *testing.T, n *rig, seed uint64) {
 	before := encode(n.node, n.now)
 	changed := copyOf(n.node)
 	require.Equal(t, before, encode(changed, n.now), "a copy is encoded as its original")
-	tried := map[string]int{}
+	tried, bound := map[string]int{}, map[string]int{}
 	c := &changes{now: n.now, table: f.table, used: f.used}
 	c.try = func(field string, isTime bool) {
 		h, listed := f.table[field]
@@ -262,8 +266,39 @@ func (f *fieldCheck) look(t *testing.T, n *rig, seed uint64) {
 			alike(t, n, n.with(copyOf(changed)), seed+uint64(f.runOn), 300, field)
 		}
 	}
+	c.times = func(field string, set func(Time)) {
+		if bound[field]++; bound[field] <= 6 {
+			f.bound(t, n, changed, field, set, seed)
+		}
+	}
 	c.walk("", reflect.ValueOf(changed).Elem(), func() {})
 	require.Equal(t, before, encode(changed, n.now), "each change was taken back")
+}
+
+// ages are how long ago something may have been.
+var ages = []time.Duration{
+	time.Millisecond, 20 * time.Millisecond, 55 * time.Millisecond, 85 * time.Millisecond, 130 * time.Millisecond, 270 * time.Millisecond,
+	600 * time.Millisecond, 1100 * time.Millisecond, 1700 * time.Millisecond, 2500 * time.Millisecond, 3500 * time.Millisecond, 7 * time.Second,
+	15 * time.Second, 25 * time.Second, 2 * time.Minute, 15 * time.Minute,
+}
+
+// bound finds from where on it does not matter any more how long ago something was, as the
+// encoding says, and has nodes run on for which that is just so and more than that.
+func (f *fieldCheck) bound(t *testing.T, n *rig, changed Node, field string, set func(Time), seed uint64) {
+	var last Node
+	var lastBytes []byte
+	for _, age := range ages {
+		set(n.now.After(-age))
+		b := encodeAnything(changed, n.now)
+		if b != nil && bytes.Equal(b, lastBytes) {
+			f.runOn++
+			alike(t, n.with(last), n.with(copyOf(changed)), seed+uint64(f.runOn), 300, field)
+			return
+		}
+		if lastBytes = b; b != nil {
+			last = copyOf(changed)
+		}
+	}
 }
 
 // finish holds what was seen against all fields that there are.
