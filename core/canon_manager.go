@@ -10,6 +10,8 @@ func (m *Manager) AppendState(b []byte, now Time) []byte {
 	c.peer(&m.self)
 	c.fixed(uint64(m.cluster))
 	c.num(uint64(m.boot))
+	c.num(uint64(m.began))
+	c.fixed(m.start)
 	c.bool(m.started)
 	c.bool(m.ready)
 	c.due(m.Deadline())
@@ -214,6 +216,7 @@ func (c *canon) inquiry(m *Manager, s *inquiry) {
 		c.num(uint64(t.proof))
 		c.ago(t.since, forever)
 		c.bool(t.again)
+		c.bool(t.resigned)
 		c.word(m, &t.word)
 	}
 	c.fixed(uint64(s.outside.node))

@@ -16,9 +16,10 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 	c.due(s.Deadline())
 	c.peer(&s.manager)
 	c.num(uint64(s.boot))
-	c.num(uint64(s.index))
+	c.seen(&s.seen)
 	c.fixed(s.token)
 	c.fixed(s.secret)
+	c.fixed(s.known)
 	c.span(s.leaseMax)
 	c.bool(s.started)
 	c.bool(s.registered)
@@ -35,6 +36,14 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 		c.group(g)
 	}
 	return c.b
+}
+
+func (c *canon) seen(v *directorySeen) {
+	c.num(uint64(v.index))
+	c.num(uint64(v.boot))
+	c.fixed(v.start)
+	c.num(uint64(v.before))
+	c.num(uint64(v.noted))
 }
 
 // relays: where a free slot is shows in the nonces.
@@ -68,6 +77,7 @@ func (c *canon) group(g *group) {
 	c.num(uint64(g.verified))
 	c.num(uint64(g.applied))
 	c.unsaved(&g.unsaved)
+	c.num(uint64(g.noted))
 	c.num(uint64(g.start))
 	c.joiner(g.joiner)
 	c.due(g.grantUntil)
@@ -180,6 +190,10 @@ func (c *canon) tenure(g *group) {
 	if !t.reconciled {
 		c.num(uint64(t.inherited))
 		c.due(t.notBefore)
+	}
+	c.num(uint64(t.lacks))
+	if t.lacks > 0 {
+		c.due(t.resignAt)
 	}
 	c.num(uint64(t.durable))
 	c.num(uint64(len(t.followers)))

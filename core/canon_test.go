@@ -236,6 +236,19 @@ var moreStates = map[string]func(t *testing.T) *rig{
 		n.answer("n2")
 		return n
 	},
+	"a primary whose disk lost what it had acked": func(t *testing.T) *rig {
+		n := heir(t, config(1, "n1", "n2", "n3"), durable)
+		n.step("m", config(2, "n2", "n3"))
+		r := only[*Replicate](n, "n3")
+		n.step("n3", &Ack{Group: 1, Epoch: 2, Round: r.Round, Matched: 3, Committed: 9})
+		return n
+	},
+	"a manager whose primary resigns": func(t *testing.T) *rig {
+		r := grouped(t)
+		r.ail(silent, "n2", "n3")
+		r.say("n1", suspect(1, "n1"))
+		return r.rig
+	},
 	"writers that are held back": func(t *testing.T) *rig {
 		l := newLoaded(t, 100, chunkItems(2))
 		l.trip, l.each = time.Millisecond, 20*time.Millisecond
