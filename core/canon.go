@@ -1,10 +1,8 @@
 package core
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math"
-	"slices"
 	"time"
 
 	"gtstore/core/wire"
@@ -86,15 +84,6 @@ func (c *canon) ago(t Time, most time.Duration) {
 		d = min(c.now.Since(t), most)
 	}
 	c.num(uint64(d)<<1 ^ uint64(d>>63))
-}
-
-// sorted appends the keys of a map to few, in order.
-func sorted[K cmp.Ordered, V any](m map[K]V, few []K) []K {
-	for k := range m {
-		few = append(few, k)
-	}
-	slices.Sort(few)
-	return few
 }
 
 func (c *canon) config(m *Config) {

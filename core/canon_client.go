@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -25,15 +26,13 @@ func (c *Client) AppendState(b []byte, now Time) []byte {
 	for _, call := range list {
 		e.call(c, call)
 	}
-	var keys [8]string
 	e.num(uint64(len(c.keys)))
-	for _, key := range sorted(c.keys, keys[:0]) {
+	for _, key := range slices.Sorted(maps.Keys(c.keys)) {
 		e.text(key)
 		e.num(uint64(c.keys[key]))
 	}
-	var groups [8]GroupID
 	e.num(uint64(len(c.routes)))
-	for _, id := range sorted(c.routes, groups[:0]) {
+	for _, id := range slices.Sorted(maps.Keys(c.routes)) {
 		e.route(c, c.routes[id])
 	}
 	return e.b

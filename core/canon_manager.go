@@ -1,6 +1,9 @@
 package core
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // AppendState is as Storage's. The manager's own time stands still while it stalls, so it
 // counts how long ago the last call was, and all else is relative to that call. Its tokens
@@ -65,9 +68,8 @@ func (c *canon) directory(d *Directory) {
 	for _, g := range d.groups {
 		c.config(g.config)
 	}
-	var few [8]string
 	c.num(uint64(len(d.keys)))
-	for _, key := range sorted(d.keys, few[:0]) {
+	for _, key := range slices.Sorted(maps.Keys(d.keys)) {
 		c.text(key)
 		c.num(uint64(d.keys[key]))
 	}
@@ -240,9 +242,8 @@ func (c *canon) word(m *Manager, w *word) {
 
 // requests are those who wait for the manager.
 func (c *canon) requests(m *Manager) {
-	var few [8]string
 	c.num(uint64(len(m.waiters)))
-	for _, key := range sorted(m.waiters, few[:0]) {
+	for _, key := range slices.Sorted(maps.Keys(m.waiters)) {
 		c.text(key)
 		c.num(uint64(len(m.waiters[key])))
 		for i := range m.waiters[key] {
@@ -268,9 +269,8 @@ func (c *canon) requests(m *Manager) {
 		c.fixed(uint64(r.node))
 		c.num(uint64(r.status))
 	}
-	var nonces [8]uint64
 	c.num(uint64(len(m.about)))
-	for _, nonce := range sorted(m.about, nonces[:0]) {
+	for _, nonce := range slices.Sorted(maps.Keys(m.about)) {
 		c.num(nonce)
 		c.fixed(uint64(m.about[nonce]))
 	}

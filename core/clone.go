@@ -86,8 +86,8 @@ func (m *Manager) Clone() *Manager {
 		n.watches[i].own()
 	}
 	n.waiters = maps.Clone(m.waiters)
-	for key, list := range n.waiters {
-		n.waiters[key] = slices.Clip(list)
+	for _, key := range slices.Sorted(maps.Keys(n.waiters)) {
+		n.waiters[key] = slices.Clip(n.waiters[key])
 	}
 	n.early = slices.Clip(m.early)
 	n.waits = maps.Clone(m.waits)
@@ -147,8 +147,8 @@ func (c *Client) Clone() *Client {
 	n.common = c.common.clone()
 	n.keys = maps.Clone(c.keys)
 	n.routes = make(map[GroupID]*route, len(c.routes))
-	for id, r := range c.routes {
-		n.routes[id] = r.clone()
+	for _, id := range slices.Sorted(maps.Keys(c.routes)) {
+		n.routes[id] = c.routes[id].clone()
 	}
 	calls := make([]call, len(c.timed))
 	n.timed, n.calls = make([]*call, len(c.timed)), make(map[uint64]*call, len(c.timed))
