@@ -642,7 +642,7 @@ func TestAManagerThatLostCommandsAndGoesOnHalts(t *testing.T) {
 	}{
 		"by what was seen":         {func(a *actor) { a.epochs = nil }, "it began at index 3, but node 0000000000000001 has seen index 5"},
 		"by a group":               {func(a *actor) { a.seen = directorySeen{} }, "it has no group 1, but node 0000000000000001"},
-		"by an epoch of its group": {func(a *actor) { a.seen, a.epochs[0].Epoch = directorySeen{}, 7 }, "it knows group 1 up to epoch 1, but node 0000000000000001 knows epoch 7"},
+		"by an epoch of its group": {func(a *actor) { a.seen, a.epochs[0].Epoch = directorySeen{}, 7 }, "it knows group 1 up to epoch 2, but node 0000000000000001 knows epoch 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRealm(t, 3, inDurableMode)
@@ -660,15 +660,16 @@ func TestAManagerThatLostCommandsAndGoesOnHalts(t *testing.T) {
 				a.boot++
 				c.forget(a)
 			}
+			r.ail(silent, "n1", "n2", "n3")
 			r.restart()
 			for _, n := range []string{"n2", "n3", "n1"} {
-				index := r.actors[n].seen.index
-				r.actors[n].seen.index = 0 // it was not durable that it has seen it
-				if r.node != nil {
-					r.present(r.actors[n])
-				}
-				r.actors[n].seen.index = index
+				a := r.actors[n]
+				r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: a.boot, Durable: true}})
+				r.serve()
 			}
+			require.NoError(t, r.halted)
+			require.GreaterOrEqual(t, r.manager().Index(), Index(5), "above all that it had")
+			r.ail(well, "n1", "n2", "n3")
 			r.pass(100 * time.Millisecond)
 			require.ErrorIs(t, r.halted, ErrAmnesia)
 			require.Contains(t, r.halted.Error(), c.want)
