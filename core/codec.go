@@ -38,7 +38,7 @@ const (
 	groupEpochBytesMin = 2
 
 	nodeStatusBytesMin  = peerBytesMin + 8
-	groupStatusBytesMin = 6
+	groupStatusBytesMin = 9
 	itemBytesMin        = 3
 	sessionBytesMin     = 13
 )
@@ -292,6 +292,7 @@ func (g *GroupStatus) code(c *wire.Coder) {
 		wire.Fixed64(c, &g.Chain[i])
 	}
 	wire.Uint(c, &g.Keys)
+	g.Terms.code(c)
 	if wire.Optional(c, &g.Join) {
 		wire.Fixed64(c, &g.Join.Node)
 		wire.Int(c, &g.Join.Age)
@@ -634,7 +635,7 @@ func (cmd *Command) code(c *wire.Coder) {
 	for i := range wire.Slice(c, &cmd.Skip, skipMax, 1) {
 		wire.Uint(c, &cmd.Skip[i])
 	}
-	if cmd.Kind == CommandPlace {
+	if cmd.Kind == CommandPlace || cmd.Kind == CommandTerms {
 		cmd.Terms.code(c)
 	}
 	wire.Uint(c, &cmd.Group)

@@ -50,7 +50,7 @@ var sampleMessages = []Message{
 			{NodeRecord: NodeRecord{samplePeer, "node1", 4712, 2}, Group: 3, State: NodeUp},
 			{NodeRecord: NodeRecord{Peer: Peer{ID: 2}}, Joining: 4, State: NodeGone, Draining: true, Quarantine: time.Second},
 		},
-		Groups: []GroupStatus{{Group: 3, Epoch: 9, State: GroupShort, Chain: []NodeID{7, 8}, Keys: 100, Join: &JoinStatus{Node: 5, Age: time.Second}}},
+		Groups: []GroupStatus{{Group: 3, Epoch: 9, State: GroupShort, Chain: []NodeID{7, 8}, Keys: 100, Terms: Terms{ReadLease, time.Second, 2}, Join: &JoinStatus{Node: 5, Age: time.Second}}},
 	},
 	&StatusReply{Req: 5},
 	&Ping{Nonce: 5, Index: 1000, Token: 7, Boot: 5, Start: 9, Began: 3},
@@ -111,6 +111,7 @@ var sampleCommands = []Command{
 	{Kind: CommandMember, Group: 3, Epoch: 9, Node: NodeRecord{Peer: Peer{ID: 7}}},
 	{Kind: CommandDrain, Node: NodeRecord{Peer: Peer{ID: 7}}},
 	{Kind: CommandStay, Node: NodeRecord{Peer: Peer{ID: 7}}},
+	{Kind: CommandTerms, Group: 3, Epoch: 9, Terms: Terms{ReadLease, time.Second, 2}},
 }
 
 var sampleEntries = []Entry{

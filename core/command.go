@@ -1,7 +1,5 @@
 package core
 
-import "time"
-
 // CommandKind names a change of the Directory.
 type CommandKind uint8
 
@@ -15,6 +13,7 @@ const (
 	CommandDrain                              // Node.ID
 	CommandStay                               // Node.ID
 	CommandRetire                             // Node.ID, Node.Boot
+	CommandTerms                              // Group, Epoch, Terms
 	commandKindEnd
 )
 
@@ -24,15 +23,6 @@ type NodeRecord struct {
 	Name    string
 	Process uint64
 	Boot    Boot
-}
-
-// Terms are what a group is formed with. They come with the command and not
-// from the manager's options, which may be others when the command is applied
-// again after a restart.
-type Terms struct {
-	Reads    ReadMode
-	Lease    time.Duration
-	MinChain uint32
 }
 
 // Command is one change of the Directory. Whether it changes anything is
@@ -64,13 +54,14 @@ type Command struct {
 	Key     string
 	Members []NodeID
 	Skip    []GroupID
-	Terms   Terms // of the new group
+	Terms   Terms // of the new group; with CommandTerms those of Group from its next epoch on
 
 	// Group loses the members in Remove, if its epoch is still Epoch and at
 	// least one member stays. An empty Remove re-issues the chain. With
 	// CommandJoin, likewise if the epoch is current, Node begins to join the
 	// group, if it is uninitialised and no other joins; 0 ends the join. With
-	// CommandMember the node that joins becomes the last of the chain.
+	// CommandMember the node that joins becomes the last of the chain. With CommandTerms
+	// nothing else changes than the Terms, if they are others.
 	Group  GroupID
 	Epoch  Epoch
 	Remove []NodeID

@@ -121,6 +121,8 @@ func (d *Directory) apply(c *Command) applied {
 		return d.letStay(c)
 	case CommandRetire:
 		return d.retire(c)
+	case CommandTerms:
+		return d.setTerms(c)
 	}
 	panic(fmt.Sprintf("core: directory command at index %d is of unknown kind %d", d.index, c.Kind))
 }

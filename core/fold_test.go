@@ -91,6 +91,8 @@ func randomCommand(rng *rand.Rand, d *Directory) *Command {
 		if c.Members[0] == c.Members[1] {
 			c.Members = nil
 		}
+	case CommandTerms:
+		c.Terms = Terms{Reads: ReadConfirm, MinChain: uint32(1 + rng.IntN(2))}
 	case CommandGone:
 		if rng.IntN(8) > 0 {
 			c.Node.ID = 999

@@ -56,6 +56,7 @@ func (w *watch) failedAt(id NodeID) Time {
 
 // heal is called with every ping.
 func (m *Manager) heal() {
+	m.renewals = termsMax
 	groups := slices.Clone(m.dir.groups)
 	slices.SortStableFunc(groups, func(a, b *groupEntry) int { // most endangered first
 		return cmp.Compare(len(a.config.Chain), len(b.config.Chain))
@@ -75,6 +76,7 @@ func (m *Manager) healGroup(c *Config) {
 			m.cancelJoin(c.Group)
 		}
 	case w.join.proposed || w.inquiry != nil:
+	case m.renew(w, c):
 	case c.Joining.ID != 0:
 		m.watchJoin(w, c)
 	case !m.answers(m.contact(c.Chain[0].ID)):

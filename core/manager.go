@@ -42,6 +42,7 @@ type Manager struct {
 	turns      int               // given to contacts so far
 	turn       int               // index in contacts of the node that was last asked about others
 	askedAbout int               // where askOthers goes on in its list
+	renewals   int               // groups that may still get this manager's terms in this round
 	tooManyAt  Time              // when more were missing than the others could be asked about in one round
 
 	started bool
@@ -286,6 +287,8 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.drainEnded(c)
 	case CommandRetire:
 		m.retired(c, a)
+	case CommandTerms:
+		m.termsChanged(c, a)
 	}
 	if c.Kind == CommandMember || c.Kind == CommandReconfigure && len(c.Remove) > 0 {
 		m.watch(c.Group).doubts = 0

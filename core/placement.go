@@ -99,7 +99,7 @@ func (m *Manager) tellUnavailable(w waiter) {
 // false when there is neither, and no client waits for another key.
 func (m *Manager) placeKey(key string) bool {
 	o := &m.opt
-	c := Command{Kind: CommandPlace, Key: key, Terms: Terms{o.Reads, o.Lease, uint32(o.MinChain)}}
+	c := Command{Kind: CommandPlace, Key: key, Terms: m.terms()}
 	t := m.counted()
 	c.Skip = t.lost
 	var spares []*contact

@@ -49,6 +49,7 @@ type GroupStatus struct {
 	State GroupState
 	Chain []NodeID // the first is the primary
 	Keys  uint64   // that exist in it, as its primary said last
+	Terms Terms
 	Join  *JoinStatus
 }
 
@@ -73,7 +74,7 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 		r.Nodes = append(r.Nodes, NodeStatus{n.NodeRecord, n.group, n.joining, m.nodeState(n), n.draining, max(0, c.quarantined.Since(m.now))})
 	}
 	for _, g := range page(d.groups, b.GroupFrom) {
-		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: m.watch(g.config.Group).keys}
+		s := GroupStatus{Group: g.config.Group, Epoch: g.config.Epoch, State: m.groupState(g.config), Keys: m.watch(g.config.Group).keys, Terms: g.config.Terms()}
 		for _, p := range g.config.Chain {
 			s.Chain = append(s.Chain, p.ID)
 		}

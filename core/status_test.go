@@ -52,7 +52,7 @@ func TestTheStatusShowsNodesAndGroups(t *testing.T) {
 	s = r.status(StatusQuery{Req: 2})
 	require.EqualValues(t, 7, s.Keys)
 	require.Empty(t, cmp.Diff([]GroupStatus{{
-		Group: 1, Epoch: 1, State: GroupOK, Keys: 7, Chain: []NodeID{peerOf("n1").ID, peerOf("n2").ID, peerOf("n3").ID},
+		Group: 1, Epoch: 1, State: GroupOK, Keys: 7, Chain: []NodeID{peerOf("n1").ID, peerOf("n2").ID, peerOf("n3").ID}, Terms: Terms{Reads: ReadConfirm, MinChain: 1},
 	}}, s.Groups))
 	require.EqualValues(t, 1, s.Nodes[0].Group)
 	require.Zero(t, s.Nodes[3].Group, "n4 is a spare")

@@ -265,6 +265,8 @@ func (n names) eventText(e *core.Event) string {
 		return "takes " + n.node(e.Node, "a node") + " off its list: it was silent for long"
 	case core.EventLacks:
 		return "does not serve: its log ends before" + seq + ", which a member knows to be committed"
+	case core.EventTerms:
+		return "gives" + group + " the terms that it was started with"
 	case core.EventNotTaken:
 		return "is not taken: the manager's list is full"
 	case core.EventTrimmed:
