@@ -134,6 +134,9 @@ func (m *Manager) Groups() int { return len(m.dir.groups) }
 // be changed.
 func (m *Manager) Config(id GroupID) *Config { return m.dir.group(id).config }
 
+// Terms returns what the manager was started with, which is what its groups are to have.
+func (m *Manager) Terms() Terms { return m.terms() }
+
 // Lost tells whether the group is declared lost, and whether for certain.
 func (m *Manager) Lost(id GroupID) (lost, certain bool) {
 	if id < 1 || id > GroupID(len(m.watches)) {

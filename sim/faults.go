@@ -12,6 +12,9 @@ func (w *World) fault(a *schedule.Action) bool {
 	if changed, ok := w.faultNetwork(a); ok {
 		return changed
 	}
+	if a.Verb == schedule.VerbTerms {
+		return w.hosts[0].setTerms(&a.Terms)
+	}
 	h := w.hostNamed(a.Host)
 	if h == nil {
 		return false

@@ -33,6 +33,7 @@ type Host struct {
 	node                core.Node
 	peer                core.Peer
 	cluster             core.ClusterID // of the manager
+	terms               core.Terms     // of the manager, from its next start on
 
 	clock    hostClock
 	deadline core.Time

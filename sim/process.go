@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -97,7 +98,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		return core.NewManager(core.ManagerOptions{
 			Seed: [32]byte(binary.LittleEndian.AppendUint64(make([]byte, 24), seed)),
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
-			CommandsKeep: s.Shape.Commands, Replicas: s.Shape.Replicas, MinChain: s.Shape.MinChain, Reads: s.Shape.Reads, HaltOnLoss: s.Shape.Halt,
+			CommandsKeep: s.Shape.Commands, Replicas: s.Shape.Replicas, MinChain: int(h.terms.MinChain), Reads: h.terms.Reads, Lease: h.terms.Lease, HaltOnLoss: s.Shape.Halt,
 			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.BeyondNear(),
 		}, space)
 	case RoleStorage:
@@ -107,6 +108,15 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		}, space)
 	}
 	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed})
+}
+
+// setTerms says with which terms the next process of the manager starts.
+func (h *Host) setTerms(t *core.Terms) bool {
+	before := h.terms
+	h.terms = core.Terms{
+		Reads: cmp.Or(t.Reads, before.Reads), Lease: cmp.Or(t.Lease, before.Lease), MinChain: cmp.Or(t.MinChain, before.MinChain),
+	}
+	return h.terms != before
 }
 
 // setUp notes whether a process runs on a host, also with the network.

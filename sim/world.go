@@ -72,6 +72,7 @@ func newWorld(s *schedule.Schedule, o RunOptions) *World {
 	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
 	w.idle = make([]bool, len(s.Actions))
 	w.makeHosts()
+	w.hosts[0].terms = core.Terms{Reads: s.Shape.Reads, MinChain: uint32(s.Shape.MinChain)}
 	w.makeNetwork()
 	w.makeHistory()
 	w.nextAction(0)

@@ -58,7 +58,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	loss-without-cause       a group of which such a node has a copy is not presumed lost
 //	failed-without-cause     in a run that is within the bounds every call ends well
 //	inquiry-without-end      what a primary reports comes to something
-//	usable, convergence   after the faults every group that has a copy serves, and its members agree
+//	usable, convergence   after the faults every group that has a copy serves, its members agree, and it has its manager's terms
 type checker struct {
 	groups []*groupRef // by GroupID-1
 	hosts  []*hostRef  // by Host.Index
@@ -130,7 +130,7 @@ func (c *checker) Begin(w *sim.World) {
 	c.keys = make(map[string]core.GroupID)
 	c.directory = directory{}
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
-	c.leases = w.Schedule().Shape.Reads == core.ReadLease
+	c.leases = w.Schedule().Leases()
 	c.marks.begin(c, len(w.Hosts()))
 	for range w.Hosts() {
 		c.hosts = append(c.hosts, &hostRef{durable: make(map[nodeGroup]core.Epoch)})
@@ -298,8 +298,8 @@ func (r *hostRef) group(id core.GroupID) *hostGroup {
 	return g
 }
 
-func sameChain(a, b *core.Config) bool {
-	if len(a.Chain) != len(b.Chain) || a.Joining.ID != b.Joining.ID || a.Start != b.Start {
+func sameConfig(a, b *core.Config) bool {
+	if len(a.Chain) != len(b.Chain) || a.Joining.ID != b.Joining.ID || a.Start != b.Start || a.Terms() != b.Terms() {
 		return false
 	}
 	for i := range a.Chain {

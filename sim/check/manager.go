@@ -46,7 +46,7 @@ func (c *checker) onRestart(w *sim.World, m *core.Manager) {
 		n := m.Config(core.GroupID(i + 1))
 		g := c.ref(n.Group)
 		switch known := len(g.configs); {
-		case int(n.Epoch) < known || int(n.Epoch) == known && !sameChain(n, g.config()):
+		case int(n.Epoch) < known || int(n.Epoch) == known && !sameConfig(n, g.config()):
 			w.Fail("config-rules", "the manager restarted with group %d at epoch %d, after %d", n.Group, n.Epoch, known)
 		case int(n.Epoch) > known:
 			var before *core.Config
@@ -126,8 +126,12 @@ func (c *checker) admit(w *sim.World, g *groupRef, n, before *core.Config) {
 
 // checkStep holds a config against the one before: members leave, or the node
 // that joined comes last, having all that is committed; a join begins in the
-// epoch that names it, or ends, or goes on (rules R2 and R10).
+// epoch that names it, or ends, or goes on (rules R2 and R10). Where the terms change,
+// nothing else does.
 func (c *checker) checkStep(w *sim.World, g *groupRef, before, n *core.Config) {
+	if n.Terms() != before.Terms() && (!slices.Equal(n.Chain, before.Chain) || n.Joining != before.Joining || n.Start != before.Start) {
+		w.Fail("config-rules", "group %d at epoch %d: more happened than that it got other terms", n.Group, n.Epoch)
+	}
 	last := n.Chain[len(n.Chain)-1]
 	if added := before.Joining.ID != 0 && last.ID == before.Joining.ID; added {
 		if n.Joining.ID != 0 || len(n.Chain) != len(before.Chain)+1 || !isSubsequence(before.Chain, n.Chain) {
@@ -253,6 +257,9 @@ func (c *checker) unsettled(w *sim.World) string {
 		if lead != nil && !c.servedByBroken(w, config) && (!lead.Serving || lead.Commit != lead.Last) {
 			return "the primary does not serve"
 		}
+		if c.works(w, config.Chain[0].ID) && config.Terms() != m.Terms() {
+			return fmt.Sprintf("group %d has the terms %v, and its manager %v", config.Group, config.Terms(), m.Terms())
+		}
 		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m, c.owner[config.Chain[0].ID], len(config.Chain) == 1) > 0 {
 			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))
 		}
@@ -353,7 +360,7 @@ func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operati
 		found := w.Connected(w.Hosts()[0], h) && !h.Paused() && (h.Up() || !w.Schedule().Shape.Durable)
 		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
-	short := len(config.Chain) < w.Schedule().Shape.MinChain && op.Kind != core.OpGet
+	short := len(config.Chain) < int(config.MinChain) && op.Kind != core.OpGet
 	switch s := op.Result.Status; {
 	case works && !short && s != core.StatusOK && !(op.Kind == core.OpGet && s == core.StatusNotFound):
 		w.Fail("usable", "%v ended %v after the faults, although group %d has a member that works", op, s, id)

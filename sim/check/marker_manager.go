@@ -217,6 +217,13 @@ func (m *marker) config(w *sim.World, before, n *core.Config) {
 		m.reachIf(mark.StalledJoinEnded, h != nil && !h.Paused() && !m.toBeDrained(w, before.Joining.ID))
 	}
 	goesOn := before.Joining.ID != 0 && n.Joining.ID == before.Joining.ID && n.Start == before.Start
+	if n.Terms() != before.Terms() {
+		m.reachIf(mark.TermsMetAJoin, goesOn)
+		if primary := m.process(n.Chain[0].ID); primary != nil && n.Lease < before.Lease {
+			v, _ := m.c.view(w, primary, n.Group)
+			m.reachIf(mark.LeasesEndedUnderALease, v.Alone)
+		}
+	}
 	for i, p := range before.Chain {
 		if n.Position(p.ID) >= 0 {
 			continue

@@ -88,7 +88,7 @@ func (c *checker) checkDrains(w *sim.World, before, n *core.Config) {
 	}
 	sh := &w.Schedule().Shape
 	for _, p := range before.Chain {
-		if n.Position(p.ID) < 0 && c.node(w, m, p.ID).Draining && len(n.Chain) < max(sh.Replicas+1, sh.MinChain) {
+		if n.Position(p.ID) < 0 && c.node(w, m, p.ID).Draining && len(n.Chain) < max(sh.Replicas+1, int(n.MinChain)) {
 			w.Fail("drain-weakens", "group %d at epoch %d: %s was drained away, and %d members stay", n.Group, n.Epoch, p.Addr, len(n.Chain))
 		}
 	}

@@ -222,7 +222,7 @@ func (c *checker) checkEpoch(w *sim.World, h *sim.Host, s *core.Storage, r *host
 		switch {
 		case v.Config.Epoch < hg.epoch:
 			w.Fail("epoch-memory", "%s went back from epoch %d of group %d to %d", h.Name(), hg.epoch, hg.id, n)
-		case n > len(g.configs) || g.configs[n-1] == nil || !sameChain(g.configs[n-1], v.Config):
+		case n > len(g.configs) || g.configs[n-1] == nil || !sameConfig(g.configs[n-1], v.Config):
 			w.Fail("config-agreement", "%s adopted a config of group %d at epoch %d that was never issued", h.Name(), hg.id, n)
 		}
 		hg.epoch = v.Config.Epoch

@@ -122,10 +122,10 @@ func sampleOf(s *schedule.Schedule, out *sim.Outcome) sample {
 }
 
 // isFault tells whether a verb makes something worse. Restart, resume, heal, unclog and
-// free-disk end a fault that is counted already, and forget follows one.
+// free-disk end a fault that is counted already, forget follows one, and terms go with one.
 func isFault(v schedule.Verb) bool {
 	switch v {
-	case schedule.VerbRestart, schedule.VerbResume, schedule.VerbHeal, schedule.VerbUnclog, schedule.VerbFreeDisk, schedule.VerbForget:
+	case schedule.VerbRestart, schedule.VerbResume, schedule.VerbHeal, schedule.VerbUnclog, schedule.VerbFreeDisk, schedule.VerbForget, schedule.VerbTerms:
 		return false
 	}
 	return v.Operation() == 0

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"gtstore/core"
+	"gtstore/sim/bounds"
 	"gtstore/sim/schedule"
 )
 
@@ -50,6 +52,7 @@ var faultKinds = []faultKind{
 	{"stutter", 2, 1, false, (*generator).stutter},
 	{"replace all", 4, 3, false, (*generator).replaceAll},
 	{"close", 3, 2, false, (*generator).closeClient},
+	{"terms", 4, 2, true, (*generator).terms},
 }
 
 // drawFaults draws the faults in the order of time, so that at each it is known which
@@ -207,6 +210,32 @@ func (g *generator) crashManager(at time.Duration) {
 	}
 	g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: schedule.ManagerHost}))
 	g.goDown(schedule.ManagerHost, at)
+}
+
+// terms restarts the manager with other terms, mostly so soon that the groups have seen
+// nothing else of it. Leases only where no clock drifts further than they are safe for.
+func (g *generator) terms(at time.Duration) {
+	if g.away[schedule.ManagerHost] > at {
+		return
+	}
+	drifts := slices.ContainsFunc(g.s.Shape.Clocks, func(c schedule.Clock) bool {
+		return c.PPM > bounds.DriftMaxPPM || c.PPM < -bounds.DriftMaxPPM
+	})
+	var t core.Terms
+	if reads := oneOf(g, "reads", 0, core.ReadConfirm, core.ReadLease, core.ReadLease); reads == core.ReadConfirm || !drifts {
+		t.Reads = reads
+	}
+	t.Lease = ms(oneOf(g, "lease", 0, 0, 30, 100, 300))
+	t.MinChain = uint32(g.src.Intn("min-chain", min(2, g.s.Shape.Replicas+1)+1))
+	if t == (core.Terms{}) {
+		t.Reads = core.ReadConfirm
+	}
+	g.add(schedule.Action{At: at, Verb: schedule.VerbTerms, Terms: t})
+	g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: schedule.ManagerHost}))
+	g.ended[schedule.ManagerHost] = at
+	back := at + ms(oneOf(g, "back", 1, 10, 50, 200, 500))
+	g.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: schedule.ManagerHost})
+	g.away[schedule.ManagerHost] = back
 }
 
 // massCrash takes every storage node down within a few milliseconds, sometimes with the

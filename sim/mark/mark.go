@@ -40,6 +40,7 @@ const (
 	PromotedUnderAnOldLease
 	GrantWaitedOut
 	GranterRestarted
+	LeasesEndedUnderALease
 
 	// Clients and sessions.
 	RetryOfAPendingOp
@@ -63,6 +64,7 @@ const (
 	CommandKeptUntold
 	RestartedOverRecords
 	ManagerCrashedInAnInquiry
+	TermsMetAJoin
 	ManagerPausedPastAllGrace
 
 	// Suspicion and losses.

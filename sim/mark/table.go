@@ -47,6 +47,9 @@ var specs = [Count]spec{
 	GranterRestarted: {"granter-restarted", "lease promise lost over a restart",
 		"A member restarted whose promise its primary still counted on."},
 
+	LeasesEndedUnderALease: {"leases-ended-under-a-lease", "R9",
+		"A group's leases ended, or became shorter, while its primary could still answer gets by them."},
+
 	RetryOfAPendingOp: {"retry-of-a-pending-op", "R12",
 		"A write was retried while its entry was not committed yet."},
 	RetryAnsweredByASuccessor: {"retry-answered-by-a-successor", "R12",
@@ -86,6 +89,8 @@ var specs = [Count]spec{
 		"The manager came back over records of its Directory, with commands behind them."},
 	ManagerCrashedInAnInquiry: {"manager-crashed-in-an-inquiry", "manager 7",
 		"The manager crashed while it inquired into a group."},
+	TermsMetAJoin: {"terms-met-a-join", "manager 7",
+		"A group got other terms while a node was joining, and the join went on."},
 	ManagerPausedPastAllGrace: {"manager-paused-past-all-grace", "manager's own pause makes it evict everyone",
 		"The manager stalled for longer than the silence after which it suspects a node."},
 

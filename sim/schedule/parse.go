@@ -285,6 +285,16 @@ func (a *Action) parse(spec verbSpec, words []token) error {
 			opts = append(opts, option{rateNames[i], "a permille", numberOption(rate)})
 		}
 		return options(words, opts)
+	case spec.uses&useTerms != 0:
+		return options(words, []option{
+			{"reads", "confirm or lease", readsOption(&a.Terms.Reads)},
+			{"lease", "a duration such as 300ms", durationOption(&a.Terms.Lease)},
+			{"min-chain", "a number", func(text string) bool {
+				n, err := strconv.ParseUint(text, 10, 32)
+				a.Terms.MinChain = uint32(n)
+				return err == nil
+			}},
+		})
 	case len(words) > 0:
 		return fmt.Errorf("%q is too much", words[0].text)
 	}
@@ -501,6 +511,18 @@ func durationOption(d *time.Duration) func(string) bool {
 		v, err := time.ParseDuration(text)
 		*d = v
 		return err == nil
+	}
+}
+
+func readsOption(reads *core.ReadMode) func(string) bool {
+	return func(text string) bool {
+		*reads = 0
+		for _, mode := range [...]core.ReadMode{core.ReadConfirm, core.ReadLease} {
+			if mode.String() == text {
+				*reads = mode
+			}
+		}
+		return *reads != 0
 	}
 }
 

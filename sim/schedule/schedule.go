@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,12 @@ func (s *Schedule) Broken() (mutant, property string) {
 		return "", ""
 	}
 	return mutant, property
+}
+
+// Leases tells whether some group may get leases.
+func (s *Schedule) Leases() bool {
+	leased := func(a Action) bool { return a.Terms.Reads == core.ReadLease }
+	return s.Shape.Reads == core.ReadLease || slices.ContainsFunc(s.Actions, leased)
 }
 
 // Shape is the cluster and its options.
@@ -99,6 +106,8 @@ type Action struct {
 
 	Drop, Duplicate, Delay, Corrupt int // permille
 	DelayMax                        time.Duration
+
+	Terms core.Terms // what is 0 stays as it is
 }
 
 // Want says how a call must end, as in "at 1s c1 get a -> ok v1". It shows failures

@@ -133,10 +133,24 @@ func (a Action) String() string {
 	if a.DelayMax != 0 {
 		parts = append(parts, "delay-max="+a.DelayMax.String())
 	}
+	parts = append(parts, a.termsText()...)
 	if a.Want != (Want{}) {
 		parts = append(parts, arrow, a.Want.String())
 	}
 	return strings.Join(parts, " ")
+}
+
+func (a *Action) termsText() (parts []string) {
+	if a.Terms.Reads != 0 {
+		parts = append(parts, "reads="+a.Terms.Reads.String())
+	}
+	if a.Terms.Lease != 0 {
+		parts = append(parts, "lease="+a.Terms.Lease.String())
+	}
+	if a.Terms.MinChain != 0 {
+		parts = append(parts, "min-chain="+strconv.FormatUint(uint64(a.Terms.MinChain), 10))
+	}
+	return parts
 }
 
 // Padding stands between a value and its padded length, as in v1*1000. The padding

@@ -29,15 +29,7 @@ var shapeFields = [...]shapeField{
 	{
 		"cluster", "reads", "confirm or lease",
 		func(sh *Shape) string { return sh.Reads.String() },
-		func(sh *Shape, text string) bool {
-			sh.Reads = 0
-			for _, mode := range [...]core.ReadMode{core.ReadConfirm, core.ReadLease} {
-				if mode.String() == text {
-					sh.Reads = mode
-				}
-			}
-			return sh.Reads != 0
-		},
+		func(sh *Shape, text string) bool { return readsOption(&sh.Reads)(text) },
 		func(sh *Shape) bool { return sh.Reads == core.ReadConfirm || sh.Reads == core.ReadLease },
 	},
 	number("cluster", "min-chain", 1, 4, func(sh *Shape) *int { return &sh.MinChain }),

@@ -82,6 +82,7 @@ at 1m0s wipe n3
 at 1m0s pause m
 at 1m0s pause c1
 at 1m0s resume m
+at 1m0s terms reads=confirm lease=300ms min-chain=2
 at 1h0m0s restart m
 drop n1>n2 Replicate#3
 delay n1>m Suspect#1 50ms
@@ -147,6 +148,13 @@ func TestParseActions(t *testing.T) {
 		"busy c1 1ms":                    {},
 		"move n1 n2":                     {Verb: VerbMove, Host: "n1", Target: "n2"},
 		"move n1 n1":                     {},
+		"terms reads=lease":              {Verb: VerbTerms, Terms: core.Terms{Reads: core.ReadLease}},
+		"terms min-chain=2 lease=1s":     {Verb: VerbTerms, Terms: core.Terms{Lease: time.Second, MinChain: 2}},
+		"terms":                          {},
+		"terms m":                        {},
+		"terms reads=never":              {},
+		"terms lease=2m":                 {},
+		"terms min-chain=4":              {},
 	} {
 		s, err := Parse("cluster mode=durable\r\n\n  at\t7ms " + line + " \r\n")
 		if want.Verb == 0 {

@@ -313,6 +313,9 @@ func (sh *Shape) checkAction(a *Action, last time.Duration, values map[string]bo
 			return bad
 		}
 	}
+	if a.Verb == VerbTerms {
+		return sh.checkTerms(&a.Terms)
+	}
 	if a.Verb == VerbPartition {
 		return sh.checkGroups(a.Groups)
 	}
@@ -391,6 +394,22 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 		return sh.noHost(a.Target, hostStorage)
 	case a.Target == a.Host:
 		return fmt.Sprintf("%s %s %s: want two hosts", spec.name, a.Host, a.Target)
+	}
+	return ""
+}
+
+func (sh *Shape) checkTerms(t *core.Terms) string {
+	switch {
+	case !sh.Durable:
+		return "terms: a manager in memory that restarts is another cluster: want mode=durable"
+	case *t == core.Terms{}:
+		return "terms of nothing: want reads=, lease= or min-chain="
+	case t.Reads != 0 && t.Reads != core.ReadConfirm && t.Reads != core.ReadLease:
+		return fmt.Sprintf("reads=%v: want confirm or lease", t.Reads)
+	case t.Lease != 0 && (t.Lease < core.LeaseMin || t.Lease > core.LeaseMax):
+		return fmt.Sprintf("lease=%s: want %s to %s", t.Lease, core.LeaseMin, core.LeaseMax)
+	case int(t.MinChain) > sh.Replicas+1:
+		return fmt.Sprintf("min-chain=%d: want 1 to %d, the members of a full chain", t.MinChain, sh.Replicas+1)
 	}
 	return ""
 }

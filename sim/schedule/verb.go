@@ -45,6 +45,7 @@ const (
 	VerbDrain                      // Host: an operator asks for the storage node's place to be moved to a spare
 	VerbMove                       // Host, Target: the node's process ends, and its data comes to another host, which is down and loses its own
 	VerbClose                      // Host: the client closes, and another takes its place
+	VerbTerms                      // Terms: what the manager is started with from its next start on
 	VerbCount                      // one more than the highest, for tables
 )
 
@@ -64,9 +65,10 @@ const (
 	useKeep // and torn
 	useRecord
 	useRates
+	useTerms
 )
 
-var useNames = [...]string{"a host", "a link", "a second host", "a key", "a version", "a value", "a duration", "a rate", "groups", "keep or torn", "record", "rates"}
+var useNames = [...]string{"a host", "a link", "a second host", "a key", "a version", "a value", "a duration", "a rate", "groups", "keep or torn", "record", "rates", "terms"}
 
 // used is the set of the action's fields that are not zero.
 func (a *Action) used() uses {
@@ -75,6 +77,7 @@ func (a *Action) used() uses {
 		a.Host != "", a.Link != Link{}, a.Target != "", a.Key != "", a.Version != "", a.Value != "" || a.Size != 0,
 		a.Latency != 0, a.Rate != 0, len(a.Groups) > 0, a.Keep != 0 || a.Torn != 0, a.Record != 0,
 		a.Drop != 0 || a.Duplicate != 0 || a.Delay != 0 || a.Corrupt != 0 || a.DelayMax != 0,
+		a.Terms != core.Terms{},
 	} {
 		if set {
 			u |= 1 << i
@@ -130,6 +133,7 @@ var verbSpecs = [VerbCount]verbSpec{
 	VerbDrain:      {"drain", "drain NODE", hostStorage, useHost},
 	VerbMove:       {"move", "move NODE NODE", hostStorage, useHost | useTarget},
 	VerbClose:      {"close", "cN close", hostClient, useHost},
+	VerbTerms:      {"terms", "terms [reads=confirm|lease] [lease=DURATION] [min-chain=N]", 0, useTerms},
 }
 
 // spec is the verb's row of verbSpecs; the zero verbSpec for a verb that does not exist.

@@ -186,6 +186,8 @@ func actionText(a *schedule.Action) string {
 		return "an operator says that " + a.Host + "'s data is gone"
 	case schedule.VerbDrain:
 		return "an operator drains " + a.Host
+	case schedule.VerbTerms:
+		return "the manager is to start with other " + a.String()[strings.Index(a.String(), "terms"):]
 	case schedule.VerbMove:
 		return fmt.Sprintf("%s's data comes to %s", a.Host, a.Target)
 	case schedule.VerbStall:
