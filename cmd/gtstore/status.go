@@ -57,6 +57,10 @@ type statusGroup struct {
 	Joining *string      `json:"joining"`
 	Join    *statusJoin  `json:"join"` // how far that is
 	Keys    uint64       `json:"keys"`
+
+	Reads    string  `json:"reads"`         // confirm, lease
+	Lease    float64 `json:"lease_seconds"` // 0 with confirm
+	MinChain uint32  `json:"min_chain"`
 }
 
 // statusJoin is how far a join is. The totals are estimates: writes go on meanwhile.
@@ -86,7 +90,8 @@ func newStatusResult(s *netrpc.Status) *statusResult {
 	}
 	primaries := map[core.NodeID]bool{}
 	for _, g := range s.Groups {
-		out := statusGroup{ID: g.Group, Epoch: g.Epoch, State: g.State.String(), Keys: g.Keys, Chain: []string{}}
+		out := statusGroup{ID: g.Group, Epoch: g.Epoch, State: g.State.String(), Keys: g.Keys, Chain: []string{},
+			Reads: g.Terms.Reads.String(), Lease: g.Terms.Lease.Seconds(), MinChain: g.Terms.MinChain}
 		for i, id := range g.Chain { // none at all, if that is what the manager says
 			if i == 0 {
 				primaries[id] = true
@@ -157,7 +162,8 @@ func newStatus() *cobra.Command {
 		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, drained and
 fit to be stopped, or in quarantine after they left a group), groups (ok, short of members, unavailable, or
 lost) with their chains, the primary first, the number of keys mapped to each, and the
-spares that join groups, with how far their snapshots are.
+spares that join groups, with how far their snapshots are. Where groups have other --reads,
+--lease or --min-chain than by default, it counts those that have them.
 
 A node that is silent and out of use is in no group, and nobody waits for it: most likely its
 process has ended. It is a spare again if it answers after all, and gone once it is forgotten.`,
@@ -249,6 +255,33 @@ func (r *statusResult) short() int {
 	return n
 }
 
+// terms tells how the groups serve gets, and which chains take writes, where that is not as
+// by default. Groups differ for as long as a manager that was started with other flags gives
+// them these.
+func (r *statusResult) terms() string {
+	d := core.DefaultManagerOptions()
+	var all []core.Terms // in the order of the first group that has them
+	groups := map[core.Terms]int{}
+	for i := range r.source.Groups {
+		t := r.source.Groups[i].Terms
+		if groups[t]++; groups[t] == 1 {
+			all = append(all, t)
+		}
+	}
+	if len(all) == 0 || len(all) == 1 && all[0] == (core.Terms{Reads: d.Reads, MinChain: uint32(d.MinChain)}) {
+		return ""
+	}
+	text := "\n"
+	for _, t := range all {
+		lease := ""
+		if t.Lease != 0 {
+			lease = fmt.Sprintf(" --lease %v", t.Lease)
+		}
+		text += fmt.Sprintf("%d of %d groups with --reads %v%s --min-chain %d\n", groups[t], len(r.Groups), t.Reads, lease, t.MinChain)
+	}
+	return text
+}
+
 func (r *statusResult) text() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)))
@@ -282,6 +315,7 @@ func (r *statusResult) text() string {
 		}
 	}
 	w.Flush()
+	b.WriteString(r.terms())
 	if short := r.short(); short > 0 {
 		fmt.Fprintf(&b, "\n%d of %d groups below strength, %d spares", short, len(r.Groups), len(r.Spares))
 		if len(r.Spares) == 0 && !joins {

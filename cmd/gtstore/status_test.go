@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +40,27 @@ func TestNoStatusMakesACommandPanic(t *testing.T) {
 			require.NoError(t, (&upFlags{manager: daemon.NewManagerFlags()}).present(t.Output(), r))
 		})
 	}
+}
+
+// Who restarts a manager with other flags sees which groups have them.
+func TestTheStatusShowsTheTermsOfGroups(t *testing.T) {
+	usual := core.Terms{Reads: core.ReadConfirm, MinChain: 1}
+	leased := core.Terms{Reads: core.ReadLease, Lease: 2 * time.Second, MinChain: 3}
+	groups := func(list ...core.Terms) *statusResult {
+		s := &netrpc.Status{}
+		for i, terms := range list {
+			s.Groups = append(s.Groups, core.GroupStatus{Group: core.GroupID(i + 1), Terms: terms})
+		}
+		return newStatusResult(s)
+	}
+	require.NotContains(t, groups().text(), "--reads")
+	require.NotContains(t, groups(usual, usual).text(), "--reads")
+	require.Contains(t, groups(leased).text(), "\n1 of 1 groups with --reads lease --lease 2s --min-chain 3\n")
+	mixed := groups(usual, leased, usual)
+	require.Contains(t, mixed.text(), "\n2 of 3 groups with --reads confirm --min-chain 1\n1 of 3 groups with --reads lease --lease 2s --min-chain 3\n")
+	require.Equal(t, "lease", mixed.Groups[1].Reads)
+	require.EqualValues(t, 2, mixed.Groups[1].Lease)
+	require.EqualValues(t, 3, mixed.Groups[1].MinChain)
 }
 
 // A process that has ended is no spare.

@@ -60,8 +60,9 @@ func newUp() *cobra.Command {
 end with this command, however it ends. A process that dies is reported and not
 replaced. The data live in memory; with --dir they are on disk, and the next up with the
 same directory finds them again: as many nodes, and more if --nodes says so. The other
-flags may differ from the last time. A group keeps the members that it has when --replicas
-is less, and gets more from the spares when it is more.`,
+flags may differ from the last time, and hold for the groups that are there, too. A group
+keeps the members that it has when --replicas is less, and gets more from the spares when
+it is more. It has other --reads, --lease and --min-chain within seconds; status shows that.`,
 		Example: `  gtstore up
   gtstore up --dir ~/gtstore
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
