@@ -263,6 +263,8 @@ func (m *StatusReply) code(c *wire.Coder) {
 	wire.Uint(c, &m.Mapped)
 	wire.Uint(c, &m.NodeCount)
 	wire.Uint(c, &m.GroupCount)
+	wire.Int(c, &m.DiskLag)
+	c.Check(m.DiskLag >= 0, "negative duration")
 	for i := range wire.Slice(c, &m.Nodes, StatusPageMax, nodeStatusBytesMin) {
 		m.Nodes[i].code(c)
 	}

@@ -45,7 +45,7 @@ var sampleMessages = []Message{
 	&Forgotten{Req: 5, Status: StatusNotFound},
 	&StatusQuery{Req: 5, NodeFrom: 256, GroupFrom: 512},
 	&StatusReply{
-		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, Mapped: 2000, NodeCount: 258, GroupCount: 513,
+		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, Mapped: 2000, NodeCount: 258, GroupCount: 513, DiskLag: time.Second,
 		Nodes: []NodeStatus{
 			{NodeRecord: NodeRecord{samplePeer, "node1", 4712, 2}, Group: 3, State: NodeUp},
 			{NodeRecord: NodeRecord{Peer: Peer{ID: 2}}, Joining: 4, State: NodeGone, Draining: true, Quarantine: time.Second},

@@ -20,7 +20,9 @@ type Manager struct {
 	began    Index // of the Directory when this start began
 	start    uint64
 	dir      *Directory
-	proposed Index // of the last command proposed; those above dir.index are under way
+	proposed Index  // of the last command proposed; those above dir.index are under way
+	underWay []Time // when these were proposed
+	late     bool   // the disk is, and that was told
 	fold     fold
 
 	contacts   []*contact // by nodeEntry.number
@@ -122,6 +124,7 @@ func (m *Manager) Tick(now Time, out *Output) {
 	if m.now >= m.haltAt {
 		m.haltForLoss()
 	}
+	m.tellDiskLate()
 	if m.ready { // until then only its own Synced can move it
 		m.wakeBy(min(m.pingAt, m.haltAt))
 	}
@@ -253,6 +256,7 @@ func (m *Manager) onMessage(in Envelope) {
 // propose makes a command durable; it comes back as Committed.
 func (m *Manager) propose(c Command) {
 	m.proposed++
+	m.underWay = append(m.underWay, m.now)
 	m.persistCommand(m.proposed, &c)
 	m.after(m.self, &Committed{Index: m.proposed, Command: c})
 }
@@ -262,6 +266,7 @@ func (m *Manager) onCommitted(b *Committed) {
 	if b.Index != m.dir.index+1 {
 		panic(fmt.Sprintf("core: manager %v: command %d committed at directory index %d", m.self.ID, b.Index, m.dir.index))
 	}
+	m.underWay = m.underWay[1:]
 	c := &b.Command
 	a := m.dir.apply(c)
 	m.noteChange(c, &a)

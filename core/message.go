@@ -82,6 +82,7 @@ type StatusReply struct {
 	Keys                  uint64 // that exist, as the primaries said last
 	Mapped                uint64 // keys that have a group, among them deleted ones
 	NodeCount, GroupCount uint32
+	DiskLag               time.Duration // how long the oldest command that is not durable yet has waited
 	Nodes                 []NodeStatus  // in the order of registration, at most StatusPageMax
 	Groups                []GroupStatus // by id, at most StatusPageMax
 }

@@ -64,7 +64,7 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 	d := m.dir
 	r := &StatusReply{
 		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Mapped: uint64(len(d.keys)),
-		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)),
+		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)), DiskLag: m.diskLag(),
 	}
 	for i := range m.watches {
 		r.Keys += m.watches[i].keys

@@ -39,6 +39,8 @@ var said = [core.EventKindCount]struct {
 	core.EventInstalled:    {slog.LevelInfo, "the snapshot of a group is complete"},
 	core.EventCaughtUp:     {slog.LevelInfo, "the joining node has caught up; told the manager"},
 	core.EventChunkRefused: {slog.LevelWarn, "a chunk of a snapshot is damaged; refused it"},
+	core.EventDiskLate:     {slog.LevelWarn, "the disk has not ended a sync for a second: no key gets a group and nothing is repaired until it does"},
+	core.EventDiskInTime:   {slog.LevelWarn, "the disk ends syncs in time again"},
 	core.EventTerms:        {slog.LevelInfo, "a group has the manager's --reads, --lease and --min-chain from now on"},
 	core.EventRetired:      {slog.LevelInfo, "a node that was silent for long and is in no group is off the list"},
 	core.EventLacks:        {slog.LevelError, "a member knows more to be committed than the log of this primary has: its disk has lost what was durable. It does not serve, and makes room for another primary"},

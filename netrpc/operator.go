@@ -19,6 +19,9 @@ type Status struct {
 	Mapped   uint64 // that have a group, among them deleted ones
 	Nodes    []core.NodeStatus
 	Groups   []core.GroupStatus
+	// DiskLag is how long the manager has waited for its disk: until that has made a command
+	// durable, no new key gets a group and nothing is repaired.
+	DiskLag time.Duration
 }
 
 // nodesMax bounds the nodes of a cluster, and with them its groups.
@@ -39,6 +42,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: "the manager answered something else"}
 		}
 		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys, s.Mapped = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys, r.Mapped
+		s.DiskLag = r.DiskLag
 		s.Nodes = append(s.Nodes, r.Nodes...)
 		s.Groups = append(s.Groups, r.Groups...)
 		if len(s.Nodes) > nodesMax || len(s.Groups) > nodesMax {

@@ -33,6 +33,8 @@ type statusResult struct {
 type statusManager struct {
 	Addr string `json:"addr"`
 	PID  uint64 `json:"pid"`
+	// DiskLag is how long it has waited for its disk to make a change of the cluster durable.
+	DiskLag float64 `json:"disk_lag_seconds"`
 }
 
 type statusNode struct {
@@ -85,7 +87,7 @@ const (
 
 func newStatusResult(s *netrpc.Status) *statusResult {
 	r := &statusResult{
-		Cluster: s.Cluster.String(), Manager: statusManager{s.Manager.Addr, s.Process}, Keys: s.Keys,
+		Cluster: s.Cluster.String(), Manager: statusManager{s.Manager.Addr, s.Process, s.DiskLag.Seconds()}, Keys: s.Keys,
 		Nodes: []statusNode{}, Groups: []statusGroup{}, Spares: []string{}, source: s,
 	}
 	primaries := map[core.NodeID]bool{}
@@ -282,9 +284,20 @@ func (r *statusResult) terms() string {
 	return text
 }
 
+// lateText says that the manager waits for its disk; "" if it does not.
+func lateText(s *netrpc.Status) string {
+	if s.DiskLag < core.DiskLate {
+		return ""
+	}
+	return fmt.Sprintf("the manager's disk has not ended a sync for %v: until it does, no new key gets a group and nothing is repaired", s.DiskLag.Round(time.Second))
+}
+
 func (r *statusResult) text() string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)))
+	if text := lateText(r.source); text != "" {
+		fmt.Fprintf(&b, "%s\n\n", text)
+	}
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tADDRESS\tPID\tSTATE\tGROUP\tROLE")
 	for _, n := range r.Nodes {

@@ -77,3 +77,21 @@ func TestADeadNodeIsNotShownAsASpare(t *testing.T) {
 	}
 	require.Equal(t, roleNone, r.Nodes[1].Role)
 }
+
+// The manager answers while its disk hangs, and all groups may be well. Whoever waits for a
+// new key is told what it is that keeps it.
+func TestADiskThatHangsShows(t *testing.T) {
+	for lag, shows := range map[time.Duration]bool{0: false, 300 * time.Millisecond: false, 12 * time.Second: true} {
+		r := newStatusResult(&netrpc.Status{DiskLag: lag})
+		require.InDelta(t, lag.Seconds(), r.Manager.DiskLag, 1e-9)
+		want := require.NotContains
+		if shows {
+			want = require.Contains
+		}
+		want(t, r.text(), "\nthe manager's disk has not ended a sync for 12s: ")
+		want(t, waitsFor(r.source), "the manager's disk has not ended a sync for 12s: ")
+		if !shows {
+			require.Equal(t, "the manager answers, and every group is available", waitsFor(r.source))
+		}
+	}
+}

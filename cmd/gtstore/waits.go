@@ -80,7 +80,15 @@ func (w *waits) text(ctx context.Context, c *netrpc.Client) string {
 	case node != 0:
 		return drainText(s, node)
 	}
+	return waitsFor(s)
+}
+
+// waitsFor tells what may keep an operation, by the manager's word.
+func waitsFor(s *netrpc.Status) string {
 	var ill []string
+	if late := lateText(s); late != "" {
+		ill = append(ill, late)
+	}
 	for _, g := range s.Groups {
 		if g.State == core.GroupUnavailable || g.State == core.GroupLost {
 			ill = append(ill, fmt.Sprintf("group %d is %v", g.Group, g.State))

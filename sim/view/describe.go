@@ -265,6 +265,10 @@ func (n names) eventText(e *core.Event) string {
 		return "takes " + n.node(e.Node, "a node") + " off its list: it was silent for long"
 	case core.EventLacks:
 		return "does not serve: its log ends before" + seq + ", which a member knows to be committed"
+	case core.EventDiskLate:
+		return "waits for its disk: a command is not durable yet"
+	case core.EventDiskInTime:
+		return "has a disk that ends syncs in time again"
 	case core.EventTerms:
 		return "gives" + group + " the terms that it was started with"
 	case core.EventNotTaken:
