@@ -37,7 +37,7 @@ type identity struct {
 	cluster  ClusterID // 0 while a storage node is not registered
 	boot     Boot
 	seen     directorySeen // by a storage node
-	leaseMax time.Duration // the longest lease a storage node may have granted
+	leaseMax time.Duration // the longest lease a storage node may have granted, and that is not over
 	manager  NodeID        // a storage node's; 0 while it is not registered
 	secret   uint64        // of a storage node's start
 	known    uint64        // the last secret of these data that the manager has confirmed

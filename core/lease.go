@@ -12,6 +12,27 @@ func (g *group) leaseLivesAt(now Time) bool {
 	return t != nil && t.reconciled && g.config.Reads == ReadLease && g.durable >= g.config.Epoch && t.followers.promised(now)
 }
 
+// shortenLease lowers the longest lease that this node may have granted, once what was
+// granted by longer ones is over. Otherwise every start would wait for such a lease, also
+// when its groups have had shorter ones, or none, for years.
+func (s *Storage) shortenLease() {
+	longest := time.Duration(0)
+	for _, g := range s.groups {
+		lease := time.Duration(0)
+		if g.config.names(s.self.ID) {
+			lease = g.config.Lease
+		}
+		if g.grantUntil > s.now.After(grant(lease, s.opt.DriftPPM)) {
+			return
+		}
+		longest = max(longest, lease)
+	}
+	if longest < s.leaseMax {
+		s.leaseMax = longest
+		s.persistIdentity()
+	}
+}
+
 // grant returns how long a replica keeps its promise to a primary that counts
 // on a lease of length l: G ≥ L·(1+ρ)/(1−ρ), for clocks that drift by at most
 // ρ in parts per million (rule R9).

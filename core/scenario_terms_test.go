@@ -209,3 +209,41 @@ func TestALeaseBeginsWithItsEpoch(t *testing.T) {
 	require.False(t, n.view().Alone, "leases have ended, though n2's promise still holds")
 	require.True(t, slices.ContainsFunc(sent[*Replicate](n, "n2"), func(r *Replicate) bool { return r.Epoch == 3 }))
 }
+
+// Rule R9: a restarted node waits for the longest lease that may still live. That is one of
+// an earlier epoch, for as long as it can; then those that its groups have now.
+func TestALongLeaseIsForgottenOnceItIsOver(t *testing.T) {
+	n := newStorageAt(t, "n2", durable).registered()
+	granted := func(c *Config) {
+		n.step("m", c)
+		n.step("n1", replicate(c.Epoch, 1, EntryID{}, 0))
+		n.step("m", &Ping{Nonce: uint64(n.now)})
+	}
+	requireWaits := func(l time.Duration) {
+		n.crash(0)
+		n.restart().registered()
+		require.Equal(t, n.now.After(grant(l, 1000)), n.storage().groups[0].grantUntil)
+	}
+	granted(leased(10*time.Second, 1, "n1", "n2"))
+	granted(leased(time.Second, 2, "n1", "n2"))
+	requireWaits(10 * time.Second)
+	for range 9 {
+		n.tick(time.Second)
+		granted(leased(time.Second, 2, "n1", "n2"))
+	}
+	requireWaits(10 * time.Second)
+	for range 12 {
+		n.tick(time.Second)
+		granted(leased(time.Second, 2, "n1", "n2"))
+	}
+	requireWaits(time.Second)
+	n.tick(time.Second)
+	granted(config(3, "n1", "n2"))
+	requireWaits(time.Second)
+	n.tick(2 * time.Second)
+	granted(config(3, "n1", "n2"))
+	requireWaits(0)
+
+	granted(leased(5*time.Second, 4, "n1", "n2"))
+	requireWaits(5 * time.Second)
+}

@@ -17,8 +17,9 @@ type Storage struct {
 	secret  uint64 // of this start: what proves to this node that the manager got its Register
 	known   uint64 // the last of these that the manager has confirmed: see nodeEntry.follows
 
-	// leaseMax is the longest lease any adopted config had. It is persisted: a
-	// restarted node assumes that it has just granted one (rule R9).
+	// leaseMax is no less than the lease of any config that this node is in, or that it may
+	// have granted by and not waited out. It is persisted: a restarted node assumes that it
+	// has just granted one (rule R9).
 	leaseMax time.Duration
 
 	groups []*group // in the order in which they became known
@@ -334,6 +335,7 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 		s.registerAt = s.now.After(s.opt.SilenceMax)
 	}
 	s.token = m.Token
+	s.shortenLease()
 	pong := &Pong{Nonce: m.Nonce, Token: m.Token, Boot: s.boot, Index: least, Lag: s.disk.lag(s.now)}
 	if len(s.groups) > 0 {
 		pong.Groups = make([]GroupEpoch, len(s.groups))

@@ -30,6 +30,13 @@ var ofTerms = []Mutant{
 	g.s.persistConfig(c)`,
 	},
 	{
+		Name: `long-lease-forgotten-at-once`, Rule: `R9`,
+		Story: `a restarted node does not wait for what it granted by a lease that was longer than the present one`,
+		File:  `core/lease.go`,
+		Old:   `		if g.grantUntil > s.now.After(grant(lease, s.opt.DriftPPM)) {`,
+		New:   `		if g.grantUntil > s.now.After(grant(s.leaseMax, s.opt.DriftPPM)) {`,
+	},
+	{
 		Name: `terms-end-an-inquiry`, Rule: `manager 7`,
 		Story: `a group gets other terms amid an inquiry, which that ends`,
 		File:  `core/heal.go`,
