@@ -54,7 +54,7 @@ func TestAManagerThatAnswersNonsense(t *testing.T) {
 			if !ok {
 				return nil
 			}
-			return &core.StatusReply{Req: q.Req, GroupCount: 1 << 31, Groups: slices.Repeat([]core.GroupStatus{{State: core.GroupOK}}, core.StatusPageMax)}
+			return &core.StatusReply{Req: q.Req, GroupCount: 1 << 31, Groups: slices.Repeat([]core.GroupStatus{{State: core.GroupOK, Terms: core.Terms{Reads: core.ReadConfirm}}}, core.StatusPageMax)}
 		})
 		_, err := c.Status(ctx)
 		require.ErrorContains(t, err, "goes on and on")
@@ -65,7 +65,7 @@ func TestAManagerThatAnswersNonsense(t *testing.T) {
 			if !ok {
 				return nil
 			}
-			return &core.StatusReply{Req: q.Req, GroupCount: 1, Groups: []core.GroupStatus{{Group: 1, State: core.GroupOK}}}
+			return &core.StatusReply{Req: q.Req, GroupCount: 1, Groups: []core.GroupStatus{{Group: 1, State: core.GroupOK, Terms: core.Terms{Reads: core.ReadConfirm}}}}
 		})
 		s, err := c.Status(ctx)
 		require.NoError(t, err)

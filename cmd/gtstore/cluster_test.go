@@ -191,7 +191,7 @@ func TestTheCommandsOnACluster(t *testing.T) {
 		return len(s.Groups) == 1 && s.Groups[0].Keys == 2
 	}, 10*time.Second, time.Millisecond, "deleted keys are not counted")
 	chain := s.Groups[0].Chain
-	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: chain, Keys: 2}}, s.Groups)
+	require.Equal(t, []statusGroup{{ID: 1, Epoch: 1, State: "ok", Chain: chain, Keys: 2, Reads: "confirm", MinChain: 1}}, s.Groups)
 	require.Equal(t, primary, chain[0])
 	require.ElementsMatch(t, u.status.Spares, append(slices.Clone(chain), s.Spares...), "three are in the chain, and one is left over")
 	require.Len(t, s.Spares, 1)
