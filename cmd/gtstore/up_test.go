@@ -104,8 +104,12 @@ func TestUpGoesOnWithOtherFlags(t *testing.T) {
 	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, u.cmd.Wait())
 
-	u = startUp(t, nil, "--dir", dir, "--replicas", "1")
+	u = startUp(t, nil, "--dir", dir, "--replicas", "1", "--reads", "lease", "--min-chain", "2")
 	require.Equal(t, s.Groups[0].Chain, u.now(t).Groups[0].Chain, "and keeps it")
+	require.Eventually(t, func() bool {
+		g := u.now(t).Groups[0]
+		return g.Reads == "lease" && g.MinChain == 2
+	}, patience, time.Millisecond, "the group serves and admits as it is told now")
 	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, u.cmd.Wait())
 
