@@ -26,6 +26,12 @@ func (m *Manager) AppendState(b []byte, now Time) []byte {
 	c.due(m.pingAt)
 	c.due(m.haltAt)
 	c.num(uint64(m.proposed))
+	c.num(uint64(len(m.underWay)))
+	for _, at := range m.underWay {
+		c.ago(at, forever) // the status tells it
+	}
+	c.bool(m.late)
+	c.num(uint64(m.renewals))
 	c.directory(m.dir)
 	c.fold(&m.fold)
 	c.num(uint64(len(m.contacts)))

@@ -73,6 +73,7 @@ func (m *Manager) Clone() *Manager {
 	n.common = m.common.clone()
 	n.dir = m.dir.clone()
 	n.fold = m.fold.clone(m.dir, n.dir)
+	n.underWay = slices.Clone(m.underWay)
 	n.tally, n.glance = tally{}, glance{}
 	contacts := make([]contact, len(m.contacts))
 	n.contacts = make([]*contact, len(m.contacts))

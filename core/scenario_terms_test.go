@@ -217,7 +217,7 @@ func TestALongLeaseIsForgottenOnceItIsOver(t *testing.T) {
 	granted := func(c *Config) {
 		n.step("m", c)
 		n.step("n1", replicate(c.Epoch, 1, EntryID{}, 0))
-		n.step("m", &Ping{Nonce: uint64(n.now)})
+		n.step("m", &Ping{Nonce: uint64(n.now), Boot: 1})
 	}
 	requireWaits := func(l time.Duration) {
 		n.crash(0)
