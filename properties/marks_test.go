@@ -10,11 +10,11 @@ import (
 	"gtstore/sim/mark"
 )
 
-// marksSchedules is so large that even the rarest mark is reached about ten times, so
+// marksSchedules is so large that even the rarest mark is reached some ten times, so
 // that any seed would do.
 const (
 	marksSeed      = 1
-	marksSchedules = 4000
+	marksSchedules = 10000
 	rarestShown    = 12
 )
 
