@@ -205,6 +205,9 @@ func (w *World) finish(h *Host) {
 // flush carries out a host's Output.
 func (w *World) flush(h *Host) {
 	out := &h.out
+	if w.options.Tamper != nil {
+		w.options.Tamper(h, out)
+	}
 	for i := range out.Send {
 		w.send(h, &out.Send[i])
 	}

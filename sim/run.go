@@ -11,7 +11,7 @@ import (
 	"gtstore/sim/schedule"
 )
 
-// RunOptions say how a Schedule is run; none of them changes what happens.
+// RunOptions say how a Schedule is run; none of them but Tamper changes what happens.
 type RunOptions struct {
 	Observer            Observer
 	Log                 func(*LogRecord) // everything that happens; the record is good only during the call
@@ -20,6 +20,10 @@ type RunOptions struct {
 	KeepHashes          bool // fill in Outcome.Hashes
 	FullHash            bool // hash whole messages; the Hash is then another one
 	EventsMax           int  // a run of more events is a livelock; 0 for a default that grows with the schedule
+
+	// Tamper, if not nil, may change what a process wants done, before that is carried out:
+	// a fault of the core that is planted, to see that the checks notice it.
+	Tamper func(h *Host, out *core.Output)
 
 	newNode func(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) // for tests of the engine
 }

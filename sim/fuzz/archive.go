@@ -57,7 +57,7 @@ func fileName(property, place string) string {
 }
 
 // OpenArchive opens the archive of a search, or makes a new one. An archive that exists
-// must be of the same Length and Shard. If seedGiven, it must be of the same Seed, too;
+// must be of this Build, and of the same Length and Shard. If seedGiven, it must be of the same Seed, too;
 // else the search goes on with the archive's seed. tell, if not nil, is called after each
 // trace that was written. Its calls do not overlap, and must not use the archive. Until
 // Close no other process can open the archive.
@@ -67,7 +67,7 @@ func OpenArchive(dir string, search Options, seedGiven bool, tell func(Found)) (
 	}
 	a := &Archive{dir: dir, file: stateFile(dir, search.Shard), shard: search.Shard, tell: tell}
 	var err error
-	if a.unlock, err = lockFile(filepath.Join(dir, "."+filepath.Base(a.file)+".lock")); err != nil {
+	if a.unlock, err = lockFile(lockName(a.file)); err != nil {
 		return nil, fmt.Errorf("cannot have the archive %s for this search alone: %w", dir, err)
 	}
 	if err := a.load(&search, seedGiven); err != nil {
@@ -81,15 +81,20 @@ func OpenArchive(dir string, search Options, seedGiven bool, tell func(Found)) (
 func (a *Archive) Close() { a.unlock() }
 
 func (a *Archive) load(search *Options, seedGiven bool) error {
+	if _, err := os.Stat(filepath.Join(a.dir, mergedName)); err == nil {
+		return fmt.Errorf("%s is what a merge made, where no search goes on: choose another directory", a.dir)
+	}
 	s, err := readState(a.file, a.shard)
 	switch {
 	case err != nil:
 		return err
 	case s == nil:
-		a.state = state{Format: stateFormat, Seed: search.Seed, Length: search.Length, Shard: a.shard.String(), Next: a.shard.first()}
+		a.state = state{Format: stateFormat, Build: ThisBuild(), Seed: search.Seed, Length: search.Length, Shard: a.shard.String(), Next: a.shard.first()}
 		return a.state.write(a.file) // a directory that takes no file is noticed now, not in the morning
 	case seedGiven && search.Seed != s.Seed:
 		return fmt.Errorf("%s is the state of a search of seed %d, not of seed %d: leave the seed out to go on with it, or choose another directory", a.file, s.Seed, search.Seed)
+	case s.Build != ThisBuild():
+		return fmt.Errorf("%s is the state of a search by another build (%v), and what holds for one need not hold for another (this is %v): go on with that build, or choose another directory; gtstore replay runs its traces with this build", a.file, s.Build, ThisBuild())
 	case search.Length != s.Length:
 		return fmt.Errorf("%s is the state of a search of schedules of length %v, not %v (0s are the usual ones): choose another directory", a.file, s.Length, search.Length)
 	}
@@ -227,7 +232,7 @@ func (a *Archive) shrink(ctx context.Context, f *Failure, check func(*schedule.S
 // keep writes the trace of a failure. It leaves a trace that is there already if that
 // still fails at this place, and is shorter, or as short and from an earlier schedule.
 func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*schedule.Schedule) *sim.Outcome) error {
-	old, err := readTrace(known.File)
+	old, _, err := readTrace(known.File)
 	if err != nil {
 		return err
 	}
@@ -249,19 +254,19 @@ func (a *Archive) keep(known *Found, f *Failure, r *Shrunk, check func(*schedule
 	return nil
 }
 
-// readTrace reads a trace of the archive; nil when there is none. A file that is no trace
-// is an error, since a person may need it and keep would overwrite it.
-func readTrace(file string) (*schedule.Schedule, error) {
+// readTrace reads a trace of the archive, and its text; nil when there is none. A file that
+// is no trace is an error, since a person may need it and keep would overwrite it.
+func readTrace(file string) (*schedule.Schedule, []byte, error) {
 	text, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read a trace of the archive: %w", err)
+		return nil, nil, fmt.Errorf("cannot read a trace of the archive: %w", err)
 	}
 	s, err := schedule.Parse(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("%s, where a failure is to be saved, is not a trace: %w\nMove it away, and go on with the same command", file, err)
+		return nil, nil, fmt.Errorf("%s, where the archive has a failure, is not a trace: %w\nMove it away, or copy it again, and go on with the same command", file, err)
 	}
-	return s, nil
+	return s, text, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -246,7 +247,7 @@ func TestArchiveOfAnotherSearch(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 7, a.Seed(), "without a seed it goes on with its own")
 	_, err = OpenArchive(dir, Options{Seed: 99}, false, nil)
-	require.ErrorContains(t, err, "another process searches there")
+	require.ErrorContains(t, err, "another process works there")
 	a.Close()
 
 	a, err = OpenArchive(t.TempDir(), Options{Seed: 99}, false, nil)
@@ -271,8 +272,10 @@ func TestArchiveWithABrokenState(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "unexpected end of JSON input"},
 		{"cut off", good[:len(good)/2], "unexpected end of JSON input"},
-		{"of something else", `{"name": "x"}`, `its format is "", want "gtstore fuzz search 1"`},
-		{"of a later version", swap("search 1", "search 2"), `its format is "gtstore fuzz search 2"`},
+		{"of something else", `{"name": "x"}`, `its format is "", and this build reads only its own, "gtstore fuzz search 2"`},
+		{"of an earlier version", swap("search 2", "search 1"), `its format is "gtstore fuzz search 1"`},
+		{"of a later version", strings.Replace(swap("search 2", "search 3"), `"seed": 7`, `"seed": [7]`, 1), `its format is "gtstore fuzz search 3"`},
+		{"of no build", swap(ThisBuild().Behaviour, ""), "does not say which build"},
 		{"of a shard", swap(`"shard": ""`, `"shard": "1/2"`), `it is of the shard "1/2"`},
 		{"a number changed", swap(`"next": 60`, `"next": 61`), "60 schedules were counted, but the next is schedule 61"},
 		{"no number", swap(`"next": 60`, `"next": "many"`), "cannot unmarshal"},
@@ -327,7 +330,7 @@ func TestArchiveWithTracesAlreadyThere(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(file, []byte("notes of mine"), 0o666))
 	a := &Archive{dir: dir}
-	require.ErrorContains(t, a.note(f, fails), file+", where a failure is to be saved, is not a trace")
+	require.ErrorContains(t, a.note(f, fails), file+", where the archive has a failure, is not a trace")
 	require.Empty(t, a.Found(), "it is not counted, so that it is met again")
 }
 
@@ -382,4 +385,44 @@ func TestPlace(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(Place(&sim.Violation{Text: strings.Repeat("é ", 1000)})), placeBytesMax)
 	require.LessOrEqual(t, len(Place(&sim.Violation{Text: strings.Repeat("éé ", 1000)})), placeBytesMax)
+}
+
+// What one build has searched, another does not go on with: its verdict would be of
+// neither.
+func TestArchiveOfAnotherBuild(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(b *Build)
+	}{
+		{"another revision", func(b *Build) { b.Revision = "0f1ed9e" }},
+		{"another Go", func(b *Build) { b.Go = "go1.1" }},
+		{"another behaviour, without a revision", func(b *Build) { b.Behaviour = "0123456789abcdef" }},
+	} {
+		dir := t.TempDir()
+		searchTo(t, dir, Shard{}, 5, 1)
+		s, err := readState(stateFile(dir, Shard{}), Shard{})
+		require.NoError(t, err)
+		c.change(&s.Build)
+		require.NoError(t, s.write(stateFile(dir, Shard{})))
+		_, err = OpenArchive(dir, Options{Seed: 7}, true, nil)
+		require.ErrorContains(t, err, "a search by another build ("+s.Build.String()+")", c.name)
+		require.ErrorContains(t, err, "choose another directory", c.name)
+	}
+}
+
+func TestABuildIsKnownByItsRevisionOrWhatItDoes(t *testing.T) {
+	for _, c := range []struct {
+		settings []debug.BuildSetting
+		want     string
+	}{
+		{nil, ""},
+		{[]debug.BuildSetting{{Key: "vcs.modified", Value: "true"}}, ""},
+		{[]debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "false"}}, "abc"},
+		{[]debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}, "abc+changes"},
+	} {
+		require.Equal(t, c.want, revisionOf(&debug.BuildInfo{Settings: c.settings}))
+	}
+	require.Len(t, ThisBuild().Behaviour, 16)
+	require.NotEqual(t, fmt.Sprintf("%016x", 0), ThisBuild().Behaviour)
+	require.Equal(t, ThisBuild().Behaviour, behaviour(), "it is the same in every process of a build")
 }

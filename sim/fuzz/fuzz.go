@@ -102,9 +102,15 @@ func checkFor(length time.Duration) func(*schedule.Schedule) *sim.Outcome {
 // Search runs schedules until one fails, enough have run, the time is up, or the context
 // ends. It finishes the schedules that have begun, and returns what it counted and the
 // first failure, if any. With an Archive it goes on after failures, returns none, and
-// has saved its state when it returns. The error says that a schedule could not be made,
-// or that the archive could not be written.
+// has saved its state when it returns. First of all it looks for the canaries. The error
+// says that one was missed (see Canary), that a schedule could not be made, or that the
+// archive could not be written.
 func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
+	if o.check == nil {
+		if err := Canary(); err != nil {
+			return &Stats{}, nil, err
+		}
+	}
 	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, failed: -1}
 	if l.options.check == nil {
 		l.options.check = checkFor(o.Length)

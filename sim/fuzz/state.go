@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	stateFormat   = "gtstore fuzz search 1"
+	stateFormat   = "gtstore fuzz search 2"
 	stateBytesMax = 16 << 20 // ample: a place takes some hundred bytes, and the rest little
 	pendingMax    = 10_000   // failures that wait to be shrunk; workers shrink first, so there are far fewer
 )
@@ -23,6 +23,7 @@ const (
 // state is what an archive knows of its search. Its file holds it as JSON.
 type state struct {
 	Format string        `json:"format"`
+	Build  Build         `json:"build"` // of every process that worked on it
 	Seed   uint64        `json:"seed"`
 	Length time.Duration `json:"length_ns"` // as in Options
 	Shard  string        `json:"shard"`     // as Shard.String
@@ -77,6 +78,41 @@ func totalsOf(s *Stats) totals {
 }
 
 // stats returns the totals as Stats. A mark that the code no longer has is forgotten.
+// add adds the totals of another part of the same search.
+func (t *totals) add(o *totals) {
+	t.Schedules += o.Schedules
+	t.Events += o.Events
+	t.Operations += o.Operations
+	t.Faults += o.Faults
+	t.Messages += o.Messages
+	t.Writes += o.Writes
+	t.Gone += o.Gone
+	t.Joins += o.Joins
+	t.Lost += o.Lost
+	t.Evicted += o.Evicted
+	t.Uncaused += o.Uncaused
+	t.Presumed += o.Presumed
+	t.Calm += o.Calm
+	t.Virtual += o.Virtual
+	t.Wall += o.Wall
+	addCounts(&t.Kinds, o.Kinds)
+	addCounts(&t.Marks, o.Marks)
+	addCounts(&t.ClientsBy, o.ClientsBy)
+	addCounts(&t.KeysBy, o.KeysBy)
+	addCounts(&t.OperationsBy, o.OperationsBy)
+	addCounts(&t.FaultsBy, o.FaultsBy)
+	addCounts(&t.MessagesBy, o.MessagesBy)
+}
+
+func addCounts[M ~map[K]int, K comparable](to *M, from M) {
+	if *to == nil {
+		*to = M{}
+	}
+	for k, n := range from {
+		(*to)[k] += n
+	}
+}
+
 func (t *totals) stats() Stats {
 	s := Stats{
 		Schedules: t.Schedules, Events: t.Events, Operations: t.Operations, Faults: t.Faults, Messages: t.Messages,
@@ -101,6 +137,11 @@ func stateFile(dir string, shard Shard) string {
 	return filepath.Join(dir, name)
 }
 
+// lockName is the file that a process locks while it works on that state.
+func lockName(stateFile string) string {
+	return filepath.Join(filepath.Dir(stateFile), "."+filepath.Base(stateFile)+".lock")
+}
+
 // readState reads a state; nil when there is none yet. It leaves a file that is wrong as
 // it is; the error says what is wrong and what to do.
 func readState(file string, shard Shard) (*state, error) {
@@ -118,7 +159,7 @@ func readState(file string, shard Shard) (*state, error) {
 	}
 	s, err := parseState(text, shard)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the state of a search that could be gone on with: %w\nIt was left as it is. Move it away to begin at the first schedule, or choose another directory", file, err)
+		return nil, fmt.Errorf("%s is not the state of a search that could be gone on with: %w\nIt was left as it is. Move it away to begin at the first schedule, or choose another directory. The traces beside it can be replayed all the same: gtstore replay FILE...", file, err)
 	}
 	return s, nil
 }
@@ -127,12 +168,16 @@ func parseState(text []byte, shard Shard) (*state, error) {
 	if len(text) > stateBytesMax {
 		return nil, fmt.Errorf("it has more than %d bytes", stateBytesMax)
 	}
+	var head struct{ Format string }
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, err
+	}
+	if head.Format != stateFormat { // first, since in another format all else may differ
+		return nil, fmt.Errorf("its format is %q, and this build reads only its own, %q", head.Format, stateFormat)
+	}
 	var s state
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, err
-	}
-	if s.Format != stateFormat {
-		return nil, fmt.Errorf("its format is %q, want %q", s.Format, stateFormat)
 	}
 	if s.Shard != shard.String() {
 		return nil, fmt.Errorf("it is of the shard %q, want %q", s.Shard, shard)
@@ -144,6 +189,9 @@ func parseState(text []byte, shard Shard) (*state, error) {
 // since.
 func (s *state) check(shard Shard) error {
 	t := &s.Totals
+	if s.Build.Go == "" || s.Build.Behaviour == "" {
+		return errors.New("it does not say which build it is of")
+	}
 	for _, n := range []int{t.Schedules, t.Events, t.Operations, t.Faults, t.Messages, t.Writes, t.Gone, t.Joins, t.Lost,
 		t.Evicted, t.Uncaused, t.Presumed, t.Calm, int(t.Virtual), int(t.Wall), s.Others} {
 		if n < 0 {
