@@ -53,7 +53,8 @@
 // On the simulator:
 //
 //	gtstore fuzz [--schedules N | --for 5m] [--seed S] [--length 1h] [--workers W] [--out DIR] [-o json]
-//	             [--keep-going] [--shard i/n]
+//	             [--keep-going] [--shard i/n|auto/n]
+//	gtstore fuzz merge OUT DIR... [-o json]
 //
 // searches for a schedule of calls and faults that violates a property. It runs
 // schedules in the simulator, 2,000 unless told otherwise, on all cores. The
@@ -65,7 +66,10 @@
 // With --for and --out together, or with --keep-going, it goes on after a
 // failure, and DIR is an archive: one trace for each property and place, the
 // shortest that was found, and the search's state, search.json, with which the
-// same command goes on another night. --shard splits the schedules among machines.
+// same command goes on another night, if it is the same build. --shard splits the
+// schedules among machines; auto/n takes the part from the JOB_COMPLETION_INDEX that
+// Kubernetes sets. Merge makes one archive of theirs, in OUT, and names the parts that are
+// missing.
 //
 //	gtstore replay FILE... [--trace] [--record] [-o json]
 //

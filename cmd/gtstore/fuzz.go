@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,13 +62,22 @@ again goes on where the last one ended, however that was; --schedules then count
 totals and the verdict are those of the whole search. Another seed needs another directory.
 
 --shard 2/4 is the second of four parts of a search, for as many machines: all parts together run every
-schedule once. Archives of the parts may be copied into one directory.`,
+schedule once. Archives of the parts may be copied into one directory, and gtstore fuzz merge makes one of
+them. With --shard auto/4 the part is the one after JOB_COMPLETION_INDEX, which Kubernetes sets in the pods
+of an Indexed Job. All parts must have the same --seed.
+
+A search for the night that is interrupted (SIGTERM, as when a machine is taken away) ends with exit code
+1, and the same command goes on. The exit code is 6 when a property was violated, now or before.
+
+Before anything else the search looks for canaries: failures that are planted. A build that does not find
+them ends with exit code 1, since its verdict would mean nothing.`,
 		Example: `  gtstore fuzz
   gtstore fuzz --for 5m
   gtstore fuzz --length 1h --schedules 100
   gtstore fuzz --seed 7 --schedules 100000 -o json
   gtstore fuzz --for 8h --out nightly
-  gtstore fuzz --for 8h --out nightly --seed 7 --shard 2/4`,
+  gtstore fuzz --for 8h --out nightly --seed 7 --shard 2/4
+  gtstore fuzz merge all part1 part2 part3 part4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := cmd.Flags().Changed
@@ -85,8 +95,9 @@ schedule once. Archives of the parts may be copied into one directory.`,
 	cli.Int(flags, &f.options.Workers, "workers", runtime.GOMAXPROCS(0), 1, workersMax, "schedules run at the same time")
 	flags.StringVar(&f.out, "out", "", "directory for the traces of failures (default: traces, if there is one here, else traces/found)")
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation, and keep the state in --out (default: true with --for and --out)")
-	flags.StringVar(&f.shard, "shard", "", "run only part i of n of the schedules: i/n")
+	flags.StringVar(&f.shard, "shard", "", "run only part i of n of the schedules: i/n, or auto/n in an Indexed Job")
 	addOutput(cmd, &f.output)
+	cmd.AddCommand(newFuzzMerge())
 	return cmd, f
 }
 
@@ -105,8 +116,11 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	}
 	if given("shard") {
 		var err error
-		if o.Shard, err = fuzz.ParseShard(f.shard); err != nil {
+		if o.Shard, err = parseShard(f.shard); err != nil {
 			return cli.Errorf(cli.ExitUsage, "--shard %s: %w", f.shard, err)
+		}
+		if !given("seed") {
+			return cli.Errorf(cli.ExitUsage, "--shard %s: want --seed too, the same one for every part", f.shard)
 		}
 	}
 	if given("for") {
@@ -122,6 +136,30 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 		}
 	}
 	return nil
+}
+
+// jobIndex is set by Kubernetes in the pods of an Indexed Job, and counts from 0.
+const jobIndex = "JOB_COMPLETION_INDEX"
+
+// parseShard reads i/n, or auto/n.
+func parseShard(text string) (fuzz.Shard, error) {
+	n, auto := strings.CutPrefix(text, "auto/")
+	if !auto {
+		return fuzz.ParseShard(text)
+	}
+	value, ok := os.LookupEnv(jobIndex)
+	if !ok {
+		return fuzz.Shard{}, fmt.Errorf("there is no %s, which Kubernetes sets in the pods of an Indexed Job: elsewhere give i/%s", jobIndex, n)
+	}
+	i, err := strconv.Atoi(value)
+	if err != nil {
+		return fuzz.Shard{}, fmt.Errorf("%s is %q: want a number from 0", jobIndex, value)
+	}
+	shard, err := fuzz.ParseShard(fmt.Sprintf("%d/%s", i+1, n))
+	if err != nil {
+		return fuzz.Shard{}, fmt.Errorf("%s is %s, so this would be part %d of %s: %w; n is the completions of the Job", jobIndex, value, i+1, n, err)
+	}
+	return shard, nil
 }
 
 // gcPercent has the garbage of a search collected a quarter as often as by default. The
@@ -214,6 +252,7 @@ type fuzzResult struct {
 	Ratio            float64        `json:"ratio"` // simulated seconds in a second of wall time
 	Failure          *fuzzFailure   `json:"failure"`
 	Night            *archiveResult `json:"night,omitempty"` // of a search that goes on after a failure
+	Merged           *mergeResult   `json:"merged,omitempty"`
 }
 
 func resultOf(seed uint64, shard fuzz.Shard, s *fuzz.Stats) *fuzzResult {
@@ -285,8 +324,12 @@ func (r *fuzzResult) text() string {
 			fmt.Sprintf("time        %.1f s, in which %s s were simulated (%s : 1)\n",
 				r.WallSeconds, cli.Grouped(int(r.SimulatedSeconds)), cli.Grouped(int(r.Ratio)))
 	switch {
+	case r.Merged != nil:
+		return text + r.Merged.text(r.Night)
+	case r.Night != nil && r.Interrupted:
+		return text + r.Night.text(", so far: interrupted; the same command goes on")
 	case r.Night != nil:
-		return text + r.Night.text(r.Interrupted)
+		return text + r.Night.text("")
 	case r.Failure != nil:
 		return text + r.Failure.text(r.Seed)
 	case r.Interrupted:

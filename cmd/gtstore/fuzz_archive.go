@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,7 +17,8 @@ import (
 // the processes that have worked on it.
 type archiveResult struct {
 	Found  []archiveFound `json:"found"`
-	Others int            `json:"others"` // failures that are not kept: the archive was full
+	Gone   []fuzz.Found   `json:"gone,omitempty"` // of a merge: what the search found, and this build does not see fail
+	Others int            `json:"others"`         // failures that are not kept: the archive was full
 	Dir    string         `json:"dir"`
 }
 
@@ -53,15 +55,28 @@ func runArchived(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Write
 	}
 	r := resultOf(o.Seed, o.Shard, stats)
 	r.Interrupted = ctx.Err() != nil
-	r.Night = &archiveResult{Found: []archiveFound{}, Others: archive.Others(), Dir: f.out}
-	for _, found := range archive.Found() {
-		r.Night.Found = append(r.Night.Found, archiveFound{found, found.File, replayCommand(found.File)})
-	}
+	r.Night = archiveResultOf(f.out, archive.Found(), archive.Others())
 	if err := f.output.show(stdout, r); err != nil {
 		return err
 	}
-	if violated := r.Night.properties(); len(violated) > 0 {
-		return cli.Errorf(cli.ExitViolated, "violated: %s", strings.Join(violated, ", "))
+	if r.Interrupted && len(r.Night.Found) == 0 {
+		return errors.New("interrupted: the same command goes on")
+	}
+	return r.Night.violated()
+}
+
+func archiveResultOf(dir string, found []fuzz.Found, others int) *archiveResult {
+	r := &archiveResult{Found: []archiveFound{}, Others: others, Dir: dir}
+	for _, f := range found {
+		r.Found = append(r.Found, archiveFound{f, f.File, replayCommand(f.File)})
+	}
+	return r
+}
+
+// violated is the error of an archive in which something is.
+func (n *archiveResult) violated() error {
+	if properties := n.properties(); len(properties) > 0 {
+		return cli.Errorf(cli.ExitViolated, "violated: %s", strings.Join(properties, ", "))
 	}
 	return nil
 }
@@ -72,23 +87,27 @@ func (n *archiveResult) properties() []string {
 	for _, f := range n.Found {
 		names = append(names, f.Property)
 	}
+	for _, f := range n.Gone {
+		names = append(names, f.Property)
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-func (n *archiveResult) text(interrupted bool) string {
+// text is the verdict, qualified by what is not known yet, and what was found.
+func (n *archiveResult) text(soFar string) string {
 	var b strings.Builder
 	verdict := "holds"
 	if violated := n.properties(); len(violated) > 0 {
 		verdict = "violates " + strings.Join(violated, ", ")
 	}
-	if interrupted {
-		verdict += ", so far: interrupted; the same command goes on"
-	}
-	fmt.Fprintf(&b, "verdict     %s\n", verdict)
+	fmt.Fprintf(&b, "verdict     %s%s\n", verdict, soFar)
 	for _, f := range n.Found {
 		fmt.Fprintf(&b, "\n%s, by %s schedules: %s\n  %s actions and deviations: %s\n",
 			f.Property, cli.Grouped(f.Seen), f.Place, cli.Grouped(f.Size), f.Replay)
+	}
+	for _, f := range n.Gone {
+		fmt.Fprintf(&b, "\n%s, by %s schedules, but not with this build any more: %s\n", f.Property, cli.Grouped(f.Seen), f.Place)
 	}
 	if n.Others > 0 {
 		fmt.Fprintf(&b, "\nand %s failures that are not in the archive, which keeps %s\n", cli.Grouped(n.Others), cli.Grouped(fuzz.PlacesMax))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,10 @@ func TestWrongCommandLines(t *testing.T) {
 		{"fuzz --keep-going", "--keep-going: want --out too", "gtstore fuzz --help"},
 		{"fuzz --shard 0/4", "--shard 0/4: want i/n with 1 ≤ i ≤ n", "gtstore fuzz --help"},
 		{"fuzz --shard=", "--shard : want i/n with 1 ≤ i ≤ n", "gtstore fuzz --help"},
+		{"fuzz --shard 1/4", "--shard 1/4: want --seed too, the same one for every part", "gtstore fuzz --help"},
+		{"fuzz --seed 1 --shard auto/4", "there is no JOB_COMPLETION_INDEX, which Kubernetes sets", "gtstore fuzz --help"},
+		{"fuzz merge", "want OUT, a directory that is not there yet, and the DIR of at least one archive", "gtstore fuzz merge --help"},
+		{"fuzz merge out", "want OUT, a directory that is not there yet, and the DIR of at least one archive", "gtstore fuzz merge --help"},
 		{"fuzz --workers 0", `"--workers" flag: want a number from 1 to 1024`, "gtstore fuzz --help"},
 		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},
 		{"fuzz --seed -1", `"--seed" flag: want a number from 0 to 18446744073709551615`, "gtstore fuzz --help"},
@@ -182,7 +187,8 @@ func TestFuzzOfTheNightGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	require.Equal(t, cli.ExitOK, cli.Execute(ctx, newRoot(), []string{"fuzz", "--for", "1h", "--out", dir}, nil, &out, &errs), errs.String())
+	require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), []string{"fuzz", "--for", "1h", "--out", dir}, nil, &out, &errs))
+	require.Contains(t, errs.String(), "interrupted: the same command goes on")
 	require.Contains(t, out.String(), "seed        7\nschedules   12\n")
 	require.Contains(t, out.String(), "verdict     holds, so far: interrupted; the same command goes on\n")
 	require.Equal(t, whole, night(dir, "--schedules", "30"))
@@ -196,6 +202,62 @@ func TestFuzzOfTheNightGoesOn(t *testing.T) {
 		parts += night(dir, "--seed", "7", "--schedules", "30", "--shard", shard).Events
 	}
 	require.Equal(t, whole.Events, parts)
+}
+
+// The pods of an Indexed Job search a part each, by their index, and their archives become
+// one. While one of them is missing nothing is said to hold.
+func TestFuzzOfManyMachines(t *testing.T) {
+	dir := t.TempDir()
+	dirs := []string{filepath.Join(dir, "0"), filepath.Join(dir, "1")}
+	for i, part := range dirs {
+		t.Setenv(jobIndex, strconv.Itoa(i))
+		code, out, stderr := run(t, "", "fuzz", "--keep-going", "--seed", "7", "--schedules", "10", "--shard", "auto/2", "--out", part)
+		require.Equal(t, cli.ExitOK, code, stderr)
+		require.Contains(t, out, fmt.Sprintf("shard       %d/2\nschedules   5\n", i+1))
+	}
+	for _, index := range []string{"2", "-1", "x", ""} {
+		t.Setenv(jobIndex, index)
+		code, _, stderr := run(t, "", "fuzz", "--seed", "7", "--shard", "auto/2")
+		require.Equal(t, cli.ExitUsage, code)
+		require.Contains(t, stderr, "JOB_COMPLETION_INDEX is ")
+	}
+
+	code, out, stderr := run(t, "", "fuzz", "merge", filepath.Join(dir, "part"), dirs[1])
+	require.Equal(t, cli.ExitError, code)
+	require.Contains(t, out, "verdict     holds, so far: part 1 of 2 missing\n")
+	require.Contains(t, stderr, "part 1 of 2 missing: run what is missing")
+
+	code, out, stderr = run(t, "", append([]string{"fuzz", "merge", "-o", "json", filepath.Join(dir, "all")}, dirs...)...)
+	require.Equal(t, cli.ExitOK, code, stderr)
+	var merged fuzzResult
+	require.NoError(t, json.Unmarshal([]byte(out), &merged))
+	require.Equal(t, 10, merged.Schedules)
+	require.Empty(t, merged.Merged.Missing)
+	require.Empty(t, merged.Night.Found)
+
+	code, _, stderr = run(t, "", append([]string{"fuzz", "merge", filepath.Join(dir, "all")}, dirs...)...)
+	require.Equal(t, cli.ExitError, code)
+	require.Contains(t, stderr, "which is there already")
+}
+
+func TestMergeText(t *testing.T) {
+	n := archiveResult{Dir: "all", Gone: []fuzz.Found{{Property: "usable", Place: "key #", Seen: 2}}, Found: []archiveFound{
+		{fuzz.Found{Property: "lost", Place: "at #", Seen: 3, Size: 8}, "all/lost-2.trace", replayCommand("all/lost-2.trace")},
+	}}
+	m := mergeResult{Of: 9, Missing: []int{1, 3, 4, 5, 9}, Parts: []fuzz.Part{{Shard: "2/9", Schedules: 1000}, {Shard: "6/9", Schedules: 900}},
+		Build: fuzz.Build{Revision: "abc", Go: "go1.26", Behaviour: "12"}}
+	require.Equal(t, `parts       2 of 9, of 900 to 1,000 schedules
+build       abc, behaviour 12, go1.26
+merged      all
+verdict     violates lost, usable, so far: parts 1, 3-5, 9 of 9 missing
+
+lost, by 3 schedules: at #
+  8 actions and deviations: go run ./cmd/gtstore replay all/lost-2.trace
+
+usable, by 2 schedules, but not with this build any more: key #
+`, m.text(&n))
+	require.Equal(t, cli.ExitViolated, cli.Code((&archiveResult{Gone: n.Gone}).violated()), "the build that searched is broken")
+	require.Equal(t, "the search ran no schedule", (&mergeResult{Missing: []int{1}}).missing())
 }
 
 func TestNightText(t *testing.T) {
@@ -212,7 +274,7 @@ lost, by 1 schedules: at #
   8 actions and deviations: go run ./cmd/gtstore replay d/lost-2.trace
 
 and 1,000 failures that are not in the archive, which keeps 1,000
-`, n.text(false))
+`, n.text(""))
 }
 
 func TestFuzzTextOfAFailure(t *testing.T) {
