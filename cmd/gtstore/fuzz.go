@@ -93,6 +93,7 @@ them ends with exit code 1, since its verdict would mean nothing.`,
 	cli.Duration(flags, &f.options.Length, "length", 0, generate.LongMin, generate.LongMax, "virtual time of each schedule, with failures that groups have the time to heal")
 	cli.Uint64(flags, &f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
 	cli.Int(flags, &f.options.Workers, "workers", runtime.GOMAXPROCS(0), 1, workersMax, "schedules run at the same time")
+	flags.BoolVar(&f.options.Learn, "learn", false, "vary the schedules that did something new, instead of drawing each from nothing")
 	flags.StringVar(&f.out, "out", "", "directory for the traces of failures (default: traces, if there is one here, else traces/found)")
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "go on after a violation, and keep the state in --out (default: true with --for and --out)")
 	flags.StringVar(&f.shard, "shard", "", "run only part i of n of the schedules: i/n, or auto/n in an Indexed Job")
@@ -111,6 +112,8 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	switch {
 	case given("schedules") && given("for"):
 		return cli.Errorf(cli.ExitUsage, "--schedules and --for both say when to end: give one of them")
+	case o.Learn && o.Length > 0:
+		return cli.Errorf(cli.ExitUsage, "--learn varies short schedules: leave --length out")
 	case f.keepGoing && !given("out"):
 		return cli.Errorf(cli.ExitUsage, "--keep-going: want --out too, the directory for what is found and how far the search is")
 	}
@@ -219,6 +222,9 @@ func (f *fuzzFlags) repeatCommand(schedules int) string {
 	command := fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", f.options.Seed, schedules)
 	if f.options.Length > 0 {
 		command += " --length " + f.options.Length.String()
+	}
+	if f.options.Learn {
+		command += " --learn"
 	}
 	if f.options.Shard.N > 0 {
 		command += " --shard " + f.options.Shard.String()

@@ -57,7 +57,7 @@ func fileName(property, place string) string {
 }
 
 // OpenArchive opens the archive of a search, or makes a new one. An archive that exists
-// must be of this Build, and of the same Length and Shard. If seedGiven, it must be of the same Seed, too;
+// must be of this Build, and of the same Length, Learn and Shard. If seedGiven, it must be of the same Seed, too;
 // else the search goes on with the archive's seed. tell, if not nil, is called after each
 // trace that was written. Its calls do not overlap, and must not use the archive. Until
 // Close no other process can open the archive.
@@ -89,12 +89,14 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 	case err != nil:
 		return err
 	case s == nil:
-		a.state = state{Format: stateFormat, Build: ThisBuild(), Seed: search.Seed, Length: search.Length, Shard: a.shard.String(), Next: a.shard.first()}
+		a.state = state{Format: stateFormat, Build: ThisBuild(), Seed: search.Seed, Length: search.Length, Learn: search.Learn, Shard: a.shard.String(), Next: a.shard.first()}
 		return a.state.write(a.file) // a directory that takes no file is noticed now, not in the morning
 	case seedGiven && search.Seed != s.Seed:
 		return fmt.Errorf("%s is the state of a search of seed %d, not of seed %d: leave the seed out to go on with it, or choose another directory", a.file, s.Seed, search.Seed)
 	case s.Build != ThisBuild():
 		return fmt.Errorf("%s is the state of a search by another build (%v), and what holds for one need not hold for another (this is %v): go on with that build, or choose another directory; gtstore replay runs its traces with this build", a.file, s.Build, ThisBuild())
+	case search.Learn != s.Learn:
+		return fmt.Errorf("%s is the state of a search that learns: %v; of this one: %v: choose another directory", a.file, s.Learn, search.Learn)
 	case search.Length != s.Length:
 		return fmt.Errorf("%s is the state of a search of schedules of length %v, not %v (0s are the usual ones): choose another directory", a.file, s.Length, search.Length)
 	}
@@ -102,11 +104,15 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 	for _, f := range s.Found {
 		f.File = filepath.Join(a.dir, fileName(f.Property, f.Place))
 	}
-	o := Options{Seed: s.Seed, Length: s.Length}
-	for _, i := range s.Pending {
-		a.jobs = append(a.jobs, &Failure{Seed: s.Seed, Index: i, Length: s.Length, Schedule: o.schedule(i)})
-	}
 	return nil
+}
+
+// remake makes the failures again that an earlier process left pending.
+func (a *Archive) remake(schedule func(i int) *schedule.Schedule) {
+	s := &a.state
+	for _, i := range s.Pending {
+		a.jobs = append(a.jobs, &Failure{Seed: s.Seed, Index: i, Length: s.Length, Learn: s.Learn, Shard: a.shard, Schedule: schedule(i)})
+	}
 }
 
 // Seed returns the search's seed.
@@ -135,11 +141,11 @@ func (a *Archive) next() int     { return a.state.Next }
 func (a *Archive) totals() Stats { return a.state.Totals.stats() }
 
 // save writes the state. The stats have every schedule before next, and each of their
-// failures was noted.
-func (a *Archive) save(s *Stats, next int) error {
+// failures was noted; learnt are those that a learner has kept of them.
+func (a *Archive) save(s *Stats, next int, learnt []int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state.Totals, a.state.Next = totalsOf(s), next
+	a.state.Totals, a.state.Next, a.state.Learnt = totalsOf(s), next, learnt
 	if err := a.state.write(a.file); err != nil {
 		return fmt.Errorf("cannot save the state of the search: %w", err)
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	Workers   int           // from 1
 	Length    time.Duration // of each schedule, by generate.LongSchedule; 0 for generate.Schedule
 	Shard     Shard         // the part of the schedules to run
+	Learn     bool          // vary schedules that did something new; not with a Length
 
 	// Archive, if not nil, takes in every failure, and the search goes on after it. The
 	// search begins where the archive's state says that an earlier one ended, with the
@@ -49,6 +50,8 @@ type Failure struct {
 	Seed      uint64
 	Index     int
 	Length    time.Duration // as in Options
+	Learn     bool          // then Index is in the search of that Shard
+	Shard     Shard
 	Schedule  *schedule.Schedule
 	Violation *sim.Violation
 }
@@ -115,10 +118,18 @@ func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 	if l.options.check == nil {
 		l.options.check = checkFor(o.Length)
 	}
+	l.progress.L = &l.mu
 	l.next = o.Shard.first()
+	if o.Learn {
+		l.learner = newLearner(o.Seed, o.Shard)
+	}
 	if o.Archive != nil {
 		l.next = o.Archive.next()
 		l.stats = o.Archive.totals()
+		if o.Learn {
+			l.learner.recall(o.Archive.state.Learnt)
+		}
+		o.Archive.remake(l.make)
 	}
 	l.counted, l.before = l.next, l.stats.Wall
 	l.shown, l.saved = l.begin, l.begin
@@ -129,7 +140,7 @@ func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 	workers.Wait()
 	l.stats.Wall = l.before + time.Since(l.begin)
 	if o.Archive != nil {
-		l.err = errors.Join(l.err, o.Archive.save(&l.stats, l.counted))
+		l.err = errors.Join(l.err, l.save())
 	}
 	return &l.stats, l.failure, l.err
 }
@@ -140,24 +151,28 @@ type search struct {
 	options Options
 	begin   time.Time
 	before  time.Duration // wall time of earlier searches, whose totals are in stats
+	learner *learner      // nil when the search does not learn
 
-	mu      sync.Mutex
-	next    int             // the index of the next schedule to run
-	failed  int             // the lowest index known to fail; -1 for none
-	counted int             // all schedules before this index are in stats
-	waiting map[int]*report // by index: those done while one before them is not
-	stats   Stats
-	failure *Failure
-	err     error
-	shown   time.Time
-	saved   time.Time
+	mu       sync.Mutex
+	progress sync.Cond       // counted has changed, or the search ends
+	next     int             // the index of the next schedule to run
+	failed   int             // the lowest index known to fail; -1 for none
+	counted  int             // all schedules before this index are in stats
+	waiting  map[int]*report // by index: those done while one before them is not
+	stats    Stats
+	failure  *Failure
+	err      error
+	shown    time.Time
+	saved    time.Time
 }
 
 // report is what came of one schedule.
 type report struct {
-	sample  sample
-	failure *Failure
-	err     error
+	schedule *schedule.Schedule
+	sample   sample
+	features []feature
+	failure  *Failure
+	err      error
 }
 
 // work is one worker. It shrinks what waits for that before it runs another schedule: a
@@ -184,14 +199,22 @@ func (l *search) work() {
 func (l *search) take() (int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := l.next
-	if l.ctx.Err() != nil || l.failed >= 0 || l.err != nil ||
-		l.options.Schedules > 0 && i >= l.options.Schedules ||
-		l.options.For > 0 && time.Since(l.begin) >= l.options.For {
-		return 0, false
+	for !l.over() {
+		i := l.next
+		if l.learner == nil || l.counted >= l.learner.needs(i) {
+			l.next += l.options.Shard.step()
+			return i, true
+		}
+		l.progress.Wait() // for those that work on the ones before
 	}
-	l.next += l.options.Shard.step()
-	return i, true
+	return 0, false
+}
+
+// over tells whether no schedule is to begin any more.
+func (l *search) over() bool {
+	return l.ctx.Err() != nil || l.failed >= 0 || l.err != nil ||
+		l.options.Schedules > 0 && l.next >= l.options.Schedules ||
+		l.options.For > 0 && time.Since(l.begin) >= l.options.For
 }
 
 // fail ends the search with an error, if there is one.
@@ -204,6 +227,24 @@ func (l *search) fail(err error) {
 	if l.err == nil {
 		l.err = err
 	}
+	l.progress.Broadcast()
+}
+
+// make returns schedule i of this search.
+func (l *search) make(i int) *schedule.Schedule {
+	if l.learner != nil {
+		return l.learner.schedule(i)
+	}
+	return l.options.schedule(i)
+}
+
+// save saves the state of the search in its archive.
+func (l *search) save() error {
+	var learnt []int
+	if l.learner != nil {
+		learnt = l.learner.indices()
+	}
+	return l.options.Archive.save(&l.stats, l.counted, learnt)
 }
 
 func (l *search) run(i int) (r *report) {
@@ -212,14 +253,21 @@ func (l *search) run(i int) (r *report) {
 			r = &report{err: fmt.Errorf("making schedule %d of seed %d panicked: %v\n%s", i, l.options.Seed, p, debug.Stack())}
 		}
 	}()
-	s := l.options.schedule(i)
+	s := l.make(i)
 	if err := s.Validate(); err != nil {
 		return &report{err: fmt.Errorf("schedule %d of seed %d is not valid, which is a bug in its generator: %w", i, l.options.Seed, err)}
 	}
-	out := l.options.check(s)
-	r = &report{sample: sampleOf(s, out)}
+	r = &report{schedule: s}
+	var out *sim.Outcome
+	if l.learner != nil {
+		out, r.features = runFeatures(s)
+	} else {
+		out = l.options.check(s)
+	}
+	r.sample = sampleOf(s, out)
 	if out.Violation != nil {
-		r.failure = &Failure{l.options.Seed, i, l.options.Length, s, out.Violation}
+		o := &l.options
+		r.failure = &Failure{Seed: o.Seed, Index: i, Length: o.Length, Learn: o.Learn, Shard: o.Shard, Schedule: s, Violation: out.Violation}
 	}
 	return r
 }
@@ -228,6 +276,7 @@ func (l *search) run(i int) (r *report) {
 func (l *search) put(i int, r *report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer l.progress.Broadcast()
 	fails := r.failure != nil && l.options.Archive == nil
 	if (fails || r.err != nil) && (l.failed < 0 || i < l.failed) {
 		l.failed = i
@@ -246,7 +295,7 @@ func (l *search) put(i int, r *report) {
 	if a := l.options.Archive; a != nil && l.err == nil && time.Since(l.saved) >= saveInterval {
 		l.saved = time.Now()
 		l.stats.Wall = l.before + time.Since(l.begin)
-		l.err = a.save(&l.stats, l.counted)
+		l.err = l.save()
 	}
 }
 
@@ -267,5 +316,8 @@ func (l *search) count(r *report) {
 		}
 	}
 	l.stats.add(&r.sample)
+	if l.learner != nil && r.failure == nil { // variations of a failure fail mostly, too
+		l.learner.note(l.counted, r.schedule, r.features)
+	}
 	l.counted += l.options.Shard.step()
 }

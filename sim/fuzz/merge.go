@@ -28,6 +28,7 @@ type Merged struct {
 	Build  Build         `json:"build"` // that searched
 	Seed   uint64        `json:"seed"`
 	Length time.Duration `json:"length_ns"`
+	Learn  bool          `json:"learn"`
 	Of     int           `json:"of"`    // into how many shards the search was split; 0 when it was not
 	Parts  []Part        `json:"parts"` // those that were merged, in the order of their shards
 	// Missing are the shards, by number, of which there was no archive, or one of a search
@@ -215,6 +216,8 @@ func checkParts(parts []*Part) error {
 			return differ("seed", first.state.Seed, p.state.Seed)
 		case p.state.Length != first.state.Length:
 			return differ("schedules of length", first.state.Length, p.state.Length)
+		case p.state.Learn != first.state.Learn:
+			return differ("a search that learns:", first.state.Learn, p.state.Learn)
 		case p.state.Build != first.state.Build:
 			return differ("the build", first.state.Build, p.state.Build)
 		case i > 0 && p.shard == parts[i-1].shard:
@@ -230,7 +233,7 @@ func checkParts(parts []*Part) error {
 // newMerged adds up what the parts know.
 func newMerged(parts []*Part) *Merged {
 	s := parts[0].state
-	m := &Merged{Format: mergedFormat, Build: s.Build, Seed: s.Seed, Length: s.Length, Of: parts[0].shard.N,
+	m := &Merged{Format: mergedFormat, Build: s.Build, Seed: s.Seed, Length: s.Length, Learn: s.Learn, Of: parts[0].shard.N,
 		Missing: []int{}, Found: []Found{}, Gone: []Found{}}
 	ran := map[int]bool{}
 	for _, p := range parts {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gtstore/sim/mark"
@@ -26,13 +27,15 @@ type state struct {
 	Build  Build         `json:"build"` // of every process that worked on it
 	Seed   uint64        `json:"seed"`
 	Length time.Duration `json:"length_ns"` // as in Options
+	Learn  bool          `json:"learn"`     // as in Options
 	Shard  string        `json:"shard"`     // as Shard.String
 	Next   int           `json:"next"`      // the shard's schedules before this index are in Totals
 	Totals totals        `json:"totals"`
 	Found  []*Found      `json:"found"`  // in the order in which they were found
 	Others int           `json:"others"` // failures at further places, when Found is full
 
-	Pending []int `json:"pending"` // the indices of failures that are still to be shrunk
+	Pending []int `json:"pending"`          // the indices of failures that are still to be shrunk
+	Learnt  []int `json:"learnt,omitempty"` // the indices of the schedules that a learner has kept
 }
 
 // totals are Stats as a state holds them.
@@ -213,6 +216,14 @@ func (s *state) check(shard Shard) error {
 	for _, i := range s.Pending {
 		if i >= s.Next || !shard.has(i) {
 			return fmt.Errorf("schedule %d, which is to be shrunk, is none that was counted", i)
+		}
+	}
+	if len(s.Learnt) > learntMax || !slices.IsSorted(s.Learnt) || !s.Learn && len(s.Learnt) > 0 {
+		return errors.New("what it says to have learnt cannot be")
+	}
+	for _, i := range s.Learnt {
+		if i >= s.Next || !shard.has(i) {
+			return fmt.Errorf("schedule %d, which is to be varied, is none that was counted", i)
 		}
 	}
 	failures := s.Others

@@ -65,11 +65,19 @@ func shrinkTo(ctx context.Context, f *Failure, progress func(runs, size int), ch
 	return r
 }
 
-func (f *Failure) lengthFlag() string {
-	if f.Length == 0 {
-		return ""
+// flags are those of the search in which the schedule has its Index.
+func (f *Failure) flags() string {
+	flags := ""
+	if f.Length > 0 {
+		flags += " --length " + f.Length.String()
 	}
-	return " --length " + f.Length.String()
+	if f.Learn {
+		flags += " --learn"
+	}
+	if f.Learn && f.Shard.N > 0 {
+		flags += " --shard " + f.Shard.String()
+	}
+	return flags
 }
 
 // Trace is what is saved of a failure: the shrunk schedule with a heading. It is a
@@ -87,7 +95,7 @@ func Trace(f *Failure, r *Shrunk) *schedule.Schedule {
 	lines[0] = fmt.Sprintf("Violated %s: %s", r.Violation.Property, lines[0])
 	s.Story = append(lines,
 		fmt.Sprintf("Found by gtstore fuzz --seed %d%s, schedule %d; shrunk from %d to %d actions and deviations.",
-			f.Seed, f.lengthFlag(), f.Index, f.Schedule.Size(), s.Size()))
+			f.Seed, f.flags(), f.Index, f.Schedule.Size(), s.Size()))
 	for i, line := range s.Story {
 		s.Story[i] = strings.TrimRight(strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "\r", " "), " \t")
 	}

@@ -328,33 +328,43 @@ func (g *generator) drawUnhealed() {
 }
 
 func (g *generator) drawDeviations() {
+	named := map[schedule.Deviation]bool{}
+	for range g.src.Intn("deviations", 21) {
+		g.drawDeviation(named)
+	}
+}
+
+// drawDeviation draws the fate of a message that is not among those named yet.
+func (g *generator) drawDeviation(named map[schedule.Deviation]bool) {
 	total := 0
 	for _, way := range ways {
 		total += way.weight
 	}
-	named := map[schedule.Deviation]bool{}
-	for range g.src.Intn("deviations", 21) {
-		n, i := g.src.Intn("kind", total), 0
-		for n >= ways[i].weight {
-			n -= ways[i].weight
-			i++
-		}
-		links := g.links(ways[i].links)
-		if len(links) == 0 {
-			continue
-		}
-		d := schedule.Deviation{Kind: ways[i].kind, Link: links[g.src.Intn("link", len(links))]}
-		n = g.src.Intn("ordinal", 100)
-		d.Ordinal = 1 + n*n*ways[i].ordinalMax/10_000 // mostly low: a message with a high one may never be sent
-		if named[d] {
-			continue // it has a fate already
-		}
-		named[d] = true
-		d.Fate = oneOf(g, "fate", schedule.FateDrop, schedule.FateDrop, schedule.FateDelay, schedule.FateDelay, schedule.FateDuplicate, schedule.FateCorrupt)
-		if d.Fate == schedule.FateDelay {
-			d.By = ms(oneOf(g, "delay", 5, 10, 20, 50, 100, 200, 500, 1000))
-		}
-		g.s.Deviate = append(g.s.Deviate, d)
+	n, i := g.src.Intn("kind", total), 0
+	for n >= ways[i].weight {
+		n -= ways[i].weight
+		i++
+	}
+	links := g.links(ways[i].links)
+	if len(links) == 0 {
+		return
+	}
+	d := schedule.Deviation{Kind: ways[i].kind, Link: links[g.src.Intn("link", len(links))]}
+	n = g.src.Intn("ordinal", 100)
+	d.Ordinal = 1 + n*n*ways[i].ordinalMax/10_000 // mostly low: a message with a high one may never be sent
+	if named[d] {
+		return // it has a fate already
+	}
+	named[d] = true
+	g.drawFate(&d)
+	g.s.Deviate = append(g.s.Deviate, d)
+}
+
+func (g *generator) drawFate(d *schedule.Deviation) {
+	d.By = 0
+	d.Fate = oneOf(g, "fate", schedule.FateDrop, schedule.FateDrop, schedule.FateDelay, schedule.FateDelay, schedule.FateDuplicate, schedule.FateCorrupt)
+	if d.Fate == schedule.FateDelay {
+		d.By = ms(oneOf(g, "delay", 5, 10, 20, 50, 100, 200, 500, 1000))
 	}
 }
 
