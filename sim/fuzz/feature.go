@@ -1,117 +1,174 @@
 package fuzz
 
 import (
-	"math/bits"
+	"cmp"
+	"slices"
 
 	"gtstore/core"
 	"gtstore/sim"
+	"gtstore/sim/generate"
 	"gtstore/sim/history"
-	"gtstore/sim/mark"
+	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
 )
 
-// A feature is something that a run did, by its hash. A schedule whose run has a feature
-// that no run before had is worth keeping: variations of it may go further there. Each of
-// these is a feature:
+// A situation is something that a node, or a group, went through in a run, by its hash. It
+// has no names, numbers or times: only the relations on which rules depend. Each of these
+// is one:
 //
-//   - a step of a storage node, or of the manager: what the node was, in short, the kind of
-//     message that it took in, the events that came of it, and what the node was then, with
-//     how often that happened in the run, to a power of two;
-//   - a state of a group, in short: what each of its members and joiners is, and what of
-//     them has failed;
-//   - a mark, and two marks in one run;
-//   - how an operation ended.
-//
-// A state in short has no names, numbers or times: only the relations on which rules depend.
-type feature uint64
+//   - a storage node or the manager took in a message: of which kind, from whom, how its
+//     epoch and its positions are to those of the node, what the node was, and which events
+//     came of it;
+//   - a process started, ended or stalled: what its node was;
+//   - the members of a group, and who joins it, came to be what they are, and what of them
+//     has failed;
+//   - a mark was reached.
+type situation uint64
 
-// Salts that keep the kinds of feature apart.
+// Salts that keep the kinds of situation apart.
 const (
-	saltStep uint64 = iota + 1
+	saltTaken uint64 = iota + 1
+	saltChange
 	saltGroup
-	saltMarks
+	saltMark
 	saltResult
 )
 
-// spy collects the features of a run. It is a sim.Observer.
+// moment is a situation and where it first came about in a run: unknown of a mark.
+type moment struct {
+	situation situation
+	focus     generate.Focus
+}
+
+// spy collects the situations of a run. It is a sim.Observer, and its log is to be the
+// run's Log: that tells which message is which of its kind on its link.
 type spy struct {
-	steps map[uint64]int // how often, by the step's hash
-	other map[feature]bool
-	hosts []uint64 // of each host, by Index, what its node is, in short
-	group map[core.GroupID]uint64
+	sent    map[schedule.Deviation]int    // by link and kind
+	ordinal map[uint64]schedule.Deviation // of what is on its way, by number
+	taken   schedule.Deviation            // what was taken in last
+	seen    map[situation]generate.Focus
+	views   [][]core.GroupView      // of each host, by Index: its node's groups, before the event
+	groups  map[core.GroupID]uint64 // the state that was noted last
 }
 
-func newSpy() *spy {
-	return &spy{steps: map[uint64]int{}, other: map[feature]bool{}, group: map[core.GroupID]uint64{}}
-}
-
-// features returns those of the run that has ended.
-func (s *spy) features(out *sim.Outcome) []feature {
-	list := make([]feature, 0, len(s.steps)+len(s.other))
-	for step, times := range s.steps {
-		for n := bits.Len(uint(times)); n > 0; n-- { // what happened eight times happened four times
-			list = append(list, feature(splitmix.Mix(splitmix.Mix(saltStep, step), uint64(n))))
+// moments returns what came about in the run that has ended, in an order of their own.
+func (s *spy) moments(out *sim.Outcome) []moment {
+	list := make([]moment, 0, len(s.seen))
+	for m, reached := range out.Marks {
+		if reached {
+			list = append(list, moment{situation: situation(splitmix.Mix(saltMark, uint64(m)))})
 		}
 	}
-	for f := range s.other {
-		list = append(list, f)
+	for situation, focus := range s.seen {
+		list = append(list, moment{situation, focus})
 	}
-	var reached []mark.Mark
-	for m, is := range out.Marks {
-		if is {
-			reached = append(reached, mark.Mark(m))
-		}
-	}
-	for i, a := range reached {
-		for _, b := range reached[:i+1] {
-			list = append(list, feature(splitmix.Mix(saltMarks, uint64(a)<<16|uint64(b))))
-		}
-	}
+	slices.SortFunc(list, func(a, b moment) int { return cmp.Compare(a.situation, b.situation) })
 	return list
 }
 
+// log counts the messages, as a schedule's deviations do.
+func (s *spy) log(r *sim.LogRecord) {
+	switch r.What {
+	case sim.LogSent:
+		name := schedule.Deviation{Link: schedule.Link{From: r.From, To: r.To}, Kind: core.KindOf(r.Env.Body)}
+		s.sent[name]++
+		named := name
+		named.Ordinal = s.sent[name]
+		s.ordinal[r.Number] = named
+	case sim.LogDelivered:
+		s.taken = s.ordinal[r.Number] // of none, when it crossed no network
+	}
+}
+
+// note notes a situation that a host has come to, or through which a group has gone with
+// it.
+func (s *spy) note(w *sim.World, h *sim.Host, salt, what uint64) {
+	n := situation(splitmix.Mix(salt, what))
+	if _, ok := s.seen[n]; ok {
+		return
+	}
+	f := generate.Focus{At: w.Now(), Host: h.Name()}
+	if w.Taken() != nil {
+		f.Message = s.taken
+	}
+	s.seen[n] = f
+}
+
 // Begin implements sim.Observer.
-func (s *spy) Begin(w *sim.World) { s.hosts = make([]uint64, len(w.Hosts())) }
+func (s *spy) Begin(w *sim.World) {
+	s.seen, s.groups = map[situation]generate.Focus{}, map[core.GroupID]uint64{}
+	s.sent, s.ordinal = map[schedule.Deviation]int{}, map[uint64]schedule.Deviation{}
+	s.views = make([][]core.GroupView, len(w.Hosts()))
+}
 
 // AfterEvent implements sim.Observer.
 func (s *spy) AfterEvent(w *sim.World, h *sim.Host) {
-	if h.Role() == sim.RoleClient {
-		return
-	}
-	before := s.hosts[h.Index()]
-	after := inShort(w, h)
-	s.hosts[h.Index()] = after
 	var events uint64
 	for _, e := range h.Events() {
 		events |= 1 << (uint64(e.Kind) & 63)
 	}
-	if before == after && events == 0 {
-		return // a heartbeat, or the like
+	in := w.Taken()
+	switch n := h.Node().(type) {
+	case *core.Storage:
+		if in != nil {
+			s.note(w, h, saltTaken, splitmix.Mix(takenInShort(in, s.views[h.Index()]), events))
+		} else if events != 0 {
+			s.note(w, h, saltTaken, splitmix.Mix(1, events))
+		}
+		if s.look(w, h, n) {
+			s.lookAtGroups(w, h)
+		}
+	case *core.Manager:
+		if events != 0 && in != nil {
+			s.note(w, h, saltTaken, splitmix.Mix(uint64(core.KindOf(in.Body))<<8|2, events))
+		} else if events != 0 {
+			s.note(w, h, saltTaken, splitmix.Mix(3, events))
+		}
+		if events != 0 {
+			s.lookAtGroups(w, h)
+		}
 	}
-	kind := core.Kind(0) // a Tick
-	if in := w.Taken(); in != nil {
-		kind = core.KindOf(in.Body)
+}
+
+// look takes in what a storage node is, and tells whether that has changed, in short.
+func (s *spy) look(w *sim.World, h *sim.Host, n *core.Storage) bool {
+	views := s.views[h.Index()]
+	changed := len(views) != n.Groups()
+	for i := range n.Groups() {
+		v := n.Group(i, w.Local(h))
+		if i == len(views) {
+			views = append(views, v)
+			continue
+		}
+		changed = changed || viewInShort(&v) != viewInShort(&views[i])
+		views[i] = v
 	}
-	s.steps[splitmix.Mix(splitmix.Mix(before, after), splitmix.Mix(events, uint64(h.Role())<<8|uint64(kind)))]++
-	if before != after {
-		s.groups(w)
-	}
+	s.views[h.Index()] = views[:n.Groups()]
+	return changed
 }
 
 // AfterChange implements sim.Observer.
 func (s *spy) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
-	if h.Role() == sim.RoleClient {
-		return
+	what := uint64(c)<<8 | uint64(h.Role())
+	if h.Unsynced() {
+		what |= 1 << 16
 	}
-	before := s.hosts[h.Index()]
-	s.hosts[h.Index()] = inShort(w, h)
-	s.steps[splitmix.Mix(splitmix.Mix(before, s.hosts[h.Index()]), uint64(c)<<32|uint64(h.Role()))]++
-	s.groups(w)
+	for i := range s.views[h.Index()] {
+		s.note(w, h, saltChange, splitmix.Mix(what, viewInShort(&s.views[h.Index()][i])))
+	}
+	s.note(w, h, saltChange, what)
+	switch n := h.Node().(type) {
+	case *core.Storage:
+		s.look(w, h, n)
+		s.lookAtGroups(w, h)
+	case *core.Manager:
+		s.lookAtGroups(w, h)
+	}
 }
 
 // AfterResult implements sim.Observer.
-func (s *spy) AfterResult(_ *sim.World, op *history.Operation) {
-	s.other[feature(splitmix.Mix(saltResult, uint64(op.Kind)<<8|uint64(op.Result.Status)))] = true
+func (s *spy) AfterResult(w *sim.World, op *history.Operation) {
+	s.note(w, w.Host(op.Client), saltResult, uint64(op.Kind)<<8|uint64(op.Result.Status))
 }
 
 // Settled implements sim.Observer.
@@ -120,8 +177,8 @@ func (s *spy) Settled(*sim.World) bool { return true }
 // End implements sim.Observer.
 func (s *spy) End(*sim.World) {}
 
-// groups notes the states of all groups.
-func (s *spy) groups(w *sim.World) {
+// lookAtGroups notes what the groups have come to be.
+func (s *spy) lookAtGroups(w *sim.World, h *sim.Host) {
 	m, ok := w.Hosts()[0].Node().(*core.Manager)
 	if !ok {
 		return
@@ -131,75 +188,114 @@ func (s *spy) groups(w *sim.World) {
 		lost, certain := m.Lost(id)
 		state := mixed(uint64(len(c.Chain)), lost, certain, m.Inquiring(id), w.Hosts()[0].Up(), w.Hosts()[0].Paused())
 		for _, p := range c.Chain {
-			state = splitmix.Mix(state, memberInShort(w, p.ID, id, c.Epoch))
+			state = splitmix.Mix(state, s.memberInShort(w, p.ID, c))
 		}
-		state = splitmix.Mix(state, memberInShort(w, c.Joining.ID, id, c.Epoch))
-		if s.group[id] != state {
-			s.group[id] = state
-			s.other[feature(splitmix.Mix(saltGroup, state))] = true
+		state = splitmix.Mix(state, s.memberInShort(w, c.Joining.ID, c))
+		if s.groups[id] != state {
+			s.groups[id] = state
+			s.note(w, h, saltGroup, state)
 		}
 	}
 }
 
-// memberInShort is what a node of a group is, seen from the group's present epoch.
-func memberInShort(w *sim.World, node core.NodeID, id core.GroupID, epoch core.Epoch) uint64 {
-	if node == 0 {
+// memberInShort is what a node of a group is, seen from the group's present config.
+func (s *spy) memberInShort(w *sim.World, id core.NodeID, c *core.Config) uint64 {
+	if id == 0 {
 		return 1
 	}
-	h := w.Holder(node)
+	h := w.Holder(id)
 	if h == nil {
 		return 2
 	}
-	state := mixed(3, h.Up(), h.Paused(), h.Unsynced())
-	n, ok := h.Node().(*core.Storage)
-	if !ok {
-		return state
+	if v := viewOf(s.views[h.Index()], c.Group); v != nil {
+		return mixed(role(v)<<8|few(int(c.Epoch)-int(v.Config.Epoch))<<16, h.Up(), h.Paused())
 	}
-	for i := range n.Groups() {
-		if v := n.Group(i, w.Local(h)); v.Group == id {
-			return splitmix.Mix(splitmix.Mix(state, viewInShort(&v)), uint64(min(2, int(epoch)-int(v.Config.Epoch))))
-		}
-	}
-	return splitmix.Mix(state, 4)
+	return mixed(3, h.Up(), h.Paused())
 }
 
-// inShort is what a host's node is.
-func inShort(w *sim.World, h *sim.Host) uint64 {
-	switch n := h.Node().(type) {
-	case *core.Storage:
-		state := mixed(5, h.Up(), h.Paused())
-		for i := range n.Groups() {
-			v := n.Group(i, w.Local(h))
-			state = splitmix.Mix(state, viewInShort(&v))
+func viewOf(views []core.GroupView, id core.GroupID) *core.GroupView {
+	for i := range views {
+		if views[i].Group == id {
+			return &views[i]
 		}
-		return state
-	case *core.Manager:
-		inquiring, lost, joining, short := 0, 0, 0, 0
-		for id := core.GroupID(1); int(id) <= n.Groups(); id++ {
-			if n.Inquiring(id) {
-				inquiring++
-			}
-			if is, _ := n.Lost(id); is {
-				lost++
-			}
-			c := n.Config(id)
-			if c.Joining.ID != 0 {
-				joining++
-			}
-			if len(c.Chain) <= w.Schedule().Shape.Replicas {
-				short++
-			}
-		}
-		return mixed(6+uint64(inquiring)<<8+uint64(lost)<<16+uint64(joining)<<24+uint64(short)<<32, h.Up(), h.Paused())
 	}
-	return mixed(7, h.Up())
+	return nil
+}
+
+// takenInShort is what a message is to the node that took it in.
+func takenInShort(in *core.Envelope, views []core.GroupView) uint64 {
+	what := uint64(core.KindOf(in.Body))
+	var group core.GroupID
+	var epoch core.Epoch
+	switch m := in.Body.(type) {
+	case *core.Replicate:
+		group, epoch = m.Group, m.Epoch
+		if v := viewOf(views, group); v != nil {
+			what |= compared(m.Prev.Seq, v.Last)<<8 | compared(m.Prev.Seq+core.Seq(len(m.Entries)), v.Last)<<10 |
+				compared(m.Commit, v.Commit)<<12 | few(len(m.Entries))<<14
+		}
+	case *core.Ack:
+		group, epoch = m.Group, m.Epoch
+		if v := viewOf(views, group); v != nil {
+			what |= compared(m.Matched, v.Last)<<8 | compared(m.Matched, v.Commit)<<10
+		}
+	case *core.Nack:
+		group, epoch = m.Group, m.Epoch
+	case *core.Chunk:
+		group, epoch = m.Group, m.Epoch
+		what |= few(int(m.Attempt))<<8 | few(int(m.Number))<<10
+		what = mixed(what, m.Last, len(m.Items) == 0)
+	case *core.ChunkAck:
+		group, epoch = m.Group, m.Epoch
+		what |= few(int(m.Attempt))<<8 | few(int(m.Next))<<10
+		what = mixed(what, m.Refused, m.Held.Seq > 0)
+	case *core.Config:
+		group, epoch = m.Group, m.Epoch
+		what |= uint64(len(m.Chain)) << 8
+		what = mixed(what, m.Joining.ID != 0)
+	case *core.Op:
+		group = m.Group
+		what |= uint64(m.Kind) << 8
+	default:
+		return what
+	}
+	v := viewOf(views, group)
+	if v == nil {
+		return splitmix.Mix(what, 1)
+	}
+	from := uint64(few(v.Config.Position(in.From.ID)+1)) << 8
+	if in.From.ID == v.Config.Joining.ID {
+		from = 3 << 8
+	}
+	return splitmix.Mix(splitmix.Mix(what, viewInShort(v)), compared(epoch, v.Config.Epoch)|from)
 }
 
 // viewInShort is a node's part in a group.
 func viewInShort(v *core.GroupView) uint64 {
-	return mixed(uint64(v.Required)<<8|few(v.Pending)<<16|few(int(v.Last-min(v.Last, v.Commit)))<<24,
-		v.Primary, v.Serving, v.Alone, v.Joining, v.Partial, v.Durable < v.Config.Epoch, v.Verified < v.Last, v.Base > 0, v.Base == v.Last, v.Keys == 0)
+	return mixed(role(v)<<8|few(v.Pending)<<16, v.Durable < v.Config.Epoch, v.Commit < v.Last)
 }
+
+// role is what part a node has in a group: from none to its serving primary.
+func role(v *core.GroupView) uint64 {
+	switch {
+	case v.Serving && v.Config.Joining.ID != 0:
+		return 7
+	case v.Serving:
+		return 6
+	case v.Primary:
+		return 5
+	case v.Joining && v.Partial:
+		return 4
+	case v.Joining:
+		return 3
+	case v.Verified < v.Last:
+		return 2
+	}
+	return 1
+}
+
+// compared is 1, 2 or 3 where a is less than b, equal or greater.
+func compared[N ~uint64](a, b N) uint64 { return uint64(2 + cmp.Compare(a, b)) }
 
 // few is 0, 1, or 2 for more.
 func few(n int) uint64 { return uint64(min(2, max(0, n))) }

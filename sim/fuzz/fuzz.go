@@ -170,7 +170,7 @@ type search struct {
 type report struct {
 	schedule *schedule.Schedule
 	sample   sample
-	features []feature
+	moments  []moment
 	failure  *Failure
 	err      error
 }
@@ -260,7 +260,7 @@ func (l *search) run(i int) (r *report) {
 	r = &report{schedule: s}
 	var out *sim.Outcome
 	if l.learner != nil {
-		out, r.features = runFeatures(s)
+		out, r.moments = runMoments(s)
 	} else {
 		out = l.options.check(s)
 	}
@@ -317,7 +317,7 @@ func (l *search) count(r *report) {
 	}
 	l.stats.add(&r.sample)
 	if l.learner != nil && r.failure == nil { // variations of a failure fail mostly, too
-		l.learner.note(l.counted, r.schedule, r.features)
+		l.learner.note(l.counted, r.schedule, r.moments)
 	}
 	l.counted += l.options.Shard.step()
 }

@@ -15,13 +15,16 @@ const (
 	// learntMax bounds what it keeps. After that it only varies.
 	learntMax = 4096
 	// freshOf is of how many schedules one is drawn from nothing.
-	freshOf = 3
+	freshOf = 2
 
 	saltVary = 0x6c6561726e // tells the draws of a variation from those of a fresh schedule
 )
 
-// A learner makes the schedules of a search that learns. It keeps each schedule whose run
-// had a feature that no run before had, and makes most others by varying those.
+// A learner makes the schedules of a search that learns. It keeps each schedule in whose
+// run a situation came about for the first time. It makes every second schedule by varying
+// one of those: first it draws a situation, and rather one that few of them came to; then
+// one of the schedules that did, and rather a short one. It varies that mostly near the
+// time of the situation.
 //
 // Schedule i is the same for any number of workers: what it varies follows from the
 // schedules up to the last but one round before its own. All of these have been counted,
@@ -31,18 +34,39 @@ type learner struct {
 	seed  uint64
 	shard Shard
 
-	mu   sync.Mutex
-	kept []learnt // in the order of their indices
-	seen map[feature]bool
+	mu    sync.Mutex
+	kept  []learnt // in the order of their indices
+	seen  map[situation]bool
+	drawn draws // from what can be varied now
 }
 
+// learnt is a schedule that was kept.
 type learnt struct {
 	index    int
 	schedule *schedule.Schedule
+	moments  []moment
+}
+
+// draws is how a schedule to vary is drawn from the first of those that were kept.
+type draws struct {
+	of      int // how many
+	niches  []niche
+	byName  map[situation]int // index in niches
+	weights int
+}
+
+// niche is a situation with the schedules that came to it.
+type niche struct {
+	who []nicheMember
+}
+
+type nicheMember struct {
+	kept  int // index
+	focus generate.Focus
 }
 
 func newLearner(seed uint64, shard Shard) *learner {
-	return &learner{seed: seed, shard: shard, seen: map[feature]bool{}}
+	return &learner{seed: seed, shard: shard, seen: map[situation]bool{}}
 }
 
 // needs returns the index below which all schedules of the shard must be counted before
@@ -54,37 +78,79 @@ func (l *learner) needs(i int) int {
 
 // schedule makes schedule i.
 func (l *learner) schedule(i int) *schedule.Schedule {
-	l.mu.Lock()
-	kept := l.kept
-	l.mu.Unlock()
-	for len(kept) > 0 && kept[len(kept)-1].index >= l.needs(i) {
-		kept = kept[:len(kept)-1]
-	}
 	src := generate.NewSource(splitmix.Spread(splitmix.Spread(l.seed^saltVary) + uint64(i)))
-	if len(kept) == 0 || src.Intn("fresh", freshOf) == 0 {
+	l.mu.Lock()
+	d := l.drawsFor(i)
+	if d.of == 0 || src.Intn("fresh", freshOf) == 0 {
+		l.mu.Unlock()
 		return Schedule(l.seed, i)
 	}
-	pick := func() *schedule.Schedule { // rather a later one, which has come further
-		return kept[max(src.Intn("varied", len(kept)), src.Intn("varied", len(kept)))].schedule
+	one, other := l.draw(src, d), l.draw(src, d)
+	l.mu.Unlock()
+	return generate.Vary(src, one, other)
+}
+
+// weightOf is the weight of a niche: as much as one schedule's, shared by all that came to
+// it.
+func weightOf(n *niche) int { return max(1, 1000/len(n.who)) }
+
+// drawsFor returns what schedule i is drawn from.
+func (l *learner) drawsFor(i int) *draws {
+	of := 0
+	for of < len(l.kept) && l.kept[of].index < l.needs(i) {
+		of++
 	}
-	return generate.Vary(src, pick(), pick())
+	if l.drawn.of > of || l.drawn.byName == nil {
+		l.drawn = draws{byName: map[situation]int{}}
+	}
+	d := &l.drawn
+	for ; d.of < of; d.of++ {
+		for _, m := range l.kept[d.of].moments {
+			at, ok := d.byName[m.situation]
+			if !ok {
+				at = len(d.niches)
+				d.byName[m.situation] = at
+				d.niches = append(d.niches, niche{})
+			} else {
+				d.weights -= weightOf(&d.niches[at])
+			}
+			n := &d.niches[at]
+			n.who = append(n.who, nicheMember{d.of, m.focus})
+			d.weights += weightOf(n)
+		}
+	}
+	return d
+}
+
+func (l *learner) draw(src generate.Source, d *draws) generate.Parent {
+	left, at := src.Intn("niche", d.weights), 0
+	for left >= weightOf(&d.niches[at]) {
+		left -= weightOf(&d.niches[at])
+		at++
+	}
+	who := d.niches[at].who
+	best := who[src.Intn("varied", len(who))]
+	if other := who[src.Intn("varied", len(who))]; l.kept[other.kept].schedule.Size() < l.kept[best.kept].schedule.Size() {
+		best = other
+	}
+	return generate.Parent{Schedule: l.kept[best.kept].schedule, Focus: best.focus}
 }
 
 // note takes in what schedule i did, in the order of the indices.
-func (l *learner) note(i int, s *schedule.Schedule, features []feature) {
+func (l *learner) note(i int, s *schedule.Schedule, moments []moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.kept) >= learntMax {
 		return
 	}
 	isNew := false
-	for _, f := range features {
-		if !l.seen[f] {
-			l.seen[f], isNew = true, true
+	for _, m := range moments {
+		if !l.seen[m.situation] {
+			l.seen[m.situation], isNew = true, true
 		}
 	}
 	if isNew {
-		l.kept = append(l.kept, learnt{i, s})
+		l.kept = append(l.kept, learnt{i, s, moments})
 	}
 }
 
@@ -99,19 +165,19 @@ func (l *learner) indices() []int {
 	return list
 }
 
-// recall makes and runs again what an earlier process kept: all features that it had seen
-// are features of these.
+// recall makes and runs again what an earlier process kept. All that it had seen came about
+// in these.
 func (l *learner) recall(indices []int) {
 	for _, i := range indices {
 		s := l.schedule(i)
-		_, features := runFeatures(s)
-		l.note(i, s, features)
+		_, moments := runMoments(s)
+		l.note(i, s, moments)
 	}
 }
 
-// runFeatures is a check that also returns the features of the run.
-func runFeatures(s *schedule.Schedule) (*sim.Outcome, []feature) {
-	spy := newSpy()
-	out := Check(s, sim.RunOptions{Observer: spy})
-	return out, spy.features(out)
+// runMoments is a check that also returns what came about.
+func runMoments(s *schedule.Schedule) (*sim.Outcome, []moment) {
+	spy := &spy{}
+	out := Check(s, sim.RunOptions{Observer: spy, Log: spy.log})
+	return out, spy.moments(out)
 }

@@ -19,34 +19,48 @@ const (
 	forgetAfter = time.Second
 )
 
-// Vary draws a schedule that is a little different from s: some times, faults, calls,
-// fates of messages and values of the shape are others, or come from another schedule. It
-// asks no more of the protocol than what Schedule draws does (see mend), and changes
-// neither of the two.
-func Vary(src Source, s, other *schedule.Schedule) *schedule.Schedule {
+// Parent is a schedule to vary.
+type Parent struct {
+	Schedule *schedule.Schedule
+	Focus    Focus
+}
+
+// Focus is where a run of a schedule is interesting; the zero Focus is nowhere.
+type Focus struct {
+	At      time.Duration
+	Host    string
+	Message schedule.Deviation // that the host took in, without a fate; zero for none
+}
+
+// Vary draws a schedule that is a little different from one: some times, faults, calls,
+// fates of messages and values of the shape are others, or come from the other. It asks no
+// more of the protocol than what Schedule draws does (see mend), and changes neither of the
+// two.
+func Vary(src Source, one, other Parent) *schedule.Schedule {
 	g := newGenerator(src)
-	c := s.Clone()
+	c := one.Schedule.Clone()
 	c.Story, c.Expect, c.Recorded = nil, "holds", nil
-	v := &variation{generator: g, other: other}
+	v := &variation{generator: g, other: other.Schedule, focus: one.Focus, otherFocus: other.Focus}
 	g.s = c
 	for _, a := range c.Actions {
 		g.end = max(g.end, a.At)
 	}
 	g.end = max(g.end, ms(500))
-	for range 1 << g.src.Intn("how much", 4) {
+	for range oneOf(g, "how much", 1, 1, 2, 2, 3, 4, 6) {
 		v.change()
 	}
 	v.mend()
 	g.tidy()
 	if g.s.Validate() != nil { // hosts of a partition that came together, say
-		return s
+		return one.Schedule
 	}
 	return g.s
 }
 
 type variation struct {
 	*generator
-	other *schedule.Schedule
+	other             *schedule.Schedule
+	focus, otherFocus Focus
 }
 
 var changes = []struct {
@@ -65,6 +79,8 @@ var changes = []struct {
 	{4, (*variation).changeDeviation},
 	{2, (*variation).changeShape},
 	{4, (*variation).splice},
+	{8, (*variation).deviateFocus},
+	{8, (*variation).strikeFocus},
 }
 
 func (v *variation) change() {
@@ -80,27 +96,38 @@ func (v *variation) change() {
 	changes[i].make(v)
 }
 
-// one draws one of the actions; false when there is none.
+// focused is how near to the focus an action is that is drawn for its sake.
+const focused = 400 * time.Millisecond
+
+// one draws one of the actions, mostly one near the focus; false when there is none.
 func (v *variation) one(label string) (*schedule.Action, int, bool) {
-	if len(v.s.Actions) == 0 {
-		return nil, 0, false
-	}
-	i := v.src.Intn(label, len(v.s.Actions))
-	return &v.s.Actions[i], i, true
+	return v.oneThat(label, func(*schedule.Action) bool { return true })
 }
 
 // oneFault draws an action that is no call.
 func (v *variation) oneFault(label string) (*schedule.Action, int, bool) {
-	var faults []int
+	return v.oneThat(label, func(a *schedule.Action) bool { return a.Verb.Operation() == 0 })
+}
+
+func (v *variation) oneThat(label string, fits func(*schedule.Action) bool) (*schedule.Action, int, bool) {
+	var all, near []int
 	for i := range v.s.Actions {
-		if v.s.Actions[i].Verb.Operation() == 0 {
-			faults = append(faults, i)
+		a := &v.s.Actions[i]
+		if !fits(a) {
+			continue
+		}
+		all = append(all, i)
+		if (a.At - v.focus.At).Abs() <= focused {
+			near = append(near, i)
 		}
 	}
-	if len(faults) == 0 {
+	if v.focus.At > 0 && len(near) > 0 && v.src.Intn("near", 3) > 0 {
+		all = near
+	}
+	if len(all) == 0 {
 		return nil, 0, false
 	}
-	i := faults[v.src.Intn(label, len(faults))]
+	i := all[v.src.Intn(label, len(all))]
 	return &v.s.Actions[i], i, true
 }
 
@@ -115,12 +142,61 @@ func (v *variation) step() time.Duration {
 
 func (v *variation) clamp(at time.Duration) time.Duration { return min(max(0, at), v.end) }
 
-// near draws a time near an action, or any when there is none.
+// near draws a time near the focus or an action, or any when there is neither.
 func (v *variation) near() time.Duration {
+	if v.focus.At > 0 && v.src.Intn("near", 3) > 0 {
+		return v.clamp(v.focus.At + v.step())
+	}
 	if a, _, ok := v.one("near"); ok {
 		return v.clamp(a.At + v.step())
 	}
 	return v.clamp(ms(v.src.Intn("at", int(v.end/time.Millisecond))))
+}
+
+// deviateFocus gives a fate to the message of the focus, or to one that comes soon before
+// or after it on its link.
+func (v *variation) deviateFocus() {
+	d := v.focus.Message
+	if d.Kind == 0 {
+		v.anotherDeviation()
+		return
+	}
+	d.Ordinal = max(1, d.Ordinal+oneOf(v.generator, "which", 0, 0, 0, 1, -1, 2, 3, -2))
+	if !v.named()[d] {
+		v.drawFate(&d)
+		v.s.Deviate = append(v.s.Deviate, d)
+	}
+}
+
+// strikeFocus has something happen to the host of the focus, soon before or after.
+func (v *variation) strikeFocus() {
+	host, at := v.focus.Host, v.near()
+	if host == "" || host[0] == 'c' || host == schedule.ManagerHost && !v.s.Shape.Durable {
+		v.anotherFault()
+		return
+	}
+	back := v.clamp(at + ms(oneOf(v.generator, "back after", 5, 5, 20, 50, 100, 300)))
+	switch oneOf(v.generator, "strike", "crash", "crash", "pause", "disk", "deaf", "dumb", "wipe") {
+	case "crash":
+		v.add(v.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: host}))
+		v.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: host})
+	case "pause":
+		v.add(schedule.Action{At: at, Verb: schedule.VerbPause, Host: host})
+		v.add(schedule.Action{At: back, Verb: schedule.VerbResume, Host: host})
+	case "disk":
+		if v.s.Shape.Durable {
+			v.add(schedule.Action{At: at, Verb: schedule.VerbStallDisk, Host: host, Latency: back - at + ms(1)})
+		}
+	case "deaf":
+		v.clogAll(at, host, false)
+	case "dumb":
+		v.clogAll(at, host, true)
+	case "wipe":
+		if host != schedule.ManagerHost {
+			v.add(schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host})
+			v.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: host})
+		}
+	}
 }
 
 func (v *variation) shiftOne() {
@@ -318,6 +394,9 @@ func (v *variation) splice() {
 		return
 	}
 	from := v.other.Actions[v.src.Intn("from", len(v.other.Actions))].At
+	if v.otherFocus.At > 0 && v.src.Intn("near", 3) > 0 {
+		from = max(0, v.otherFocus.At-ms(oneOf(v.generator, "before", 20, 100, 300, 800)))
+	}
 	to := from + ms(oneOf(v.generator, "stretch", 50, 200, 500, 1000, 2000))
 	by := time.Duration(0)
 	if v.chance("at another time", 2) {
