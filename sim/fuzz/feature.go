@@ -25,14 +25,23 @@ import (
 //   - a mark was reached.
 type situation uint64
 
-// Salts that keep the kinds of situation apart.
+// class is what a situation is about. It is the low bits of a situation.
+type class uint64
+
 const (
-	saltTaken uint64 = iota + 1
-	saltChange
-	saltGroup
-	saltMark
-	saltResult
+	classMark   class = iota
+	classTaken        // a message, by a node
+	classChange       // a process
+	classGroup
+	classCount
 )
+
+func (s situation) class() class { return class(s) % classCount }
+
+func situationOf(c class, what uint64) situation {
+	hash := splitmix.Mix(uint64(c), what)
+	return situation(hash - hash%uint64(classCount) + uint64(c))
+}
 
 // moment is a situation and where it first came about in a run: unknown of a mark.
 type moment struct {
@@ -56,7 +65,7 @@ func (s *spy) moments(out *sim.Outcome) []moment {
 	list := make([]moment, 0, len(s.seen))
 	for m, reached := range out.Marks {
 		if reached {
-			list = append(list, moment{situation: situation(splitmix.Mix(saltMark, uint64(m)))})
+			list = append(list, moment{situation: situationOf(classMark, uint64(m))})
 		}
 	}
 	for situation, focus := range s.seen {
@@ -82,8 +91,8 @@ func (s *spy) log(r *sim.LogRecord) {
 
 // note notes a situation that a host has come to, or through which a group has gone with
 // it.
-func (s *spy) note(w *sim.World, h *sim.Host, salt, what uint64) {
-	n := situation(splitmix.Mix(salt, what))
+func (s *spy) note(w *sim.World, h *sim.Host, c class, what uint64) {
+	n := situationOf(c, what)
 	if _, ok := s.seen[n]; ok {
 		return
 	}
@@ -111,18 +120,18 @@ func (s *spy) AfterEvent(w *sim.World, h *sim.Host) {
 	switch n := h.Node().(type) {
 	case *core.Storage:
 		if in != nil {
-			s.note(w, h, saltTaken, splitmix.Mix(takenInShort(in, s.views[h.Index()]), events))
+			s.note(w, h, classTaken, splitmix.Mix(takenInShort(in, s.views[h.Index()]), events))
 		} else if events != 0 {
-			s.note(w, h, saltTaken, splitmix.Mix(1, events))
+			s.note(w, h, classTaken, splitmix.Mix(1, events))
 		}
 		if s.look(w, h, n) {
 			s.lookAtGroups(w, h)
 		}
 	case *core.Manager:
 		if events != 0 && in != nil {
-			s.note(w, h, saltTaken, splitmix.Mix(uint64(core.KindOf(in.Body))<<8|2, events))
+			s.note(w, h, classTaken, splitmix.Mix(uint64(core.KindOf(in.Body))<<8|2, events))
 		} else if events != 0 {
-			s.note(w, h, saltTaken, splitmix.Mix(3, events))
+			s.note(w, h, classTaken, splitmix.Mix(3, events))
 		}
 		if events != 0 {
 			s.lookAtGroups(w, h)
@@ -154,9 +163,9 @@ func (s *spy) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 		what |= 1 << 16
 	}
 	for i := range s.views[h.Index()] {
-		s.note(w, h, saltChange, splitmix.Mix(what, viewInShort(&s.views[h.Index()][i])))
+		s.note(w, h, classChange, splitmix.Mix(what, viewInShort(&s.views[h.Index()][i])))
 	}
-	s.note(w, h, saltChange, what)
+	s.note(w, h, classChange, what)
 	switch n := h.Node().(type) {
 	case *core.Storage:
 		s.look(w, h, n)
@@ -168,7 +177,7 @@ func (s *spy) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 
 // AfterResult implements sim.Observer.
 func (s *spy) AfterResult(w *sim.World, op *history.Operation) {
-	s.note(w, w.Host(op.Client), saltResult, uint64(op.Kind)<<8|uint64(op.Result.Status))
+	s.note(w, w.Host(op.Client), classTaken, uint64(op.Kind)<<16|uint64(op.Result.Status)<<8|4)
 }
 
 // Settled implements sim.Observer.
@@ -193,7 +202,7 @@ func (s *spy) lookAtGroups(w *sim.World, h *sim.Host) {
 		state = splitmix.Mix(state, s.memberInShort(w, c.Joining.ID, c))
 		if s.groups[id] != state {
 			s.groups[id] = state
-			s.note(w, h, saltGroup, state)
+			s.note(w, h, classGroup, state)
 		}
 	}
 }

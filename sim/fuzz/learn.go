@@ -49,10 +49,12 @@ type learnt struct {
 
 // draws is how a schedule to vary is drawn from the first of those that were kept.
 type draws struct {
-	of      int // how many
-	niches  []niche
-	byName  map[situation]int // index in niches
-	weights int
+	of      int               // how many
+	byName  map[situation]int // index in the niches of its class
+	classes [classCount]struct {
+		niches []niche
+		weight int // of all of them
+	}
 }
 
 // niche is a situation with the schedules that came to it.
@@ -106,29 +108,34 @@ func (l *learner) drawsFor(i int) *draws {
 	d := &l.drawn
 	for ; d.of < of; d.of++ {
 		for _, m := range l.kept[d.of].moments {
+			c := &d.classes[m.situation.class()]
 			at, ok := d.byName[m.situation]
-			if !ok {
-				at = len(d.niches)
-				d.byName[m.situation] = at
-				d.niches = append(d.niches, niche{})
+			if ok {
+				c.weight -= weightOf(&c.niches[at])
 			} else {
-				d.weights -= weightOf(&d.niches[at])
+				at = len(c.niches)
+				d.byName[m.situation] = at
+				c.niches = append(c.niches, niche{})
 			}
-			n := &d.niches[at]
-			n.who = append(n.who, nicheMember{d.of, m.focus})
-			d.weights += weightOf(n)
+			c.niches[at].who = append(c.niches[at].who, nicheMember{d.of, m.focus})
+			c.weight += weightOf(&c.niches[at])
 		}
 	}
 	return d
 }
 
+// shares is how many of so many draws each class of situation gets. Those of groups are
+// the most, and the least telling.
+var shares = [...]class{classMark, classMark, classTaken, classTaken, classTaken, classChange, classGroup}
+
 func (l *learner) draw(src generate.Source, d *draws) generate.Parent {
-	left, at := src.Intn("niche", d.weights), 0
-	for left >= weightOf(&d.niches[at]) {
-		left -= weightOf(&d.niches[at])
+	c := &d.classes[shares[src.Intn("class", len(shares))]]
+	left, at := src.Intn("niche", c.weight), 0
+	for left >= weightOf(&c.niches[at]) {
+		left -= weightOf(&c.niches[at])
 		at++
 	}
-	who := d.niches[at].who
+	who := c.niches[at].who
 	best := who[src.Intn("varied", len(who))]
 	if other := who[src.Intn("varied", len(who))]; l.kept[other.kept].schedule.Size() < l.kept[best.kept].schedule.Size() {
 		best = other
