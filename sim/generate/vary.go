@@ -459,7 +459,7 @@ func (v *variation) mend() {
 		switch a.Verb {
 		case schedule.VerbCrash, schedule.VerbWipe:
 			crashed[a.Host], ended[a.Host], paused[a.Host] = true, a.At, false
-		case schedule.VerbStop, schedule.VerbFailSync:
+		case schedule.VerbStop, schedule.VerbFailSync, schedule.VerbFullDisk:
 			ended[a.Host] = a.At
 		case schedule.VerbMove:
 			crashed[a.Host], ended[a.Host], ended[a.Target] = true, a.At, a.At
