@@ -53,7 +53,7 @@
 // On the simulator:
 //
 //	gtstore fuzz [--schedules N | --for 5m] [--seed S] [--length 1h] [--workers W] [--out DIR] [-o json]
-//	             [--keep-going] [--shard i/n|auto/n]
+//	             [--keep-going] [--shard i/n|auto/n] [--learn]
 //	gtstore fuzz merge OUT DIR... [-o json]
 //
 // searches for a schedule of calls and faults that violates a property. It runs
@@ -68,7 +68,7 @@
 // shortest that was found, and the search's state, search.json, with which the
 // same command goes on another night, if it is the same build. --shard splits the
 // schedules among machines; auto/n takes the part from the JOB_COMPLETION_INDEX that
-// Kubernetes sets. Merge makes one archive of theirs, in OUT, and names the parts that are
+// Kubernetes sets. --learn varies schedules that did something new. Merge makes one archive of theirs, in OUT, and names the parts that are
 // missing.
 //
 //	gtstore replay FILE... [--trace] [--record] [-o json]

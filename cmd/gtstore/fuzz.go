@@ -66,6 +66,10 @@ schedule once. Archives of the parts may be copied into one directory, and gtsto
 them. With --shard auto/4 the part is the one after JOB_COMPLETION_INDEX, which Kubernetes sets in the pods
 of an Indexed Job. All parts must have the same --seed.
 
+With --learn every second schedule is a variation of an earlier one in which something came about for the
+first time. Rare situations are then reached some times as often, and common ones less. Schedule i of a seed
+is still always the same, but of another search than without --learn; a part i/n learns by itself.
+
 A search for the night that is interrupted (SIGTERM, as when a machine is taken away) ends with exit code
 1, and the same command goes on. The exit code is 6 when a property was violated, now or before.
 
@@ -77,6 +81,7 @@ them ends with exit code 1, since its verdict would mean nothing.`,
   gtstore fuzz --seed 7 --schedules 100000 -o json
   gtstore fuzz --for 8h --out nightly
   gtstore fuzz --for 8h --out nightly --seed 7 --shard 2/4
+  gtstore fuzz --for 8h --out learnt --learn
   gtstore fuzz merge all part1 part2 part3 part4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -184,7 +189,7 @@ func runFuzz(ctx context.Context, f *fuzzFlags, stdout, stderr io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("%w\nRepeat with: %s", err, f.repeatCommand(o.Shard.End(stats.Schedules+1)))
 	}
-	r := resultOf(o.Seed, o.Shard, stats)
+	r := resultOf(&o, stats)
 	r.Interrupted = ctx.Err() != nil && failure == nil
 	if failure == nil {
 		return f.output.show(stdout, r)
@@ -236,6 +241,7 @@ func (f *fuzzFlags) repeatCommand(schedules int) string {
 type fuzzResult struct {
 	Seed             uint64         `json:"seed"`
 	Shard            string         `json:"shard,omitempty"`
+	Learn            bool           `json:"learn"`
 	Interrupted      bool           `json:"interrupted"`
 	Schedules        int            `json:"schedules"`
 	Events           int            `json:"events"`
@@ -261,9 +267,9 @@ type fuzzResult struct {
 	Merged           *mergeResult   `json:"merged,omitempty"`
 }
 
-func resultOf(seed uint64, shard fuzz.Shard, s *fuzz.Stats) *fuzzResult {
+func resultOf(o *fuzz.Options, s *fuzz.Stats) *fuzzResult {
 	return &fuzzResult{
-		Seed: seed, Shard: shard.String(),
+		Seed: o.Seed, Shard: o.Shard.String(), Learn: o.Learn,
 		Schedules: s.Schedules, Events: s.Events, Operations: s.Operations,
 		Faults: s.Faults, Messages: s.Messages, Kinds: kindsOf(s),
 		Writes: s.Writes, Gone: s.Gone, Joins: s.Joins, Lost: s.Lost,
@@ -314,6 +320,9 @@ func (r *fuzzResult) text() string {
 	text := fmt.Sprintf("seed        %d\n", r.Seed)
 	if r.Shard != "" {
 		text += fmt.Sprintf("shard       %s\n", r.Shard)
+	}
+	if r.Learn {
+		text += "learn       yes: schedules are varied that did something new\n"
 	}
 	text +=
 		fmt.Sprintf("schedules   %s\n", cli.Grouped(r.Schedules)) +

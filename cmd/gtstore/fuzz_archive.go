@@ -53,7 +53,7 @@ func runArchived(ctx context.Context, f *fuzzFlags, p *progress, stdout io.Write
 	if err != nil {
 		return err
 	}
-	r := resultOf(o.Seed, o.Shard, stats)
+	r := resultOf(&o, stats)
 	r.Interrupted = ctx.Err() != nil
 	r.Night = archiveResultOf(f.out, archive.Found(), archive.Others())
 	if err := f.output.show(stdout, r); err != nil {

@@ -53,7 +53,7 @@ func runFuzzMerge(ctx context.Context, out string, dirs []string, output format,
 	if err != nil {
 		return err
 	}
-	r := resultOf(m.Seed, fuzz.Shard{}, m.Stats())
+	r := resultOf(&fuzz.Options{Seed: m.Seed, Learn: m.Learn}, m.Stats())
 	r.Night = archiveResultOf(out, m.Found, m.Others)
 	r.Night.Gone = m.Gone
 	r.Merged = &mergeResult{Build: m.Build, Of: m.Of, Parts: m.Parts, Missing: m.Missing}

@@ -48,6 +48,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"fuzz --seed 1 --shard auto/4", "there is no JOB_COMPLETION_INDEX, which Kubernetes sets", "gtstore fuzz --help"},
 		{"fuzz merge", "want OUT, a directory that is not there yet, and the DIR of at least one archive", "gtstore fuzz merge --help"},
 		{"fuzz merge out", "want OUT, a directory that is not there yet, and the DIR of at least one archive", "gtstore fuzz merge --help"},
+		{"fuzz --learn --length 1h", "--learn varies short schedules: leave --length out", "gtstore fuzz --help"},
 		{"fuzz --workers 0", `"--workers" flag: want a number from 1 to 1024`, "gtstore fuzz --help"},
 		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},
 		{"fuzz --seed -1", `"--seed" flag: want a number from 0 to 18446744073709551615`, "gtstore fuzz --help"},
@@ -202,6 +203,21 @@ func TestFuzzOfTheNightGoesOn(t *testing.T) {
 		parts += night(dir, "--seed", "7", "--schedules", "30", "--shard", shard).Events
 	}
 	require.Equal(t, whole.Events, parts)
+}
+
+// A search that learns says so, and is taken up again as one that does.
+func TestFuzzThatLearns(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		code, out, stderr := run(t, "", "fuzz", "--learn", "--keep-going", "--seed", "7", "--schedules", "10", "--out", dir)
+		require.Equal(t, cli.ExitOK, code, stderr)
+		require.Contains(t, out, "seed        7\nlearn       yes")
+	}
+	code, _, stderr := run(t, "", "fuzz", "--keep-going", "--seed", "7", "--schedules", "10", "--out", dir)
+	require.Equal(t, cli.ExitError, code)
+	require.Contains(t, stderr, "choose another directory")
+	f := fuzzFlags{options: fuzz.Options{Seed: 7, Learn: true}}
+	require.Equal(t, "go run ./cmd/gtstore fuzz --seed 7 --schedules 9 --learn", f.repeatCommand(9))
 }
 
 // The pods of an Indexed Job search a part each, by their index, and their archives become

@@ -24,15 +24,15 @@ type Caught struct {
 }
 
 // Hunt builds the mutant of the module at root, in dir, and looks for who catches it.
-// First come generated schedules: so many at most for each of the seeds 1 to seeds. Then
-// come the mutant's traces in the gallery, and last the core's scenario tests.
-func (m *Mutant) Hunt(root, dir string, seeds, schedules int) (*Caught, error) {
+// First come generated schedules: so many at most for each of the seeds 1 to seeds. With
+// learn the search varies those that did something new. Then come the mutant's traces in the gallery, and last the core's scenario tests.
+func (m *Mutant) Hunt(root, dir string, seeds, schedules int, learn bool) (*Caught, error) {
 	binary, err := m.Build(root, dir)
 	if err != nil {
 		return nil, err
 	}
 	c := &Caught{Seeds: seeds}
-	if err := c.search(root, dir, binary, schedules); err != nil || c.By != "" {
+	if err := c.search(root, dir, binary, schedules, learn); err != nil || c.By != "" {
 		return c, err
 	}
 	if c.By, err = m.exhibited(root, binary); err != nil || c.By != "" {
@@ -43,11 +43,11 @@ func (m *Mutant) Hunt(root, dir string, seeds, schedules int) (*Caught, error) {
 }
 
 // search has gtstore fuzz search for a schedule that breaks the mutant.
-func (c *Caught) search(root, dir, binary string, schedules int) error {
+func (c *Caught) search(root, dir, binary string, schedules int, learn bool) error {
 	var counts, before, after []int
 	var seconds []float64
 	for seed := 1; seed <= c.Seeds; seed++ {
-		cmd := exec.Command(binary, "fuzz", "--seed", fmt.Sprint(seed), "--schedules", fmt.Sprint(schedules), "--out", dir, "-o", "json")
+		cmd := exec.Command(binary, "fuzz", fmt.Sprintf("--learn=%t", learn), "--seed", fmt.Sprint(seed), "--schedules", fmt.Sprint(schedules), "--out", dir, "-o", "json")
 		cmd.Dir = root
 		out, err := cmd.Output()
 		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

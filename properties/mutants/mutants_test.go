@@ -46,7 +46,7 @@ func TestMutants(t *testing.T) {
 				t.Skipf("nobody can catch it: %s", m.Equivalent)
 			}
 			begin := time.Now()
-			c, err := m.Hunt(root, t.TempDir(), 1, schedulesMax)
+			c, err := m.Hunt(root, t.TempDir(), 1, schedulesMax, false)
 			require.NoError(t, err)
 			require.NotEmpty(t, c.By, "nobody caught it: %s", m.Story)
 			fmt.Printf("%-28s %-24.24s %-50s %5.1f s\n", m.Name, m.Rule, c.By, time.Since(begin).Seconds())

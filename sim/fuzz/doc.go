@@ -8,5 +8,12 @@
 //
 // With an Archive a search goes on after failures, for a night or for many nights. The
 // archive keeps the shortest trace of each Place, and the search can be ended and taken
-// up again. A Shard is the part of a search that runs on one of several machines.
+// up again. A Shard is the part of a search that runs on one of several machines; Merge
+// makes one archive of theirs. An archive is of one Build.
+//
+// A search may learn: it then varies schedules whose runs came to a situation for the first
+// time (see learner), instead of drawing each from nothing.
+//
+// Before it begins, a search looks for failures that are planted (Canary), since one that
+// is not able to find these would find no others.
 package fuzz

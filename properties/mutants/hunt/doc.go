@@ -1,7 +1,7 @@
 // Command hunt prints who catches each mutant of the core, as the table in
 // properties/mutants/README.md. Run it in the module's root:
 //
-//	go run ./properties/mutants/hunt [--seeds 3] [--schedules 4000] [--out DIR] [NAME...]
+//	go run ./properties/mutants/hunt [--seeds 3] [--schedules 4000] [--learn] [--out DIR] [NAME...]
 //
 // It leaves in DIR the mutants' binaries, and the shrunk schedules that break them: from
 // such a schedule a trace of the gallery is made. It fails when nobody catches a mutant.

@@ -11,15 +11,16 @@ import (
 func main() {
 	seeds := flag.Int("seeds", 3, "seeds of the search over generated schedules")
 	schedules := flag.Int("schedules", 4000, "schedules of a seed, at most")
+	learn := flag.Bool("learn", false, "vary the schedules that did something new: gtstore fuzz --learn")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
-	if err := hunt(*seeds, *schedules, *out, flag.Args()); err != nil {
+	if err := hunt(*seeds, *schedules, *learn, *out, flag.Args()); err != nil {
 		fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func hunt(seeds, schedules int, dir string, names []string) error {
+func hunt(seeds, schedules int, learn bool, dir string, names []string) error {
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "mutants"); err != nil {
@@ -47,7 +48,7 @@ func hunt(seeds, schedules int, dir string, names []string) error {
 			fmt.Printf("| %s | %s | equivalent: %s | | | | | |\n", m.Name, m.Rule, m.Equivalent)
 			continue
 		}
-		c, err := m.Hunt(".", dir, seeds, schedules)
+		c, err := m.Hunt(".", dir, seeds, schedules, learn)
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", name, err)
 		}
