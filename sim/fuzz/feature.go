@@ -12,16 +12,13 @@ import (
 	"gtstore/sim/splitmix"
 )
 
-// A situation is something that a node, or a group, went through in a run, by its hash. It
-// has no names, numbers or times: only the relations on which rules depend. Each of these
+// A situation is something that a node went through in a run, by its hash. It has no names, numbers or times: only the relations on which rules depend. Each of these
 // is one:
 //
 //   - a storage node or the manager took in a message: of which kind, from whom, how its
 //     epoch and its positions are to those of the node, what the node was, and which events
 //     came of it;
 //   - a process started, ended or stalled: what its node was;
-//   - the members of a group, and who joins it, came to be what they are, and what of them
-//     has failed;
 //   - a mark was reached.
 type situation uint64
 
@@ -32,7 +29,6 @@ const (
 	classMark   class = iota
 	classTaken        // a message, by a node
 	classChange       // a process
-	classGroup
 	classCount
 )
 
@@ -56,8 +52,7 @@ type spy struct {
 	ordinal map[uint64]schedule.Deviation // of what is on its way, by number
 	taken   schedule.Deviation            // what was taken in last
 	seen    map[situation]generate.Focus
-	views   [][]core.GroupView      // of each host, by Index: its node's groups, before the event
-	groups  map[core.GroupID]uint64 // the state that was noted last
+	views   [][]core.GroupView // of each host, by Index: its node's groups, before the event
 }
 
 // moments returns what came about in the run that has ended, in an order of their own.
@@ -105,7 +100,7 @@ func (s *spy) note(w *sim.World, h *sim.Host, c class, what uint64) {
 
 // Begin implements sim.Observer.
 func (s *spy) Begin(w *sim.World) {
-	s.seen, s.groups = map[situation]generate.Focus{}, map[core.GroupID]uint64{}
+	s.seen = map[situation]generate.Focus{}
 	s.sent, s.ordinal = map[schedule.Deviation]int{}, map[uint64]schedule.Deviation{}
 	s.views = make([][]core.GroupView, len(w.Hosts()))
 }
@@ -124,36 +119,23 @@ func (s *spy) AfterEvent(w *sim.World, h *sim.Host) {
 		} else if events != 0 {
 			s.note(w, h, classTaken, splitmix.Mix(1, events))
 		}
-		if s.look(w, h, n) {
-			s.lookAtGroups(w, h)
-		}
+		s.look(w, h, n)
 	case *core.Manager:
 		if events != 0 && in != nil {
 			s.note(w, h, classTaken, splitmix.Mix(uint64(core.KindOf(in.Body))<<8|2, events))
 		} else if events != 0 {
 			s.note(w, h, classTaken, splitmix.Mix(3, events))
 		}
-		if events != 0 {
-			s.lookAtGroups(w, h)
-		}
 	}
 }
 
-// look takes in what a storage node is, and tells whether that has changed, in short.
-func (s *spy) look(w *sim.World, h *sim.Host, n *core.Storage) bool {
-	views := s.views[h.Index()]
-	changed := len(views) != n.Groups()
+// look takes in what a storage node is.
+func (s *spy) look(w *sim.World, h *sim.Host, n *core.Storage) {
+	views := s.views[h.Index()][:0]
 	for i := range n.Groups() {
-		v := n.Group(i, w.Local(h))
-		if i == len(views) {
-			views = append(views, v)
-			continue
-		}
-		changed = changed || viewInShort(&v) != viewInShort(&views[i])
-		views[i] = v
+		views = append(views, n.Group(i, w.Local(h)))
 	}
-	s.views[h.Index()] = views[:n.Groups()]
-	return changed
+	s.views[h.Index()] = views
 }
 
 // AfterChange implements sim.Observer.
@@ -166,12 +148,8 @@ func (s *spy) AfterChange(w *sim.World, h *sim.Host, c sim.Change) {
 		s.note(w, h, classChange, splitmix.Mix(what, viewInShort(&s.views[h.Index()][i])))
 	}
 	s.note(w, h, classChange, what)
-	switch n := h.Node().(type) {
-	case *core.Storage:
+	if n, ok := h.Node().(*core.Storage); ok {
 		s.look(w, h, n)
-		s.lookAtGroups(w, h)
-	case *core.Manager:
-		s.lookAtGroups(w, h)
 	}
 }
 
@@ -185,42 +163,6 @@ func (s *spy) Settled(*sim.World) bool { return true }
 
 // End implements sim.Observer.
 func (s *spy) End(*sim.World) {}
-
-// lookAtGroups notes what the groups have come to be.
-func (s *spy) lookAtGroups(w *sim.World, h *sim.Host) {
-	m, ok := w.Hosts()[0].Node().(*core.Manager)
-	if !ok {
-		return
-	}
-	for id := core.GroupID(1); int(id) <= m.Groups(); id++ {
-		c := m.Config(id)
-		lost, certain := m.Lost(id)
-		state := mixed(uint64(len(c.Chain)), lost, certain, m.Inquiring(id), w.Hosts()[0].Up(), w.Hosts()[0].Paused())
-		for _, p := range c.Chain {
-			state = splitmix.Mix(state, s.memberInShort(w, p.ID, c))
-		}
-		state = splitmix.Mix(state, s.memberInShort(w, c.Joining.ID, c))
-		if s.groups[id] != state {
-			s.groups[id] = state
-			s.note(w, h, classGroup, state)
-		}
-	}
-}
-
-// memberInShort is what a node of a group is, seen from the group's present config.
-func (s *spy) memberInShort(w *sim.World, id core.NodeID, c *core.Config) uint64 {
-	if id == 0 {
-		return 1
-	}
-	h := w.Holder(id)
-	if h == nil {
-		return 2
-	}
-	if v := viewOf(s.views[h.Index()], c.Group); v != nil {
-		return mixed(role(v)<<8|few(int(c.Epoch)-int(v.Config.Epoch))<<16, h.Up(), h.Paused())
-	}
-	return mixed(3, h.Up(), h.Paused())
-}
 
 func viewOf(views []core.GroupView, id core.GroupID) *core.GroupView {
 	for i := range views {

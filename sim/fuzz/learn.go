@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"slices"
 	"sync"
 
 	"gtstore/sim"
@@ -12,8 +13,10 @@ import (
 const (
 	// roundSize is after how many schedules a search that learns uses what it has learnt.
 	roundSize = 32
-	// learntMax bounds what it keeps. After that it only varies.
-	learntMax = 4096
+	// learntMax bounds what it keeps: some 100 MiB. After that it only varies.
+	learntMax = 2048
+	// nicheMax is how many schedules it remembers for a situation.
+	nicheMax = 64
 	// freshOf is of how many schedules one is drawn from nothing.
 	freshOf = 2
 
@@ -34,41 +37,31 @@ type learner struct {
 	seed  uint64
 	shard Shard
 
-	mu    sync.Mutex
-	kept  []learnt // in the order of their indices
-	seen  map[situation]bool
-	drawn draws // from what can be varied now
+	mu     sync.Mutex
+	kept   []learnt          // in the order of their indices
+	niches []niche           // of each situation that came about, in that order
+	at     map[situation]int // its index in niches
 }
 
 // learnt is a schedule that was kept.
 type learnt struct {
 	index    int
 	schedule *schedule.Schedule
-	moments  []moment
 }
 
-// draws is how a schedule to vary is drawn from the first of those that were kept.
-type draws struct {
-	of      int               // how many
-	byName  map[situation]int // index in the niches of its class
-	classes [classCount]struct {
-		niches []niche
-		weight int // of all of them
-	}
-}
-
-// niche is a situation with the schedules that came to it.
+// niche is a situation with the first schedules that came to it.
 type niche struct {
-	who []nicheMember
+	class class
+	who   []member
 }
 
-type nicheMember struct {
+type member struct {
 	kept  int // index
 	focus generate.Focus
 }
 
 func newLearner(seed uint64, shard Shard) *learner {
-	return &learner{seed: seed, shard: shard, seen: map[situation]bool{}}
+	return &learner{seed: seed, shard: shard, at: map[situation]int{}}
 }
 
 // needs returns the index below which all schedules of the shard must be counted before
@@ -82,64 +75,55 @@ func (l *learner) needs(i int) int {
 func (l *learner) schedule(i int) *schedule.Schedule {
 	src := generate.NewSource(splitmix.Spread(splitmix.Spread(l.seed^saltVary) + uint64(i)))
 	l.mu.Lock()
-	d := l.drawsFor(i)
-	if d.of == 0 || src.Intn("fresh", freshOf) == 0 {
+	of := len(l.kept) // how many of those kept count for this one
+	for of > 0 && l.kept[of-1].index >= l.needs(i) {
+		of--
+	}
+	if of == 0 || src.Intn("fresh", freshOf) == 0 {
 		l.mu.Unlock()
 		return Schedule(l.seed, i)
 	}
-	one, other := l.draw(src, d), l.draw(src, d)
+	one, other := l.draw(src, of), l.draw(src, of)
 	l.mu.Unlock()
 	return generate.Vary(src, one, other)
 }
 
-// weightOf is the weight of a niche: as much as one schedule's, shared by all that came to
-// it.
-func weightOf(n *niche) int { return max(1, 1000/len(n.who)) }
+// shares is how many of so many draws each class of situation gets. There are few marks,
+// and each tells much.
+var shares = [...]class{classMark, classTaken, classTaken, classChange}
 
-// drawsFor returns what schedule i is drawn from.
-func (l *learner) drawsFor(i int) *draws {
-	of := 0
-	for of < len(l.kept) && l.kept[of].index < l.needs(i) {
-		of++
-	}
-	if l.drawn.of > of || l.drawn.byName == nil {
-		l.drawn = draws{byName: map[situation]int{}}
-	}
-	d := &l.drawn
-	for ; d.of < of; d.of++ {
-		for _, m := range l.kept[d.of].moments {
-			c := &d.classes[m.situation.class()]
-			at, ok := d.byName[m.situation]
-			if ok {
-				c.weight -= weightOf(&c.niches[at])
-			} else {
-				at = len(c.niches)
-				d.byName[m.situation] = at
-				c.niches = append(c.niches, niche{})
+// draw draws a situation that is rare among the first schedules of those kept, and one of
+// these that came to it.
+func (l *learner) draw(src generate.Source, of int) generate.Parent {
+	class := shares[src.Intn("class", len(shares))]
+	// weigh goes over the situations of the class. The fewer schedules came to one, the more
+	// it weighs.
+	weigh := func(use func(who []member, weight int) (more bool)) {
+		for i := range l.niches {
+			who := l.niches[i].who
+			for len(who) > 0 && who[len(who)-1].kept >= of {
+				who = who[:len(who)-1]
 			}
-			c.niches[at].who = append(c.niches[at].who, nicheMember{d.of, m.focus})
-			c.weight += weightOf(&c.niches[at])
+			if l.niches[i].class == class && len(who) > 0 && !use(who, 1000/len(who)) {
+				return
+			}
 		}
 	}
-	return d
-}
-
-// shares is how many of so many draws each class of situation gets. Those of groups are
-// the most, and the least telling.
-var shares = [...]class{classMark, classMark, classTaken, classTaken, classTaken, classChange, classGroup}
-
-func (l *learner) draw(src generate.Source, d *draws) generate.Parent {
-	c := &d.classes[shares[src.Intn("class", len(shares))]]
-	left, at := src.Intn("niche", c.weight), 0
-	for left >= weightOf(&c.niches[at]) {
-		left -= weightOf(&c.niches[at])
-		at++
-	}
-	who := c.niches[at].who
-	best := who[src.Intn("varied", len(who))]
-	if other := who[src.Intn("varied", len(who))]; l.kept[other.kept].schedule.Size() < l.kept[best.kept].schedule.Size() {
-		best = other
-	}
+	total := 0
+	weigh(func(_ []member, weight int) bool { total += weight; return true })
+	left := src.Intn("niche", max(1, total))
+	best := member{kept: src.Intn("any", of)} // when nothing of the class has come about
+	weigh(func(who []member, weight int) bool {
+		if left -= weight; left >= 0 {
+			return true
+		}
+		best = who[src.Intn("varied", len(who))]
+		other := who[src.Intn("varied", len(who))]
+		if l.kept[other.kept].schedule.Size() < l.kept[best.kept].schedule.Size() {
+			best = other
+		}
+		return false
+	})
 	return generate.Parent{Schedule: l.kept[best.kept].schedule, Focus: best.focus}
 }
 
@@ -147,18 +131,22 @@ func (l *learner) draw(src generate.Source, d *draws) generate.Parent {
 func (l *learner) note(i int, s *schedule.Schedule, moments []moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.kept) >= learntMax {
+	isNew := slices.ContainsFunc(moments, func(m moment) bool { _, ok := l.at[m.situation]; return !ok })
+	if !isNew || len(l.kept) >= learntMax {
 		return
 	}
-	isNew := false
 	for _, m := range moments {
-		if !l.seen[m.situation] {
-			l.seen[m.situation], isNew = true, true
+		at, ok := l.at[m.situation]
+		if !ok {
+			at = len(l.niches)
+			l.at[m.situation] = at
+			l.niches = append(l.niches, niche{class: m.situation.class()})
+		}
+		if n := &l.niches[at]; len(n.who) < nicheMax {
+			n.who = append(n.who, member{len(l.kept), m.focus})
 		}
 	}
-	if isNew {
-		l.kept = append(l.kept, learnt{i, s, moments})
-	}
+	l.kept = append(l.kept, learnt{i, s})
 }
 
 // indices are those of what was kept. They are enough to know all of it again.
