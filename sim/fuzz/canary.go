@@ -50,7 +50,7 @@ func findCanaries(run func(*schedule.Schedule, sim.RunOptions) *sim.Outcome) err
 	if len(missed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("this build does not find what was planted for it to be found, so it would say that everything holds. %d schedules of seed %d missed: %s\nBuild it anew, from a clean checkout. If that does not help, a check or the generator is broken: run go test ./sim/...",
+	return fmt.Errorf("this build does not find what was planted for it to be found, so it would say that everything holds. %d schedules of seed %d missed: %s\nBuild it anew, from a clean checkout. If that does not help, a check or the generator is broken, and go test ./sim/... says which",
 		canarySchedules, canarySeed, strings.Join(missed, "; "))
 }
 

@@ -162,7 +162,7 @@ func readState(file string, shard Shard) (*state, error) {
 	}
 	s, err := parseState(text, shard)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the state of a search that could be gone on with: %w\nIt was left as it is. Move it away to begin at the first schedule, or choose another directory. The traces beside it can be replayed all the same: gtstore replay FILE...", file, err)
+		return nil, fmt.Errorf("%s is not the state of a search that could be gone on with: %w\nIt was left as it is. Move it away to begin at the first schedule, or choose another directory. The traces beside it can be replayed all the same: gtstore replay FILE", file, err)
 	}
 	return s, nil
 }
