@@ -127,7 +127,9 @@ func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 		l.next = o.Archive.next()
 		l.stats = o.Archive.totals()
 		if o.Learn {
-			l.learner.recall(o.Archive.state.Learnt)
+			if err := l.learner.recall(o.Archive.state.Learnt); err != nil {
+				return &l.stats, nil, err
+			}
 		}
 		o.Archive.remake(l.make)
 	}

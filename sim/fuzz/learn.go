@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -161,13 +162,16 @@ func (l *learner) indices() []int {
 }
 
 // recall makes and runs again what an earlier process kept. All that it had seen came about
-// in these.
-func (l *learner) recall(indices []int) {
-	for _, i := range indices {
+// in these. The error says that nothing new did in one of them: then they were not kept.
+func (l *learner) recall(indices []int) error {
+	for n, i := range indices {
 		s := l.schedule(i)
 		_, moments := runMoments(s)
-		l.note(i, s, moments)
+		if l.note(i, s, moments); len(l.kept) != n+1 {
+			return fmt.Errorf("the state of the search was changed: nothing came about for the first time in schedule %d, which it says to have learnt from. Choose another directory", i)
+		}
 	}
+	return nil
 }
 
 // runMoments is a check that also returns what came about.

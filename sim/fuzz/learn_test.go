@@ -167,4 +167,13 @@ func TestArchiveOfASearchThatLearns(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 		require.NoError(t, os.WriteFile(file, good, 0o666))
 	}
+
+	// An index that was not kept is noticed when it is run again.
+	l := newLearner(7, Shard{1, 2})
+	for _, i := range []int{1, 3, 5, 7, 9, 11, 13, 15, 17, 19} {
+		_, moments := runMoments(Schedule(7, i))
+		l.note(i, Schedule(7, i), moments)
+	}
+	require.ErrorContains(t, newLearner(7, Shard{1, 2}).recall([]int{1, 1}), "nothing came about for the first time in schedule 1")
+	require.NoError(t, newLearner(7, Shard{1, 2}).recall(l.indices()))
 }
