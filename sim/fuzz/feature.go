@@ -48,9 +48,9 @@ type moment struct {
 // spy collects the situations of a run. It is a sim.Observer, and its log is to be the
 // run's Log: that tells which message is which of its kind on its link.
 type spy struct {
-	sent    map[schedule.Deviation]int    // by link and kind
-	ordinal map[uint64]schedule.Deviation // of what is on its way, by number
-	taken   schedule.Deviation            // what was taken in last
+	sent    map[way]int        // how many messages of each
+	ordinal []int              // of each message on its way, by its number
+	taken   schedule.Deviation // what was taken in last, without a fate
 	seen    map[situation]generate.Focus
 	views   [][]core.GroupView // of each host, by Index: its node's groups, before the event
 }
@@ -73,15 +73,30 @@ func (s *spy) moments(out *sim.Outcome) []moment {
 // log counts the messages, as a schedule's deviations do.
 func (s *spy) log(r *sim.LogRecord) {
 	switch r.What {
-	case sim.LogSent:
-		name := schedule.Deviation{Link: schedule.Link{From: r.From, To: r.To}, Kind: core.KindOf(r.Env.Body)}
-		s.sent[name]++
-		named := name
-		named.Ordinal = s.sent[name]
-		s.ordinal[r.Number] = named
+	case sim.LogSent: // its number is the next one
+		on := way{packed(r.From), packed(r.To), core.KindOf(r.Env.Body)}
+		s.sent[on]++
+		s.ordinal = append(s.ordinal, s.sent[on])
 	case sim.LogDelivered:
-		s.taken = s.ordinal[r.Number] // of none, when it crossed no network
+		s.taken = schedule.Deviation{}
+		if r.Number > 0 {
+			s.taken = schedule.Deviation{Link: schedule.Link{From: r.From, To: r.To}, Kind: core.KindOf(r.Env.Body), Ordinal: s.ordinal[r.Number-1]}
+		}
 	}
+}
+
+// way is a link and a kind of message, made for a fast map: every message needs one.
+type way struct {
+	from, to uint64
+	kind     core.Kind
+}
+
+// packed is a host's name, which has at most five bytes, as a number.
+func packed(name string) (n uint64) {
+	for i := range len(name) {
+		n = n<<8 | uint64(name[i])
+	}
+	return n
 }
 
 // note notes a situation that a host has come to, or through which a group has gone with
@@ -101,7 +116,7 @@ func (s *spy) note(w *sim.World, h *sim.Host, c class, what uint64) {
 // Begin implements sim.Observer.
 func (s *spy) Begin(w *sim.World) {
 	s.seen = map[situation]generate.Focus{}
-	s.sent, s.ordinal = map[schedule.Deviation]int{}, map[uint64]schedule.Deviation{}
+	s.sent, s.ordinal = map[way]int{}, nil
 	s.views = make([][]core.GroupView, len(w.Hosts()))
 }
 
