@@ -112,7 +112,7 @@ func TestWhatIsKept(t *testing.T) {
 func TestTheMomentsOfARun(t *testing.T) {
 	messages := 0
 	classes := map[class]bool{}
-	for i := range 12 {
+	for i := range 20 {
 		s := Schedule(7, i)
 		out, moments := runMoments(s)
 		require.Equal(t, Check(s, sim.RunOptions{}).Hash, out.Hash)
