@@ -97,6 +97,23 @@ func TestALateChunkTakesNothingBackOfWhatWasHeld(t *testing.T) {
 	}
 }
 
+// Rule R10: a snapshot of nothing is complete, too. What was acked behind it, and is not known
+// to be committed, stays when a chunk of a successor's first attempt comes.
+func TestALateChunkTakesNothingBackBehindAnEmptySnapshot(t *testing.T) {
+	p := following(t, "n1", config(1, "n1"))
+	p.step("m", joined(2, 2, "n3", "n1"))
+	n := following(t, "n3", joined(2, 2, "n3", "n1", "n2"), durable)
+	for _, c := range p.ackChunks("n3") {
+		n.step("n1", c)
+	}
+	n.step("n1", replicate(2, 9, EntryID{}, 0, opened(2)))
+	require.EqualValues(t, 1, latest[*Ack](n, "n1").Matched)
+	n.step("m", joined(2, 3, "n3", "n2"))
+	n.step("n2", &Chunk{Group: 1, Epoch: 3, Start: 2, Tenure: 3, Attempt: 1})
+	require.EqualValues(t, 1, n.view().Last, "it acked this")
+	require.True(t, latest[*ChunkAck](n, "n2").Refused)
+}
+
 // Rule R10: half a snapshot is no prefix of the group's history. Who has that begins with
 // nothing, in the same join or in another.
 func TestHalfASnapshotIsNotKept(t *testing.T) {

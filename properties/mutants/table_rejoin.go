@@ -40,7 +40,7 @@ var ofRejoining = []Mutant{
 	},
 	{
 		Name: `held-forgotten-in-a-restart`, Rule: `R10`,
-		Story: `a joining node that restarts and does not know what is committed discards for a late chunk what it acked`,
+		Story: `a joining node that knows of nothing that is committed discards for a late chunk what it acked`,
 		File:  `core/join.go`,
 		Old:   `	case m.Attempt == 1 && j.complete: // it`,
 		New:   `	case m.Attempt == 1 && j.complete && g.commit > 0: // it`,
