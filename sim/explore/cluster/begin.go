@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"gtstore/core"
+	"gtstore/sim/history"
+)
+
+// silenceMax is so long that no node registers again because it heard no ping.
+const silenceMax = 24 * time.Hour
+
+// New returns the model of a scenario. What comes before the search happens here: the nodes
+// start, the group forms, the clients open their sessions, and all is calm.
+func New(s *Scenario) (*Model, error) {
+	m := &Model{scenario: s}
+	for _, o := range s.ops {
+		m.ops = append(m.ops, o)
+	}
+	w := &m.begin
+	w.left = s.budgets
+	w.manager = m.keepManager(&manager{boots: make([]core.Boot, s.Hosts())})
+	w.ghost = m.keepGhost(&ghost{})
+	w.past = m.keepPast(&past{states: make([]opState, len(m.ops)), results: make([]core.Reply, len(m.ops))})
+	for i := range s.Hosts() {
+		w.hosts = append(w.hosts, m.keepHost(&host{index: i, now: core.Time(time.Second), disk: &disk{}}))
+	}
+	if err := m.form(w); err != nil {
+		return nil, err
+	}
+	if err := m.openSessions(w); err != nil {
+		return nil, err
+	}
+	for range s.Settle {
+		if b := m.nextTimer(w); b != nil {
+			return nil, b.err()
+		}
+		if err := m.settle(w); err != nil {
+			return nil, err
+		}
+	}
+	for i := range m.ops {
+		var to []uint32
+		for host := range s.Hosts() {
+			to = append(to, m.keepMessage(m.ops[i].envelope(i, host)))
+		}
+		m.requests = append(m.requests, to)
+	}
+	return m, nil
+}
+
+func (b *broken) err() error { return fmt.Errorf("before the search: %s: %s", b.property, b.text) }
+
+// settle has all that takes no time happen.
+func (m *Model) settle(w *world) error {
+	for {
+		moved, b := m.calmStep(w)
+		if b != nil {
+			return b.err()
+		}
+		if !moved {
+			return nil
+		}
+	}
+}
+
+func (m *Model) form(w *world) error {
+	for i := range w.hosts {
+		if b := m.input(w, i, inputStart, -1); b != nil {
+			return b.err()
+		}
+	}
+	if err := m.settle(w); err != nil {
+		return err
+	}
+	c := core.Config{Group: group, Reads: m.scenario.Reads, Lease: m.scenario.lease(), MinChain: 1}
+	for i := range m.scenario.Members {
+		c.Chain = append(c.Chain, hostPeer(i))
+	}
+	g := m.managers.at(w.manager)
+	if b := m.applyOrder(w, m.issue(g, g.boots, c)); b != nil {
+		return b.err()
+	}
+	return m.settle(w)
+}
+
+// openSessions opens a session for each client that writes, after it has written what was
+// there before.
+func (m *Model) openSessions(w *world) error {
+	const before = 99 // the client that wrote what was there
+	if len(m.scenario.before) > 0 {
+		session, err := m.ask(w, core.Op{Kind: core.OpOpen}, before)
+		if err != nil {
+			return err
+		}
+		for i, o := range m.scenario.before {
+			r, err := m.ask(w, core.Op{Kind: o.kind, Key: o.key, Value: o.value, Session: session.Version, OpSeq: uint64(i) + 1}, before)
+			if err != nil {
+				return err
+			}
+			m.before = append(m.before, history.Operation{Client: "before", Kind: o.kind, Key: o.key, Value: o.value,
+				CallOrder: 2*i + 1, ReturnOrder: 2*i + 2, Result: &core.Result{Status: r.Status, Version: r.Version}})
+		}
+	}
+	sessions, numbers := map[int]core.Seq{}, map[int]uint64{}
+	for i := range m.ops {
+		o := &m.ops[i]
+		if o.kind == core.OpGet {
+			continue
+		}
+		if sessions[o.client] == 0 {
+			r, err := m.ask(w, core.Op{Kind: core.OpOpen}, o.client)
+			if err != nil {
+				return err
+			}
+			sessions[o.client] = r.Version
+		}
+		numbers[o.client]++
+		o.session, o.number = sessions[o.client], numbers[o.client]
+	}
+	return nil
+}
+
+// ask has the primary answer a request.
+func (m *Model) ask(w *world, o core.Op, client int) (*core.Reply, error) {
+	const request = 1 << 40 // the operations of the search have other numbers
+	o.Group, o.Req = group, request
+	host := indexOf(m.managers.at(w.manager).config().Chain[0])
+	id := m.keepMessage(&core.Envelope{Cluster: cluster, From: clientPeer(client), To: hostPeer(host), Body: &o})
+	m.asked = nil
+	if b := m.input(w, host, id, -1); b != nil {
+		return nil, b.err()
+	}
+	if err := m.settle(w); err != nil {
+		return nil, err
+	}
+	if m.asked == nil || m.asked.Status != core.StatusOK {
+		return nil, fmt.Errorf("before the search: a %v was not answered well: %+v", o.Kind, m.asked)
+	}
+	return m.asked, nil
+}

@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"strings"
+
+	"gtstore/core"
+)
+
+const (
+	// calmRounds bounds how often a run without faults may come to rest before all
+	// operations are answered: each rest lets the next timer go off.
+	calmRounds = 400
+	calmSteps  = 20_000
+)
+
+// finishes runs on from the state without faults, and tells whether all operations are
+// answered in the end. A state from which one such run leads there is remembered, whatever
+// its budgets.
+func (w *worker) finishes() *broken {
+	m := w.m
+	w.way = w.way[:0]
+	w.calm.set(&w.at)
+	for rounds, steps := 0, 0; ; steps++ {
+		print := m.print(&w.calm)
+		if _, ok := m.endings.get(print); ok || m.ended(&w.calm) {
+			break
+		}
+		w.way = append(w.way, print)
+		moved, b := m.calmStep(&w.calm)
+		if b == nil && !moved {
+			moved, b = m.calmCall(&w.calm, false)
+		}
+		if b == nil && !moved {
+			rounds++
+			b = m.rest(&w.calm)
+		}
+		if b != nil {
+			return &broken{b.property, b.text + "; in a run without faults from here"}
+		}
+		if rounds > calmRounds || steps > calmSteps {
+			return brokenf("finishable", "without any more faults %s is never answered", m.unanswered(&w.calm))
+		}
+	}
+	for _, print := range w.way {
+		m.endings.put(print, struct{}{})
+	}
+	return nil
+}
+
+// ended tells whether there is nothing left to wait for: all is answered, or in memory mode
+// no member is left.
+func (m *Model) ended(w *world) bool {
+	if m.pasts.at(w.past).done() {
+		return true
+	}
+	if m.scenario.Durable {
+		return false
+	}
+	for _, p := range m.managers.at(w.manager).config().Chain {
+		if m.hosts.at(w.hosts[indexOf(p)]).up() {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Model) unanswered(w *world) string {
+	var list []string
+	for i, s := range m.pasts.at(w.past).states {
+		if s != opDone {
+			list = append(list, m.ops[i].String())
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// calmStep does the next thing that takes no time and no client; false if there is none.
+func (m *Model) calmStep(w *world) (bool, *broken) {
+	for i, id := range w.messages {
+		to := m.messages.at(id).to
+		if to >= 0 && !m.hosts.at(w.hosts[to]).up() {
+			continue
+		}
+		w.messages = append(w.messages[:i], w.messages[i+1:]...)
+		if to < 0 {
+			return true, m.applyOrder(w, m.order(w.manager, id))
+		}
+		return true, m.input(w, to, id, -1)
+	}
+	for i, id := range w.hosts {
+		h := m.hosts.at(id)
+		switch {
+		case len(h.gate) > 0:
+			return true, m.input(w, i, inputSync, -1)
+		case !h.up() && m.scenario.Durable:
+			return true, m.input(w, i, inputStart, -1)
+		}
+		if c := m.managers.at(w.manager).config(); !h.up() && c != nil {
+			for _, what := range [...]uint32{orderEvict + uint32(i), orderEndJoin + uint32(i)} {
+				if o := m.order(w.manager, what); o.legal {
+					return true, m.applyOrder(w, o)
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+func (m *Model) input(w *world, i int, input uint32, called int) *broken {
+	return m.apply(w, i, m.after(w.hosts[i], input), called, true)
+}
+
+// calmCall has a client ask the primary. Those who wait for an answer ask once more when
+// all is at rest.
+func (m *Model) calmCall(w *world, again bool) (bool, *broken) {
+	c, p := m.managers.at(w.manager).config(), m.pasts.at(w.past)
+	if c == nil {
+		return false, nil
+	}
+	host := indexOf(c.Chain[0])
+	if !m.hosts.at(w.hosts[host]).up() {
+		return false, nil
+	}
+	for i, s := range p.states {
+		first := i == 0 || m.ops[i-1].client != m.ops[i].client || p.states[i-1] == opDone
+		if s == opDone || s == opCalled && !again || !first {
+			continue
+		}
+		e := m.after(w.hosts[host], m.requests[i][host])
+		if !m.takesIn(w.past, w.hosts[host], e, i) && !again {
+			continue
+		}
+		if b := m.apply(w, host, e, i, true); b != nil {
+			return true, b
+		}
+		if !again {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// rest is what happens when nothing is under way: the manager tells its config to those who
+// do not know it, as it does with its pings; clients ask once more; the next timer goes off.
+func (m *Model) rest(w *world) *broken {
+	g := m.managers.at(w.manager)
+	if c := g.config(); c != nil {
+		for _, p := range append([]core.Peer{c.Joining}, c.Chain...) {
+			i := indexOf(p)
+			if p.ID == 0 || !m.hosts.at(w.hosts[i]).up() || m.hosts.at(w.hosts[i]).facts.epoch == c.Epoch {
+				continue
+			}
+			id := m.keepMessage(&core.Envelope{Cluster: cluster, From: managerPeer, To: p, Body: c})
+			if b := m.input(w, i, id, -1); b != nil {
+				return b
+			}
+		}
+	}
+	if _, b := m.calmCall(w, true); b != nil {
+		return b
+	}
+	return m.nextTimer(w)
+}
+
+// nextTimer lets time pass until a timer goes off, of all that are due.
+func (m *Model) nextTimer(w *world) *broken {
+	due := neverDue
+	for _, id := range w.hosts {
+		if h := m.hosts.at(id); h.up() {
+			due = min(due, h.due)
+		}
+	}
+	if due == neverDue {
+		return nil
+	}
+	for i, id := range w.hosts {
+		if m.hosts.at(id).up() {
+			w.hosts[i] = m.later(id, due)
+		}
+	}
+	for i := range w.hosts {
+		if h := m.hosts.at(w.hosts[i]); h.up() && h.due == 0 {
+			if b := m.input(w, i, inputTick, -1); b != nil {
+				return b
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"fmt"
+	"strings"
+
+	"gtstore/core"
+)
+
+// describe says in a few words what a message says.
+func describe(m *message) string {
+	from := m.envelope.From.Addr
+	text := fmt.Sprintf("%v from %s", core.KindOf(m.envelope.Body), from)
+	switch b := m.envelope.Body.(type) {
+	case *core.Config:
+		return text + ": " + configText(b)
+	case *core.Replicate:
+		text += fmt.Sprintf(": epoch %d, round %d, after %s", b.Epoch, b.Round, idText(b.Prev))
+		for i := range b.Entries {
+			e := &b.Entries[i]
+			text += fmt.Sprintf(", %d/%d %v %s", e.Epoch, int(b.Prev.Seq)+i+1, e.Kind, e.Key)
+			if e.Value != "" {
+				text += "=" + e.Value
+			}
+		}
+		text += fmt.Sprintf(", committed %d", b.Commit)
+		if b.Config != nil {
+			text += ", with its config"
+		}
+		return text
+	case *core.Ack:
+		return text + fmt.Sprintf(": epoch %d, round %d, holds up to %d", b.Epoch, b.Round, b.Matched)
+	case *core.Nack:
+		if b.Config != nil {
+			return text + ": " + configText(b.Config)
+		}
+		return text + fmt.Sprintf(": epoch %d, round %d, try after %d", b.Epoch, b.Round, b.Last)
+	case *core.Chunk:
+		text += fmt.Sprintf(": epoch %d, join %d, tenure %d, attempt %d, chunk %d, %d keys", b.Epoch, b.Start, b.Tenure, b.Attempt, b.Number, len(b.Items))
+		if b.Last {
+			text += ", the last, of " + idText(b.At)
+		}
+		return text
+	case *core.ChunkAck:
+		text += fmt.Sprintf(": epoch %d, join %d, tenure %d, attempt %d, next %d", b.Epoch, b.Start, b.Tenure, b.Attempt, b.Next)
+		if b.Refused {
+			text += ", refused"
+		}
+		if b.Held.Seq > 0 {
+			text += ", holds " + idText(b.Held)
+		}
+		return text
+	case *core.CaughtUp:
+		return text + fmt.Sprintf(": epoch %d, join %d, %s", b.Epoch, b.Start, hostName(int(b.Node)-1))
+	case *core.Register:
+		return text + fmt.Sprintf(": boot %d", b.Boot)
+	}
+	return text + fmt.Sprintf(": %+v", m.envelope.Body)
+}
+
+func idText(id core.EntryID) string { return fmt.Sprintf("%d/%d", id.Epoch, id.Seq) }
+
+func configText(c *core.Config) string {
+	names := make([]string, len(c.Chain))
+	for i, p := range c.Chain {
+		names[i] = p.Addr
+	}
+	text := fmt.Sprintf("epoch %d, %s", c.Epoch, strings.Join(names, " > "))
+	if c.Joining.ID != 0 {
+		text += ", joining " + c.Joining.Addr
+	}
+	return text
+}
+
+func crashName(i, keep, pending int) string {
+	if pending == 0 {
+		return hostName(i) + " crashes"
+	}
+	return fmt.Sprintf("%s crashes, and of %d batches that were not durable its disk keeps %d", hostName(i), pending, keep)
+}

@@ -1,0 +1,306 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gtstore/core"
+)
+
+// host is a storage node with its disk. It is never changed: whatever happens to a host
+// makes another one. So it is a part of many states, and what one message does to it is
+// worked out once.
+type host struct {
+	key    key
+	name   uint64 // a hash of the key, and of which host it is
+	index  int
+	node   *core.Storage // nil while the host is down
+	now    core.Time     // of its clock
+	due    time.Duration // until its next Tick; 0 or less when it is due
+	disk   *disk
+	gate   []batch // what is not durable yet, oldest first
+	knew   core.Epoch
+	facts  facts
+	broken *broken // what is wrong with it, whatever the others are
+}
+
+const neverDue = time.Duration(1<<63 - 1)
+
+func (h *host) up() bool { return h.node != nil }
+
+// batch is what one Output wants to be durable, and what waits for that.
+type batch struct {
+	writes []core.Write
+	after  []core.Envelope
+}
+
+// disk is what is durable. It is never changed.
+type disk struct {
+	space map[string]string
+	hash  uint64
+}
+
+// with returns the disk after some more writes.
+func (d *disk) with(writes []core.Write) *disk {
+	space := maps.Clone(d.space)
+	if space == nil {
+		space = make(map[string]string)
+	}
+	for i := range writes {
+		switch w := &writes[i]; {
+		case w.Delete && w.End != "":
+			maps.DeleteFunc(space, func(k, _ string) bool { return w.Key <= k && k < w.End })
+		case w.Delete:
+			delete(space, w.Key)
+		default:
+			space[w.Key] = w.Value
+		}
+	}
+	n := &disk{space: space}
+	for k, v := range space {
+		n.hash += mix(keyOf([]byte(k))[0], keyOf([]byte(v))[1]) // in any order
+	}
+	return n
+}
+
+// Range implements core.Space.
+func (d *disk) Range(prefix string, f func(key, value string) error) error {
+	for _, k := range slices.Sorted(maps.Keys(d.space)) {
+		if len(k) >= len(prefix) && k[:len(prefix)] == prefix {
+			if err := f(k, d.space[k]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// broken is a violation that one step of a host shows.
+type broken struct{ property, text string }
+
+func brokenf(property, format string, args ...any) *broken {
+	return &broken{property, fmt.Sprintf(format, args...)}
+}
+
+// edge is what one input makes of a host.
+type edge struct {
+	to     uint32
+	sent   []uint32      // messages to other hosts
+	asked  []uint32      // messages to the manager
+	told   []*core.Reply // to clients
+	broken *broken
+
+	cut     core.Seq // the first position that it cut off its log, or 0
+	gave    bool     // it gave up what it held
+	applied []core.Event
+}
+
+// quiet tells whether the input has done nothing at all.
+func (e *edge) quiet(from uint32) bool {
+	return e.to == from && len(e.sent)+len(e.asked)+len(e.told) == 0 && e.broken == nil
+}
+
+// What may happen to a host, beside a message: these stand above all numbers of messages.
+const (
+	inputTick    = 1<<31 + iota
+	inputSync    // the oldest batch becomes durable
+	inputStart   // a process starts
+	inputCrash   // with inputKeep times the batches that the disk has written all the same
+	inputKeep    = 1 << 8
+	inputSpecial = 1 << 31
+)
+
+// after returns the edge of a host for an input, which it works out the first time.
+func (m *Model) after(id, input uint32) *edge {
+	if e, ok := m.edges.get(pair(id, input)); ok {
+		return e
+	}
+	return m.edges.put(pair(id, input), m.work(m.hosts.at(id), input))
+}
+
+// work works out what an input makes of a host.
+func (m *Model) work(h *host, input uint32) *edge {
+	s := &stepper{m: m, was: h, h: &host{index: h.index, now: h.now, disk: h.disk, gate: h.gate, knew: h.knew, node: h.node}, e: &edge{}}
+	s.run(func() {
+		switch {
+		case input < inputSpecial:
+			s.clone()
+			s.step(m.messages.at(input).envelope)
+		case input == inputTick:
+			s.clone()
+			s.tick()
+		case input == inputSync:
+			s.sync()
+		case input == inputStart:
+			s.start()
+		default:
+			s.crash(int(input-inputCrash) / inputKeep)
+		}
+		s.settle()
+	})
+	s.e.to = m.keepHost(s.h)
+	return s.e
+}
+
+// later returns a host some time later, in which nothing happened to it.
+func (m *Model) later(id uint32, d time.Duration) uint32 {
+	if d == 0 {
+		return id
+	}
+	h := *m.hosts.at(id)
+	h.now = h.now.After(d)
+	return m.keepHost(&h)
+}
+
+// stepper drives one node through one input, as the driver of package core has to.
+type stepper struct {
+	m    *Model
+	was  *host
+	h    *host // what becomes of it
+	e    *edge
+	out  core.Output
+	self []core.Envelope // what it says to itself
+}
+
+// run takes a panic of the core for what it is.
+func (s *stepper) run(do func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.e.broken = brokenf("panic", "%s: %v", hostName(s.h.index), p)
+			s.h.node, s.h.gate = nil, nil
+		}
+	}()
+	do()
+}
+
+// clone gives the host a node of its own. A step that only the disk takes needs none.
+func (s *stepper) clone() { s.h.node = s.h.node.Clone() }
+
+func (s *stepper) step(e core.Envelope) {
+	s.h.node.Step(s.h.now, e, &s.out)
+	s.ready()
+}
+
+func (s *stepper) tick() {
+	s.h.node.Tick(s.h.now, &s.out)
+	s.ready()
+}
+
+// ticksMax bounds the Ticks that a node may want before its Output leaves.
+const ticksMax = 100
+
+// ready lets the node do what is due, and carries out its Output.
+func (s *stepper) ready() {
+	for n := 0; s.h.node.Deadline() <= s.h.now; n++ {
+		if n == ticksMax {
+			s.e.broken = brokenf("driver-contract", "%s wants a Tick again and again", hostName(s.h.index))
+			break
+		}
+		s.h.node.Tick(s.h.now, &s.out)
+	}
+	for i := range s.out.Events {
+		s.note(&s.out.Events[i])
+	}
+	for i := range s.out.Send {
+		s.leave(&s.out.Send[i])
+	}
+	// A Gate that takes in what waits already, and then the Output, is the Gate that was there.
+	var gate core.Gate
+	for i := range s.h.gate {
+		gate.Take(s.h.gate[i].writes, s.h.gate[i].after, nil)
+	}
+	gate.Take(s.out.Persist, s.out.After, s.leave)
+	s.h.gate = make([]batch, gate.Pending())
+	for i := range s.h.gate {
+		s.h.gate[i].writes, s.h.gate[i].after = gate.Batch(i)
+	}
+	if why := s.out.Halt; why != nil && s.e.broken == nil {
+		s.e.broken = brokenf("halt", "%s halted: %v", hostName(s.h.index), why)
+	}
+	s.out.Reset()
+}
+
+// settle lets the node hear what it says to itself.
+func (s *stepper) settle() {
+	for len(s.self) > 0 && s.h.node != nil {
+		e := s.self[0]
+		s.self = s.self[1:]
+		if s.h.node == s.was.node {
+			s.clone()
+		}
+		s.step(e)
+	}
+}
+
+func (s *stepper) leave(e *core.Envelope) {
+	switch {
+	case e.To.ID == s.h.node.ID():
+		s.self = append(s.self, *e)
+	case e.To.Addr == managerAddr:
+		switch e.Body.(type) {
+		case *core.CaughtUp, *core.Register:
+			s.e.asked = append(s.e.asked, s.m.keepMessage(e))
+		}
+	case e.To.Addr == clientAddr:
+		if r, ok := e.Body.(*core.Reply); ok {
+			s.e.told = append(s.e.told, r)
+		}
+	default:
+		s.e.sent = append(s.e.sent, s.m.keepMessage(e))
+	}
+}
+
+func (s *stepper) note(e *core.Event) {
+	switch e.Kind {
+	case core.EventTruncated:
+		if s.e.cut == 0 || e.Seq < s.e.cut {
+			s.e.cut = e.Seq
+		}
+	case core.EventDiscarded:
+		s.e.gave = s.e.gave || e.Seq > 0
+	case core.EventApplied:
+		s.e.applied = append(s.e.applied, *e)
+	}
+}
+
+// sync makes the oldest batch durable: each batch has a sync of its own under way.
+func (s *stepper) sync() {
+	b := s.h.gate[0]
+	s.h.gate = s.h.gate[1:]
+	s.h.disk = s.h.disk.with(b.writes)
+	for i := range b.after {
+		s.leave(&b.after[i])
+	}
+}
+
+// crash ends the process. The disk has perhaps written more than it said.
+func (s *stepper) crash(keep int) {
+	s.h.knew = s.was.facts.durable
+	for _, b := range s.h.gate[:keep] {
+		s.h.disk = s.h.disk.with(b.writes)
+	}
+	s.h.node, s.h.gate = nil, nil
+	if !s.m.scenario.Durable {
+		s.h.disk = &disk{}
+	}
+}
+
+func (s *stepper) start() {
+	var space core.Space = core.Empty{}
+	if s.m.scenario.Durable {
+		space = s.h.disk
+	}
+	node, err := core.NewStorage(s.m.options(s.h.index), space)
+	if err != nil {
+		s.e.broken = brokenf("disk-refused", "%s cannot start: %v", hostName(s.h.index), err)
+		return
+	}
+	s.h.node = node
+	s.tick()
+	if g := factsOf(node, s.h.now); g.epoch < s.h.knew && s.e.broken == nil {
+		s.e.broken = brokenf("epoch-memory", "%s restarted and knows epoch %d, but epoch %d was durable", hostName(s.h.index), g.epoch, s.h.knew)
+	}
+	s.h.knew = 0
+}

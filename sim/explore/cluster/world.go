@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// budget names what may happen a limited number of times on a way.
+type budget uint8
+
+const (
+	budgetEvict budget = iota
+	budgetJoin
+	budgetEndJoin
+	budgetCrash
+	budgetRestart
+	budgetTimeout
+	budgetLate
+	budgetLose
+	budgetRepeat
+	budgetAgain
+	budgetCount
+)
+
+var budgetNames = [budgetCount]string{"evict", "join", "end-join", "crash", "restart", "timeout", "late", "lose", "repeat", "again"}
+
+// world is a state: which of the parts it consists of, and what is left of the budgets.
+type world struct {
+	hosts    []uint32
+	manager  uint32
+	ghost    uint32
+	past     uint32
+	left     [budgetCount]uint8
+	messages []uint32 // in the order of their keys; one may be there twice
+}
+
+func (w *world) encode(b []byte) []byte {
+	for _, id := range w.hosts {
+		b = binary.LittleEndian.AppendUint32(b, id)
+	}
+	b = binary.LittleEndian.AppendUint32(b, w.manager)
+	b = binary.LittleEndian.AppendUint32(b, w.ghost)
+	b = binary.LittleEndian.AppendUint32(b, w.past)
+	b = append(b, w.left[:]...)
+	for _, id := range w.messages {
+		b = binary.LittleEndian.AppendUint32(b, id)
+	}
+	return b
+}
+
+func (w *world) decode(b []byte, hosts int) {
+	next := func() uint32 {
+		n := binary.LittleEndian.Uint32(b)
+		b = b[4:]
+		return n
+	}
+	w.hosts = w.hosts[:0]
+	for range hosts {
+		w.hosts = append(w.hosts, next())
+	}
+	w.manager, w.ghost, w.past = next(), next(), next()
+	b = b[copy(w.left[:], b):]
+	w.messages = w.messages[:0]
+	for len(b) > 0 {
+		w.messages = append(w.messages, next())
+	}
+}
+
+func (w *world) set(from *world) {
+	w.hosts = append(w.hosts[:0], from.hosts...)
+	w.manager, w.ghost, w.past, w.left = from.manager, from.ghost, from.past, from.left
+	w.messages = append(w.messages[:0], from.messages...)
+}
+
+// print is a hash of the state without the budgets: of the keys of its parts, so that it is
+// the same in every process. How often a message is under way counts.
+func (m *Model) print(w *world) uint64 {
+	sum := uint64(0)
+	for _, id := range w.hosts {
+		sum += m.hosts.at(id).name
+	}
+	sum += mix(m.managers.at(w.manager).key[0], 1<<32)
+	sum += mix(m.ghosts.at(w.ghost).key[0], 2<<32)
+	sum += mix(m.pasts.at(w.past).key[0], 3<<32)
+	for _, id := range w.messages {
+		sum += m.messages.at(id).key[1]
+	}
+	return mix(sum, 4<<32)
+}
+
+func (w *world) budgets() (n uint64) {
+	for _, left := range w.left {
+		n = n*31 + uint64(left)
+	}
+	return n
+}
+
+// send puts a message on the network.
+func (m *Model) send(w *world, id uint32) {
+	k := m.messages.at(id).key
+	i := len(w.messages)
+	for i > 0 && m.messages.at(w.messages[i-1]).key[0] > k[0] {
+		i--
+	}
+	w.messages = slices.Insert(w.messages, i, id)
+}
