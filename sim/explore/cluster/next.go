@@ -25,13 +25,13 @@ func (w *worker) Initial(to *explore.Sink) {
 
 func (w *worker) add(to *explore.Sink) {
 	w.bytes = w.next.encode(w.bytes[:0])
-	to.Add(mix(w.m.print(&w.next), w.next.budgets()), w.bytes)
+	to.Add(mix(w.m.print(&w.next)^w.next.sum, w.next.budgets()), w.bytes)
 }
 
 // Next implements explore.Worker.
 func (w *worker) Next(state []byte, to *explore.Sink) {
 	m := w.m
-	w.at.decode(state, m.scenario.Hosts())
+	m.decode(&w.at, state)
 	if m.scenario.Finish {
 		if b := w.finishes(); b != nil {
 			to.Fail(b.property, b.text)
@@ -58,7 +58,9 @@ func (w *worker) spend(b budget) bool {
 	return true
 }
 
-// deliveries has each message taken in, lost, or taken in and still under way.
+// deliveries has each message taken in, once or not for the last time. One that does nothing
+// at all at a host is left where it is: without it the same could happen as with it, and
+// less, as any message may be late for ever.
 func (w *worker) deliveries(to *explore.Sink) {
 	m := w.m
 	for i, id := range w.at.messages {
@@ -66,32 +68,25 @@ func (w *worker) deliveries(to *explore.Sink) {
 			continue
 		}
 		msg := m.messages.at(id)
-		if w.at.left[budgetLose] > 0 {
-			w.take(i)
-			w.spend(budgetLose)
-			w.name(to, func() string { return "lost: " + describe(msg) })
-			w.add(to)
-		}
 		if msg.to < 0 {
-			w.take(i)
-			w.order(to, id, func() string { return "the manager takes in " + describe(msg) })
+			if o := m.order(w.at.manager, id); o.to != w.at.manager || o.answers {
+				w.next.set(&w.at)
+				m.take(&w.next, i)
+				w.order(to, id, func() string { return "the manager takes in " + describe(msg) })
+			}
 			continue
 		}
-		if !m.hosts.at(w.at.hosts[msg.to]).up() {
+		host := w.at.hosts[msg.to]
+		if !m.hosts.at(host).up() || m.after(host, id).quiet(host) {
 			continue
 		}
-		w.take(i)
+		w.next.set(&w.at)
+		m.take(&w.next, i)
 		w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in " + describe(msg) })
 		if w.next.set(&w.at); w.spend(budgetRepeat) {
-			w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in, and will again, " + describe(msg) })
+			w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in, and not for the last time, " + describe(msg) })
 		}
 	}
-}
-
-// take begins a successor without the i-th message.
-func (w *worker) take(i int) {
-	w.next.set(&w.at)
-	w.next.messages = slices.Delete(w.next.messages, i, i+1)
 }
 
 // operations has clients ask: for their next operation once the last is done, anew where
@@ -281,7 +276,13 @@ func (m *Model) apply(w *world, i int, e *edge, called int, heard bool) *broken 
 
 // forgetMessages drops what is under way to a host that is down for good.
 func (m *Model) forgetMessages(w *world, i int) {
-	w.messages = slices.DeleteFunc(w.messages, func(id uint32) bool { return m.messages.at(id).to == i })
+	w.messages = slices.DeleteFunc(w.messages, func(id uint32) bool {
+		gone := m.messages.at(id).to == i
+		if gone {
+			w.sum -= m.messages.at(id).key[1]
+		}
+		return gone
+	})
 }
 
 // order finishes a successor in which the manager takes in something.

@@ -1,6 +1,10 @@
 package cluster
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"gtstore/core"
@@ -20,13 +24,17 @@ type Scenario struct {
 	Settle  int // timers that go off, all calm, before the search begins
 
 	Finish bool // from every state all operations must be answered in a run without faults
-	Large  bool // it takes longer than what every test can wait for
-	Expect string
+	Large  bool // it takes longer than a minute
+
+	Mutants []Mutant // what notices that a rule is gone
 
 	budgets [budgetCount]uint8
 	ops     []op // the operations of a client stand together, in order
 	before  []op
 }
+
+// Mutant is the core without one rule, and what the scenario finds that it violates.
+type Mutant struct{ Name, Property string }
 
 // Hosts is how many storage nodes there are.
 func (s *Scenario) Hosts() int { return s.Members + s.Spares }
@@ -37,6 +45,27 @@ func (s *Scenario) lease() time.Duration {
 	}
 	return 0
 }
+
+// Mode says what the cluster is.
+func (s *Scenario) Mode() string {
+	mode := "memory"
+	if s.Durable {
+		mode = "durable"
+	}
+	return fmt.Sprintf("%d of %d, %s, %v", s.Members, s.Hosts(), mode, s.Reads)
+}
+
+// Load reads the scenario of a file.
+func Load(file string) (*Scenario, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(strings.TrimSuffix(filepath.Base(file), Suffix), string(text))
+}
+
+// Suffix is that of the names of scenario files.
+const Suffix = ".scenario"
 
 // Budgets says how often what may happen, as in the scenario's text.
 func (s *Scenario) Budgets() string {

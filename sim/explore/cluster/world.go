@@ -16,7 +16,7 @@ const (
 	budgetRestart
 	budgetTimeout
 	budgetLate
-	budgetLose
+	budgetLose // of answers to clients; any other message may be late for ever
 	budgetRepeat
 	budgetAgain
 	budgetCount
@@ -31,7 +31,8 @@ type world struct {
 	ghost    uint32
 	past     uint32
 	left     [budgetCount]uint8
-	messages []uint32 // in the order of their keys; one may be there twice
+	messages []uint32 // under way, in the order of their keys; one may be there twice
+	sum      uint64   // of the messages' keys
 }
 
 func (w *world) encode(b []byte) []byte {
@@ -48,32 +49,34 @@ func (w *world) encode(b []byte) []byte {
 	return b
 }
 
-func (w *world) decode(b []byte, hosts int) {
+func (m *Model) decode(w *world, b []byte) {
 	next := func() uint32 {
 		n := binary.LittleEndian.Uint32(b)
 		b = b[4:]
 		return n
 	}
 	w.hosts = w.hosts[:0]
-	for range hosts {
+	for range m.scenario.Hosts() {
 		w.hosts = append(w.hosts, next())
 	}
 	w.manager, w.ghost, w.past = next(), next(), next()
 	b = b[copy(w.left[:], b):]
-	w.messages = w.messages[:0]
+	w.messages, w.sum = w.messages[:0], 0
 	for len(b) > 0 {
-		w.messages = append(w.messages, next())
+		id := next()
+		w.messages = append(w.messages, id)
+		w.sum += m.messages.at(id).key[1]
 	}
 }
 
 func (w *world) set(from *world) {
 	w.hosts = append(w.hosts[:0], from.hosts...)
 	w.manager, w.ghost, w.past, w.left = from.manager, from.ghost, from.past, from.left
-	w.messages = append(w.messages[:0], from.messages...)
+	w.messages, w.sum = append(w.messages[:0], from.messages...), from.sum
 }
 
-// print is a hash of the state without the budgets: of the keys of its parts, so that it is
-// the same in every process. How often a message is under way counts.
+// print is a hash of the state without the messages and the budgets: of the keys of its
+// parts, so that it is the same in every process.
 func (m *Model) print(w *world) uint64 {
 	sum := uint64(0)
 	for _, id := range w.hosts {
@@ -82,9 +85,6 @@ func (m *Model) print(w *world) uint64 {
 	sum += mix(m.managers.at(w.manager).key[0], 1<<32)
 	sum += mix(m.ghosts.at(w.ghost).key[0], 2<<32)
 	sum += mix(m.pasts.at(w.past).key[0], 3<<32)
-	for _, id := range w.messages {
-		sum += m.messages.at(id).key[1]
-	}
 	return mix(sum, 4<<32)
 }
 
@@ -103,4 +103,11 @@ func (m *Model) send(w *world, id uint32) {
 		i--
 	}
 	w.messages = slices.Insert(w.messages, i, id)
+	w.sum += k[1]
+}
+
+// take takes the i-th message off the network.
+func (m *Model) take(w *world, i int) {
+	w.sum -= m.messages.at(w.messages[i]).key[1]
+	w.messages = slices.Delete(w.messages, i, i+1)
 }

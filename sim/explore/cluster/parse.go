@@ -1,0 +1,247 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gtstore/core"
+)
+
+// Bounds of a scenario: beyond them no search would end.
+const (
+	hostsMax     = 8
+	opsMax       = 8
+	budgetMax    = 9
+	settleMax    = 20
+	textBytesMax = 32
+)
+
+// Parse reads a scenario. Its lines are
+//
+//	# …                             what it is about
+//	cluster members=2 spares=1 mode=durable reads=confirm log-keep=1 chunk=1
+//	before put x old                what was written before the search begins
+//	settle 1                        timers that go off, all calm, before it begins
+//	c1 put x a                      what clients ask, each one thing after the other
+//	c2 get x
+//	budget evict=1 timeout=2        how often what may happen
+//	finish                          all is answered in the end, from every state
+//	large                           it takes longer than a minute
+//	mutant NAME violates PROPERTY   what the core without one rule violates
+//
+// An error names the line.
+func Parse(name, text string) (*Scenario, error) {
+	p := &parser{s: &Scenario{Name: name, Reads: core.ReadConfirm}, clients: map[int]int{}}
+	for i, line := range strings.Split(text, "\n") {
+		if about, ok := strings.CutPrefix(line, "#"); ok {
+			p.s.About += strings.TrimPrefix(about, " ") + "\n"
+			continue
+		}
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if err := p.line(words); err != nil {
+			return nil, fmt.Errorf("scenario %s, line %d, %q: %w", name, i+1, line, err)
+		}
+	}
+	if err := p.end(); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	return p.s, nil
+}
+
+type parser struct {
+	s       *Scenario
+	clients map[int]int // how many operations each has
+	seen    map[string]bool
+}
+
+func (p *parser) line(words []string) error {
+	verb, rest := words[0], words[1:]
+	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "finish": p.finish, "large": p.large}
+	if do, ok := once[verb]; ok {
+		if p.seen[verb] {
+			return errors.New("there is such a line already")
+		}
+		if p.seen == nil {
+			p.seen = map[string]bool{}
+		}
+		p.seen[verb] = true
+		return do(rest)
+	}
+	switch {
+	case verb == "before":
+		o, err := operation(rest)
+		if err == nil && o.kind != core.OpPut {
+			err = errors.New("want a put")
+		}
+		p.s.before = append(p.s.before, o)
+		return err
+	case verb == "mutant":
+		if len(rest) != 3 || rest[1] != "violates" {
+			return errors.New("want: mutant NAME violates PROPERTY")
+		}
+		p.s.Mutants = append(p.s.Mutants, Mutant{rest[0], rest[2]})
+		return nil
+	case verb[0] == 'c':
+		n, err := strconv.Atoi(verb[1:])
+		if err != nil || n < 1 || n > opsMax {
+			break
+		}
+		o, err := operation(rest)
+		o.client = n - 1
+		if last := len(p.s.ops) - 1; last >= 0 && p.s.ops[last].client != o.client && p.clients[n] > 0 {
+			return fmt.Errorf("the operations of c%d want to stand together", n)
+		}
+		p.clients[n]++
+		p.s.ops = append(p.s.ops, o)
+		return err
+	}
+	return errors.New("want cluster, before, settle, c1, budget, finish, large or mutant")
+}
+
+func operation(words []string) (o op, err error) {
+	if len(words) < 2 {
+		return o, errors.New("want an operation and a key")
+	}
+	want := map[string]int{"get": 2, "put": 3, "delete": 2, "cas": 4}
+	if n, ok := want[words[0]]; !ok || n != len(words) {
+		return o, errors.New("want get KEY, put KEY VALUE, delete KEY or cas KEY VERSION VALUE")
+	}
+	o.key = words[1]
+	switch words[0] {
+	case "get":
+		o.kind = core.OpGet
+	case "put":
+		o.kind, o.value = core.OpPut, words[2]
+	case "delete":
+		o.kind = core.OpDelete
+	case "cas":
+		version, err := strconv.ParseUint(words[2], 10, 32)
+		if err != nil {
+			return o, fmt.Errorf("want a version: %w", err)
+		}
+		o.kind, o.version, o.value = core.OpCAS, core.Seq(version), words[3]
+	}
+	if len(o.key) > textBytesMax || len(o.value) > textBytesMax {
+		return o, fmt.Errorf("want keys and values of %d bytes at most", textBytesMax)
+	}
+	return o, nil
+}
+
+// pairs reads words such as evict=1.
+func pairs(words []string, set func(name, value string) error) error {
+	seen := map[string]bool{}
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		if !ok || seen[name] {
+			return fmt.Errorf("%s: want NAME=VALUE, each name once", w)
+		}
+		seen[name] = true
+		if err := set(name, value); err != nil {
+			return fmt.Errorf("%s: %w", w, err)
+		}
+	}
+	return nil
+}
+
+func number(text string, least, most int) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("want a number from %d to %d", least, most)
+	}
+	return n, nil
+}
+
+func choice[T any](text string, choices map[string]T) (T, error) {
+	v, ok := choices[text]
+	if !ok {
+		return v, errors.New("there is no such choice")
+	}
+	return v, nil
+}
+
+func (p *parser) cluster(words []string) error {
+	s := p.s
+	return pairs(words, func(name, value string) (err error) {
+		switch name {
+		case "members":
+			s.Members, err = number(value, 1, hostsMax)
+		case "spares":
+			s.Spares, err = number(value, 0, hostsMax)
+		case "mode":
+			s.Durable, err = choice(value, map[string]bool{"memory": false, "durable": true})
+		case "reads":
+			s.Reads, err = choice(value, map[string]core.ReadMode{"confirm": core.ReadConfirm, "lease": core.ReadLease})
+		case "log-keep":
+			s.LogKeep, err = number(value, 1, 1000)
+		case "chunk":
+			s.Chunk, err = number(value, 1, 1000)
+		default:
+			err = errors.New("there is no such option")
+		}
+		return err
+	})
+}
+
+func (p *parser) budget(words []string) error {
+	return pairs(words, func(name, value string) error {
+		for b, known := range budgetNames {
+			if name == known {
+				n, err := number(value, 1, budgetMax)
+				p.s.budgets[b] = uint8(n)
+				return err
+			}
+		}
+		return fmt.Errorf("want one of %s", strings.Join(budgetNames[:], ", "))
+	})
+}
+
+func (p *parser) settle(words []string) (err error) {
+	if len(words) != 1 {
+		return errors.New("want how many timers")
+	}
+	p.s.Settle, err = number(words[0], 1, settleMax)
+	return err
+}
+
+func (p *parser) finish(words []string) error {
+	p.s.Finish = true
+	return none(words)
+}
+
+func (p *parser) large(words []string) error {
+	p.s.Large = true
+	return none(words)
+}
+
+func none(words []string) error {
+	if len(words) > 0 {
+		return errors.New("want nothing behind it")
+	}
+	return nil
+}
+
+func (p *parser) end() error {
+	s := p.s
+	switch {
+	case s.About == "":
+		return errors.New("want a line that says what it is about, such as: # A put and a get over a promotion.")
+	case s.Members == 0:
+		return errors.New("want a line such as: cluster members=2")
+	case s.Hosts() > hostsMax:
+		return fmt.Errorf("%d storage nodes, want at most %d", s.Hosts(), hostsMax)
+	case len(s.ops) == 0:
+		return errors.New("want something that a client asks, such as: c1 put x a")
+	case len(s.ops) > opsMax:
+		return fmt.Errorf("%d operations, want at most %d", len(s.ops), opsMax)
+	case s.budgets[budgetRestart] > 0 && !s.Durable:
+		return errors.New("a restart needs mode=durable: in memory mode a node that starts again is another node, as a spare is")
+	case s.budgets[budgetJoin] > 0 && s.Spares == 0 && s.budgets[budgetEvict] == 0:
+		return errors.New("a join needs a spare, or an eviction before it")
+	}
+	return nil
+}
