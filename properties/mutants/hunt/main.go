@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"gtstore/properties/mutants"
 )
@@ -12,15 +13,21 @@ func main() {
 	seeds := flag.Int("seeds", 3, "seeds of the search over generated schedules")
 	schedules := flag.Int("schedules", 4000, "schedules of a seed, at most")
 	learn := flag.Bool("learn", false, "vary the schedules that did something new: gtstore fuzz --learn")
+	explored := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
-	if err := hunt(*seeds, *schedules, *learn, *out, flag.Args()); err != nil {
+	do := func(dir string, names []string) error { return hunt(*seeds, *schedules, *learn, dir, names) }
+	if *explored > 0 {
+		do = func(dir string, names []string) error { return explore(*explored, dir, names) }
+	}
+	if err := inDir(*out, flag.Args(), do); err != nil {
 		fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func hunt(seeds, schedules int, learn bool, dir string, names []string) error {
+// inDir does something with the mutants of these names, or with all, in a directory.
+func inDir(dir string, names []string, do func(dir string, names []string) error) error {
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "mutants"); err != nil {
@@ -36,6 +43,10 @@ func hunt(seeds, schedules int, learn bool, dir string, names []string) error {
 			names = append(names, mutants.Table[i].Name)
 		}
 	}
+	return do(dir, names)
+}
+
+func hunt(seeds, schedules int, learn bool, dir string, names []string) error {
 	var sizes []int
 	survivors := 0
 	fmt.Println("| mutant | without rule | caught by | seeds | schedules | seconds | size before | after |\n|---|---|---|---|---|---|---|---|")
@@ -78,4 +89,36 @@ func row(m *mutants.Mutant, c *mutants.Caught) string {
 		return head + fmt.Sprintf("| **nobody** | 0 of %d | | | | |", c.Seeds)
 	}
 	return head + fmt.Sprintf("| %s | 0 of %d | | | | |", c.By, c.Seeds)
+}
+
+// explore has the explorer search the mutants of a storage node's rules, and of all that it
+// drives: the manager and the client are no part of its model.
+func explore(states int64, dir string, names []string) error {
+	scenarios, err := filepath.Glob("traces/explore/*.scenario")
+	if err != nil || len(scenarios) == 0 {
+		return fmt.Errorf("no scenarios in traces/explore: run this at the root of the module (%v)", err)
+	}
+	found, all := 0, 0
+	fmt.Println("| mutant | without rule | explorer: violates | scenario | steps | states | seconds |\n|---|---|---|---|---|---|---|")
+	for _, name := range names {
+		m := mutants.Find(name)
+		if m == nil {
+			return fmt.Errorf("there is no mutant %q: the tables are properties/mutants/table*.go", name)
+		}
+		if m.Equivalent != "" {
+			continue
+		}
+		e, err := m.Explore(".", dir, states, scenarios)
+		if err != nil {
+			return fmt.Errorf("mutant %s: %w", name, err)
+		}
+		if all++; e.By == "" {
+			fmt.Printf("| %s | %s | - | | | %d | %.1f |\n", m.Name, m.Rule, e.States, e.Seconds)
+			continue
+		}
+		found++
+		fmt.Printf("| %s | %s | %s | %s | %d | %d | %.1f |\n", m.Name, m.Rule, e.By, e.Scenario, e.Steps, e.States, e.Seconds)
+	}
+	fmt.Printf("\n%d of %d mutants caught by the explorer\n", found, all)
+	return nil
 }
