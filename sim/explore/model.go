@@ -68,12 +68,13 @@ type Sink struct {
 	step      int // of the state added last; -1 before
 	generated int64
 
-	replayed func(step int, print uint64, state []byte, name string) // instead of all that
-	name     string
+	list *[]Successor // what is gathered instead of all that
+	self *Violation   // what is then wrong with the state itself
+	name string
 }
 
 // Naming tells whether the names of steps are wanted: only then are they worth making.
-func (s *Sink) Naming() bool { return s.replayed != nil }
+func (s *Sink) Naming() bool { return s.list != nil }
 
 // Name names the step of the next Add.
 func (s *Sink) Name(text string) { s.name = text }
@@ -84,8 +85,8 @@ func (s *Sink) Name(text string) { s.name = text }
 func (s *Sink) Add(print uint64, state []byte) {
 	print = max(print, 1)
 	s.step++
-	if s.replayed != nil {
-		s.replayed(s.step, print, state, s.name)
+	if s.list != nil {
+		*s.list = append(*s.list, Successor{Name: s.name, Print: print, State: append([]byte(nil), state...)})
 		s.name = ""
 		return
 	}
@@ -118,7 +119,13 @@ func (s *Sink) flush() {
 // Fail says what is wrong with the step of the last Add, or before any Add with the state
 // itself. The search ends with its level, and reports one of the shortest ways.
 func (s *Sink) Fail(property, text string) {
-	if s.replayed != nil {
+	if s.list != nil {
+		v := &Violation{Property: property, Text: text}
+		if s.step < 0 {
+			s.self = v
+		} else {
+			(*s.list)[s.step].Wrong = v
+		}
 		return
 	}
 	depth := s.depth

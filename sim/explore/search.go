@@ -2,7 +2,6 @@ package explore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -286,54 +285,3 @@ func (s *search) result(depth int, why string) *Result {
 // missChance bounds the chance that any two of n states have the same print: of the pairs
 // each has it with 2^-64.
 func missChance(n int64) float64 { return float64(n) * float64(n-1) / 2 / math.Exp2(64) }
-
-var errNoWay = errors.New("the way there cannot be found again: the model does not give the same states to the same question")
-
-// steps finds the names of the steps that lead to a finding, by asking the model again.
-func (s *search) steps(f *finding) ([]string, error) {
-	var prints []uint64 // from the last state back to an initial one
-	if f.depth > 0 || f.step < 0 {
-		for print := f.parent; ; {
-			prints = append(prints, print)
-			parent, depth, ok := s.table.parent(print)
-			if !ok {
-				return nil, errNoWay
-			}
-			if depth == 0 {
-				break
-			}
-			print = parent
-		}
-	}
-	w := s.model.Worker()
-	var names []string
-	var state []byte
-	found := true
-	for i := len(prints) - 1; i >= 0 && found; i-- {
-		found = false
-		sink := &Sink{step: -1, replayed: func(_ int, print uint64, next []byte, name string) {
-			if !found && print == prints[i] {
-				found, names = true, append(names, name)
-				state = append([]byte(nil), next...)
-			}
-		}}
-		if i == len(prints)-1 {
-			w.Initial(sink)
-			names = names[:0] // nobody takes a step to where it begins
-		} else {
-			w.Next(state, sink)
-		}
-	}
-	if found && f.step >= 0 && len(prints) > 0 {
-		found = false
-		w.Next(state, &Sink{step: -1, replayed: func(step int, _ uint64, _ []byte, name string) {
-			if step == f.step {
-				found, names = true, append(names, name)
-			}
-		}})
-	}
-	if !found {
-		return names, errNoWay
-	}
-	return names, nil
-}

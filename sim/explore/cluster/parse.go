@@ -33,7 +33,7 @@ const (
 //
 // An error names the line.
 func Parse(name, text string) (*Scenario, error) {
-	p := &parser{s: &Scenario{Name: name, Reads: core.ReadConfirm}, clients: map[int]int{}}
+	p := &parser{s: &Scenario{Name: name, text: text, Reads: core.ReadConfirm}, clients: map[int]int{}}
 	for i, line := range strings.Split(text, "\n") {
 		if about, ok := strings.CutPrefix(line, "#"); ok {
 			p.s.About += strings.TrimPrefix(about, " ") + "\n"

@@ -28,6 +28,7 @@ type Scenario struct {
 
 	Mutants []Mutant // what notices that a rule is gone
 
+	text    string
 	budgets [budgetCount]uint8
 	ops     []op // the operations of a client stand together, in order
 	before  []op
@@ -80,3 +81,6 @@ func (s *Scenario) Budgets() string {
 	}
 	return text[1:]
 }
+
+// Text is what the scenario was parsed from.
+func (s *Scenario) Text() string { return s.text }
