@@ -94,7 +94,8 @@ func (f *facts) check(h *host) *broken {
 	return nil
 }
 
-func configKey(c *core.Config) key {
-	e := core.Envelope{Cluster: cluster, From: managerPeer, To: managerPeer, Body: c}
-	return keyOf(core.AppendEnvelope(nil, &e))
+func configKey(c *core.Config) key { return keyOf(configFrame(c)) }
+
+func configFrame(c *core.Config) []byte {
+	return core.AppendEnvelope(nil, &core.Envelope{Cluster: cluster, From: managerPeer, To: managerPeer, Body: c})
 }

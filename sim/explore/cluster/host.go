@@ -20,8 +20,9 @@ type host struct {
 	now    core.Time     // of its clock
 	due    time.Duration // until its next Tick; 0 or less when it is due
 	disk   *disk
-	gate   []batch // what is not durable yet, oldest first
-	knew   core.Epoch
+	gate   []batch    // what is not durable yet, oldest first
+	knew   core.Epoch // of a host that is down: the highest epoch that was durable
+	origin origin
 	facts  facts
 	broken *broken // what is wrong with it, whatever the others are
 }
@@ -117,12 +118,12 @@ func (m *Model) after(id, input uint32) *edge {
 	if e, ok := m.edges.get(pair(id, input)); ok {
 		return e
 	}
-	return m.edges.put(pair(id, input), m.work(m.hosts.at(id), input))
+	return m.edges.put(pair(id, input), m.work(m.hosts.at(id), id, input))
 }
 
 // work works out what an input makes of a host.
-func (m *Model) work(h *host, input uint32) *edge {
-	s := &stepper{m: m, was: h, h: &host{index: h.index, now: h.now, disk: h.disk, gate: h.gate, knew: h.knew, node: h.node}, e: &edge{}}
+func (m *Model) work(h *host, id, input uint32) *edge {
+	s := &stepper{m: m, was: h, h: &host{index: h.index, now: h.now, disk: h.disk, gate: h.gate, knew: h.knew, node: h.node, origin: origin{from: id, input: input}}, e: &edge{}}
 	s.run(func() {
 		switch {
 		case input < inputSpecial:
@@ -150,7 +151,7 @@ func (m *Model) later(id uint32, d time.Duration) uint32 {
 		return id
 	}
 	h := *m.hosts.at(id)
-	h.now = h.now.After(d)
+	h.now, h.origin = h.now.After(d), origin{from: id, took: d}
 	return m.keepHost(&h)
 }
 

@@ -55,6 +55,7 @@ type Model struct {
 
 	begin    world // in which the search begins
 	ops      []op
+	whole    bool                // without any reduction; for tests
 	asked    *core.Reply         // to a request before the search
 	requests [][]uint32          // of each operation, to each host
 	before   []history.Operation // of the time before

@@ -77,12 +77,15 @@ func (w *worker) deliveries(to *explore.Sink) {
 			continue
 		}
 		host := w.at.hosts[msg.to]
-		if !m.hosts.at(host).up() || m.after(host, id).quiet(host) {
+		if !m.hosts.at(host).up() || !m.whole && m.after(host, id).quiet(host) {
 			continue
 		}
 		w.next.set(&w.at)
 		m.take(&w.next, i)
 		w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in " + describe(msg) })
+		if kind := m.scenario.Repeat; kind != 0 && kind != core.KindOf(msg.envelope.Body) {
+			continue
+		}
 		if w.next.set(&w.at); w.spend(budgetRepeat) {
 			w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in, and not for the last time, " + describe(msg) })
 		}

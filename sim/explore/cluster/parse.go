@@ -27,6 +27,7 @@ const (
 //	c1 put x a                      what clients ask, each one thing after the other
 //	c2 get x
 //	budget evict=1 timeout=2        how often what may happen
+//	repeat Chunk                    which kind of message may come again; any without this line
 //	finish                          all is answered in the end, from every state
 //	large                           it takes longer than a minute
 //	mutant NAME violates PROPERTY   what the core without one rule violates
@@ -61,7 +62,7 @@ type parser struct {
 
 func (p *parser) line(words []string) error {
 	verb, rest := words[0], words[1:]
-	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "finish": p.finish, "large": p.large}
+	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "repeat": p.repeat, "finish": p.finish, "large": p.large}
 	if do, ok := once[verb]; ok {
 		if p.seen[verb] {
 			return errors.New("there is such a line already")
@@ -100,7 +101,7 @@ func (p *parser) line(words []string) error {
 		p.s.ops = append(p.s.ops, o)
 		return err
 	}
-	return errors.New("want cluster, before, settle, c1, budget, finish, large or mutant")
+	return errors.New("want cluster, before, settle, c1, budget, repeat, finish, large or mutant")
 }
 
 func operation(words []string) (o op, err error) {
@@ -208,6 +209,16 @@ func (p *parser) settle(words []string) (err error) {
 	return err
 }
 
+func (p *parser) repeat(words []string) error {
+	for k := core.Kind(1); len(words) == 1 && k < core.KindCall; k++ {
+		if k.String() == words[0] {
+			p.s.Repeat = k
+			return nil
+		}
+	}
+	return errors.New("want a kind of message, such as Chunk")
+}
+
 func (p *parser) finish(words []string) error {
 	p.s.Finish = true
 	return none(words)
@@ -240,6 +251,8 @@ func (p *parser) end() error {
 		return fmt.Errorf("%d operations, want at most %d", len(s.ops), opsMax)
 	case s.budgets[budgetRestart] > 0 && !s.Durable:
 		return errors.New("a restart needs mode=durable: in memory mode a node that starts again is another node, as a spare is")
+	case s.Repeat != 0 && s.budgets[budgetRepeat] == 0:
+		return errors.New("which message may come again says nothing without: budget repeat=1")
 	case s.budgets[budgetJoin] > 0 && s.Spares == 0 && s.budgets[budgetEvict] == 0:
 		return errors.New("a join needs a spare, or an eviction before it")
 	}

@@ -23,6 +23,8 @@ type Scenario struct {
 	Chunk   int
 	Settle  int // timers that go off, all calm, before the search begins
 
+	Repeat core.Kind // the only kind of message that may come again; 0 for any
+
 	Finish bool // from every state all operations must be answered in a run without faults
 	Large  bool // it takes longer than a minute
 
