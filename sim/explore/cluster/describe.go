@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"gtstore/core"
 )
@@ -72,9 +73,62 @@ func configText(c *core.Config) string {
 	return text
 }
 
-func crashName(i, keep, pending int) string {
-	if pending == 0 {
-		return hostName(i) + " crashes"
+// label says what a step is. Its text is made only where it is wanted.
+type label struct {
+	what          labelKind
+	host          int
+	message       *message
+	op            *op
+	due           time.Duration
+	keep, pending int
+	order         string
+	lost          bool // the answer is
+}
+
+type labelKind uint8
+
+const (
+	labelTakes labelKind = iota
+	labelTakesAgain
+	labelManager
+	labelAsks
+	labelSynced
+	labelTimer
+	labelCrashes
+	labelStarts
+	labelOrders
+)
+
+func (l label) String() string {
+	text := l.text()
+	if l.lost {
+		text += ", and its answer is lost"
 	}
-	return fmt.Sprintf("%s crashes, and of %d batches that were not durable its disk keeps %d", hostName(i), pending, keep)
+	return text
+}
+
+func (l label) text() string {
+	name := hostName(l.host)
+	switch l.what {
+	case labelTakes:
+		return name + " takes in " + describe(l.message)
+	case labelTakesAgain:
+		return name + " takes in, and not for the last time, " + describe(l.message)
+	case labelManager:
+		return "the manager takes in " + describe(l.message)
+	case labelAsks:
+		return name + " takes in " + l.op.String()
+	case labelSynced:
+		return name + "'s disk has made its oldest batch durable"
+	case labelTimer:
+		return name + "'s timer goes off after " + l.due.String()
+	case labelCrashes:
+		if l.pending == 0 {
+			return name + " crashes"
+		}
+		return fmt.Sprintf("%s crashes, and of %d batches that were not durable its disk keeps %d", name, l.pending, l.keep)
+	case labelStarts:
+		return name + " starts"
+	}
+	return "the manager " + l.order + " " + name
 }

@@ -42,11 +42,11 @@ func (m *Model) judgeAll(w *world) *broken {
 
 // judgeConfig: a node adopts only what was issued.
 func (m *Model) judgeConfig(w *world, i int, f *facts) *broken {
-	configs := m.managers.at(w.manager).configs
+	keys := m.managers.at(w.manager).keys
 	if f.epoch == 0 {
 		return nil
 	}
-	if int(f.epoch) > len(configs) || configKey(configs[f.epoch-1]) != f.config {
+	if int(f.epoch) > len(keys) || keys[f.epoch-1] != f.config {
 		return brokenf("config-agreement", "%s adopted a config at epoch %d that was never issued", hostName(i), f.epoch)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 type manager struct {
 	key     key
 	configs []*core.Config // issued, by Epoch-1
+	keys    []key          // of these
 	boots   []core.Boot    // of each host, as registered
 }
 
@@ -142,8 +143,8 @@ func (m *Model) issue(g *manager, boots []core.Boot, next core.Config) *order {
 func (m *Model) keepManager(g *manager) uint32 {
 	var b []byte
 	for _, c := range g.configs {
-		k := configKey(c)
-		b = appendNumber(b, k[0])
+		g.keys = append(g.keys, configKey(c))
+		b = appendNumber(b, g.keys[len(g.keys)-1][0])
 	}
 	b = append(b, '/')
 	for _, boot := range g.boots {

@@ -42,7 +42,7 @@ func (w *worker) Next(state []byte, to *explore.Sink) {
 	for i, id := range w.at.hosts {
 		h := m.hosts.at(id)
 		if len(h.gate) > 0 {
-			w.host(to, i, inputSync, func() string { return hostName(i) + "'s disk has made one batch durable" })
+			w.host(to, i, inputSync, label{what: labelSynced, host: i})
 		}
 		w.faults(to, i, h)
 	}
@@ -72,7 +72,7 @@ func (w *worker) deliveries(to *explore.Sink) {
 			if o := m.order(w.at.manager, id); o.to != w.at.manager || o.answers {
 				w.next.set(&w.at)
 				m.take(&w.next, i)
-				w.order(to, id, func() string { return "the manager takes in " + describe(msg) })
+				w.order(to, id, label{what: labelManager, message: msg})
 			}
 			continue
 		}
@@ -82,12 +82,12 @@ func (w *worker) deliveries(to *explore.Sink) {
 		}
 		w.next.set(&w.at)
 		m.take(&w.next, i)
-		w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in " + describe(msg) })
+		w.step(to, msg.to, id, -1, label{what: labelTakes, host: msg.to, message: msg})
 		if kind := m.scenario.Repeat; kind != 0 && kind != core.KindOf(msg.envelope.Body) {
 			continue
 		}
 		if w.next.set(&w.at); w.spend(budgetRepeat) {
-			w.step(to, msg.to, id, -1, func() string { return hostName(msg.to) + " takes in, and not for the last time, " + describe(msg) })
+			w.step(to, msg.to, id, -1, label{what: labelTakesAgain, host: msg.to, message: msg})
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (w *worker) operations(to *explore.Sink) {
 			if again {
 				w.spend(budgetAgain)
 			}
-			w.step(to, host, m.requests[i][host], i, func() string { return hostName(host) + " takes in " + m.ops[i].String() })
+			w.step(to, host, m.requests[i][host], i, label{what: labelAsks, host: host, op: &m.ops[i]})
 		}
 	}
 }
@@ -124,14 +124,14 @@ func (w *worker) faults(to *explore.Sink, i int, h *host) {
 	left := &w.at.left
 	if !h.up() {
 		if w.next.set(&w.at); w.spend(budgetRestart) {
-			w.step(to, i, inputStart, -1, func() string { return hostName(i) + " starts" })
+			w.step(to, i, inputStart, -1, label{what: labelStarts, host: i})
 		}
 		return
 	}
 	if left[budgetTimeout] > 0 && h.due != neverDue {
 		if w.next.set(&w.at); w.elapse(i, h) {
 			w.spend(budgetTimeout)
-			w.step(to, i, inputTick, -1, func() string { return hostName(i) + "'s timer goes off after " + h.due.String() })
+			w.step(to, i, inputTick, -1, label{what: labelTimer, host: i, due: h.due})
 		}
 	}
 	if left[budgetCrash] == 0 {
@@ -140,7 +140,7 @@ func (w *worker) faults(to *explore.Sink, i int, h *host) {
 	for keep := range len(h.gate) + 1 {
 		w.next.set(&w.at)
 		w.spend(budgetCrash)
-		w.step(to, i, uint32(inputCrash+keep*inputKeep), -1, func() string { return crashName(i, keep, len(h.gate)) })
+		w.step(to, i, uint32(inputCrash+keep*inputKeep), -1, label{what: labelCrashes, host: i, keep: keep, pending: len(h.gate)})
 	}
 }
 
@@ -179,27 +179,21 @@ func (w *worker) orders(to *explore.Sink) {
 			if what := o.order + uint32(i); w.m.order(w.at.manager, what).legal {
 				w.next.set(&w.at)
 				w.spend(o.budget)
-				w.order(to, what, func() string { return "the manager " + o.name + " " + hostName(i) })
+				w.order(to, what, label{what: labelOrders, host: i, order: o.name})
 			}
 		}
 	}
 }
 
-func (w *worker) name(to *explore.Sink, text func() string) {
-	if to.Naming() {
-		to.Name(text())
-	}
-}
-
 // host begins a successor in which something happens to one host.
-func (w *worker) host(to *explore.Sink, i int, input uint32, name func() string) {
+func (w *worker) host(to *explore.Sink, i int, input uint32, name label) {
 	w.next.set(&w.at)
 	w.step(to, i, input, -1, name)
 }
 
 // step finishes a successor in which one host takes in something: the request of the
 // operation called, unless that is -1.
-func (w *worker) step(to *explore.Sink, i int, input uint32, called int, name func() string) {
+func (w *worker) step(to *explore.Sink, i int, input uint32, called int, name label) {
 	e := w.m.after(w.next.hosts[i], input)
 	if called >= 0 && !w.m.takesIn(w.next.past, w.next.hosts[i], e, called) {
 		return
@@ -208,7 +202,9 @@ func (w *worker) step(to *explore.Sink, i int, input uint32, called int, name fu
 	if heard && w.next.left[budgetLose] > 0 {
 		w.calm.set(&w.next)
 		w.next.left[budgetLose]--
-		w.finish(to, i, e, called, false, func() string { return name() + ", and its answer is lost" })
+		name.lost = true
+		w.finish(to, i, e, called, false, name)
+		name.lost = false
 		w.next.set(&w.calm)
 	}
 	w.finish(to, i, e, called, true, name)
@@ -229,10 +225,12 @@ func (m *Model) takesIn(pastID, host uint32, e *edge, called int) bool {
 }
 
 // finish adds the successor, and judges it.
-func (w *worker) finish(to *explore.Sink, i int, e *edge, called int, heard bool, name func() string) {
+func (w *worker) finish(to *explore.Sink, i int, e *edge, called int, heard bool, name label) {
 	from := w.next.hosts[i]
 	b := w.m.apply(&w.next, i, e, called, heard)
-	w.name(to, name)
+	if to.Naming() {
+		to.Name(name.String())
+	}
 	w.add(to)
 	if b == nil {
 		b = w.m.judge(&w.next, i, from, e)
@@ -289,9 +287,11 @@ func (m *Model) forgetMessages(w *world, i int) {
 }
 
 // order finishes a successor in which the manager takes in something.
-func (w *worker) order(to *explore.Sink, what uint32, name func() string) {
+func (w *worker) order(to *explore.Sink, what uint32, name label) {
 	b := w.m.applyOrder(&w.next, w.m.order(w.next.manager, what))
-	w.name(to, name)
+	if to.Naming() {
+		to.Name(name.String())
+	}
 	w.add(to)
 	if b == nil {
 		b = w.m.judgeAll(&w.next)
