@@ -123,6 +123,14 @@ var layers = []layer{
 		denied: unrepeatable, why: "a view shows one run",
 	},
 	{
+		dir: "sim/explore", project: []string{"core/wire"}, denied: unrepeatable,
+		why: "a search knows nothing of what it searches",
+	},
+	{
+		dir: "sim/explore/cluster", project: []string{"core", "sim/explore", "sim/history"}, denied: unrepeatable,
+		why: "it drives the core alone, with an explorer in the simulator's place",
+	},
+	{
 		dir: "netrpc", project: []string{"core", "core/wire", "netrpc/internal/..."},
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
@@ -331,6 +339,8 @@ func TestImportRulesBite(t *testing.T) {
 		{"sim/shrink", "gtstore/sim", true, "the caller's"},
 		{"sim/mark", "gtstore/core", false, "a list of names"},
 		{"sim/network", "gtstore/sim", false, "it returns decisions"},
+		{"sim/explore", "gtstore/core", false, "knows nothing of what it searches"},
+		{"sim/explore/cluster", "gtstore/sim", false, "drives the core alone"},
 		{"netrpc", "gtstore/sim", false, "may import core, core/wire, netrpc/internal/..."},
 		{"netrpc", "github.com/HdrHistogram/hdrhistogram-go", false, "the standard library and nothing else"},
 		{"netrpc", "github.com/spf13/cobra", false, "the standard library and nothing else"},

@@ -27,6 +27,7 @@ func main() {
 type found struct {
 	Property, Text, Scenario string
 	Steps                    int
+	Way                      []string
 	States                   int64
 	Seconds                  float64 // of all scenarios until then
 }
@@ -50,7 +51,7 @@ func search(states string, files []string) error {
 		}
 		f.States += c.States
 		if v := c.Violation; v != nil {
-			f.Property, f.Text, f.Scenario, f.Steps = v.Property, v.Text, s.Name, len(v.Steps)
+			f.Property, f.Text, f.Scenario, f.Steps, f.Way = v.Property, v.Text, s.Name, len(v.Steps), v.Steps
 			break
 		}
 	}
