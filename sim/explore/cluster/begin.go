@@ -9,7 +9,7 @@ import (
 )
 
 // silenceMax is so long that no node registers again because it heard no ping.
-const silenceMax = 24 * time.Hour
+const silenceMax = time.Hour
 
 // New returns the model of a scenario. What comes before the search happens here: the nodes
 // start, the group forms, the clients open their sessions, and all is calm.
@@ -74,7 +74,7 @@ func (m *Model) form(w *world) error {
 	if err := m.settle(w); err != nil {
 		return err
 	}
-	c := core.Config{Group: group, Reads: m.scenario.Reads, Lease: m.scenario.lease(), MinChain: 1}
+	c := core.Config{Group: group, Reads: m.scenario.Reads, Lease: m.scenario.lease(), MinChain: uint32(max(1, m.scenario.MinChain))}
 	for i := range m.scenario.Members {
 		c.Chain = append(c.Chain, hostPeer(i))
 	}
@@ -89,18 +89,18 @@ func (m *Model) form(w *world) error {
 // there before.
 func (m *Model) openSessions(w *world) error {
 	const before = 99 // the client that wrote what was there
-	if len(m.scenario.before) > 0 {
-		session, err := m.ask(w, core.Op{Kind: core.OpOpen}, before)
-		if err != nil {
-			return err
-		}
-		for i, o := range m.scenario.before {
-			r, err := m.ask(w, core.Op{Kind: o.kind, Key: o.key, Value: o.value, Session: session.Version, OpSeq: uint64(i) + 1}, before)
+	session := core.Seq(0)
+	for i := range m.scenario.before {
+		e := &m.scenario.before[i]
+		if e.evict == 0 && session == 0 {
+			r, err := m.ask(w, core.Op{Kind: core.OpOpen}, before)
 			if err != nil {
 				return err
 			}
-			m.before = append(m.before, history.Operation{Client: "before", Kind: o.kind, Key: o.key, Value: o.value,
-				CallOrder: 2*i + 1, ReturnOrder: 2*i + 2, Result: &core.Result{Status: r.Status, Version: r.Version}})
+			session = r.Version
+		}
+		if err := m.happen(w, e, session, before); err != nil {
+			return err
 		}
 	}
 	sessions, numbers := map[int]core.Seq{}, map[int]uint64{}
@@ -119,6 +119,28 @@ func (m *Model) openSessions(w *world) error {
 		numbers[o.client]++
 		o.session, o.number = sessions[o.client], numbers[o.client]
 	}
+	return nil
+}
+
+// happen has something happen before the search.
+func (m *Model) happen(w *world, e *earlier, session core.Seq, client int) error {
+	if e.evict > 0 {
+		o := m.order(w.manager, orderEvict+uint32(e.evict-1))
+		if !o.legal {
+			return fmt.Errorf("before the search: %s cannot be evicted", hostName(e.evict-1))
+		}
+		if b := m.applyOrder(w, o); b != nil {
+			return b.err()
+		}
+		return m.settle(w)
+	}
+	o, n := &e.put, len(m.before)
+	r, err := m.ask(w, core.Op{Kind: o.kind, Key: o.key, Value: o.value, Session: session, OpSeq: uint64(n) + 1}, client)
+	if err != nil {
+		return err
+	}
+	m.before = append(m.before, history.Operation{Client: "before", Kind: o.kind, Key: o.key, Value: o.value,
+		CallOrder: 2*n + 1, ReturnOrder: 2*n + 2, Result: &core.Result{Status: r.Status, Version: r.Version}})
 	return nil
 }
 

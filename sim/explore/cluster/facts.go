@@ -29,6 +29,7 @@ type facts struct {
 	partial  bool
 	required int
 	chain    int
+	short    bool // fewer than what takes writes
 
 	sum uint64 // of all these: what is equal in it looks the same to the checks
 }
@@ -37,6 +38,7 @@ type facts struct {
 type entry struct {
 	epoch core.Epoch
 	hash  uint64
+	op    [2]uint64 // the session and number of an operation, or zeros
 }
 
 // factsOf looks at a node.
@@ -48,13 +50,14 @@ func factsOf(s *core.Storage, now core.Time) (f facts) {
 	f = facts{
 		known: true, epoch: v.Config.Epoch, durable: v.Durable, config: configKey(v.Config), base: core.EntryID{Seq: v.Base}, commit: v.Commit,
 		primary: v.Primary, serving: v.Serving, alone: v.Alone, partial: v.Partial, required: v.Required, chain: len(v.Config.Chain),
+		short: len(v.Config.Chain) < int(v.Config.MinChain),
 	}
 	var b []byte
 	for seq := v.Base + 1; seq <= v.Last; seq++ {
 		e := s.Entry(0, seq)
 		b = appendNumber(appendNumber(append(b[:0], byte(e.Kind)), uint64(e.Epoch)), uint64(e.Owner))
 		b = appendNumber(appendNumber(appendNumber(b, uint64(e.Session)), e.OpSeq), uint64(e.Version))
-		f.entries = append(f.entries, entry{e.Epoch, keyOf(appendText(appendText(b, e.Key), e.Value))[0]})
+		f.entries = append(f.entries, entry{e.Epoch, keyOf(appendText(appendText(b, e.Key), e.Value))[0], [2]uint64{uint64(e.Session), e.OpSeq}})
 	}
 	for k, v := range s.Values(0) {
 		b = appendText(appendText(appendNumber(b[:0], uint64(v.Version)), k), v.Data)

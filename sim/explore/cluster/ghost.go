@@ -65,6 +65,9 @@ func (m *Model) workLook(id, hostID uint32, e *edge) *ghostEdge {
 	next := &ghost{entries: g.entries}
 	for seq := f.base.Seq + 1; seq <= f.commit; seq++ {
 		if seq > g.len() {
+			if n := next.has(f.at(seq).op); n > 0 {
+				return wrong("exactly-once", "%s has committed one operation at %d and at %d", n, seq)
+			}
 			next.entries = append(slices.Clip(next.entries), committed{entry: *f.at(seq), at: f.epoch})
 		} else if g.entries[seq-1].hash != f.at(seq).hash {
 			return wrong("commit-agreement", "%s has committed another entry at %d than was committed before", seq)
@@ -88,6 +91,17 @@ func (m *Model) workLook(id, hostID uint32, e *edge) *ghostEdge {
 		return &ghostEdge{to: id}
 	}
 	return &ghostEdge{to: m.keepGhost(next)}
+}
+
+// has returns where an operation is, or 0. A retry is told from a new operation before it is
+// taken into the log, so that each is there once.
+func (g *ghost) has(op [2]uint64) int {
+	for i := range g.entries {
+		if op[1] > 0 && g.entries[i].op == op {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // take notes what applying an entry gave, or holds it against what that gave elsewhere.

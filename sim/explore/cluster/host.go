@@ -18,7 +18,7 @@ type host struct {
 	index  int
 	node   *core.Storage // nil while the host is down
 	now    core.Time     // of its clock
-	due    time.Duration // until its next Tick; 0 or less when it is due
+	due    time.Duration // until its next Tick, by no clock's drift
 	disk   *disk
 	gate   []batch    // what is not durable yet, oldest first
 	knew   core.Epoch // of a host that is down: the highest epoch that was durable
@@ -151,8 +151,34 @@ func (m *Model) later(id uint32, d time.Duration) uint32 {
 		return id
 	}
 	h := *m.hosts.at(id)
-	h.now, h.origin = h.now.After(d), origin{from: id, took: d}
+	h.now, h.origin = h.now.After(m.local(h.index, d)), origin{from: id, took: d}
 	return m.keepHost(&h)
+}
+
+const million = 1_000_000
+
+// rate is by how much a host's clock goes on in a million nanoseconds.
+func (m *Model) rate(index int) time.Duration {
+	if index == 0 {
+		return time.Duration(million - m.scenario.Drift)
+	}
+	return time.Duration(million + m.scenario.Drift)
+}
+
+// local is how much a host's clock goes on meanwhile, and global how long that takes at
+// least.
+func (m *Model) local(index int, d time.Duration) time.Duration {
+	if m.scenario.Drift == 0 {
+		return d
+	}
+	return d * m.rate(index) / million
+}
+
+func (m *Model) global(index int, local time.Duration) time.Duration {
+	if m.scenario.Drift == 0 || local == neverDue {
+		return local
+	}
+	return (local*million + m.rate(index) - 1) / m.rate(index)
 }
 
 // stepper drives one node through one input, as the driver of package core has to.

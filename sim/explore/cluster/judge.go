@@ -17,6 +17,9 @@ func (m *Model) judge(w *world, i int, from uint32, e *edge) *broken {
 	if m.hosts.at(from).facts.sum == f.sum {
 		return nil // it looks as before
 	}
+	if was := &m.hosts.at(from).facts; f.short && f.primary && was.primary && f.last() > was.last() {
+		return brokenf("min-chain", "%s takes a write in epoch %d, though its chain is too short for that", hostName(i), f.epoch)
+	}
 	if b := m.judgeConfig(w, i, f); b != nil {
 		return b
 	}

@@ -57,7 +57,7 @@ func (g *ghost) append(b []byte) []byte {
 	b = appendNumber(b, uint64(len(g.entries)))
 	for i := range g.entries {
 		e := &g.entries[i]
-		for _, n := range [...]uint64{uint64(e.epoch), e.hash, uint64(e.at), e.values, e.applied, e.effect[0], e.effect[1]} {
+		for _, n := range [...]uint64{uint64(e.epoch), e.hash, e.op[0], e.op[1], uint64(e.at), e.values, e.applied, e.effect[0], e.effect[1]} {
 			b = appendNumber(b, n)
 		}
 	}
@@ -153,7 +153,8 @@ func (l *loader) ghost() *ghost {
 	g := &ghost{}
 	for range l.number() {
 		var e committed
-		e.epoch, e.hash, e.at = core.Epoch(l.number()), l.number(), core.Epoch(l.number())
+		e.epoch, e.hash, e.op = core.Epoch(l.number()), l.number(), [2]uint64{l.number(), l.number()}
+		e.at = core.Epoch(l.number())
 		e.values, e.applied, e.effect = l.number(), l.number(), [2]uint64{l.number(), l.number()}
 		g.entries = append(g.entries, e)
 	}

@@ -119,7 +119,7 @@ func (m *Model) keepHost(h *host) uint32 {
 	h.facts, h.broken = facts{}, nil
 	if h.up() {
 		if d := h.node.Deadline(); d != core.Never {
-			h.due = max(0, d.Since(h.now))
+			h.due = m.global(h.index, max(0, d.Since(h.now)))
 		}
 		h.facts = factsOf(h.node, h.now)
 		h.broken = h.facts.check(h)

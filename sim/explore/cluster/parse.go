@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,8 +22,9 @@ const (
 // Parse reads a scenario. Its lines are
 //
 //	# …                             what it is about
-//	cluster members=2 spares=1 mode=durable reads=confirm log-keep=1 chunk=1
+//	cluster members=2 spares=1 mode=durable reads=confirm log-keep=1 chunk=1 min-chain=2 drift=1000
 //	before put x old                what was written before the search begins
+//	before evict n2                 who was evicted then; these lines in their order
 //	settle 1                        timers that go off, all calm, before it begins
 //	c1 put x a                      what clients ask, each one thing after the other
 //	c2 get x
@@ -75,12 +77,7 @@ func (p *parser) line(words []string) error {
 	}
 	switch {
 	case verb == "before":
-		o, err := operation(rest)
-		if err == nil && o.kind != core.OpPut {
-			err = errors.New("want a put")
-		}
-		p.s.before = append(p.s.before, o)
-		return err
+		return p.before(rest)
 	case verb == "mutant":
 		if len(rest) != 3 || rest[1] != "violates" {
 			return errors.New("want: mutant NAME violates PROPERTY")
@@ -102,6 +99,24 @@ func (p *parser) line(words []string) error {
 		return err
 	}
 	return errors.New("want cluster, before, settle, c1, budget, repeat, finish, large or mutant")
+}
+
+func (p *parser) before(words []string) error {
+	if len(words) == 2 && words[0] == "evict" {
+		for i := range p.s.Members {
+			if words[1] == hostName(i) {
+				p.s.before = append(p.s.before, earlier{evict: i + 1})
+				return nil
+			}
+		}
+		return errors.New("want a member, such as n2, behind the line that begins with cluster")
+	}
+	o, err := operation(words)
+	if err == nil && o.kind != core.OpPut {
+		err = errors.New("want a put, or evict")
+	}
+	p.s.before = append(p.s.before, earlier{put: o})
+	return err
 }
 
 func operation(words []string) (o op, err error) {
@@ -179,6 +194,10 @@ func (p *parser) cluster(words []string) error {
 			s.Reads, err = choice(value, map[string]core.ReadMode{"confirm": core.ReadConfirm, "lease": core.ReadLease})
 		case "log-keep":
 			s.LogKeep, err = number(value, 1, 1000)
+		case "min-chain":
+			s.MinChain, err = number(value, 1, hostsMax)
+		case "drift":
+			s.Drift, err = number(value, 1, 100_000)
 		case "chunk":
 			s.Chunk, err = number(value, 1, 1000)
 		default:
@@ -251,9 +270,11 @@ func (p *parser) end() error {
 		return fmt.Errorf("%d operations, want at most %d", len(s.ops), opsMax)
 	case s.budgets[budgetRestart] > 0 && !s.Durable:
 		return errors.New("a restart needs mode=durable: in memory mode a node that starts again is another node, as a spare is")
+	case s.MinChain > s.Members:
+		return fmt.Errorf("min-chain=%d, and there are %d members", s.MinChain, s.Members)
 	case s.Repeat != 0 && s.budgets[budgetRepeat] == 0:
 		return errors.New("which message may come again says nothing without: budget repeat=1")
-	case s.budgets[budgetJoin] > 0 && s.Spares == 0 && s.budgets[budgetEvict] == 0:
+	case s.budgets[budgetJoin] > 0 && s.Spares == 0 && s.budgets[budgetEvict] == 0 && !slices.ContainsFunc(s.before, func(e earlier) bool { return e.evict > 0 }):
 		return errors.New("a join needs a spare, or an eviction before it")
 	}
 	return nil

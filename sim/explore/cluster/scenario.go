@@ -21,7 +21,11 @@ type Scenario struct {
 	Reads   core.ReadMode
 	LogKeep int // as in core.StorageOptions, as is the next one; 0 takes the core's own
 	Chunk   int
-	Settle  int // timers that go off, all calm, before the search begins
+	// MinChain members at least take writes; 0 is 1.
+	MinChain int
+	// Drift is by how many parts per million n1's clock is slow, and the others' are fast.
+	Drift  int
+	Settle int // timers that go off, all calm, before the search begins
 
 	Repeat core.Kind // the only kind of message that may come again; 0 for any
 
@@ -33,7 +37,13 @@ type Scenario struct {
 	text    string
 	budgets [budgetCount]uint8
 	ops     []op // the operations of a client stand together, in order
-	before  []op
+	before  []earlier
+}
+
+// earlier is what happened before the search: a put, or the eviction of a host, counted from 1.
+type earlier struct {
+	put   op
+	evict int
 }
 
 // Mutant is the core without one rule, and what the scenario finds that it violates.
