@@ -71,6 +71,17 @@
 // Kubernetes sets. --learn varies schedules that did something new. Merge makes one archive of theirs, in OUT, and names the parts that are
 // missing.
 //
+//	gtstore explore [SCENARIO...] [--all] [--memory MIB] [--states N] [--workers W] [--shard i/n]
+//	                [--state DIR] [--out DIR] [--claims FILE] [-o json]
+//	gtstore explore --replay FILE...
+//
+// searches small clusters completely, as their scenarios say: every order of messages,
+// time-outs, crashes and decisions of the manager. It prints what holds within those bounds,
+// or a shortest way to a violation, which it saves in --out and replays with --replay. Without
+// a SCENARIO those in traces/explore are searched, the large ones with --all. A search that is
+// interrupted goes on with the same --state. --claims writes the table of claims in a file anew.
+// See sim/explore/README.md.
+//
 //	gtstore replay FILE... [--trace] [--record] [-o json]
 //
 // runs saved traces, each twice, and says of each what came of it: it holds,

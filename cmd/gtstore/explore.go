@@ -123,18 +123,18 @@ func (f *exploreFlags) run(ctx context.Context, files []string, stdout, stderr i
 
 // scenarios are those that are named, or those of the project.
 func (f *exploreFlags) scenarios(files []string) ([]*cluster.Scenario, error) {
-	named := len(files) > 0
-	if !named {
-		var err error
-		if files, err = filepath.Glob(filepath.Join(scenariosDir, "*"+cluster.Suffix)); err != nil || len(files) == 0 {
-			return nil, cli.Errorf(cli.ExitUsage, "there are no scenarios in %s: name files, or go to the root of the project", scenariosDir)
-		}
-	}
 	shard := fuzz.Shard{I: 1, N: 1}
 	if f.shard != "" {
 		var err error
 		if shard, err = fuzz.ParseShard(f.shard); err != nil {
 			return nil, cli.Errorf(cli.ExitUsage, "--shard %s: %w", f.shard, err)
+		}
+	}
+	named := len(files) > 0
+	if !named {
+		var err error
+		if files, err = filepath.Glob(filepath.Join(scenariosDir, "*"+cluster.Suffix)); err != nil || len(files) == 0 {
+			return nil, cli.Errorf(cli.ExitUsage, "there are no scenarios in %s: name files, or go to the root of the project", scenariosDir)
 		}
 	}
 	var list []*cluster.Scenario

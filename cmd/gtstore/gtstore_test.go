@@ -78,6 +78,11 @@ func TestWrongCommandLines(t *testing.T) {
 		{"cas k 1", "want KEY VERSION VALUE: 3 arguments, not 2", "gtstore cas --help"},
 		{"put -k v", "a key or a value that begins with - comes after --, as in: gtstore put -- -key", "gtstore put --help"},
 		{"get --key", "a key or a value that begins with - comes after --", "gtstore get --help"},
+		{"explore", "there are no scenarios in traces/explore: name files, or go to the root of the project", "gtstore explore --help"},
+		{"explore nowhere.scenario", "nowhere.scenario", "gtstore explore --help"},
+		{"explore --shard 3/2 nowhere.scenario", "--shard 3/2: want i/n with 1 ≤ i ≤ n", "gtstore explore --help"},
+		{"explore --memory 1 x", `"--memory" flag: want a number from 64 to 1048576`, "gtstore explore --help"},
+		{"explore --replay", "which counterexamples?", "gtstore explore --help"},
 		{"replay", "which traces?", "gtstore replay --help"},
 		{"replay --record x -", "--record writes into the files", "gtstore replay --help"},
 		{"replay --trace -o json x", "leave out -o json", "gtstore replay --help"},
@@ -94,7 +99,7 @@ func TestWrongCommandLines(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "bench --help", "disk --help", "completion bash"} {
+	for _, line := range []string{"", "--help", "help fuzz", "replay --help", "bench --help", "disk --help", "explore --help", "completion bash"} {
 		code, stdout, stderr := run(t, "", strings.Fields(line)...)
 		require.Equal(t, cli.ExitOK, code, line)
 		require.NotEmpty(t, stdout, line)
