@@ -32,11 +32,11 @@ func (c *chunk) at(i int) []byte {
 	return c.bytes[from:c.ends[i]:c.ends[i]]
 }
 
-// size is how much memory it takes.
-func (c *chunk) size() int64 { return int64(cap(c.bytes) + 12*chunkStates) }
+// chunkSize is how much memory a chunk takes with room for so many bytes.
+func chunkSize(bytes int) int64 { return int64(bytes + 12*chunkStates) }
 
 // newChunk returns an empty chunk for a state of that size, perhaps a used one. Its memory
-// counts against the bound. Beyond that the search ends, but what is added meanwhile is kept.
+// counts against the bound: it returns nil, and the search ends, where that would be exceeded.
 func (s *search) newChunk(stateBytes int) *chunk {
 	s.mu.Lock()
 	if n := len(s.spare); n > 0 && stateBytes <= chunkBytes {
@@ -46,14 +46,13 @@ func (s *search) newChunk(stateBytes int) *chunk {
 		return c
 	}
 	s.mu.Unlock()
-	c := &chunk{
-		bytes: make([]byte, 0, max(chunkBytes, stateBytes)),
-		ends:  make([]uint32, 0, chunkStates), prints: make([]uint64, 0, chunkStates),
-	}
-	if s.table.used.Add(c.size()) > s.table.most {
+	bytes := max(chunkBytes, stateBytes)
+	if size := chunkSize(bytes); s.table.used.Add(size) > s.table.most.Load() {
+		s.table.used.Add(-size)
 		s.full.Store(true)
+		return nil
 	}
-	return c
+	return &chunk{bytes: make([]byte, 0, bytes), ends: make([]uint32, 0, chunkStates), prints: make([]uint64, 0, chunkStates)}
 }
 
 // push puts a chunk on the next level.
@@ -82,7 +81,7 @@ func (s *search) release(c *chunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if cap(c.bytes) > chunkBytes {
-		s.table.used.Add(-c.size())
+		s.table.used.Add(-chunkSize(cap(c.bytes)))
 		return
 	}
 	s.spare = append(s.spare, c)

@@ -103,7 +103,9 @@ func (s *Sink) Add(print uint64, state []byte) {
 func (s *Sink) keep(print uint64, state []byte) {
 	if s.out == nil || !s.out.fits(state) {
 		s.flush()
-		s.out = s.search.newChunk(len(state))
+		if s.out = s.search.newChunk(len(state)); s.out == nil {
+			return // the search ends here, and is not complete
+		}
 	}
 	s.out.add(print, state)
 }

@@ -97,7 +97,7 @@ func Search(ctx context.Context, model Model, o Options) (*Result, error) {
 		o.Every = everyDefault
 	}
 	s := &search{options: o, model: model, began: time.Now()}
-	s.table.most = o.MemoryMax
+	s.bound()
 	resumed, err := s.load()
 	if err != nil {
 		return nil, err
@@ -222,9 +222,7 @@ func (s *search) watch(ctx context.Context, done <-chan struct{}) {
 			if s.options.Progress != nil {
 				s.options.Progress(s.progress())
 			}
-			if s.memory() > s.options.MemoryMax {
-				s.full.Store(true)
-			}
+			s.bound()
 		}
 	}
 }
@@ -246,12 +244,23 @@ func (s *search) work(w Worker, sink *Sink) {
 	}
 }
 
-func (s *search) memory() int64 {
-	held := s.table.used.Load()
+func (s *search) memory() int64 { return s.table.used.Load() + s.kept() }
+
+// kept is what the model holds.
+func (s *search) kept() int64 {
 	if k, ok := s.model.(Keeper); ok {
-		held += k.Memory()
+		return k.Memory()
 	}
-	return held
+	return 0
+}
+
+// bound leaves for the states what the model does not hold.
+func (s *search) bound() {
+	most := s.options.MemoryMax - s.kept()
+	s.table.most.Store(most)
+	if s.table.used.Load() > most {
+		s.full.Store(true)
+	}
 }
 
 func (s *search) elapsed() time.Duration { return s.before + time.Since(s.began) }

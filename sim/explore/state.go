@@ -144,6 +144,10 @@ func (s *search) readChunks(r *reader, n int64) (list []*chunk) {
 	for range n {
 		size := r.sizes()
 		c := s.newChunk(int(size[0]))
+		if c == nil {
+			r.err = errors.New("what it holds is beyond the bound on memory: give a larger one")
+			return nil
+		}
 		c.bytes, c.ends, c.prints = c.bytes[:size[0]], c.ends[:size[1]], c.prints[:size[1]]
 		r.read(c.bytes)
 		r.read(c.ends)

@@ -12,7 +12,7 @@ import (
 type table struct {
 	shards [shardCount]shard
 	used   atomic.Int64 // bytes
-	most   int64        // bytes
+	most   atomic.Int64 // bytes
 }
 
 const (
@@ -74,7 +74,7 @@ func (s *shard) find(print uint64) int {
 func (t *table) grow(s *shard) bool {
 	slots := max(slotsMin, 2*len(s.prints))
 	// While the slots move, both are there.
-	if t.used.Add(int64(slots)*slotBytes) > t.most {
+	if t.used.Add(int64(slots)*slotBytes) > t.most.Load() {
 		t.used.Add(-int64(slots) * slotBytes)
 		return false
 	}

@@ -15,9 +15,7 @@ const silenceMax = time.Hour
 // start, the group forms, the clients open their sessions, and all is calm.
 func New(s *Scenario) (*Model, error) {
 	m := &Model{scenario: s}
-	for _, o := range s.ops {
-		m.ops = append(m.ops, o)
-	}
+	m.ops = append(m.ops, s.ops...)
 	w := &m.begin
 	w.left = s.budgets
 	w.manager = m.keepManager(&manager{boots: make([]core.Boot, s.Hosts())})

@@ -21,6 +21,7 @@ func (w *worker) finishes() *broken {
 	w.way = w.way[:0]
 	w.calm.set(&w.at)
 	w.calm.messages, w.calm.sum = w.calm.messages[:0], 0
+	w.calm.left = m.scenario.budgets // how it ends may not depend on what is left
 	for rounds, steps := 0, 0; ; steps++ {
 		print := m.print(&w.calm) ^ w.calm.sum
 		if _, ok := m.endings.get(print); ok || m.ended(&w.calm) {

@@ -196,7 +196,9 @@ func (w *worker) host(to *explore.Sink, i int, input uint32, name label) {
 func (w *worker) step(to *explore.Sink, i int, input uint32, called int, name label) {
 	e := w.m.after(w.next.hosts[i], input)
 	if called >= 0 && !w.m.takesIn(w.next.past, w.next.hosts[i], e, called) {
-		return
+		if called = -1; e.to == w.next.hosts[i] && len(e.sent) == 0 {
+			return
+		}
 	}
 	heard := len(e.told) > 0
 	if heard && w.next.left[budgetLose] > 0 {

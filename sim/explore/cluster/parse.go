@@ -259,7 +259,7 @@ func (p *parser) end() error {
 	s := p.s
 	switch {
 	case s.About == "":
-		return errors.New("want a line that says what it is about, such as: # A put and a get over a promotion.")
+		return errors.New("want a line that says what it is about, such as: # a put over a promotion")
 	case s.Members == 0:
 		return errors.New("want a line such as: cluster members=2")
 	case s.Hosts() > hostsMax:
