@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -39,9 +39,9 @@ type Crash struct {
 }
 
 var (
-	errDiskFailed = errors.New("the disk failed: a sync ended with an error")
-	errDiskFull   = errors.New("the disk failed: it is full")
-	errUnreadable = errors.New("the disk failed: a record cannot be read")
+	errSyncFailed = fmt.Errorf("%w: a sync ended with an error", ErrDiskFailed)
+	errDiskFull   = fmt.Errorf("%w: it is full", ErrDiskFailed)
+	errUnreadable = fmt.Errorf("%w: a record cannot be read", ErrDiskFailed)
 )
 
 // journalMax bounds the memory that the journal takes between two folds.

@@ -63,7 +63,7 @@ at 60ms c1 put n1 3
 `+later, RunOptions{})
 	require.Equal(t, []string{"17ms ping 1", "28ms n1 down refused=false", "67ms ping 3"}, l.took["n2"], "what waited for the sync never leaves")
 	require.Equal(t, "p1=x ", l.starts["n1"][1].space)
-	require.Equal(t, []Halt{{Host: "n1", Node: l.starts["n1"][0].self.ID, At: 27 * time.Millisecond, Why: errDiskFailed.Error()}}, out.Halted)
+	require.Equal(t, []Halt{{Host: "n1", Node: l.starts["n1"][0].self.ID, At: 27 * time.Millisecond, Why: errSyncFailed.Error()}}, out.Halted)
 }
 
 func TestAFullDiskTakesNothing(t *testing.T) {

@@ -35,7 +35,7 @@ func (w *World) heal() {
 		case h.paused:
 			w.resume(h)
 		case h.up || h.stopped || h.incarnation == 0:
-		case h.halted == nil || h.role == RoleStorage && !w.schedule.Shape.Durable || errors.Is(h.halted, errDiskFailed) || errors.Is(h.halted, errDiskFull):
+		case h.halted == nil || h.role == RoleStorage && !w.schedule.Shape.Durable || errors.Is(h.halted, errSyncFailed) || errors.Is(h.halted, errDiskFull):
 			w.start(h)
 		}
 	}

@@ -22,6 +22,12 @@ const (
 	saltTimer
 )
 
+// Why a process halted, beside what its core says.
+var (
+	ErrNotStarted = errors.New("cannot start")
+	ErrDiskFailed = errors.New("the disk failed")
+)
+
 // staggerMax is the most that a storage node starts after the manager.
 const staggerMax = 2 * time.Millisecond
 
@@ -58,7 +64,7 @@ func (w *World) start(h *Host) {
 	node, err := w.options.newNode(w.schedule, h, w.identity(h, saltSeed))
 	w.inCore = nil
 	if err != nil {
-		h.halted = fmt.Errorf("cannot start: %w", err)
+		h.halted = fmt.Errorf("%w: %w", ErrNotStarted, err)
 		w.noteHalt(h)
 		w.changed(h, HostHalted)
 		return

@@ -55,7 +55,7 @@ func (w *World) onSync(h *Host, slot uint32) {
 		return
 	}
 	if f := h.disk.failing; f != nil {
-		w.failDisk(h, errDiskFailed, f.Keep, f.Torn)
+		w.failDisk(h, errSyncFailed, f.Keep, f.Torn)
 		return
 	}
 	if h.disk.full {

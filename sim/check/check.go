@@ -1,7 +1,6 @@
 package check
 
 import (
-	"errors"
 	"time"
 
 	"gtstore/core"
@@ -49,6 +48,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	key-moved          a key never changes its group
 //	directory-kept     a manager that restarts has the Directory that it had
 //	disk-refused       a process starts over a disk that nothing has damaged
+//	halt-without-cause a process ends by itself only for what has happened
 //	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
 //	endless-join       a join with nothing in its way ends
 //	drain-weakens      a drain takes nobody from a group that is not at full strength without him
@@ -67,8 +67,10 @@ type checker struct {
 	told   told
 	joins  []joinRef // by GroupID-1
 	leases bool
-	seen   [core.EventKindCount]int
-	marks  marker
+	// clusters are those of the managers that were started.
+	clusters []core.ClusterID
+	seen     [core.EventKindCount]int
+	marks    marker
 
 	directory directory
 	inquiries []inquiries // by GroupID-1
@@ -151,10 +153,12 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 		c.joins = c.joins[:0] // a manager that stalls or is down stands in their way
 	}
 	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
-		c.onRestart(w, h.Node().(*core.Manager))
+		m := h.Node().(*core.Manager)
+		c.clusters = append(c.clusters, m.Cluster())
+		c.onRestart(w, m)
 	}
-	if ch == sim.HostHalted && errors.Is(h.Halted(), core.ErrDamaged) && h.Intact() {
-		w.Fail("disk-refused", "%s halted, though its disk is as it was written: %v", h.Name(), h.Halted())
+	if ch == sim.HostHalted {
+		c.onHalted(w, h)
 	}
 	if h.Role() != sim.RoleStorage {
 		return
