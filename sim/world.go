@@ -48,6 +48,7 @@ type World struct {
 	events    int
 	ticks     int
 	byKind    [core.KindCount]int
+	coded     [core.KindCount]uint8 // up to codedFirst
 	sent      uint64
 	hash      uint64
 	hashes    []uint64

@@ -336,6 +336,16 @@ var bare = []Mutant{
 		New:   `g.refuse(t.pending[i].client, t.pending[i].req, StatusConflict, c)`,
 	},
 	{
+		Name: `version-not-sent`, Rule: `every message is sent whole`,
+		Story: `a reply loses on its way which version it is of`,
+		File:  `core/codec.go`,
+		Old: `	wire.Uint(c, &m.Version)
+	wire.String(c, &m.Value, ValueBytesMax)
+	if wire.Optional(c, &m.Config) {`,
+		New: `	wire.String(c, &m.Value, ValueBytesMax)
+	if wire.Optional(c, &m.Config) {`,
+	},
+	{
 		Name: `register-before-boot`, Rule: `durable: boot before Register`,
 		Story: `a Register leaves before the boot is durable`,
 		File:  `core/storage.go`,
