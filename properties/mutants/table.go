@@ -571,11 +571,10 @@ var bare = []Mutant{
 	},
 	{
 		Name: `half-a-snapshot-counts`, Rule: `durable: complete snapshot before its last ack`,
-		Story:      `a restarted node takes half a snapshot for all of it`,
-		File:       `core/durable.go`,
-		Old:        `p.partial, p.tenure, p.attempt = !j.complete, j.tenure, j.attempt`,
-		New:        `p.partial, p.tenure, p.attempt = false, j.tenure, j.attempt`,
-		Equivalent: `until the snapshot is complete the record of progress is of position 0, so the restarted node acks nothing by it, the primary sends it no log, and the first chunk of the next attempt discards the half`,
+		Story: `a restarted node takes half a snapshot for all of it`,
+		File:  `core/durable.go`,
+		Old:   `p.partial, p.tenure, p.attempt = !j.complete, j.tenure, j.attempt`,
+		New:   `p.partial, p.tenure, p.attempt = false, j.tenure, j.attempt`,
 	},
 	{
 		Name: `discard-not-durable`, Rule: `durable: a joiner's discard before its first ack`,

@@ -48,6 +48,8 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	key-moved          a key never changes its group
 //	directory-kept     a manager that restarts has the Directory that it had
 //	disk-refused       a process starts over a disk that nothing has damaged
+//	restored           a start finds what was made durable, and nothing else
+//	dead-data          nothing stays of groups that a node is out of, but of one at a spare
 //	halt-without-cause a process ends by itself only for what has happened
 //	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
 //	endless-join       a join with nothing in its way ends
@@ -67,6 +69,8 @@ type checker struct {
 	told   told
 	joins  []joinRef // by GroupID-1
 	leases bool
+	// whole are processes that ended with all that they had asked to be durable.
+	whole map[core.NodeID]*core.Storage
 	// clusters are those of the managers that were started.
 	clusters []core.ClusterID
 	seen     [core.EventKindCount]int
@@ -84,6 +88,7 @@ type groupRef struct {
 	committed []uint64     // hash of the log's prefix, by Seq-1
 	at        []core.Epoch // in which it was first committed, by Seq-1
 	digests   []uint64     // of the results applied, by Seq-1
+	states    []uint64     // of values and sessions, by Seq-1; 0 where nobody was seen to stop there
 	effects   map[effect]core.Seq
 }
 
@@ -129,6 +134,7 @@ type hostGroup struct {
 // Begin implements Observer.
 func (c *checker) Begin(w *sim.World) {
 	c.owner = make(map[core.NodeID]*sim.Host)
+	c.whole = make(map[core.NodeID]*core.Storage)
 	c.keys = make(map[string]core.GroupID)
 	c.directory = directory{}
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
@@ -173,6 +179,7 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	switch ch {
 	case sim.HostCrashed, sim.HostHalted:
 		c.forgetUnsent(h)
+		c.onDown(w, h)
 		return
 	case sim.HostMoved:
 		c.onMoved(h, r)
@@ -183,6 +190,7 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	}
 	s := h.Node().(*core.Storage)
 	c.owner[s.ID()] = h
+	c.onStarted(w, h, s)
 	r.groups = r.groups[:0]
 	c.checkStorage(w, h, s, r)
 	for k, epoch := range r.durable {

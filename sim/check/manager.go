@@ -323,6 +323,9 @@ func (c *checker) view(w *sim.World, h *sim.Host, id core.GroupID) (v core.Group
 // End implements Observer: what must be true when all faults are over.
 func (c *checker) End(w *sim.World) {
 	c.marks.end(w)
+	if w.Failed() == nil && w.Schedule().Shape.Seed%4 == 0 { // it takes as long as many a run
+		c.checkDisks(w)
+	}
 	m := c.manager(w)
 	since, healed := w.Healed()
 	if !healed || w.Failed() != nil || m == nil {

@@ -50,29 +50,16 @@ func (c *checker) assume(hg *hostGroup, g *groupRef, base, commit core.Seq) {
 	hg.commit = min(base, commit)
 }
 
-// prove compares a state that came as a whole with that of a member which has
-// committed as much.
-func (c *checker) prove(w *sim.World, h *sim.Host, hg *hostGroup, v *core.GroupView) {
-	for i, r := range c.hosts {
-		other := w.Hosts()[i]
-		if other == h || !other.Up() || other.Role() != sim.RoleStorage {
-			continue
-		}
-		for _, og := range r.groups {
-			if og.id != hg.id || og.unproven || og.commit != hg.commit {
-				continue
-			}
-			o, known := c.view(w, other, hg.id)
-			if !known || o.Commit != v.Commit || o.Partial {
-				continue
-			}
-			if o.Sessions != v.Sessions || !sameValues(c.values(other, hg.id), c.values(h, hg.id)) {
-				w.Fail("state-agreement", "%s and %s have different states of group %d at seq %d", other.Name(), h.Name(), hg.id, hg.commit)
-			}
-			hg.unproven = false
-			return
-		}
+// prove compares a state that came as a whole with what others had at that commit point.
+func (c *checker) prove(w *sim.World, h *sim.Host, s *core.Storage, i int, hg *hostGroup) {
+	want := c.ref(hg.id).state(hg.commit)
+	if want == 0 {
+		return
 	}
+	if want != s.StateHash(i) {
+		w.Fail("state-agreement", "%s has another state of group %d at seq %d than others had", h.Name(), hg.id, hg.commit)
+	}
+	hg.unproven = false
 }
 
 func (c *checker) onTruncated(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRef, from core.Seq) {
@@ -121,17 +108,21 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 		}
 		if v.Config.Epoch != hg.epoch || v.Durable != hg.durable {
 			c.checkEpoch(w, h, s, r, hg, &v)
+			c.checkFormer(w, h, s)
 		}
 		if v.Commit != hg.commit {
 			c.checkCommit(w, h, hg, v.Commit)
+			if !hg.unproven {
+				c.ref(v.Group).noteState(s, i, v.Commit)
+			}
 		}
 		if v.Serving && !hg.serving {
 			g := c.ref(v.Group)
 			c.checkServing(w, h, hg, g, v.Config.Epoch)
 		}
 		hg.serving, hg.primary, hg.reconciled, hg.pending = v.Serving, v.Primary, v.Serving, v.Pending
-		if hg.unproven {
-			c.prove(w, h, hg, &v)
+		if hg.unproven && v.Commit == hg.commit && !v.Partial {
+			c.prove(w, h, s, i, hg)
 		}
 		if v.Primary && v.Required < len(v.Config.Chain) {
 			w.Fail("required-set", "%s, primary of group %d at epoch %d, requires %d of %d members", h.Name(), v.Group, v.Config.Epoch, v.Required, len(v.Config.Chain))

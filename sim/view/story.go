@@ -57,6 +57,8 @@ var meanings = map[string]string{
 	"epoch-memory":           "A node must never forget an epoch that it has made durable.",
 	"directory-kept":         "A manager that restarts must have the Directory that it had.",
 	"disk-refused":           "A process must start over a disk that nothing has damaged.",
+	"restored":               "A start must find on its disk what was made durable, and nothing else.",
+	"dead-data":              "A member must hold nothing of groups that it has left, and a spare what it held of one at most.",
 	"codec":                  "A message must be readable by its receiver.",
 	"halt-without-cause":     "A process must end by itself only for what has happened to it.",
 	"two-readers":            "Two primaries must never both answer gets by themselves.",
