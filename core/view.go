@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -25,6 +26,8 @@ type GroupView struct {
 	Partial  bool    // and not in possession of a whole snapshot yet
 	Required int     // members without whose ack the primary commits nothing, itself included
 	Pending  int     // uncommitted writes of this tenure
+	Counted  bool    // and none are counted beside these: no bytes, openings or endings of sessions
+	Waiting  int     // requests that wait for a round, or are parked
 	Sessions int
 	Keys     int
 }
@@ -52,6 +55,8 @@ func (s *Storage) Group(i int, now Time) GroupView {
 	if t := g.tenure; t != nil {
 		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), t.required()
 		v.Alone = g.leaseLivesAt(now)
+		v.Counted = len(t.pending) > 0 || t.bytes == 0 && t.opening == 0 && t.ending == 0
+		v.Waiting = len(t.reads) + len(t.exports) + len(t.parked)
 	}
 	if g.joiner != nil {
 		v.Joining, v.Partial = true, !g.joiner.complete
@@ -150,6 +155,26 @@ func (m *Manager) Lost(id GroupID) (lost, certain bool) {
 // they work.
 func (m *Manager) Inquiring(id GroupID) bool {
 	return id <= GroupID(len(m.watches)) && m.watches[id-1].inquiry != nil
+}
+
+// HeldBack says what the manager holds back for a command although none is under way; "" for
+// nothing, or while one is.
+func (m *Manager) HeldBack() string {
+	if m.proposed != m.dir.index {
+		return ""
+	}
+	for _, c := range m.contacts {
+		if c.reserved || c.deciding {
+			return fmt.Sprintf("node %v, which nothing else may use", c.node.ID)
+		}
+	}
+	if len(m.waiters) > 0 || m.waiting > 0 {
+		return fmt.Sprintf("lookups for %d keys, counted as %d", len(m.waiters), m.waiting)
+	}
+	if len(m.forgets) > 0 {
+		return fmt.Sprintf("the answers to %d operators", len(m.forgets))
+	}
+	return ""
 }
 
 // Keys returns how many keys are mapped.

@@ -346,6 +346,31 @@ var bare = []Mutant{
 	if wire.Optional(c, &m.Config) {`,
 	},
 	{
+		Name: `bytes-counted-for-ever`, Rule: `R4`,
+		Story: `the bytes of a write are counted as under way when it has ended, until the primary takes no more`,
+		File:  `core/serve.go`,
+		Old: `	t.bytes -= w.bytes
+`,
+		New: ``,
+	},
+	{
+		Name: `ending-counted-for-ever`, Rule: `R12`,
+		Story: `a session that has ended counts as one that ends, and so more are opened than there may be`,
+		File:  `core/serve.go`,
+		Old: `	case OpExpire:
+		t.ending--
+`,
+		New: ``,
+	},
+	{
+		Name: `spare-reserved-for-ever`, Rule: `manager 6`,
+		Story: `a spare whose join was not begun after all is never used again`,
+		File:  `core/heal.go`,
+		Old: `		m.contact(c.Node.ID).reserved = false
+`,
+		New: ``,
+	},
+	{
 		Name: `register-before-boot`, Rule: `durable: boot before Register`,
 		Story: `a Register leaves before the boot is durable`,
 		File:  `core/storage.go`,

@@ -49,6 +49,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	directory-kept     a manager that restarts has the Directory that it had
 //	disk-refused       a process starts over a disk that nothing has damaged
 //	restored           a start finds what was made durable, and nothing else
+//	books              where nothing is under way nothing is counted, or held back
 //	dead-data          nothing stays of groups that a node is out of, but of one at a spare
 //	halt-without-cause a process ends by itself only for what has happened
 //	answer-kept        what an operator was told stays true: a drained node is not used before it starts anew
@@ -270,7 +271,11 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		c.checkStorage(w, h, s, r)
 	case sim.RoleManager:
 		m := h.Node().(*core.Manager)
-		c.directory.take(m)
+		if c.directory.take(m) {
+			if held := m.HeldBack(); held != "" {
+				w.Fail("books", "the manager has no command under way, and holds back %s", held)
+			}
+		}
 		if in := w.Taken(); in != nil {
 			c.marks.takenByManager(w, h, in, events)
 			if _, ok := in.Body.(*core.ProbeReply); ok {

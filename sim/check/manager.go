@@ -75,10 +75,13 @@ type directory struct {
 	hash    uint64
 }
 
-func (d *directory) take(m *core.Manager) {
-	if d.manager != m.ID() || d.index != m.Index() {
-		*d = directory{m.ID(), m.Index(), m.DirectoryHash()}
+// take reports whether the manager has applied a command since.
+func (d *directory) take(m *core.Manager) bool {
+	if d.manager == m.ID() && d.index == m.Index() {
+		return false
 	}
+	*d = directory{m.ID(), m.Index(), m.DirectoryHash()}
+	return true
 }
 
 // onConfig holds a new config against the one before (rule R2).
@@ -259,6 +262,9 @@ func (c *checker) unsettled(w *sim.World) string {
 		}
 		if c.works(w, config.Chain[0].ID) && config.Terms() != m.Terms() {
 			return fmt.Sprintf("group %d has the terms %v, and its manager %v", config.Group, config.Terms(), m.Terms())
+		}
+		if lead != nil && lead.Serving && lead.Waiting > 0 {
+			return "requests wait at the primary, and nobody for them"
 		}
 		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m, c.owner[config.Chain[0].ID], len(config.Chain) == 1) > 0 {
 			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))

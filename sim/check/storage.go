@@ -127,6 +127,9 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 		if v.Primary && v.Required < len(v.Config.Chain) {
 			w.Fail("required-set", "%s, primary of group %d at epoch %d, requires %d of %d members", h.Name(), v.Group, v.Config.Epoch, v.Required, len(v.Config.Chain))
 		}
+		if v.Primary && !v.Counted {
+			w.Fail("books", "%s, primary of group %d at epoch %d, has no write under way, and counts some", h.Name(), v.Group, v.Config.Epoch)
+		}
 		if c.leases && v.Serving {
 			c.checkReaders(w, h, &v)
 		}
