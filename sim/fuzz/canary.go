@@ -13,7 +13,7 @@ import (
 const (
 	// canarySeed is the seed of the schedules that look for the canaries.
 	canarySeed = 1
-	// canarySchedules is how many of them may miss one. One of the first dozen finds it.
+	// canarySchedules is how many of them may miss one. One of the first two dozen finds it.
 	canarySchedules = 64
 )
 
@@ -26,10 +26,11 @@ type canary struct {
 	plant    func() func(h *sim.Host, out *core.Output) // for one run
 }
 
-// canaries need a check of each kind: of the nodes' states, of the history, of suspicion,
-// and that everything comes to a good end.
+// canaries need a check of each kind: of a restart, of the nodes' states, of the history, of
+// suspicion, and that everything comes to a good end.
 var canaries = []canary{
-	{"a disk that loses writes", "commit-durable", loseWrites},
+	{"a disk that loses writes", "restored", loseWrites},
+	{"acks that do not wait for the disk", "commit-durable", ackTooSoon},
 	{"gets that are answered with what nobody wrote", "linearizable", answerFalsely},
 	{"acks that never come", "eviction-without-cause", loseAcks},
 	{"requests that are never answered", "usable", neverAnswer},
@@ -79,6 +80,15 @@ func loseWrites() func(*sim.Host, *core.Output) {
 		}
 		if batches[h.Index()]++; batches[h.Index()] > kept {
 			out.Persist = out.Persist[:0]
+		}
+	}
+}
+
+// ackTooSoon sends at once what must wait for the disk.
+func ackTooSoon() func(*sim.Host, *core.Output) {
+	return func(h *sim.Host, out *core.Output) {
+		if h.Role() == sim.RoleStorage {
+			out.Send, out.After = append(out.Send, out.After...), out.After[:0]
 		}
 	}
 }

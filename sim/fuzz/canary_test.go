@@ -18,7 +18,7 @@ func TestCanariesAreFound(t *testing.T) {
 	for i := range canaries {
 		c := &canaries[i]
 		index := c.find(Check)
-		require.Less(t, index, 16, c.name)
+		require.Less(t, index, canarySchedules/2, c.name)
 		s := Schedule(canarySeed, index)
 		require.Equal(t, c.property, Check(s, sim.RunOptions{Tamper: c.plant()}).Violation.Property, c.name)
 		require.Nil(t, Check(s, sim.RunOptions{}).Violation, "%s: without it the schedule holds", c.name)
