@@ -14,6 +14,7 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
+	"gtstore/netrpc/disk"
 )
 
 // A node that is started on what is no directory of its own ends at once with an error that
@@ -27,8 +28,9 @@ func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
 	storage := func(at *cluster, dir string, more ...string) []string {
 		return append([]string{"storage", "--manager", at.manager.addr, "--dir", dir}, more...)
 	}
-	foreign := other.all[1]
+	foreign, unlocked := other.all[1], startDurable(t, 1, "--replicas", "0").all[1]
 	foreign.end()
+	require.NoError(t, os.Remove(filepath.Join(unlocked.dir, "LOCK")))
 	for _, c := range []struct {
 		name string
 		args []string
@@ -39,6 +41,7 @@ func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
 		{"somebody's files", storage(d.cluster, filepath.Dir(d.file("home/letter", "dear"))), `there is "letter" in it; choose an empty one`},
 		{"a newer format", storage(d.cluster, filepath.Dir(d.file("newer/gtstore.json", `{"format": 2, "records": 1, "role": "storage"}`))), "start it with the newer program that wrote it"},
 		{"of another process", storage(d.cluster, node.dir), "another process uses it: end that one first"},
+		{"of another process, unlocked by hand", storage(d.cluster, unlocked.dir), "another process uses it: end that one first"},
 		{"of a manager that runs", storage(d.cluster, manager.dir), "another process uses it"},
 		{"of a manager", storage(d.cluster, d.ended("manager").dir), "belongs to a manager: a storage needs another directory"},
 		{"of a storage node, for a manager", []string{"manager", "--dir", d.ended("storage", "--manager", memory.manager.addr).dir}, "belongs to a storage: a manager needs another directory"},
@@ -59,6 +62,9 @@ func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
 	require.Len(t, d.status().Nodes, 1, "none of them was taken in")
 	other.again(foreign)
 	other.whole(0, 0)
+	require.NoError(t, os.Remove(filepath.Join(unlocked.dir, "LOCK")))
+	_, err := disk.Inspect(t.Context(), unlocked.dir, false, disk.Options{})
+	require.ErrorIs(t, err, disk.ErrInUse, "what is written meanwhile would pass for damage")
 }
 
 // file makes a file, and the folders above it.

@@ -24,6 +24,7 @@ const Format = 1
 
 const (
 	lockFile       = "LOCK"
+	engineLock     = "LOCK" // the engine's own, in dataDir
 	descriptorFile = "gtstore.json"
 	dataDir        = "data"
 	newDataDir     = "data.new" // while it is made
@@ -111,10 +112,16 @@ func lock(fs vfs.FS, name string) (*directory, error) {
 		return nil, fmt.Errorf("disk: %s: it cannot be written to: %w", name, err)
 	case isFull(err):
 		return nil, fmt.Errorf("disk: %s: %w: %w", name, errFull, err)
+	case isHeld(err):
+		return nil, inUse(name, err)
 	case err != nil:
-		return nil, fmt.Errorf("disk: %s: %w: end that one first, or choose another directory (%w)", name, ErrInUse, err)
+		return nil, fmt.Errorf("disk: %s: it cannot be locked, so whether another process uses it is not known: %w", name, err)
 	}
 	return &directory{name, fs, l}, nil
+}
+
+func inUse(name string, err error) error {
+	return fmt.Errorf("disk: %s: %w: end that one first, or choose another directory (%w)", name, ErrInUse, err)
 }
 
 func (d *directory) unlock() error { return d.lock.Close() }
@@ -168,10 +175,14 @@ func (d *Disk) begin(role Role, moved bool) error {
 	return nil
 }
 
-// inDir says where an error is from, unless it does already.
+// inDir says where an error is from, unless it does already. Somebody who removed LOCK has
+// left the engine's own lock.
 func (d *Disk) inDir(err error) error {
 	if err == d.fail.why() {
 		return err
+	}
+	if isHeld(err) {
+		return inUse(d.dir.name, err)
 	}
 	return fmt.Errorf("disk: %s: %w", d.dir.name, err)
 }

@@ -2,11 +2,14 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
@@ -142,6 +145,36 @@ func TestTwoUseADirectory(t *testing.T) {
 	require.ErrorIs(t, err, ErrInUse)
 	require.NoError(t, d.Close())
 	holds(t, dir, Options{})
+}
+
+// lockFails is a file system on which nothing can be locked.
+type lockFails struct {
+	vfs.FS
+	err error
+}
+
+func (f lockFails) Lock(string) (io.Closer, error) { return nil, f.err }
+
+// Only a lock that somebody holds is told as one: who looks for that process otherwise looks
+// in vain.
+func TestALockThatFailsIsToldAsWhatItIs(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		held bool
+		says string
+	}{
+		{syscall.EAGAIN, true, "end that one first"},
+		{&os.PathError{Op: "open", Path: "LOCK", Err: syscall.EMFILE}, false, "too many open files"},
+		{syscall.ENOLCK, false, "it cannot be locked"},
+		{&os.PathError{Op: "open", Path: "LOCK", Err: os.ErrPermission}, false, "cannot be written to"},
+	} {
+		mem := vfs.NewMem()
+		_, err := Open(nodeDir, Storage, smallOptions(lockFails{mem, c.err}))
+		require.ErrorIs(t, err, c.err)
+		require.Equal(t, c.held, errors.Is(err, ErrInUse), "%v", err)
+		require.ErrorContains(t, err, c.says)
+		require.ErrorContains(t, err, nodeDir)
+	}
 }
 
 // A directory is made with all above it, and one that may not be written is refused.

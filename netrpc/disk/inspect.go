@@ -173,11 +173,13 @@ func Inspect(ctx context.Context, name string, verify bool, o Options) (*Report,
 // recognise tells what the directory is, from all but its data.
 func (in *inspector) recognise(fs vfs.FS) (*Report, error) {
 	if fs == vfs.Default {
-		switch pid, held, err := holder(in.dir.path(lockFile)); {
-		case err != nil && !errors.Is(err, os.ErrNotExist):
-			return nil, fmt.Errorf("disk: %s cannot be read: %w", in.dir.name, err)
-		case held:
-			return nil, fmt.Errorf("disk: %s: %w%s: it cannot be read while that writes to it; stop that node first", in.dir.name, ErrInUse, processText(pid))
+		for _, lock := range []string{in.dir.path(lockFile), fs.PathJoin(in.dir.path(dataDir), engineLock)} {
+			switch pid, held, err := holder(lock); {
+			case err != nil && !errors.Is(err, os.ErrNotExist):
+				return nil, fmt.Errorf("disk: %s cannot be read: %w", in.dir.name, err)
+			case held:
+				return nil, fmt.Errorf("disk: %s: %w%s: it cannot be read while that writes to it; stop that node first", in.dir.name, ErrInUse, processText(pid))
+			}
 		}
 	}
 	found, err := in.dir.describe()

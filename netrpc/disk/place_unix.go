@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,6 +15,22 @@ import (
 
 func isFull(err error) bool     { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
+
+// isHeld tells the error of a file that another has locked from all others of locking it.
+func isHeld(err error) bool {
+	var opening *os.PathError
+	if err == nil || errors.As(err, &opening) {
+		return false
+	}
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return number == syscall.EAGAIN || number == syscall.EACCES
+	}
+	return strings.Contains(err.Error(), heldHere)
+}
+
+// heldHere is what the engine's file system says of a file that this very process has locked.
+const heldHere = "lock held by current process"
 
 // placeOf tells a file from its copy: by its number in its file system, and when it was
 // made, where the system knows that.
