@@ -141,7 +141,7 @@ func TestDiskTellsOfDamage(t *testing.T) {
 	require.NoError(t, err)
 	text[12] ^= 1
 	require.NoError(t, os.WriteFile(list, text, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "node4", "gtstore.json"), []byte(`{"format":2}`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "node4", "gtstore.json"), []byte(`{"format":99}`), 0o600))
 	aside := filepath.Join(dir, "node3", "damaged-20260101T000000.000Z")
 	require.NoError(t, os.Mkdir(aside, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(aside, "WHY.txt"), []byte("a hole\x1b[2J\nin the log"), 0o600))
@@ -153,7 +153,7 @@ func TestDiskTellsOfDamage(t *testing.T) {
 	require.Contains(t, stdout, remedyManager)
 	require.Equal(t, 3, strings.Count(stdout, "whole: "))
 	require.Contains(t, stdout, `put aside: damaged-20260101T000000.000Z, 1 file (21 B): a hole\x1b[2J`+"\n", "fit for a terminal")
-	require.Contains(t, stderr, "it has format 2, and this program knows up to 1")
+	require.Contains(t, stderr, "it has format 99, and this program knows format 2")
 	require.Contains(t, stderr, "1 of 5 directories damaged, 1 of 5 not readable")
 
 	all := disksOf(t, cli.ExitError, dir)

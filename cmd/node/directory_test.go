@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
 		{"a file", storage(d.cluster, d.file("file", "")), "is no directory"},
 		{"where none can be made", storage(d.cluster, "/proc/gtstore"), "/proc/gtstore cannot be made"},
 		{"somebody's files", storage(d.cluster, filepath.Dir(d.file("home/letter", "dear"))), `there is "letter" in it; choose an empty one`},
-		{"a newer format", storage(d.cluster, filepath.Dir(d.file("newer/gtstore.json", `{"format": 2, "records": 1, "role": "storage"}`))), "start it with the newer program that wrote it"},
+		{"a newer format", storage(d.cluster, filepath.Dir(d.file("newer/gtstore.json", `{"format": 99, "records": 1, "role": "storage"}`))), "start it with the program that wrote it"},
 		{"of another process", storage(d.cluster, node.dir), "another process uses it: end that one first"},
 		{"of another process, unlocked by hand", storage(d.cluster, unlocked.dir), "another process uses it: end that one first"},
 		{"of a manager that runs", storage(d.cluster, manager.dir), "another process uses it"},
@@ -218,6 +219,15 @@ func TestDamagedDataArePutAside(t *testing.T) {
 	}, "another node takes its place: %s", &victim.stderr)
 	require.Contains(t, victim.stderr.String(), "the data are damaged")
 	require.Equal(t, "value", d.get("key"))
+
+	victim.end()
+	descriptor := filepath.Join(victim.dir, "gtstore.json")
+	text, err := os.ReadFile(descriptor)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(descriptor, []byte(strings.Replace(string(text), "records", "recores", 1)), 0o600))
+	d.again(victim)
+	require.Contains(t, victim.stderr.String(), "it is not as it was written")
+	d.whole(1, 3)
 
 	manager := d.all[0]
 	manager.end()

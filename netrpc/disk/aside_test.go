@@ -3,7 +3,10 @@ package disk
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,7 +78,7 @@ func TestAPowerCutWhileDataIsPutAside(t *testing.T) {
 		return nil
 	}
 	fs := hooked(mem, examine)
-	_, err := SetAside(nodeDir, errors.New("the test says so"), Options{FS: fs})
+	_, err := SetAside(nodeDir, Storage, errors.New("the test says so"), Options{FS: fs})
 	require.NoError(t, err)
 	d, err := Open(nodeDir, Storage, smallOptions(fs))
 	require.NoError(t, err)
@@ -87,6 +90,32 @@ func TestAPowerCutWhileDataIsPutAside(t *testing.T) {
 	require.Less(t, anew, cuts)
 }
 
+// A bit flips in any place of the descriptor. That is told as damage, and not as another
+// role, a newer format or a copy, and a node can begin anew.
+func TestADamagedDescriptorIsToldAsDamage(t *testing.T) {
+	dir := onSystem(t)
+	name := filepath.Join(dir, descriptorFile)
+	whole, err := os.ReadFile(name)
+	require.NoError(t, err)
+	for at := range whole {
+		bad := slices.Clone(whole)
+		bad[at] ^= 1 << (at % 8)
+		require.NoError(t, os.WriteFile(name, bad, 0o600))
+		_, err := Open(dir, Storage, Options{memTable: smallTable})
+		require.ErrorIs(t, err, core.ErrDamaged, "%s", bad)
+		require.ErrorContains(t, err, name)
+		_, err = Inspect(t.Context(), dir, false, Options{})
+		require.ErrorIs(t, err, core.ErrDamaged)
+	}
+	_, err = Open(dir, Storage, Options{memTable: smallTable})
+	_, err = SetAside(dir, Storage, err, Options{})
+	require.NoError(t, err)
+	d, err := Open(dir, Storage, Options{memTable: smallTable})
+	require.NoError(t, err)
+	put(t, d, core.Write{Key: "a", Value: "1"})
+	holds(t, dir, Options{})
+}
+
 // What is put aside can be read, and says why. So many times, and not more: a disk that
 // damages data again and again is not filled with it.
 func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
@@ -95,7 +124,7 @@ func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
 	why := errors.New("the test says so")
 	var last string
 	for range asideMax {
-		aside, err := SetAside(nodeDir, why, Options{FS: mem})
+		aside, err := SetAside(nodeDir, Storage, why, Options{FS: mem})
 		require.NoError(t, err)
 		require.NotEqual(t, last, aside)
 		last = aside
@@ -109,7 +138,7 @@ func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
 		require.Empty(t, all, "a new node begins")
 		put(t, d, core.Write{Key: "a", Value: "1"}, core.Write{Key: "b", Value: "2"})
 	}
-	_, err := SetAside(nodeDir, why, Options{FS: mem})
+	_, err := SetAside(nodeDir, Storage, why, Options{FS: mem})
 	require.ErrorContains(t, err, "4 times")
 	require.ErrorIs(t, err, why)
 	d, err := Open(nodeDir, Storage, smallOptions(mem))

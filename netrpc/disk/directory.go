@@ -2,7 +2,6 @@ package disk
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gtstore/core"
-	"gtstore/core/wire"
 )
-
-// Format is the format of a directory: of its files, and what they are called. The
-// records have one of their own, wire.RecordVersion.
-const Format = 1
 
 const (
 	lockFile       = "LOCK"
@@ -40,14 +34,6 @@ const (
 	Manager Role = "manager"
 	Storage Role = "storage"
 )
-
-// descriptor says what a directory is.
-type descriptor struct {
-	Format  int    `json:"format"`
-	Records int    `json:"records"`
-	Role    Role   `json:"role"`
-	Place   string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
-}
 
 // Classes of the errors of Open.
 var (
@@ -212,44 +198,10 @@ func (d *Disk) describe(role Role, isNew bool) error {
 			return fmt.Errorf("disk: %s: %w: it has data, but no %s to say whose: a part of a copy is missing; copy all of it, or remove it", d.dir.name, ErrCopied, descriptorFile)
 		}
 	}
-	return d.dir.writeDescriptor(&descriptor{Format: Format, Records: wire.RecordVersion, Role: role})
+	return d.dir.writeDescriptor(newDescriptor(role))
 }
 
 var errNotEmpty = errors.New("not empty")
-
-// describe reads the descriptor; nil if there is none.
-func (d *directory) describe() (*descriptor, error) {
-	text, err := d.read(d.path(descriptorFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
-	}
-	var found descriptor
-	if err := json.Unmarshal(text, &found); err != nil || found.Format < 1 ||
-		found.Format <= Format && found.Role != Manager && found.Role != Storage {
-		return nil, fmt.Errorf("disk: %s is not as it was written (%q): restore it from a copy, or remove all of %s to begin anew", d.path(descriptorFile), shorten(text), d.name)
-	}
-	return &found, nil
-}
-
-func shorten(text []byte) []byte { return text[:min(len(text), 80)] }
-
-// check refuses a directory of another format, role or place.
-func (d *directory) check(found *descriptor, role Role, moved bool) error {
-	switch place := placeOf(d.fs, d.path(descriptorFile)); {
-	case found.Format > Format:
-		return fmt.Errorf("disk: %s: %w: it has format %d, and this program knows up to %d: start it with the newer program that wrote it", d.name, ErrFormat, found.Format, Format)
-	case found.Records != wire.RecordVersion:
-		return fmt.Errorf("disk: %s: %w: its records have version %d, and this program knows version %d: start it with the program that wrote it", d.name, ErrFormat, found.Records, wire.RecordVersion)
-	case found.Role != role:
-		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role, role)
-	case found.Place != place && !moved:
-		return fmt.Errorf("disk: %s: %w of another directory: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied)
-	}
-	return nil
-}
 
 // foreign refuses a directory that has something else in it.
 func (d *directory) foreign() error {
@@ -265,54 +217,6 @@ func (d *directory) foreign() error {
 		}
 	}
 	return nil
-}
-
-// writeDescriptor writes it whole or not at all. Its place is that of the file itself, so
-// it is written twice: its place is known only once it is there.
-func (d *directory) writeDescriptor(c *descriptor) error {
-	tmp := d.path(descriptorFile + ".new")
-	err := d.writeFile(tmp, c)
-	if c.Place = placeOf(d.fs, tmp); err == nil && c.Place != "" {
-		err = d.rewriteFile(tmp, c)
-	}
-	if err == nil {
-		err = d.fs.Rename(tmp, d.path(descriptorFile))
-	}
-	if err == nil {
-		err = d.sync()
-	}
-	if err != nil {
-		return fmt.Errorf("disk: writing %s: %w", d.path(descriptorFile), err)
-	}
-	return nil
-}
-
-func (d *directory) writeFile(name string, c *descriptor) error {
-	f, err := d.fs.Create(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	return fill(f, c)
-}
-
-// rewriteFile writes over a file in its place.
-func (d *directory) rewriteFile(name string, c *descriptor) error {
-	f, err := d.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	return fill(f, c)
-}
-
-func fill(f vfs.File, c *descriptor) error {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err == nil {
-		_, err = f.WriteAt(append(text, '\n'), 0)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 // sync makes what was made or renamed in it durable.
@@ -339,9 +243,10 @@ func syncDir(fs vfs.FS, name string) error {
 }
 
 // SetAside puts the data of a directory aside, under a name that says when, with a file
-// WHY.txt that says why, so that a new node can begin in the directory. It returns the
-// new name of the data.
-func SetAside(name string, why error, o Options) (aside string, err error) {
+// WHY.txt that says why, so that a new node of that role can begin in the directory. It
+// returns the new name of the data. The descriptor may be what is damaged, so it is written
+// anew.
+func SetAside(name string, role Role, why error, o Options) (aside string, err error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
@@ -358,6 +263,9 @@ func SetAside(name string, why error, o Options) (aside string, err error) {
 	aside = dir.path(asidePrefix + time.Now().UTC().Format("20060102T150405.000000Z"))
 	if err := dir.note(why); err != nil {
 		return "", fmt.Errorf("disk: %s: %w", name, err)
+	}
+	if err := dir.writeDescriptor(newDescriptor(role)); err != nil {
+		return "", err
 	}
 	if err := dir.fs.Rename(dir.path(dataDir), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("disk: %w", err)

@@ -44,13 +44,15 @@ func copied(t *testing.T, dir string) string {
 	return to
 }
 
+// rewrite changes a descriptor as a program that means it, with the checksum.
 func rewrite(t *testing.T, dir, was, is string) {
 	t.Helper()
 	name := filepath.Join(dir, descriptorFile)
 	text, err := os.ReadFile(name)
 	require.NoError(t, err)
 	require.Contains(t, string(text), was)
-	require.NoError(t, os.WriteFile(name, []byte(strings.Replace(string(text), was, is, 1)), 0o600))
+	head, _, _ := strings.Cut(strings.Replace(string(text), was, is, 1), sumMark)
+	require.NoError(t, os.WriteFile(name, []byte(head+sumText([]byte(head))), 0o600))
 }
 
 // Each directory that is not this node's own is refused, and left as it was.
@@ -71,9 +73,14 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 		{"another role", onSystem, Manager, nil, "belongs to a storage"},
 		{"a later format", func(t *testing.T) string {
 			dir := onSystem(t)
-			rewrite(t, dir, `"format": 1`, `"format": 99`)
+			rewrite(t, dir, `"format": 2`, `"format": 99`)
 			return dir
-		}, Storage, ErrFormat, "newer program"},
+		}, Storage, ErrFormat, "the program that wrote it"},
+		{"an earlier format, which had no checksum", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, descriptorFile), []byte(`{"format": 1, "records": 131, "role": "storage"}`), 0o600))
+			return dir
+		}, Storage, ErrFormat, "the program that wrote it"},
 		{"other records", func(t *testing.T) string {
 			dir := onSystem(t)
 			rewrite(t, dir, `"records": `, `"records": 9`)
@@ -83,12 +90,12 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 			dir := onSystem(t)
 			rewrite(t, dir, `"storage"`, `"storagf"`)
 			return dir
-		}, Storage, nil, "not as it was written"},
+		}, Storage, core.ErrDamaged, "not as it was written"},
 		{"an empty descriptor", func(t *testing.T) string {
 			dir := onSystem(t)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, descriptorFile), nil, 0o600))
 			return dir
-		}, Storage, nil, "not as it was written"},
+		}, Storage, core.ErrDamaged, "not as it was written"},
 		{"something else's", func(t *testing.T) string {
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600))
@@ -114,6 +121,11 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 				for _, class := range []error{ErrInUse, ErrCopied, ErrFormat, core.ErrDamaged} {
 					require.Equal(t, class == c.is, errors.Is(err, class), "%v: %v", class, err)
 				}
+			}
+			if c.is == ErrFormat {
+				_, err := Inspect(t.Context(), dir, false, Options{})
+				require.ErrorIs(t, err, ErrFormat)
+				require.ErrorContains(t, err, c.says)
 			}
 		})
 	}
@@ -141,7 +153,7 @@ func TestTwoUseADirectory(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Open(dir, Storage, Options{})
 	require.ErrorIs(t, err, ErrInUse)
-	_, err = SetAside(dir, err, Options{})
+	_, err = SetAside(dir, Storage, err, Options{})
 	require.ErrorIs(t, err, ErrInUse)
 	require.NoError(t, d.Close())
 	holds(t, dir, Options{})

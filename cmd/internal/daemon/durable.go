@@ -33,7 +33,7 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 	}
 	directory := Disk
 	directory.Logger = log
-	aside, failed := disk.SetAside(c.dir, err, directory)
+	aside, failed := disk.SetAside(c.dir, role, err, directory)
 	if failed != nil {
 		return nil, cli.Failed(failed)
 	}

@@ -1,0 +1,135 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gtstore/core"
+	"gtstore/core/wire"
+)
+
+// Format is the format of a directory: of its files, and what they are called. The
+// records have one of their own, wire.RecordVersion.
+const Format = 2
+
+// descriptor says what a directory is.
+type descriptor struct {
+	Format  int    `json:"format"`
+	Records int    `json:"records"`
+	Role    Role   `json:"role"`
+	Place   string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
+	Sum     string `json:"sum"`             // of the text before it; always the last
+}
+
+func newDescriptor(role Role) *descriptor {
+	return &descriptor{Format: Format, Records: wire.RecordVersion, Role: role}
+}
+
+const sumMark = `"sum": "`
+
+// text is what stands in the file. What comes before the checksum may differ between formats,
+// but not how it is summed: damage is told from a newer format.
+func (c *descriptor) text() []byte {
+	text, err := json.MarshalIndent(c, "", "  ")
+	must(err) // it has no field that cannot be written
+	head, _, _ := bytes.Cut(text, []byte(sumMark))
+	return append(head, sumText(head)...)
+}
+
+func sumText(head []byte) string { return fmt.Sprintf("%s%016x\"\n}\n", sumMark, wire.Hash(head)) }
+
+// read takes a descriptor from its text. It returns false if that is not as it was written.
+// Before format 2 there was no checksum.
+func (c *descriptor) read(text []byte) bool {
+	head, _, summed := bytes.Cut(text, []byte(sumMark))
+	if summed && string(text[len(head):]) != sumText(head) || json.Unmarshal(text, c) != nil {
+		return false
+	}
+	if c.Format == Format {
+		return summed && (c.Role == Manager || c.Role == Storage)
+	}
+	return c.Format > 0
+}
+
+// describe reads the descriptor; nil if there is none.
+func (d *directory) describe() (*descriptor, error) {
+	text, err := d.read(d.path(descriptorFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
+	}
+	var found descriptor
+	if !found.read(text) {
+		return nil, fmt.Errorf("disk: %s: %w: it is not as it was written (%q). A storage node can begin anew; of a manager, bring this file back from a copy, and say --moved", d.path(descriptorFile), core.ErrDamaged, shorten(text))
+	}
+	return &found, nil
+}
+
+func shorten(text []byte) []byte { return text[:min(len(text), 80)] }
+
+// check refuses a directory of another format, role or place.
+func (d *directory) check(found *descriptor, role Role, moved bool) error {
+	switch place := placeOf(d.fs, d.path(descriptorFile)); {
+	case found.Format != Format:
+		return fmt.Errorf("disk: %s: %w: it has format %d, and this program knows format %d: start it with the program that wrote it", d.name, ErrFormat, found.Format, Format)
+	case found.Records != wire.RecordVersion:
+		return fmt.Errorf("disk: %s: %w: its records have version %d, and this program knows version %d: start it with the program that wrote it", d.name, ErrFormat, found.Records, wire.RecordVersion)
+	case found.Role != role:
+		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role, role)
+	case found.Place != place && !moved:
+		return fmt.Errorf("disk: %s: %w of another directory: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied)
+	}
+	return nil
+}
+
+// writeDescriptor writes it whole or not at all. Its place is that of the file itself, so
+// it is written twice: its place is known only once it is there.
+func (d *directory) writeDescriptor(c *descriptor) error {
+	tmp := d.path(descriptorFile + ".new")
+	err := d.writeFile(tmp, c)
+	if c.Place = placeOf(d.fs, tmp); err == nil && c.Place != "" {
+		err = d.rewriteFile(tmp, c)
+	}
+	if err == nil {
+		err = d.fs.Rename(tmp, d.path(descriptorFile))
+	}
+	if err == nil {
+		err = d.sync()
+	}
+	if err != nil {
+		return fmt.Errorf("disk: writing %s: %w", d.path(descriptorFile), err)
+	}
+	return nil
+}
+
+func (d *directory) writeFile(name string, c *descriptor) error {
+	f, err := d.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return fill(f, c)
+}
+
+// rewriteFile writes over a file in its place.
+func (d *directory) rewriteFile(name string, c *descriptor) error {
+	f, err := d.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return fill(f, c)
+}
+
+func fill(f vfs.File, c *descriptor) error {
+	_, err := f.WriteAt(c.text(), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
