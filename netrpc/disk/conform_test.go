@@ -2,6 +2,7 @@ package disk
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,9 +36,22 @@ func (d *tested) Write(batch []core.Write) {
 		d.await()
 	}
 	d.given++
+	batch = append(slices.Clone(batch), core.Write{Key: identity, Value: "x"})
 	d.Disk.Write(func(yield func([]core.Write) bool) { // as of several Outputs
 		half := len(batch) / 2
 		_ = yield(batch[:half]) && yield(batch[half:])
+	})
+}
+
+// identity is the record that a node always has: data without any are damaged.
+const identity = "\xff/identity"
+
+func (d *tested) Range(prefix string, f func(key, value string) error) error {
+	return d.Disk.Range(prefix, func(k, v string) error {
+		if k == identity {
+			return nil
+		}
+		return f(k, v)
 	})
 }
 

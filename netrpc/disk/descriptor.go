@@ -23,6 +23,7 @@ type descriptor struct {
 	Records int    `json:"records"`
 	Role    Role   `json:"role"`
 	Place   string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
+	Begun   bool   `json:"begun"`           // a batch was told to be durable since the data were made
 	Sum     string `json:"sum"`             // of the text before it; always the last
 }
 
@@ -87,6 +88,18 @@ func (d *directory) check(found *descriptor, role Role, moved bool) error {
 		return fmt.Errorf("disk: %s: %w of another directory: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied)
 	}
 	return nil
+}
+
+// begun notes that there are records from now on. It comes before the first batch is told to
+// be durable, and stays: data that are empty then are no new ones, but damaged.
+func (d *Disk) begun() error {
+	if d.self.Begun {
+		return nil
+	}
+	c := *d.self
+	c.Begun = true
+	d.self = &c
+	return d.dir.writeDescriptor(d.self)
 }
 
 // writeDescriptor writes it whole or not at all. Its place is that of the file itself, so

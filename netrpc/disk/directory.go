@@ -144,7 +144,7 @@ func (d *Disk) begin(role Role, moved bool) error {
 	if err := d.dir.unseal(); err != nil {
 		return d.inDir(err)
 	}
-	if !d.dir.hasData() && (found == nil || len(d.dir.setAside()) > 0) {
+	if !d.dir.hasData() && (found == nil || !found.Begun) {
 		if err := d.make(); err != nil {
 			return d.inDir(err)
 		}
@@ -152,10 +152,7 @@ func (d *Disk) begin(role Role, moved bool) error {
 	if err := d.open(dataDir, false); err != nil {
 		return d.inDir(err)
 	}
-	if found == nil || moved {
-		err = d.describe(role, found == nil)
-	}
-	if err != nil {
+	if err := d.describe(role, found, moved); err != nil {
 		return errors.Join(err, d.guard(d.db.Close))
 	}
 	return nil
@@ -191,17 +188,40 @@ func (d *Disk) make() error {
 	return d.dir.sync()
 }
 
-// describe writes the descriptor of a directory that is new, or has moved.
-func (d *Disk) describe(role Role, isNew bool) error {
-	if isNew {
-		if err := d.Range("", func(string, string) error { return errNotEmpty }); err != nil {
-			return fmt.Errorf("disk: %s: %w: it has data, but no %s to say whose: a part of a copy is missing; copy all of it, or remove it", d.dir.name, ErrCopied, descriptorFile)
-		}
+// describe holds the descriptor against the data, and writes it in a directory that is new,
+// or has moved.
+func (d *Disk) describe(role Role, found *descriptor, moved bool) error {
+	empty, err := d.isEmpty()
+	switch {
+	case err != nil:
+		return err
+	case found == nil && !empty:
+		return fmt.Errorf("disk: %s: %w: it has data, but no %s to say whose: a part of a copy is missing; copy all of it, or remove it", d.dir.name, ErrCopied, descriptorFile)
+	case found != nil && found.Begun && empty:
+		return fmt.Errorf("disk: %s: %w: %w", d.dir.name, core.ErrDamaged, errEmpty)
 	}
-	return d.dir.writeDescriptor(newDescriptor(role))
+	if d.self = found; found != nil && !moved {
+		return nil
+	}
+	if found == nil {
+		d.self = newDescriptor(role)
+	}
+	return d.dir.writeDescriptor(d.self)
 }
 
-var errNotEmpty = errors.New("not empty")
+var (
+	errEmpty    = errors.New("it holds nothing, though its node had begun")
+	errNotEmpty = errors.New("not empty")
+)
+
+// isEmpty tells whether there is no record. A node that has begun has at least its identity.
+func (d *Disk) isEmpty() (bool, error) {
+	err := d.Range("", func(string, string) error { return errNotEmpty })
+	if err == errNotEmpty {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // foreign refuses a directory that has something else in it.
 func (d *directory) foreign() error {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -157,6 +158,56 @@ func TestTwoUseADirectory(t *testing.T) {
 	require.ErrorIs(t, err, ErrInUse)
 	require.NoError(t, d.Close())
 	holds(t, dir, Options{})
+}
+
+// A directory in which a node ran holds nothing any more: the log is empty that was all that
+// there was, or data/ is gone. That is no new node, and of a manager no new cluster.
+func TestAUsedDirectoryThatHoldsNothingIsDamaged(t *testing.T) {
+	withLog := func(harm func(log string) error) func(dir string) error {
+		return func(dir string) error {
+			logs, err := filepath.Glob(filepath.Join(dir, dataDir, "*.log"))
+			if err != nil || len(logs) != 1 {
+				return fmt.Errorf("logs %v: %w", logs, err)
+			}
+			return harm(logs[0])
+		}
+	}
+	for name, harm := range map[string]func(dir string) error{
+		"the log is empty": withLog(func(log string) error { return os.Truncate(log, 0) }),
+		"the log is cut":   withLog(func(log string) error { return os.Truncate(log, 10) }),
+		"the log is gone":  withLog(os.Remove),
+		"data are gone":    func(dir string) error { return os.RemoveAll(filepath.Join(dir, dataDir)) },
+		"put aside, and gone": func(dir string) error {
+			return os.Rename(filepath.Join(dir, dataDir), filepath.Join(dir, asidePrefix+"1"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "node")
+			d, err := Open(dir, Manager, Options{memTable: smallTable})
+			require.NoError(t, err)
+			synced := make(chan struct{}, 1)
+			d.Start(func() { synced <- struct{}{} }, func(err error) { t.Error(err) })
+			d.Write(func(yield func([]core.Write) bool) { yield([]core.Write{{Key: "a", Value: "1"}}) })
+			<-synced
+			killed := filepath.Join(t.TempDir(), "killed")
+			require.NoError(t, os.CopyFS(killed, os.DirFS(dir)))
+			require.NoError(t, d.Close())
+			require.NoError(t, harm(killed))
+			r, err := Inspect(t.Context(), killed, false, Options{})
+			require.NoError(t, err)
+			require.Len(t, r.Damage, 1)
+			require.True(t, strings.HasPrefix(r.Damage[0].File, dataDir), r.Damage[0].File)
+			for range 2 { // the second time as the first
+				_, err = Open(killed, Manager, Options{memTable: smallTable, Moved: true})
+				require.ErrorIs(t, err, core.ErrDamaged)
+			}
+			_, err = SetAside(killed, Storage, err, Options{})
+			require.NoError(t, err)
+			d, err = Open(killed, Storage, Options{memTable: smallTable, Moved: true})
+			require.NoError(t, err, "a storage node begins anew")
+			require.NoError(t, d.Close())
+		})
+	}
 }
 
 // lockFails is a file system on which nothing can be locked.

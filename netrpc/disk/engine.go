@@ -39,6 +39,7 @@ const (
 type Disk struct {
 	db   *pebble.DB
 	dir  *directory
+	self *descriptor // as it stands in the directory
 	fs   vfs.FS
 	log  *slog.Logger
 	fail failure
@@ -316,6 +317,8 @@ func (d *Disk) awaitSyncs() {
 	for b := range d.syncing {
 		if err := b.SyncWait(); err != nil {
 			d.fail.with(fmt.Errorf("disk: %s: a sync failed: %w", d.dir.name, err))
+		} else if err := d.begun(); err != nil {
+			d.fail.with(err)
 		}
 		d.tellSynced(b)
 	}

@@ -150,7 +150,7 @@ func Inspect(ctx context.Context, name string, verify bool, o Options) (*Report,
 	}
 	before, err := in.list(dataDir)
 	if errors.Is(err, os.ErrNotExist) {
-		if len(r.Aside) == 0 {
+		if in.self.Begun {
 			in.note(dataDir, errors.New("it is missing"))
 		}
 		r.Damage = in.damages()
@@ -186,7 +186,7 @@ func (in *inspector) recognise(fs vfs.FS) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found == nil {
+	if in.self = found; found == nil {
 		return nil, fmt.Errorf("disk: %s is %w: there is no %s in it", in.dir.name, ErrNone, descriptorFile)
 	}
 	if err := in.dir.check(found, found.Role, true); err != nil {
@@ -294,6 +294,9 @@ func (in *inspector) read(ctx context.Context, r *Report, verify bool) (err erro
 	err = in.readAll(ctx, r, verify)
 	if _, broken := in.dir.checkSeal(); broken != nil && len(in.damage) == 0 {
 		in.note(sealFile, broken) // what it seals is whole to the engine, and yet not as it was
+	}
+	if err == nil && in.self.Begun && r.Contents.Records == 0 && r.Contents.Damaged == 0 && len(in.damage) == 0 {
+		in.note(dataDir, errEmpty)
 	}
 	return errors.Join(err, in.db.Close()) // not after a panic: the engine may hold locks
 }
