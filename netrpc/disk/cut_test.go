@@ -222,6 +222,7 @@ func TestANodeStartsAfterAPowerCutAtAnyMoment(t *testing.T) {
 	for _, op := range []string{
 		"create .log", "write .log", "sync .log", "remove .log", "reuse .log", "create .sst", "write .sst", "sync .sst", "remove .sst",
 		"create MANIFEST", "write MANIFEST", "sync MANIFEST", "sync data", "sync data.new", "sync node", "sync machine", "rename data.new", "write gtstore.json.new",
+		"write logs.new", "rename logs.new", "remove logs",
 	} {
 		require.NotZero(t, ops[op], "cuts before: %s", op)
 	}

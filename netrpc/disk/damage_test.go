@@ -214,6 +214,55 @@ func TestADamagedLogIsAtWorstAnEarlierState(t *testing.T) {
 	require.NotZero(t, noticed)
 }
 
+// A log of a node that was killed is gone as a whole, or its content is. To the engine it
+// never was: it would start without what that held. It keeps others that it does not need, to
+// use their files again.
+func TestALogThatIsGoneIsNoticed(t *testing.T) {
+	noticed, needless, several := 0, 0, 0
+	for batches := 1; batches < loadBatches; batches += 2 {
+		mem := vfs.NewCrashableMem()
+		filled(t, mem) // the logs are of the second start
+		h, e := newHistory(map[string]string{"a": "1", "b": "2"}), newEnds()
+		d, err := Open(nodeDir, Storage, smallOptions(mem))
+		require.NoError(t, err)
+		load(t, d, h, e, batches)
+		cut := unsynced(mem, 0, nil)
+		require.NoError(t, d.Close())
+		needed, err := (&directory{name: nodeDir, fs: cut}).neededLogs()
+		require.NoError(t, err)
+		require.NotEmpty(t, needed)
+		if len(needed) > 1 {
+			several++
+		}
+		for _, name := range filesOf(t, cut, path.Join(nodeDir, dataDir)) {
+			number, isLog := logNumber(path.Base(name))
+			if !isLog {
+				continue
+			}
+			gone := unsynced(cut, 100, rand.New(rand.NewPCG(1, 1)))
+			require.NoError(t, gone.Remove(name))
+			for _, harmed := range []*vfs.MemFS{gone, rewritten(t, cut, name, nil), rewritten(t, cut, name, make([]byte, 100))} {
+				d, err := Open(nodeDir, Storage, smallOptions(harmed))
+				if slices.Contains(needed, uint64(number)) {
+					noticed++
+					require.ErrorIs(t, err, core.ErrDamaged)
+					require.ErrorContains(t, err, path.Base(name)+": ")
+					continue
+				}
+				needless++
+				require.NoError(t, err)
+				all, err := records(d)
+				require.NoError(t, err)
+				require.Equal(t, batches, h.find(all, batches))
+				require.NoError(t, d.Close())
+			}
+		}
+	}
+	t.Logf("noticed %d times, not needed %d times, with several needed %d times", noticed, needless, several)
+	require.Greater(t, noticed, 10)
+	require.NotZero(t, needless)
+}
+
 // The engine's list of its tables is damaged while its tables have not been merged: to the
 // engine the list ends there, and what the tables behind it held is gone.
 func TestADamagedListOfAClosedDirectoryIsNoticed(t *testing.T) {

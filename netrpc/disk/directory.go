@@ -301,7 +301,7 @@ func (d *directory) note(why error) error {
 	if err := d.fs.MkdirAll(d.path(dataDir), 0o700); err != nil {
 		return err
 	}
-	f, err := d.fs.Create(d.fs.PathJoin(d.path(dataDir), "WHY.txt"), vfs.WriteCategoryUnspecified)
+	f, err := d.fs.Create(d.inData("WHY.txt"), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
@@ -321,9 +321,13 @@ func (d *directory) setAside() (list []string) {
 }
 
 // hasData tells whether there is data of the engine.
-func (d *directory) hasData() bool {
-	_, err := d.fs.Stat(d.path(dataDir))
+func (d *directory) hasData() bool { return d.exists(dataDir) }
+
+func (d *directory) exists(file string) bool {
+	_, err := d.fs.Stat(d.path(file))
 	return !errors.Is(err, os.ErrNotExist)
 }
+
+func (d *directory) inData(file string) string { return d.fs.PathJoin(d.path(dataDir), file) }
 
 var _ core.Space = (*Disk)(nil)

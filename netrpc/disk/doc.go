@@ -21,7 +21,7 @@
 //
 //	LOCK            held for as long as a process uses the directory
 //	gtstore.json    what the directory is: format, role, and which directory it was when made
-//	data/           the engine's files
+//	data/           the engine's files, and a list of its logs, while a node runs
 //	data.new/       while they are made: whatever is in it is of no use
 //	closed          there while it is closed in good order: a checksum of the list of tables
 //	damaged-TIME/   data that a node could not use, with WHY.txt

@@ -41,6 +41,8 @@ type Disk struct {
 	dir  *directory
 	self *descriptor // as it stands in the directory
 	fs   vfs.FS
+
+	logs []uint64 // that listLog has listed
 	log  *slog.Logger
 	fail failure
 

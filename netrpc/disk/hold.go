@@ -36,16 +36,28 @@ func (h *holdFS) file(f vfs.File, err error) (vfs.File, error) {
 	if err = h.done(err); err != nil {
 		return nil, err
 	}
-	return &holdFile{f, h}, nil
+	return &holdFile{File: f, fs: h}, nil
+}
+
+// logFile is file, for what may be a log.
+func (h *holdFS) logFile(name string, f vfs.File, err error) (vfs.File, error) {
+	file, err := h.file(f, err)
+	number, isLog := logNumber(h.PathBase(name))
+	if isLog && err == nil && h.PathDir(name) == h.d.dir.path(dataDir) {
+		file.(*holdFile).unlisted = uint64(number)
+	}
+	return file, err
 }
 
 // Create implements vfs.FS, as do the following.
 func (h *holdFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return h.file(h.FS.Create(name, c))
+	f, err := h.FS.Create(name, c)
+	return h.logFile(name, f, err)
 }
 
 func (h *holdFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return h.file(h.FS.ReuseForWrite(from, to, c))
+	f, err := h.FS.ReuseForWrite(from, to, c)
+	return h.logFile(to, f, err)
 }
 
 func (h *holdFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
@@ -73,7 +85,8 @@ func (h *holdFS) Unwrap() vfs.FS { return h.FS }
 // holdFile is a file that can be written.
 type holdFile struct {
 	vfs.File
-	fs *holdFS
+	fs       *holdFS
+	unlisted uint64 // the number of a log that was not synced before; else 0
 }
 
 func (f *holdFile) Write(p []byte) (int, error) {
@@ -86,9 +99,18 @@ func (f *holdFile) WriteAt(p []byte, at int64) (int, error) {
 	return n, f.fs.done(err)
 }
 
-func (f *holdFile) Sync() error { return f.fs.done(f.File.Sync()) }
+func (f *holdFile) Sync() error { return f.synced(f.File.Sync()) }
 
-func (f *holdFile) SyncData() error { return f.fs.done(f.File.SyncData()) }
+func (f *holdFile) SyncData() error { return f.synced(f.File.SyncData()) }
+
+// synced lists a log when it is synced for the first time.
+func (f *holdFile) synced(err error) error {
+	if err == nil && f.unlisted > 0 {
+		err = f.fs.d.listLog(f.unlisted)
+		f.unlisted = 0
+	}
+	return f.fs.done(err)
+}
 
 func (f *holdFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"os"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
 
 	"gtstore/core"
 )
@@ -28,9 +25,9 @@ const (
 )
 
 // checkLogs returns an error if a log of the engine cannot be read, or one that matches
-// core.ErrDamaged if what was durable in one is not there. The engine itself looks for signs of that only from the next block on. So it takes damage
-// in the last block of a log for the torn end that a power cut leaves, and drops what comes
-// after it without a word.
+// core.ErrDamaged if what was durable in one is not there. The engine itself looks for signs
+// of that only from the next block on. So it takes damage in the last block of a log for the
+// torn end that a power cut leaves, and drops what comes after it without a word.
 //
 // That is noticed only where a later chunk tells how far the log was synced: not in the last
 // batches, nor in the log with which an engine begins, and of a log whose batches go over
@@ -42,51 +39,70 @@ func (d *directory) checkLogs() error {
 	return nil
 }
 
-// logDamage yields the logs that are damaged, with what is wrong, and those that cannot be
-// read.
+// logDamage yields the logs that are damaged or gone, with what is wrong, and those that
+// cannot be read.
 func (d *directory) logDamage() func(yield func(name string, err error) bool) {
 	return func(yield func(string, error) bool) {
 		names, err := d.fs.List(d.path(dataDir))
 		if err != nil {
 			return // there is no engine yet, or it will say so
 		}
+		needed, err := d.neededLogs()
+		if err != nil && !yield(path.Join(dataDir, logListFile), err) {
+			return
+		}
+		for _, n := range needed {
+			names = append(names, logName(n))
+		}
 		slices.Sort(names)
-		for _, name := range names {
-			number, isLog := strings.CutSuffix(name, ".log")
-			n, err := strconv.ParseUint(number, 10, 32)
-			if !isLog || err != nil {
+		for _, name := range slices.Compact(names) {
+			number, isLog := logNumber(name)
+			if !isLog {
 				continue
 			}
-			if err := d.checkLog(name, uint32(n)); err != nil && !yield(path.Join(dataDir, name), err) {
+			err := d.checkLog(name, number, slices.Contains(needed, uint64(number)))
+			if err != nil && !yield(path.Join(dataDir, name), err) {
 				return
 			}
 		}
 	}
 }
 
-func (d *directory) checkLog(name string, number uint32) error {
-	f, err := d.fs.Open(d.fs.PathJoin(d.path(dataDir), name))
+// checkLog checks one log, of which the beginning was durable if it is needed.
+func (d *directory) checkLog(name string, number uint32, needed bool) error {
+	text, err := d.read(d.inData(name))
 	if errors.Is(err, os.ErrNotExist) {
+		if needed {
+			return fmt.Errorf("%w: it is gone, and what was durable in it is nowhere else", core.ErrDamaged)
+		}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
-	if err != nil {
-		return err
-	}
-	if at, damaged := damageIn(text, number); damaged {
-		return fmt.Errorf("%w at byte %d: what was written behind that says that it was durable", core.ErrDamaged, at)
+	at, damaged := damageIn(text, number)
+	if damaged || needed && !hasBegun(text, number) {
+		return fmt.Errorf("%w at byte %d: what stood there was durable", core.ErrDamaged, at)
 	}
 	return nil
+}
+
+// closingMark is that with which the log of that number ends when it is closed.
+func closingMark(number uint32) []byte {
+	return binary.LittleEndian.AppendUint32([]byte{6: closedKind}, number+1)
+}
+
+// hasBegun tells whether the log of that number has its beginning, which is its end if nothing
+// was written to it.
+func hasBegun(log []byte, number uint32) bool {
+	_, _, whole := chunkAt(log, 0, number)
+	return whole || bytes.HasPrefix(log, closingMark(number))
 }
 
 // damageIn finds where the log of that number is not as it was written, though a later
 // chunk says that it was synced beyond there.
 func damageIn(log []byte, number uint32) (at int, damaged bool) {
-	closed := binary.LittleEndian.AppendUint32([]byte{6: closedKind}, number+1)
+	closed := closingMark(number)
 	for at < len(log) {
 		if left := logBlock - at%logBlock; left < chunkHeader && isZero(log[at:min(at+left, len(log))]) {
 			at += left // no chunk fits

@@ -31,7 +31,7 @@ func (d *directory) listsSum() (string, error) {
 		if !strings.HasPrefix(f, "MANIFEST-") && !strings.HasPrefix(f, "marker.") {
 			continue
 		}
-		text, err := d.read(d.fs.PathJoin(d.path(dataDir), f))
+		text, err := d.read(d.inData(f))
 		if err != nil {
 			return "", err
 		}
@@ -55,19 +55,24 @@ func (d *directory) seal() error {
 	if err != nil {
 		return err
 	}
-	tmp := d.path(sealFile + ".new")
-	f, err := d.fs.Create(tmp, vfs.WriteCategoryUnspecified)
+	return d.replace(d.name, sealFile, sum)
+}
+
+// replace writes a file whole or not at all.
+func (d *directory) replace(dir, file, text string) error {
+	name := d.fs.PathJoin(dir, file)
+	f, err := d.fs.Create(name+".new", vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(f, sum)
+	_, err = io.WriteString(f, text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := d.fs.Rename(tmp, d.path(sealFile)); err != nil {
+	if err := d.fs.Rename(name+".new", name); err != nil {
 		return err
 	}
-	return d.sync()
+	return syncDir(d.fs, dir)
 }
 
 // checkSeal tells whether there is a seal. Its error matches core.ErrDamaged if it is not
@@ -87,14 +92,30 @@ func (d *directory) checkSeal() (sealed bool, err error) {
 	return true, err
 }
 
-// unseal breaks the seal before the directory is used, unless it is not intact.
+// unseal breaks the seal before the directory is used, unless it is not intact. The list of
+// logs is of the start before, and goes before the seal: it means nothing under one.
 func (d *directory) unseal() error {
 	sealed, err := d.checkSeal()
-	if err != nil || !sealed {
+	if err != nil {
 		return err
 	}
-	if err := d.fs.Remove(d.path(sealFile)); err != nil {
+	if err := d.remove(d.path(dataDir), logListFile); err != nil {
 		return err
 	}
-	return d.sync()
+	if !sealed {
+		return nil
+	}
+	return d.remove(d.name, sealFile)
+}
+
+// remove removes a file for good, if it is there.
+func (d *directory) remove(dir, file string) error {
+	name := d.fs.PathJoin(dir, file)
+	if _, err := d.fs.Stat(name); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := d.fs.Remove(name); err != nil {
+		return err
+	}
+	return syncDir(d.fs, dir)
 }
