@@ -47,6 +47,7 @@ func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
 		{"of a manager", storage(d.cluster, d.ended("manager").dir), "belongs to a manager: a storage needs another directory"},
 		{"of a storage node, for a manager", []string{"manager", "--dir", d.ended("storage", "--manager", memory.manager.addr).dir}, "belongs to a storage: a manager needs another directory"},
 		{"a copy", storage(d.cluster, d.copyOf(node, "copy")), "it is a copy of another directory"},
+		{"a copy of links to the same files", storage(d.cluster, d.linksTo(node, "links")), "it is a copy of another directory"},
 		{"a part of a copy", storage(d.cluster, d.copyOf(node, "part", "gtstore.json")), "a part of a copy is missing"},
 		{"of another cluster", storage(d.cluster, foreign.dir), "Name the manager of its own cluster with --manager"},
 		{"none, in a durable cluster", []string{"storage", "--manager", d.manager.addr}, "give this node one too"},
@@ -97,6 +98,17 @@ func (d *durable) copyOf(m *member, name string, without ...string) string {
 	for _, file := range without {
 		require.NoError(d.t, os.Remove(filepath.Join(dir, file)))
 	}
+	return dir
+}
+
+// linksTo copies the directory of a node that runs, as cp -al does.
+func (d *durable) linksTo(m *member, name string) string {
+	d.t.Helper()
+	dir := filepath.Join(d.dir, name)
+	out, err := exec.Command("cp", "-al", m.dir, dir).CombinedOutput()
+	require.NoError(d.t, err, string(out))
+	require.NoError(d.t, os.Remove(filepath.Join(dir, "LOCK"))) // that of the node that runs
+	require.NoError(d.t, os.Remove(filepath.Join(dir, "data", "LOCK")))
 	return dir
 }
 

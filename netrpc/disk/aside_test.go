@@ -90,6 +90,50 @@ func TestAPowerCutWhileDataIsPutAside(t *testing.T) {
 	require.Less(t, anew, cuts)
 }
 
+// A process ends while damaged data is put aside, or while what follows it is made. On a disk
+// that tells files apart the directory is never taken for a copy of itself.
+func TestAProcessThatEndsWhilePuttingDataAside(t *testing.T) {
+	why := errors.New("the test says so")
+	there, anew := 0, 0
+	for at := 0; ; at++ {
+		dir, n := onSystem(t), 0
+		fs := hooked(vfs.Default, func(op errorfs.Op) error {
+			in, base := filepath.Dir(op.Path), filepath.Base(op.Path)
+			own := in == dir && (base != dataDir && base != newDataDir || op.Kind == errorfs.OpRename) || base == "WHY.txt"
+			if op.Kind.ReadOrWrite() == errorfs.OpIsRead || op.Kind == errorfs.OpLock || !own {
+				return nil // the engine's own, which would hold it
+			}
+			if n++; n > at {
+				return why
+			}
+			return nil
+		})
+		_, err := SetAside(dir, Storage, why, Options{FS: fs})
+		if err == nil {
+			var d *Disk
+			if d, err = Open(dir, Storage, smallOptions(fs)); err == nil {
+				require.NoError(t, d.Close())
+			}
+		}
+		d, again := Open(dir, Storage, Options{memTable: smallTable})
+		require.NoError(t, again, "after %d operations, and %v", at, err)
+		all, again := records(d)
+		require.NoError(t, again)
+		require.NoError(t, d.Close())
+		if len(all) == 0 {
+			anew++
+		} else {
+			there++
+		}
+		require.Equal(t, d.dir.places(), d.self.Places)
+		if err == nil {
+			break
+		}
+	}
+	require.Greater(t, there, 5)
+	require.Greater(t, anew, 2)
+}
+
 // A bit flips in any place of the descriptor. That is told as damage, and not as another
 // role, a newer format or a copy, and a node can begin anew.
 func TestADamagedDescriptorIsToldAsDamage(t *testing.T) {

@@ -99,8 +99,8 @@ func startOver(t *testing.T, fs vfs.FS) (s started) {
 // the environment, see cutsEnv.
 const damagesMax = 60
 
-// places are those of a file where it is damaged: its ends, and some between.
-func places(size int, rng *rand.Rand) (list []int) {
+// spots are those of a file where it is damaged: its ends, and some between.
+func spots(size int, rng *rand.Rand) (list []int) {
 	if size <= damagesMax || os.Getenv(cutsEnv) != "" {
 		for i := range size {
 			list = append(list, i)
@@ -132,7 +132,7 @@ func TestDamageOfAClosedDirectoryIsNoticed(t *testing.T) {
 			for _, name := range filesOf(t, mem, nodeDir) {
 				content, err := readFile(mem, name)
 				require.NoError(t, err)
-				for _, at := range places(len(content), rng) {
+				for _, at := range spots(len(content), rng) {
 					s := startOver(t, rewritten(t, mem, name, damage(slices.Clone(content), at, rng)))
 					kind, _, _ := strings.Cut(path.Base(name), "-")
 					if path.Ext(kind) == ".sst" {

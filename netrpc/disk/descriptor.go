@@ -22,9 +22,33 @@ type descriptor struct {
 	Format  int    `json:"format"`
 	Records int    `json:"records"`
 	Role    Role   `json:"role"`
-	Place   string `json:"place,omitempty"` // see placeOf; empty where the file system does not tell
-	Begun   bool   `json:"begun"`           // a batch was told to be durable since the data were made
-	Sum     string `json:"sum"`             // of the text before it; always the last
+	Places  places `json:"places"`
+	Begun   bool   `json:"begun"` // a batch was told to be durable since the data were made
+	Sum     string `json:"sum"`   // of the text before it; always the last
+}
+
+// places tell a directory from a copy. That of the file alone is not enough: a copy may be made
+// of links to the same file, or the data be those of an older copy. Each is empty where the file
+// system does not tell, and that of the data from SetAside to the next start.
+type places struct {
+	File      string `json:"file,omitempty"` // see placeOf
+	Directory string `json:"directory,omitempty"`
+	Data      string `json:"data,omitempty"`
+}
+
+// places are those of now.
+func (d *directory) places() places {
+	return places{placeOf(d.fs, d.path(descriptorFile)), placeOf(d.fs, d.name), placeOf(d.fs, d.path(dataDir))}
+}
+
+// isCopy tells whether this is not the directory that was made. Data that are gone, or not made
+// yet, are not those of another.
+func (d *directory) isCopy(found *descriptor) bool {
+	now := d.places()
+	if found.Places.Data == "" || now.Data == "" {
+		now.Data = found.Places.Data
+	}
+	return now != found.Places
 }
 
 func newDescriptor(role Role) *descriptor {
@@ -77,15 +101,15 @@ func shorten(text []byte) []byte { return text[:min(len(text), 80)] }
 
 // check refuses a directory of another format, role or place.
 func (d *directory) check(found *descriptor, role Role, moved bool) error {
-	switch place := placeOf(d.fs, d.path(descriptorFile)); {
+	switch {
 	case found.Format != Format:
 		return fmt.Errorf("disk: %s: %w: it has format %d, and this program knows format %d: start it with the program that wrote it", d.name, ErrFormat, found.Format, Format)
 	case found.Records != wire.RecordVersion:
 		return fmt.Errorf("disk: %s: %w: its records have version %d, and this program knows version %d: start it with the program that wrote it", d.name, ErrFormat, found.Records, wire.RecordVersion)
 	case found.Role != role:
 		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role, role)
-	case found.Place != place && !moved:
-		return fmt.Errorf("disk: %s: %w of another directory: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied)
+	case !moved && d.isCopy(found):
+		return fmt.Errorf("disk: %s: %w of another directory, or its %s is: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied, dataDir)
 	}
 	return nil
 }
@@ -93,21 +117,22 @@ func (d *directory) check(found *descriptor, role Role, moved bool) error {
 // begun notes that there are records from now on. It comes before the first batch is told to
 // be durable, and stays: data that are empty then are no new ones, but damaged.
 func (d *Disk) begun() error {
+	d.selfMu.Lock()
+	defer d.selfMu.Unlock()
 	if d.self.Begun {
 		return nil
 	}
-	c := *d.self
-	c.Begun = true
-	d.self = &c
+	d.self.Begun = true
 	return d.dir.writeDescriptor(d.self)
 }
 
-// writeDescriptor writes it whole or not at all. Its place is that of the file itself, so
-// it is written twice: its place is known only once it is there.
+// writeDescriptor writes it whole or not at all. The place of the file itself is known only once
+// it is there, so it is written twice. The caller says where the data are.
 func (d *directory) writeDescriptor(c *descriptor) error {
 	tmp := d.path(descriptorFile + ".new")
+	c.Places.File, c.Places.Directory = "", placeOf(d.fs, d.name)
 	err := d.writeFile(tmp, c)
-	if c.Place = placeOf(d.fs, tmp); err == nil && c.Place != "" {
+	if c.Places.File = placeOf(d.fs, tmp); err == nil && c.Places.File != "" {
 		err = d.rewriteFile(tmp, c)
 	}
 	if err == nil {

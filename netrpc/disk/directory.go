@@ -144,7 +144,10 @@ func (d *Disk) begin(role Role, moved bool) error {
 	if err := d.dir.unseal(); err != nil {
 		return d.inDir(err)
 	}
-	if !d.dir.hasData() && (found == nil || !found.Begun) {
+	if !d.dir.hasData() {
+		if found != nil && found.Begun {
+			return d.inDir(fmt.Errorf("%w: %s does not exist", core.ErrDamaged, dataDir))
+		}
 		if err := d.make(); err != nil {
 			return d.inDir(err)
 		}
@@ -152,7 +155,7 @@ func (d *Disk) begin(role Role, moved bool) error {
 	if err := d.open(dataDir, false); err != nil {
 		return d.inDir(err)
 	}
-	if err := d.describe(role, found, moved); err != nil {
+	if err := d.describe(role, found); err != nil {
 		return errors.Join(err, d.guard(d.db.Close))
 	}
 	return nil
@@ -188,9 +191,9 @@ func (d *Disk) make() error {
 	return d.dir.sync()
 }
 
-// describe holds the descriptor against the data, and writes it in a directory that is new,
-// or has moved.
-func (d *Disk) describe(role Role, found *descriptor, moved bool) error {
+// describe holds the descriptor against the data, and writes it where it is new, or does not
+// say where they are.
+func (d *Disk) describe(role Role, found *descriptor) error {
 	empty, err := d.isEmpty()
 	switch {
 	case err != nil:
@@ -200,12 +203,14 @@ func (d *Disk) describe(role Role, found *descriptor, moved bool) error {
 	case found != nil && found.Begun && empty:
 		return fmt.Errorf("disk: %s: %w: %w", d.dir.name, core.ErrDamaged, errEmpty)
 	}
-	if d.self = found; found != nil && !moved {
+	now := d.dir.places()
+	if d.self = found; found != nil && found.Places == now {
 		return nil
 	}
 	if found == nil {
 		d.self = newDescriptor(role)
 	}
+	d.self.Places.Data = now.Data
 	return d.dir.writeDescriptor(d.self)
 }
 

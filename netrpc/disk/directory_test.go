@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,34 @@ func copied(t *testing.T, dir string) string {
 	return to
 }
 
+// linked copies a directory as cp -al does, and backups that keep one file once.
+func linked(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "linked")
+	require.NoError(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, name)
+		if err == nil && e.IsDir() {
+			return os.Mkdir(filepath.Join(to, rel), 0o700)
+		}
+		return errors.Join(err, os.Link(name, filepath.Join(to, rel)))
+	}))
+	return to
+}
+
+// olderData puts back what data/ was before the last start.
+func olderData(t *testing.T, dir string) {
+	t.Helper()
+	older := copied(t, dir)
+	holds(t, dir, Options{})
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, dataDir), os.DirFS(filepath.Join(older, dataDir))))
+	seal, err := os.ReadFile(filepath.Join(older, sealFile))
+	if !errors.Is(err, os.ErrNotExist) {
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, sealFile), seal, 0o600))
+	}
+}
+
 // rewrite changes a descriptor as a program that means it, with the checksum.
 func rewrite(t *testing.T, dir, was, is string) {
 	t.Helper()
@@ -66,6 +95,12 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 		says string // what is wrong, or what to do
 	}{
 		{"a copy", func(t *testing.T) string { return copied(t, onSystem(t)) }, Storage, ErrCopied, "--moved"},
+		{"a copy of links to the same files", func(t *testing.T) string { return linked(t, onSystem(t)) }, Storage, ErrCopied, "--moved"},
+		{"older data, put back", func(t *testing.T) string {
+			dir := onSystem(t)
+			olderData(t, dir)
+			return dir
+		}, Storage, ErrCopied, "--moved"},
 		{"half a copy: the descriptor did not come", func(t *testing.T) string {
 			dir := copied(t, onSystem(t))
 			require.NoError(t, os.Remove(filepath.Join(dir, descriptorFile)))
@@ -141,6 +176,10 @@ func TestADirectoryThatWasMoved(t *testing.T) {
 	holds(t, moved, Options{Moved: true})
 	holds(t, moved, Options{})
 	holds(t, dir, Options{}) // where nobody must start it
+
+	olderData(t, moved)
+	holds(t, moved, Options{Moved: true})
+	holds(t, moved, Options{})
 
 	renamed := filepath.Join(t.TempDir(), "renamed")
 	require.NoError(t, os.Rename(dir, renamed))

@@ -37,10 +37,12 @@ const (
 
 // Disk is one node's data in the engine.
 type Disk struct {
-	db   *pebble.DB
-	dir  *directory
-	self *descriptor // as it stands in the directory
-	fs   vfs.FS
+	db  *pebble.DB
+	dir *directory
+	fs  vfs.FS
+
+	selfMu sync.Mutex
+	self   *descriptor // as it stands in the directory
 
 	logs []uint64 // that listLog has listed
 	log  *slog.Logger

@@ -192,7 +192,7 @@ func (in *inspector) recognise(fs vfs.FS) (*Report, error) {
 	if err := in.dir.check(found, found.Role, true); err != nil {
 		return nil, err
 	}
-	r := &Report{Role: found.Role, Format: found.Format, Records: found.Records, Copied: found.Place != placeOf(fs, in.dir.path(descriptorFile))}
+	r := &Report{Role: found.Role, Format: found.Format, Records: found.Records, Copied: in.dir.isCopy(found)}
 	for _, name := range in.dir.setAside() {
 		aside := Aside{Name: path.Base(name), Why: in.firstLine(in.fs.PathJoin(name, "WHY.txt"))}
 		files, err := in.list(aside.Name)

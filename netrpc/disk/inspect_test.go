@@ -103,9 +103,12 @@ func kill(t *testing.T, d *disk.Disk, dir string) {
 	data, left := filepath.Join(dir, dataDir), filepath.Join(t.TempDir(), dataDir)
 	require.NoError(t, os.CopyFS(left, os.DirFS(data)))
 	require.NoError(t, d.Close())
-	require.NoError(t, os.RemoveAll(data))
-	require.NoError(t, os.Remove(filepath.Join(dir, "closed")))
-	require.NoError(t, os.Rename(left, data))
+	files, err := filepath.Glob(filepath.Join(data, "*"))
+	require.NoError(t, err)
+	for _, f := range append(files, filepath.Join(dir, "closed")) {
+		require.NoError(t, os.Remove(f))
+	}
+	require.NoError(t, os.CopyFS(data, os.DirFS(left)))
 }
 
 // nodeDir is the directory of a node: of one that was killed, with one table and a log, or

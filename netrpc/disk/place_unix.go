@@ -35,7 +35,7 @@ const heldHere = "lock held by current process"
 // placeOf tells a file from its copy: by its number in its file system, and when it was
 // made, where the system knows that.
 func placeOf(fs vfs.FS, name string) string {
-	if fs != vfs.Default {
+	if vfs.Root(fs) != vfs.Default {
 		return ""
 	}
 	var s syscall.Stat_t
