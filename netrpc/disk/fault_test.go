@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,6 +250,45 @@ func TestADiskThatHangsKeepsNobodyWaiting(t *testing.T) {
 	_, err = Open(nodeDir, Storage, smallOptions(mem))
 	require.ErrorIs(t, err, ErrInUse, "the engine may still be at work in it")
 	close(free)
+}
+
+// A directory that goes away while a node runs is noticed, and not only when the engine makes
+// its next file: what is acknowledged until then nobody finds again.
+func TestADirectoryThatGoesAwayIsNoticed(t *testing.T) {
+	for name, away := range map[string]func(t *testing.T, dir string) error{
+		"all of it is removed": func(_ *testing.T, dir string) error { return os.RemoveAll(dir) },
+		"its data are": func(_ *testing.T, dir string) error {
+			files, err := filepath.Glob(filepath.Join(dir, dataDir, "*"))
+			for _, f := range files {
+				err = errors.Join(err, os.Remove(f))
+			}
+			return err
+		},
+		"its descriptor is": func(_ *testing.T, dir string) error { return os.Remove(filepath.Join(dir, descriptorFile)) },
+		"another stands there": func(t *testing.T, dir string) error {
+			return errors.Join(os.Rename(dir, dir+".away"), os.Rename(onSystem(t), dir))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "node")
+			d, err := Open(dir, Storage, Options{memTable: smallTable})
+			require.NoError(t, err)
+			synced, failed := make(chan struct{}, 1), make(chan error, 1)
+			d.Start(func() { synced <- struct{}{} }, func(err error) { failed <- err })
+			d.Write(func(yield func([]core.Write) bool) { yield([]core.Write{{Key: "a", Value: "1"}}) })
+			<-synced
+			require.NoError(t, away(t, dir))
+			select {
+			case err := <-failed:
+				require.ErrorIs(t, err, os.ErrNotExist)
+				require.ErrorContains(t, err, dir)
+			case <-time.After(patience):
+				require.Fail(t, "nobody noticed")
+			}
+			require.NoError(t, d.Close())
+		})
+	}
 }
 
 // A disk that is nearly full fails before the engine is in trouble, and is refused at once

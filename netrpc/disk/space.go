@@ -1,8 +1,12 @@
 package disk
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -36,15 +40,34 @@ func (d *Disk) checkSpace() error {
 	return nil
 }
 
+// engineMarker begins the name of a file that the engine makes once and keeps.
+const engineMarker = "marker.format-version."
+
+// checkThere returns an error when the directory is not there any more, or another one stands
+// under its name, as after an unmount. To the engine all is well: it writes to files that
+// nobody is going to find.
+func (d *Disk) checkThere() error {
+	d.selfMu.Lock()
+	defer d.selfMu.Unlock()
+	names, err := d.fs.List(d.dir.path(dataDir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("disk: %s: %w", d.dir.name, err)
+	}
+	if d.self.Places == d.dir.places() && slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, engineMarker) }) {
+		return nil
+	}
+	return fmt.Errorf("disk: %s: it was removed, replaced or unmounted while it was in use: %w", d.dir.name, os.ErrNotExist)
+}
+
 // watchSpace has the disk fail before it is full: the engine tries for ever to write a
-// table for which there is no room.
+// table for which there is no room. It also notices a directory that is gone.
 func (d *Disk) watchSpace() {
 	tick := time.NewTicker(spaceInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := d.checkSpace(); err != nil {
+			if err := cmp.Or(d.checkThere(), d.checkSpace()); err != nil {
 				d.fail.with(err)
 				return
 			}
