@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,6 +44,8 @@ type child struct {
 
 func newChildren(log io.Writer) *children { return &children{log: log} }
 
+var errEnded = errors.New("ended at once")
+
 // start runs this program with other arguments and waits until it listens.
 func (b *children) start(ctx context.Context, name string, args []string) (*child, error) {
 	program, err := os.Executable()
@@ -77,7 +80,7 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 	case c.address = <-listening:
 		return c, nil
 	case <-c.ended:
-		return nil, fmt.Errorf("%s ended at once (%s): what it said stands above", name, c.how())
+		return nil, fmt.Errorf("%s %w (%s): what it said stands above", name, errEnded, c.how())
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -197,12 +198,25 @@ func (f *upFlags) managerArgs(flags *pflag.FlagSet) []string {
 	return append(args, f.dirFlag(managerName)...)
 }
 
-// hint adds what to do about a port that is in use.
-func (f *upFlags) hint(err error) error {
-	if f.basePort == 0 || err == nil {
-		return err
+// hint adds what to do where processes did not start, by their number from 0, the manager's, and
+// one of them because another has its port.
+func (f *upFlags) hint(errs ...error) error {
+	err := errors.Join(errs...)
+	for i, e := range errs {
+		if f.basePort != 0 && errors.Is(e, errEnded) && isTaken(f.address(i)) {
+			return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
+		}
 	}
-	return fmt.Errorf("%w.\nAnother cluster may be running. Choose other ports with --base-port; 0 lets the system choose", err)
+	return err
+}
+
+// isTaken tells whether another process listens there.
+func isTaken(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		l.Close()
+	}
+	return errors.Is(err, syscall.EADDRINUSE)
 }
 
 // startAll starts the processes, and returns when all storage nodes answer the manager.
@@ -230,7 +244,7 @@ func (f *upFlags) startNew(ctx context.Context, b *children, manager string) (*n
 	for i := range f.nodes {
 		node, err := f.startNode(ctx, b, i, manager)
 		if err != nil {
-			return nil, err
+			return nil, f.hint(append(make([]error, i+1), err)...)
 		}
 		started[node.pid()] = true
 		if _, err := f.assembled(ctx, c, started, func(*core.NodeStatus) bool { return true }); err != nil {
@@ -248,13 +262,13 @@ func (f *upFlags) startAgain(ctx context.Context, b *children, args []string) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	nodes, errs := make([]*child, f.nodes), make([]error, f.nodes)
+	nodes, errs := make([]*child, f.nodes), make([]error, 1+f.nodes) // the first is the manager's
 	var all sync.WaitGroup
 	for i := range f.nodes {
-		all.Go(func() { nodes[i], errs[i] = f.startNode(ctx, b, i, manager) })
+		all.Go(func() { nodes[i], errs[i+1] = f.startNode(ctx, b, i, manager) })
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err := f.hint(errs...); err != nil {
 		return nil, nil, err
 	}
 	m, err := b.start(ctx, managerName, append(args, "--listen", manager))
@@ -290,8 +304,7 @@ func (f *upFlags) managerAddress() (string, error) {
 func (f *upFlags) startNode(ctx context.Context, b *children, i int, manager string) (*child, error) {
 	name := nodeName(i)
 	args := []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager, "--name", name, "--log-level", f.logLevel.Value}
-	node, err := b.start(ctx, name, append(args, f.dirFlag(name)...))
-	return node, f.hint(err)
+	return b.start(ctx, name, append(args, f.dirFlag(name)...))
 }
 
 func dialSoon(ctx context.Context, manager string) (*netrpc.Client, error) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,6 +139,39 @@ func TestUpTakesADirectoryThatWasMoved(t *testing.T) {
 	require.Contains(t, stderr, "say so with --moved")
 	u = startUp(t, nil, "--dir", other, "--replicas", "1", "--moved")
 	require.Equal(t, "value", u.ok(t, "get", "key"))
+}
+
+// A node of whose directory only a part is left, the last one too, is not left out: that would
+// be a copy less of what it has, and nobody told.
+func TestUpDoesNotLeaveOutANodeOfWhichAPartIsGone(t *testing.T) {
+	dir := t.TempDir()
+	u := startUp(t, nil, "--dir", dir, "--nodes", "3", "--replicas", "1")
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+	for _, name := range []string{"node3", "manager"} {
+		descriptor := filepath.Join(dir, name, "gtstore.json")
+		require.NoError(t, os.Rename(descriptor, descriptor+".away"))
+		code, stderr := upFails(t, "--dir", dir, "--replicas", "1")
+		require.Equal(t, cli.ExitError, code, stderr)
+		require.Contains(t, stderr, filepath.Join(dir, name)+": it is a copy: it has data, but no gtstore.json")
+		require.NotContains(t, stderr, "--base-port")
+		require.NoError(t, os.Rename(descriptor+".away", descriptor))
+	}
+	u = startUp(t, nil, "--dir", dir, "--replicas", "1")
+	require.Len(t, u.now(t).Nodes, 3)
+}
+
+// Other ports are the advice only where a process ended because another has its port.
+func TestUpAdvisesOtherPortsWhereOneIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f := upFlags{basePort: l.Addr().(*net.TCPAddr).Port}
+	ended := fmt.Errorf("manager %w", errEnded)
+	require.ErrorContains(t, f.hint(ended), "--base-port")
+	require.EqualError(t, f.hint(errors.New("interrupted")), "interrupted")
+	require.NoError(t, f.hint(nil, nil))
+	require.NoError(t, l.Close())
+	require.EqualError(t, f.hint(ended), ended.Error())
 }
 
 // A node whose directory was removed begins anew, and the group fills it.
