@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,10 +128,13 @@ func (d *Disk) begin(role Role, moved bool) error {
 			return err
 		}
 	}
-	if err := d.checkSpace(); err != nil {
+	if err := d.dir.checkLogs(); err != nil {
 		return err
 	}
-	if err := d.dir.checkLogs(); err != nil {
+	if err := d.dir.dropLogs(); err != nil {
+		return d.inDir(err)
+	}
+	if err := d.checkSpace(); err != nil {
 		return err
 	}
 	if found == nil {
@@ -322,6 +326,7 @@ func (d *directory) setAside() (list []string) {
 			list = append(list, d.path(f))
 		}
 	}
+	slices.Sort(list)
 	return list
 }
 

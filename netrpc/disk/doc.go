@@ -26,7 +26,8 @@
 //	closed          there while it is closed in good order: a checksum of the list of tables
 //	damaged-TIME/   data that a node could not use, with WHY.txt
 //
-// A directory is bound to the place where it was made, and to that of its data. A copy is refused: it may be
-// older than what its node has acknowledged since, and two nodes would have one identity.
+// A directory is bound to the place where it was made, and to that of its data. A copy is
+// refused: it may be older than what its node has acknowledged since, and two nodes would have
+// one identity.
 // [Inspect] reads a directory that no node uses, a copy too, and changes nothing in it.
 package disk

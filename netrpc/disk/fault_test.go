@@ -252,6 +252,49 @@ func TestADiskThatHangsKeepsNobodyWaiting(t *testing.T) {
 	close(free)
 }
 
+// counting is a file system of a size, on which what is in a directory takes room.
+type counting struct {
+	vfs.FS
+	dir  string
+	size uint64 // bytes
+}
+
+func (c *counting) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	names, err := c.List(c.dir)
+	used := uint64(0)
+	for _, n := range names {
+		info, err := c.Stat(c.PathJoin(c.dir, n))
+		if err != nil {
+			return vfs.DiskUsage{}, err
+		}
+		used += uint64(info.Size())
+	}
+	return vfs.DiskUsage{TotalBytes: c.size, UsedBytes: used, AvailBytes: c.size - min(c.size, used)}, err
+}
+
+// What fills the disk may be logs that the node has kept to use them again. It gives them back
+// when it starts, and so it does start.
+func TestANodeWhoseOldLogsFillTheDiskStarts(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	filled(t, mem)
+	h, e := newHistory(map[string]string{"a": "1", "b": "2"}), newEnds()
+	d, err := Open(nodeDir, Storage, smallOptions(mem))
+	require.NoError(t, err)
+	load(t, d, h, e, loadBatches)
+	cut := unsynced(mem, 0, nil)
+	require.NoError(t, d.Close())
+	fs := &counting{FS: cut, dir: nodeDir + "/" + dataDir, size: 1 << 40}
+	full, err := fs.GetDiskUsage("")
+	require.NoError(t, err)
+	fs.size = full.UsedBytes
+	d, err = Open(nodeDir, Storage, smallOptions(fs))
+	require.NoError(t, err)
+	all, err := records(d)
+	require.NoError(t, err)
+	require.Equal(t, loadBatches, h.find(all, loadBatches))
+	require.NoError(t, d.Close())
+}
+
 // A directory that goes away while a node runs is noticed, and not only when the engine makes
 // its next file: what is acknowledged until then nobody finds again.
 func TestADirectoryThatGoesAwayIsNoticed(t *testing.T) {

@@ -87,9 +87,26 @@ type holdFile struct {
 	vfs.File
 	fs       *holdFS
 	unlisted uint64 // the number of a log that was not synced before; else 0
+
+	ahead              bool // it is allocated ahead
+	written, allocated int64
+}
+
+// aheadBytes is how much of a log is allocated at a time, ahead of what is written: syncs are
+// faster so. The engine would have 70 MB for each log before anything is in it. A small disk has
+// not that, and one that is nearly full loses it at a stroke.
+const aheadBytes = 4 << 20
+
+// Preallocate is called before a log is written to.
+func (f *holdFile) Preallocate(_, _ int64) error {
+	f.ahead = true
+	return nil
 }
 
 func (f *holdFile) Write(p []byte) (int, error) {
+	for f.written += int64(len(p)); f.ahead && f.allocated < f.written; f.allocated += aheadBytes {
+		_ = f.File.Preallocate(f.allocated, aheadBytes) // where there is no room the write says so
+	}
 	n, err := f.File.Write(p)
 	return n, f.fs.done(err)
 }

@@ -62,6 +62,22 @@ func (d *directory) neededLogs() (list []uint64, err error) {
 	return list, nil
 }
 
+// dropLogs removes the logs that are all in tables. The engine keeps some, to use their files
+// again, for as long as it is open. They may be what fills the disk.
+func (d *directory) dropLogs() error {
+	unflushed, known := d.unflushedLog()
+	if !known {
+		return nil
+	}
+	names, err := d.fs.List(d.path(dataDir))
+	for _, name := range names {
+		if n, isLog := logNumber(name); isLog && uint64(n) < unflushed {
+			err = errors.Join(err, d.fs.Remove(d.inData(name)))
+		}
+	}
+	return err
+}
+
 // unflushedLog returns the first log that is not all in tables, as the engine's list of its
 // tables says; 0 before the first table.
 func (d *directory) unflushedLog() (number uint64, known bool) {

@@ -1,0 +1,31 @@
+//go:build unix
+
+package disk
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+// A log takes little more room on the disk than what is in it.
+func TestALogIsNotAllocatedAtAStroke(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "node")
+	d, err := Open(dir, Storage, Options{}) // with the tables of a node
+	require.NoError(t, err)
+	put(t, d, core.Write{Key: "a", Value: "1"})
+	logs, err := filepath.Glob(filepath.Join(dir, dataDir, "*.log"))
+	require.NoError(t, err)
+	require.NotEmpty(t, logs)
+	for _, log := range logs {
+		info, err := os.Stat(log)
+		require.NoError(t, err)
+		const blockBytes = 512
+		require.LessOrEqual(t, info.Sys().(*syscall.Stat_t).Blocks*blockBytes, int64(aheadBytes+1<<20))
+	}
+}
