@@ -121,6 +121,7 @@ type diskDamage struct {
 // What to do about damage.
 const (
 	remedyStorage = "What to do: look at the disk, and start the node while the others of its group are up. It puts these data aside and begins anew, and they fill it."
+	remedyWorn    = "What to do: look at the disk. So often damaged data was put aside here that the node does not start any more. Remove what was put aside, or give the node an empty directory on another disk, and start it while the others of its group are up."
 	remedyManager = "What to do: nobody else knows what a manager knows. Restore the directory from a copy of this very state, or start a new cluster in empty directories."
 )
 
@@ -145,11 +146,14 @@ func newDiskResult(dir string, r *disk.Report) *diskResult {
 	if c := r.Contents; c != nil {
 		out.take(c)
 	}
-	if r.Damaged() {
+	switch {
+	case !r.Damaged():
+	case r.Role == disk.Manager:
+		out.Remedy = remedyManager
+	case len(r.Aside) >= disk.AsideMax:
+		out.Remedy = remedyWorn
+	default:
 		out.Remedy = remedyStorage
-		if r.Role == disk.Manager {
-			out.Remedy = remedyManager
-		}
 	}
 	return out
 }

@@ -230,6 +230,20 @@ DAMAGED in 8 places; read 1,234 records (2.0 MiB), 1 log (2.0 KiB) and 2 tables 
 `+remedyStorage+"\n", r.text())
 }
 
+// What to do about damage is what the node that starts there does.
+func TestDiskSaysWhatToDoAboutDamage(t *testing.T) {
+	damage := []disk.FileDamage{{File: "data/000005.sst", Err: errors.New("checksum mismatch")}}
+	worn := make([]disk.Aside, disk.AsideMax)
+	for want, r := range map[string]*disk.Report{
+		"":            {Role: disk.Storage, Aside: worn},
+		remedyStorage: {Role: disk.Storage, Damage: damage, Aside: worn[1:]},
+		remedyWorn:    {Role: disk.Storage, Damage: damage, Aside: worn},
+		remedyManager: {Role: disk.Manager, Damage: damage},
+	} {
+		require.Equal(t, want, newDiskResult("d", r).Remedy)
+	}
+}
+
 func TestDiskTextOfAManager(t *testing.T) {
 	node := func(id core.NodeID, name string) core.NodeView {
 		return core.NodeView{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: id, Addr: name + ":1"}, Name: name, Boot: 1}}

@@ -243,6 +243,18 @@ func TestDamagedDataArePutAside(t *testing.T) {
 
 	manager := d.all[0]
 	manager.end()
+	logs, err := filepath.Glob(filepath.Join(manager.dir, "data", "*.log"))
+	require.NoError(t, err)
+	require.Len(t, logs, 1)
+	require.NoError(t, os.Rename(logs[0], logs[0]+".away"))
+	manager.launch()
+	require.Equal(t, cli.ExitError, manager.exitCode(), "it does not begin a new cluster")
+	require.Contains(t, manager.stderr.String(), "Nobody else knows what a manager knows")
+	require.NoError(t, os.Rename(logs[0]+".away", logs[0]))
+	d.again(manager)
+	d.whole(1, 3)
+
+	manager.end()
 	damage(t, manager.dir)
 	manager.launch()
 	require.Equal(t, cli.ExitError, manager.exitCode())

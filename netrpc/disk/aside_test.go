@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -166,12 +167,13 @@ func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
 	mem := vfs.NewMem()
 	want := filled(t, mem)
 	why := errors.New("the test says so")
-	var last string
-	for range asideMax {
+	var first, last string
+	for range AsideMax {
 		aside, err := SetAside(nodeDir, Storage, why, Options{FS: mem})
 		require.NoError(t, err)
 		require.NotEqual(t, last, aside)
 		last = aside
+		first = cmp.Or(first, aside)
 		text, err := readFile(mem, path.Join(aside, "WHY.txt"))
 		require.NoError(t, err)
 		require.Contains(t, string(text), why.Error())
@@ -184,6 +186,7 @@ func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
 	}
 	_, err := SetAside(nodeDir, Storage, why, Options{FS: mem})
 	require.ErrorContains(t, err, "4 times")
+	require.ErrorContains(t, err, "from "+path.Base(first)+" to "+path.Base(last))
 	require.ErrorIs(t, err, why)
 	d, err := Open(nodeDir, Storage, smallOptions(mem))
 	require.NoError(t, err)
@@ -199,5 +202,5 @@ func TestDamagedDataIsPutAsideWithABound(t *testing.T) {
 			n++
 		}
 	}
-	require.Equal(t, asideMax, n)
+	require.Equal(t, AsideMax, n)
 }

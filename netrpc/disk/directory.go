@@ -24,8 +24,11 @@ const (
 	dataDir        = "data"
 	newDataDir     = "data.new" // while it is made
 	asidePrefix    = "damaged-"
-	asideMax       = 4 // directories that are kept aside: each may be as large as the data
 )
+
+// AsideMax is how often damaged data are put aside in a directory, where they stay: each time
+// may take as much of the disk as the data. After that SetAside fails.
+const AsideMax = 4
 
 // Role is what kind of node a directory belongs to.
 type Role string
@@ -285,7 +288,7 @@ func SetAside(name string, role Role, why error, o Options) (aside string, err e
 	}
 	defer func() { err = errors.Join(err, dir.unlock()) }()
 	kept := dir.setAside()
-	if len(kept) >= asideMax {
+	if len(kept) >= AsideMax {
 		return "", fmt.Errorf("disk: %s: %d times damaged data was put aside there, from %s to %s; look at the disk, then remove them: %w",
 			name, len(kept), path.Base(kept[0]), path.Base(kept[len(kept)-1]), why)
 	}
