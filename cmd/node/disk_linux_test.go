@@ -44,7 +44,7 @@ func TestANodeWhoseDiskFailsEndsAndSaysWhy(t *testing.T) {
 		name, mount, fail string // fail is run in the directory
 		want              string
 	}{
-		{"it fills up", inMemory, "cat /dev/zero > filler", "Free some"},
+		{"it fills up", inMemory, "cat /dev/zero > filler", "free some, or move the directory to a larger disk"},
 		{"it becomes read-only", onAFile, "mount -o remount,abort .", "takes no more writes"},
 		{"it is removed", inMemory, "rm -rf *", "A storage node begins anew when it is started again"},
 	} {
