@@ -18,7 +18,11 @@ func New(s *Scenario) (*Model, error) {
 	m.ops = append(m.ops, s.ops...)
 	w := &m.begin
 	w.left = s.budgets
-	w.manager = m.keepManager(&manager{boots: make([]core.Boot, s.Hosts())})
+	first := &manager{boots: make([]core.Boot, s.Hosts())}
+	if s.Real {
+		first = &manager{chief: &chief{now: core.Time(time.Second), disk: &disk{}, asks: make([]asked, len(s.asks))}}
+	}
+	w.manager = m.keepManager(first)
 	w.ghost = m.keepGhost(&ghost{})
 	w.past = m.keepPast(&past{states: make([]opState, len(m.ops)), results: make([]core.Reply, len(m.ops))})
 	for i := range s.Hosts() {
@@ -64,6 +68,9 @@ func (m *Model) settle(w *world) error {
 }
 
 func (m *Model) form(w *world) error {
+	if m.scenario.Real {
+		return m.formReal(w)
+	}
 	for i := range w.hosts {
 		if b := m.input(w, i, inputStart, -1); b != nil {
 			return b.err()
@@ -81,6 +88,38 @@ func (m *Model) form(w *world) error {
 		return b.err()
 	}
 	return m.settle(w)
+}
+
+// formReal has the nodes register with a real manager, in their order, and a group form.
+func (m *Model) formReal(w *world) error {
+	if b := m.applyOrder(w, m.order(w.manager, orderStart)); b != nil {
+		return b.err()
+	}
+	for i := range w.hosts {
+		if b := m.input(w, i, inputStart, -1); b != nil {
+			return b.err()
+		}
+		if err := m.settle(w); err != nil {
+			return err
+		}
+	}
+	if b := m.nextTimer(w); b != nil { // a round of pings, which all answer
+		return b.err()
+	}
+	if err := m.settle(w); err != nil || m.scenario.Fresh {
+		return err
+	}
+	lookup := m.keepMessage(&core.Envelope{Cluster: cluster, From: clientPeer(askFirstID - 1), To: managerPeer, Body: &core.Lookup{Key: "x", Create: true}})
+	if b := m.applyOrder(w, m.order(w.manager, lookup)); b != nil {
+		return b.err()
+	}
+	if err := m.settle(w); err != nil {
+		return err
+	}
+	if c := m.managers.at(w.manager).config(); c == nil || len(c.Chain) != m.scenario.Members {
+		return fmt.Errorf("before the search: the group has formed as %v", c)
+	}
+	return nil
 }
 
 // openSessions opens a session for each client that writes, after it has written what was

@@ -24,7 +24,7 @@ func (w *worker) finishes() *broken {
 	w.calm.left = m.scenario.budgets // how it ends may not depend on what is left
 	for rounds, steps := 0, 0; ; steps++ {
 		print := m.print(&w.calm) ^ w.calm.sum
-		if _, ok := m.endings.get(print); ok || m.ended(&w.calm) {
+		if _, ok := m.endings.get(print); ok || m.ended(&w.calm) && m.rested(&w.calm) {
 			break
 		}
 		w.way = append(w.way, print)
@@ -40,7 +40,7 @@ func (w *worker) finishes() *broken {
 			return &broken{b.property, b.text + "; in a run without faults from here"}
 		}
 		if rounds > calmRounds || steps > calmSteps {
-			return brokenf("finishable", "without any more faults %s is never answered", m.unanswered(&w.calm))
+			return brokenf("finishable", "without any more faults %s", m.unanswered(&w.calm))
 		}
 	}
 	for _, print := range w.way {
@@ -73,13 +73,22 @@ func (m *Model) unanswered(w *world) string {
 			list = append(list, m.ops[i].String())
 		}
 	}
-	return strings.Join(list, ", ")
+	if len(list) == 0 {
+		return m.restless(w)
+	}
+	return strings.Join(list, ", ") + " is never answered"
 }
 
 // calmStep does the next thing that takes no time and no client; false if there is none.
 func (m *Model) calmStep(w *world) (bool, *broken) {
+	if !m.managers.at(w.manager).up() {
+		return true, m.applyOrder(w, m.order(w.manager, orderStart))
+	}
 	for i, id := range w.messages {
 		to := m.messages.at(id).to
+		if m.scenario.Real && m.refuse(w, i) {
+			return true, nil
+		}
 		if to >= 0 && !m.hosts.at(w.hosts[to]).up() {
 			continue
 		}
@@ -89,15 +98,18 @@ func (m *Model) calmStep(w *world) (bool, *broken) {
 		}
 		return true, m.input(w, to, id, -1)
 	}
+	if c := m.managers.at(w.manager).chief; c != nil && len(c.gate) > 0 {
+		return true, m.applyOrder(w, m.order(w.manager, orderSync))
+	}
 	for i, id := range w.hosts {
 		h := m.hosts.at(id)
 		switch {
 		case len(h.gate) > 0:
 			return true, m.input(w, i, inputSync, -1)
-		case !h.up() && m.scenario.Durable:
+		case !h.up() && m.scenario.Durable && !h.ended:
 			return true, m.input(w, i, inputStart, -1)
 		}
-		if c := m.managers.at(w.manager).config(); !h.up() && c != nil {
+		if c := m.managers.at(w.manager).config(); !h.up() && c != nil && !m.scenario.Real {
 			for _, what := range [...]uint32{orderEvict + uint32(i), orderEndJoin + uint32(i)} {
 				if o := m.order(w.manager, what); o.legal {
 					return true, m.applyOrder(w, o)
@@ -146,7 +158,11 @@ func (m *Model) calmCall(w *world, again bool) (bool, *broken) {
 // do not know it, as it does with its pings; clients ask once more; the next timer goes off.
 func (m *Model) rest(w *world) *broken {
 	g := m.managers.at(w.manager)
-	if c := g.config(); c != nil {
+	if m.scenario.Real {
+		if b := m.calmAsks(w); b != nil {
+			return b
+		}
+	} else if c := g.config(); c != nil {
 		for _, p := range append([]core.Peer{c.Joining}, c.Chain...) {
 			i := indexOf(p)
 			if p.ID == 0 || !m.hosts.at(w.hosts[i]).up() || m.hosts.at(w.hosts[i]).facts.epoch == c.Epoch {
@@ -166,7 +182,7 @@ func (m *Model) rest(w *world) *broken {
 
 // nextTimer lets time pass until a timer goes off, of all that are due.
 func (m *Model) nextTimer(w *world) *broken {
-	due := neverDue
+	due := m.managers.at(w.manager).dueOf()
 	for _, id := range w.hosts {
 		if h := m.hosts.at(id); h.up() {
 			due = min(due, h.due)
@@ -178,6 +194,12 @@ func (m *Model) nextTimer(w *world) *broken {
 	for i, id := range w.hosts {
 		if m.hosts.at(id).up() {
 			w.hosts[i] = m.later(id, due)
+		}
+	}
+	w.manager = m.managerLater(w.manager, due)
+	if m.managers.at(w.manager).dueOf() == 0 {
+		if b := m.applyOrder(w, m.order(w.manager, orderTick)); b != nil {
+			return b
 		}
 	}
 	for i := range w.hosts {

@@ -97,6 +97,10 @@ const (
 	labelCrashes
 	labelStarts
 	labelOrders
+	labelChief
+	labelRefused
+	labelVoid
+	labelStops
 )
 
 func (l label) String() string {
@@ -129,6 +133,15 @@ func (l label) text() string {
 		return fmt.Sprintf("%s crashes, and of %d batches that were not durable its disk keeps %d", name, l.pending, l.keep)
 	case labelStarts:
 		return name + " starts"
+	case labelRefused:
+		return l.message.envelope.From.Addr + " notices that " + name + " refuses " + describe(l.message)
+	case labelStops:
+		return name + " is to stop"
+	case labelVoid:
+		return l.order + " " + describe(l.message)
+	}
+	if l.what == labelChief {
+		return "the manager " + l.order
 	}
 	return "the manager " + l.order + " " + name
 }

@@ -43,10 +43,14 @@ type entry struct {
 
 // factsOf looks at a node.
 func factsOf(s *core.Storage, now core.Time) (f facts) {
-	if s.Groups() == 0 {
+	at := 0
+	for at < s.Groups() && s.Group(at, now).Group != group {
+		at++
+	}
+	if at == s.Groups() {
 		return f
 	}
-	v := s.Group(0, now)
+	v := s.Group(at, now)
 	f = facts{
 		known: true, epoch: v.Config.Epoch, durable: v.Durable, config: configKey(v.Config), base: core.EntryID{Seq: v.Base}, commit: v.Commit,
 		primary: v.Primary, serving: v.Serving, alone: v.Alone, partial: v.Partial, required: v.Required, chain: len(v.Config.Chain),
@@ -54,12 +58,12 @@ func factsOf(s *core.Storage, now core.Time) (f facts) {
 	}
 	var b []byte
 	for seq := v.Base + 1; seq <= v.Last; seq++ {
-		e := s.Entry(0, seq)
+		e := s.Entry(at, seq)
 		b = appendNumber(appendNumber(append(b[:0], byte(e.Kind)), uint64(e.Epoch)), uint64(e.Owner))
 		b = appendNumber(appendNumber(appendNumber(b, uint64(e.Session)), e.OpSeq), uint64(e.Version))
 		f.entries = append(f.entries, entry{e.Epoch, keyOf(appendText(appendText(b, e.Key), e.Value))[0], [2]uint64{uint64(e.Session), e.OpSeq}})
 	}
-	for k, v := range s.Values(0) {
+	for k, v := range s.Values(at) {
 		b = appendText(appendText(appendNumber(b[:0], uint64(v.Version)), k), v.Data)
 		f.values += keyOf(b)[0] // in any order
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,7 @@ type host struct {
 	disk   *disk
 	gate   []batch    // what is not durable yet, oldest first
 	knew   core.Epoch // of a host that is down: the highest epoch that was durable
+	ended  bool       // it was stopped or forgotten, and does not start again
 	origin origin
 	facts  facts
 	broken *broken // what is wrong with it, whatever the others are
@@ -41,6 +43,7 @@ type batch struct {
 type disk struct {
 	space map[string]string
 	hash  uint64
+	saved saved // of a real manager
 }
 
 // with returns the disk after some more writes.
@@ -109,6 +112,8 @@ const (
 	inputSync    // the oldest batch becomes durable
 	inputStart   // a process starts
 	inputCrash   // with inputKeep times the batches that the disk has written all the same
+	inputStop    // an operator wants it to stop
+	inputRefused // with inputKeep times the index of the host whose address refuses
 	inputKeep    = 1 << 8
 	inputSpecial = 1 << 31
 )
@@ -123,7 +128,7 @@ func (m *Model) after(id, input uint32) *edge {
 
 // work works out what an input makes of a host.
 func (m *Model) work(h *host, id, input uint32) *edge {
-	s := &stepper{m: m, was: h, h: &host{index: h.index, now: h.now, disk: h.disk, gate: h.gate, knew: h.knew, node: h.node, origin: origin{from: id, input: input}}, e: &edge{}}
+	s := &stepper{m: m, was: h, h: &host{index: h.index, now: h.now, disk: h.disk, gate: h.gate, knew: h.knew, ended: h.ended, node: h.node, origin: origin{from: id, input: input}}, e: &edge{}}
 	s.run(func() {
 		switch {
 		case input < inputSpecial:
@@ -136,6 +141,12 @@ func (m *Model) work(h *host, id, input uint32) *edge {
 			s.sync()
 		case input == inputStart:
 			s.start()
+		case input == inputStop:
+			s.clone()
+			s.toSelf(&core.Stop{})
+		case (input-inputRefused)%inputKeep == 0:
+			s.clone()
+			s.toSelf(&core.PeerDown{Peer: hostPeer(int(input-inputRefused) / inputKeep), Refused: true})
 		default:
 			s.crash(int(input-inputCrash) / inputKeep)
 		}
@@ -210,6 +221,10 @@ func (s *stepper) step(e core.Envelope) {
 	s.ready()
 }
 
+func (s *stepper) toSelf(b core.Message) {
+	s.step(core.Envelope{From: hostPeer(s.h.index), To: hostPeer(s.h.index), Body: b})
+}
+
 func (s *stepper) tick() {
 	s.h.node.Tick(s.h.now, &s.out)
 	s.ready()
@@ -243,7 +258,9 @@ func (s *stepper) ready() {
 	for i := range s.h.gate {
 		s.h.gate[i].writes, s.h.gate[i].after = gate.Batch(i)
 	}
-	if why := s.out.Halt; why != nil && s.e.broken == nil {
+	if why := s.out.Halt; why != nil && s.m.scenario.Real && (errors.Is(why, core.ErrStopped) || errors.Is(why, core.ErrForgotten)) {
+		s.h.knew, s.h.node, s.h.gate, s.h.ended = s.was.facts.durable, nil, nil, true
+	} else if why != nil && s.e.broken == nil {
 		s.e.broken = brokenf("halt", "%s halted: %v", hostName(s.h.index), why)
 	}
 	s.out.Reset()
@@ -263,11 +280,12 @@ func (s *stepper) settle() {
 
 func (s *stepper) leave(e *core.Envelope) {
 	switch {
-	case e.To.ID == s.h.node.ID():
+	case e.To.ID == core.NodeID(s.h.index+1):
 		s.self = append(s.self, *e)
 	case e.To.Addr == managerAddr:
-		switch e.Body.(type) {
-		case *core.CaughtUp, *core.Register:
+		_, caughtUp := e.Body.(*core.CaughtUp)
+		_, register := e.Body.(*core.Register)
+		if s.m.scenario.Real || caughtUp || register {
 			s.e.asked = append(s.e.asked, s.m.keepMessage(e))
 		}
 	case e.To.Addr == clientAddr:

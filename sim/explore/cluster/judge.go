@@ -7,6 +7,9 @@ func (m *Model) judge(w *world, i int, from uint32, e *edge) *broken {
 	h := m.hosts.at(w.hosts[i])
 	f := &h.facts
 	g, c := m.ghosts.at(w.ghost), m.managers.at(w.manager).config()
+	if c == nil {
+		return nil // there is no group yet
+	}
 	member := c.Position(core.NodeID(i+1)) >= 0
 	switch {
 	case member && e.cut > 0 && e.cut <= g.len():
@@ -40,7 +43,11 @@ func (m *Model) judge(w *world, i int, from uint32, e *edge) *broken {
 
 // judgeAll judges a state in which the manager has issued a config.
 func (m *Model) judgeAll(w *world) *broken {
-	return m.judgeCommitted(w, m.ghosts.at(w.ghost), m.managers.at(w.manager).config())
+	c := m.managers.at(w.manager).config()
+	if c == nil {
+		return nil
+	}
+	return m.judgeCommitted(w, m.ghosts.at(w.ghost), c)
 }
 
 // judgeConfig: a node adopts only what was issued.

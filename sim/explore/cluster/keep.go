@@ -29,6 +29,10 @@ func (m *Model) Save() ([]byte, error) {
 	b = appendNumber(b, uint64(m.managers.len()))
 	for id := range m.managers.len() {
 		g := m.managers.at(uint32(id))
+		if g.chief != nil {
+			b = appendNumber(appendNumber(appendNumber(b, pair(g.origin.from, g.origin.input)), uint64(g.origin.took)), g.key[0])
+			continue
+		}
 		b = appendNumber(b, uint64(len(g.configs)))
 		for _, c := range g.configs {
 			b = appendText(b, string(configFrame(c)))
@@ -91,6 +95,12 @@ func (m *Model) Load(saved []byte) error {
 		}
 	}
 	for id := range l.number() {
+		if m.scenario.Real {
+			if err := m.loadChief(&l, uint32(id)); err != nil {
+				return err
+			}
+			continue
+		}
 		g := &manager{}
 		for range l.number() {
 			e, err := core.DecodeEnvelope([]byte(l.text()))
@@ -129,6 +139,23 @@ func (m *Model) Load(saved []byte) error {
 		if uint64(again) != id || m.hosts.at(again).key[0] != k {
 			return errOtherCode
 		}
+	}
+	return nil
+}
+
+// loadChief makes a real manager again, as Load does hosts.
+func (m *Model) loadChief(l *loader, id uint32) error {
+	from, took, k := l.number(), time.Duration(l.number()), l.number()
+	again := id
+	switch {
+	case int(id) < m.managers.len():
+	case took > 0:
+		again = m.managerLater(uint32(from>>32), took)
+	default:
+		again = m.order(uint32(from>>32), uint32(from)).to
+	}
+	if again != id || m.managers.at(again).key[0] != k {
+		return errOtherCode
 	}
 	return nil
 }

@@ -15,6 +15,8 @@ type manager struct {
 	configs []*core.Config // issued, by Epoch-1
 	keys    []key          // of these
 	boots   []core.Boot    // of each host, as registered
+	chief   *chief         // of a real manager, else nil
+	origin  origin
 }
 
 // config is the last one that was issued; nil before the group is formed.
@@ -32,14 +34,24 @@ type order struct {
 	answer uint32   // a Registered, which is heard at once, with answers
 	answers,
 	legal bool
+
+	// Of a real manager: what is wrong with the step, and whom it concerns.
+	broken                 *broken
+	accused, removed, lost []core.NodeID
 }
 
 // What the manager may be told to do, beside a message: these stand above all numbers of
-// messages. The host's index is added.
+// messages. A number below 256 is added, such as the host's index.
 const (
 	orderEvict = 1<<31 + iota<<8
 	orderJoin
 	orderEndJoin
+	orderTick // from here on to a real manager
+	orderSync
+	orderStart
+	orderCrash   // and how many batches its disk keeps
+	orderRefused // the host's address refuses
+	orderAsk     // and which
 )
 
 func (m *Model) order(id, what uint32) *order {
@@ -51,6 +63,9 @@ func (m *Model) order(id, what uint32) *order {
 
 func (m *Model) workOrder(id, what uint32) *order {
 	g := m.managers.at(id)
+	if g.chief != nil {
+		return m.workChief(id, what)
+	}
 	if what < inputSpecial {
 		e := &m.messages.at(what).envelope
 		switch b := e.Body.(type) {
@@ -143,12 +158,24 @@ func (m *Model) issue(g *manager, boots []core.Boot, next core.Config) *order {
 func (m *Model) keepManager(g *manager) uint32 {
 	var b []byte
 	for _, c := range g.configs {
-		g.keys = append(g.keys, configKey(c))
+		k := key{}
+		if c != nil {
+			k = configKey(c)
+		}
+		g.keys = append(g.keys, k)
 		b = appendNumber(b, g.keys[len(g.keys)-1][0])
 	}
 	b = append(b, '/')
 	for _, boot := range g.boots {
 		b = appendNumber(b, uint64(boot))
+	}
+	if c := g.chief; c != nil {
+		b = g.appendChief(b)
+		c.due = neverDue
+		if c.node != nil && c.node.Deadline() != core.Never {
+			c.due = max(0, c.node.Deadline().Since(c.now))
+		}
+		m.bytes.Add(int64(4096 + 4*len(b)))
 	}
 	g.key = keyOf(b)
 	return m.managers.put(g.key, g)

@@ -96,20 +96,12 @@ func (m *Model) keepHost(h *host) uint32 {
 		b = h.node.AppendState(b, h.now)
 	} else {
 		b = append(b, 0, byte(h.knew))
+		if h.ended {
+			b = append(b, 1)
+		}
 	}
 	b = appendNumber(b, h.disk.hash)
-	for i := range h.gate {
-		b = append(b, 'b')
-		for _, w := range h.gate[i].writes {
-			b = appendText(appendText(b, w.Key), w.Value)
-			b = appendText(b, w.End)
-		}
-		for j := range h.gate[i].after {
-			var sum uint64
-			sum, _ = core.HashEnvelope(nil, &h.gate[i].after[j])
-			b = appendNumber(append(b, 'a'), sum)
-		}
-	}
+	b = appendBatches(b, h.gate)
 	k := keyOf(b)
 	if id, ok := m.hosts.find(k); ok {
 		return id
@@ -128,6 +120,22 @@ func (m *Model) keepHost(h *host) uint32 {
 	return m.hosts.put(k, h)
 }
 
+func appendBatches(b []byte, gate []batch) []byte {
+	for i := range gate {
+		b = append(b, 'b')
+		for _, w := range gate[i].writes {
+			b = appendText(appendText(b, w.Key), w.Value)
+			b = appendText(b, w.End)
+		}
+		for j := range gate[i].after {
+			var sum uint64
+			sum, _ = core.HashEnvelope(nil, &gate[i].after[j])
+			b = appendNumber(append(b, 'a'), sum)
+		}
+	}
+	return b
+}
+
 // options are those of a host's storage node.
 func (m *Model) options(index int) core.StorageOptions {
 	o := core.StorageOptions{
@@ -135,6 +143,9 @@ func (m *Model) options(index int) core.StorageOptions {
 		Durable: m.scenario.Durable,
 		// Pings are not a part of the model, so that silence may not have a node register again.
 		SilenceMax: silenceMax,
+	}
+	if m.scenario.Real { // in calm only the manager's pings go off
+		o.HeartbeatInterval = silenceMax
 	}
 	o.LogKeep, o.ChunkItems, o.JoinLagMax = m.scenario.LogKeep, m.scenario.Chunk, 8*m.scenario.LogKeep
 	return o

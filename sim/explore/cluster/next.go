@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"time"
 
 	"gtstore/core"
 	"gtstore/sim/explore"
@@ -39,6 +40,9 @@ func (w *worker) Next(state []byte, to *explore.Sink) {
 	}
 	w.deliveries(to)
 	w.operations(to)
+	if m.scenario.Real {
+		w.chief(to)
+	}
 	for i, id := range w.at.hosts {
 		h := m.hosts.at(id)
 		if len(h.gate) > 0 {
@@ -68,6 +72,9 @@ func (w *worker) deliveries(to *explore.Sink) {
 			continue
 		}
 		msg := m.messages.at(id)
+		if m.scenario.Real && w.delivery(to, i, id, msg) {
+			continue
+		}
 		if msg.to < 0 {
 			if o := m.order(w.at.manager, id); o.to != w.at.manager || o.answers {
 				w.next.set(&w.at)
@@ -77,7 +84,7 @@ func (w *worker) deliveries(to *explore.Sink) {
 			continue
 		}
 		host := w.at.hosts[msg.to]
-		if !m.hosts.at(host).up() || !m.whole && m.after(host, id).quiet(host) {
+		if !m.hosts.at(host).up() || !m.whole && !m.scenario.Real && m.after(host, id).quiet(host) {
 			continue
 		}
 		w.next.set(&w.at)
@@ -123,13 +130,13 @@ func (w *worker) operations(to *explore.Sink) {
 func (w *worker) faults(to *explore.Sink, i int, h *host) {
 	left := &w.at.left
 	if !h.up() {
-		if w.next.set(&w.at); w.spend(budgetRestart) {
+		if w.next.set(&w.at); !h.ended && w.spend(budgetRestart) {
 			w.step(to, i, inputStart, -1, label{what: labelStarts, host: i})
 		}
 		return
 	}
 	if left[budgetTimeout] > 0 && h.due != neverDue {
-		if w.next.set(&w.at); w.elapse(i, h) {
+		if w.next.set(&w.at); w.elapse(i, h.due) {
 			w.spend(budgetTimeout)
 			w.step(to, i, inputTick, -1, label{what: labelTimer, host: i, due: h.due})
 		}
@@ -146,17 +153,20 @@ func (w *worker) faults(to *explore.Sink, i int, h *host) {
 
 // elapse lets time pass until a host's timer is due. A timer that was due before is late,
 // which is a matter of its host's clock, or of a pause; false if none may be.
-func (w *worker) elapse(i int, h *host) bool {
+func (w *worker) elapse(i int, due time.Duration) bool {
 	m := w.m
+	if m.scenario.Real {
+		return w.elapsePromptly(due)
+	}
 	for j, id := range w.next.hosts {
 		other := m.hosts.at(id)
-		if j != i && other.up() && other.due < h.due && !w.spend(budgetLate) {
+		if j != i && other.up() && other.due < due && !w.spend(budgetLate) {
 			return false
 		}
 	}
 	for j, id := range w.next.hosts {
 		if m.hosts.at(id).up() {
-			w.next.hosts[j] = m.later(id, h.due)
+			w.next.hosts[j] = m.later(id, due)
 		}
 	}
 	return true
@@ -260,7 +270,10 @@ func (m *Model) apply(w *world, i int, e *edge, called int, heard bool) *broken 
 			w.past = m.hear(w.past, r)
 		}
 	}
-	if m.hosts.at(from).up() && !m.hosts.at(e.to).up() && (!m.scenario.Durable || w.left[budgetRestart] == 0) {
+	if m.scenario.Real && !m.hosts.at(e.to).up() {
+		w.left[awaySlot] |= 1 << i
+	}
+	if !m.scenario.Real && m.hosts.at(from).up() && !m.hosts.at(e.to).up() && (!m.scenario.Durable || w.left[budgetRestart] == 0) {
 		m.forgetMessages(w, i)
 	}
 	if e.broken != nil {
@@ -290,11 +303,15 @@ func (m *Model) forgetMessages(w *world, i int) {
 
 // order finishes a successor in which the manager takes in something.
 func (w *worker) order(to *explore.Sink, what uint32, name label) {
-	b := w.m.applyOrder(&w.next, w.m.order(w.next.manager, what))
+	o := w.m.order(w.next.manager, what)
+	b := w.m.applyOrder(&w.next, o)
 	if to.Naming() {
 		to.Name(name.String())
 	}
 	w.add(to)
+	if b == nil {
+		b = w.m.judgeOrder(&w.next, o)
+	}
 	if b == nil {
 		b = w.m.judgeAll(&w.next)
 	}
@@ -308,12 +325,12 @@ func (w *worker) order(to *explore.Sink, what uint32, name label) {
 func (m *Model) applyOrder(w *world, o *order) *broken {
 	w.manager = o.to
 	for _, id := range o.sent {
-		if to := m.messages.at(id).to; m.hosts.at(w.hosts[to]).up() || m.scenario.Durable && w.left[budgetRestart] > 0 {
+		if to := m.messages.at(id).to; m.scenario.Real || m.hosts.at(w.hosts[to]).up() || m.scenario.Durable && w.left[budgetRestart] > 0 {
 			m.send(w, id)
 		}
 	}
 	if !o.answers {
-		return nil
+		return o.broken
 	}
 	if i := m.messages.at(o.answer).to; m.hosts.at(w.hosts[i]).up() {
 		return m.apply(w, i, m.after(w.hosts[i], o.answer), -1, true)

@@ -30,6 +30,9 @@ const (
 //	c2 get x
 //	budget evict=1 timeout=2        how often what may happen
 //	repeat Chunk                    which kind of message may come again; any without this line
+//	late n1                         with a real manager: whose messages may be late; anybody's without this line
+//	manager real                    the core's manager; before nothing: without a group
+//	ask drain n2                    what it is asked: lookup KEY, forget, drain, stop or report and a node
 //	finish                          all is answered in the end, from every state
 //	large                           it takes longer than a minute
 //	mutant NAME violates PROPERTY   what the core without one rule violates
@@ -64,7 +67,7 @@ type parser struct {
 
 func (p *parser) line(words []string) error {
 	verb, rest := words[0], words[1:]
-	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "repeat": p.repeat, "finish": p.finish, "large": p.large}
+	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "repeat": p.repeat, "manager": p.manager, "late": p.late, "finish": p.finish, "large": p.large}
 	if do, ok := once[verb]; ok {
 		if p.seen[verb] {
 			return errors.New("there is such a line already")
@@ -78,6 +81,8 @@ func (p *parser) line(words []string) error {
 	switch {
 	case verb == "before":
 		return p.before(rest)
+	case verb == "ask":
+		return p.ask(rest)
 	case verb == "mutant":
 		if len(rest) != 3 || rest[1] != "violates" {
 			return errors.New("want: mutant NAME violates PROPERTY")
@@ -98,10 +103,38 @@ func (p *parser) line(words []string) error {
 		p.s.ops = append(p.s.ops, o)
 		return err
 	}
-	return errors.New("want cluster, before, settle, c1, budget, repeat, finish, large or mutant")
+	return errors.New("want cluster, before, settle, c1, budget, repeat, manager, late, ask, finish, large or mutant")
+}
+
+func (p *parser) manager(words []string) error {
+	if len(words) != 1 || words[0] != "real" {
+		return errors.New("want: manager real")
+	}
+	p.s.Real = true
+	return nil
+}
+
+// late reads whose messages may be late.
+func (p *parser) late(words []string) (err error) {
+	p.s.Late, err = p.host(words)
+	return err
+}
+
+// host reads the name of a node, and counts from 1.
+func (p *parser) host(words []string) (int, error) {
+	for i := range p.s.Hosts() {
+		if len(words) == 1 && words[0] == hostName(i) {
+			return i + 1, nil
+		}
+	}
+	return 0, errors.New("want a node, such as n2, behind the line that begins with cluster")
 }
 
 func (p *parser) before(words []string) error {
+	if len(words) == 1 && words[0] == "nothing" {
+		p.s.Fresh = true
+		return nil
+	}
 	if len(words) == 2 && words[0] == "evict" {
 		for i := range p.s.Members {
 			if words[1] == hostName(i) {
@@ -198,6 +231,8 @@ func (p *parser) cluster(words []string) error {
 			s.MinChain, err = number(value, 1, hostsMax)
 		case "drift":
 			s.Drift, err = number(value, 1, 100_000)
+		case "commands-keep":
+			s.CommandsKeep, err = number(value, 1, 1000)
 		case "chunk":
 			s.Chunk, err = number(value, 1, 1000)
 		default:
@@ -264,7 +299,7 @@ func (p *parser) end() error {
 		return errors.New("want a line such as: cluster members=2")
 	case s.Hosts() > hostsMax:
 		return fmt.Errorf("%d storage nodes, want at most %d", s.Hosts(), hostsMax)
-	case len(s.ops) == 0:
+	case len(s.ops) == 0 && !s.Real:
 		return errors.New("want something that a client asks, such as: c1 put x a")
 	case len(s.ops) > opsMax:
 		return fmt.Errorf("%d operations, want at most %d", len(s.ops), opsMax)
@@ -276,6 +311,30 @@ func (p *parser) end() error {
 		return errors.New("which message may come again says nothing without: budget repeat=1")
 	case s.budgets[budgetJoin] > 0 && s.Spares == 0 && s.budgets[budgetEvict] == 0 && !slices.ContainsFunc(s.before, func(e earlier) bool { return e.evict > 0 }):
 		return errors.New("a join needs a spare, or an eviction before it")
+	}
+	return p.endManager()
+}
+
+// endManager judges what goes with which manager.
+func (p *parser) endManager() error {
+	s := p.s
+	orders := s.budgets[budgetEvict] + s.budgets[budgetJoin] + s.budgets[budgetEndJoin]
+	evicted := slices.ContainsFunc(s.before, func(e earlier) bool { return e.evict > 0 })
+	crashes := s.budgets[budgetManagerCrash] > 0
+	switch {
+	case s.Late > 0 && s.budgets[budgetLate] == 0:
+		return errors.New("who may be late says nothing without: budget late=1")
+	case !s.Real && (s.Late > 0 || len(s.asks) > 0 || crashes || s.Fresh || s.CommandsKeep > 0):
+		return errors.New("an ask, late n1, manager-crash, commands-keep and before nothing need: manager real")
+	case s.Real && (orders > 0 || evicted || s.Drift > 0):
+		return errors.New("a real manager decides by itself, and its clock does not drift: want no evict, join, end-join or drift")
+	case crashes && !s.Durable:
+		return errors.New("manager-crash needs mode=durable: in memory mode a cluster does not outlive its manager")
+	case s.Fresh && len(s.ops)+len(s.before) > 0:
+		return errors.New("before nothing goes with no operations, since there is no group")
+	}
+	for i := range s.asks {
+		s.budgets[askSlot+i] = 1
 	}
 	return nil
 }

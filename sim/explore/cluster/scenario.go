@@ -32,10 +32,18 @@ type Scenario struct {
 	Finish bool // from every state all operations must be answered in a run without faults
 	Large  bool // it takes longer than a minute
 
+	// Real is whether the manager is the core's. Then time passes only while nothing is under
+	// way, unless it is late.
+	Real         bool
+	Late         int  // the only host whose messages may be late, counted from 1; 0 for any
+	Fresh        bool // no group is formed before the search
+	CommandsKeep int  // as in core.ManagerOptions; 0 takes the core's own
+
 	Mutants []Mutant // what notices that a rule is gone
 
 	text    string
-	budgets [budgetCount]uint8
+	budgets [leftSize]uint8
+	asks    []ask
 	ops     []op // the operations of a client stand together, in order
 	before  []earlier
 }
@@ -65,6 +73,9 @@ func (s *Scenario) Mode() string {
 	if s.Durable {
 		mode = "durable"
 	}
+	if s.Real {
+		mode += ", real manager"
+	}
 	return fmt.Sprintf("%d of %d, %s, %v", s.Members, s.Hosts(), mode, s.Reads)
 }
 
@@ -83,10 +94,13 @@ const Suffix = ".scenario"
 // Budgets says how often what may happen, as in the scenario's text.
 func (s *Scenario) Budgets() string {
 	text := ""
-	for b, n := range s.budgets {
+	for b, n := range s.budgets[:budgetCount] {
 		if n > 0 {
-			text += " " + budgetNames[b] + "=" + string('0'+rune(n))
+			text += fmt.Sprintf(" %s=%d", budgetNames[b], n)
 		}
+	}
+	for i := range s.asks {
+		text += " " + strings.ReplaceAll(s.asks[i].String(), " ", "-")
 	}
 	if text == "" {
 		return "none"

@@ -19,10 +19,15 @@ const (
 	budgetLose // of answers to clients; any other message may be late for ever
 	budgetRepeat
 	budgetAgain
+	budgetManagerCrash
 	budgetCount
+
+	awaySlot = int(budgetCount) // which hosts were ever down, asked about, or late
+	askSlot  = awaySlot + 1     // 1 for each ask that is not put yet
+	leftSize = askSlot + asksMax
 )
 
-var budgetNames = [budgetCount]string{"evict", "join", "end-join", "crash", "restart", "timeout", "late", "lose", "repeat", "again"}
+var budgetNames = [budgetCount]string{"evict", "join", "end-join", "crash", "restart", "timeout", "late", "lose", "repeat", "again", "manager-crash"}
 
 // world is a state: which of the parts it consists of, and what is left of the budgets.
 type world struct {
@@ -30,7 +35,7 @@ type world struct {
 	manager  uint32
 	ghost    uint32
 	past     uint32
-	left     [budgetCount]uint8
+	left     [leftSize]uint8
 	messages []uint32 // under way, in the order of their keys; one may be there twice
 	sum      uint64   // of the messages' keys
 }
@@ -90,7 +95,7 @@ func (m *Model) print(w *world) uint64 {
 
 func (w *world) budgets() (n uint64) {
 	for _, left := range w.left {
-		n = n*31 + uint64(left)
+		n = n*257 + uint64(left)
 	}
 	return n
 }
