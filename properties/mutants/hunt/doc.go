@@ -3,6 +3,8 @@
 //
 //	go run ./properties/mutants/hunt [--seeds 3] [--schedules 4000] [--learn] [--out DIR] [NAME...]
 //
+//	go run ./properties/mutants/hunt --explore 30000 [--scenarios GLOB] [NAME...]
+//
 // It leaves in DIR the mutants' binaries, and the shrunk schedules that break them: from
 // such a schedule a trace of the gallery is made. It fails when nobody catches a mutant.
 package main

@@ -14,11 +14,12 @@ func main() {
 	schedules := flag.Int("schedules", 4000, "schedules of a seed, at most")
 	learn := flag.Bool("learn", false, "vary the schedules that did something new: gtstore fuzz --learn")
 	explored := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
+	scenarios := flag.String("scenarios", "traces/explore/*.scenario", "with --explore: which files")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
 	do := func(dir string, names []string) error { return hunt(*seeds, *schedules, *learn, dir, names) }
 	if *explored > 0 {
-		do = func(dir string, names []string) error { return explore(*explored, dir, names) }
+		do = func(dir string, names []string) error { return explore(*explored, *scenarios, dir, names) }
 	}
 	if err := inDir(*out, flag.Args(), do); err != nil {
 		fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
@@ -91,12 +92,12 @@ func row(m *mutants.Mutant, c *mutants.Caught) string {
 	return head + fmt.Sprintf("| %s | 0 of %d | | | | |", c.By, c.Seeds)
 }
 
-// explore has the explorer search the mutants of a storage node's rules, and of all that it
-// drives: the manager and the client are no part of its model.
-func explore(states int64, dir string, names []string) error {
-	scenarios, err := filepath.Glob("traces/explore/*.scenario")
+// explore has the explorer search the mutants in all scenarios that match. The client is no
+// part of its model, and the manager of those with the line "manager real" only.
+func explore(states int64, match, dir string, names []string) error {
+	scenarios, err := filepath.Glob(match)
 	if err != nil || len(scenarios) == 0 {
-		return fmt.Errorf("no scenarios in traces/explore: run this at the root of the module (%v)", err)
+		return fmt.Errorf("no scenarios in %s: run this at the root of the module (%v)", match, err)
 	}
 	found, all := 0, 0
 	fmt.Println("| mutant | without rule | explorer: violates | scenario | steps | states | seconds |\n|---|---|---|---|---|---|---|")

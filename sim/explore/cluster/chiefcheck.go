@@ -134,7 +134,7 @@ func (s *chiefStepper) note(e *core.Event) {
 			if e.Effect {
 				s.o.lost = append(s.o.lost, p.ID)
 			} else {
-				s.o.accused = append(s.o.accused, p.ID)
+				s.o.accused, s.o.presumed = append(s.o.accused, p.ID), append(s.o.presumed, p.ID)
 			}
 		}
 	}
@@ -227,10 +227,15 @@ func (m *Model) judgeOrder(w *world, o *order) *broken {
 			return brokenf("lost-falsely", "a group is lost for certain, but nobody said that %s's data is gone", hostName(int(id)-1))
 		}
 	}
-	for _, id := range o.accused {
-		if w.left[awaySlot]&(1<<(id-1)) == 0 {
-			return brokenf("accused-without-cause", "the manager inquires into %s, which never was away, and nothing was late", hostName(int(id)-1))
-		}
+	if len(o.presumed) > 0 && m.alone(w, o.presumed) {
+		return brokenf("lost-on-its-own-word", "the manager presumes a loss, and nobody else has spoken for it")
+	}
+	if len(o.accused) > 0 && w.left[awaySlot] == 0 && !m.reported(w) { // a primary that is cut off may accuse anybody
+		return brokenf("accused-without-cause", "the manager inquires into %s, and nobody ever was away, nor anything late", hostName(int(o.accused[0])-1))
+	}
+	spent := m.scenario.budgets[budgetLate] - w.left[budgetLate]
+	if m.scenario.Cut > 0 && len(o.removed) > 0 && spent < hiccup {
+		return brokenf("removed-too-soon", "the manager removes %s when it has been cut off over %d timers, which may be a hiccup", hostName(int(o.removed[0])-1), spent)
 	}
 	for _, id := range o.removed {
 		if w.left[awaySlot]&(1<<(id-1)) == 0 {
@@ -238,6 +243,35 @@ func (m *Model) judgeOrder(w *world, o *order) *broken {
 		}
 	}
 	return nil
+}
+
+// hiccup is over how many timers, each a round of pings at most, somebody must have been cut
+// off before it is removed. Who answers a ping in between, but no question for proof, has the
+// time of four pings; who answers nothing has more.
+const hiccup = 4
+
+// reported tells whether a client has reported anybody.
+func (m *Model) reported(w *world) bool {
+	for i := range m.scenario.asks {
+		if m.scenario.asks[i].verb == askReport && w.left[askSlot+i] == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// alone tells whether nobody can have spoken for the loss of some nodes: no client has
+// reported one, and there is no other node.
+func (m *Model) alone(w *world, nodes []core.NodeID) bool {
+	if m.reported(w) {
+		return false
+	}
+	for i, id := range w.hosts {
+		if m.hosts.at(id).up() && !slices.Contains(nodes, core.NodeID(i+1)) {
+			return false
+		}
+	}
+	return true
 }
 
 // saidGone tells whether an operator, or in memory mode the node, has said that its data is

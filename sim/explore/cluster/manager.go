@@ -38,6 +38,7 @@ type order struct {
 	// Of a real manager: what is wrong with the step, and whom it concerns.
 	broken                 *broken
 	accused, removed, lost []core.NodeID
+	presumed               []core.NodeID // members of a group that is presumed lost
 }
 
 // What the manager may be told to do, beside a message: these stand above all numbers of

@@ -49,7 +49,7 @@ func (w *worker) ask(to *explore.Sink, i int) {
 	}
 	w.next.set(&w.at)
 	w.next.left[askSlot+i] = 0
-	if a.verb != askLookup {
+	if a.verb != askLookup && a.verb != askReport { // a client's word is no cause to remove anybody
 		w.next.left[awaySlot] |= 1 << a.host
 	}
 	switch {
@@ -69,7 +69,7 @@ func (w *worker) elapsePromptly(due time.Duration) bool {
 	m, g := w.m, w.m.managers.at(w.next.manager)
 	late := len(w.next.messages)
 	for _, id := range w.next.messages {
-		if m.scenario.Late > 0 && m.messages.at(id).isOf(m.scenario.Late-1) {
+		if m.scenario.Cut > 0 && m.messages.at(id).isOf(m.scenario.Cut-1) {
 			late--
 		}
 	}
@@ -78,14 +78,17 @@ func (w *worker) elapsePromptly(due time.Duration) bool {
 		h := m.hosts.at(id)
 		other = other || len(h.gate) > 0 || h.up() && h.due < due
 	}
-	switch named := m.scenario.Late > 0; {
+	switch named := m.scenario.Cut > 0; {
 	case named && (late > 0 || other):
-		return false // only that node's messages may be late
+		return false // only that node's messages take time
 	case len(w.next.messages) == 0 && !other:
 	case !w.spend(budgetLate):
 		return false
 	case named:
-		w.next.left[awaySlot] |= 1 << (m.scenario.Late - 1)
+		w.next.left[awaySlot] |= 1 << (m.scenario.Cut - 1)
+		for len(w.next.messages) > 0 {
+			m.take(&w.next, 0)
+		}
 	default:
 		w.next.left[awaySlot] = everybody
 	}
@@ -213,6 +216,8 @@ func (m *Model) restless(w *world) string {
 	}
 	switch {
 	case !lead:
+	case !m.hosts.at(w.hosts[indexOf(c.Chain[0])]).facts.serving:
+		return "the primary never serves"
 	case c.Joining.ID != 0:
 		return "a join never ends"
 	case len(c.Chain) < m.scenario.Members && spares > 0:

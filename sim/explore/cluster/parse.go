@@ -30,7 +30,7 @@ const (
 //	c2 get x
 //	budget evict=1 timeout=2        how often what may happen
 //	repeat Chunk                    which kind of message may come again; any without this line
-//	late n1                         with a real manager: whose messages may be late; anybody's without this line
+//	cut n1                          with a real manager: late are only n1's messages, which are lost then
 //	manager real                    the core's manager; before nothing: without a group
 //	ask drain n2                    what it is asked: lookup KEY, forget, drain, stop or report and a node
 //	finish                          all is answered in the end, from every state
@@ -67,7 +67,7 @@ type parser struct {
 
 func (p *parser) line(words []string) error {
 	verb, rest := words[0], words[1:]
-	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "repeat": p.repeat, "manager": p.manager, "late": p.late, "finish": p.finish, "large": p.large}
+	once := map[string]func([]string) error{"cluster": p.cluster, "settle": p.settle, "budget": p.budget, "repeat": p.repeat, "manager": p.manager, "cut": p.cut, "finish": p.finish, "large": p.large}
 	if do, ok := once[verb]; ok {
 		if p.seen[verb] {
 			return errors.New("there is such a line already")
@@ -103,7 +103,7 @@ func (p *parser) line(words []string) error {
 		p.s.ops = append(p.s.ops, o)
 		return err
 	}
-	return errors.New("want cluster, before, settle, c1, budget, repeat, manager, late, ask, finish, large or mutant")
+	return errors.New("want cluster, before, settle, c1, budget, repeat, manager, cut, ask, finish, large or mutant")
 }
 
 func (p *parser) manager(words []string) error {
@@ -114,9 +114,9 @@ func (p *parser) manager(words []string) error {
 	return nil
 }
 
-// late reads whose messages may be late.
-func (p *parser) late(words []string) (err error) {
-	p.s.Late, err = p.host(words)
+// cut reads whose messages are lost when they are late; no others are late then.
+func (p *parser) cut(words []string) (err error) {
+	p.s.Cut, err = p.host(words)
 	return err
 }
 
@@ -322,10 +322,10 @@ func (p *parser) endManager() error {
 	evicted := slices.ContainsFunc(s.before, func(e earlier) bool { return e.evict > 0 })
 	crashes := s.budgets[budgetManagerCrash] > 0
 	switch {
-	case s.Late > 0 && s.budgets[budgetLate] == 0:
-		return errors.New("who may be late says nothing without: budget late=1")
-	case !s.Real && (s.Late > 0 || len(s.asks) > 0 || crashes || s.Fresh || s.CommandsKeep > 0):
-		return errors.New("an ask, late n1, manager-crash, commands-keep and before nothing need: manager real")
+	case s.Cut > 0 && s.budgets[budgetLate] == 0:
+		return errors.New("who is cut off says nothing without: budget late=1")
+	case !s.Real && (s.Cut > 0 || len(s.asks) > 0 || crashes || s.Fresh || s.CommandsKeep > 0):
+		return errors.New("an ask, cut n1, manager-crash, commands-keep and before nothing need: manager real")
 	case s.Real && (orders > 0 || evicted || s.Drift > 0):
 		return errors.New("a real manager decides by itself, and its clock does not drift: want no evict, join, end-join or drift")
 	case crashes && !s.Durable:

@@ -35,7 +35,7 @@ type Scenario struct {
 	// Real is whether the manager is the core's. Then time passes only while nothing is under
 	// way, unless it is late.
 	Real         bool
-	Late         int  // the only host whose messages may be late, counted from 1; 0 for any
+	Cut          int  // the host whose messages are lost when they are late, counted from 1; 0 for none
 	Fresh        bool // no group is formed before the search
 	CommandsKeep int  // as in core.ManagerOptions; 0 takes the core's own
 
