@@ -36,7 +36,7 @@ type asked struct {
 // decides takes few of them.
 const (
 	chiefPing  = 100 * time.Millisecond
-	chiefLost  = 100 * time.Millisecond
+	chiefLost  = 50 * time.Millisecond
 	chiefQuiet = 100 * time.Millisecond // quarantine, at least and at most
 )
 

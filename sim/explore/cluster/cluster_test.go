@@ -179,12 +179,21 @@ func TestAWrongScenarioIsRefusedWithTheLine(t *testing.T) {
 		{"# x\ncluster members=2 colour=red\nc1 put x a", "no such option"},
 		{"# x\ncluster members=2\nc1 put x", "line 3"},
 		{"# x\ncluster members=2\nc1 put x a\nc2 get x\nc1 get x", "stand together"},
-		{"# x\ncluster members=2\nc1 put x a\nbudget evict=0", "from 1 to 9"},
+		{"# x\ncluster members=2\nc1 put x a\nbudget evict=0", "from 1 to 20"},
 		{"# x\ncluster members=2\nc1 put x a\nbudget luck=1", "want one of evict"},
 		{"# x\ncluster members=2\nc1 put x a\nbudget restart=1", "mode=durable"},
 		{"# x\ncluster members=2\nc1 put x a\nbudget join=1", "spare"},
 		{"# x\ncluster members=2\nc1 put x a\nfinish soon", "nothing behind"},
 		{"# x\ncluster members=8 spares=1\nc1 put x a", "at most 8"},
+		{"# x\ncluster members=2\nc1 put x a\nask drain n1", "manager real"},
+		{"# x\ncluster members=2\nmanager unreal", "manager real"},
+		{"# x\ncluster members=2\nmanager real\nask drain n3", "line 4"},
+		{"# x\ncluster members=2\nmanager real\nask drain", "line 4"},
+		{"# x\ncluster members=2\nmanager real\nask dance n1", "no such choice"},
+		{"# x\ncluster members=2\nmanager real\nbudget evict=1", "decides by itself"},
+		{"# x\ncluster members=2\nmanager real\nbudget manager-crash=1", "mode=durable"},
+		{"# x\ncluster members=2\nmanager real\ncut n1", "budget late=1"},
+		{"# x\ncluster members=2\nmanager real\nbefore nothing\nc1 get x", "no operations"},
 	} {
 		_, err := Parse("test", c.text)
 		require.ErrorContains(t, err, c.wrong, c.text)

@@ -214,8 +214,11 @@ func (m *Model) restless(w *world) string {
 			spares++
 		}
 	}
+	lost, certain := g.chief.node.Lost(group)
 	switch {
 	case !lead:
+	case lost && !certain:
+		return "the presumed loss is never withdrawn"
 	case !m.hosts.at(w.hosts[indexOf(c.Chain[0])]).facts.serving:
 		return "the primary never serves"
 	case c.Joining.ID != 0:

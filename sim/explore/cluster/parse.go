@@ -14,7 +14,7 @@ import (
 const (
 	hostsMax     = 8
 	opsMax       = 8
-	budgetMax    = 9
+	budgetMax    = 20
 	settleMax    = 20
 	textBytesMax = 32
 )
