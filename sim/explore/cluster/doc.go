@@ -1,6 +1,7 @@
 // Package cluster is the model of a small cluster for package explore: storage nodes, which are
 // the core that is deployed, with their clocks and disks; a network on which any message may
-// be late for ever; and stubs for the manager and the clients. A Scenario says how many nodes
+// be late for ever; a stub or the core itself for the manager, and stubs for
+// the clients. A Scenario says how many nodes
 // there are, what the clients ask, and how often what may go wrong.
 //
 // A state is what its parts are, each of which is kept once and never changed: so what an

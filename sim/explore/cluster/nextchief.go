@@ -26,7 +26,7 @@ func (w *worker) chief(to *explore.Sink) {
 	if w.at.left[budgetTimeout] > 0 && c.due != neverDue {
 		if w.next.set(&w.at); w.elapsePromptly(c.due) {
 			w.spend(budgetTimeout)
-			do(orderTick, fmt.Sprintf("'s timer goes off after %v", c.due))
+			do(orderTick, fmt.Sprintf("has its timer go off after %v", c.due))
 		}
 	}
 	if w.at.left[budgetManagerCrash] > 0 {
