@@ -17,7 +17,10 @@ type directorySeen struct {
 // ping is of an earlier start than the last, or of another one that counts as many: from a
 // copy of the manager's data.
 func (v *directorySeen) hear(p *Ping) (least Index, ok bool) {
-	if p.Boot > v.boot {
+	switch {
+	case p.Boot > v.boot && p.Began < v.index: // it must halt, and is not the one to hear
+		return v.index, true
+	case p.Boot > v.boot:
 		v.boot, v.start, v.before = p.Boot, p.Start, v.index
 	}
 	if p.Boot < v.boot || p.Start != v.start {

@@ -14,21 +14,23 @@ func TestWhatAManagerMustHaveBegunWith(t *testing.T) {
 		what         string
 		boot         Boot
 		start        uint64
-		index, least Index
+		began, index Index
+		least        Index
 		ok           bool
 	}{
-		{"the first manager", 1, 71, 4, 0, true},
-		{"it goes on", 1, 71, 9, 0, true},
-		{"it starts again, with all", 2, 72, 9, 9, true},
-		{"it goes on", 2, 72, 14, 9, true},
-		{"a ping of the first start, late", 1, 71, 5, 0, false},
-		{"it starts again, without the end", 3, 73, 10, 14, true},
-		{"that goes on, above all that was seen", 3, 73, 30, 14, true},
-		{"a copy of it starts, as often as this", 3, 83, 40, 0, false},
-		{"an older one", 2, 92, 50, 0, false},
-		{"the right one starts", 4, 74, 30, 30, true},
+		{"the first manager", 1, 71, 0, 4, 0, true},
+		{"it goes on", 1, 71, 0, 9, 0, true},
+		{"it starts again, with all", 2, 72, 9, 9, 9, true},
+		{"it goes on", 2, 72, 9, 14, 9, true},
+		{"a ping of the first start, late", 1, 71, 0, 5, 0, false},
+		{"it starts again, without the end", 3, 73, 10, 10, 14, true},
+		{"that goes on, above all that was seen", 3, 73, 10, 30, 14, true},
+		{"a copy of the one before starts again and again", 9, 83, 13, 40, 14, true},
+		{"the right one goes on", 2, 72, 9, 15, 9, true},
+		{"a copy of it starts, as often as this", 2, 92, 9, 50, 0, false},
+		{"the right one starts", 3, 74, 15, 15, 15, true},
 	} {
-		least, ok := v.hear(&Ping{Boot: c.boot, Start: c.start, Index: c.index})
+		least, ok := v.hear(&Ping{Boot: c.boot, Start: c.start, Began: c.began, Index: c.index})
 		require.Equal(t, c.ok, ok, c.what)
 		require.Equal(t, c.least, least, c.what)
 	}

@@ -279,7 +279,7 @@ func TestABusyPeerIsNotSilent(t *testing.T) {
 // connections: there are never more than the first and the two of one attempt.
 // When it is back, the first connection to work is used.
 func TestAPausedPeerIsNotFlooded(t *testing.T) {
-	a, b := newEnd(t, 1, nil, silence(50*time.Millisecond), func(o *Options) { o.DialTimeout = 100 * time.Millisecond }), newEnd(t, 2, listen(t, "127.0.0.1:0"))
+	a, b := newEnd(t, 1, nil, silence(150*time.Millisecond), func(o *Options) { o.DialTimeout = 200 * time.Millisecond }), newEnd(t, 2, listen(t, "127.0.0.1:0"))
 	p := newProxy(t, b.addr)
 	to := core.Peer{ID: 2, Addr: p.addr()}
 	a.reaches(to, b, 1)
