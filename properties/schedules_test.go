@@ -184,6 +184,8 @@ func (y *tally) requireReach(t *testing.T) {
 var outOfReach = map[core.EventKind]string{
 	core.EventChunkRefused: "the frame's own checksum notices a corrupted chunk first",
 	core.EventAhead:        "a manager that forgets restarts with nothing and is another",
+	core.EventDiskLate:     "the manager's disk stalls for a second with a command under way, as in few schedules",
+	core.EventDiskInTime:   "the same",
 	core.EventLacks:        "a disk loses what it had made durable",
 	core.EventRetired:      "a node is silent for ten minutes before",
 	core.EventNotTaken:     "it takes 4,096 nodes",
