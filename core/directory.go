@@ -58,19 +58,20 @@ type applied struct {
 	changed    []*Config  // the configs that came into being
 }
 
-// follows tells whether a start of the node comes after the one that is known, or is that
-// one. Its data then are those that the known start left: they say which secret the manager
-// knew last. So of two starts from copies of one directory only the first is taken, and
-// none from a copy that is older than the known start. A node begins no new secret while it
-// has not heard that the manager knows the last one, as the manager may know it.
-func (n *nodeEntry) follows(secret, before uint64, boot Boot, addr string) bool {
+// follows tells whether a start of the node that registers comes after the one that is
+// known, or is that one. Its data then are those that the known start left: they say which
+// secret the manager knew last. So of two starts from copies of one directory only the first
+// is taken, and none from a copy that is older than the known start. A node begins no new
+// secret while it has not heard that the manager knows the last one, as the manager may know
+// it.
+func (n *nodeEntry) follows(c *Command) bool {
 	switch {
-	case boot < n.Boot:
-		return false
-	case boot == n.Boot: // an address is for a whole start
-		return secret == n.secret && addr == n.Addr
+	case c.Inherited:
+		return c.Secret == n.secret || c.Before == n.secret
+	case c.Node.Boot == n.Boot: // an address is for a whole start
+		return c.Secret == n.secret && c.Node.Addr == n.Addr
 	}
-	return secret == n.secret || before == n.secret
+	return c.Node.Boot > n.Boot && c.Before == n.secret
 }
 
 func (n *nodeEntry) isSpare() bool { return n.group == 0 && n.joining == 0 }
@@ -129,14 +130,23 @@ func (d *Directory) apply(c *Command) applied {
 
 func (d *Directory) register(c *Command) applied {
 	n := d.node(c.Node.ID)
+	if c.Inherited && n != nil {
+		if !n.gone && n.follows(c) {
+			n.secret = c.Secret
+		}
+		return applied{}
+	}
 	if n == nil {
 		n = &nodeEntry{NodeRecord: c.Node, secret: c.Secret, number: len(d.nodes), since: d.index}
+		if c.Inherited { // that start is over, and the present one still to register
+			n.Boot--
+		}
 		d.nodes = append(d.nodes, n)
 		d.byID[n.ID] = n
 		return applied{registered: true}
 	}
 	moved := n.Addr != c.Node.Addr
-	if n.gone || c.Node.Boot == n.Boot || !n.follows(c.Secret, c.Before, c.Node.Boot, c.Node.Addr) {
+	if n.gone || c.Node.Boot == n.Boot || !n.follows(c) {
 		return applied{}
 	}
 	n.NodeRecord, n.secret = c.Node, c.Secret

@@ -341,6 +341,7 @@ func (m *Manager) watch(id GroupID) *watch {
 
 func (m *Manager) onRegister(in Envelope, b *Register) {
 	n := m.dir.node(in.From.ID)
+	c := Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}, Secret: b.Secret, Before: b.Before, Inherited: b.Inherited}
 	switch {
 	case b.Durable != m.opt.Durable:
 		m.send(in.From, &Refused{Reason: RefusedMode, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
@@ -354,21 +355,29 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case !m.opt.Durable && (b.Boot != 1 || n != nil && in.From.Addr != n.Addr): // it is another node whenever it starts
 		m.drop(in.From)
 		return
+	case b.Inherited && n != nil && b.Secret == n.secret:
+		m.confirm(&c)
+		return
 	case n == nil && len(m.dir.nodes) >= nodesMax:
 		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
-	case n != nil && !n.follows(b.Secret, b.Before, b.Boot, in.From.Addr):
+	case n != nil && !n.follows(&c):
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
-	case n != nil && b.Boot == n.Boot && in.From.Addr == n.Addr:
+	case n != nil && !b.Inherited && b.Boot == n.Boot && in.From.Addr == n.Addr:
 		m.heard(m.contact(in.From.ID))
-		m.send(in.From, &Registered{Boot: b.Boot, Secret: b.Secret})
+		m.confirm(&c)
 		return
 	}
-	if n != nil && !n.gone { // it lives, though the command with its boot or address is not durable yet
+	if n != nil && !n.gone && !b.Inherited { // it lives, though the command with its boot or address is not durable yet
 		m.heard(m.contact(n.ID))
 	}
-	m.propose(Command{Kind: CommandRegister, Node: NodeRecord{in.From, b.Name, b.Process, b.Boot}, Secret: b.Secret, Before: b.Before})
+	m.propose(c)
+}
+
+// confirm tells a start of a node that its data are known by its secret.
+func (m *Manager) confirm(c *Command) {
+	m.send(c.Node.Peer, &Registered{Boot: c.Node.Boot, Secret: c.Secret})
 }
 
 // forgotMore halts the manager when a node of its Directory, at its address there, knows
@@ -402,6 +411,12 @@ func (m *Manager) registered(c *Command, a applied) {
 	n := m.dir.node(c.Node.ID)
 	if n.number == len(m.contacts) {
 		m.contacts = append(m.contacts, m.newContact(n))
+	}
+	if c.Inherited {
+		if n.secret == c.Secret {
+			m.confirm(c)
+		}
+		return
 	}
 	if n.gone {
 		return

@@ -9,6 +9,12 @@ type Register struct {
 	Secret  uint64 // of this start of the node, told to the manager alone
 	Before  uint64 // the Secret that the manager last knew the node's data by; 0 if it knows none
 	Durable bool   // refused when it is not the cluster's mode
+
+	// Inherited says that Secret is of an earlier start, to which the manager has not
+	// confirmed it. That may be in more than one copy of the data. So this start registers
+	// with one of its own once it knows which of the two the manager goes by.
+	Inherited bool
+
 	Name    string // a label for people, at most NameBytesMax bytes
 	Process uint64 // a label for people: the operating system's number for the process
 	Index   Index  // the highest Directory index the node has seen

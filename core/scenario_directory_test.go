@@ -292,15 +292,15 @@ func TestOneStartFollowsTheOther(t *testing.T) {
 		next                Register
 		registered, refused bool
 	}{
-		"the next start":           {"n1", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
-		"it, elsewhere":            {"n9", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
-		"the same start once more": {"n1", Register{Boot: 3, Secret: 13, Before: 12}, true, false},
-		"the next one, to which the last was not confirmed":              {"n1", Register{Boot: 4, Secret: 13, Before: 12}, true, false},
-		"a copy of the moment before this start":                         {"n9", Register{Boot: 3, Secret: 23, Before: 12}, false, true},
-		"it, which was started more often":                               {"n9", Register{Boot: 9, Secret: 23, Before: 12}, false, true},
-		"an older copy":                                                  {"n1", Register{Boot: 2, Secret: 22, Before: 11}, false, true},
-		"a copy of this start":                                           {"n9", Register{Boot: 3, Secret: 13, Before: 12}, false, true},
-		"a Register of an earlier start, late":                           {"n1", Register{Boot: 2, Secret: 12, Before: 11}, false, true},
+		"the next start":                         {"n1", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
+		"it, elsewhere":                          {"n9", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
+		"the same start once more":               {"n1", Register{Boot: 3, Secret: 13, Before: 12}, true, false},
+		"one that only carries on the secret":    {"n1", Register{Boot: 4, Secret: 13, Before: 12}, false, true},
+		"a copy of the moment before this start": {"n9", Register{Boot: 3, Secret: 23, Before: 12}, false, true},
+		"it, which was started more often":       {"n9", Register{Boot: 9, Secret: 23, Before: 12}, false, true},
+		"an older copy":                          {"n1", Register{Boot: 2, Secret: 22, Before: 11}, false, true},
+		"a copy of this start":                   {"n9", Register{Boot: 3, Secret: 13, Before: 12}, false, true},
+		"a Register of an earlier start, late":   {"n1", Register{Boot: 2, Secret: 12, Before: 11}, false, true},
 		"one of a start whose secret the present one goes on with, late": {"n1", Register{Boot: 2, Secret: 13, Before: 12}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -339,37 +339,108 @@ func TestOfTwoStartsFromOneCopyTheFirstIsTaken(t *testing.T) {
 	require.EqualValues(t, 5, d.node(peerOf("n1").ID).secret)
 }
 
+// A start that was never confirmed may be in copies of the data. All may go by its secret to
+// ask what the manager knows, and each learns it, but that is no registration: nobody takes
+// anybody's place by it. Of those who then register with a secret of their own the first is
+// taken, whoever counts more starts.
+func TestOfCopiesOfAStartThatNobodyConfirmedOneIsTaken(t *testing.T) {
+	for name, known := range map[string]bool{"the manager knows it": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRealm(t, 0, inDurableMode)
+			is := func(registered, refused bool) []bool { return []bool{registered, refused} }
+			require.Equal(t, []bool{true, false}, is(r.presents("n1", Register{Boot: 1, Secret: 11})))
+			if known {
+				require.Equal(t, []bool{true, false}, is(r.presents("n1", Register{Boot: 2, Secret: 12, Before: 11})))
+			}
+			was := *r.manager().dir.node(peerOf("n1").ID)
+			for i := range 3 {
+				require.Equal(t, []bool{true, false}, is(r.presents("n1", Register{Boot: Boot(3 + 3*i), Secret: 12, Before: 11, Inherited: true})))
+				require.Equal(t, []bool{true, false}, is(r.presents("n9", Register{Boot: Boot(5 + 3*i), Secret: 12, Before: 11, Inherited: true})))
+			}
+			is12 := was
+			is12.secret = 12
+			require.Equal(t, is12, *r.manager().dir.node(was.ID), "its start, address and group are as they were")
+
+			require.Equal(t, []bool{true, false}, is(r.presents("n1", Register{Boot: 3, Secret: 13, Before: 12})))
+			index := r.manager().Index()
+			for name, m := range map[string]Register{
+				"the copy":               {Boot: 5, Secret: 14, Before: 12},
+				"it, started again":      {Boot: 6, Secret: 14, Before: 12, Inherited: true},
+				"of an earlier moment":   {Boot: 6, Secret: 12, Before: 11, Inherited: true},
+				"with the same number":   {Boot: 3, Secret: 14, Before: 12},
+				"of one that never asks": {Boot: 7, Secret: 12, Before: 11},
+			} {
+				require.Equal(t, []bool{false, true}, is(r.presents("n9", m)), name)
+			}
+			require.Equal(t, index, r.manager().Index(), "nothing proposed")
+			require.Equal(t, "n1", r.manager().dir.node(was.ID).Addr)
+		})
+	}
+}
+
+// A start may ask before the manager has heard of its node at all, and while Registers of
+// earlier starts are under way. It is listed as the start before, so that these change
+// nothing any more, and its own Register is the next.
+func TestAStartThatAsksIsListedAsTheOneBefore(t *testing.T) {
+	r := newRealm(t, 0, inDurableMode)
+	nodes := r.manager().Nodes()
+	registered, _ := r.presents("n1", Register{Boot: 3, Secret: 12, Before: 11, Inherited: true})
+	require.True(t, registered)
+	require.Equal(t, nodes+1, r.manager().Nodes())
+	require.EqualValues(t, 2, r.manager().dir.node(peerOf("n1").ID).Boot)
+	registered, _ = r.presents("n1", Register{Boot: 1, Secret: 11})
+	require.False(t, registered)
+	registered, _ = r.presents("n1", Register{Boot: 3, Secret: 13, Before: 12})
+	require.True(t, registered)
+	require.EqualValues(t, 3, r.manager().dir.node(peerOf("n1").ID).Boot)
+}
+
 // A node says, at each start, which secret the manager confirmed last. It draws a new one
-// only once that was confirmed and is durable. A Refused that an earlier start has earned
-// does not stop it.
+// only once that was confirmed and is durable. With one that it has inherited it asks, and
+// serves only once its own was confirmed. A Refused that an earlier start has earned does
+// not stop it.
 func TestANodeSaysWhichStartItFollows(t *testing.T) {
 	secret := uint64(10)
 	n := newRig(t, "n1", true, func(s Space) (Node, error) {
 		secret++
 		return NewStorage(StorageOptions{Self: peerOf("n1"), Manager: Peer{Addr: "m"}, Secret: secret, Durable: true}, s)
 	})
-	start := func(keep int) *Register {
+	start := func(keep int) {
 		n.crash(keep)
 		n.held = false
 		n.restart()
-		return latest[*Register](n, "m")
+	}
+	says := func(secret, before uint64, inherited bool, why string) {
+		t.Helper()
+		m := latest[*Register](n, "m")
+		require.Equal(t, []any{secret, before, inherited}, []any{m.Secret, m.Before, m.Inherited}, why)
+		require.False(t, n.storage().registered, why)
 	}
 	all := 1 << 20
-	again := latest[*Register](n, "m")
-	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before})
-	again = start(all)
-	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before}, "nobody has confirmed it")
+	says(11, 0, false, "its first start")
+	start(all)
+	says(11, 0, true, "nobody has confirmed it")
 	n.held = true
 	n.step("m", &Registered{Boot: 2, Secret: 11})
-	again = start(0)
-	require.Equal(t, [2]uint64{11, 0}, [2]uint64{again.Secret, again.Before}, "that is not durable")
+	start(0)
+	says(11, 0, true, "that is not durable")
 	n.step("m", &Registered{Boot: 3, Secret: 11})
-	again = start(all)
-	require.Equal(t, [2]uint64{14, 11}, [2]uint64{again.Secret, again.Before})
+	says(13, 11, false, "its own")
+	n.step("m", &Registered{Boot: 3, Secret: 11})
+	require.Empty(t, sent[*Register](n, "m"), "a late answer is none to that")
+	require.False(t, n.storage().registered)
+	start(all)
+	says(13, 11, true, "the one before may be known")
+	n.step("m", &Registered{Boot: 4, Secret: 13})
+	says(14, 13, false, "its own")
 	n.step("m", &Registered{Boot: 4, Secret: 14})
+	require.True(t, n.storage().registered)
+	start(all)
+	says(15, 14, false, "one that was confirmed is not carried on")
+	n.step("m", &Registered{Boot: 5, Secret: 15})
 	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 11})
 	require.NoError(t, n.halted)
-	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 14})
+	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 15})
 	require.ErrorIs(t, n.halted, ErrBoot)
 }
 

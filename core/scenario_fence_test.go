@@ -182,6 +182,23 @@ func TestARestartedPrimaryServesInALaterEpochOnly(t *testing.T) {
 	same(t, &Reply{Group: 1, Req: 4, Status: StatusOK, Epoch: 2, Version: 2, Value: "a"}, only[*Reply](n, "c1"))
 }
 
+// Rule "one start after the other": an epoch in which the node is the primary can begin while
+// the manager knows an earlier start of it. What this one acknowledged then would be lost to
+// a copy of its data that registers first.
+func TestAPrimaryServesInNoStartThatIsNotRegistered(t *testing.T) {
+	n := serving(t, config(1, "n1", "n2"), durable)
+	n.crash(0)
+	n.restart()
+	n.step("m", config(2, "n1"))
+	require.Equal(t, Epoch(1), n.view().Config.Epoch)
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	require.Equal(t, StatusNotPrimary, only[*Reply](n, "c1").Status)
+	n.registered()
+	n.step("m", config(3, "n1"))
+	n.step("c1", get(3, "x"))
+	require.Equal(t, StatusNotFound, only[*Reply](n, "c1").Status)
+}
+
 // Rule R11: a durable replica that restarts keeps its place, in the same epoch,
 // and acks on. What it had applied is applied again once the primary tells the
 // commit point, and not before.

@@ -161,7 +161,7 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
-	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Before: s.known, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.seen.index})
+	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Before: s.known, Inherited: s.inherits(), Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.seen.index})
 }
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
@@ -270,14 +270,23 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 		s.drop(in.From)
 		return
 	}
-	s.registered = true
-	s.registerAt = s.now.After(s.opt.SilenceMax)
 	s.manager = in.From
 	if s.cluster == 0 || s.known != s.secret {
 		s.cluster, s.known = in.Cluster, s.secret
+		if s.inherits() { // other copies of the data may have it
+			s.secret = s.opt.Secret
+			s.persistIdentity()
+			s.register()
+			return
+		}
 		s.persistIdentity()
 	}
+	s.registered = true
+	s.registerAt = s.now.After(s.opt.SilenceMax)
 }
+
+// inherits tells whether the node still goes by the secret of an earlier start.
+func (s *Storage) inherits() bool { return s.secret != s.opt.Secret }
 
 // onRefused learns that this node must stop, or that a member's address is now
 // another node's, which is as good as a refused connection.
@@ -411,6 +420,10 @@ func (s *Storage) group(id GroupID) *group {
 // node has never been in is none of its business. A node in the middle of a snapshot can
 // be no member: nobody who saw it catch up has said so.
 func (s *Storage) adopt(from Peer, c *Config) {
+	if s.opt.Durable && !s.registered && c.Position(s.self.ID) == 0 {
+		s.drop(from)
+		return
+	}
 	g := s.group(c.Group)
 	if g == nil {
 		if c.Epoch == 0 || c.Position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {

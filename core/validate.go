@@ -27,7 +27,7 @@ func inRange(in *Envelope) bool {
 	}
 	switch m := in.Body.(type) {
 	case *Register:
-		return in.From.Addr != "" && m.Boot.inRange() && len(m.Name) <= NameBytesMax && m.Index <= countMax
+		return in.From.Addr != "" && m.Boot.inRange() && !(m.Inherited && m.Boot == 1) && len(m.Name) <= NameBytesMax && m.Index <= countMax
 	case *Registered:
 		return m.Boot.inRange()
 	case *Farewell:

@@ -89,6 +89,7 @@ type Versioned struct {
 // NodeView shows what the manager knows of a registered node.
 type NodeView struct {
 	NodeRecord
+	Secret  uint64  // by which its data are known
 	Group   GroupID // 0 for a node in no chain
 	Joining GroupID // what it is on the way to be a member of
 	// Unfit: in quarantine, or being drained: not to be used now.
@@ -201,7 +202,7 @@ func (m *Manager) Node(i int, now Time) NodeView {
 
 // view shows what the Directory knows of a node.
 func (n *nodeEntry) view() NodeView {
-	return NodeView{NodeRecord: n.NodeRecord, Group: n.group, Joining: n.joining, Unfit: n.draining, Gone: n.gone, Draining: n.draining}
+	return NodeView{NodeRecord: n.NodeRecord, Secret: n.secret, Group: n.group, Joining: n.joining, Unfit: n.draining, Gone: n.gone, Draining: n.draining}
 }
 
 // Calls returns how many operations the client has under way.

@@ -11,9 +11,9 @@ import (
 // Those of backups are counted from 64 and those of records from 128, so that none meets
 // another.
 const (
-	MessageVersion = 5
+	MessageVersion = 6
 	BackupVersion  = 64 + 1
-	RecordVersion  = 128 + 4
+	RecordVersion  = 128 + 5
 )
 
 const checksumBytes = 4

@@ -20,19 +20,49 @@ var ofPeers = []Mutant{
 		Name: `registered-in-its-name`, Rule: `what a peer may say`,
 		Story: `a Register under the name of a dead node keeps it alive`,
 		File:  `core/manager.go`,
-		Old:   `	case n != nil && !n.follows(b.Secret, b.Before, b.Boot, in.From.Addr):`,
+		Old:   `	case n != nil && !n.follows(&c):`,
 		New:   `	case n != nil && b.Boot < n.Boot:`,
 	},
 	{
 		Name: `copies-are-moves`, Rule: `one start after the other`,
 		Story: `a start from a copy of the data is taken for a move of its node`,
 		File:  `core/directory.go`,
-		Old: `		return secret == n.secret && addr == n.Addr
+		Old: `		return c.Secret == n.secret && c.Node.Addr == n.Addr
 	}
-	return secret == n.secret || before == n.secret`,
+	return c.Node.Boot > n.Boot && c.Before == n.secret`,
 		New: `		return true
 	}
-	return true`,
+	return c.Node.Boot > n.Boot`,
+	},
+	{
+		Name: `confirmed-while-unknown`, Rule: `one start after the other`,
+		Story: `a start whose node is not on the list is confirmed at once, though Registers of earlier starts are under way`,
+		File:  `core/manager.go`,
+		Old:   `b.Inherited && n != nil && b.Secret == n.secret:`,
+		New:   `b.Inherited && (n == nil || b.Secret == n.secret):`,
+	},
+	{
+		Name: `question-is-a-start`, Rule: `one start after the other`,
+		Story: `a start that carries on an unconfirmed secret, as a copy of it does too, takes its node's place with that`,
+		File:  `core/directory.go`,
+		Old: `			n.secret = c.Secret
+		}
+		return applied{}`,
+		New: `			n.secret = c.Secret
+		}
+		if n == nil || !n.follows(c) {
+			return applied{}
+		}`,
+	},
+	{
+		Name: `secret-carried-on`, Rule: `one start after the other`,
+		Story: `a start keeps the secret of the one before, once the manager has confirmed it: copies of that one do too`,
+		File:  `core/storage.go`,
+		Old: `			s.secret = s.opt.Secret
+			s.persistIdentity()
+			s.register()
+			return`,
+		New: `			s.persistIdentity()`,
 	},
 	{
 		Name: `pong-without-token`, Rule: `what a peer may say`,

@@ -166,8 +166,8 @@ func (s *chiefStepper) shows(e *core.Envelope) {
 			early("its boot")
 		}
 	case *core.Registered:
-		if n := viewOf(d, e.To.ID); n == nil || n.Boot < b.Boot {
-			early("that it is registered")
+		if n := viewOf(d, e.To.ID); n == nil || n.Boot < b.Boot && n.Secret != b.Secret {
+			early("that its secret is known")
 		}
 	case *core.Forgotten:
 		if n := viewOf(d, s.m.scenario.asks[b.Req-1].node()); b.Status == core.StatusOK && (n == nil || !n.Gone) {

@@ -69,6 +69,11 @@ func (d *disk) with(writes []core.Write) *disk {
 	return n
 }
 
+// draw returns the secret of a start from the disk: each start leaves another identity.
+func (d *disk) draw(seed uint64) uint64 {
+	return mix(seed, keyOf([]byte(d.space["identity"]))[0])
+}
+
 // Range implements core.Space.
 func (d *disk) Range(prefix string, f func(key, value string) error) error {
 	for _, k := range slices.Sorted(maps.Keys(d.space)) {
@@ -334,10 +339,12 @@ func (s *stepper) crash(keep int) {
 
 func (s *stepper) start() {
 	var space core.Space = core.Empty{}
+	secret := uint64(s.h.index) + 1
 	if s.m.scenario.Durable {
 		space = s.h.disk
+		secret = s.h.disk.draw(secret)
 	}
-	node, err := core.NewStorage(s.m.options(s.h.index), space)
+	node, err := core.NewStorage(s.m.options(s.h.index, secret), space)
 	if err != nil {
 		s.e.broken = brokenf("disk-refused", "%s cannot start: %v", hostName(s.h.index), err)
 		return

@@ -121,6 +121,9 @@ func (m *Model) hearCaughtUp(id uint32, g *manager, e *core.Envelope, b *core.Ca
 func (m *Model) hearRegister(g *manager, e *core.Envelope, b *core.Register) *order {
 	i := indexOf(e.From)
 	answer := m.keepMessage(&core.Envelope{Cluster: cluster, From: managerPeer, To: hostPeer(i), Body: &core.Registered{Boot: b.Boot, Secret: b.Secret}})
+	if b.Inherited { // it registers once more
+		return &order{to: m.keepManager(&manager{configs: g.configs, boots: g.boots}), answer: answer, answers: true, legal: true}
+	}
 	boots := slices.Clone(g.boots)
 	was := boots[i]
 	boots[i] = max(was, b.Boot)

@@ -136,10 +136,10 @@ func appendBatches(b []byte, gate []batch) []byte {
 	return b
 }
 
-// options are those of a host's storage node.
-func (m *Model) options(index int) core.StorageOptions {
+// options are those of a start of a host's storage node, which draws that secret.
+func (m *Model) options(index int, secret uint64) core.StorageOptions {
 	o := core.StorageOptions{
-		Self: hostPeer(index), Manager: core.Peer{Addr: managerAddr}, Name: hostName(index), Secret: uint64(index) + 1,
+		Self: hostPeer(index), Manager: core.Peer{Addr: managerAddr}, Name: hostName(index), Secret: secret,
 		Durable: m.scenario.Durable,
 		// Pings are not a part of the model, so that silence may not have a node register again.
 		SilenceMax: silenceMax,
