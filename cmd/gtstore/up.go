@@ -84,7 +84,7 @@ it is more. It has other --reads, --lease and --min-chain within seconds; status
 	flags := cmd.Flags()
 	cli.Int(flags, &f.nodes, "nodes", nodesUsual, 1, nodesMax, "storage nodes; by default, with a --dir that has data, as many as there are in it")
 	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
-	flags.StringVar(&f.dir, "dir", "", "directory for the data of the whole cluster, which goes on with them when it is started again; without it they live in memory")
+	cli.Directory(flags, &f.dir, "dir", "directory for the data of the whole cluster, which goes on with them when it is started again; without it they live in memory")
 	flags.BoolVar(&f.moved, "moved", false, "with --dir: it was moved here, all of it, and no cluster will be started again on the original")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")

@@ -34,6 +34,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"manager --listen 127.0.0.1:0 --dir /dev/null", cli.ExitError, "is no directory"},
 		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:7400 --dir /dev/null/data", cli.ExitError, "is no directory"},
 		{"manager --listen 127.0.0.1:0 --moved", cli.ExitUsage, "name it with --dir"},
+		{"manager --listen 127.0.0.1:0 --dir=", cli.ExitUsage, "want the name of a directory: leave the flag out for none"},
 		{"manager --listen 127.0.0.1:0 --replicas 99", cli.ExitUsage, "want a number from 0 to 15"},
 		{"manager --listen 127.0.0.1:0 --replicas 1 --min-chain 3", cli.ExitUsage, "minimum chain of 3, want 1 to 2"},
 		{"manager --listen 127.0.0.1:0 --on-group-loss weep", cli.ExitUsage, "want halt or continue"},

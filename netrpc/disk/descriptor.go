@@ -107,7 +107,7 @@ func (d *directory) check(found *descriptor, role Role, moved bool) error {
 	case found.Records != wire.RecordVersion:
 		return fmt.Errorf("disk: %s: %w: its records have version %d, and this program knows version %d: start it with the program that wrote it", d.name, ErrFormat, found.Records, wire.RecordVersion)
 	case found.Role != role:
-		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role, role)
+		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role.what(), role.what())
 	case !moved && d.isCopy(found):
 		return fmt.Errorf("disk: %s: %w of another directory, or its %s is: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied, dataDir)
 	}

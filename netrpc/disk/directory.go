@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -38,6 +39,14 @@ const (
 	Manager Role = "manager"
 	Storage Role = "storage"
 )
+
+// what is the role in a sentence.
+func (r Role) what() string {
+	if r == Storage {
+		return "storage node"
+	}
+	return string(r)
+}
 
 // Classes of the errors of Open.
 var (
@@ -255,15 +264,22 @@ func (d *directory) foreign() error {
 func (d *directory) sync() error { return syncDir(d.fs, d.name) }
 
 // syncParents makes the directory itself durable: else a power cut could take all of it
-// back. Nothing was made in one that may not be read.
+// back. Nothing was made in one that may not be read or written, nor in one that no file
+// system of a disk has, such as /proc.
 func (d *directory) syncParents() error {
 	for at := d.name; at != d.fs.PathDir(at); {
 		at = d.fs.PathDir(at)
-		if err := syncDir(d.fs, at); err != nil && !errors.Is(err, os.ErrPermission) {
+		if err := syncDir(d.fs, at); err != nil && !cannotHold(err) {
 			return fmt.Errorf("disk: %s: syncing %s, which it is in: %w", d.name, at, err)
 		}
 	}
 	return nil
+}
+
+// cannotHold tells of the error of syncing a directory that nothing can have been made there.
+func cannotHold(err error) bool {
+	return slices.ContainsFunc([]error{os.ErrPermission, syscall.EROFS, syscall.EINVAL, errors.ErrUnsupported},
+		func(e error) bool { return errors.Is(err, e) })
 }
 
 func syncDir(fs vfs.FS, name string) error {

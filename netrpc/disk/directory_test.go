@@ -106,7 +106,7 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(dir, descriptorFile)))
 			return dir
 		}, Storage, ErrCopied, "a part of a copy is missing"},
-		{"another role", onSystem, Manager, nil, "belongs to a storage"},
+		{"another role", onSystem, Manager, nil, "belongs to a storage node: a manager needs another directory"},
 		{"a later format", func(t *testing.T) string {
 			dir := onSystem(t)
 			rewrite(t, dir, `"format": 2`, `"format": 99`)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -45,6 +46,30 @@ func addBounded[T cmp.Ordered](flags *pflag.FlagSet, b *bounded[T], name string,
 	if *new(T) == value {
 		flags.Lookup(name).DefValue = "0" // in whatever unit: the help leaves it out
 	}
+}
+
+// directory is the value of a flag that names a directory. An empty one is refused: it is a
+// variable that was not set, and whoever gives it does not mean to have none.
+type directory struct{ at *string }
+
+// String implements pflag.Value, as do Set and Type.
+func (d directory) String() string { return *d.at }
+
+// Set takes a name.
+func (d directory) Set(name string) error {
+	if name == "" {
+		return errors.New("want the name of a directory: leave the flag out for none")
+	}
+	*d.at = name
+	return nil
+}
+
+// Type is the word for the value in the help.
+func (d directory) Type() string { return "directory" }
+
+// Directory defines a flag that names a directory; without it there is none.
+func Directory(flags *pflag.FlagSet, at *string, name, usage string) {
+	flags.Var(directory{at}, name, usage)
 }
 
 // Int defines a flag that is a whole number from least to most.

@@ -41,7 +41,7 @@ func (c *common) add(flags *pflag.FlagSet) {
 	c.listen.Listen = true
 	flags.Var(&c.listen, "listen", "address to listen on; port 0 lets the system choose")
 	flags.Var(&c.advertise, "advertise", "address under which the others reach this node, if it is not that of --listen")
-	flags.StringVar(&c.dir, "dir", "", "directory for the node's data, of this node alone; without it they live in memory, and end with the process")
+	cli.Directory(flags, &c.dir, "dir", "directory for the node's data, of this node alone; without it they live in memory, and end with the process")
 	flags.BoolVar(&c.moved, "moved", false, "with --dir: the directory was moved here, and no node will be started again on the original")
 	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&c.logLevel, "log-level", "the least that is logged")
