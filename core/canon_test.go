@@ -103,7 +103,6 @@ var storageHidden = map[string]hidden{
 	"write.bytes":          {follows, "of the log"},
 	"tenure.bytes":         {follows, "of what is pending"},
 	"tenure.opening":       {follows, "of what is pending"},
-	"tenure.ending":        {follows, "of what is pending"},
 	"tenure.unparking":     {apart, "of the call under way"},
 	"tenure.inherited":     {follows, "once it has reconciled it is committed, and counts no more"},
 	"tenure.notBefore":     {sometimes, "counts until it has reconciled"},

@@ -105,9 +105,12 @@ func (g *group) append(e Entry, w write) {
 }
 
 // finish takes the write at seq, which was applied, out of the queue. What was
-// inherited was never in it.
+// inherited was never in it; but a session that begins with that has not been idle before.
 func (t *tenure) finish(g *group, seq Seq, r result) {
 	if seq <= t.inherited {
+		if s := g.state.sessions.find(seq); s != nil {
+			g.state.sessions.touch(s, g.s.now)
+		}
 		return
 	}
 	w := t.pending[0]
@@ -120,8 +123,7 @@ func (t *tenure) finish(g *group, seq Seq, r result) {
 		if s := g.state.sessions.find(seq); s != nil {
 			g.state.sessions.touch(s, g.s.now)
 		}
-	case OpExpire:
-		t.ending--
+	case OpExpire: // nobody used it
 	default:
 		if s := g.state.sessions.find(w.session); s != nil {
 			g.state.sessions.touch(s, g.s.now)

@@ -321,13 +321,17 @@ func (g *group) onOpen(from Peer, op *Op) {
 	if !g.admits(from, op) {
 		return
 	}
-	if g.state.sessions.openSize()+t.opening-t.ending >= g.s.opt.SessionsMax && !g.endIdlest() {
+	if g.taken() >= g.s.opt.SessionsMax && !g.endIdlest() {
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 		return
 	}
 	t.opening++
 	g.append(Entry{Kind: OpOpen, Owner: from.ID}, write{kind: OpOpen, client: from, req: op.Req})
 }
+
+// taken is how many sessions the primary has to count: the open ones that are not about to
+// end, and those about to open.
+func (g *group) taken() int { return g.state.sessions.idle.size + g.tenure.opening }
 
 // endIdlest makes room for one session. It returns false when all are about to end.
 func (g *group) endIdlest() bool {
@@ -340,7 +344,6 @@ func (g *group) endIdlest() bool {
 
 func (g *group) endSession(s *session) {
 	g.state.sessions.unplace(&g.state.sessions.idle, s)
-	g.tenure.ending++
 	g.append(Entry{Kind: OpExpire, Session: s.id}, write{kind: OpExpire, session: s.id})
 }
 

@@ -33,7 +33,6 @@ type tenure struct {
 	pending []write  // the entries behind the commit point, in log order
 	bytes   int      // of user data in pending
 	opening int      // how many of pending open a session
-	ending  int      // and how many end one
 	sweepAt Time     // when to look for idle sessions
 	askedAt Time     // when a client last asked for an operation
 

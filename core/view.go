@@ -26,9 +26,13 @@ type GroupView struct {
 	Partial  bool    // and not in possession of a whole snapshot yet
 	Required int     // members without whose ack the primary commits nothing, itself included
 	Pending  int     // uncommitted writes of this tenure
-	Counted  bool    // and none are counted beside these: no bytes, openings or endings of sessions
-	Waiting  int     // requests that wait for a round, or are parked
-	Sessions int
+	Counted  bool    // and none are counted beside these: no bytes or openings of sessions
+	Bytes    int     // of the keys and values of these
+	Reads    int     // gets that wait for a round
+	Parked   int     // requests that wait for the primary to reconcile, or behind a joining node
+	Waiting  int     // all that wait for a round, or are parked
+	Sessions int     // that are open
+	Taken    int     // by a primary: these, with those about to open and without those about to end
 	Keys     int
 }
 
@@ -55,8 +59,10 @@ func (s *Storage) Group(i int, now Time) GroupView {
 	if t := g.tenure; t != nil {
 		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), t.required()
 		v.Alone = g.leaseLivesAt(now)
-		v.Counted = len(t.pending) > 0 || t.bytes == 0 && t.opening == 0 && t.ending == 0
-		v.Waiting = len(t.reads) + len(t.exports) + len(t.parked)
+		v.Counted = len(t.pending) > 0 || t.bytes == 0 && t.opening == 0
+		v.Bytes, v.Reads, v.Parked = t.bytes, len(t.reads), len(t.parked)
+		v.Waiting = v.Reads + v.Parked + len(t.exports)
+		v.Taken = g.taken()
 	}
 	if g.joiner != nil {
 		v.Joining, v.Partial = true, !g.joiner.complete

@@ -219,7 +219,7 @@ func (w *World) flush(h *Host) {
 	w.sync(h)
 	why := out.Halt
 	out.Reset()
-	h.told = 0
+	h.told, h.sent = 0, 0
 	if why != nil {
 		w.halt(h, why)
 	}
@@ -284,7 +284,7 @@ func (w *World) afterEvent(h *Host) {
 	if w.options.Observer != nil {
 		w.options.Observer.AfterEvent(w, h)
 	}
-	h.told = len(h.out.Events)
+	h.told, h.sent = len(h.out.Events), len(h.out.Send)
 }
 
 // changed tells of what happened to a host.

@@ -98,7 +98,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	if s.Shape.Durable {
 		space = &h.disk
 	}
-	manager := core.Peer{Addr: schedule.ManagerHost}
+	manager, l := core.Peer{Addr: schedule.ManagerHost}, &s.Shape.Limits
 	switch h.role {
 	case RoleManager:
 		return core.NewManager(core.ManagerOptions{
@@ -111,9 +111,10 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		return core.NewStorage(core.StorageOptions{
 			Self: h.peer, Manager: manager, Name: h.name, Secret: seed, Durable: s.Shape.Durable,
 			LogKeep: s.Shape.LogKeep, SessionsMax: s.Shape.Sessions, JoinLagMax: 8 * s.Shape.LogKeep, ChunkItems: s.Shape.Chunk,
+			PendingMax: l.Pending, ReadsMax: l.Reads, ParkedMax: l.Parked, JoinRate: l.JoinRate, SessionTTL: l.SessionTTL,
 		}, space)
 	}
-	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed})
+	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed, SessionIdleMax: l.SessionIdle})
 }
 
 // setTerms says with which terms the next process of the manager starts.

@@ -21,7 +21,7 @@ type Mutant struct {
 type Edit struct{ File, Old, New string }
 
 // Table lists the mutants: those that lack one rule, and the stripped ones.
-var Table = slices.Concat(bare, ofRejoining, ofTheDisk, ofTerms, ofPeers, ofSuspicion, stripped)
+var Table = slices.Concat(bare, ofRejoining, ofTheDisk, ofTerms, ofLimits, ofPeers, ofSuspicion, stripped)
 
 // bare are mutants that lack one rule, in the order of the rules.
 var bare = []Mutant{
@@ -354,11 +354,10 @@ var bare = []Mutant{
 		New: ``,
 	},
 	{
-		Name: `ending-counted-for-ever`, Rule: `R12`,
-		Story: `a session that has ended counts as one that ends, and so more are opened than there may be`,
+		Name: `opening-counted-for-ever`, Rule: `R12`,
+		Story: `a session that has opened counts as one that is about to, until none may open any more`,
 		File:  `core/serve.go`,
-		Old: `	case OpExpire:
-		t.ending--
+		Old: `		t.opening--
 `,
 		New: ``,
 	},

@@ -49,6 +49,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	directory-kept     a manager that restarts has the Directory that it had
 //	disk-refused       a process starts over a disk that nothing has damaged
 //	restored           a start finds what was made durable, and nothing else
+//	limits             nothing is taken in beyond a bound, or refused below it; no session ends early
 //	books              where nothing is under way nothing is counted, or held back
 //	dead-data          nothing stays of groups that a node is out of, but of one at a spare
 //	halt-without-cause a process ends by itself only for what has happened
@@ -80,6 +81,7 @@ type checker struct {
 	directory directory
 	inquiries []inquiries // by GroupID-1
 	suspicion sim.Suspicion
+	limits    limits
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -140,6 +142,7 @@ func (c *checker) Begin(w *sim.World) {
 	c.directory = directory{}
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
 	c.leases = w.Schedule().Leases()
+	c.limits.begin(w.Schedule())
 	c.marks.begin(c, len(w.Hosts()))
 	for range w.Hosts() {
 		c.hosts = append(c.hosts, &hostRef{durable: make(map[nodeGroup]core.Epoch)})
@@ -263,6 +266,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		r := c.hosts[h.Index()]
 		if in := w.Taken(); in != nil {
 			c.marks.takenByStorage(w, h, r, in, events)
+			c.checkRefusals(w, h, s, in)
 		}
 		for i := range events {
 			c.marks.storageEvent(w, h, r, &events[i])

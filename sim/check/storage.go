@@ -81,6 +81,9 @@ func (c *checker) onApplied(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRe
 		}
 		g.effects[key] = e.Seq
 	}
+	if hg.reconciled {
+		c.hear(w, h, hg.id, e.Session)
+	}
 	hg.digest = splitmix.Mix(hg.digest, splitmix.Mix(uint64(e.Seq)<<32^uint64(e.Session), e.OpSeq<<40^what))
 	switch n := int(e.Seq); {
 	case n == len(g.digests)+1:
@@ -104,7 +107,7 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 			return
 		}
 		if int(v.Last) != len(hg.prefixes) {
-			c.checkLog(w, h, s, i, hg, v.Last)
+			c.checkLog(w, h, s, i, hg, &v)
 		}
 		if v.Config.Epoch != hg.epoch || v.Durable != hg.durable {
 			c.checkEpoch(w, h, s, r, hg, &v)
@@ -126,6 +129,9 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 		}
 		if v.Primary && v.Required < len(v.Config.Chain) {
 			w.Fail("required-set", "%s, primary of group %d at epoch %d, requires %d of %d members", h.Name(), v.Group, v.Config.Epoch, v.Required, len(v.Config.Chain))
+		}
+		if v.Primary {
+			c.checkLimits(w, h, &v)
 		}
 		if v.Primary && !v.Counted {
 			w.Fail("books", "%s, primary of group %d at epoch %d, has no write under way, and counts some", h.Name(), v.Group, v.Config.Epoch)
@@ -165,7 +171,8 @@ func (c *checker) trimmed(w *sim.World, h *sim.Host, hg *hostGroup, base core.Se
 }
 
 // checkLog hashes the entries that are new and holds them against the others'.
-func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg *hostGroup, last core.Seq) {
+func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg *hostGroup, v *core.GroupView) {
+	last := v.Last
 	if int(last) < len(hg.prefixes) {
 		w.Fail("log-matching", "%s: group %d's log went back from seq %d to %d without a word", h.Name(), hg.id, len(hg.prefixes), last)
 		return
@@ -185,6 +192,9 @@ func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg
 			w.Fail("log-matching", "%s: group %d's log up to seq %d, epoch %d, is not what another node has", h.Name(), hg.id, seq, e.Epoch)
 		}
 		hg.prefixes = append(hg.prefixes, hash)
+		if e.Kind == core.OpExpire && v.Primary && e.Epoch == v.Config.Epoch {
+			c.onExpire(w, h, hg, e, v)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ func Schedule(src Source) *schedule.Schedule {
 		g.drawUnhealed()
 	}
 	g.drawCommands()
+	g.drawLimits()
 	g.tidy()
 	return g.s
 }
@@ -154,6 +155,22 @@ func (g *generator) drawShape() {
 	sh.Batch = 1 + g.src.Intn("batch", 8)
 	g.end = ms(1500+250*g.src.Intn("length", 11)) + callTrips*sh.BeyondNear()
 	g.bold = g.chance("bold", 4)
+}
+
+// drawLimits draws bounds that a few clients reach, in one schedule of four: each alone, or
+// several.
+func (g *generator) drawLimits() {
+	if !g.chance("small limits", 4) {
+		return
+	}
+	l := &g.s.Shape.Limits
+	l.Pending = oneOf(g, "pending limit", l.Pending, 2, 2, 3, 4)
+	l.Reads = oneOf(g, "reads limit", l.Reads, 1, 2)
+	l.Parked = oneOf(g, "parked limit", l.Parked, 1, 2)
+	l.JoinRate = oneOf(g, "join rate", l.JoinRate, 1<<20)
+	// A session that ends before its client can write in it is of no use.
+	l.SessionTTL = oneOf(g, "session ttl", l.SessionTTL, ms(200), ms(200), ms(1000)) + callTrips*g.s.Shape.BeyondNear()
+	l.SessionIdle = oneOf(g, "session idle", l.SessionIdle, ms(20), ms(100), ms(500))
 }
 
 // drawClocks gives every host an offset, and often a drift. The drift is within

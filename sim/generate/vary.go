@@ -353,7 +353,7 @@ func (v *variation) changeShape() {
 	fresh := newGenerator(v.src)
 	fresh.drawShape()
 	sh, f := &v.s.Shape, &fresh.s.Shape
-	switch v.src.Intn("shape", 10) {
+	switch v.src.Intn("shape", 11) {
 	case 0:
 		sh.Seed = f.Seed
 	case 1:
@@ -374,6 +374,8 @@ func (v *variation) changeShape() {
 		sh.MinChain = min(f.MinChain, sh.Replicas+1)
 	case 9:
 		sh.Connect = f.Connect
+	case 10:
+		sh.Limits = f.Limits
 	}
 }
 

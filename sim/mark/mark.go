@@ -43,6 +43,8 @@ const (
 	LeasesEndedUnderALease
 
 	// Clients and sessions.
+	RefusedAsTooMany
+	IdleSessionEnded
 	RetryOfAPendingOp
 	RetryAnsweredByASuccessor
 	RetryAnsweredFromASnapshot

@@ -50,6 +50,10 @@ var specs = [Count]spec{
 	LeasesEndedUnderALease: {"leases-ended-under-a-lease", "R9",
 		"A group's leases ended, or became shorter, while its primary could still answer gets by them."},
 
+	RefusedAsTooMany: {"refused-as-too-many", "R4",
+		"An operation came to a primary that had as many under way, waiting or parked as it may, and was refused."},
+	IdleSessionEnded: {"idle-session-ended", "R12",
+		"A primary ended a session that was idle for its time to live."},
 	RetryOfAPendingOp: {"retry-of-a-pending-op", "R12",
 		"A write was retried while its entry was not committed yet."},
 	RetryAnsweredByASuccessor: {"retry-answered-by-a-successor", "R12",

@@ -58,7 +58,7 @@ func (p *parser) line(line, raw string) error {
 		return err
 	}
 	switch first {
-	case "cluster", "network", "disk", "clients":
+	case "cluster", "network", "disk", "clients", limitsLine:
 		return p.shape(first, words)
 	case "clock":
 		return p.clock(words)
@@ -71,7 +71,7 @@ func (p *parser) line(line, raw string) error {
 	case "drop", "duplicate", "delay", "corrupt":
 		return p.deviation(first, words)
 	}
-	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, shows, expect, cluster, network, disk, clients, clock, unhealed, recorded or #", first)
+	return fmt.Errorf("%q begins no line: want at, drop, duplicate, delay, corrupt, rule, mutant, shows, expect, cluster, network, disk, clients, limits, clock, unhealed, recorded or #", first)
 }
 
 // parseWant reads how a call must end, from the arrow on.

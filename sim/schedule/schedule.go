@@ -56,6 +56,7 @@ type Shape struct {
 	Commands int  // commands that a durable manager keeps before its records take them in, from 1
 	Sessions int  // open sessions of a group, from 1
 	Chunk    int  // keys in one chunk of a snapshot, from 1
+	Limits   Limits
 
 	Quarantine time.Duration // the first of a node that left a chain; each doubles, up to ten times this
 
@@ -67,6 +68,16 @@ type Shape struct {
 	OpTimeout              time.Duration // of each operation
 	Batch                  int           // messages due together on one host that share an Output, from 1
 	Clocks                 []Clock       // by host; those not named run true
+}
+
+// Limits are the bounds of what a storage node takes in, and of the time that it gives.
+type Limits struct {
+	Pending     int           // writes that a primary has under way, from 2, as a session that opens may end another
+	Reads       int           // gets that wait for a round, from 1
+	Parked      int           // requests that wait for a primary to reconcile, or behind a joining node, from 1
+	JoinRate    int           // bytes a second to a joining node
+	SessionTTL  time.Duration // after which an idle session ends
+	SessionIdle time.Duration // after which a client uses an idle session no more
 }
 
 // Clock makes a host's clock differ from virtual time:

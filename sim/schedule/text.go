@@ -47,6 +47,9 @@ func (s *Schedule) String() string {
 	}
 	for i := range shapeFields {
 		f := &shapeFields[i]
+		if f.line == limitsLine && s.Shape.Limits == DefaultShape().Limits {
+			continue
+		}
 		if i == 0 || shapeFields[i-1].line != f.line {
 			b.WriteString(f.line)
 		}

@@ -67,7 +67,16 @@ var shapeFields = [...]shapeField{
 	number("network", "connect", 0, ConnectMax, func(sh *Shape) *int { return &sh.Connect }),
 	duration("disk", "sync", 0, func(sh *Shape) *time.Duration { return &sh.SyncLatency }),
 	duration("clients", "timeout", 1, func(sh *Shape) *time.Duration { return &sh.OpTimeout }),
+	number(limitsLine, "pending", 2, 1<<16, func(sh *Shape) *int { return &sh.Limits.Pending }),
+	number(limitsLine, "reads", 1, 1<<16, func(sh *Shape) *int { return &sh.Limits.Reads }),
+	number(limitsLine, "parked", 1, 1<<16, func(sh *Shape) *int { return &sh.Limits.Parked }),
+	number(limitsLine, "join-rate", 1<<10, RateMax, func(sh *Shape) *int { return &sh.Limits.JoinRate }),
+	duration(limitsLine, "session-ttl", time.Millisecond, func(sh *Shape) *time.Duration { return &sh.Limits.SessionTTL }),
+	duration(limitsLine, "session-idle", time.Millisecond, func(sh *Shape) *time.Duration { return &sh.Limits.SessionIdle }),
 }
+
+// limitsLine is left out of the canonical text where all limits are the usual ones.
+const limitsLine = "limits"
 
 func number(line, name string, low, high int, at func(*Shape) *int) shapeField {
 	return shapeField{

@@ -43,6 +43,10 @@ func DefaultShape() Shape {
 	return Shape{
 		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
 		LogKeep: LogKeepMax, Commands: CommandsMax, Sessions: core.SessionsMax / 4, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
+		Limits: Limits{
+			Pending: 1024, Reads: 4096, Parked: 1024, JoinRate: 22 << 20,
+			SessionTTL: 10 * time.Minute, SessionIdle: time.Minute,
+		},
 		LatencyMin: time.Millisecond, LatencyMax: time.Millisecond, SyncLatency: time.Millisecond,
 		OpTimeout: 2 * time.Second, Batch: 1,
 	}
