@@ -217,7 +217,7 @@ func (m *Register) code(c *wire.Coder) {
 	wire.Fixed64(c, &m.Secret)
 	wire.Fixed64(c, &m.Before)
 	c.Bool(&m.Durable)
-	c.Bool(&m.Inherited)
+	wire.Fixed64(c, &m.Inherited)
 	wire.String(c, &m.Name, NameBytesMax)
 	wire.Uint(c, &m.Process)
 	wire.Uint(c, &m.Index)
@@ -631,7 +631,7 @@ func (cmd *Command) code(c *wire.Coder) {
 	wire.Uint(c, &cmd.Node.Boot)
 	wire.Fixed64(c, &cmd.Secret)
 	wire.Fixed64(c, &cmd.Before)
-	c.Bool(&cmd.Inherited)
+	wire.Fixed64(c, &cmd.Inherited)
 	codeKey(c, &cmd.Key, cmd.Kind == CommandPlace)
 	for i := range wire.Slice(c, &cmd.Members, ChainMax, 8) {
 		wire.Fixed64(c, &cmd.Members[i])

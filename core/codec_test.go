@@ -36,7 +36,7 @@ var (
 // sampleMessages holds at least one message of every kind, the first of them
 // with no field left zero.
 var sampleMessages = []Message{
-	&Register{Boot: 1, Secret: 7, Before: 6, Durable: true, Inherited: true, Name: "node1", Process: 4711, Index: 1000},
+	&Register{Boot: 1, Secret: 7, Before: 6, Durable: true, Inherited: 8, Name: "node1", Process: 4711, Index: 1000},
 	&Register{Boot: math.MaxUint64, Name: strings.Repeat("n", NameBytesMax)},
 	&Registered{Boot: 1, Secret: 7},
 	&Farewell{Boot: 300, Token: 7},

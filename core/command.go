@@ -45,10 +45,9 @@ type Command struct {
 	Node NodeRecord
 
 	// With CommandRegister, as in Register. A start that does not come after the one that
-	// is known changes nothing: see nodeEntry.follows. One that has inherited its Secret
-	// changes only by which secret the node's data are known.
-	Secret, Before uint64
-	Inherited      bool
+	// is known changes nothing: see nodeEntry.follows. One that has inherited a
+	// secret changes only by which one the node's data are known.
+	Secret, Before, Inherited uint64
 
 	// Key is to be mapped, if it is not yet: to a new group of Members if these
 	// are uninitialised, else to the next group of the round robin that is

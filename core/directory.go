@@ -66,8 +66,8 @@ type applied struct {
 // it.
 func (n *nodeEntry) follows(c *Command) bool {
 	switch {
-	case c.Inherited:
-		return c.Secret == n.secret || c.Before == n.secret
+	case c.Inherited != 0:
+		return c.Inherited == n.secret || c.Before == n.secret
 	case c.Node.Boot == n.Boot: // an address is for a whole start
 		return c.Secret == n.secret && c.Node.Addr == n.Addr
 	}
@@ -130,16 +130,17 @@ func (d *Directory) apply(c *Command) applied {
 
 func (d *Directory) register(c *Command) applied {
 	n := d.node(c.Node.ID)
-	if c.Inherited && n != nil {
+	if c.Inherited != 0 && n != nil {
 		if !n.gone && n.follows(c) {
-			n.secret = c.Secret
+			n.secret = c.Inherited
 		}
 		return applied{}
 	}
 	if n == nil {
 		n = &nodeEntry{NodeRecord: c.Node, secret: c.Secret, number: len(d.nodes), since: d.index}
-		if c.Inherited { // that start is over, and the present one still to register
+		if c.Inherited != 0 { // that start is over, and the present one still to register
 			n.Boot--
+			n.secret = c.Inherited
 		}
 		d.nodes = append(d.nodes, n)
 		d.byID[n.ID] = n

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -349,13 +350,13 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case b.Index > m.dir.index: // anybody can say so: if it is true, it answers pings, and says so there
 		m.event(Event{Kind: EventAhead, Node: in.From.ID})
 		return
-	case n != nil && b.Secret == n.secret && b.Boot < n.Boot: // late
+	case n != nil && b.Secret == n.secret && (b.Boot < n.Boot || b.Inherited != 0): // late
 		m.drop(in.From)
 		return
 	case !m.opt.Durable && (b.Boot != 1 || n != nil && in.From.Addr != n.Addr): // it is another node whenever it starts
 		m.drop(in.From)
 		return
-	case b.Inherited && n != nil && b.Secret == n.secret:
+	case b.Inherited != 0 && n != nil && b.Inherited == n.secret:
 		m.confirm(&c)
 		return
 	case n == nil && len(m.dir.nodes) >= nodesMax:
@@ -364,20 +365,20 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case n != nil && !n.follows(&c):
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
-	case n != nil && !b.Inherited && b.Boot == n.Boot && in.From.Addr == n.Addr:
+	case n != nil && b.Inherited == 0 && b.Boot == n.Boot && in.From.Addr == n.Addr:
 		m.heard(m.contact(in.From.ID))
 		m.confirm(&c)
 		return
 	}
-	if n != nil && !n.gone && !b.Inherited { // it lives, though the command with its boot or address is not durable yet
+	if n != nil && !n.gone && b.Inherited == 0 { // it lives, though the command with its boot or address is not durable yet
 		m.heard(m.contact(n.ID))
 	}
 	m.propose(c)
 }
 
-// confirm tells a start of a node that its data are known by its secret.
+// confirm tells a start of a node by which secret its data are known.
 func (m *Manager) confirm(c *Command) {
-	m.send(c.Node.Peer, &Registered{Boot: c.Node.Boot, Secret: c.Secret})
+	m.send(c.Node.Peer, &Registered{Boot: c.Node.Boot, Secret: cmp.Or(c.Inherited, c.Secret)})
 }
 
 // forgotMore halts the manager when a node of its Directory, at its address there, knows
@@ -412,8 +413,8 @@ func (m *Manager) registered(c *Command, a applied) {
 	if n.number == len(m.contacts) {
 		m.contacts = append(m.contacts, m.newContact(n))
 	}
-	if c.Inherited {
-		if n.secret == c.Secret {
+	if c.Inherited != 0 {
+		if n.secret == c.Inherited {
 			m.confirm(c)
 		}
 		return

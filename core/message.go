@@ -10,10 +10,10 @@ type Register struct {
 	Before  uint64 // the Secret that the manager last knew the node's data by; 0 if it knows none
 	Durable bool   // refused when it is not the cluster's mode
 
-	// Inherited says that Secret is of an earlier start, to which the manager has not
-	// confirmed it. That may be in more than one copy of the data. So this start registers
-	// with one of its own once it knows which of the two the manager goes by.
-	Inherited bool
+	// Inherited is the Secret of an earlier start, to which the manager has not confirmed it;
+	// 0 if there is none. It may be in more than one copy of the data. So with this message
+	// the start only asks which of the two the manager goes by, and then registers.
+	Inherited uint64
 
 	Name    string // a label for people, at most NameBytesMax bytes
 	Process uint64 // a label for people: the operating system's number for the process
@@ -23,7 +23,7 @@ type Register struct {
 // Registered answers the Register of that boot; the envelope tells the cluster.
 type Registered struct {
 	Boot   Boot
-	Secret uint64 // the Register's: it was the manager who got that
+	Secret uint64 // the Register's, or what that has inherited: it was the manager who got it
 }
 
 // Farewell is a storage node's last word: it has stopped serving. In memory

@@ -275,7 +275,7 @@ func (r *realm) presents(addr string, m Register) (registered, refused bool) {
 	r.stepRaw(Envelope{From: r.actors[addr].peer, To: Peer{Addr: "m"}, Body: &m})
 	r.serve()
 	for _, a := range received[*Registered](r, addr) {
-		registered = registered || a.Boot == m.Boot && a.Secret == m.Secret
+		registered = registered || a.Boot == m.Boot && (a.Secret == m.Inherited || m.Inherited == 0 && a.Secret == m.Secret)
 	}
 	for _, a := range received[*Refused](r, addr) {
 		require.Equal(r.t, Refused{Reason: RefusedBoot, What: KindRegister, Token: m.Secret}, *a)
@@ -354,8 +354,8 @@ func TestOfCopiesOfAStartThatNobodyConfirmedOneIsTaken(t *testing.T) {
 			}
 			was := *r.manager().dir.node(peerOf("n1").ID)
 			for i := range 3 {
-				require.Equal(t, []bool{true, false}, is(r.presents("n1", Register{Boot: Boot(3 + 3*i), Secret: 12, Before: 11, Inherited: true})))
-				require.Equal(t, []bool{true, false}, is(r.presents("n9", Register{Boot: Boot(5 + 3*i), Secret: 12, Before: 11, Inherited: true})))
+				require.Equal(t, []bool{true, false}, is(r.presents("n1", Register{Boot: Boot(3 + 3*i), Secret: 20 + uint64(i), Before: 11, Inherited: 12})))
+				require.Equal(t, []bool{true, false}, is(r.presents("n9", Register{Boot: Boot(5 + 3*i), Secret: 30 + uint64(i), Before: 11, Inherited: 12})))
 			}
 			is12 := was
 			is12.secret = 12
@@ -365,13 +365,15 @@ func TestOfCopiesOfAStartThatNobodyConfirmedOneIsTaken(t *testing.T) {
 			index := r.manager().Index()
 			for name, m := range map[string]Register{
 				"the copy":               {Boot: 5, Secret: 14, Before: 12},
-				"it, started again":      {Boot: 6, Secret: 14, Before: 12, Inherited: true},
-				"of an earlier moment":   {Boot: 6, Secret: 12, Before: 11, Inherited: true},
+				"it, started again":      {Boot: 6, Secret: 15, Before: 12, Inherited: 14},
+				"of an earlier moment":   {Boot: 6, Secret: 16, Before: 11, Inherited: 12},
 				"with the same number":   {Boot: 3, Secret: 14, Before: 12},
 				"of one that never asks": {Boot: 7, Secret: 12, Before: 11},
 			} {
 				require.Equal(t, []bool{false, true}, is(r.presents("n9", m)), name)
 			}
+			_, refused := r.presents("n1", Register{Boot: 3, Secret: 13, Before: 11, Inherited: 12})
+			require.False(t, refused, "its own question, late")
 			require.Equal(t, index, r.manager().Index(), "nothing proposed")
 			require.Equal(t, "n1", r.manager().dir.node(was.ID).Addr)
 		})
@@ -384,7 +386,7 @@ func TestOfCopiesOfAStartThatNobodyConfirmedOneIsTaken(t *testing.T) {
 func TestAStartThatAsksIsListedAsTheOneBefore(t *testing.T) {
 	r := newRealm(t, 0, inDurableMode)
 	nodes := r.manager().Nodes()
-	registered, _ := r.presents("n1", Register{Boot: 3, Secret: 12, Before: 11, Inherited: true})
+	registered, _ := r.presents("n1", Register{Boot: 3, Secret: 13, Before: 11, Inherited: 12})
 	require.True(t, registered)
 	require.Equal(t, nodes+1, r.manager().Nodes())
 	require.EqualValues(t, 2, r.manager().dir.node(peerOf("n1").ID).Boot)
@@ -410,33 +412,35 @@ func TestANodeSaysWhichStartItFollows(t *testing.T) {
 		n.held = false
 		n.restart()
 	}
-	says := func(secret, before uint64, inherited bool, why string) {
+	says := func(secret, before, inherited uint64, why string) {
 		t.Helper()
 		m := latest[*Register](n, "m")
-		require.Equal(t, []any{secret, before, inherited}, []any{m.Secret, m.Before, m.Inherited}, why)
+		require.Equal(t, []uint64{secret, before, inherited}, []uint64{m.Secret, m.Before, m.Inherited}, why)
 		require.False(t, n.storage().registered, why)
 	}
 	all := 1 << 20
-	says(11, 0, false, "its first start")
+	says(11, 0, 0, "its first start")
 	start(all)
-	says(11, 0, true, "nobody has confirmed it")
+	says(12, 0, 11, "nobody has confirmed it")
 	n.held = true
 	n.step("m", &Registered{Boot: 2, Secret: 11})
 	start(0)
-	says(11, 0, true, "that is not durable")
+	says(13, 0, 11, "that is not durable")
 	n.step("m", &Registered{Boot: 3, Secret: 11})
-	says(13, 11, false, "its own")
+	says(13, 11, 0, "its own")
 	n.step("m", &Registered{Boot: 3, Secret: 11})
 	require.Empty(t, sent[*Register](n, "m"), "a late answer is none to that")
 	require.False(t, n.storage().registered)
 	start(all)
-	says(13, 11, true, "the one before may be known")
+	says(14, 11, 13, "the one before may be known")
+	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 13})
+	require.NoError(t, n.halted, "a late Register of the one before was refused")
 	n.step("m", &Registered{Boot: 4, Secret: 13})
-	says(14, 13, false, "its own")
+	says(14, 13, 0, "its own")
 	n.step("m", &Registered{Boot: 4, Secret: 14})
 	require.True(t, n.storage().registered)
 	start(all)
-	says(15, 14, false, "one that was confirmed is not carried on")
+	says(15, 14, 0, "one that was confirmed is not carried on")
 	n.step("m", &Registered{Boot: 5, Secret: 15})
 	n.step("m", &Refused{Reason: RefusedBoot, Wanted: peerOf("m").ID, What: KindRegister, Token: 11})
 	require.NoError(t, n.halted)

@@ -161,7 +161,11 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
-	s.after(to, &Register{Boot: s.boot, Secret: s.secret, Before: s.known, Inherited: s.inherits(), Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.seen.index})
+	inherited := uint64(0)
+	if s.inherits() {
+		inherited = s.secret
+	}
+	s.after(to, &Register{Boot: s.boot, Secret: s.opt.Secret, Before: s.known, Inherited: inherited, Durable: s.opt.Durable, Name: s.opt.Name, Process: s.opt.Process, Index: s.seen.index})
 }
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }

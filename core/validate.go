@@ -27,7 +27,7 @@ func inRange(in *Envelope) bool {
 	}
 	switch m := in.Body.(type) {
 	case *Register:
-		return in.From.Addr != "" && m.Boot.inRange() && !(m.Inherited && m.Boot == 1) && len(m.Name) <= NameBytesMax && m.Index <= countMax
+		return in.From.Addr != "" && m.Boot.inRange() && !(m.Inherited != 0 && m.Boot == 1) && len(m.Name) <= NameBytesMax && m.Index <= countMax
 	case *Registered:
 		return m.Boot.inRange()
 	case *Farewell:
@@ -195,7 +195,7 @@ func (s *Storage) mayHear(in *Envelope) bool {
 		// A node that has not registered since it started takes whoever has got its Register for
 		// the manager that it was told of. Once it serves, no other one can stop it.
 		manager := s.isManager(in.From.ID) || m.Reason == RefusedOtherCluster && !s.registered
-		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && m.Token == s.secret && manager
+		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && m.Token == s.opt.Secret && manager
 	case *Ping, *Config:
 		return s.isManager(in.From.ID)
 	case *Probe:

@@ -145,6 +145,9 @@ func (w *World) Marks() (s mark.Set) {
 	return s
 }
 
+// Deviated returns when the schedule last said what becomes of a message; 0 for never.
+func (w *World) Deviated() time.Duration { return time.Duration(w.net.Deviated()) }
+
 // LeftBounds reports that something was beyond the bounds in this run.
 func (w *World) LeftBounds() bool { return w.ledger.Left() }
 

@@ -6,7 +6,7 @@ var ofPeers = []Mutant{
 		Name: `anybody-stops-a-node`, Rule: `what a peer may say`,
 		Story: `one message under the name of the manager ends a storage node`,
 		File:  `core/validate.go`,
-		Old:   ` && m.Token == s.secret`,
+		Old:   ` && m.Token == s.opt.Secret`,
 		New:   ``,
 	},
 	{
@@ -38,19 +38,26 @@ var ofPeers = []Mutant{
 		Name: `confirmed-while-unknown`, Rule: `one start after the other`,
 		Story: `a start whose node is not on the list is confirmed at once, though Registers of earlier starts are under way`,
 		File:  `core/manager.go`,
-		Old:   `b.Inherited && n != nil && b.Secret == n.secret:`,
-		New:   `b.Inherited && (n == nil || b.Secret == n.secret):`,
+		Old:   `b.Inherited != 0 && n != nil && b.Inherited == n.secret:`,
+		New:   `b.Inherited != 0 && (n == nil || b.Inherited == n.secret):`,
+	},
+	{
+		Name: `refused-as-the-one-before`, Rule: `one start after the other`,
+		Story: `a start that asks goes by the secret of the one before also where it is refused, so a late Register of that one stops it`,
+		File:  `core/validate.go`,
+		Old:   ` && m.Token == s.opt.Secret`,
+		New:   ` && m.Token == s.secret`,
 	},
 	{
 		Name: `question-is-a-start`, Rule: `one start after the other`,
 		Story: `a start that carries on an unconfirmed secret, as a copy of it does too, takes its node's place with that`,
 		File:  `core/directory.go`,
-		Old: `			n.secret = c.Secret
+		Old: `			n.secret = c.Inherited
 		}
 		return applied{}`,
-		New: `			n.secret = c.Secret
+		New: `			n.secret = c.Inherited
 		}
-		if n == nil || !n.follows(c) {
+		if !n.follows(c) {
 			return applied{}
 		}`,
 	},

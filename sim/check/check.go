@@ -50,6 +50,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	disk-refused       a process starts over a disk that nothing has damaged
 //	restored           a start finds what was made durable, and nothing else
 //	limits             nothing is taken in beyond a bound, or refused below it; no session ends early
+//	waits              at rest an operation, or a join, takes its round trips and no more
 //	books              where nothing is under way nothing is counted, or held back
 //	dead-data          nothing stays of groups that a node is out of, but of one at a spare
 //	halt-without-cause a process ends by itself only for what has happened
@@ -88,10 +89,12 @@ type checker struct {
 type groupRef struct {
 	configs   []*core.Config // issued, by Epoch-1
 	prefixes  map[core.EntryID]uint64
-	committed []uint64     // hash of the log's prefix, by Seq-1
-	at        []core.Epoch // in which it was first committed, by Seq-1
-	digests   []uint64     // of the results applied, by Seq-1
-	states    []uint64     // of values and sessions, by Seq-1; 0 where nobody was seen to stop there
+	changed   time.Duration // when the last was
+	joining   time.Duration // when the join under way began
+	committed []uint64      // hash of the log's prefix, by Seq-1
+	at        []core.Epoch  // in which it was first committed, by Seq-1
+	digests   []uint64      // of the results applied, by Seq-1
+	states    []uint64      // of values and sessions, by Seq-1; 0 where nobody was seen to stop there
 	effects   map[effect]core.Seq
 }
 
@@ -154,6 +157,7 @@ func (c *checker) AfterResult(w *sim.World, op *history.Operation) {
 	c.marks.result(op)
 	c.onResult(w, op)
 	c.onRefusal(w, op)
+	c.checkWait(w, op)
 }
 
 // AfterChange implements Observer. A new process is looked at from scratch.

@@ -108,7 +108,9 @@ func (c *checker) admit(w *sim.World, g *groupRef, n, before *core.Config) {
 		w.Fail("config-rules", "group %d has no members at epoch %d", n.Group, n.Epoch)
 		return
 	}
+	c.checkJoinTime(w, g, before, n)
 	g.configs = append(g.configs, n)
+	g.changed = w.Now()
 	c.checkDrains(w, before, n)
 	if before != nil {
 		c.marks.config(w, before, n)

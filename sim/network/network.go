@@ -29,6 +29,7 @@ type Network struct {
 	streams []stream // from 1
 
 	deviations []deviation // from 1; those of a slot are a list
+	deviated   int64       // when one last came about; 0 for never
 	idle       []bool      // by the index of a deviation in the schedule: its message was not sent yet
 
 	ledger  *bounds.Ledger // what is beyond the bounds is noted there
@@ -197,6 +198,9 @@ func New(s *schedule.Schedule, codes []uint64, index func(name string) int, ledg
 	}
 	return n
 }
+
+// Deviated returns when the schedule last said what becomes of a message; 0 for never.
+func (n *Network) Deviated() int64 { return n.deviated }
 
 // Counts tells how often what has happened so far.
 func (n *Network) Counts() Counts { return n.counts }
@@ -371,6 +375,7 @@ func (n *Network) disturb(now int64, from, to int, f *Fate, l *link, s *slot) {
 	for d := s.first; d != 0; d = n.deviations[d].next {
 		if n.deviations[d].ordinal == s.count {
 			n.deviate(f, &n.deviations[d])
+			n.deviated = now
 		}
 	}
 	if f.Lost != 0 {

@@ -59,6 +59,7 @@ var meanings = map[string]string{
 	"disk-refused":           "A process must start over a disk that nothing has damaged.",
 	"restored":               "A start must find on its disk what was made durable, and nothing else.",
 	"books":                  "Where nothing is under way, nothing may be counted as such, or held back for it.",
+	"waits":                  "In a cluster at rest an operation, or a join, must take its round trips, and wait for nothing else.",
 	"limits":                 "A primary must take in what the schedule's limits allow, and nothing beyond; a session ends only when it is due, or another needs room.",
 	"dead-data":              "A member must hold nothing of groups that it has left, and a spare what it held of one at most.",
 	"codec":                  "A message must be readable by its receiver.",

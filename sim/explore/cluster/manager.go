@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -120,8 +121,8 @@ func (m *Model) hearCaughtUp(id uint32, g *manager, e *core.Envelope, b *core.Ca
 // hearRegister answers, and begins another epoch where Directory.register does.
 func (m *Model) hearRegister(g *manager, e *core.Envelope, b *core.Register) *order {
 	i := indexOf(e.From)
-	answer := m.keepMessage(&core.Envelope{Cluster: cluster, From: managerPeer, To: hostPeer(i), Body: &core.Registered{Boot: b.Boot, Secret: b.Secret}})
-	if b.Inherited { // it registers once more
+	answer := m.keepMessage(&core.Envelope{Cluster: cluster, From: managerPeer, To: hostPeer(i), Body: &core.Registered{Boot: b.Boot, Secret: cmp.Or(b.Inherited, b.Secret)}})
+	if b.Inherited != 0 { // it registers once more
 		return &order{to: m.keepManager(&manager{configs: g.configs, boots: g.boots}), answer: answer, answers: true, legal: true}
 	}
 	boots := slices.Clone(g.boots)

@@ -1,0 +1,63 @@
+package mutants
+
+// ofWaits are mutants in which something that is asked for waits for an event that has
+// nothing to do with it, such as the next heartbeat: a wake-up is missing.
+var ofWaits = []Mutant{
+	{
+		Name: `get-waits-for-a-heartbeat`, Rule: `R8`,
+		Story: `a get waits for the next round, whatever begins that`,
+		File:  `core/serve.go`,
+		Old: `	t.reads = append(t.reads, read{ask{from, op}, t.round + 1})
+	g.flushSoon()`,
+		New: `	t.reads = append(t.reads, read{ask{from, op}, t.round + 1})`,
+	},
+	{
+		Name: `write-waits-for-a-heartbeat`, Rule: `R4`,
+		Story: `a write is sent on with whatever is sent next`,
+		File:  `core/serve.go`,
+		Old: `	g.tenure.pending = append(g.tenure.pending, w)
+	g.flushSoon()`,
+		New: `	g.tenure.pending = append(g.tenure.pending, w)`,
+	},
+	{
+		Name: `parked-till-the-next`, Rule: `R5`,
+		Story: `what waited for a primary to reconcile is taken in when something else comes`,
+		File:  `core/squeeze.go`,
+		Old: `&& !t.unparking && !g.holds() {
+		g.flushSoon()
+	}`,
+		New: `&& !t.unparking && !g.holds() {
+		return
+	}`,
+	},
+	{
+		Name: `nack-waits-for-the-resend`, Rule: `R7`,
+		Story: `a replica that lacks entries gets them when those that it has were due again`,
+		File:  `core/tenure.go`,
+		Old: `	t.nextRound(g)
+	g.replicate(f)
+}`,
+		New: `	t.nextRound(g)
+}`,
+	},
+	{
+		Name: `session-opened-and-not-used`, Rule: `client`,
+		Story: `a client that has opened a session writes in it when it would ask again`,
+		File:  `core/client.go`,
+		Old: `		call.take(&clientSession{id: b.Version, usedAt: c.now})
+		c.attempt(call)
+		c.wakeFor(call)`,
+		New: `		call.take(&clientSession{id: b.Version, usedAt: c.now})
+		c.wakeFor(call)`,
+	},
+	{
+		Name: `mapping-learnt-and-not-used`, Rule: `client`,
+		Story: `a client that has learnt where a key lives goes there when it would ask again`,
+		File:  `core/client.go`,
+		Old: `			call.route = c.routes[b.Config.Group]
+			c.attempt(call)
+			c.wakeFor(call)`,
+		New: `			call.route = c.routes[b.Config.Group]
+			c.wakeFor(call)`,
+	},
+}
