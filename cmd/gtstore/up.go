@@ -170,6 +170,9 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	b := newChildren(log)
 	defer b.end()
 	manager, status, err := f.startAll(ctx, b, f.managerArgs(cmd.Flags()))
+	if ctx.Err() != nil {
+		return errors.New("stopped before the cluster was up")
+	}
 	if err != nil {
 		return err
 	}
