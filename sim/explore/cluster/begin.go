@@ -143,7 +143,7 @@ func (m *Model) openSessions(w *world) error {
 	sessions, numbers := map[int]core.Seq{}, map[int]uint64{}
 	for i := range m.ops {
 		o := &m.ops[i]
-		if o.kind == core.OpGet {
+		if o.kind == core.OpGet || o.kind == core.OpOpen {
 			continue
 		}
 		if sessions[o.client] == 0 {

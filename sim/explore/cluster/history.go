@@ -138,6 +138,9 @@ func (m *Model) operations(p *past) []history.Operation {
 	}
 	for _, e := range p.events {
 		order++
+		if m.ops[max(e, -e)-1].kind == core.OpOpen { // it is no part of the history
+			continue
+		}
 		if e > 0 {
 			list[first+int(e)-1].CallOrder = order
 			continue
@@ -146,8 +149,11 @@ func (m *Model) operations(p *past) []history.Operation {
 		h.ReturnOrder = order
 		r := &p.results[-int(e)-1]
 		status := r.Status
-		if status == core.StatusSessionExpired || status == core.StatusSessionEnded {
+		switch status {
+		case core.StatusSessionExpired:
 			status = core.StatusUnknown // it may have been executed before
+		case core.StatusSessionEnded:
+			status = core.StatusUnavailable // it never was, and never will be
 		}
 		h.Result = &core.Result{Status: status, Version: r.Version, Value: r.Value}
 	}

@@ -147,6 +147,7 @@ func (m *Model) options(index int, secret uint64) core.StorageOptions {
 	if m.scenario.Real { // in calm only the manager's pings go off
 		o.HeartbeatInterval = silenceMax
 	}
+	o.SessionsMax = m.scenario.Sessions
 	o.LogKeep, o.ChunkItems, o.JoinLagMax = m.scenario.LogKeep, m.scenario.Chunk, 8*m.scenario.LogKeep
 	return o
 }

@@ -22,12 +22,13 @@ const (
 // Parse reads a scenario. Its lines are
 //
 //	# …                             what it is about
-//	cluster members=2 spares=1 mode=durable reads=confirm log-keep=1 chunk=1 min-chain=2 drift=1000
+//	cluster members=2 spares=1 mode=durable reads=confirm log-keep=1 chunk=1 min-chain=2 sessions=1 drift=1000
 //	before put x old                what was written before the search begins
 //	before evict n2                 who was evicted then; these lines in their order
 //	settle 1                        timers that go off, all calm, before it begins
 //	c1 put x a                      what clients ask, each one thing after the other
 //	c2 get x
+//	c3 open                         a session, so that another ends where there may be no more
 //	budget evict=1 timeout=2        how often what may happen
 //	repeat Chunk                    which kind of message may come again; any without this line
 //	cut n1                          with a real manager: late are only n1's messages, which are lost then
@@ -153,12 +154,16 @@ func (p *parser) before(words []string) error {
 }
 
 func operation(words []string) (o op, err error) {
+	if len(words) == 1 && words[0] == "open" {
+		o.kind = core.OpOpen
+		return o, nil
+	}
 	if len(words) < 2 {
 		return o, errors.New("want an operation and a key")
 	}
 	want := map[string]int{"get": 2, "put": 3, "delete": 2, "cas": 4}
 	if n, ok := want[words[0]]; !ok || n != len(words) {
-		return o, errors.New("want get KEY, put KEY VALUE, delete KEY or cas KEY VERSION VALUE")
+		return o, errors.New("want get KEY, put KEY VALUE, delete KEY, cas KEY VERSION VALUE or open")
 	}
 	o.key = words[1]
 	switch words[0] {
@@ -227,6 +232,8 @@ func (p *parser) cluster(words []string) error {
 			s.Reads, err = choice(value, map[string]core.ReadMode{"confirm": core.ReadConfirm, "lease": core.ReadLease})
 		case "log-keep":
 			s.LogKeep, err = number(value, 1, 1000)
+		case "sessions":
+			s.Sessions, err = number(value, 1, 1000)
 		case "min-chain":
 			s.MinChain, err = number(value, 1, hostsMax)
 		case "drift":

@@ -21,6 +21,8 @@ type Scenario struct {
 	Reads   core.ReadMode
 	LogKeep int // as in core.StorageOptions, as is the next one; 0 takes the core's own
 	Chunk   int
+	// Sessions is how many may be open; 0 takes the core's own number.
+	Sessions int
 	// MinChain members at least take writes; 0 is 1.
 	MinChain int
 	// Drift is by how many parts per million n1's clock is slow, and the others' are fast.
