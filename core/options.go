@@ -52,7 +52,7 @@ type StorageOptions struct {
 	AckTimeout time.Duration
 	DriftPPM   int64 // bound of the clocks' drift that leases allow for
 
-	PendingMax      int // uncommitted entries a primary holds
+	PendingMax      int // uncommitted entries a primary holds, from 2: to open a session may take as many
 	PendingBytesMax int // and their key and value bytes
 	ReadsMax        int // gets that wait for a round
 	ParkedMax       int // requests that wait for a reconciling primary, or for a joining node to catch up
@@ -129,8 +129,8 @@ func (o *StorageOptions) complete() error {
 		return fmt.Errorf("core: log bounds of %d and %d entries, want at least 1", o.LogKeep, o.JoinLagMax)
 	case o.LogKeepBytes < 1 || o.JoinLagBytes < 2*o.LogKeepBytes:
 		return fmt.Errorf("core: log bounds of %d and, for a joining node, %d bytes, want at least 1 and twice as many", o.LogKeepBytes, o.JoinLagBytes)
-	case o.PendingMax < 1 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:
-		return fmt.Errorf("core: pending limits %d entries and %d bytes cannot hold one write", o.PendingMax, o.PendingBytesMax)
+	case o.PendingMax < 2 || o.PendingBytesMax < KeyBytesMax+ValueBytesMax:
+		return fmt.Errorf("core: pending limits %d entries and %d bytes cannot hold one write, or the two entries that opening a session may take", o.PendingMax, o.PendingBytesMax)
 	}
 	return positive(span{"RegisterInterval", o.RegisterInterval}, span{"SilenceMax", o.SilenceMax}, span{"HeartbeatInterval", o.HeartbeatInterval},
 		span{"ResendInterval", o.ResendInterval}, span{"AckTimeout", o.AckTimeout}, span{"SessionTTL", o.SessionTTL})

@@ -46,6 +46,8 @@ func TestOptionsOutOfBoundsAreRefused(t *testing.T) {
 	}
 	_, err := NewStorage(StorageOptions{Self: Peer{ID: 1}, HeartbeatInterval: -1}, Empty{})
 	require.ErrorContains(t, err, "HeartbeatInterval of -1ns, want more than 0")
+	_, err = NewStorage(StorageOptions{Self: Peer{ID: 1}, PendingMax: 1}, Empty{})
+	require.ErrorContains(t, err, "pending limits 1 entries", "with one, a session that makes room for another would exceed it")
 	_, err = NewClient(ClientOptions{Self: Peer{ID: 1}, BackoffMin: -1})
 	require.ErrorContains(t, err, "BackoffMin of -1ns, want more than 0")
 }
