@@ -178,6 +178,9 @@ func (m *Manager) HeldBack() string {
 	if len(m.waiters) > 0 || m.waiting > 0 {
 		return fmt.Sprintf("lookups for %d keys, counted as %d", len(m.waiters), m.waiting)
 	}
+	if len(m.waits) > len(m.early) {
+		return fmt.Sprintf("the names of %d who asked, of whom %d wait", len(m.waits), len(m.early))
+	}
 	if len(m.forgets) > 0 {
 		return fmt.Sprintf("the answers to %d operators", len(m.forgets))
 	}
@@ -213,3 +216,23 @@ func (n *nodeEntry) view() NodeView {
 
 // Calls returns how many operations the client has under way.
 func (c *Client) Calls() int { return len(c.timed) }
+
+// HeldBack says what a client without an operation under way keeps of one, or of a session
+// that it could use for two at a time; "" for nothing, or while one is under way.
+func (c *Client) HeldBack() string {
+	if len(c.timed) > 0 {
+		return ""
+	}
+	if len(c.calls) > 0 {
+		return fmt.Sprintf("%d calls that have ended", len(c.calls))
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.routes)) {
+		idle := c.routes[id].idle
+		for i, s := range idle {
+			if slices.ContainsFunc(idle[:i], func(other *clientSession) bool { return other.id == s.id }) {
+				return fmt.Sprintf("session %d of group %d twice", s.id, id)
+			}
+		}
+	}
+	return ""
+}

@@ -55,4 +55,19 @@ var ofLimits = []Mutant{
 		Old:   `len(t.parked) >= g.s.opt.ParkedMax || `,
 		New:   ``,
 	},
+	{
+		Name: `who-asked-never-forgotten`, Rule: `manager 1`,
+		Story: `the manager remembers for ever who has asked for a key, and takes the next question for the same one`,
+		File:  `core/placement.go`,
+		Old: `		delete(m.waits, w)
+`,
+		New: ``,
+	},
+	{
+		Name: `session-idle-twice`, Rule: `client`,
+		Story: `a session that is given back can be used by two operations at a time`,
+		File:  `core/client.go`,
+		Old:   `		call.route.idle = append(call.route.idle, s)`,
+		New:   `		call.route.idle = append(call.route.idle, s, s)`,
+	},
 }

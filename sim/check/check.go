@@ -301,6 +301,9 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		if in := w.Taken(); in != nil {
 			c.marks.takenByClient(w, in)
 		}
+		if held := h.Node().(*core.Client).HeldBack(); held != "" {
+			w.Fail("books", "%s has no call under way, and keeps %s", h.Name(), held)
+		}
 	}
 }
 
