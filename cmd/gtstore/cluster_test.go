@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -585,13 +586,28 @@ func TestAStandardInputThatDoesNotEnd(t *testing.T) {
 	require.Equal(t, cli.ExitNotFound, code, stderr)
 }
 
+// stopProcess stops a process until the test ends. The signal takes effect only when one of
+// its threads runs next, and the others go on until then.
+func stopProcess(t *testing.T, pid int) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	stopped := regexp.MustCompile(`\) [Tt] `)
+	require.Eventually(t, func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		return err == nil && !slices.ContainsFunc(threads, func(file string) bool {
+			stat, err := os.ReadFile(file)
+			return err == nil && !stopped.Match(stat)
+		})
+	}, patience, time.Millisecond)
+}
+
 // A command that takes long says for what it waits.
 func TestACommandThatWaitsSaysForWhat(t *testing.T) {
 	u := startUp(t, nil, "--nodes", "1", "--replicas", "0")
 	u.ok(t, "put", "key", "value")
 	pid := int(u.status.Nodes[0].PID)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	stopProcess(t, pid)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var stdout, stderr lockedBuffer
