@@ -375,6 +375,7 @@ func (v *variation) changeShape() {
 	case 9:
 		sh.Connect = f.Connect
 	case 10:
+		fresh.drawLimits()
 		sh.Limits = f.Limits
 	}
 }
