@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
+	"gtstore/netrpc/disk/disktest"
 )
 
 // onSystem makes a directory with some records on the system's disk.
@@ -229,7 +230,7 @@ func TestAUsedDirectoryThatHoldsNothingIsDamaged(t *testing.T) {
 			d.Write(func(yield func([]core.Write) bool) { yield([]core.Write{{Key: "a", Value: "1"}}) })
 			<-synced
 			killed := filepath.Join(t.TempDir(), "killed")
-			require.NoError(t, os.CopyFS(killed, os.DirFS(dir)))
+			require.NoError(t, disktest.CopyRunning(dir, killed))
 			require.NoError(t, d.Close())
 			require.NoError(t, harm(killed))
 			r, err := Inspect(t.Context(), killed, false, Options{})

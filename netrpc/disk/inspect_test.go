@@ -18,6 +18,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc/disk"
+	"gtstore/netrpc/disk/disktest"
 )
 
 // Parts of a directory.
@@ -101,7 +102,7 @@ func records(t *testing.T, puts int) (list []core.Write) {
 func kill(t *testing.T, d *disk.Disk, dir string) {
 	t.Helper()
 	data, left := filepath.Join(dir, dataDir), filepath.Join(t.TempDir(), dataDir)
-	require.NoError(t, os.CopyFS(left, os.DirFS(data)))
+	require.NoError(t, disktest.CopyRunning(data, left))
 	require.NoError(t, d.Close())
 	files, err := filepath.Glob(filepath.Join(data, "*"))
 	require.NoError(t, err)
