@@ -48,7 +48,7 @@ func TestANodeIsRefusedWhatIsNotItsDirectory(t *testing.T) {
 		{"of a storage node, for a manager", []string{"manager", "--dir", d.ended("storage", "--manager", memory.manager.addr).dir}, "belongs to a storage node: a manager needs another directory"},
 		{"a copy", storage(d.cluster, d.copyOf(node, "copy")), "it is a copy of another directory"},
 		{"a copy of links to the same files", storage(d.cluster, d.linksTo(node, "links")), "it is a copy of another directory"},
-		{"a part of a copy", storage(d.cluster, d.copyOf(node, "part", "gtstore.json")), "a part of a copy is missing"},
+		{"a part of a copy", storage(d.cluster, d.copyOf(node, "part", "gtstore.json")), "it has data, but not that file"},
 		{"of another cluster", storage(d.cluster, foreign.dir), "Name the manager of its own cluster with --manager"},
 		{"none, in a durable cluster", []string{"storage", "--manager", d.manager.addr}, "give this node one too"},
 		{"one, in memory mode", storage(memory, filepath.Join(d.dir, "for memory")), "The manager has no --dir"},
@@ -233,13 +233,18 @@ func TestDamagedDataArePutAside(t *testing.T) {
 	require.Equal(t, "value", d.get("key"))
 
 	victim.end()
+	was = d.ids()
 	descriptor := filepath.Join(victim.dir, "gtstore.json")
 	text, err := os.ReadFile(descriptor)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(descriptor, []byte(strings.Replace(string(text), "records", "recores", 1)), 0o600))
-	d.again(victim)
+	victim.launch()
+	require.Equal(t, cli.ExitError, victim.exitCode(), "the data may be whole, and the only copy")
 	require.Contains(t, victim.stderr.String(), "it is not as it was written")
+	victim.args = append(victim.args, "--moved")
+	d.again(victim)
 	d.whole(1, 3)
+	require.Equal(t, was, d.ids(), "it goes on with its data, and is the node that it was")
 
 	manager := d.all[0]
 	manager.end()

@@ -147,10 +147,10 @@ func TestADamagedDescriptorIsToldAsDamage(t *testing.T) {
 		bad[at] ^= 1 << (at % 8)
 		require.NoError(t, os.WriteFile(name, bad, 0o600))
 		_, err := Open(dir, Storage, Options{memTable: smallTable})
-		require.ErrorIs(t, err, core.ErrDamaged, "%s", bad)
+		require.ErrorIs(t, err, ErrUnnamed, "%s", bad)
 		require.ErrorContains(t, err, name)
 		_, err = Inspect(t.Context(), dir, false, Options{})
-		require.ErrorIs(t, err, core.ErrDamaged)
+		require.ErrorIs(t, err, ErrUnnamed)
 	}
 	_, err = Open(dir, Storage, Options{memTable: smallTable})
 	_, err = SetAside(dir, Storage, err, Options{})

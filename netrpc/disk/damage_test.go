@@ -143,7 +143,11 @@ func TestDamageOfAClosedDirectoryIsNoticed(t *testing.T) {
 						require.Equal(t, want, s.all, "%s, %s at %d of %d: damage that nobody noticed", name, how, at, len(content))
 					default:
 						kinds[kind]++
-						require.ErrorIs(t, s.err, core.ErrDamaged, "%s, %s at %d of %d", name, how, at, len(content))
+						class := core.ErrDamaged
+						if kind == descriptorFile {
+							class = ErrUnnamed
+						}
+						require.ErrorIs(t, s.err, class, "%s, %s at %d of %d", name, how, at, len(content))
 					}
 				}
 			}

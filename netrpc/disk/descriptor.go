@@ -9,7 +9,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"gtstore/core"
 	"gtstore/core/wire"
 )
 
@@ -92,10 +91,13 @@ func (d *directory) describe() (*descriptor, error) {
 	}
 	var found descriptor
 	if !found.read(text) {
-		return nil, fmt.Errorf("disk: %s: %w: it is not as it was written (%q). A storage node can begin anew; of a manager, bring this file back from a copy, and say --moved", d.path(descriptorFile), core.ErrDamaged, shorten(text))
+		return nil, fmt.Errorf("disk: %s: %w: it is not as it was written (%q). The data beside it may be whole. %s", d.path(descriptorFile), ErrUnnamed, shorten(text), adviceUnnamed)
 	}
 	return &found, nil
 }
+
+// adviceUnnamed is what to do about data that nothing says whose they are.
+const adviceUnnamed = "If they are all of the data, and no node runs, or will run, on another copy of them, start the node with --moved: it goes on with them. Else choose an empty directory: a storage node is filled from its group, where that has other members; a manager would be that of a new cluster"
 
 func shorten(text []byte) []byte { return text[:min(len(text), 80)] }
 
@@ -107,11 +109,19 @@ func (d *directory) check(found *descriptor, role Role, moved bool) error {
 	case found.Records != wire.RecordVersion:
 		return fmt.Errorf("disk: %s: %w: its records have version %d, and this program knows version %d: start it with the program that wrote it", d.name, ErrFormat, found.Records, wire.RecordVersion)
 	case found.Role != role:
-		return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", d.name, found.Role.what(), role.what())
+		return belongs(d.name, found.Role, role)
 	case !moved && d.isCopy(found):
-		return fmt.Errorf("disk: %s: %w of another directory, or its %s is: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved, and no node will ever be started on the original, say so with --moved; else choose an empty directory: the node is filled from its group", d.name, ErrCopied, dataDir)
+		instead := "choose an empty directory: the node is filled from its group, where that has other members"
+		if role == Manager {
+			instead = "start the manager on the original: one on an empty directory would be that of a new cluster"
+		}
+		return fmt.Errorf("disk: %s: %w of another directory, or its %s is: a copy may lack what its node has acknowledged since, and one node must not run twice. If it was moved (its node was stopped before that), and no node will ever be started on the original, say so with --moved; else %s", d.name, ErrCopied, dataDir, instead)
 	}
 	return nil
+}
+
+func belongs(name string, whose, role Role) error {
+	return fmt.Errorf("disk: %s belongs to a %s: a %s needs another directory", name, whose.what(), role.what())
 }
 
 // begun notes that there are records from now on. It comes before the first batch is told to

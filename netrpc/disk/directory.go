@@ -50,9 +50,10 @@ func (r Role) what() string {
 
 // Classes of the errors of Open.
 var (
-	ErrInUse  = errors.New("another process uses it")
-	ErrCopied = errors.New("it is a copy")
-	ErrFormat = errors.New("its format is not known here")
+	ErrInUse   = errors.New("another process uses it")
+	ErrCopied  = errors.New("it is a copy")
+	ErrFormat  = errors.New("its format is not known here")
+	ErrUnnamed = errors.New("what says whose data it has is damaged")
 )
 
 // Options of Open. The zero value is good.
@@ -61,7 +62,8 @@ type Options struct {
 	FS     vfs.FS       // default: the system's; another one is for tests
 
 	// Moved says that the directory was moved here, and that no node will ever be started
-	// on where it was. A directory that was copied is refused without.
+	// on where it was. A directory that was copied is refused without. So is one that does
+	// not say any more whose it is: with Moved, it is the node's that is started.
 	Moved bool
 
 	memTable  uint64        // bytes; a smaller one is for tests
@@ -77,8 +79,8 @@ type directory struct {
 
 // Open opens a node's directory, and makes it if it is not there. Only one process can have
 // it open. The error matches core.ErrDamaged if what it holds is not as it was written;
-// SetAside then makes room for a new start. It matches ErrInUse, ErrCopied or ErrFormat
-// where it says so.
+// SetAside then makes room for a new start. It matches ErrInUse, ErrCopied, ErrFormat or
+// ErrUnnamed where it says so; the data may be whole then.
 func Open(name string, role Role, o Options) (*Disk, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -131,7 +133,14 @@ func (d *directory) path(file string) string { return d.fs.PathJoin(d.name, file
 // descriptor is written last. So while there is none, no node has run in it. The engine's
 // files are there as a whole or not at all: what is half made is made anew.
 func (d *Disk) begin(role Role, moved bool) error {
+	if info, err := d.fs.Stat(d.dir.path(dataDir)); err == nil && !info.IsDir() {
+		return fmt.Errorf("disk: %s is a file, where a node has the directory of its data: bring that back, or choose another directory", d.dir.path(dataDir))
+	}
 	found, err := d.dir.describe()
+	if moved && errors.Is(err, ErrUnnamed) {
+		d.log.Warn("what says whose data these are is damaged, and is written anew, as --moved says", "file", d.dir.path(descriptorFile))
+		found, err = nil, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -171,7 +180,7 @@ func (d *Disk) begin(role Role, moved bool) error {
 	if err := d.open(dataDir, false); err != nil {
 		return d.inDir(err)
 	}
-	if err := d.describe(role, found); err != nil {
+	if err := d.describe(role, found, moved); err != nil {
 		return errors.Join(err, d.guard(d.db.Close))
 	}
 	return nil
@@ -209,13 +218,17 @@ func (d *Disk) make() error {
 
 // describe holds the descriptor against the data, and writes it where it is new, or does not
 // say where they are.
-func (d *Disk) describe(role Role, found *descriptor) error {
+func (d *Disk) describe(role Role, found *descriptor, moved bool) error {
 	empty, err := d.isEmpty()
 	switch {
 	case err != nil:
 		return err
+	case found == nil && !empty && !moved:
+		return fmt.Errorf("disk: %s: %w, or %s was removed: it has data, but not that file, which says whose. %s", d.dir.name, ErrCopied, descriptorFile, adviceUnnamed)
 	case found == nil && !empty:
-		return fmt.Errorf("disk: %s: %w: it has data, but no %s to say whose: a part of a copy is missing; copy all of it, or remove it", d.dir.name, ErrCopied, descriptorFile)
+		if err := d.ofRole(role); err != nil {
+			return err
+		}
 	case found != nil && found.Begun && empty:
 		return fmt.Errorf("disk: %s: %w: %w", d.dir.name, core.ErrDamaged, errEmpty)
 	}
@@ -225,6 +238,7 @@ func (d *Disk) describe(role Role, found *descriptor) error {
 	}
 	if found == nil {
 		d.self = newDescriptor(role)
+		d.self.Begun = !empty
 	}
 	d.self.Places.Data = now.Data
 	return d.dir.writeDescriptor(d.self)
@@ -234,6 +248,23 @@ var (
 	errEmpty    = errors.New("it holds nothing, though its node had begun")
 	errNotEmpty = errors.New("not empty")
 )
+
+// ofRole refuses data that the records in them say to be those of another role, or that are
+// damaged.
+func (d *Disk) ofRole(role Role) error {
+	r, err := core.Inspect(d)
+	switch {
+	case err != nil:
+		return err
+	case r.Damaged > 0:
+		return fmt.Errorf("disk: %s: %w: %s: %w", d.dir.name, core.ErrDamaged, r.Damage[0].Record, r.Damage[0].Err)
+	case role == Manager && len(r.Groups) > 0:
+		return belongs(d.dir.name, Storage, role)
+	case role == Storage && r.Directory.Index > 0:
+		return belongs(d.dir.name, Manager, role)
+	}
+	return nil
+}
 
 // isEmpty tells whether there is no record. A node that has begun has at least its identity.
 func (d *Disk) isEmpty() (bool, error) {
@@ -252,7 +283,7 @@ func (d *directory) foreign() error {
 	}
 	for _, f := range files {
 		switch {
-		case f == lockFile, f == dataDir, f == newDataDir, f == sealFile, f == "lost+found", strings.HasPrefix(f, descriptorFile):
+		case f == lockFile, f == dataDir, f == newDataDir, f == sealFile, f == "lost+found", strings.HasPrefix(f, descriptorFile), strings.HasPrefix(f, asidePrefix):
 		default:
 			return fmt.Errorf("disk: %s is no directory of a node: there is %q in it; choose an empty one", d.name, f)
 		}

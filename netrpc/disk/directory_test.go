@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
-	"gtstore/netrpc/disk/disktest"
 )
 
 // onSystem makes a directory with some records on the system's disk.
@@ -106,7 +105,7 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 			dir := copied(t, onSystem(t))
 			require.NoError(t, os.Remove(filepath.Join(dir, descriptorFile)))
 			return dir
-		}, Storage, ErrCopied, "a part of a copy is missing"},
+		}, Storage, ErrCopied, "--moved"},
 		{"another role", onSystem, Manager, nil, "belongs to a storage node: a manager needs another directory"},
 		{"a later format", func(t *testing.T) string {
 			dir := onSystem(t)
@@ -127,12 +126,24 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 			dir := onSystem(t)
 			rewrite(t, dir, `"storage"`, `"storagf"`)
 			return dir
-		}, Storage, core.ErrDamaged, "not as it was written"},
+		}, Storage, ErrUnnamed, "not as it was written"},
 		{"an empty descriptor", func(t *testing.T) string {
 			dir := onSystem(t)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, descriptorFile), nil, 0o600))
 			return dir
-		}, Storage, core.ErrDamaged, "not as it was written"},
+		}, Storage, ErrUnnamed, "not as it was written"},
+		{"a descriptor that is a directory", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.Remove(filepath.Join(dir, descriptorFile)))
+			require.NoError(t, os.Mkdir(filepath.Join(dir, descriptorFile), 0o700))
+			return dir
+		}, Storage, nil, "is no regular file"},
+		{"data that are a file", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, dataDir), nil, 0o600))
+			return dir
+		}, Storage, nil, "choose another directory"},
 		{"something else's", func(t *testing.T) string {
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "letter.txt"), nil, 0o600))
@@ -155,7 +166,7 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 				_, err := Open(dir, c.role, Options{memTable: smallTable})
 				require.ErrorContains(t, err, c.says)
 				require.ErrorContains(t, err, dir)
-				for _, class := range []error{ErrInUse, ErrCopied, ErrFormat, core.ErrDamaged} {
+				for _, class := range []error{ErrInUse, ErrCopied, ErrFormat, ErrUnnamed, core.ErrDamaged} {
 					require.Equal(t, class == c.is, errors.Is(err, class), "%v: %v", class, err)
 				}
 			}
@@ -230,7 +241,7 @@ func TestAUsedDirectoryThatHoldsNothingIsDamaged(t *testing.T) {
 			d.Write(func(yield func([]core.Write) bool) { yield([]core.Write{{Key: "a", Value: "1"}}) })
 			<-synced
 			killed := filepath.Join(t.TempDir(), "killed")
-			require.NoError(t, disktest.CopyRunning(dir, killed))
+			require.NoError(t, CopyRunning(dir, killed))
 			require.NoError(t, d.Close())
 			require.NoError(t, harm(killed))
 			r, err := Inspect(t.Context(), killed, false, Options{})

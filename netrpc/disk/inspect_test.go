@@ -18,7 +18,6 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc/disk"
-	"gtstore/netrpc/disk/disktest"
 )
 
 // Parts of a directory.
@@ -102,7 +101,7 @@ func records(t *testing.T, puts int) (list []core.Write) {
 func kill(t *testing.T, d *disk.Disk, dir string) {
 	t.Helper()
 	data, left := filepath.Join(dir, dataDir), filepath.Join(t.TempDir(), dataDir)
-	require.NoError(t, disktest.CopyRunning(data, left))
+	require.NoError(t, disk.CopyRunning(data, left))
 	require.NoError(t, d.Close())
 	files, err := filepath.Glob(filepath.Join(data, "*"))
 	require.NoError(t, err)
@@ -223,6 +222,34 @@ func TestInspectOfWhatMustNotBeWritten(t *testing.T) {
 	require.False(t, r.Damaged())
 }
 
+// What says whose data they are is damaged or gone, and the data are whole. Nobody puts them
+// aside: they may be the only copy. A person can say whose they are, but not that they are
+// another role's.
+func TestDataThatNothingSaysWhoseTheyAreStay(t *testing.T) {
+	for name, harm := range map[string]func(file string) error{
+		"damaged": func(file string) error { return os.WriteFile(file, []byte("{"), 0o600) },
+		"gone":    os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := nodeDir(t, true)
+			require.NoError(t, harm(filepath.Join(dir, descriptorFile)))
+			_, err := disk.Open(dir, disk.Storage, disk.Options{})
+			require.ErrorContains(t, err, "--moved")
+			_, err = disk.Open(dir, disk.Manager, disk.Options{Moved: true})
+			require.ErrorContains(t, err, "belongs to a storage node")
+			d, err := disk.Open(dir, disk.Storage, disk.Options{Moved: true})
+			require.NoError(t, err)
+			require.NoError(t, d.Close())
+			d, err = disk.Open(dir, disk.Storage, disk.Options{})
+			require.NoError(t, err, "from now on it says whose it is")
+			require.NoError(t, d.Close())
+			r := inspect(t, dir, true)
+			require.False(t, r.Damaged())
+			require.EqualValues(t, 201, r.Contents.Groups[0].Last, "nothing is lost")
+		})
+	}
+}
+
 // Damage in any of the engine's files is told with the file, and the rest is read on.
 func TestInspectNamesTheDamagedFile(t *testing.T) {
 	quarter := func(size int) int { return size / 4 }
@@ -336,7 +363,7 @@ func TestInspectRefusesWhatItCannotRead(t *testing.T) {
 		"a descriptor that is none": {func(t *testing.T, dir string) string {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, descriptorFile), []byte("?"), 0o600))
 			return dir
-		}, core.ErrDamaged, "not as it was written"},
+		}, disk.ErrUnnamed, "not as it was written"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := c.make(t, t.TempDir())

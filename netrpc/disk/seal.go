@@ -41,6 +41,9 @@ func (d *directory) listsSum() (string, error) {
 }
 
 func (d *directory) read(name string) ([]byte, error) {
+	if info, err := d.fs.Stat(name); err == nil && !info.Mode().IsRegular() { // to read a pipe would wait for who writes to it
+		return nil, errors.New("it is no regular file: bring back the one that was there, or choose another directory")
+	}
 	f, err := d.fs.Open(name)
 	if err != nil {
 		return nil, err

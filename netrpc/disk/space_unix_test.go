@@ -29,3 +29,17 @@ func TestALogIsNotAllocatedAtAStroke(t *testing.T) {
 		require.LessOrEqual(t, info.Sys().(*syscall.Stat_t).Blocks*blockBytes, int64(aheadBytes+1<<20))
 	}
 }
+
+// To read a pipe would wait for who writes to it, without end.
+func TestAPipeIsNoFileOfADirectory(t *testing.T) {
+	for _, name := range []string{descriptorFile, sealFile} {
+		dir := onSystem(t)
+		holds(t, dir, Options{})
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.RemoveAll(file))
+		require.NoError(t, syscall.Mkfifo(file, 0o600))
+		_, err := Open(dir, Storage, Options{memTable: smallTable})
+		require.ErrorContains(t, err, dir)
+		require.ErrorContains(t, err, "is no regular file")
+	}
+}

@@ -42,7 +42,7 @@ func (c *common) add(flags *pflag.FlagSet) {
 	flags.Var(&c.listen, "listen", "address to listen on; port 0 lets the system choose")
 	flags.Var(&c.advertise, "advertise", "address under which the others reach this node, if it is not that of --listen")
 	cli.Directory(flags, &c.dir, "dir", "directory for the node's data, of this node alone; without it they live in memory, and end with the process")
-	flags.BoolVar(&c.moved, "moved", false, "with --dir: the directory was moved here, and no node will be started again on the original")
+	flags.BoolVar(&c.moved, "moved", false, "with --dir: the directory was moved here after its node had been stopped, and no node will be started again on the original")
 	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&c.logLevel, "log-level", "the least that is logged")
 	c.logFormat = cli.OneOf{Value: "text", Values: []string{"text", "json"}}
@@ -168,7 +168,7 @@ func NewStorage() *cobra.Command {
 		Long: `Runs a storage node. With --dir it keeps its data on disk, and goes on with them when
 it is started again. Without, they live as long as the process, and one that is started
 again is another, empty node. Data that are damaged are put aside, and the node begins
-anew: its group fills it.`,
+anew: the other members of its group fill it.`,
 		Example: "  node storage --listen 10.0.0.2:7401 --manager 10.0.0.1:7400 --name node1 --dir /var/lib/gtstore",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -260,7 +260,7 @@ func (c *common) advice(err error) string {
 	case c.dir != "" && (errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO)):
 		return ".\nThe disk takes no more writes: look for what the system says of it, and start the node again when it is well, or in an empty --dir on another disk"
 	case c.dir != "" && errors.Is(err, os.ErrNotExist):
-		return ".\nThe directory, or a part of it, was removed while the node ran. A storage node begins anew when it is started again, and its group fills it. A manager would be that of a new cluster: restore its directory first"
+		return ".\nThe directory, or a part of it, was removed while the node ran. A storage node begins anew when it is started again, and the other members of its group, if there are any, fill it. A manager would be that of a new cluster: restore its directory first"
 	case errors.Is(err, core.ErrOtherCluster):
 		return fmt.Sprintf(".\nName the manager of its own cluster with --manager. To have it begin anew in this one, give it an empty --dir; %s stays as it is", c.dir)
 	case errors.Is(err, core.ErrMode) && c.dir == "":
@@ -268,7 +268,7 @@ func (c *common) advice(err error) string {
 	case errors.Is(err, core.ErrMode):
 		return ".\nThe manager has no --dir: start it with one, or this node without"
 	case errors.Is(err, core.ErrBoot):
-		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since. %s lacks what it has acknowledged. End both, and start the one on the newer data; or give this one an empty --dir, and its group fills it", c.dir)
+		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since, and %s lacks what that has acknowledged. Leave the place to it. To have one node more, give this one an empty --dir", c.dir)
 	case errors.Is(err, core.ErrOtherManager):
 		return fmt.Sprintf(".\nAnother manager was started on these data, or on a copy of them, and runs or ran since. Let one run only, the one that knows the most; %s stays as it is", c.dir)
 	case errors.Is(err, core.ErrForgotten) && c.dir != "":

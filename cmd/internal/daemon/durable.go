@@ -17,7 +17,8 @@ var Disk disk.Options
 
 // serve starts a node over what its directory holds. A storage node whose data are damaged
 // puts them aside, and begins anew: the others of its group have them. A manager does not,
-// as nobody else knows what it knew.
+// as nobody else knows what it knew. Nor does a node of which only the file that says whose
+// data these are is damaged: a person can say so, and there may be no others.
 func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
 	o := netrpc.Options{Logger: log}
 	if c.dir == "" {
@@ -37,7 +38,7 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 	if failed != nil {
 		return nil, cli.Failed(failed)
 	}
-	log.Error("the data are damaged: this node begins anew, and is filled from its group", "why", err, "put aside", aside)
+	log.Error("the data are damaged: this node begins anew, and is filled from its group, where that has other members", "why", err, "put aside", aside)
 	s, err = c.serveOver(role, o, start)
 	return s, refused(err)
 }

@@ -1,4 +1,3 @@
-// Package disktest has file systems for the engine that fail, as disks do, and copies of
-// directories whose process still runs, as a kill would leave them. Tests and the processes
-// of tests use them.
+// Package disktest has file systems for the engine that fail, as disks do. The processes of
+// tests use them.
 package disktest
