@@ -30,7 +30,7 @@ func BenchmarkClientCalls(b *testing.B) {
 				carry(c, now, &out, Envelope{Body: &Call{ID: asked, Kind: OpGet, Key: "k", Timeout: 5 * time.Second}})
 			}
 			call()
-			carry(c, now, &out, Envelope{rigCluster, peerOf("m"), peerOf("c1"), &LookupReply{Req: 1, Status: StatusOK, Config: config(1, "n1", "n2")}})
+			carry(c, now, &out, Envelope{rigCluster, peerOf("m"), peerOf("c1"), &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusOK, Config: config(1, "n1", "n2")}})
 			for int(asked) < calls {
 				call()
 			}

@@ -26,10 +26,11 @@ func (c *Client) AppendState(b []byte, now Time) []byte {
 	for _, call := range list {
 		e.call(c, call)
 	}
-	e.num(uint64(len(c.keys)))
-	for _, key := range slices.Sorted(maps.Keys(c.keys)) {
-		e.text(key)
-		e.num(uint64(c.keys[key]))
+	e.num(uint64(c.placement))
+	e.num(uint64(len(c.units)))
+	for _, u := range slices.Sorted(maps.Keys(c.units)) {
+		e.text(string(u))
+		e.num(uint64(c.units[u]))
 	}
 	e.num(uint64(len(c.routes)))
 	for _, id := range slices.Sorted(maps.Keys(c.routes)) {

@@ -74,10 +74,11 @@ func (c *canon) directory(d *Directory) {
 	for _, g := range d.groups {
 		c.config(g.config)
 	}
-	c.num(uint64(len(d.keys)))
-	for _, key := range slices.Sorted(maps.Keys(d.keys)) {
-		c.text(key)
-		c.num(uint64(d.keys[key]))
+	c.num(uint64(d.placement))
+	c.num(uint64(len(d.units)))
+	for _, u := range slices.Sorted(maps.Keys(d.units)) {
+		c.text(string(u))
+		c.num(uint64(d.units[u]))
 	}
 }
 
@@ -104,9 +105,9 @@ func (c *canon) fold(f *fold) {
 	for _, id := range ids {
 		c.num(uint64(id))
 	}
-	c.num(uint64(len(f.keys)))
-	for _, key := range f.keys {
-		c.text(key)
+	c.num(uint64(len(f.units)))
+	for _, u := range f.units {
+		c.text(string(u))
 	}
 	c.num(uint64(len(f.batches)))
 	for _, batch := range f.batches {
@@ -249,11 +250,11 @@ func (c *canon) word(m *Manager, w *word) {
 // requests are those who wait for the manager.
 func (c *canon) requests(m *Manager) {
 	c.num(uint64(len(m.waiters)))
-	for _, key := range slices.Sorted(maps.Keys(m.waiters)) {
-		c.text(key)
-		c.num(uint64(len(m.waiters[key])))
-		for i := range m.waiters[key] {
-			c.waiter(&m.waiters[key][i])
+	for _, u := range slices.Sorted(maps.Keys(m.waiters)) {
+		c.text(string(u))
+		c.num(uint64(len(m.waiters[u])))
+		for i := range m.waiters[u] {
+			c.waiter(&m.waiters[u][i])
 		}
 	}
 	c.num(uint64(len(m.early)))

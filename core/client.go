@@ -24,8 +24,10 @@ type Client struct {
 	calls  map[uint64]*call // by Call.ID
 	timed  calls            // the same calls, by when they are due
 	called uint64           // how many calls there were
-	keys   map[string]GroupID
 	routes map[GroupID]*route
+
+	placement Placement // 0 until the cluster has told it; until then units is empty
+	units     map[Unit]GroupID
 }
 
 // route is what a client knows of a group.
@@ -77,7 +79,7 @@ func NewClient(opt ClientOptions) (*Client, error) {
 	}
 	return &Client{
 		common: common{self: opt.Self, alarm: Never}, opt: opt, manager: opt.Manager, random: *rand.NewPCG(opt.Seed, uint64(opt.Self.ID)),
-		calls: make(map[uint64]*call), keys: make(map[string]GroupID), routes: make(map[GroupID]*route),
+		calls: make(map[uint64]*call), units: make(map[Unit]GroupID), routes: make(map[GroupID]*route),
 	}, nil
 }
 
@@ -183,7 +185,7 @@ func (c *Client) onCall(b *Call) {
 	c.called++
 	c.calls[b.ID] = call
 	heap.Push(&c.timed, call)
-	if id, ok := c.keys[b.Key]; ok {
+	if id, ok := c.units[c.placement.Unit(b.Key)]; ok {
 		call.route = c.routes[id]
 	}
 	c.attempt(call)
@@ -331,7 +333,11 @@ func (c *Client) backOff(call *call, cause Status) {
 
 func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
 	if c.cluster == 0 {
-		c.cluster = in.Cluster
+		c.cluster, c.placement = in.Cluster, b.Placement
+	}
+	if b.Placement != c.placement { // no manager says so: a cluster's never changes
+		c.drop(in.From)
+		return
 	}
 	c.manager, c.displaced = in.From, false
 	switch b.Status {
@@ -366,7 +372,7 @@ func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
 	}
 }
 
-// notMapped ends a call on a key that no put has ever reached.
+// notMapped ends a call on a key that no put has ever reached, nor any other of its unit.
 func (c *Client) notMapped(call *call, in Envelope) {
 	switch {
 	case call.Kind == OpCAS:
@@ -508,7 +514,7 @@ func (c *Client) close() {
 }
 
 // learn remembers a config unless a higher epoch is known, and the group of a
-// key. That a key has no group is never remembered.
+// key's unit. That a unit has no group is never remembered.
 func (c *Client) learn(key string, config *Config) {
 	r := c.routes[config.Group]
 	if r == nil {
@@ -521,10 +527,11 @@ func (c *Client) learn(key string, config *Config) {
 	if key == "" {
 		return
 	}
-	if _, known := c.keys[key]; !known && len(c.keys) >= c.opt.RoutesMax {
-		clear(c.keys) // they are learnt again as they are used
+	u := c.placement.Unit(key)
+	if _, known := c.units[u]; !known && len(c.units) >= c.opt.RoutesMax {
+		clear(c.units) // they are learnt again as they are used
 	}
-	c.keys[key] = config.Group
+	c.units[u] = config.Group
 }
 
 // redirect sends what was asked of an earlier primary to the present one, also what

@@ -87,8 +87,8 @@ func (m *Manager) Clone() *Manager {
 		n.watches[i].own()
 	}
 	n.waiters = maps.Clone(m.waiters)
-	for _, key := range slices.Sorted(maps.Keys(n.waiters)) {
-		n.waiters[key] = slices.Clip(n.waiters[key])
+	for _, u := range slices.Sorted(maps.Keys(n.waiters)) {
+		n.waiters[u] = slices.Clip(n.waiters[u])
 	}
 	n.early = slices.Clip(m.early)
 	n.waits = maps.Clone(m.waits)
@@ -125,14 +125,14 @@ func (d *Directory) clone() *Directory {
 		groups[i] = *g
 		n.groups[i] = &groups[i]
 	}
-	n.keys = maps.Clone(d.keys)
+	n.units = maps.Clone(d.units)
 	return n
 }
 
 // clone leads to the nodes of the copied Directory. Those that are off the list change no
 // more.
 func (f *fold) clone(from, to *Directory) fold {
-	n := fold{from: f.from, nodes: slices.Clone(f.nodes), groups: slices.Clone(f.groups), keys: slices.Clone(f.keys), batches: slices.Clip(f.batches)}
+	n := fold{from: f.from, nodes: slices.Clone(f.nodes), groups: slices.Clone(f.groups), units: slices.Clone(f.units), batches: slices.Clip(f.batches)}
 	for i, node := range n.nodes {
 		if from.node(node.ID) == node {
 			n.nodes[i] = to.node(node.ID)
@@ -146,7 +146,7 @@ func (c *Client) Clone() *Client {
 	n := new(Client)
 	*n = *c
 	n.common = c.common.clone()
-	n.keys = maps.Clone(c.keys)
+	n.units = maps.Clone(c.units)
 	n.routes = make(map[GroupID]*route, len(c.routes))
 	for _, id := range slices.Sorted(maps.Keys(c.routes)) {
 		n.routes[id] = c.routes[id].clone()

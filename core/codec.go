@@ -262,6 +262,7 @@ func (m *StatusReply) code(c *wire.Coder) {
 	wire.Uint(c, &m.Replicas)
 	wire.Uint(c, &m.Keys)
 	wire.Uint(c, &m.Mapped)
+	m.Placement.code(c)
 	wire.Uint(c, &m.NodeCount)
 	wire.Uint(c, &m.GroupCount)
 	wire.Int(c, &m.DiskLag)
@@ -381,6 +382,7 @@ func (m *LookupReply) code(c *wire.Coder) {
 	}
 	wire.Uint(c, &m.Have)
 	wire.Uint(c, &m.Need)
+	m.Placement.code(c)
 }
 
 func (m *Suspect) code(c *wire.Coder) {
@@ -632,7 +634,7 @@ func (cmd *Command) code(c *wire.Coder) {
 	wire.Fixed64(c, &cmd.Secret)
 	wire.Fixed64(c, &cmd.Before)
 	wire.Fixed64(c, &cmd.Inherited)
-	codeKey(c, &cmd.Key, cmd.Kind == CommandPlace)
+	codeKey(c, &cmd.Unit, cmd.Kind == CommandPlace)
 	for i := range wire.Slice(c, &cmd.Members, ChainMax, 8) {
 		wire.Fixed64(c, &cmd.Members[i])
 	}
@@ -656,9 +658,14 @@ func (t *Terms) code(c *wire.Coder) {
 	wire.Uint(c, &t.MinChain)
 }
 
-// codeKey codes a key of 1 to KeyBytesMax bytes, or the empty key of what acts
+func (p *Placement) code(c *wire.Coder) {
+	wire.Uint(c, p)
+	c.Check(p.valid(), "placement")
+}
+
+// codeKey codes a key, or a unit, of 1 to KeyBytesMax bytes, or the empty key of what acts
 // on none.
-func codeKey(c *wire.Coder, key *string, wanted bool) {
+func codeKey[T ~string](c *wire.Coder, key *T, wanted bool) {
 	wire.String(c, key, KeyBytesMax)
 	c.Check((*key != "") == wanted, "key that is missing or in excess")
 }

@@ -29,7 +29,7 @@ var (
 	sampleCommand = Command{
 		Kind: CommandPlace, Node: NodeRecord{Peer: samplePeer, Name: "node1", Boot: 2},
 		Terms: Terms{Reads: ReadLease, Lease: time.Second, MinChain: 2},
-		Key:   "key", Members: []NodeID{1, 2}, Skip: []GroupID{5, 6}, Group: 3, Epoch: 9, Remove: []NodeID{3},
+		Unit:  "key", Members: []NodeID{1, 2}, Skip: []GroupID{5, 6}, Group: 3, Epoch: 9, Remove: []NodeID{3},
 	}
 )
 
@@ -45,14 +45,14 @@ var sampleMessages = []Message{
 	&Forgotten{Req: 5, Status: StatusNotFound},
 	&StatusQuery{Req: 5, NodeFrom: 256, GroupFrom: 512},
 	&StatusReply{
-		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, Mapped: 2000, NodeCount: 258, GroupCount: 513, DiskLag: time.Second,
+		Req: 5, Process: 4711, Replicas: 2, Keys: 1000, Mapped: 2000, Placement: 16384, NodeCount: 258, GroupCount: 513, DiskLag: time.Second,
 		Nodes: []NodeStatus{
 			{NodeRecord: NodeRecord{samplePeer, "node1", 4712, 2}, Group: 3, State: NodeUp},
 			{NodeRecord: NodeRecord{Peer: Peer{ID: 2}}, Joining: 4, State: NodeGone, Draining: true, Quarantine: time.Second},
 		},
 		Groups: []GroupStatus{{Group: 3, Epoch: 9, State: GroupShort, Chain: []NodeID{7, 8}, Keys: 100, Terms: Terms{ReadLease, time.Second, 2}, Join: &JoinStatus{Node: 5, Age: time.Second}}},
 	},
-	&StatusReply{Req: 5},
+	&StatusReply{Req: 5, Placement: PlacementKey},
 	&Ping{Nonce: 5, Index: 1000, Token: 7, Boot: 5, Start: 9, Began: 3},
 	&Pong{Nonce: 5, Token: 7, Boot: 1, Index: 1000, Groups: []GroupEpoch{{1, 2}, {300, 400}},
 		Join: &JoinProgress{Group: 3, Start: 8, Keys: 10, KeysTotal: 20, Bytes: 100, BytesTotal: 200}, Serves: 3, Keys: 20, Lag: time.Second},
@@ -64,8 +64,8 @@ var sampleMessages = []Message{
 	&Config{Group: 1, Epoch: 1, Chain: []Peer{{ID: 1}}, Reads: ReadConfirm},
 	&Lookup{Req: 5, Key: "\x00any\xffbytes", Create: true},
 	&Lookup{Req: 5, Key: strings.Repeat("k", KeyBytesMax)},
-	&LookupReply{Req: 5, Status: StatusOK, Config: &sampleConfig, Have: 1, Need: math.MaxUint32},
-	&LookupReply{Req: 5, Status: StatusUnavailable, Have: 1, Need: 3},
+	&LookupReply{Req: 5, Status: StatusOK, Config: &sampleConfig, Have: 1, Need: math.MaxUint32, Placement: 16384},
+	&LookupReply{Placement: PlacementKey, Req: 5, Status: StatusUnavailable, Have: 1, Need: 3},
 	&Suspect{Group: 3, Epoch: 9, Node: 7, Refused: true, Token: 7},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Config: &sampleConfig, Prev: EntryID{8, 11}, Entries: []Entry{sampleEntry, sampleEntry}, Commit: 10, Trim: 9},
 	&Replicate{Group: 3, Epoch: 9, Round: 8, Prev: EntryID{8, 11}},
@@ -104,7 +104,7 @@ var sampleMessages = []Message{
 var sampleCommands = []Command{
 	sampleCommand,
 	{Kind: CommandRegister, Node: NodeRecord{Peer: samplePeer, Name: "node1", Boot: 2}},
-	{Kind: CommandPlace, Key: "key", Terms: Terms{Reads: ReadConfirm, MinChain: 1}},
+	{Kind: CommandPlace, Unit: "key", Terms: Terms{Reads: ReadConfirm, MinChain: 1}},
 	{Kind: CommandReconfigure, Group: 3, Epoch: 9, Remove: []NodeID{7}},
 	{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 7}}},
 	{Kind: CommandJoin, Group: 3, Epoch: 9, Node: NodeRecord{Peer: Peer{ID: 7}}},
@@ -339,10 +339,10 @@ func TestCommandsOutsideTheLimits(t *testing.T) {
 		{"no kind", Command{}, wire.ErrMalformed},
 		{"kind out of range", Command{Kind: commandKindEnd}, wire.ErrMalformed},
 		{"place without key", Command{Kind: CommandPlace, Terms: Terms{Reads: ReadConfirm}}, wire.ErrMalformed},
-		{"gone with key", Command{Kind: CommandGone, Key: "k"}, wire.ErrMalformed},
-		{"too many members", Command{Kind: CommandPlace, Key: "k", Terms: Terms{Reads: ReadConfirm}, Members: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
+		{"gone with key", Command{Kind: CommandGone, Unit: "k"}, wire.ErrMalformed},
+		{"too many members", Command{Kind: CommandPlace, Unit: "k", Terms: Terms{Reads: ReadConfirm}, Members: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
 		{"too many to remove", Command{Kind: CommandReconfigure, Remove: make([]NodeID, ChainMax+1)}, wire.ErrLimit},
-		{"too many to skip", Command{Kind: CommandPlace, Key: "k", Terms: Terms{Reads: ReadConfirm}, Skip: make([]GroupID, skipMax+1)}, wire.ErrLimit},
+		{"too many to skip", Command{Kind: CommandPlace, Unit: "k", Terms: Terms{Reads: ReadConfirm}, Skip: make([]GroupID, skipMax+1)}, wire.ErrLimit},
 		{"long name", Command{Kind: CommandRegister, Node: NodeRecord{Name: strings.Repeat("n", NameBytesMax+1)}}, wire.ErrLimit},
 	}
 	for _, test := range tests {
@@ -388,7 +388,7 @@ func TestFrameBytesMaxHolds(t *testing.T) {
 	longest := 0
 	for _, m := range []Message{
 		fatReplicate(1, one), fatReplicate(BatchEntriesMax, many), fatChunk, pong,
-		&LookupReply{Req: math.MaxUint64, Status: StatusOK, Config: config, Have: math.MaxUint32, Need: math.MaxUint32},
+		&LookupReply{Placement: SlotsMax, Req: math.MaxUint64, Status: StatusOK, Config: config, Have: math.MaxUint32, Need: math.MaxUint32},
 		&Op{Group: math.MaxUint64, Req: math.MaxUint64, Kind: OpCAS, Session: math.MaxUint64, OpSeq: math.MaxUint64,
 			Key: one.Key, Value: one.Value, Version: math.MaxUint64},
 		&Reply{Group: math.MaxUint64, Req: math.MaxUint64, Status: StatusOK, Epoch: math.MaxUint64, Version: math.MaxUint64,
@@ -532,6 +532,9 @@ func draw(t *rapid.T, v reflect.Value, path string) {
 	}
 	if entry, ok := v.Addr().Interface().(*Entry); ok && entry.Kind == OpGet {
 		entry.Kind, entry.Key = OpExpire, ""
+	}
+	if p, ok := v.Addr().Interface().(*Placement); ok {
+		*p = 1 << (*p % 17)
 	}
 }
 

@@ -5,7 +5,7 @@ type CommandKind uint8
 
 const (
 	CommandRegister    CommandKind = iota + 1 // Node
-	CommandPlace                              // Key, Members, Skip, Terms
+	CommandPlace                              // Unit, Members, Skip, Terms
 	CommandReconfigure                        // Group, Epoch, Remove
 	CommandGone                               // Node.ID
 	CommandJoin                               // Group, Epoch, Node.ID
@@ -49,10 +49,10 @@ type Command struct {
 	// secret changes only by which one the node's data are known.
 	Secret, Before, Inherited uint64
 
-	// Key is to be mapped, if it is not yet: to a new group of Members if these
+	// Unit is to be mapped, if it is not yet: to a new group of Members if these
 	// are uninitialised, else to the next group of the round robin that is
 	// neither lost nor in Skip.
-	Key     string
+	Unit    Unit
 	Members []NodeID
 	Skip    []GroupID
 	Terms   Terms // of the new group; with CommandTerms those of Group from its next epoch on

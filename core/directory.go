@@ -9,21 +9,22 @@ import (
 // command after the other, so that whoever applies the same commands has the
 // same Directory.
 type Directory struct {
-	index    Index
-	nodes    []*nodeEntry // in the order of registration, nodesMax at most
-	byID     map[NodeID]*nodeEntry
-	groups   []*groupEntry
-	keys     map[string]GroupID
-	keyBytes int // about what keys takes in memory
-	turn     int // whose turn it is in the round robin of groups
+	index     Index
+	nodes     []*nodeEntry // in the order of registration, nodesMax at most
+	byID      map[NodeID]*nodeEntry
+	groups    []*groupEntry
+	placement Placement // which unit a key belongs to; from the beginning
+	units     map[Unit]GroupID
+	unitBytes int // about what units takes in memory
+	turn      int // whose turn it is in the round robin of groups
 }
 
-// The map of keys only grows: a deleted key keeps its group, since a client may still
-// believe the old mapping, and would be told that the key is absent by a group that no
-// longer has it.
+// The map of units only grows: a unit keeps its group though all its keys are deleted,
+// since a client may still believe the old mapping, and would be told that a key is absent
+// by a group that no longer has it.
 const (
-	keyBytesMax = 2 << 30
-	keyOverhead = 128 // of an entry of a map
+	unitBytesMax = 2 << 30
+	unitOverhead = 128 // of an entry of a map
 )
 
 // nodeEntry is a registered node. It is a member of the group that group names, or on
@@ -50,8 +51,8 @@ type groupEntry struct {
 type applied struct {
 	registered bool       // Register: the record is new
 	formed     bool       // Place: a group was formed
-	mapped     GroupID    // Place: the group of the key, 0 when there is none for it
-	isNew      bool       // Place: the key was not mapped before
+	mapped     GroupID    // Place: the group of the unit, 0 when there is none for it
+	isNew      bool       // Place: the unit was not mapped before
 	gone       bool       // Gone: the node was there and not gone before
 	drain      bool       // Drain, Stay: it is to be drained, or no more
 	retired    *nodeEntry // Retire: it is off the list, where its number was its place
@@ -76,8 +77,8 @@ func (n *nodeEntry) follows(c *Command) bool {
 
 func (n *nodeEntry) isSpare() bool { return n.group == 0 && n.joining == 0 }
 
-func newDirectory() *Directory {
-	return &Directory{byID: make(map[NodeID]*nodeEntry), keys: make(map[string]GroupID)}
+func newDirectory(p Placement) *Directory {
+	return &Directory{placement: p, byID: make(map[NodeID]*nodeEntry), units: make(map[Unit]GroupID)}
 }
 
 // node returns the registered node with that id, or nil.
@@ -163,7 +164,7 @@ func (d *Directory) register(c *Command) applied {
 }
 
 func (d *Directory) place(c *Command) applied {
-	if id, ok := d.keys[c.Key]; ok {
+	if id, ok := d.units[c.Unit]; ok {
 		return applied{mapped: id}
 	}
 	var a applied
@@ -174,8 +175,8 @@ func (d *Directory) place(c *Command) applied {
 		return applied{}
 	}
 	a.mapped, a.isNew = g.config.Group, true
-	d.keys[c.Key] = a.mapped
-	d.keyBytes += len(c.Key) + keyOverhead
+	d.units[c.Unit] = a.mapped
+	d.unitBytes += len(c.Unit) + unitOverhead
 	return a
 }
 

@@ -27,7 +27,7 @@ const (
 	keyDirectory  = "directory"
 	prefixNode    = "node/"    // + the index of the command that listed the node
 	prefixGroup   = "group/"   // + group
-	prefixKey     = "key/"     // + key
+	prefixUnit    = "unit/"    // + unit
 	prefixCommand = "command/" // + index
 )
 
@@ -371,6 +371,9 @@ func (g *group) restoreEntry(r *reader, k, v string) error {
 func (m *Manager) persistIdentity() {
 	if m.opt.Durable {
 		m.persist(keyIdentity, tagIdentity, &identity{id: m.self.ID, cluster: m.cluster, boot: m.boot})
+		if m.boot == 1 { // with the first identity the placement is chosen
+			m.persist(keyDirectory, tagDirectory, m.dir.record())
+		}
 	}
 }
 
@@ -390,6 +393,9 @@ func (m *Manager) restore(space Space) error {
 	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
 	if err := m.dir.restore(space); err != nil {
 		return fmt.Errorf("core: manager %v: %w", i.id, err)
+	}
+	if p := m.opt.Placement; p != 0 && p != m.dir.placement {
+		return fmt.Errorf("core: manager %v: %w: it is %v, and %v was asked for", i.id, ErrPlacement, m.dir.placement, p)
 	}
 	m.fold.from = m.dir.index
 	err = space.Range(prefixCommand, func(k, v string) error {

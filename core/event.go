@@ -29,7 +29,7 @@ const (
 	// Manager.
 	EventRegistered   // Node: a node, or a new boot of one, is in the Directory
 	EventFormed       // Group: a group was formed
-	EventMapped       // Group: a key was mapped to it
+	EventMapped       // Group: a unit was mapped to it
 	EventReconfigured // Group, Epoch: the group's config changed
 	EventProbing      // Group, Epoch, Node, Effect (its primary has reported it): Node is accused and the chain is probed
 	EventCleared      // Group, Epoch, Node, Effect (what its primary waits for has moved): nobody is removed

@@ -2,14 +2,16 @@ package core
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"gtstore/core/wire"
 )
 
-// A durable manager keeps the Directory as records, one for each node, group and key, and
-// the commands since. A command is durable before anything that shows it. Once there are
+// A durable manager keeps the Directory as records, one for each node, group and unit,
+// and the commands since. The first, of an empty Directory, says the placement, and is as old
+// as the manager's identity. A command is durable before anything that shows it. Once there are
 // CommandsKeep of them that are applied, they are folded into the records: each record that
 // they changed is written, once, and they are deleted, in one batch. So neither the size on
 // the disk nor the time of a restart grows with what has happened, and no batch grows with
@@ -18,14 +20,21 @@ import (
 // directoryRecord says which state of the Directory the other records are, and how many of
 // them there are: one that is missing is noticed.
 type directoryRecord struct {
-	index               Index
-	turn                int
-	nodes, groups, keys int
+	placement            Placement
+	index                Index
+	turn                 int
+	nodes, groups, units int
+}
+
+// record is what the Directory's own record says.
+func (d *Directory) record() *directoryRecord {
+	return &directoryRecord{d.placement, d.index, d.turn, len(d.nodes), len(d.groups), len(d.units)}
 }
 
 func (d *directoryRecord) code(c *wire.Coder) {
+	d.placement.code(c)
 	wire.Uint(c, &d.index)
-	for _, n := range []*int{&d.turn, &d.nodes, &d.groups, &d.keys} {
+	for _, n := range []*int{&d.turn, &d.nodes, &d.groups, &d.units} {
 		u := uint64(*n)
 		wire.Uint(c, &u)
 		c.CheckMax(int(u>>31), 0, "count of records, in 2^31")
@@ -44,7 +53,7 @@ func (n *nodeEntry) code(c *wire.Coder) {
 	c.Bool(&n.draining)
 }
 
-// mapping is the group of a key.
+// mapping is the group of a unit.
 type mapping struct{ group GroupID }
 
 func (m *mapping) code(c *wire.Coder) { wire.Uint(c, &m.group) }
@@ -54,7 +63,7 @@ type fold struct {
 	from    Index        // the records are to be the state at that index, so far
 	nodes   []*nodeEntry // whose records the commands since have changed, each once or more
 	groups  []GroupID
-	keys    []string
+	units   []Unit
 	batches [][]Write // that were made and not yet taken out
 }
 
@@ -74,11 +83,11 @@ func (m *Manager) noteChange(c *Command, a *applied) {
 		f.groups = append(f.groups, config.Group)
 	}
 	if a.isNew {
-		f.keys = append(f.keys, c.Key)
+		f.units = append(f.units, c.Unit)
 	}
 	if m.dir.index-f.from >= Index(m.opt.CommandsKeep) {
 		f.batches = append(f.batches, m.makeFold())
-		*f = fold{from: m.dir.index, nodes: f.nodes[:0], groups: f.groups[:0], keys: f.keys[:0], batches: f.batches}
+		*f = fold{from: m.dir.index, nodes: f.nodes[:0], groups: f.groups[:0], units: f.units[:0], batches: f.batches}
 	}
 }
 
@@ -101,10 +110,10 @@ func (m *Manager) makeFold() (writes []Write) {
 	for _, id := range slices.Compact(f.groups) {
 		set(ordered(prefixGroup, uint64(id)), tagConfig, d.group(id).config)
 	}
-	for _, key := range f.keys {
-		set(prefixKey+key, tagMapping, &mapping{d.keys[key]})
+	for _, u := range f.units {
+		set(prefixUnit+string(u), tagMapping, &mapping{d.units[u]})
 	}
-	set(keyDirectory, tagDirectory, &directoryRecord{d.index, d.turn, len(d.nodes), len(d.groups), len(d.keys)})
+	set(keyDirectory, tagDirectory, d.record())
 	clear(f.nodes) // the retired need not be kept
 	return append(writes, Write{Key: ordered(prefixCommand, uint64(f.from+1)), Delete: true, End: ordered(prefixCommand, uint64(d.index+1))})
 }
@@ -124,19 +133,25 @@ func (d *Directory) restore(space Space) error {
 	for _, kind := range []struct {
 		prefix string
 		read   func(key, text string) error
-	}{{keyDirectory, r.readHead}, {prefixNode, r.readNode}, {prefixGroup, r.readGroup}, {prefixKey, r.readKey}} {
+	}{{keyDirectory, r.readHead}, {prefixNode, r.readNode}, {prefixGroup, r.readGroup}, {prefixUnit, r.readUnit}} {
 		if err := records(space, kind.prefix, kind.read); err != nil {
 			return err
 		}
 	}
-	if err := r.complete(); err != nil {
+	err := r.complete()
+	if r.head.placement == 0 {
+		err = errNoDirectory
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
 }
 
+var errNoDirectory = errors.New("there is no record of the Directory")
+
 // directoryReader fills a Directory from its records, which have to come in this order:
-// head, nodes, groups, keys.
+// head, nodes, groups, units.
 type directoryReader struct {
 	*Directory
 	head    directoryRecord
@@ -150,7 +165,7 @@ func (d *directoryReader) readHead(k, v string) error {
 		return err
 	}
 	d.head = r
-	d.index, d.turn = r.index, r.turn
+	d.placement, d.index, d.turn = r.placement, r.index, r.turn
 	return nil
 }
 
@@ -194,28 +209,31 @@ func (d *directoryReader) readGroup(k, v string) error {
 	return nil
 }
 
-func (d *directoryReader) readKey(k, v string) error {
-	if len(d.keys) == 0 && len(d.groups) > 0 {
-		d.keys = make(map[string]GroupID, min(d.head.keys, keyBytesMax/keyOverhead))
+func (d *directoryReader) readUnit(k, v string) error {
+	if len(d.units) == 0 && len(d.groups) > 0 {
+		d.units = make(map[Unit]GroupID, min(d.head.units, unitBytesMax/unitOverhead))
 	}
 	if err := d.reader.read(k, v, tagMapping, &d.mapping); err != nil {
-		return fmt.Errorf("the record of a key: %w", err)
+		return fmt.Errorf("the record of a unit: %w", err)
 	}
-	key := k[len(prefixKey):]
-	if key == "" || d.group(d.mapping.group) == nil {
-		return fmt.Errorf("a key of %d bytes is of group %d, which has no record", len(key), d.mapping.group)
+	u := Unit(k[len(prefixUnit):])
+	if !d.placement.has(u) {
+		return fmt.Errorf("there is a record of unit %q, which placement %v has not", u, d.placement)
 	}
-	d.keys[key] = d.mapping.group
-	d.keyBytes += len(key) + keyOverhead
+	if d.group(d.mapping.group) == nil {
+		return fmt.Errorf("unit %q is of group %d, which has no record", u, d.mapping.group)
+	}
+	d.units[u] = d.mapping.group
+	d.unitBytes += len(u) + unitOverhead
 	return nil
 }
 
 // complete returns an error unless there are as many records as there should be.
 func (d *directoryReader) complete() error {
 	r := &d.head
-	if len(d.nodes) != r.nodes || len(d.groups) != r.groups || len(d.keys) != r.keys || d.turn > 0 && d.turn >= len(d.groups) {
-		return fmt.Errorf("the records at index %d are of %d nodes, %d groups and %d keys, but should be of %d, %d and %d",
-			r.index, len(d.nodes), len(d.groups), len(d.keys), r.nodes, r.groups, r.keys)
+	if len(d.nodes) != r.nodes || len(d.groups) != r.groups || len(d.units) != r.units || d.turn > 0 && d.turn >= len(d.groups) {
+		return fmt.Errorf("the records at index %d are of %d nodes, %d groups and %d units, but should be of %d, %d and %d",
+			r.index, len(d.nodes), len(d.groups), len(d.units), r.nodes, r.groups, r.units)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func randomCommand(rng *rand.Rand, d *Directory) *Command {
 	case CommandRegister:
 		c.Node = NodeRecord{Peer: Peer{id, fmt.Sprint(name, ":", rng.IntN(2))}, Name: name, Boot: Boot(1 + rng.IntN(5))}
 	case CommandPlace:
-		c.Key, c.Members, c.Terms = fmt.Sprint("k", rng.IntN(50)), []NodeID{id, peerOf(fmt.Sprint("n", 1+rng.IntN(10))).ID}, Terms{Reads: ReadConfirm, MinChain: 1}
+		c.Unit, c.Members, c.Terms = Unit(fmt.Sprint("k", rng.IntN(50))), []NodeID{id, peerOf(fmt.Sprint("n", 1+rng.IntN(10))).ID}, Terms{Reads: ReadConfirm, MinChain: 1}
 		if c.Members[0] == c.Members[1] {
 			c.Members = nil
 		}
@@ -115,7 +115,7 @@ func TestAFoldedDirectoryIsTheSame(t *testing.T) {
 		for i := range 10 {
 			f.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(fmt.Sprint("n", 1+i)), Boot: 1}})
 		}
-		f.apply(&Command{Kind: CommandPlace, Key: "k", Members: []NodeID{1, 2, 3}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+		f.apply(&Command{Kind: CommandPlace, Unit: "k", Members: []NodeID{1, 2, 3}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 		for i := range 300 {
 			c := randomCommand(rng, f.m.dir)
 			kinds[c.Kind] = true
@@ -150,7 +150,7 @@ func TestADirectoryTakesNoMoreThanItsState(t *testing.T) {
 		f.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(fmt.Sprint("n", i+1)), Boot: 1}})
 	}
 	for i := range 5000 {
-		f.apply(&Command{Kind: CommandPlace, Key: fmt.Sprint("k", i), Members: []NodeID{1, 2}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+		f.apply(&Command{Kind: CommandPlace, Unit: Unit(fmt.Sprint("k", i)), Members: []NodeID{1, 2}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	}
 	full := len(f.space)
 	for i := range 5000 {
@@ -162,7 +162,7 @@ func TestADirectoryTakesNoMoreThanItsState(t *testing.T) {
 		f.apply(&Command{Kind: CommandRetire, Node: NodeRecord{Peer: Peer{ID: id}, Boot: f.m.dir.node(id).Boot}})
 	}
 	for i := range keep {
-		f.apply(&Command{Kind: CommandPlace, Key: fmt.Sprint("l", i), Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+		f.apply(&Command{Kind: CommandPlace, Unit: Unit(fmt.Sprint("l", i)), Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	}
 	require.Equal(t, 2, f.space.count(prefixNode))
 	require.Equal(t, f.m.dir, f.restarted().dir)
@@ -174,7 +174,7 @@ func TestManyCommandsFoundAreFoldedOneBatchAtATime(t *testing.T) {
 	f := newFolding(t, 1000)
 	f.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf("n1"), Boot: 1}})
 	for i := range 500 {
-		f.apply(&Command{Kind: CommandPlace, Key: fmt.Sprint("k", i), Members: []NodeID{1}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+		f.apply(&Command{Kind: CommandPlace, Unit: Unit(fmt.Sprint("k", i)), Members: []NodeID{1}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	}
 	require.Equal(t, 501, f.space.count(prefixCommand))
 	n := &rig{t: t, self: peerOf("m"), durable: true, space: f.space, boot: func(s Space) (Node, error) { return NewManager(foldOptions(keep), s) }}
@@ -197,7 +197,7 @@ func foldedSpace(t *testing.T) rigSpace {
 		f.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(fmt.Sprint("n", i+1)), Boot: 1}})
 	}
 	for i := range 6 {
-		f.apply(&Command{Kind: CommandPlace, Key: fmt.Sprint("k", i), Members: []NodeID{NodeID(2*i%4 + 1), NodeID(2*i%4 + 2)}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+		f.apply(&Command{Kind: CommandPlace, Unit: Unit(fmt.Sprint("k", i)), Members: []NodeID{NodeID(2*i%4 + 1), NodeID(2*i%4 + 2)}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	}
 	require.Equal(t, 2, f.space.count(prefixCommand))
 	require.Equal(t, 2, f.space.count(prefixGroup))
@@ -238,8 +238,8 @@ func TestADamagedRecordOfTheDirectoryIsNoticed(t *testing.T) {
 		tag byte
 		v   coded
 	}{
-		{prefixKey + "of no group", tagMapping, &mapping{3}},
-		{prefixKey + "of too many", tagMapping, &mapping{1}},
+		{prefixUnit + "of no group", tagMapping, &mapping{3}},
+		{prefixUnit + "of too many", tagMapping, &mapping{1}},
 		{ordered(prefixGroup, 4), tagConfig, &Config{Group: 4, Epoch: 1, Chain: []Peer{peerOf("n9")}, Reads: ReadConfirm}},
 		{ordered(prefixGroup, 3), tagConfig, &Config{Group: 3, Epoch: 1, Chain: []Peer{peerOf("n9")}, Reads: ReadConfirm}},
 		{ordered(prefixGroup, 3), tagConfig, &Config{Group: 3, Epoch: 1, Chain: []Peer{peerOf("n1")}, Reads: ReadConfirm}},
@@ -260,20 +260,20 @@ type foldedKeys []Write
 func newFoldedKeys(t testing.TB, keys int) (s foldedKeys) {
 	f := newFolding(t, 1)
 	f.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf("n1"), Boot: 1}})
-	f.apply(&Command{Kind: CommandPlace, Key: "k", Members: []NodeID{1}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+	f.apply(&Command{Kind: CommandPlace, Unit: "k", Members: []NodeID{1}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	d := f.m.dir
-	delete(d.keys, "k")
-	delete(f.space, prefixKey+"k")
+	delete(d.units, "k")
+	delete(f.space, prefixUnit+"k")
 	for i := range keys {
-		d.keys[fmt.Sprintf("%016d", i)] = 1
+		d.units[Unit(fmt.Sprintf("%016d", i))] = 1
 	}
 	f.m.fold.from--
 	f.space.write(f.m.makeFold())
 	for k, v := range f.space {
 		s = append(s, Write{Key: k, Value: v})
 	}
-	for key := range d.keys {
-		at := prefixKey + key
+	for u := range d.units {
+		at := prefixUnit + string(u)
 		s = append(s, Write{Key: at, Value: f.m.record(at, tagMapping, &mapping{1})})
 	}
 	slices.SortFunc(s, func(a, b Write) int { return strings.Compare(a.Key, b.Key) })
@@ -294,7 +294,7 @@ func (s foldedKeys) Range(prefix string, f func(key, value string) error) error 
 func restoreKeys(t testing.TB, s Space, keys int) *Manager {
 	m, err := NewManager(foldOptions(256), s)
 	require.NoError(t, err)
-	require.Equal(t, keys, m.Keys())
+	require.Equal(t, keys, m.Units())
 	return m
 }
 

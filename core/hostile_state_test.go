@@ -207,7 +207,7 @@ func grouped(t *testing.T, options ...func(*ManagerOptions)) *realm {
 // managing is what must be true of a manager: its groups are as before, but for the work
 // that was under way, and nobody is in one who does not answer.
 func managing(r *realm) target {
-	id, mapped := r.manager().dir.keys["acked"]
+	id, mapped := r.manager().dir.units["acked"]
 	r.took = slices.DeleteFunc(r.took, func(e Envelope) bool { _, ok := e.Body.(*Drain); return ok })
 	return target{rig: r.rig, honest: func() { r.serve(); r.pass(20 * time.Millisecond) }, survives: func() {
 		r.t.Helper()
@@ -215,7 +215,7 @@ func managing(r *realm) target {
 		r.say("c5", &Lookup{Req: 1, Key: "late", Create: true})
 		r.pass(3 * time.Second)
 		require.NotNil(r.t, r.node)
-		after, still := r.manager().dir.keys["acked"]
+		after, still := r.manager().dir.units["acked"]
 		require.Equal(r.t, id, after)
 		require.Equal(r.t, mapped, still)
 		for g := GroupID(1); int(g) <= r.manager().Groups(); g++ {

@@ -140,7 +140,7 @@ func (a *attack) reply() (Envelope, bool) {
 	case *Op:
 		r.Body = &Reply{Group: b.Group, Req: b.Req, Status: StatusOK}
 	case *Lookup:
-		r.Body = &LookupReply{Req: b.Req, Status: StatusOK, Config: config(1, "n1", "n2")}
+		r.Body = &LookupReply{Placement: PlacementKey, Req: b.Req, Status: StatusOK, Config: config(1, "n1", "n2")}
 	}
 	return r, r.Body != nil
 }

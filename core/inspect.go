@@ -61,15 +61,16 @@ type DiskDirectory struct {
 	Commands int   // that are after that, damaged ones included
 	Cut      bool  // it shows only what was read before the first damage
 
-	Nodes  []NodeView // in the order of registration
-	Groups []DirectoryGroup
-	Keys   int // that are mapped
+	Nodes     []NodeView // in the order of registration
+	Groups    []DirectoryGroup
+	Placement Placement // 0 if its record cannot be read
+	Units     int       // that are mapped
 }
 
 // DirectoryGroup is a group of the Directory.
 type DirectoryGroup struct {
 	Config *Config
-	Keys   int // that are mapped to it
+	Units  int // that are mapped to it
 }
 
 // DiskDamage is one thing that is not as it was written.
@@ -107,7 +108,7 @@ var inspected = []struct {
 	}},
 	{prefixNode, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readNode, tagNode, new(nodeEntry)) }},
 	{prefixGroup, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readGroup, tagConfig, new(Config)) }},
-	{prefixKey, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readKey, tagMapping, new(mapping)) }},
+	{prefixUnit, func(in *inspection, k, v string) { in.folding(k, v, in.dir.readUnit, tagMapping, new(mapping)) }},
 	{prefixCommand, (*inspection).command},
 }
 
@@ -115,7 +116,7 @@ var inspected = []struct {
 // NewManager refuse damaged records, it notes the damage and goes on. The error is one
 // of reading that is no damage.
 func Inspect(space Space) (*DiskReport, error) {
-	in := &inspection{groups: make(map[GroupID]*DiskGroup), dir: directoryReader{Directory: newDirectory()}}
+	in := &inspection{groups: make(map[GroupID]*DiskGroup), dir: directoryReader{Directory: newDirectory(0)}}
 	for _, kind := range inspected {
 		last := kind.prefix
 		err := space.Range(kind.prefix, func(k, v string) error {
@@ -278,7 +279,10 @@ func (in *inspection) endFolding() {
 	if in.cut {
 		return
 	}
-	if err := in.dir.complete(); err != nil {
+	if manager := in.Cluster != 0 && in.Manager == 0; manager && in.dir.placement == 0 {
+		in.damage(keyDirectory, errNoDirectory)
+		in.cut = true
+	} else if err := in.dir.complete(); err != nil {
 		in.damage(keyDirectory, err)
 		in.cut = true
 	}
@@ -320,15 +324,15 @@ func (in *inspection) finish() {
 }
 
 func (d *Directory) report() DiskDirectory {
-	r := DiskDirectory{Index: d.index, Keys: len(d.keys)}
+	r := DiskDirectory{Index: d.index, Placement: d.placement, Units: len(d.units)}
 	for _, n := range d.nodes {
 		r.Nodes = append(r.Nodes, n.view())
 	}
 	for _, g := range d.groups {
 		r.Groups = append(r.Groups, DirectoryGroup{Config: g.config})
 	}
-	for _, id := range slices.Sorted(maps.Values(d.keys)) {
-		r.Groups[id-1].Keys++
+	for _, id := range slices.Sorted(maps.Values(d.units)) {
+		r.Groups[id-1].Units++
 	}
 	return r
 }
@@ -346,7 +350,7 @@ func cutNumber(text string) (n uint64, rest string, ok bool) {
 var numbersOf = []struct {
 	prefix  string
 	numbers int
-}{{prefixConfig, 1}, {prefixProgress, 1}, {prefixLog, 2}, {prefixValue, 1}, {prefixSession, 2}, {prefixNode, 1}, {prefixGroup, 1}, {prefixKey, 0}, {prefixCommand, 1}}
+}{{prefixConfig, 1}, {prefixProgress, 1}, {prefixLog, 2}, {prefixValue, 1}, {prefixSession, 2}, {prefixNode, 1}, {prefixGroup, 1}, {prefixUnit, 0}, {prefixCommand, 1}}
 
 // printable writes the key of a record for people: log/1/42, value/1/"colour".
 func printable(key string) string {

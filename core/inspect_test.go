@@ -86,14 +86,14 @@ func TestInspectTellsWhatAManagerHolds(t *testing.T) {
 	require.Empty(t, report.Groups)
 	d := report.Directory
 	require.Equal(t, index, d.Index)
-	require.Equal(t, 2, d.Keys)
+	require.Equal(t, 2, d.Units)
 	require.Len(t, d.Nodes, 5)
 	require.Equal(t, "n1", d.Nodes[0].Name)
 	require.EqualValues(t, 1, d.Nodes[0].Group)
 	require.True(t, d.Nodes[3].Gone)
 	require.True(t, d.Nodes[4].Draining)
 	require.Len(t, d.Groups, 1)
-	require.Equal(t, 2, d.Groups[0].Keys)
+	require.Equal(t, 2, d.Groups[0].Units)
 	require.Equal(t, config(1, "n1", "n2", "n3").Chain, d.Groups[0].Config.Chain)
 }
 
@@ -108,16 +108,16 @@ func TestInspectTellsWhatAManagerHasFolded(t *testing.T) {
 	require.Equal(t, m.dir.index, d.Index)
 	require.Equal(t, 2, d.Commands)
 	require.Equal(t, d.Index-2, d.Folded)
-	require.Equal(t, m.Keys(), d.Keys)
+	require.Equal(t, m.Units(), d.Units)
 	require.Len(t, d.Nodes, len(m.dir.nodes))
 	require.Len(t, d.Groups, 2)
 	require.False(t, d.Cut)
 	mapped := 0
 	for i, g := range d.Groups {
 		require.Equal(t, m.dir.groups[i].config, g.Config)
-		mapped += g.Keys
+		mapped += g.Units
 	}
-	require.Equal(t, d.Keys, mapped)
+	require.Equal(t, d.Units, mapped)
 	space.damage(ordered(prefixGroup, 1))
 	d = inspect(t, space).Directory
 	require.True(t, d.Cut)
@@ -186,18 +186,18 @@ func TestInspectGoesOnAfterDamage(t *testing.T) {
 			s.make(ordered(prefixProgress, 1), tagProgress, &progress{base: EntryID{1, 8}, applied: 7})
 		}, []string{"progress/1: the values are of seq 7, and the log begins at seq 9"}},
 		"directory":       {foldedSpace, func(s rigSpace) { s.damage(keyDirectory) }, []string{"directory: wire: checksum mismatch"}},
-		"no directory":    {foldedSpace, func(s rigSpace) { delete(s, keyDirectory) }, []string{"directory: the records at index 0 are of "}},
+		"no directory":    {foldedSpace, func(s rigSpace) { delete(s, keyDirectory) }, []string{"directory: there is no record of the Directory"}},
 		"node":            {foldedSpace, func(s rigSpace) { s.damage(ordered(prefixNode, 1)) }, []string{"node/1: wire: checksum mismatch"}},
 		"no node":         {foldedSpace, func(s rigSpace) { delete(s, ordered(prefixNode, 1)) }, []string{"group/1: node "}},
 		"no group":        {foldedSpace, func(s rigSpace) { delete(s, ordered(prefixGroup, 1)) }, []string{"group/2: there is a record of group 2, but none of group 1"}},
-		"mapping":         {foldedSpace, func(s rigSpace) { s.damage(prefixKey + "k1") }, []string{`key/"k1": wire: checksum mismatch`}},
+		"mapping":         {foldedSpace, func(s rigSpace) { s.damage(prefixUnit + "k1") }, []string{`unit/"k1": wire: checksum mismatch`}},
 		"folded too much": {foldedSpace, func(s rigSpace) { s.make(ordered(prefixCommand, 1), tagCommand, &Command{Kind: CommandGone}) }, []string{"command/9: no command at this index"}},
 		"several of a Directory": {foldedSpace, func(s rigSpace) {
 			s.damage(ordered(prefixGroup, 1))
-			s.damage(prefixKey + "k1")
+			s.damage(prefixUnit + "k1")
 			s.damage(ordered(prefixCommand, 9))
 		},
-			[]string{"group/1: wire: ", `key/"k1": wire: `, "command/9: wire: "}},
+			[]string{"group/1: wire: ", `unit/"k1": wire: `, "command/9: wire: "}},
 		"command":    {managerSpace, func(s rigSpace) { s.damage(ordered(prefixCommand, 2)) }, []string{"command/2: wire: checksum mismatch"}},
 		"no command": {managerSpace, func(s rigSpace) { delete(s, ordered(prefixCommand, 3)) }, []string{"command/3: no command at this index"}},
 	} {
@@ -249,14 +249,14 @@ func strays() (list []Write) {
 		add(ordered(prefixValue, g)+"new", tagValue, &value{"v", 1})
 		add(ordered(prefixSession, g, 99), tagSession, &SessionRecord{ID: 99})
 		add(ordered(prefixGroup, g), tagConfig, &Config{Group: GroupID(g), Epoch: 1, Chain: []Peer{peerOf("n9")}, Reads: ReadConfirm})
-		add(prefixKey+fmt.Sprint("of", g), tagMapping, &mapping{GroupID(g)})
+		add(prefixUnit+fmt.Sprint("of", g), tagMapping, &mapping{GroupID(g)})
 	}
 	for i := range uint64(12) {
 		add(ordered(prefixCommand, i), tagCommand, &Command{Kind: CommandGone})
 		add(ordered(prefixNode, i), tagNode, &nodeEntry{NodeRecord: NodeRecord{Peer: peerOf(fmt.Sprint("n", i+1)), Boot: 1}})
 	}
-	add(prefixKey, tagMapping, &mapping{1})
-	add(keyDirectory, tagDirectory, &directoryRecord{index: 8, turn: 9, nodes: 3, groups: 2, keys: 3})
+	add(prefixUnit, tagMapping, &mapping{1})
+	add(keyDirectory, tagDirectory, &directoryRecord{placement: PlacementKey, index: 8, turn: 9, nodes: 3, groups: 2, units: 3})
 	return list
 }
 
@@ -332,7 +332,7 @@ func TestInspectAndAStartAgree(t *testing.T) {
 // The same holds when records are whole, and do not fit together.
 func TestInspectAndAStartAgreeOnStrayRecords(t *testing.T) {
 	manager := func(key string) bool {
-		return strings.HasPrefix(key, prefixNode) || strings.HasPrefix(key, prefixGroup) || strings.HasPrefix(key, prefixKey) || strings.HasPrefix(key, prefixCommand) || key == keyDirectory
+		return strings.HasPrefix(key, prefixNode) || strings.HasPrefix(key, prefixGroup) || strings.HasPrefix(key, prefixUnit) || strings.HasPrefix(key, prefixCommand) || key == keyDirectory
 	}
 	for name, c := range map[string]struct {
 		space     func(*testing.T) rigSpace

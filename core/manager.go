@@ -30,8 +30,8 @@ type Manager struct {
 	watches    []watch    // in the order of dir.groups
 	tally      tally
 	glance     glance
-	waiters    map[string][]waiter // by the key that they wait for
-	waiting    int                 // in waiters
+	waiters    map[Unit][]waiter // by the unit that they wait for
+	waiting    int               // in waiters
 	early      []early
 	waits      map[waiter]bool   // who is in waiters (true) or in early only: who asks again is there already
 	forgets    []operatorRequest // to forget a node, until it is gone
@@ -77,7 +77,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(), waiters: make(map[string][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -272,8 +272,8 @@ func (m *Manager) onCommitted(b *Committed) {
 	a := m.dir.apply(c)
 	m.noteChange(c, &a)
 	m.persistFold()
-	onlyKey := c.Kind == CommandPlace && !a.formed
-	if !onlyKey {
+	onlyUnit := c.Kind == CommandPlace && !a.formed
+	if !onlyUnit {
 		m.recount()
 	}
 	switch c.Kind {
@@ -313,7 +313,7 @@ func (m *Manager) onCommitted(b *Committed) {
 			}
 		}
 	}
-	if !onlyKey {
+	if !onlyUnit {
 		m.settleDrains()
 	}
 }

@@ -86,7 +86,8 @@ type StatusReply struct {
 	Process               uint64 // the manager's
 	Replicas              uint32 // k
 	Keys                  uint64 // that exist, as the primaries said last
-	Mapped                uint64 // keys that have a group, among them deleted ones
+	Mapped                uint64 // units that have a group, also those whose keys are all deleted
+	Placement             Placement
 	NodeCount, GroupCount uint32
 	DiskLag               time.Duration // how long the oldest command that is not durable yet has waited
 	Nodes                 []NodeStatus  // in the order of registration, at most StatusPageMax
@@ -173,11 +174,11 @@ func (c *Config) Position(id NodeID) int {
 	return -1
 }
 
-// Lookup asks the manager for the group of a key.
+// Lookup asks the manager for the group of a key, which is that of the key's unit.
 type Lookup struct {
 	Req    uint64
 	Key    string
-	Create bool // map the key if it is not mapped
+	Create bool // map the key's unit if it is not mapped
 }
 
 // LookupReply answers the Lookup with the same Req.
@@ -186,6 +187,8 @@ type LookupReply struct {
 	Status     Status  // OK, NotFound, Unavailable, Overloaded, TooLarge or GroupLost
 	Config     *Config // with OK and GroupLost
 	Have, Need uint32  // with Unavailable: nodes that could form a group, and how many it takes
+	// Placement is the cluster's, so that the client knows which other keys are in that group.
+	Placement Placement
 }
 
 // Suspect reports that a node did not answer in time (from a client or a

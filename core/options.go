@@ -15,6 +15,7 @@ var (
 	ErrBoot         = errors.New("the manager knows a start of this node that its data do not come from")
 	ErrOtherCluster = errors.New("the manager is of another cluster than this node's data")
 	ErrMode         = errors.New("memory and durable mode do not mix in a cluster")
+	ErrPlacement    = errors.New("the placement of a cluster never changes")
 	ErrAmnesia      = errors.New("the manager has lost a part of its Directory")
 	ErrGroupLost    = errors.New("fatal: no copy of a group is left")
 )
@@ -145,8 +146,9 @@ type ManagerOptions struct {
 	Durable bool
 	Seed    [32]byte // of the tokens by which the manager knows its nodes: drawn at random for each start
 
-	Replicas   int // k, 0 to ReplicasMax: a group has k+1 members
-	MinChain   int // from 1 (the default) to k+1: a shorter chain takes no writes
+	Replicas   int       // k, 0 to ReplicasMax: a group has k+1 members
+	MinChain   int       // from 1 (the default) to k+1: a shorter chain takes no writes
+	Placement  Placement // of a new cluster, PlacementKey if 0; else 0, or what the Directory says
 	Reads      ReadMode
 	Lease      time.Duration // with ReadLease
 	HaltOnLoss bool          // a lost group ends the manager; else the other groups go on
@@ -225,6 +227,8 @@ func (o *ManagerOptions) complete() error {
 		return fmt.Errorf("core: %d commands to be kept, want at least 1", o.CommandsKeep)
 	case o.MinChain < 1 || o.MinChain > o.Replicas+1:
 		return fmt.Errorf("core: minimum chain of %d, want 1 to %d (replicas + 1)", o.MinChain, o.Replicas+1)
+	case o.Placement != 0 && !o.Placement.valid():
+		return fmt.Errorf("core: %d slots, want a power of two from %d to %d", o.Placement, SlotsMin, SlotsMax)
 	case o.Reads >= readModeEnd:
 		return fmt.Errorf("core: read mode %v, want confirm or lease", o.Reads)
 	case o.Reads == ReadLease && (o.Lease < LeaseMin || o.Lease > LeaseMax):
@@ -278,7 +282,7 @@ type ClientOptions struct {
 	BackoffMax     time.Duration // up to this
 	SessionIdleMax time.Duration // a session idle for longer is not used again; well below the primary's SessionTTL
 	CallsMax       int           // under way at once
-	RoutesMax      int           // keys whose group is remembered
+	RoutesMax      int           // units whose group is remembered
 }
 
 // DefaultClientOptions are those of a cluster on one site's network.

@@ -1,6 +1,6 @@
 package core
 
-// waiter is a client that waits for a key to be mapped.
+// waiter is a client that waits for a unit to be mapped.
 type waiter struct {
 	client Peer
 	req    uint64
@@ -13,37 +13,38 @@ type early struct {
 }
 
 func (m *Manager) onLookup(from Peer, b *Lookup) {
-	if len(b.Key) < 1 || len(b.Key) > KeyBytesMax {
-		m.send(from, &LookupReply{Req: b.Req, Status: StatusTooLarge})
+	w := waiter{from, b.Req}
+	if !isKey(b.Key) {
+		m.answer(w, LookupReply{Status: StatusTooLarge})
 		return
 	}
-	if id, ok := m.dir.keys[b.Key]; ok {
-		m.tell(waiter{from, b.Req}, id)
+	u := m.dir.placement.Unit(b.Key)
+	if id, ok := m.dir.units[u]; ok {
+		m.tell(w, id)
 		return
 	}
 	if !b.Create {
-		m.send(from, &LookupReply{Req: b.Req, Status: StatusNotFound})
+		m.answer(w, LookupReply{Status: StatusNotFound})
 		return
 	}
-	if m.waiting >= m.opt.WaitersMax || m.dir.keyBytes >= keyBytesMax {
-		m.send(from, &LookupReply{Req: b.Req, Status: StatusOverloaded})
+	if m.waiting >= m.opt.WaitersMax || m.dir.unitBytes >= unitBytesMax {
+		m.answer(w, LookupReply{Status: StatusOverloaded})
 		return
 	}
-	w := waiter{from, b.Req}
 	if m.waits[w] {
 		return
 	}
-	waiting, underWay := m.waiters[b.Key]
-	if !underWay && !m.placeKey(b.Key) {
+	waiting, underWay := m.waiters[u]
+	if !underWay && !m.place(u) {
 		m.tellUnavailableSoon(w, b)
 		return
 	}
 	m.waits[w] = true
-	m.waiters[b.Key] = append(waiting, w)
+	m.waiters[u] = append(waiting, w)
 	m.waiting++
 }
 
-// tellUnavailableSoon answers that a key has no group, but not yet where enough nodes
+// tellUnavailableSoon answers that a unit has no group, but not yet where enough nodes
 // have just registered, or answered a moment ago: then the lookup waits for them.
 func (m *Manager) tellUnavailableSoon(w waiter, b *Lookup) {
 	nodes := 0
@@ -69,7 +70,7 @@ func (m *Manager) lookUpAgain() {
 	m.early = nil
 	inVain := false // the one before it waits on; so does the next, which costs no look at the nodes
 	for _, e := range waiting {
-		if _, mapped := m.dir.keys[e.lookup.Key]; inVain && !mapped {
+		if inVain && m.KeyGroup(e.lookup.Key) == 0 {
 			m.early = append(m.early, e)
 			continue
 		}
@@ -81,25 +82,30 @@ func (m *Manager) lookUpAgain() {
 	}
 }
 
-// tell answers a lookup with the key's group.
+// tell answers a lookup with the unit's group.
 func (m *Manager) tell(w waiter, id GroupID) {
-	r := &LookupReply{Req: w.req, Status: StatusOK, Config: m.dir.group(id).config}
+	r := LookupReply{Status: StatusOK, Config: m.dir.group(id).config}
 	if m.watch(id).loss != lossNone {
 		r.Status = StatusGroupLost
 	}
-	m.send(w.client, r)
+	m.answer(w, r)
+}
+
+func (m *Manager) answer(w waiter, r LookupReply) {
+	r.Req, r.Placement = w.req, m.dir.placement
+	m.send(w.client, &r)
 }
 
 func (m *Manager) tellUnavailable(w waiter) {
-	m.send(w.client, &LookupReply{Req: w.req, Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1 + m.opt.Spares)})
+	m.answer(w, LookupReply{Status: StatusUnavailable, Have: uint32(len(m.spares())), Need: uint32(m.opt.Replicas + 1 + m.opt.Spares)})
 }
 
-// placeKey proposes a group for a key that has none: a new one while enough
+// place proposes a group for a unit that has none: a new one while enough
 // uninitialised nodes answer, else the next of the round robin. It returns
-// false when there is neither, and no client waits for another key.
-func (m *Manager) placeKey(key string) bool {
+// false when there is neither, and no client waits for another unit.
+func (m *Manager) place(u Unit) bool {
 	o := &m.opt
-	c := Command{Kind: CommandPlace, Key: key, Terms: m.terms()}
+	c := Command{Kind: CommandPlace, Unit: u, Terms: m.terms()}
 	t := m.counted()
 	c.Skip = t.lost
 	var spares []*contact
@@ -107,7 +113,7 @@ func (m *Manager) placeKey(key string) bool {
 		spares = m.spares()
 	}
 	if len(spares) <= o.Replicas && len(c.Skip) == len(m.dir.groups) {
-		// Nothing else can take the key: quarantine is no reason to refuse it.
+		// Nothing else can take the unit: quarantine is no reason to refuse it.
 		spares = m.unused(func(*contact) bool { return true })
 	}
 	// Healing comes before new groups.
@@ -153,8 +159,8 @@ func (m *Manager) placed(c *Command, a applied) {
 	if a.isNew {
 		m.event(Event{Kind: EventMapped, Group: a.mapped})
 	}
-	waiting := m.waiters[c.Key]
-	delete(m.waiters, c.Key)
+	waiting := m.waiters[c.Unit]
+	delete(m.waiters, c.Unit)
 	m.waiting -= len(waiting)
 	for _, w := range waiting {
 		delete(m.waits, w)

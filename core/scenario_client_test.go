@@ -19,7 +19,7 @@ func (n *rig) ask(id uint64, kind OpKind, key string) {
 // told has the manager answer the lookup of a call with a group 1 of that chain.
 func (n *rig) told(id uint64, epoch Epoch, chain ...string) {
 	n.t.Helper()
-	n.step("m", &LookupReply{Req: id, Status: StatusOK, Config: config(epoch, chain...)})
+	n.step("m", &LookupReply{Placement: PlacementKey, Req: id, Status: StatusOK, Config: config(epoch, chain...)})
 }
 
 // knowing starts a client that knows a key "a" and where it lives: n1, then n2.
@@ -62,7 +62,7 @@ func TestALateNotFoundDoesNotAnswerANewerGet(t *testing.T) {
 	n.mail = nil
 	n.ask(3, OpGet, "a")
 	n.answered(old, StatusNotFound)
-	n.step("m", &LookupReply{Req: 2, Status: StatusNotFound})
+	n.step("m", &LookupReply{Placement: PlacementKey, Req: 2, Status: StatusNotFound})
 	require.Empty(t, sent[*Result](n, ""))
 	n.step("n1", &Reply{Group: 1, Req: only[*Op](n, "n1").Req, Status: StatusOK, Version: 9, Value: "x", Epoch: 1})
 	require.Equal(t, &Result{ID: 3, Status: StatusOK, Sent: true, Version: 9, Value: "x", Node: 1, Group: 1, Epoch: 1}, only[*Result](n, ""))
@@ -77,7 +77,7 @@ func TestALateLookupReplyDoesNotUnmapAKey(t *testing.T) {
 		n.tick(150 * time.Millisecond)
 		require.Len(t, sent[*Lookup](n, "m"), 2)
 		n.told(1, 1, "n1")
-		n.step("m", &LookupReply{Req: 1, Status: s})
+		n.step("m", &LookupReply{Placement: PlacementKey, Req: 1, Status: s})
 		require.Empty(t, sent[*Result](n, ""), "%v", s)
 		n.opened(4)
 		n.answered(only[*Op](n, "n1"), StatusOK)
@@ -156,13 +156,13 @@ func TestRefusalsThatEndACall(t *testing.T) {
 			Result{Status: StatusUnknown, Cause: StatusSessionExpired, Sent: true, Node: 1, Group: 1, Epoch: 1}},
 		"group lost in the middle of a write": {OpPut, func(n *rig) {
 			n.opened(4)
-			n.step("m", &LookupReply{Req: 2, Status: StatusGroupLost, Config: config(3, "n1")})
+			n.step("m", &LookupReply{Placement: PlacementKey, Req: 2, Status: StatusGroupLost, Config: config(3, "n1")})
 		}, Result{Status: StatusUnknown, Cause: StatusGroupLost, Sent: true, Node: 0x200, Group: 1, Epoch: 3}},
 		"group lost before a write": {OpPut, func(n *rig) {
-			n.step("m", &LookupReply{Req: 2, Status: StatusGroupLost, Config: config(3, "n1")})
+			n.step("m", &LookupReply{Placement: PlacementKey, Req: 2, Status: StatusGroupLost, Config: config(3, "n1")})
 		}, Result{Status: StatusGroupLost, Node: 0x200, Group: 1, Epoch: 3}},
 		"group lost in the middle of a get": {OpGet, func(n *rig) {
-			n.step("m", &LookupReply{Req: 2, Status: StatusGroupLost, Config: config(3, "n1")})
+			n.step("m", &LookupReply{Placement: PlacementKey, Req: 2, Status: StatusGroupLost, Config: config(3, "n1")})
 		}, Result{Status: StatusGroupLost, Sent: true, Node: 0x200, Group: 1, Epoch: 3}},
 		"too large for the primary": {OpPut, func(n *rig) { n.opened(4); n.answered(only[*Op](n, "n1"), StatusTooLarge) },
 			Result{Status: StatusUnknown, Cause: StatusTooLarge, Sent: true, Node: 1, Group: 1, Epoch: 1}},
@@ -193,7 +193,7 @@ func TestAnExpiredSessionIsNotUsedAgain(t *testing.T) {
 func TestTooFewNodesForTheFirstGroup(t *testing.T) {
 	n := newClientAt(t, "c1")
 	n.ask(1, OpPut, "a")
-	n.step("m", &LookupReply{Req: 1, Status: StatusUnavailable, Have: 2, Need: 3})
+	n.step("m", &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusUnavailable, Have: 2, Need: 3})
 	require.Equal(t, &Result{ID: 1, Status: StatusUnavailable, Node: 0x200, Have: 2, Need: 3}, only[*Result](n, ""))
 }
 
@@ -219,7 +219,7 @@ func TestAnUnmappedKeyAtTheClient(t *testing.T) {
 				n.step("", &call)
 				require.Equal(t, &Lookup{Req: id, Key: "a", Create: c.create}, only[*Lookup](n, "m"))
 				if c.want != 0 {
-					n.step("m", &LookupReply{Req: id, Status: StatusNotFound})
+					n.step("m", &LookupReply{Placement: PlacementKey, Req: id, Status: StatusNotFound})
 					require.Equal(t, &Result{ID: id, Status: c.want, Node: 0x200}, only[*Result](n, ""))
 				}
 			}
@@ -604,7 +604,7 @@ func TestTheClientsLimits(t *testing.T) {
 		n.ask(id, OpGet, fmt.Sprint("k", id))
 		n.told(id, 1, "n1")
 		n.answered(&Op{Req: id << 1}, StatusNotFound)
-		require.LessOrEqual(t, len(c.keys), 5)
+		require.LessOrEqual(t, len(c.units), 5)
 	}
 	require.Zero(t, c.Calls())
 }
@@ -615,7 +615,7 @@ func TestAClientHearsOnlyWhatIsMeantForIt(t *testing.T) {
 	n := newClientAt(t, "c1")
 	n.ask(1, OpGet, "a")
 	for name, e := range map[string]Envelope{
-		"another client's": {Cluster: rigCluster, To: peerOf("c2"), Body: &LookupReply{Req: 1, Status: StatusNotFound}},
+		"another client's": {Cluster: rigCluster, To: peerOf("c2"), Body: &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusNotFound}},
 		"no lookup reply":  {Cluster: rigCluster, To: n.self, Body: &Reply{Group: 1, Req: 2, Status: StatusNotFound}},
 	} {
 		e.From = peerOf("m")
@@ -625,7 +625,7 @@ func TestAClientHearsOnlyWhatIsMeantForIt(t *testing.T) {
 	n.told(1, 1, "n1")
 	get := only[*Op](n, "n1")
 	n.stepRaw(Envelope{Cluster: 0xd2, From: peerOf("n1"), To: n.self, Body: &Reply{Group: 1, Req: get.Req, Status: StatusNotFound}})
-	n.stepRaw(Envelope{Cluster: 0xd2, From: peerOf("m"), To: n.self, Body: &LookupReply{Req: 1, Status: StatusNotFound}})
+	n.stepRaw(Envelope{Cluster: 0xd2, From: peerOf("m"), To: n.self, Body: &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusNotFound}})
 	require.Empty(t, sent[*Result](n, ""))
 	require.Len(t, n.happened(EventRefused), 4)
 	n.answered(get, StatusNotFound)
@@ -655,7 +655,7 @@ func TestAnotherManagerAtTheManagersAddress(t *testing.T) {
 			require.Equal(t, displaced, r.Displaced)
 
 			n.ask(9, OpGet, "unknown")
-			n.step("m", &LookupReply{Req: 9, Status: StatusNotFound}) // it is back
+			n.step("m", &LookupReply{Placement: PlacementKey, Req: 9, Status: StatusNotFound}) // it is back
 			require.False(t, only[*Result](n, "").Displaced)
 			n.ask(10, OpGet, "unknown")
 			n.tick(3 * time.Second)
@@ -696,7 +696,7 @@ func TestEveryCallHasOneResult(t *testing.T) {
 				n.tick(time.Duration(random.IntN(100)) * time.Millisecond)
 			case 2, 3:
 				e := Epoch(1 + random.IntN(5))
-				n.step("m", &LookupReply{Req: id, Status: Status(1 + random.IntN(int(statusEnd)-1)), Config: config(e, fmt.Sprint("n", e))})
+				n.step("m", &LookupReply{Placement: PlacementKey, Req: id, Status: Status(1 + random.IntN(int(statusEnd)-1)), Config: config(e, fmt.Sprint("n", e))})
 			case 4:
 				n.step("c1", &PeerDown{Peer: peerOf(fmt.Sprint("n", 1+random.IntN(5)))})
 			default:

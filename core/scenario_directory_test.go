@@ -16,7 +16,7 @@ import (
 // spread counts the keys of each group.
 func (r *realm) spread() map[GroupID]int {
 	count := map[GroupID]int{}
-	for _, id := range r.manager().dir.keys {
+	for _, id := range r.manager().dir.units {
 		count[id]++
 	}
 	return count
@@ -48,18 +48,18 @@ func TestGroupsAreFormedAtFirstPutsAndKeysGoRound(t *testing.T) {
 		key := fmt.Sprintf("key%d", i)
 		require.Equal(t, r.manager().KeyGroup(key), r.lookup(key, i%2 == 0).Config.Group)
 	}
-	require.Equal(t, 20, r.manager().Keys())
+	require.Equal(t, 20, r.manager().Units())
 }
 
 // Nodes come late and in any number. They wait until they are enough for a
 // group, and the next new key is what forms it.
 func TestNodesThatRegisterLateFormAGroupOnceTheyAreEnough(t *testing.T) {
 	r := newRealm(t, 0)
-	require.Equal(t, &LookupReply{Req: 1, Status: StatusUnavailable, Have: 0, Need: 3}, r.lookup("a", true))
+	require.Equal(t, &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusUnavailable, Have: 0, Need: 3}, r.lookup("a", true))
 	r.register(peerOf("n1"))
 	r.register(peerOf("n2"))
-	require.Equal(t, &LookupReply{Req: 2, Status: StatusUnavailable, Have: 2, Need: 3}, r.lookup("a", true))
-	require.Zero(t, r.manager().Keys(), "what was refused maps nothing")
+	require.Equal(t, &LookupReply{Placement: PlacementKey, Req: 2, Status: StatusUnavailable, Have: 2, Need: 3}, r.lookup("a", true))
+	require.Zero(t, r.manager().Units(), "what was refused maps nothing")
 	r.register(peerOf("n3"))
 	require.EqualValues(t, 1, r.place("a"))
 
@@ -76,8 +76,8 @@ func TestNodesThatRegisterLateFormAGroupOnceTheyAreEnough(t *testing.T) {
 // A get, a delete or the like of a key that nobody has put maps nothing.
 func TestAnUnmappedKeyIsNotFound(t *testing.T) {
 	r := newRealm(t, 3)
-	require.Equal(t, &LookupReply{Req: 1, Status: StatusNotFound}, r.lookup("a", false))
-	require.Zero(t, r.manager().Keys())
+	require.Equal(t, &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusNotFound}, r.lookup("a", false))
+	require.Zero(t, r.manager().Units())
 	require.Zero(t, r.manager().Groups())
 	for _, key := range []string{"", strings.Repeat("x", KeyBytesMax+1)} {
 		require.Equal(t, StatusTooLarge, r.lookup(key, true).Status)
@@ -95,12 +95,12 @@ func TestTwoClientsMapTheSameNewKey(t *testing.T) {
 	r.say("c2", &Lookup{Req: 1, Key: "a", Create: true})
 	r.say("c1", &Lookup{Req: 1, Key: "a", Create: true}) // asked again
 	r.say("c3", &Lookup{Req: 5, Key: "a"})               // a get: not mapped yet
-	require.Equal(t, []*LookupReply{{Req: 5, Status: StatusNotFound}}, received[*LookupReply](r, "c3"))
+	require.Equal(t, []*LookupReply{{Placement: PlacementKey, Req: 5, Status: StatusNotFound}}, received[*LookupReply](r, "c3"))
 	r.flush()
 
 	require.Equal(t, index+1, r.manager().Index())
 	require.Equal(t, 1, r.manager().Groups())
-	want := []*LookupReply{{Req: 1, Status: StatusOK, Config: r.manager().Config(1)}}
+	want := []*LookupReply{{Placement: PlacementKey, Req: 1, Status: StatusOK, Config: r.manager().Config(1)}}
 	require.Equal(t, want, received[*LookupReply](r, "c1"), "one answer to one request")
 	require.Equal(t, want, received[*LookupReply](r, "c2"))
 }
@@ -109,22 +109,22 @@ func TestTwoClientsMapTheSameNewKey(t *testing.T) {
 // their way, the first wins, and the second takes no nodes (manager 1).
 func TestTheFirstMappingOfAKeyWins(t *testing.T) {
 	d := directoryOf("n1", "n2")
-	first := d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1}, Terms: Terms{ReadConfirm, 0, 1}})
+	first := d.apply(&Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1}, Terms: Terms{ReadConfirm, 0, 1}})
 	require.Equal(t, applied{formed: true, mapped: 1, isNew: true, changed: []*Config{config(1, "n1")}}, first)
-	second := d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{2}, Terms: Terms{ReadConfirm, 0, 1}})
+	second := d.apply(&Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{2}, Terms: Terms{ReadConfirm, 0, 1}})
 	require.Equal(t, applied{mapped: 1}, second)
 	require.Zero(t, d.node(2).group)
 
 	// Members that are in a group already, or gone, form none.
-	third := d.apply(&Command{Kind: CommandPlace, Key: "b", Members: []NodeID{2, 1}, Terms: Terms{ReadConfirm, 0, 1}})
+	third := d.apply(&Command{Kind: CommandPlace, Unit: "b", Members: []NodeID{2, 1}, Terms: Terms{ReadConfirm, 0, 1}})
 	require.Equal(t, applied{mapped: 1, isNew: true}, third)
 	d.apply(&Command{Kind: CommandGone, Node: NodeRecord{Peer: peerOf("n2")}})
-	fourth := d.apply(&Command{Kind: CommandPlace, Key: "c", Members: []NodeID{2}, Terms: Terms{ReadConfirm, 0, 1}})
+	fourth := d.apply(&Command{Kind: CommandPlace, Unit: "c", Members: []NodeID{2}, Terms: Terms{ReadConfirm, 0, 1}})
 	require.Equal(t, applied{mapped: 1, isNew: true}, fourth)
 }
 
 func directoryOf(names ...string) *Directory {
-	d := newDirectory()
+	d := newDirectory(PlacementKey)
 	for _, name := range names {
 		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(name), Name: name, Boot: 1}})
 	}
@@ -135,7 +135,7 @@ func directoryOf(names ...string) *Directory {
 // nothing (manager 4), and none takes the last member out (rule R2).
 func TestReconfigurationIsByCompareAndSetOnTheEpoch(t *testing.T) {
 	d := directoryOf("n1", "n2", "n3")
-	d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
+	d.apply(&Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
 	remove := func(e Epoch, ids ...NodeID) []*Config {
 		return d.apply(&Command{Kind: CommandReconfigure, Group: 1, Epoch: e, Remove: ids}).changed
 	}
@@ -196,7 +196,7 @@ func TestFewerSparesThanAGroupTakes(t *testing.T) {
 	r.pass(time.Second)
 	r.ail(silent, "n2")
 	r.pass(1600 * time.Millisecond)
-	require.Equal(t, &LookupReply{Req: 1, Status: StatusUnavailable, Have: 2, Need: 3}, r.lookup("a", true))
+	require.Equal(t, &LookupReply{Placement: PlacementKey, Req: 1, Status: StatusUnavailable, Have: 2, Need: 3}, r.lookup("a", true))
 	r.ail(well, "n2")
 	r.pass(1100 * time.Millisecond) // who has been silent for long is pinged seldom
 	require.EqualValues(t, 1, r.place("a"))
@@ -523,7 +523,7 @@ func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 	}, received[*Refused](r, "n2"))
 	require.Empty(t, received[*LookupReply](r, "c1"))
 	require.Equal(t, 1, r.manager().Nodes())
-	require.Zero(t, r.manager().Keys())
+	require.Zero(t, r.manager().Units())
 
 	r.say("n1", suspect(1, "n1"))
 	require.Len(t, r.happened(EventRefused), 3, "the node's own messages are welcome")

@@ -337,7 +337,7 @@ func TestARecordThatCannotBeReadIsNotDamaged(t *testing.T) {
 		start    func(Space) (Node, error)
 	}{
 		{nodeSpace(t), []string{keyIdentity, prefixConfig, prefixProgress, prefixLog, prefixValue, prefixSession}, startStorage},
-		{foldedSpace(t), []string{keyIdentity, keyDirectory, prefixNode, prefixGroup, prefixKey, prefixCommand}, startManager},
+		{foldedSpace(t), []string{keyIdentity, keyDirectory, prefixNode, prefixGroup, prefixUnit, prefixCommand}, startManager},
 	} {
 		_, err := c.start(c.space)
 		require.NoError(t, err)

@@ -13,12 +13,12 @@ import (
 // makes a member of nobody but the node that joins, by the epoch and the join in
 // which it caught up.
 func TestOneNodeJoinsAtATime(t *testing.T) {
-	d := newDirectory()
+	d := newDirectory(PlacementKey)
 	for _, name := range []string{"n1", "n2", "n3", "n4"} {
 		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(name), Boot: 1}})
 	}
 	id := func(name string) NodeRecord { return NodeRecord{Peer: Peer{ID: peerOf(name).ID}} }
-	d.apply(&Command{Kind: CommandPlace, Key: "k", Members: []NodeID{peerOf("n1").ID, peerOf("n2").ID}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+	d.apply(&Command{Kind: CommandPlace, Unit: "k", Members: []NodeID{peerOf("n1").ID, peerOf("n2").ID}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	changes := func(c Command) bool { return len(d.apply(&c).changed) > 0 }
 	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 1, Node: id("n2")}), "a member cannot join")
 	require.False(t, changes(Command{Kind: CommandJoin, Group: 1, Epoch: 7, Node: id("n3")}))

@@ -362,7 +362,7 @@ func TestNewKeysAreRefusedWhenEveryGroupIsLost(t *testing.T) {
 	r := newRealm(t, 1, replicas(0))
 	r.place("a")
 	r.forget(1, 1)
-	require.Equal(t, &LookupReply{Req: 2, Status: StatusUnavailable, Have: 0, Need: 1}, r.lookup("b", true))
+	require.Equal(t, &LookupReply{Placement: PlacementKey, Req: 2, Status: StatusUnavailable, Have: 0, Need: 1}, r.lookup("b", true))
 	require.Zero(t, r.manager().KeyGroup("b"))
 	r.register(peerOf("n2"))
 	require.EqualValues(t, 2, r.place("b"))
@@ -374,11 +374,11 @@ func TestNewKeysAreRefusedWhenEveryGroupIsLost(t *testing.T) {
 func TestTheRoundRobinPassesOverLostGroups(t *testing.T) {
 	d := directoryOf("n1", "n2", "n3")
 	for i, key := range []string{"a", "b", "c"} {
-		d.apply(&Command{Kind: CommandPlace, Key: key, Members: []NodeID{NodeID(i + 1)}, Terms: Terms{ReadConfirm, 0, 1}})
+		d.apply(&Command{Kind: CommandPlace, Unit: Unit(key), Members: []NodeID{NodeID(i + 1)}, Terms: Terms{ReadConfirm, 0, 1}})
 	}
 	d.apply(&Command{Kind: CommandGone, Node: NodeRecord{Peer: peerOf("n1")}})
 	next := func(key string, skip ...GroupID) GroupID {
-		return d.apply(&Command{Kind: CommandPlace, Key: key, Skip: skip}).mapped
+		return d.apply(&Command{Kind: CommandPlace, Unit: Unit(key), Skip: skip}).mapped
 	}
 	require.EqualValues(t, 2, next("d"))
 	require.EqualValues(t, 3, next("e"))

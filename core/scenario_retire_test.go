@@ -129,7 +129,7 @@ func TestARetirementIsByCompareAndSet(t *testing.T) {
 	d := directoryOf("n1", "n2", "n3")
 	d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf("n1"), Boot: 2}})
 	require.Nil(t, d.apply(retire("n1", 1)).retired)
-	d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{peerOf("n2").ID}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
+	d.apply(&Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{peerOf("n2").ID}, Terms: Terms{Reads: ReadConfirm, MinChain: 1}})
 	require.Nil(t, d.apply(retire("n2", 1)).retired)
 	require.NotNil(t, d.apply(retire("n1", 2)).retired)
 	require.Nil(t, d.apply(retire("n1", 2)).retired, "once")

@@ -160,7 +160,7 @@ func TestAJoinGoesOnOverOtherTerms(t *testing.T) {
 // Terms are given by compare-and-set on the epoch, as all that changes a config.
 func TestTermsAreGivenByCompareAndSetOnTheEpoch(t *testing.T) {
 	d := directoryOf("n1", "n2")
-	d.apply(&Command{Kind: CommandPlace, Key: "a", Members: []NodeID{1, 2}, Terms: Terms{ReadConfirm, 0, 1}})
+	d.apply(&Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2}, Terms: Terms{ReadConfirm, 0, 1}})
 	changes := func(group GroupID, epoch Epoch, terms Terms) bool {
 		return len(d.apply(&Command{Kind: CommandTerms, Group: group, Epoch: epoch, Terms: terms}).changed) > 0
 	}

@@ -63,7 +63,7 @@ type JoinStatus struct {
 func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 	d := m.dir
 	r := &StatusReply{
-		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Mapped: uint64(len(d.keys)),
+		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Mapped: uint64(len(d.units)), Placement: d.placement,
 		NodeCount: uint32(len(d.nodes)), GroupCount: uint32(len(d.groups)), DiskLag: m.diskLag(),
 	}
 	for i := range m.watches {

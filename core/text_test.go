@@ -280,6 +280,11 @@ func (p *textParser) word(v reflect.Value, word string) {
 		require.NoError(p.t, err)
 		v.SetInt(int64(d))
 		return
+	case Placement:
+		placement, err := ParsePlacement(word)
+		require.NoError(p.t, err)
+		v.Set(reflect.ValueOf(placement))
+		return
 	case fmt.Stringer: // one of an enumeration
 		for n := range uint64(64) {
 			if v.SetUint(n); fmt.Sprint(v.Interface()) == word {

@@ -43,7 +43,7 @@ func inRange(in *Envelope) bool {
 	case *Config:
 		return m.inRange()
 	case *LookupReply:
-		return m.Config == nil || m.Config.inRange()
+		return m.Placement.valid() && (m.Config == nil || m.Config.inRange())
 	case *Suspect:
 		return m.Group.inRange() && m.Epoch.inRange() && m.Node != 0
 	case *Replicate:

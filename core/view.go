@@ -130,12 +130,12 @@ func (m *Manager) DirectoryHash() uint64 {
 	for _, g := range d.groups {
 		g.config.code(&c)
 	}
-	for _, key := range slices.Sorted(maps.Keys(d.keys)) {
-		group := d.keys[key]
-		wire.String(&c, &key, KeyBytesMax)
+	for _, u := range slices.Sorted(maps.Keys(d.units)) {
+		group := d.units[u]
+		wire.String(&c, &u, KeyBytesMax)
 		wire.Uint(&c, &group)
 	}
-	(&directoryRecord{d.index, d.turn, len(d.nodes), len(d.groups), len(d.keys)}).code(&c)
+	d.record().code(&c)
 	return wire.Hash(c.Seal())
 }
 
@@ -176,7 +176,7 @@ func (m *Manager) HeldBack() string {
 		}
 	}
 	if len(m.waiters) > 0 || m.waiting > 0 {
-		return fmt.Sprintf("lookups for %d keys, counted as %d", len(m.waiters), m.waiting)
+		return fmt.Sprintf("lookups for %d units, counted as %d", len(m.waiters), m.waiting)
 	}
 	if len(m.waits) > len(m.early) {
 		return fmt.Sprintf("the names of %d who asked, of whom %d wait", len(m.waits), len(m.early))
@@ -187,11 +187,14 @@ func (m *Manager) HeldBack() string {
 	return ""
 }
 
-// Keys returns how many keys are mapped.
-func (m *Manager) Keys() int { return len(m.dir.keys) }
+// Placement returns the cluster's, which never changes.
+func (m *Manager) Placement() Placement { return m.dir.placement }
 
-// KeyGroup returns the group a key is mapped to, or 0.
-func (m *Manager) KeyGroup(key string) GroupID { return m.dir.keys[key] }
+// Units returns how many units are mapped.
+func (m *Manager) Units() int { return len(m.dir.units) }
+
+// KeyGroup returns the group that a key's unit is mapped to, or 0.
+func (m *Manager) KeyGroup(key string) GroupID { return m.dir.units[m.dir.placement.Unit(key)] }
 
 // Nodes returns how many nodes are registered.
 func (m *Manager) Nodes() int { return len(m.dir.nodes) }

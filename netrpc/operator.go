@@ -11,14 +11,15 @@ import (
 // Status is what the manager knows of the cluster. It is gathered page by page,
 // so parts of it can be a little older than others.
 type Status struct {
-	Cluster  core.ClusterID
-	Manager  core.Peer
-	Process  uint64 // the manager's
-	Replicas int    // k
-	Keys     uint64 // that exist, as the primaries said last
-	Mapped   uint64 // that have a group, among them deleted ones
-	Nodes    []core.NodeStatus
-	Groups   []core.GroupStatus
+	Cluster   core.ClusterID
+	Manager   core.Peer
+	Process   uint64 // the manager's
+	Replicas  int    // k
+	Keys      uint64 // that exist, as the primaries said last
+	Mapped    uint64 // keys, or slots by Placement, that have a group, also when no key of them exists
+	Placement core.Placement
+	Nodes     []core.NodeStatus
+	Groups    []core.GroupStatus
 	// DiskLag is how long the manager has waited for its disk: until that has made a command
 	// durable, no new key gets a group and nothing is repaired.
 	DiskLag time.Duration
@@ -42,7 +43,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: "the manager answered something else"}
 		}
 		s.Cluster, s.Manager, s.Process, s.Replicas, s.Keys, s.Mapped = e.Cluster, e.From, r.Process, int(r.Replicas), r.Keys, r.Mapped
-		s.DiskLag = r.DiskLag
+		s.Placement, s.DiskLag = r.Placement, r.DiskLag
 		s.Nodes = append(s.Nodes, r.Nodes...)
 		s.Groups = append(s.Groups, r.Groups...)
 		if len(s.Nodes) > nodesMax || len(s.Groups) > nodesMax {

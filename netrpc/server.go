@@ -127,6 +127,14 @@ func (s *Server) await() {
 // Self returns the server's identity and address.
 func (s *Server) Self() core.Peer { return s.host.self }
 
+// Placement returns that of a manager's cluster, which never changes; 0 of a storage node.
+func (s *Server) Placement() core.Placement {
+	if m, ok := s.host.node.(*core.Manager); ok {
+		return m.Placement()
+	}
+	return 0
+}
+
 // Done is closed when the server has ended.
 func (s *Server) Done() <-chan struct{} { return s.done }
 

@@ -159,6 +159,6 @@ func (c *chronicle) AfterEvent(_ *sim.World, h *sim.Host) {
 }
 func (c *chronicle) End(w *sim.World) {
 	if m := w.Hosts()[0]; m.Up() {
-		c.groups, c.keys = m.Node().(*core.Manager).Groups(), m.Node().(*core.Manager).Keys()
+		c.groups, c.keys = m.Node().(*core.Manager).Groups(), m.Node().(*core.Manager).Units()
 	}
 }

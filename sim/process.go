@@ -104,7 +104,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		return core.NewManager(core.ManagerOptions{
 			Seed: [32]byte(binary.LittleEndian.AppendUint64(make([]byte, 24), seed)),
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
-			CommandsKeep: s.Shape.Commands, Replicas: s.Shape.Replicas, MinChain: int(h.terms.MinChain), Reads: h.terms.Reads, Lease: h.terms.Lease, HaltOnLoss: s.Shape.Halt,
+			CommandsKeep: s.Shape.Commands, Placement: s.Shape.Placement, Replicas: s.Shape.Replicas, MinChain: int(h.terms.MinChain), Reads: h.terms.Reads, Lease: h.terms.Lease, HaltOnLoss: s.Shape.Halt,
 			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.BeyondNear(),
 		}, space)
 	case RoleStorage:

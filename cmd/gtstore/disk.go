@@ -182,7 +182,12 @@ func (r *diskResult) writeDirectory(w io.Writer) {
 	if d == nil {
 		return
 	}
-	fmt.Fprintf(w, "Directory at index %d, %s mapped: records of index %d, and %s since\n", d.Index, counted(d.Keys, "key"), d.Folded, counted(d.Commands, "command"))
+	unit := "key"
+	if strings.HasPrefix(d.Placement, "slots=") {
+		unit = "slot"
+	}
+	fmt.Fprintf(w, "Directory at index %d, placement %s, %s mapped: records of index %d, and %s since\n",
+		d.Index, cmp.Or(d.Placement, "?"), counted(d.Units, unit), d.Folded, counted(d.Commands, "command"))
 	if d.Cut {
 		fmt.Fprintln(w, "It is shown only as far as it was read before the first damage.")
 	}
@@ -200,10 +205,10 @@ func (r *diskResult) writeDirectory(w io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", cmp.Or(n.Name, "-"), n.Addr, n.ID, n.Boots, n.State, group, role)
 	}
 	if len(d.Groups) > 0 {
-		fmt.Fprintln(w, "\nGROUP\tEPOCH\tKEYS\tCHAIN")
+		fmt.Fprintln(w, "\nGROUP\tEPOCH\t"+strings.ToUpper(unit)+"S\tCHAIN")
 	}
 	for _, g := range d.Groups {
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\n", g.ID, g.Epoch, cli.Grouped(g.Keys), strings.Join(g.Chain, " > "))
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\n", g.ID, g.Epoch, cli.Grouped(g.Units), strings.Join(g.Chain, " > "))
 	}
 }
 

@@ -31,13 +31,14 @@ type diskResult struct {
 }
 
 type diskDirectory struct {
-	Index    core.Index       `json:"index"`
-	Folded   core.Index       `json:"folded"`   // which the records are of
-	Commands int              `json:"commands"` // that are after that
-	Cut      bool             `json:"cut"`      // it shows only what was read before the first damage
-	Keys     int              `json:"keys"`     // that are mapped
-	Nodes    []diskNode       `json:"nodes"`
-	Groups   []directoryGroup `json:"groups"`
+	Index     core.Index       `json:"index"`
+	Folded    core.Index       `json:"folded"`    // which the records are of
+	Commands  int              `json:"commands"`  // that are after that
+	Cut       bool             `json:"cut"`       // it shows only what was read before the first damage
+	Placement string           `json:"placement"` // which units there are: key, or slots=N; empty if it cannot be read
+	Units     int              `json:"units"`     // that are mapped
+	Nodes     []diskNode       `json:"nodes"`
+	Groups    []directoryGroup `json:"groups"`
 }
 
 type diskNode struct {
@@ -55,7 +56,7 @@ type directoryGroup struct {
 	Epoch   core.Epoch   `json:"epoch"`
 	Chain   []string     `json:"chain"`   // names, the primary first
 	Joining string       `json:"joining"` // empty for nobody
-	Keys    int          `json:"keys"`    // that are mapped to it
+	Units   int          `json:"units"`   // that are mapped to it
 }
 
 type diskGroup struct {
@@ -218,7 +219,10 @@ func newDiskGroup(g *core.DiskGroup, self core.NodeID) diskGroup {
 func newDiskPeer(p core.Peer) diskPeer { return diskPeer{p.ID.String(), netrpc.Printable(p.Addr)} }
 
 func newDiskDirectory(d *core.DiskDirectory) *diskDirectory {
-	out := &diskDirectory{Index: d.Index, Folded: d.Folded, Commands: d.Commands, Cut: d.Cut, Keys: d.Keys, Nodes: []diskNode{}, Groups: []directoryGroup{}}
+	out := &diskDirectory{Index: d.Index, Folded: d.Folded, Commands: d.Commands, Cut: d.Cut, Units: d.Units, Nodes: []diskNode{}, Groups: []directoryGroup{}}
+	if d.Placement != 0 {
+		out.Placement = d.Placement.String()
+	}
 	names, primaries := map[core.NodeID]string{}, map[core.NodeID]bool{}
 	for _, n := range d.Nodes {
 		names[n.ID] = netrpc.Printable(n.Name)
@@ -232,7 +236,7 @@ func newDiskDirectory(d *core.DiskDirectory) *diskDirectory {
 	for _, g := range d.Groups {
 		c := g.Config
 		primaries[c.Chain[0].ID] = true
-		group := directoryGroup{ID: c.Group, Epoch: c.Epoch, Joining: nameOf(c.Joining.ID), Keys: g.Keys}
+		group := directoryGroup{ID: c.Group, Epoch: c.Epoch, Joining: nameOf(c.Joining.ID), Units: g.Units}
 		for _, p := range c.Chain {
 			group.Chain = append(group.Chain, nameOf(p.ID))
 		}

@@ -70,13 +70,13 @@ func TestDiskShowsWhatAClusterLeft(t *testing.T) {
 	require.Equal(t, "manager", m.Role)
 	require.Equal(t, u.status.Cluster, m.Cluster)
 	require.EqualValues(t, 1, m.Boots)
-	require.Equal(t, 3, m.Directory.Keys)
+	require.Equal(t, 3, m.Directory.Units)
 	require.Len(t, m.Directory.Nodes, 4)
 	require.Len(t, m.Directory.Groups, 1)
 	group := m.Directory.Groups[0]
 	require.EqualValues(t, 1, group.ID)
 	require.EqualValues(t, 1, group.Epoch)
-	require.Equal(t, 3, group.Keys)
+	require.Equal(t, 3, group.Units)
 	require.Len(t, group.Chain, 3)
 	ids, roles := map[string]string{}, map[string]string{}
 	for _, n := range m.Directory.Nodes {
@@ -253,12 +253,12 @@ func TestDiskTextOfAManager(t *testing.T) {
 	nodes[2].Joining, nodes[3].Gone, nodes[4].Draining = 1, true, true
 	r := newDiskResult("m", &disk.Report{Role: disk.Manager, Format: 1, Records: 2, Contents: &core.DiskReport{
 		ID: 9, Cluster: 10, Boot: 1, Records: 8, Bytes: 400,
-		Directory: core.DiskDirectory{Index: 7, Folded: 5, Commands: 2, Cut: true, Keys: 1200, Nodes: nodes, Groups: []core.DirectoryGroup{
-			{Config: &core.Config{Group: 1, Epoch: 3, Chain: []core.Peer{{ID: 2}, {ID: 1}}, Joining: core.Peer{ID: 3}}, Keys: 1200},
+		Directory: core.DiskDirectory{Index: 7, Folded: 5, Commands: 2, Cut: true, Placement: core.PlacementKey, Units: 1200, Nodes: nodes, Groups: []core.DirectoryGroup{
+			{Config: &core.Config{Group: 1, Epoch: 3, Chain: []core.Peer{{ID: 2}, {ID: 1}}, Joining: core.Peer{ID: 3}}, Units: 1200},
 		}},
 	}})
 	require.Equal(t, `m: a manager, 0000000000000009, of cluster 000000000000000a, started once; format 1, records of version 2
-Directory at index 7, 1,200 keys mapped: records of index 5, and 2 commands since
+Directory at index 7, placement key, 1,200 keys mapped: records of index 5, and 2 commands since
 It is shown only as far as it was read before the first damage.
 
 NODE  ADDRESS  ID                STARTS  STATE     GROUP  ROLE

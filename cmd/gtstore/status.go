@@ -21,13 +21,16 @@ func encodeBase64(data []byte) string { return base64.StdEncoding.EncodeToString
 
 // statusResult is what status, and up once, print with -o json.
 type statusResult struct {
-	Cluster string         `json:"cluster"`
-	Manager statusManager  `json:"manager"`
-	Nodes   []statusNode   `json:"nodes"`
-	Groups  []statusGroup  `json:"groups"`
-	Spares  []string       `json:"spares"`
-	Keys    uint64         `json:"keys"` // that exist
-	source  *netrpc.Status // that it was made from
+	Cluster string        `json:"cluster"`
+	Manager statusManager `json:"manager"`
+	Nodes   []statusNode  `json:"nodes"`
+	Groups  []statusGroup `json:"groups"`
+	Spares  []string      `json:"spares"`
+	Keys    uint64        `json:"keys"` // that exist
+	// Placement is key, or slots=N. Mapped is how many keys, or slots, have a group.
+	Placement string         `json:"placement"`
+	Mapped    uint64         `json:"mapped"`
+	source    *netrpc.Status // that it was made from
 }
 
 type statusManager struct {
@@ -87,7 +90,7 @@ const (
 
 func newStatusResult(s *netrpc.Status) *statusResult {
 	r := &statusResult{
-		Cluster: s.Cluster.String(), Manager: statusManager{s.Manager.Addr, s.Process, s.DiskLag.Seconds()}, Keys: s.Keys,
+		Cluster: s.Cluster.String(), Manager: statusManager{s.Manager.Addr, s.Process, s.DiskLag.Seconds()}, Keys: s.Keys, Placement: s.Placement.String(), Mapped: s.Mapped,
 		Nodes: []statusNode{}, Groups: []statusGroup{}, Spares: []string{}, source: s,
 	}
 	primaries := map[core.NodeID]bool{}
@@ -292,9 +295,18 @@ func lateText(s *netrpc.Status) string {
 	return fmt.Sprintf("the manager's disk has not ended a sync for %v: until it does, no new key gets a group and nothing is repaired", s.DiskLag.Round(time.Second))
 }
 
+// mapped tells how many slots have a group; "" where the keys themselves are mapped.
+func (r *statusResult) mapped() string {
+	slots := r.source.Placement.Slots()
+	if slots == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s of %s slots mapped", cli.Grouped(int(r.Mapped)), cli.Grouped(slots))
+}
+
 func (r *statusResult) text() string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)))
+	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys%s\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)), r.mapped())
 	if text := lateText(r.source); text != "" {
 		fmt.Fprintf(&b, "%s\n\n", text)
 	}

@@ -64,15 +64,17 @@ var ofTheDisk = []Mutant{
 		Name: `fold-of-another-index`, Rule: `manager 7`,
 		Story: `the records say that they are of an earlier state, whose next command is gone`,
 		File:  `core/fold.go`,
-		Old:   `	set(keyDirectory, tagDirectory, &directoryRecord{d.index, `,
-		New:   `	set(keyDirectory, tagDirectory, &directoryRecord{d.index - 1, `,
+		Old:   `	set(keyDirectory, tagDirectory, d.record())`,
+		New: `	head := d.record()
+	head.index--
+	set(keyDirectory, tagDirectory, head)`,
 	},
 	{
 		Name: `turn-not-folded`, Rule: `manager 7`,
 		Story: `the round robin of groups begins anew, and a command that is applied again maps its key to another group`,
 		File:  `core/fold.go`,
-		Old:   `	d.index, d.turn = r.index, r.turn`,
-		New:   `	d.index = r.index`,
+		Old:   `	d.placement, d.index, d.turn = r.placement, r.index, r.turn`,
+		New:   `	d.placement, d.index = r.placement, r.index`,
 	},
 	{
 		Name: `lost-tail-served`, Rule: `R5`,

@@ -115,16 +115,16 @@ var stripped = []Mutant{
 	},
 	{
 		Name: `mapped-twice`, Rule: `manager 1`,
-		Story: `of two clients racing each maps the key`,
+		Story: `of two clients racing each maps the unit`,
 		File:  `core/directory.go`,
-		Old: `	if id, ok := d.keys[c.Key]; ok {
+		Old: `	if id, ok := d.units[c.Unit]; ok {
 		return applied{mapped: id}
 	}
 `,
 		New: ``,
 		Also: []Edit{{`core/placement.go`,
-			`	if !underWay && !m.placeKey(b.Key) {`,
-			`	if _ = underWay; !m.placeKey(b.Key) {`}},
+			`	if !underWay && !m.place(u) {`,
+			`	if _ = underWay; !m.place(u) {`}},
 	},
 	{
 		Name: `primary-not-believed`, Rule: `manager 3`,

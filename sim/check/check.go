@@ -45,7 +45,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	epoch-memory       a node never forgets an epoch that was durable
 //	two-readers        under leases no deposed primary may still serve alone
 //	one-group          a node is in one chain at most
-//	key-moved          a key never changes its group
+//	key-moved          a key never changes its group, and is served by no other
 //	directory-kept     a manager that restarts has the Directory that it had
 //	disk-refused       a process starts over a disk that nothing has damaged
 //	restored           a start finds what was made durable, and nothing else
@@ -156,6 +156,7 @@ func (c *checker) Begin(w *sim.World) {
 func (c *checker) AfterResult(w *sim.World, op *history.Operation) {
 	c.marks.result(op)
 	c.onResult(w, op)
+	c.checkServedBy(w, op)
 	c.onRefusal(w, op)
 	c.checkWait(w, op)
 }

@@ -38,6 +38,14 @@ func (c *checker) checkKeys(w *sim.World, m *core.Manager) {
 	}
 }
 
+// checkServedBy: whoever ended an operation is in its key's group. Another client may know
+// that group, and would not see what was written elsewhere.
+func (c *checker) checkServedBy(w *sim.World, op *history.Operation) {
+	if id := op.Result.Group; id != 0 && id != c.keys[op.Key] {
+		w.Fail("key-moved", "%v went to group %d, and the key is of group %d", op, id, c.keys[op.Key])
+	}
+}
+
 // onRestart takes in the commands that the manager's disk kept, and that its last
 // process ended too early to apply. If they raised a group's epoch by more than one,
 // nobody has heard of the epochs in between.

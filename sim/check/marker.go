@@ -18,7 +18,8 @@ type marker struct {
 	reached mark.Set
 	hosts   []hostMarks               // by Host.Index
 	groups  []groupMarks              // by GroupID-1
-	mapping map[string]*sim.Host      // new keys that a client waits for, and who asked first
+	mapping map[core.Unit]*sim.Host   // new units that a client waits for, and who asked first
+	asked   map[string]bool           // keys about which the manager was asked
 	boots   map[core.NodeID]core.Boot // of the last Register that the manager got
 	flaps   map[core.NodeID]int       // how often a node was put in quarantine
 }
@@ -76,7 +77,8 @@ func (m *marker) begin(c *checker, hosts int) {
 	for i := range m.hosts {
 		m.hosts[i].resumed = -1
 	}
-	m.mapping = make(map[string]*sim.Host)
+	m.mapping = make(map[core.Unit]*sim.Host)
+	m.asked = make(map[string]bool)
 	m.boots = make(map[core.NodeID]core.Boot)
 	m.flaps = make(map[core.NodeID]int)
 }
@@ -509,4 +511,6 @@ func (m *marker) takenByClient(w *sim.World, in *core.Envelope) {
 func (m *marker) result(op *history.Operation) {
 	m.reachIf(mark.OutcomeUnknown, op.Result.Status == core.StatusUnknown)
 	m.reachIf(mark.TooFewNodes, op.Result.Status == core.StatusUnavailable && op.Result.Need > op.Result.Have)
+	answered := op.Result.Status == core.StatusOK || op.Result.Status == core.StatusNotFound || op.Result.Status == core.StatusConflict
+	m.reachIf(mark.KeyOfAMappedSlot, answered && op.Result.Group != 0 && !m.asked[op.Key])
 }

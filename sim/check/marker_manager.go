@@ -48,7 +48,7 @@ func (m *marker) takenByManager(w *sim.World, h *sim.Host, in *core.Envelope, ev
 		m.takenLookup(w, node, in, b, h.Output())
 	case *core.Committed:
 		if b.Command.Kind == core.CommandPlace {
-			delete(m.mapping, b.Command.Key)
+			delete(m.mapping, b.Command.Unit)
 		}
 	}
 }
@@ -74,9 +74,10 @@ func manyBits(x uint64) bool {
 	return x&(x-1) != 0
 }
 
-// takenLookup looks at a request for a key that is not mapped yet.
+// takenLookup looks at a request for a key whose unit is not mapped yet.
 func (m *marker) takenLookup(w *sim.World, node *core.Manager, in *core.Envelope, b *core.Lookup, out *core.Output) {
-	from := w.Host(in.From.Addr)
+	m.asked[b.Key] = true
+	from, unit := w.Host(in.From.Addr), node.Placement().Unit(b.Key)
 	if !b.Create || from == nil || node.KeyGroup(b.Key) != 0 {
 		return
 	}
@@ -85,8 +86,8 @@ func (m *marker) takenLookup(w *sim.World, node *core.Manager, in *core.Envelope
 			return // refused at once
 		}
 	}
-	if first := m.mapping[b.Key]; first == nil {
-		m.mapping[b.Key] = from
+	if first := m.mapping[unit]; first == nil {
+		m.mapping[unit] = from
 	} else {
 		m.reachIf(mark.TwoClientsMapAKey, first != from)
 	}

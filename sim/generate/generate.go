@@ -36,6 +36,7 @@ func Schedule(src Source) *schedule.Schedule {
 	}
 	g.drawCommands()
 	g.drawLimits()
+	g.drawPlacement()
 	g.tidy()
 	return g.s
 }
@@ -45,6 +46,11 @@ func (g *generator) drawCommands() {
 	if g.s.Shape.Durable {
 		g.s.Shape.Commands = oneOf(g, "commands", schedule.CommandsMax, 1, 1, 2, 3, 5, 8)
 	}
+}
+
+// drawPlacement draws whether keys are mapped one by one, or many together.
+func (g *generator) drawPlacement() {
+	g.s.Shape.Placement = oneOf(g, "placement", core.PlacementKey, core.PlacementKey, core.PlacementKey, 2, 4, core.SlotsMax)
 }
 
 // tidy puts the actions in the order of time, and numbers the written values in that

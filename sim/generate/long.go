@@ -46,6 +46,7 @@ func LongSchedule(src Source, length time.Duration) *schedule.Schedule {
 		at += ms(1 + g.src.Intn("until next burst", int(2*burstMean/time.Millisecond)))
 	}
 	g.drawCommands()
+	g.drawPlacement()
 	g.tidy()
 	return g.s
 }

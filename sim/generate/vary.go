@@ -353,7 +353,7 @@ func (v *variation) changeShape() {
 	fresh := newGenerator(v.src)
 	fresh.drawShape()
 	sh, f := &v.s.Shape, &fresh.s.Shape
-	switch v.src.Intn("shape", 11) {
+	switch v.src.Intn("shape", 12) {
 	case 0:
 		sh.Seed = f.Seed
 	case 1:
@@ -377,6 +377,9 @@ func (v *variation) changeShape() {
 	case 10:
 		fresh.drawLimits()
 		sh.Limits = f.Limits
+	case 11:
+		fresh.drawPlacement()
+		sh.Placement = f.Placement
 	}
 }
 

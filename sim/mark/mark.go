@@ -86,6 +86,7 @@ const (
 
 	// New keys and groups.
 	TwoClientsMapAKey
+	KeyOfAMappedSlot
 	TooFewNodes
 	DeadSparePassedOver
 

@@ -126,7 +126,9 @@ var specs = [Count]spec{
 		"A member of a group that was presumed lost answered, and the loss was withdrawn."},
 
 	TwoClientsMapAKey: {"two-clients-map-a-key", "two clients map the same new key",
-		"A client asked for the group of a new key while another's request for it was under way."},
+		"A client asked for the group of a new key while another's request for it, or for a key of its slot, was under way."},
+	KeyOfAMappedSlot: {"key-of-a-mapped-slot", "manager 1",
+		"A key was read or written in its slot's group, and nobody had asked the manager about the key."},
 	TooFewNodes: {"too-few-nodes", "fewer than k+1 nodes left",
 		"A client was told that there are too few nodes for a first group."},
 	DeadSparePassedOver: {"dead-spare-passed-over", "dead spares picked for a new group",

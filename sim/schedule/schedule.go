@@ -44,19 +44,20 @@ func (s *Schedule) Leases() bool {
 
 // Shape is the cluster and its options.
 type Shape struct {
-	Nodes    int // storage nodes n1..nN, 1 to NodesMax
-	Replicas int // k, 0 to 3
-	Clients  int // clients c1..cM, 1 to ClientsMax
-	Width    int // operations each client may have under way at once, from 1
-	Durable  bool
-	Reads    core.ReadMode
-	MinChain int
-	Halt     bool // --on-group-loss halt; else continue
-	LogKeep  int  // entries of a log that are kept at least, from 1
-	Commands int  // commands that a durable manager keeps before its records take them in, from 1
-	Sessions int  // open sessions of a group, from 1
-	Chunk    int  // keys in one chunk of a snapshot, from 1
-	Limits   Limits
+	Nodes     int // storage nodes n1..nN, 1 to NodesMax
+	Replicas  int // k, 0 to 3
+	Clients   int // clients c1..cM, 1 to ClientsMax
+	Width     int // operations each client may have under way at once, from 1
+	Durable   bool
+	Reads     core.ReadMode
+	MinChain  int
+	Placement core.Placement
+	Halt      bool // --on-group-loss halt; else continue
+	LogKeep   int  // entries of a log that are kept at least, from 1
+	Commands  int  // commands that a durable manager keeps before its records take them in, from 1
+	Sessions  int  // open sessions of a group, from 1
+	Chunk     int  // keys in one chunk of a snapshot, from 1
+	Limits    Limits
 
 	Quarantine time.Duration // the first of a node that left a chain; each doubles, up to ten times this
 

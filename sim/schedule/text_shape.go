@@ -33,6 +33,19 @@ var shapeFields = [...]shapeField{
 		func(sh *Shape) bool { return sh.Reads == core.ReadConfirm || sh.Reads == core.ReadLease },
 	},
 	number("cluster", "min-chain", 1, 4, func(sh *Shape) *int { return &sh.MinChain }),
+	{
+		"cluster", "placement", "key, or slots=N with a power of two from 2 to 65536",
+		func(sh *Shape) string { return sh.Placement.String() },
+		func(sh *Shape, text string) (ok bool) {
+			p, err := core.ParsePlacement(text)
+			sh.Placement = p
+			return err == nil
+		},
+		func(sh *Shape) bool {
+			_, err := core.ParsePlacement(sh.Placement.String())
+			return err == nil
+		},
+	},
 	number("cluster", "log-keep", 1, LogKeepMax, func(sh *Shape) *int { return &sh.LogKeep }),
 	number("cluster", "commands", 1, CommandsMax, func(sh *Shape) *int { return &sh.Commands }),
 	number("cluster", "sessions", 1, core.SessionsMax/2, func(sh *Shape) *int { return &sh.Sessions }),

@@ -41,7 +41,7 @@ const (
 // memory, on a fast network.
 func DefaultShape() Shape {
 	return Shape{
-		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1,
+		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1, Placement: core.PlacementKey,
 		LogKeep: LogKeepMax, Commands: CommandsMax, Sessions: core.SessionsMax / 4, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
 		Limits: Limits{
 			Pending: 1024, Reads: 4096, Parked: 1024, JoinRate: 22 << 20,

@@ -179,6 +179,7 @@ func (k *shrinker) simplifyShape() {
 		func(sh *schedule.Shape) { sh.MinChain = calm.MinChain },
 		func(sh *schedule.Shape) { sh.LogKeep = calm.LogKeep },
 		func(sh *schedule.Shape) { sh.Commands = calm.Commands },
+		func(sh *schedule.Shape) { sh.Placement = calm.Placement },
 		func(sh *schedule.Shape) { sh.Sessions = calm.Sessions },
 		func(sh *schedule.Shape) { sh.Limits = calm.Limits },
 		func(sh *schedule.Shape) { sh.Limits.Pending = calm.Limits.Pending },

@@ -144,6 +144,7 @@ refuse. Either all nodes of a cluster have a --dir, or none.`,
 				l.Close()
 				return err
 			}
+			f.placement.of = s.Placement() // what it is, whatever was asked for
 			if c.dir == "" {
 				log.Info("manager of a new cluster, in memory: if it ends, the cluster does", settings(cmd, s)...)
 			} else {

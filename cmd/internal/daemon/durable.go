@@ -67,5 +67,9 @@ func refused(err error) error {
 	case errors.Is(err, core.ErrDamaged), strings.HasPrefix(err.Error(), "disk: "):
 		return cli.Errorf(cli.ExitError, "%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "core: "), "disk: "))
 	}
-	return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "core: "))
+	advice := ""
+	if errors.Is(err, core.ErrPlacement) {
+		advice = ".\nLeave --placement out. To have the keys under another one, fill a new cluster: 'gtstore backup', and 'gtstore restore'"
+	}
+	return cli.Errorf(cli.ExitUsage, "%s%s", strings.TrimPrefix(err.Error(), "core: "), advice)
 }
