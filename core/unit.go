@@ -30,9 +30,9 @@ func ParsePlacement(text string) (Placement, error) {
 	if text == PlacementKey.String() {
 		return PlacementKey, nil
 	}
-	number, found := strings.CutPrefix(text, "slots=")
-	n, err := strconv.ParseUint(number, 10, 32)
-	if p := Placement(n); found && err == nil && p > PlacementKey && p.valid() {
+	number, _ := strings.CutPrefix(text, "slots=")
+	n, _ := strconv.ParseUint(number, 10, 32)
+	if p := Placement(n); p.Slots() > 0 && p.valid() && p.String() == text {
 		return p, nil
 	}
 	return 0, fmt.Errorf("core: placement %q, want key, or slots=N with a power of two from %d to %d, such as slots=16384", text, SlotsMin, SlotsMax)
