@@ -21,7 +21,7 @@ rule R7
 mutant ack-own-last violates commit-durable
 shows unverified-suffix-at-an-ack divergent-suffix-cut
 expect violates acked writes survive
-cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 log-keep=8 commands=3 sessions=4 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
+cluster nodes=5 replicas=2 clients=2 width=3 mode=durable reads=lease min-chain=2 placement=slots=16 log-keep=8 commands=3 sessions=4 chunk=2 quarantine=100ms on-group-loss=halt seed=18446744073709551615 batch=4
 network latency=200µs..5ms connect=2
 disk sync=1.5ms
 clients timeout=700ms
@@ -225,6 +225,7 @@ func TestParseErrors(t *testing.T) {
 		{"seed", "cluster seed=-1", "line 1: seed=-1: want a number from 0"},
 		{"mode", "cluster mode=disk", "line 1: mode=disk: want memory or durable"},
 		{"reads", "cluster reads=stale", "line 1: reads=stale: want confirm or lease"},
+		{"placement", "cluster placement=slots=3", "line 1: placement=slots=3: want key, or slots=N with a power of two from 2 to 65536"},
 		{"min-chain", "at 0s heal\ncluster replicas=1 min-chain=3", "line 2: min-chain=3: want 1 to 2"},
 		{"latency order", "network latency=2ms..1ms", "line 1: latency=2ms..1ms: want MIN..MAX"},
 		{"latency zero", "network latency=0s", "line 1: latency=0s..0s: want MIN..MAX, each more than 0s"},
