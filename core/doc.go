@@ -113,8 +113,8 @@
 //	                                 remembered: the state at a position, applied
 //	         log/                  from before that position on, trimmed as in memory
 //	Manager  identity, directory   one each; directory says which index the next three are of
-//	         node/, group/, key/   one for each node on the list, each group, and each key that
-//	                                 was ever mapped
+//	         node/, group/, unit/  one for each node on the list, each group, and each key, or
+//	                                 slot, that was ever mapped
 //	         command/              those after that index: CommandsKeep, and those under way
 //
 // Each of the two has a state and what came after it. The state is brought up to date in

@@ -7,7 +7,7 @@
 // On a cluster:
 //
 //	gtstore up [--nodes 7] [--base-port 7400] [--replicas 2] [--min-chain 1] [--reads confirm|lease]
-//	           [--on-group-loss halt|continue] [--lost-after 2s] [--dir DIR] ...
+//	           [--placement key|slots=N] [--on-group-loss halt|continue] [--lost-after 2s] [--dir DIR] ...
 //
 // runs a manager and storage nodes, each a process of its own, until it is
 // interrupted; they end with it, however it ends. With --dir the data are on disk, and the

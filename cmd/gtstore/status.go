@@ -168,7 +168,8 @@ func newStatus() *cobra.Command {
 fit to be stopped, or in quarantine after they left a group), groups (ok, short of members, unavailable, or
 lost) with their chains, the primary first, the number of keys mapped to each, and the
 spares that join groups, with how far their snapshots are. Where groups have other --reads,
---lease or --min-chain than by default, it counts those that have them.
+--lease or --min-chain than by default, it counts those that have them. In a cluster of slots it
+tells how many have a group.
 
 A node that is silent and out of use is in no group, and nobody waits for it: most likely its
 process has ended. It is a spare again if it answers after all, and gone once it is forgotten.`,

@@ -63,7 +63,8 @@ replaced. The data live in memory; with --dir they are on disk, and the next up 
 same directory finds them again: as many nodes, and more if --nodes says so. The other
 flags may differ from the last time, and hold for the groups that are there, too. A group
 keeps the members that it has when --replicas is less, and gets more from the spares when
-it is more. It has other --reads, --lease and --min-chain within seconds; status shows that.`,
+it is more. It has other --reads, --lease and --min-chain within seconds; status shows that.
+Only the --placement stays what it was when the cluster was made; another one is refused.`,
 		Example: `  gtstore up
   gtstore up --dir ~/gtstore
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,

@@ -4,7 +4,8 @@
 // Usage:
 //
 //	node manager --listen HOST:PORT [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
-//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0] [--dir DIR]
+//	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0]
+//	             [--placement key|slots=N] [--dir DIR]
 //	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME] [--dir DIR]
 //
 // Both take --advertise, --moved, --log-level and --log-format. With --dir a node keeps its

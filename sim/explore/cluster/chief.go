@@ -45,7 +45,7 @@ func (m *Model) chiefOptions(starts byte) core.ManagerOptions {
 		Self: managerPeer, Cluster: cluster, Durable: m.scenario.Durable, Seed: [32]byte{starts},
 		Replicas: m.scenario.Members - 1, MinChain: max(1, m.scenario.MinChain), Reads: m.scenario.Reads, Lease: m.scenario.lease(),
 		PingInterval: chiefPing, MissesMax: 1, LostAfter: chiefLost, QuarantineMin: chiefQuiet, QuarantineMax: chiefQuiet,
-		JoinTimeout: 10 * chiefPing, CommandsKeep: m.scenario.CommandsKeep,
+		JoinTimeout: 10 * chiefPing, CommandsKeep: m.scenario.CommandsKeep, Placement: m.scenario.Placement,
 	}
 }
 

@@ -240,6 +240,8 @@ func (p *parser) cluster(words []string) error {
 			s.Drift, err = number(value, 1, 100_000)
 		case "commands-keep":
 			s.CommandsKeep, err = number(value, 1, 1000)
+		case "placement":
+			s.Placement, err = core.ParsePlacement(value)
 		case "chunk":
 			s.Chunk, err = number(value, 1, 1000)
 		default:
@@ -331,8 +333,8 @@ func (p *parser) endManager() error {
 	switch {
 	case s.Cut > 0 && s.budgets[budgetLate] == 0:
 		return errors.New("who is cut off says nothing without: budget late=1")
-	case !s.Real && (s.Cut > 0 || len(s.asks) > 0 || crashes || s.Fresh || s.CommandsKeep > 0):
-		return errors.New("an ask, cut n1, manager-crash, commands-keep and before nothing need: manager real")
+	case !s.Real && (s.Cut > 0 || len(s.asks) > 0 || crashes || s.Fresh || s.CommandsKeep > 0 || s.Placement != 0):
+		return errors.New("an ask, cut n1, manager-crash, commands-keep, placement and before nothing need: manager real")
 	case s.Real && (orders > 0 || evicted || s.Drift > 0):
 		return errors.New("a real manager decides by itself, and its clock does not drift: want no evict, join, end-join or drift")
 	case crashes && !s.Durable:

@@ -39,7 +39,8 @@ type Scenario struct {
 	Real         bool
 	Cut          int  // the host whose messages are lost when they are late, counted from 1; 0 for none
 	Fresh        bool // no group is formed before the search
-	CommandsKeep int  // as in core.ManagerOptions; 0 takes the core's own
+	CommandsKeep int  // as in core.ManagerOptions, as is the next one; 0 takes the core's own
+	Placement    core.Placement
 
 	Mutants []Mutant // what notices that a rule is gone
 
