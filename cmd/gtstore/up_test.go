@@ -125,6 +125,54 @@ func TestUpGoesOnWithOtherFlags(t *testing.T) {
 	require.Equal(t, "value", u.ok(t, "get", "key"))
 }
 
+// A cluster keeps the placement that it was made with, whether or not the next up says it,
+// and refuses another. Its keys come into a cluster of another one by a backup. Where clients
+// look for a key is never said to them.
+func TestUpKeepsItsPlacement(t *testing.T) {
+	code, stderr := upFails(t, "--placement", "slots=100")
+	require.Equal(t, cli.ExitUsage, code, stderr)
+	require.Contains(t, stderr, `"slots=100" for "--placement" flag: want key, or slots=N with a power of two from 2 to 65536`)
+
+	dir := t.TempDir()
+	u := startUp(t, nil, "--dir", dir, "--nodes", "2", "--replicas", "0", "--placement", "slots=2")
+	u.ok(t, "put", "{1}a", "one") // the digits 1 and 2 are in different slots
+	u.ok(t, "put", "{2}a", "two")
+	u.ok(t, "put", "{1}b", "three")
+	s := u.now(t)
+	require.Equal(t, []any{"slots=2", uint64(2), "slots=2"}, []any{s.Placement, s.Mapped, u.status.Placement})
+	require.Contains(t, u.ok(t, "status"), "keys, 2 of 2 slots mapped\n")
+	file := filepath.Join(t.TempDir(), "backup")
+	u.ok(t, "backup", file)
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+
+	for _, other := range []string{"key", "slots=4"} {
+		_, stderr = upFails(t, "--dir", dir, "--replicas", "0", "--placement", other)
+		require.Contains(t, stderr, "the placement of a cluster never changes: it is slots=2, and "+other+" was asked for.\n")
+		require.Contains(t, stderr, "Leave --placement out.")
+	}
+	for _, same := range [][]string{nil, {"--placement", "slots=2"}} {
+		u = startUp(t, nil, append(same, "--dir", dir, "--replicas", "0")...)
+		require.Equal(t, "slots=2", u.status.Placement)
+		require.Equal(t, "three", u.ok(t, "get", "{1}b"))
+		require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, u.cmd.Wait())
+	}
+	for _, m := range disksOf(t, cli.ExitOK, dir) {
+		if m.Directory != nil {
+			require.Equal(t, []any{"slots=2", 2}, []any{m.Directory.Placement, m.Directory.Units})
+			require.Contains(t, m.text(), "placement slots=2, 2 slots mapped")
+		}
+	}
+
+	u = startUp(t, nil, "--nodes", "2", "--replicas", "0")
+	u.ok(t, "restore", file)
+	require.Equal(t, "two", u.ok(t, "get", "{2}a"))
+	s = u.now(t)
+	require.Equal(t, []any{"key", uint64(3)}, []any{s.Placement, s.Mapped})
+	require.NotContains(t, u.ok(t, "status"), "slots")
+}
+
 // A directory that was copied is refused, unless somebody says that it was moved.
 func TestUpTakesADirectoryThatWasMoved(t *testing.T) {
 	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "moved")
