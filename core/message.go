@@ -183,12 +183,12 @@ type Lookup struct {
 
 // LookupReply answers the Lookup with the same Req.
 type LookupReply struct {
-	Req        uint64
-	Status     Status  // OK, NotFound, Unavailable, Overloaded, TooLarge or GroupLost
+	Req    uint64
+	Status Status // OK, NotFound, Unavailable, Overloaded, TooLarge or GroupLost
+	// Placement is the cluster's, so that the client knows which other keys are in that group.
+	Placement  Placement
 	Config     *Config // with OK and GroupLost
 	Have, Need uint32  // with Unavailable: nodes that could form a group, and how many it takes
-	// Placement is the cluster's, so that the client knows which other keys are in that group.
-	Placement Placement
 }
 
 // Suspect reports that a node did not answer in time (from a client or a
