@@ -160,6 +160,7 @@ var managerHidden = map[string]hidden{
 	"inquiry.wordsAt":     {sometimes, "counts when the others were asked"},
 	"word.at":             {sometimes, "counts while a question is open"},
 	"fold.nodes":          {apart, "are in the Directory, or off the list; which they are shows"},
+	"fold.groups":         {sometimes, "counts once, however often the group has changed"},
 }
 
 // clientHidden are those of a client.
@@ -277,6 +278,15 @@ var moreStates = map[string]func(t *testing.T) *rig{
 		r.pass(200 * time.Millisecond)
 		r.place("a")
 		r.drain(1, "n2")
+		return r.rig
+	},
+	"a manager one of whose two groups has changed twice": func(t *testing.T) *rig {
+		r := newRealm(t, 6, inDurableMode)
+		r.place("a")
+		r.place("b")
+		r.actors["n1"].boot = 2
+		r.present(r.actors["n1"])
+		require.Equal(t, []GroupID{1, 2, 1}, r.manager().fold.groups)
 		return r.rig
 	},
 	"a manager that folds": func(t *testing.T) *rig {

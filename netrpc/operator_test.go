@@ -54,7 +54,7 @@ func TestAManagerThatAnswersNonsense(t *testing.T) {
 			if !ok {
 				return nil
 			}
-			return &core.StatusReply{Req: q.Req, GroupCount: 1 << 31, Groups: slices.Repeat([]core.GroupStatus{{State: core.GroupOK, Terms: core.Terms{Reads: core.ReadConfirm}}}, core.StatusPageMax)}
+			return &core.StatusReply{Req: q.Req, Placement: core.PlacementKey, GroupCount: 1 << 31, Groups: slices.Repeat([]core.GroupStatus{{State: core.GroupOK, Terms: core.Terms{Reads: core.ReadConfirm}}}, core.StatusPageMax)}
 		})
 		_, err := c.Status(ctx)
 		require.ErrorContains(t, err, "goes on and on")
@@ -65,7 +65,7 @@ func TestAManagerThatAnswersNonsense(t *testing.T) {
 			if !ok {
 				return nil
 			}
-			return &core.StatusReply{Req: q.Req, GroupCount: 1, Groups: []core.GroupStatus{{Group: 1, State: core.GroupOK, Terms: core.Terms{Reads: core.ReadConfirm}}}}
+			return &core.StatusReply{Req: q.Req, Placement: core.PlacementKey, GroupCount: 1, Groups: []core.GroupStatus{{Group: 1, State: core.GroupOK, Terms: core.Terms{Reads: core.ReadConfirm}}}}
 		})
 		s, err := c.Status(ctx)
 		require.NoError(t, err)
@@ -79,9 +79,9 @@ func TestAManagerThatAnswersNonsense(t *testing.T) {
 			case *core.Drain:
 				return &core.Forgotten{Req: m.Req, Status: core.StatusOK}
 			case *core.Forget:
-				return &core.StatusReply{Req: m.Req}
+				return &core.StatusReply{Req: m.Req, Placement: core.PlacementKey}
 			case *core.Lookup:
-				return &core.LookupReply{Req: m.Req, Status: core.StatusConflict}
+				return &core.LookupReply{Req: m.Req, Status: core.StatusConflict, Placement: core.PlacementKey}
 			}
 			return nil
 		})

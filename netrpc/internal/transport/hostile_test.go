@@ -495,11 +495,11 @@ func TestSizesAreThoseOfMemory(t *testing.T) {
 	for _, m := range []core.Message{
 		&core.Ping{Boot: 1}, &core.Ack{}, &core.Op{Key: "k", Value: "v"}, config,
 		&core.Replicate{Config: config, Entries: make([]core.Entry, core.BatchEntriesMax)},
-		&core.Nack{Config: config}, &core.Reply{Config: config, Value: addr}, &core.LookupReply{Config: config},
+		&core.Nack{Config: config}, &core.Reply{Config: config, Value: addr}, &core.LookupReply{Placement: core.PlacementKey, Config: config},
 		&core.Chunk{Config: config, Items: make([]core.Item, core.ChunkItemsMax), Sessions: make([]core.SessionRecord, core.SessionsMax)},
 		&core.Pong{Groups: make([]core.GroupEpoch, core.GroupsMax), Join: &core.JoinProgress{}},
 		&core.Register{Name: strings.Repeat("n", core.NameBytesMax)}, &core.Probe{Target: core.Peer{Addr: addr}},
-		&core.StatusReply{Nodes: make([]core.NodeStatus, core.StatusPageMax), Groups: make([]core.GroupStatus, core.StatusPageMax)},
+		&core.StatusReply{Placement: core.PlacementKey, Nodes: make([]core.NodeStatus, core.StatusPageMax), Groups: make([]core.GroupStatus, core.StatusPageMax)},
 		&core.Lookup{Key: addr}, &core.Call{Key: addr, Value: addr},
 	} {
 		e := core.Envelope{From: core.Peer{Addr: addr}, To: core.Peer{Addr: addr}, Body: m}
