@@ -69,6 +69,7 @@ func (c *canon) directory(d *Directory) {
 		c.num(uint64(n.joining))
 		c.bool(n.gone)
 		c.bool(n.draining)
+		c.bool(n.replaced)
 	}
 	c.num(uint64(len(d.groups)))
 	for _, g := range d.groups {
@@ -144,6 +145,11 @@ func (c *canon) contact(m *Manager, n *contact) {
 	c.ago(n.answeredAt, forever)
 	c.ago(n.provedAt, m.opt.PingInterval)
 	c.ago(n.remindedAt, patienceMax)
+	c.num(uint64(len(n.claims)))
+	for _, l := range n.claims {
+		c.fixed(l.secret)
+		c.num(l.nonce)
+	}
 	c.ago(n.quietSince, forever)
 	c.evidence(m, &n.evidence)
 	c.num(uint64(n.witness))

@@ -309,6 +309,19 @@ var moreStates = map[string]func(t *testing.T) *rig{
 		r.pass(100 * time.Millisecond)
 		return r.rig
 	},
+	"a manager of a node that may have moved": func(t *testing.T) *rig {
+		r := newRealm(t, 3, inDurableMode)
+		r.place("a")
+		r.trip = time.Second
+		r.present(&actor{peer: Peer{peerOf("n3").ID, "n9"}, boot: 2})
+		return r.rig
+	},
+	"a manager of a node that may be replaced": func(t *testing.T) *rig {
+		r := newRealm(t, 3, inDurableMode)
+		r.place("a")
+		r.begin("n3")
+		return r.rig
+	},
 	"a manager that asks about a silent primary": func(t *testing.T) *rig {
 		r := grouped(t)
 		r.ail(silent, "n1", "n2", "n3")

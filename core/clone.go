@@ -80,6 +80,7 @@ func (m *Manager) Clone() *Manager {
 	for i, c := range m.contacts {
 		contacts[i] = *c
 		contacts[i].node = n.dir.nodes[i]
+		contacts[i].claims = slices.Clone(c.claims)
 		n.contacts[i] = &contacts[i]
 	}
 	n.watches = slices.Clone(m.watches)

@@ -22,6 +22,8 @@ type contact struct {
 	backAt           Time       // when it last answered after it had been silent for long, or was removed
 	remindedAt       Time       // when it was last sent configs that it had missed
 
+	claims []claim // to its place, from other addresses
+
 	quietSince Time // when anything was last heard of it
 	evidence   evidence
 
@@ -198,7 +200,7 @@ func (m *Manager) heard(c *contact) {
 		return
 	}
 	w := m.watch(c.node.group)
-	if w.loss == lossSilent || w.loss == lossPresumed {
+	if w.loss == lossDoubtful || w.loss == lossPresumed {
 		g := m.dir.group(c.node.group)
 		m.event(Event{Kind: EventWithdrawn, Group: g.config.Group, Epoch: g.config.Epoch})
 		w.loss = lossNone
@@ -220,6 +222,9 @@ func (m *Manager) onPeerDown(b *PeerDown) {
 		return
 	}
 	if b.Refused {
+		if m.opt.Durable { // whoever was there is gone as well
+			c.evidence.otherSince = Never
+		}
 		m.notThere(c, &c.evidence.refusedSince)
 	} else if c.node.group != 0 {
 		if s := m.watch(c.node.group).inquiry; s != nil && !s.proposed {

@@ -41,6 +41,9 @@ type nodeEntry struct {
 	// draining: an operator wants to stop it. It is not to be used until it is started
 	// anew, and as a member it is to go when others are there.
 	draining bool
+	// replaced: a new node began at its address after it registered, so whoever answers
+	// there may have been started on its disk, after that had lost its data.
+	replaced bool
 }
 
 type groupEntry struct {
@@ -49,14 +52,15 @@ type groupEntry struct {
 
 // applied tells what a command changed.
 type applied struct {
-	registered bool       // Register: the record is new
-	formed     bool       // Place: a group was formed
-	mapped     GroupID    // Place: the group of the unit, 0 when there is none for it
-	isNew      bool       // Place: the unit was not mapped before
-	gone       bool       // Gone: the node was there and not gone before
-	drain      bool       // Drain, Stay: it is to be drained, or no more
-	retired    *nodeEntry // Retire: it is off the list, where its number was its place
-	changed    []*Config  // the configs that came into being
+	registered bool         // Register: the record is new
+	replaced   []*nodeEntry // Register: those whose address a new node has
+	formed     bool         // Place: a group was formed
+	mapped     GroupID      // Place: the group of the unit, 0 when there is none for it
+	isNew      bool         // Place: the unit was not mapped before
+	gone       bool         // Gone: the node was there and not gone before
+	drain      bool         // Drain, Stay: it is to be drained, or no more
+	retired    *nodeEntry   // Retire: it is off the list, where its number was its place
+	changed    []*Config    // the configs that came into being
 }
 
 // follows tells whether a start of the node that registers comes after the one that is
@@ -145,14 +149,14 @@ func (d *Directory) register(c *Command) applied {
 		}
 		d.nodes = append(d.nodes, n)
 		d.byID[n.ID] = n
-		return applied{registered: true}
+		return applied{registered: true, replaced: d.replace(n)}
 	}
 	moved := n.Addr != c.Node.Addr
 	if n.gone || c.Node.Boot == n.Boot || !n.follows(c) {
 		return applied{}
 	}
 	n.NodeRecord, n.secret = c.Node, c.Secret
-	n.draining = false
+	n.draining, n.replaced = false, false
 	a := applied{registered: true}
 	if g := d.group(n.group); g != nil && (moved || g.config.Chain[0].ID == n.ID) {
 		a.changed = append(a.changed, d.issue(g, nil))
@@ -161,6 +165,17 @@ func (d *Directory) register(c *Command) applied {
 		a.changed = append(a.changed, d.endJoin(d.group(n.joining)))
 	}
 	return a
+}
+
+// replace notes at whose addresses a new node has begun, and returns them.
+func (d *Directory) replace(by *nodeEntry) (list []*nodeEntry) {
+	for _, n := range d.nodes {
+		if n.Addr == by.Addr && n != by && !n.gone && !n.replaced {
+			n.replaced = true
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 func (d *Directory) place(c *Command) applied {

@@ -51,6 +51,7 @@ func (n *nodeEntry) code(c *wire.Coder) {
 	wire.Fixed64(c, &n.secret)
 	c.Bool(&n.gone)
 	c.Bool(&n.draining)
+	c.Bool(&n.replaced)
 }
 
 // mapping is the group of a unit.
@@ -68,7 +69,8 @@ type fold struct {
 }
 
 // noteChange notes which records a command has changed, and folds when it is time. Which they
-// are shows in the command and in what it did: a command that changes a node names it.
+// are shows in the command and in what it did: a command that changes a node names it, but for
+// those that a new node replaces.
 func (m *Manager) noteChange(c *Command, a *applied) {
 	if !m.opt.Durable {
 		return
@@ -79,6 +81,7 @@ func (m *Manager) noteChange(c *Command, a *applied) {
 	} else if n := m.dir.node(c.Node.ID); n != nil {
 		f.nodes = append(f.nodes, n)
 	}
+	f.nodes = append(f.nodes, a.replaced...)
 	for _, config := range a.changed {
 		f.groups = append(f.groups, config.Group)
 	}

@@ -13,13 +13,18 @@ import (
 // refused as well. For silence, which takes ten times as long, it is enough that a client
 // reports the member, or that another node answers the manager. A manager that reaches
 // nobody, or so few that it cannot ask them about all who are missing, suspects itself.
+//
+// A durable node that is down keeps its data, whoever is at its address: another cluster's
+// node, or one of this cluster that has moved there. Only a new node of this cluster may
+// have begun on the very disk, wiped. Nor is that sure: it may have another directory. So
+// clients are told, and nothing halts.
 
 // loss says how sure it is that no copy of a group is left.
 type loss uint8
 
 const (
 	lossNone     loss = iota
-	lossSilent        // presumed, from the silence of at least one member
+	lossDoubtful      // presumed, from the silence of at least one member, or of durable nodes
 	lossPresumed      // presumed, from what the members' addresses answered
 	lossCertain
 )
@@ -56,8 +61,7 @@ func (m *Manager) told(c *contact, refused bool) {
 	}
 }
 
-// lossOf tells how sure it is that a node's data is lost. A durable node that
-// is down keeps its data, so only another node at its address counts.
+// lossOf tells how sure it is that a node's data is lost.
 func (m *Manager) lossOf(c *contact) loss {
 	e := &c.evidence
 	fresh := m.now.Since(e.at) <= m.evidenceGap()
@@ -66,14 +70,19 @@ func (m *Manager) lossOf(c *contact) loss {
 		return lossCertain
 	case m.now.Since(e.reachedAt) <= m.opt.LostAfter:
 		return lossNone
+	case m.opt.Durable && !c.node.replaced:
+		return lossNone
 	case fresh && e.otherSince != Never && m.now.Since(e.otherSince) >= m.opt.LostAfter:
+		if m.opt.Durable {
+			return lossDoubtful
+		}
 		return lossPresumed
 	case m.opt.Durable:
 		return lossNone
 	case fresh && e.refusedSince != Never && m.now.Since(e.refusedSince) >= m.opt.LostAfter && m.now.Since(e.toldAt) <= m.opt.LostAfter:
 		return lossPresumed
 	case m.now.Since(c.quietSince) >= 10*m.lostAfter() && (m.now.Since(max(e.missedAt, e.toldAt)) <= 10*m.opt.LostAfter || m.now.Since(m.tooManyAt) > m.opt.LostAfter && m.somebody() != nil):
-		return lossSilent
+		return lossDoubtful
 	}
 	return lossNone
 }
@@ -104,7 +113,7 @@ func (m *Manager) judgeLoss(id GroupID) {
 
 // haltFor has the manager halt soon if a group is lost, and it is to halt for that.
 func (m *Manager) haltFor(w *watch) {
-	if w.loss > lossSilent && m.opt.HaltOnLoss && m.haltAt == Never {
+	if w.loss > lossDoubtful && m.opt.HaltOnLoss && m.haltAt == Never {
 		wait := m.opt.DrainTime // until then everyone who asks is told
 		if w.loss == lossPresumed {
 			wait += m.opt.LostAfter
@@ -201,7 +210,7 @@ func (m *Manager) onWord(c *contact, b *ProbeReply) {
 
 func (m *Manager) haltForLoss() {
 	for i := range m.watches {
-		if w := &m.watches[i]; w.loss > lossSilent {
+		if w := &m.watches[i]; w.loss > lossDoubtful {
 			c := m.dir.groups[i].config
 			how := "presumably: their addresses no longer answer for them"
 			if w.loss == lossCertain {

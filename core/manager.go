@@ -365,6 +365,8 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case n != nil && !n.follows(&c):
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
+	case n != nil && !n.gone && in.From.Addr != n.Addr && !m.moved(m.contact(n.ID), in.From, b):
+		return
 	case n != nil && b.Inherited == 0 && b.Boot == n.Boot && in.From.Addr == n.Addr:
 		m.heard(m.contact(in.From.ID))
 		m.confirm(&c)
@@ -423,6 +425,7 @@ func (m *Manager) registered(c *Command, a applied) {
 		return
 	}
 	known := m.contacts[n.number]
+	known.claims = nil
 	if known.addr != n.Addr {
 		known.addr, known.token, known.proven = n.Addr, m.tokens.Uint64(), false
 	}

@@ -43,12 +43,13 @@ const (
 	RefusedBoot                            // a start of the sender is known that its data do not come from: it must stop serving
 	RefusedMode                            // memory mode in a durable cluster, or the reverse
 	RefusedFull                            // the cluster lists as many nodes as it can: try again later
+	RefusedRuns                            // the sender's node answers at the address that it had: this is a copy, and must stop
 	refusalEnd
 )
 
 var refusalNames = [...]string{
 	RefusedOtherNode: "other-node", RefusedOtherCluster: "other-cluster", RefusedForgotten: "forgotten",
-	RefusedBoot: "boot", RefusedMode: "mode", RefusedFull: "full",
+	RefusedBoot: "boot", RefusedMode: "mode", RefusedFull: "full", RefusedRuns: "runs",
 }
 
 func (r Refusal) String() string { return name(refusalNames[:], int(r), "Refusal") }

@@ -13,6 +13,7 @@ var (
 	ErrForgotten    = errors.New("this node was forgotten")
 	ErrOtherManager = errors.New("the nodes know a start of this manager that its data do not come from")
 	ErrBoot         = errors.New("the manager knows a start of this node that its data do not come from")
+	ErrRuns         = errors.New("this node runs at the address that it had")
 	ErrOtherCluster = errors.New("the manager is of another cluster than this node's data")
 	ErrMode         = errors.New("memory and durable mode do not mix in a cluster")
 	ErrPlacement    = errors.New("the placement of a cluster never changes")

@@ -256,14 +256,88 @@ func TestANewBootOfThePrimaryReissuesTheChain(t *testing.T) {
 // A member that comes back at another address is of no use to a chain that
 // names the old one.
 func TestANewAddressOfAMemberReissuesTheChain(t *testing.T) {
-	r := newRealm(t, 3, inDurableMode)
+	r := newRealm(t, 1, inDurableMode, replicas(0))
 	r.place("a")
-	n3 := r.actors["n3"]
-	n3.peer.Addr, n3.boot = "n9", 2
-	r.actors["n9"] = n3
-	r.present(n3)
-	r.requireChain(2, "n1", "n2", "n9")
+	r.move(r.actors["n1"], "n9")
+	r.requireChain(2, "n9")
 	require.Len(t, received[*Config](r, "n9"), 1)
+}
+
+// A start at another address says that its directory was moved there. It may be a copy, and
+// the node may run. While the node answers at its address, no start elsewhere takes its place:
+// that has not what was acknowledged since. Where the node is not at its address any more, the
+// start is taken.
+func TestNoCopyTakesThePlaceOfANodeThatRuns(t *testing.T) {
+	for name, c := range map[string]struct {
+		health         health // of the node, at its address
+		till           time.Duration
+		taken, refused bool
+	}{
+		"it answers":            {well, 0, false, true},
+		"it answers slowly":     {hanging, 0, false, true},
+		"its address refuses":   {refusing, 0, true, false},
+		"another answers":       {replaced, 0, true, false},
+		"it is silent":          {silent, 0, false, false},
+		"it is silent for long": {silent, firstPatience, true, false},
+	} {
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, manager restarted: %v", name, restarted), func(t *testing.T) {
+				r := newRealm(t, 1, inDurableMode, replicas(0))
+				r.place("a")
+				r.pass(time.Second)
+				r.ail(c.health, "n1")
+				if restarted { // it knows nothing yet of who answers
+					r.crash(0)
+					r.restart()
+				}
+				copied := &actor{peer: Peer{peerOf("n1").ID, "n9"}, boot: 2}
+				r.actors["n9"] = copied
+				for range 2 {
+					r.present(copied)
+				}
+				for at := time.Duration(0); at < c.till; at += 100 * time.Millisecond {
+					r.pass(100 * time.Millisecond)
+					r.present(copied)
+				}
+				refusals := received[*Refused](r, "n9")
+				require.Equal(t, c.refused, len(refusals) > 0)
+				for _, m := range refusals {
+					require.Equal(t, RefusedRuns, m.Reason)
+				}
+				want := "n1"
+				if c.taken {
+					want = "n9"
+				}
+				require.Equal(t, want, r.manager().dir.node(peerOf("n1").ID).Addr)
+			})
+		}
+	}
+}
+
+// What the node had answered before says nothing: it may have been stopped since. So only the
+// answer to a ping counts that was sent after the start was heard of. Each of two starts gets
+// its own.
+func TestAnEarlierAnswerKeepsNoPlace(t *testing.T) {
+	r := newRealm(t, 1, inDurableMode, replicas(0))
+	r.place("a")
+	r.trip = 20 * time.Millisecond
+	r.pass(time.Second + 10*time.Millisecond) // a ping is on its way
+	for i := range 2 * claimsMax {
+		a := &actor{peer: Peer{peerOf("n1").ID, "n9"}, boot: 2}
+		r.actors["n9"] = a
+		secret := uint64(i % 2)
+		for range 2 {
+			r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: 2, Secret: secret, Durable: true}})
+		}
+		r.serve()
+		require.Equal(t, i < 4, len(received[*Refused](r, "n9")) == 0, "%d", i)
+		r.pass(5 * time.Millisecond)
+	}
+	require.Len(t, r.manager().contacts[0].claims, 2)
+	for i := range uint64(100) {
+		r.stepRaw(Envelope{From: Peer{peerOf("n1").ID, "n9"}, To: Peer{Addr: "m"}, Body: &Register{Boot: 2, Secret: 2 + i, Durable: true}})
+	}
+	require.Len(t, r.manager().contacts[0].claims, claimsMax)
 }
 
 // presents has the manager get a Register of n1, and returns what it answers: whether it
@@ -292,15 +366,15 @@ func TestOneStartFollowsTheOther(t *testing.T) {
 		next                Register
 		registered, refused bool
 	}{
-		"the next start":                         {"n1", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
-		"it, elsewhere":                          {"n9", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
-		"the same start once more":               {"n1", Register{Boot: 3, Secret: 13, Before: 12}, true, false},
-		"one that only carries on the secret":    {"n1", Register{Boot: 4, Secret: 13, Before: 12}, false, true},
-		"a copy of the moment before this start": {"n9", Register{Boot: 3, Secret: 23, Before: 12}, false, true},
-		"it, which was started more often":       {"n9", Register{Boot: 9, Secret: 23, Before: 12}, false, true},
-		"an older copy":                          {"n1", Register{Boot: 2, Secret: 22, Before: 11}, false, true},
-		"a copy of this start":                   {"n9", Register{Boot: 3, Secret: 13, Before: 12}, false, true},
-		"a Register of an earlier start, late":   {"n1", Register{Boot: 2, Secret: 12, Before: 11}, false, true},
+		"the next start":                                                 {"n1", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
+		"it, elsewhere, at once":                                         {"n9", Register{Boot: 4, Secret: 14, Before: 13}, false, false},
+		"the same start once more":                                       {"n1", Register{Boot: 3, Secret: 13, Before: 12}, true, false},
+		"one that only carries on the secret":                            {"n1", Register{Boot: 4, Secret: 13, Before: 12}, false, true},
+		"a copy of the moment before this start":                         {"n9", Register{Boot: 3, Secret: 23, Before: 12}, false, true},
+		"it, which was started more often":                               {"n9", Register{Boot: 9, Secret: 23, Before: 12}, false, true},
+		"an older copy":                                                  {"n1", Register{Boot: 2, Secret: 22, Before: 11}, false, true},
+		"a copy of this start":                                           {"n9", Register{Boot: 3, Secret: 13, Before: 12}, false, true},
+		"a Register of an earlier start, late":                           {"n1", Register{Boot: 2, Secret: 12, Before: 11}, false, true},
 		"one of a start whose secret the present one goes on with, late": {"n1", Register{Boot: 2, Secret: 13, Before: 12}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func TestAFarewellThatIsNoLoss(t *testing.T) {
 // What it takes to presume that a group is lost: every address refuses, and
 // somebody else says so too, or answers as another node, for LostAfter; or all is
 // silent for ten times that, while somebody is heard. A stopped durable node keeps
-// its data, so there only another node counts.
+// its data, so there only a new node counts that has begun at the address.
 func TestWhatItTakesToPresumeALoss(t *testing.T) {
 	const never = time.Hour
 	memory := func(*ManagerOptions) {}
@@ -83,26 +83,30 @@ func TestWhatItTakesToPresumeALoss(t *testing.T) {
 		health [2]health // of n1 and n2
 		gone   bool      // n1 says farewell, or is forgotten
 		others health    // of n3, a spare
+		begun  bool      // new nodes have begun at the addresses that answer as others
 		client bool      // one says now and then that both refuse
 		after  time.Duration
 	}{
-		"memory, refused":                 {memory, [2]health{refusing, refusing}, false, well, false, 2 * time.Second},
-		"memory, another node answers":    {memory, [2]health{replaced, replaced}, false, well, false, 2 * time.Second},
-		"memory, silent":                  {memory, [2]health{silent, silent}, false, well, false, 20 * time.Second},
-		"memory, one of the two silent":   {memory, [2]health{refusing, silent}, false, well, false, 20 * time.Second},
-		"memory, one gone, one silent":    {memory, [2]health{silent, silent}, true, well, false, 20 * time.Second},
-		"memory, one gone, one refuses":   {memory, [2]health{silent, refusing}, true, well, false, 2 * time.Second},
-		"memory, one hangs":               {memory, [2]health{refusing, hanging}, false, well, false, never},
-		"memory, nobody is reached":       {memory, [2]health{refusing, refusing}, false, refusing, false, never},
-		"memory, nobody is heard":         {memory, [2]health{silent, silent}, false, silent, false, never},
-		"memory, refused to a client too": {memory, [2]health{refusing, refusing}, false, refusing, true, 2 * time.Second},
-		"memory, silent, a client misses": {memory, [2]health{silent, silent}, false, silent, true, 20 * time.Second},
-		"durable, refused":                {inDurableMode, [2]health{refusing, refusing}, false, well, true, never},
-		"durable, silent":                 {inDurableMode, [2]health{silent, silent}, false, well, true, never},
-		"durable, another node answers":   {inDurableMode, [2]health{replaced, replaced}, false, well, false, 2 * time.Second},
-		"durable, one of the two refuses": {inDurableMode, [2]health{replaced, refusing}, false, well, false, never},
-		"durable, one gone, one refuses":  {inDurableMode, [2]health{silent, refusing}, true, well, false, never},
-		"durable, one gone, one other":    {inDurableMode, [2]health{silent, replaced}, true, well, false, 2 * time.Second},
+		"memory, refused":                 {memory, [2]health{refusing, refusing}, false, well, false, false, 2 * time.Second},
+		"memory, another node answers":    {memory, [2]health{replaced, replaced}, false, well, false, false, 2 * time.Second},
+		"memory, silent":                  {memory, [2]health{silent, silent}, false, well, false, false, 20 * time.Second},
+		"memory, one of the two silent":   {memory, [2]health{refusing, silent}, false, well, false, false, 20 * time.Second},
+		"memory, one gone, one silent":    {memory, [2]health{silent, silent}, true, well, false, false, 20 * time.Second},
+		"memory, one gone, one refuses":   {memory, [2]health{silent, refusing}, true, well, false, false, 2 * time.Second},
+		"memory, one hangs":               {memory, [2]health{refusing, hanging}, false, well, false, false, never},
+		"memory, nobody is reached":       {memory, [2]health{refusing, refusing}, false, refusing, false, false, never},
+		"memory, nobody is heard":         {memory, [2]health{silent, silent}, false, silent, false, false, never},
+		"memory, refused to a client too": {memory, [2]health{refusing, refusing}, false, refusing, false, true, 2 * time.Second},
+		"memory, silent, a client misses": {memory, [2]health{silent, silent}, false, silent, false, true, 20 * time.Second},
+		"durable, refused":                {inDurableMode, [2]health{refusing, refusing}, false, well, false, true, never},
+		"durable, silent":                 {inDurableMode, [2]health{silent, silent}, false, well, false, true, never},
+		"durable, another node answers":   {inDurableMode, [2]health{replaced, replaced}, false, well, false, false, never},
+		"durable, a new node answers":     {inDurableMode, [2]health{replaced, replaced}, false, well, true, false, 2 * time.Second},
+		"durable, one refuses, one new":   {inDurableMode, [2]health{replaced, refusing}, false, well, true, false, never},
+		"durable, one of the two refuses": {inDurableMode, [2]health{replaced, refusing}, false, well, false, false, never},
+		"durable, one gone, one refuses":  {inDurableMode, [2]health{silent, refusing}, true, well, false, false, never},
+		"durable, one gone, one other":    {inDurableMode, [2]health{silent, replaced}, true, well, false, false, never},
+		"durable, one gone, one new":      {inDurableMode, [2]health{silent, replaced}, true, well, true, false, 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRealm(t, 3, c.mode, replicas(1))
@@ -111,6 +115,11 @@ func TestWhatItTakesToPresumeALoss(t *testing.T) {
 			r.ail(c.health[0], "n1")
 			r.ail(c.health[1], "n2")
 			r.ail(c.others, "n3")
+			for i, h := range c.health {
+				if c.begun && h == replaced {
+					r.begin([]string{"n1", "n2"}[i])
+				}
+			}
 			if c.gone && r.durable {
 				r.forget(1, 1)
 			} else if c.gone {
@@ -135,6 +144,43 @@ func TestWhatItTakesToPresumeALoss(t *testing.T) {
 			r.requireLost(true, false)
 		})
 	}
+}
+
+// begin registers a new node at the address of another.
+func (r *realm) begin(at string) {
+	r.register(Peer{ID: peerOf(at).ID + 0x90, Addr: at})
+}
+
+// Whatever is at the address of a durable node that is down, its data may be on its disk: a
+// manager that is to halt on a loss does not. Clients are told of one only while a new node
+// is there, which may have begun on that very disk.
+func TestNothingHaltsForADurableNodeThatIsDown(t *testing.T) {
+	r := newRealm(t, 2, inDurableMode, replicas(0), haltOnLoss)
+	r.place("a")
+	n1 := r.actors["n1"]
+	r.ail(replaced, "n1") // by a node of another cluster
+	r.pass(time.Minute)
+	r.requireLost(false, false)
+
+	r.ail(refusing, "n1")
+	r.pass(time.Second)
+	r.begin("n1")
+	r.pass(time.Second)
+	r.ail(refusing, "n1") // it was there for a moment only
+	r.pass(time.Minute)
+	r.requireLost(false, false)
+
+	r.ail(well, "n1")
+	r.pass(time.Minute)
+	r.requireLost(true, false)
+	require.NoError(t, r.halted)
+
+	n1.health = well
+	r.move(n1, "n9")
+	r.pass(100 * time.Millisecond)
+	r.requireLost(false, false)
+	r.pass(time.Minute)
+	require.NoError(t, r.halted)
 }
 
 // blame has a client report members of group 1, as it does when their addresses
@@ -394,7 +440,7 @@ func TestARestartedManagerJudgesPresumedLossesAfresh(t *testing.T) {
 	r := newRealm(t, 2, inDurableMode, replicas(0))
 	r.place("a")
 	r.place("b")
-	r.ail(replaced, "n1")
+	r.begin("n1")
 	r.forget(1, 2)
 	r.pass(2100 * time.Millisecond)
 	r.requireLost(true, false)

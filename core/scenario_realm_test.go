@@ -99,6 +99,17 @@ func (r *realm) present(a *actor) {
 	r.serve()
 }
 
+// move has a node that has stopped start again at another address: it asks, and asks again
+// when the old address has refused the manager.
+func (r *realm) move(a *actor, to string) {
+	r.t.Helper()
+	r.actors[a.peer.Addr] = &actor{peer: a.peer, health: refusing}
+	a.peer.Addr, a.boot = to, a.boot+1
+	r.actors[to] = a
+	r.present(a)
+	r.present(a)
+}
+
 // say gives the manager a message and has the nodes answer what it asks them.
 func (r *realm) say(from string, m Message) {
 	r.t.Helper()
@@ -183,7 +194,7 @@ func (r *realm) serve() {
 func (r *realm) answer(a *actor, e Envelope) {
 	r.t.Helper()
 	health := a.health
-	if e.To.ID != a.peer.ID {
+	if e.To.ID != a.peer.ID && (health == well || health == hanging) {
 		health = replaced
 	}
 	switch health {
@@ -219,6 +230,8 @@ func (r *realm) answer(a *actor, e Envelope) {
 		case a.health != well || target != nil && slices.Contains(a.cut, b.Target.Addr):
 		case target == nil:
 			r.replyAfter(r.trip+a.behind+a.disk, a, &ProbeReply{Nonce: b.Nonce})
+		case target.peer.ID != b.Target.ID:
+			r.reply(a, &ProbeReply{Nonce: b.Nonce, Refused: true})
 		case target.health == well || target.reachable:
 			r.reply(a, &ProbeReply{Nonce: b.Nonce})
 		case target.health == refusing || target.health == replaced:

@@ -121,23 +121,21 @@ func TestOfManyWhoAreSilentNobodyGoesAtOnce(t *testing.T) {
 // moved is no answer to the question for proof that is on its way to the new one.
 func TestAnOldAddressRefusesInAnInquiry(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
-	r.place("a")
 	n3 := r.actors["n3"]
-	delete(r.actors, "n3")
 	old := n3.peer
-	n3.peer.Addr, n3.boot = "n9", 2
-	r.actors["n9"] = n3
-	r.present(n3)
-	r.requireChain(2, "n1", "n2", "n9")
+	r.move(n3, "n9")
+	delete(r.actors, "n3")
+	r.place("a")
+	r.requireChain(1, "n1", "n2", "n9")
 	r.trip = 20 * time.Millisecond
 	for range 20 {
-		r.say("c1", &Suspect{Group: 1, Epoch: 2, Node: n3.peer.ID})
+		r.say("c1", &Suspect{Group: 1, Epoch: 1, Node: n3.peer.ID})
 		r.stepRaw(Envelope{From: r.self, To: r.self, Body: &PeerDown{Peer: old, Refused: true}})
 		r.stepRaw(Envelope{Cluster: rigCluster, From: Peer{ID: 99, Addr: "n3"}, To: r.self, Body: &Refused{Reason: RefusedOtherNode, Wanted: old.ID, What: KindPing}})
 		r.serve()
 		r.pass(50 * time.Millisecond)
 	}
-	r.requireChain(2, "n1", "n2", "n9")
+	r.requireChain(1, "n1", "n2", "n9")
 }
 
 // A member is so far away that each of its acks takes 400 ms. Its primary learns that, and

@@ -308,6 +308,8 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 		s.halt(ErrForgotten)
 	case RefusedBoot:
 		s.halt(ErrBoot)
+	case RefusedRuns:
+		s.halt(ErrRuns)
 	case RefusedMode:
 		s.halt(ErrMode)
 	case RefusedOtherCluster:

@@ -101,6 +101,7 @@ type NodeView struct {
 	// Unfit: in quarantine, or being drained: not to be used now.
 	Unfit    bool
 	Draining bool // an operator wants to stop it, or can
+	Replaced bool // a new node has begun at its address since it registered
 	Gone     bool // its data is certainly gone
 	Missed   int  // pings in a row
 	Answers  bool // it answered recently
@@ -214,7 +215,7 @@ func (m *Manager) Node(i int, now Time) NodeView {
 
 // view shows what the Directory knows of a node.
 func (n *nodeEntry) view() NodeView {
-	return NodeView{NodeRecord: n.NodeRecord, Secret: n.secret, Group: n.group, Joining: n.joining, Unfit: n.draining, Gone: n.gone, Draining: n.draining}
+	return NodeView{NodeRecord: n.NodeRecord, Secret: n.secret, Group: n.group, Joining: n.joining, Unfit: n.draining, Gone: n.gone, Draining: n.draining, Replaced: n.replaced}
 }
 
 // Calls returns how many operations the client has under way.

@@ -52,12 +52,18 @@ var said = [core.EventKindCount]struct {
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 
+// presumedLost is what is logged where a loss is not certain.
+const presumedLost = "NO MEMBER OF A GROUP ANSWERS: it is presumed lost. Start one again where its data are, and the group is back"
+
 func (l *eventLog) events(list []core.Event) {
 	for i := range list {
 		e := &list[i]
 		s := said[e.Kind]
 		if s.text == "" {
 			continue
+		}
+		if e.Kind == core.EventLost && !e.Effect {
+			s.text = presumedLost
 		}
 		attrs := make([]slog.Attr, 0, 4)
 		if e.Group != 0 {

@@ -112,18 +112,31 @@ func (d *durable) linksTo(m *member, name string) string {
 	return dir
 }
 
-// Who says that a copy was moved takes over the node: the original, if it runs after all,
-// is told so and ends. There are never two.
-func TestACopyThatWasSaidToBeMovedEndsTheOriginal(t *testing.T) {
+// Who says that a copy was moved takes over the node, but not while the original answers:
+// then the copy ends. After that the original does not come back. There are never two.
+func TestACopyThatWasSaidToBeMovedTakesThePlaceOnceTheOriginalHasEnded(t *testing.T) {
 	d := startDurable(t, 1, "--replicas", "0")
 	d.put("key", "value")
-	ids, original := d.ids(), d.all[1]
+	ids, manager, original := d.ids(), d.all[0], d.all[1]
 	moved := d.copyOf(original, "moved")
 	args := slices.Clone(original.args)
 	args[slices.Index(args, "--dir")+1] = moved
-	startProcess(t, "moved", append(args, "--moved", "--listen", "127.0.0.1:0")...)
-	require.Equal(t, cli.ExitError, original.exitCode())
-	require.Contains(t, original.stderr.String(), "has this node's place")
+	args = append(args, "--moved", "--listen", "127.0.0.1:0")
+	for _, restarted := range []bool{false, true} { // a manager that starts knows nothing of who runs
+		if restarted {
+			manager.end()
+		}
+		copied := launch(t, "copied", exec.Command(os.Args[0], args...), nil)
+		if restarted {
+			require.True(t, copied.listens())
+			d.again(manager)
+		}
+		require.Equal(t, cli.ExitError, copied.exitCode())
+		require.Contains(t, copied.stderr.String(), "So "+moved+" is a copy")
+		require.Equal(t, "value", d.get("key"))
+	}
+	original.end()
+	startProcess(t, "moved", args...)
 	require.Equal(t, "value", d.get("key"))
 	require.Equal(t, ids, d.ids())
 	d.put("key", "of the copy")
@@ -133,6 +146,32 @@ func TestACopyThatWasSaidToBeMovedEndsTheOriginal(t *testing.T) {
 		require.Contains(t, original.stderr.String(), "has this node's place")
 		require.Equal(t, "of the copy", d.get("key"))
 	}
+}
+
+// Somebody else has the address of a durable node that is down. That is no loss for which a
+// manager halts: the data are on its disk, and serve when it is started again.
+func TestNothingHaltsForANodeWhoseAddressAnotherHas(t *testing.T) {
+	d := startDurable(t, 1, "--replicas", "0", "--lost-after", "100ms")
+	d.put("key", "value")
+	manager, node := d.all[0], d.all[1]
+	node.end()
+	strangers := [][]string{
+		{"manager", "--replicas", "0"},
+		{"manager", "--replicas", "0", "--dir", filepath.Join(d.dir, "other")},
+		{"storage", "--manager", manager.addr, "--dir", filepath.Join(d.dir, "new")},
+	}
+	for _, args := range strangers {
+		stranger := &member{args: args}
+		stranger.process = launchAt(t, "stranger", stranger.command(node.addr), node.addr)
+		stranger.ready()
+		time.Sleep(time.Second) // longer than a loss takes to be told, and to halt the manager
+		stranger.end()
+	}
+	d.renew()
+	require.Contains(t, manager.stderr.String(), "presumed lost", "for the new node, which may be on the same disk")
+	require.NotContains(t, manager.stderr.String(), "fatal")
+	d.again(node)
+	require.Equal(t, "value", d.get("key"))
 }
 
 // A manager is started on a copy of the directory of one that runs. The nodes hear one of

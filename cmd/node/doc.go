@@ -14,7 +14,7 @@
 // --lost-after, and so on.
 //
 // When the node can be reached it prints "listening HOST:PORT" on standard
-// output. Its log goes to standard error and begins with the settings in
+// output. Whether the manager takes it in shows later: in its log, or by its end. Its log goes to standard error and begins with the settings in
 // effect. A line that is repeated is said once, and then how often; a log that
 // nobody reads loses lines, and says how many, but holds nobody up. SIGINT and SIGTERM end it in good order: a storage node says farewell
 // first, which in memory mode gives up its data. A second one ends it at once.

@@ -417,6 +417,38 @@ var bare = []Mutant{
 		New:   `		l = min(lossCertain, max(l%lossCertain, m.lossOf(m.contact(p.ID))))`,
 	},
 	{
+		Name: `halts-for-what-may-be-on-its-disk`, Rule: `manager 5`,
+		Story: `the manager halts for durable nodes at whose addresses new ones have begun`,
+		File:  `core/loss.go`,
+		Old: `		if m.opt.Durable {
+			return lossDoubtful
+		}
+`,
+		New: ``,
+	},
+	{
+		Name: `whoever-is-there-replaces`, Rule: `manager 5`,
+		Story: `a durable node is presumed lost for whoever answers at its address`,
+		File:  `core/loss.go`,
+		Old:   `	case m.opt.Durable && !c.node.replaced:`,
+		New:   `	case false:`,
+	},
+	{
+		Name: `gone-and-still-there`, Rule: `manager 5`,
+		Story: `who has answered at the address of a durable node counts when nobody is there any more`,
+		File:  `core/contact.go`,
+		Old:   `		if m.opt.Durable { // whoever was there is gone as well`,
+		New:   `		if false {`,
+	},
+	{
+		Name: `replaced-till-the-restart`, Rule: `manager 5`,
+		Story: `that a new node has begun at an address is lost with the commands that are folded`,
+		File:  `core/fold.go`,
+		Old: `	f.nodes = append(f.nodes, a.replaced...)
+`,
+		New: ``,
+	},
+	{
 		Name: `reached-and-lost`, Rule: `manager 5`,
 		Story: `a group is declared lost though another node reaches its members`,
 		File:  `core/loss.go`,

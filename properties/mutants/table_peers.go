@@ -35,6 +35,20 @@ var ofPeers = []Mutant{
 	return c.Node.Boot > n.Boot`,
 	},
 	{
+		Name: `copy-of-who-runs`, Rule: `one start after the other`,
+		Story: `a start at another address takes the place of a node that still answers at its own`,
+		File:  `core/manager.go`,
+		Old:   ` && !m.moved(m.contact(n.ID), in.From, b):`,
+		New:   ` && false:`,
+	},
+	{
+		Name: `answered-before-the-move`, Rule: `one start after the other`,
+		Story: `what a node answered before a start elsewhere was heard of has that start refused`,
+		File:  `core/claim.go`,
+		Old:   `	if c.answered >= c.claims[i].nonce {`,
+		New:   `	if m.answers(c) {`,
+	},
+	{
 		Name: `confirmed-while-unknown`, Rule: `one start after the other`,
 		Story: `a start whose node is not on the list is confirmed at once, though Registers of earlier starts are under way`,
 		File:  `core/manager.go`,

@@ -232,10 +232,12 @@ var stripped = []Mutant{
 		Name: `silence-is-certain`, Rule: `manager 5`,
 		Story: `a node that is silent for long is taken to be gone for good`,
 		File:  `core/loss.go`,
-		Old: `		return lossSilent
-`,
+		Old: `		return lossDoubtful
+	}
+	return lossNone`,
 		New: `		return lossCertain
-`,
+	}
+	return lossNone`,
 	},
 	{
 		Name: `last-member-evicted`, Rule: `manager 5`,

@@ -42,11 +42,11 @@ func (c *checker) mayHalt(w *sim.World, h *sim.Host, why error) bool {
 }
 
 // someLost tells whether the manager holds a group to be lost of which no copy has been within
-// its reach for long.
+// its reach for long. Of durable nodes that must be certain: what is down keeps its data.
 func (c *checker) someLost(w *sim.World, m *core.Manager) bool {
 	for i := range m.Groups() {
 		id := core.GroupID(i + 1)
-		if lost, _ := m.Lost(id); lost && !slices.ContainsFunc(m.Config(id).Chain, func(p core.Peer) bool {
+		if lost, certain := m.Lost(id); lost && (certain || !w.Schedule().Shape.Durable) && !slices.ContainsFunc(m.Config(id).Chain, func(p core.Peer) bool {
 			return c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Hosts()[0], c.owner[p.ID]})
 		}) {
 			return true

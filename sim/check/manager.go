@@ -24,7 +24,7 @@ func (c *checker) onManagerEvent(w *sim.World, m *core.Manager, e *core.Event) {
 	case core.EventMapped:
 		c.checkKeys(w, m)
 	case core.EventLost:
-		c.onLost(w, e)
+		c.onLost(w, m, e)
 	}
 }
 
@@ -179,9 +179,9 @@ func isSubsequence(part, whole []core.Peer) bool {
 	return i == len(part) && i > 0
 }
 
-func (c *checker) onLost(w *sim.World, e *core.Event) {
+func (c *checker) onLost(w *sim.World, m *core.Manager, e *core.Event) {
 	if !e.Effect {
-		c.onPresumed(w, c.ref(e.Group).config())
+		c.onPresumed(w, m, c.ref(e.Group).config())
 		return
 	}
 	for _, p := range c.ref(e.Group).config().Chain {
@@ -374,9 +374,10 @@ func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operati
 	for _, p := range config.Chain {
 		works = works || c.works(w, p.ID)
 		h := w.Host(p.Addr)
-		// Data that is gone can be found missing where the address answers, or
-		// in memory mode where it refuses; silence takes ten times as long.
-		found := w.Connected(w.Hosts()[0], h) && !h.Paused() && (h.Up() || !w.Schedule().Shape.Durable)
+		// Data that is gone can be found missing where the address refuses or answers as
+		// another node; silence takes ten times as long. In durable mode a new node must have
+		// begun there: of one that has moved there nobody can tell whose disk is gone.
+		found := w.Connected(w.Hosts()[0], h) && !h.Paused() && (!w.Schedule().Shape.Durable || h.Up() && replaced(m, p))
 		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
 	short := len(config.Chain) < int(config.MinChain) && op.Kind != core.OpGet

@@ -69,16 +69,30 @@ func (c *checker) hostsOf(w *sim.World, config *core.Config) []*sim.Host {
 }
 
 // onPresumed looks at a group that the manager presumes lost. That a member runs
-// with its data and is within the bounds makes it a violation.
-func (c *checker) onPresumed(w *sim.World, config *core.Config) {
+// with its data and is within the bounds makes it a violation, and so does that a
+// durable one is merely down, and no new node has begun at its address.
+func (c *checker) onPresumed(w *sim.World, m *core.Manager, config *core.Config) {
 	c.suspicion.Presumed++
 	for _, p := range config.Chain {
 		h := c.owner[p.ID]
+		if w.Schedule().Shape.Durable && c.hasData(w, p.ID) && !c.gone(w, p.ID) && !replaced(m, p) {
+			w.Fail("loss-without-cause", "group %d was presumed lost, although the data of %s are on its disk, and no node has begun at its address since", config.Group, p.Addr)
+		}
 		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Hosts()[0], h}) {
 			w.Fail("loss-without-cause", "group %d was presumed lost, although %s has its data, and it and the manager had been within the bounds for %v",
 				config.Group, h.Name(), bounds.Horizon)
 		}
 	}
+}
+
+// replaced tells whether a new node has begun at the address of another since that registered.
+func replaced(m *core.Manager, p core.Peer) bool {
+	for i := range m.Nodes() {
+		if n := m.Node(i, 0); n.ID == p.ID {
+			return n.Replaced
+		}
+	}
+	return false
 }
 
 // onResult looks at how a call ends while nothing has been beyond the bounds in the

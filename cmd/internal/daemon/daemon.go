@@ -270,6 +270,8 @@ func (c *common) advice(err error) string {
 		return ".\nThe manager has no --dir: start it with one, or this node without"
 	case errors.Is(err, core.ErrBoot):
 		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since, and %s lacks what that has acknowledged. Leave the place to it. To have one node more, give this one an empty --dir", c.dir)
+	case errors.Is(err, core.ErrRuns):
+		return fmt.Sprintf(".\nSo %s is a copy, which may lack what that has acknowledged since. To move a node, stop it before its directory is copied. To have one node more, give this one an empty --dir", c.dir)
 	case errors.Is(err, core.ErrOtherManager):
 		return fmt.Sprintf(".\nAnother manager was started on these data, or on a copy of them, and runs or ran since. Let one run only, the one that knows the most; %s stays as it is", c.dir)
 	case errors.Is(err, core.ErrForgotten) && c.dir != "":

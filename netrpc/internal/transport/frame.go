@@ -15,7 +15,7 @@ import (
 
 // preface is what both ends of a connection send first. Its last byte is the
 // version of the frames and of the methods that follow.
-const preface = "GTStore\x06"
+const preface = "GTStore\x07"
 
 // Bounds of what a connection carries.
 const (
