@@ -123,6 +123,7 @@ func TestTheManagerDecidesAsTheTracesTell(t *testing.T) {
 			y.ended("c1 get a", 2, lost)
 			y.ended("c1 put b v2", 1, ok)
 			require.EqualValues(y.t, 2, y.result("c1 put b v2", 1).Result.Group)
+			y.ended("c1 get b", 1, ok, "v2")
 			require.Empty(y.t, y.Halted)
 		}},
 		{"two-clients-map-the-same-new-key", func(y *story) {
