@@ -147,8 +147,15 @@ func (c *canon) contact(m *Manager, n *contact) {
 	c.ago(n.remindedAt, patienceMax)
 	c.num(uint64(len(n.claims)))
 	for _, l := range n.claims {
+		c.peer(&l.node.Peer)
+		c.text(l.node.Name)
+		c.num(l.node.Process)
+		c.num(uint64(l.node.Boot))
 		c.fixed(l.secret)
+		c.fixed(l.before)
+		c.fixed(l.inherited)
 		c.num(l.nonce)
+		c.bool(l.refused)
 	}
 	c.ago(n.quietSince, forever)
 	c.evidence(m, &n.evidence)

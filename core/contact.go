@@ -22,7 +22,7 @@ type contact struct {
 	backAt           Time       // when it last answered after it had been silent for long, or was removed
 	remindedAt       Time       // when it was last sent configs that it had missed
 
-	claims []claim // to its place, from other addresses
+	claims []claim // to its place
 
 	quietSince Time // when anything was last heard of it
 	evidence   evidence
@@ -121,6 +121,7 @@ func (m *Manager) onPong(in Envelope, b *Pong) {
 		return
 	}
 	c.answered = b.Nonce
+	m.settleClaims(c, b)
 	first := !c.proven
 	c.proven = true
 	if c.missed >= silenceMin {

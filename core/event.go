@@ -45,6 +45,7 @@ const (
 	EventRetired      // Node, silent for long and in no chain, is off the manager's list
 	EventLacks        // Group, Epoch, Seq: the primary's log ends before Seq, which a member knows to be committed
 	EventNotTaken     // the manager, Node, has no room for another node: this one asks again
+	EventCopied       // Node: a start was refused, since the node runs: that is on a copy of its data
 	EventTerms        // Group, Epoch: the group got the terms that the manager was started with
 	EventDiskLate     // a command of the manager has waited for its sync for DiskLate
 	EventDiskInTime   // none does any more
@@ -60,7 +61,7 @@ var eventKindNames = [...]string{
 	EventRead: "read", EventRefused: "refused", EventDropped: "dropped", EventSuspected: "suspected",
 	EventRegistered: "registered", EventFormed: "formed", EventMapped: "mapped", EventReconfigured: "reconfigured",
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
-	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventTerms: "terms", EventDiskLate: "disk-late", EventDiskInTime: "disk-in-time", EventNotTaken: "not-taken", EventLacks: "lacks",
+	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventTerms: "terms", EventDiskLate: "disk-late", EventDiskInTime: "disk-in-time", EventNotTaken: "not-taken", EventLacks: "lacks", EventCopied: "copied",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventKept: "kept", EventResumed: "resumed",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",

@@ -365,15 +365,13 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case n != nil && !n.follows(&c):
 		m.send(in.From, &Refused{Reason: RefusedBoot, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
-	case n != nil && !n.gone && in.From.Addr != n.Addr && !m.moved(m.contact(n.ID), in.From, b):
-		return
 	case n != nil && b.Inherited == 0 && b.Boot == n.Boot && in.From.Addr == n.Addr:
 		m.heard(m.contact(in.From.ID))
 		m.confirm(&c)
 		return
-	}
-	if n != nil && !n.gone && b.Inherited == 0 { // it lives, though the command with its boot or address is not durable yet
-		m.heard(m.contact(n.ID))
+	case n != nil && !n.gone:
+		m.claim(m.contact(n.ID), &c)
+		return
 	}
 	m.propose(c)
 }
@@ -406,7 +404,7 @@ func (m *Manager) forgotMore(node NodeID, b *Pong) bool {
 	if !m.opt.Durable {
 		return true
 	}
-	m.out.Halt = fmt.Errorf("core: manager %v: %w: %s; restore the newer state, or start a new cluster", m.self.ID, ErrAmnesia, missing)
+	m.out.Halt = fmt.Errorf("core: manager %v: %w: %s; if another manager runs, leave it to that; else restore the newer state, or start a new cluster", m.self.ID, ErrAmnesia, missing)
 	return true
 }
 

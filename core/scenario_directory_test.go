@@ -265,8 +265,9 @@ func TestANewAddressOfAMemberReissuesTheChain(t *testing.T) {
 
 // A start at another address says that its directory was moved there. It may be a copy, and
 // the node may run. While the node answers at its address, no start elsewhere takes its place:
-// that has not what was acknowledged since. Where the node is not at its address any more, the
-// start is taken.
+// that has not what was acknowledged since. Nor does one that only says that it is there. Where
+// the node is not at its address any more, or is silent for longer than a stall, the start is
+// taken.
 func TestNoCopyTakesThePlaceOfANodeThatRuns(t *testing.T) {
 	for name, c := range map[string]struct {
 		health         health // of the node, at its address
@@ -277,21 +278,26 @@ func TestNoCopyTakesThePlaceOfANodeThatRuns(t *testing.T) {
 		"it answers slowly":     {hanging, 0, false, true},
 		"its address refuses":   {refusing, 0, true, false},
 		"another answers":       {replaced, 0, true, false},
-		"it is silent":          {silent, 0, false, false},
-		"it is silent for long": {silent, firstPatience, true, false},
+		"it is silent":          {silent, 1900 * time.Millisecond, false, false},
+		"it is silent for long": {silent, 2100 * time.Millisecond, true, false},
 	} {
-		for _, restarted := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, manager restarted: %v", name, restarted), func(t *testing.T) {
+		for _, more := range []struct {
+			restarted bool
+			addr      string // that the start says it has
+		}{{false, "n9"}, {true, "n9"}, {false, "n1"}, {true, "n1"}} {
+			t.Run(fmt.Sprintf("%s, and the start is at %s, manager restarted: %v", name, more.addr, more.restarted), func(t *testing.T) {
 				r := newRealm(t, 1, inDurableMode, replicas(0))
 				r.place("a")
 				r.pass(time.Second)
 				r.ail(c.health, "n1")
-				if restarted { // it knows nothing yet of who answers
+				if more.restarted { // it knows nothing yet of who answers
 					r.crash(0)
 					r.restart()
 				}
-				copied := &actor{peer: Peer{peerOf("n1").ID, "n9"}, boot: 2}
-				r.actors["n9"] = copied
+				copied := &actor{peer: Peer{peerOf("n1").ID, more.addr}, boot: 2}
+				if more.addr != "n1" {
+					r.actors["n9"] = copied
+				}
 				for range 2 {
 					r.present(copied)
 				}
@@ -299,18 +305,47 @@ func TestNoCopyTakesThePlaceOfANodeThatRuns(t *testing.T) {
 					r.pass(100 * time.Millisecond)
 					r.present(copied)
 				}
-				refusals := received[*Refused](r, "n9")
+				refusals := received[*Refused](r, more.addr)
 				require.Equal(t, c.refused, len(refusals) > 0)
 				for _, m := range refusals {
 					require.Equal(t, RefusedRuns, m.Reason)
 				}
-				want := "n1"
+				want := NodeRecord{peerOf("n1"), "n1", 0, 1}
 				if c.taken {
-					want = "n9"
+					want = NodeRecord{copied.peer, more.addr, 0, 2}
 				}
-				require.Equal(t, want, r.manager().dir.node(peerOf("n1").ID).Addr)
+				require.Equal(t, want, r.manager().dir.node(peerOf("n1").ID).NodeRecord)
+				require.Equal(t, c.refused, len(r.happened(EventCopied)) > 0, "people are told")
+				if c.refused { // which it may not hear, if it said that it is where it is not
+					r.actors["n1"].health = refusing
+					r.pass(time.Minute)
+					r.present(copied)
+					require.EqualValues(t, 1, r.manager().dir.node(peerOf("n1").ID).Boot, "not even once the node has ended")
+				}
 			})
 		}
+	}
+}
+
+// A node that is started again so fast that nobody has noticed its end is asked, too: it
+// answers as the start that wants its place.
+func TestAFastRestartIsTakenWhenItAnswers(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		r := newRealm(t, 1, inDurableMode, replicas(0))
+		r.place("a")
+		r.pass(time.Second)
+		if restarted {
+			r.crash(0)
+			r.restart()
+		}
+		r.actors["n1"].boot = 2
+		r.trip = 10 * time.Millisecond
+		r.present(r.actors["n1"])
+		require.EqualValues(t, 1, r.manager().dir.node(peerOf("n1").ID).Boot)
+		r.pass(11 * time.Millisecond)
+		require.EqualValues(t, 2, r.manager().dir.node(peerOf("n1").ID).Boot, "at the first answer")
+		require.EqualValues(t, 2, r.epoch(1))
+		require.Empty(t, r.manager().contacts[0].claims)
 	}
 }
 
@@ -352,7 +387,8 @@ func (r *realm) presents(addr string, m Register) (registered, refused bool) {
 		registered = registered || a.Boot == m.Boot && (a.Secret == m.Inherited || m.Inherited == 0 && a.Secret == m.Secret)
 	}
 	for _, a := range received[*Refused](r, addr) {
-		require.Equal(r.t, Refused{Reason: RefusedBoot, What: KindRegister, Token: m.Secret}, *a)
+		require.Contains(r.t, []Refusal{RefusedBoot, RefusedRuns}, a.Reason)
+		require.Equal(r.t, m.Secret, a.Token)
 		refused = true
 	}
 	return registered, refused
@@ -367,7 +403,7 @@ func TestOneStartFollowsTheOther(t *testing.T) {
 		registered, refused bool
 	}{
 		"the next start":                                                 {"n1", Register{Boot: 4, Secret: 14, Before: 13}, true, false},
-		"it, elsewhere, at once":                                         {"n9", Register{Boot: 4, Secret: 14, Before: 13}, false, false},
+		"it, elsewhere, while this one runs":                             {"n9", Register{Boot: 4, Secret: 14, Before: 13}, false, true},
 		"the same start once more":                                       {"n1", Register{Boot: 3, Secret: 13, Before: 12}, true, false},
 		"one that only carries on the secret":                            {"n1", Register{Boot: 4, Secret: 13, Before: 12}, false, true},
 		"a copy of the moment before this start":                         {"n9", Register{Boot: 3, Secret: 23, Before: 12}, false, true},
@@ -809,12 +845,14 @@ func TestAManagerThatLostCommandsAndGoesOnHalts(t *testing.T) {
 				a.boot++
 				c.forget(a)
 			}
-			r.ail(silent, "n1", "n2", "n3")
+			r.ail(refusing, "n1", "n2", "n3") // their Registers come through
 			r.restart()
 			for _, n := range []string{"n2", "n3", "n1"} {
 				a := r.actors[n]
-				r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: a.boot, Durable: true}})
-				r.serve()
+				for range 2 {
+					r.stepRaw(Envelope{From: a.peer, To: Peer{Addr: "m"}, Body: &Register{Boot: a.boot, Durable: true}})
+					r.serve()
+				}
 			}
 			require.NoError(t, r.halted)
 			require.GreaterOrEqual(t, r.manager().Index(), Index(5), "above all that it had")

@@ -44,6 +44,7 @@ var said = [core.EventKindCount]struct {
 	core.EventTerms:        {slog.LevelInfo, "a group has the manager's --reads, --lease and --min-chain from now on"},
 	core.EventRetired:      {slog.LevelInfo, "a node that was silent for long and is in no group is off the list"},
 	core.EventLacks:        {slog.LevelError, "a member knows more to be committed than the log of this primary has: its disk has lost what was durable. It does not serve, and makes room for another primary"},
+	core.EventCopied:       {slog.LevelWarn, "refused a start of a node that runs: it is on a copy of the node's directory"},
 	core.EventNotTaken:     {slog.LevelError, "the manager lists as many nodes as it can; asking again"},
 	core.EventAhead:        {slog.LevelWarn, "a node says that it has seen more of the Directory than the manager has; it is not taken in"},
 	core.EventDropped:      {slog.LevelInfo, "dropped a message that makes no sense here"},

@@ -189,6 +189,7 @@ var outOfReach = map[core.EventKind]string{
 	core.EventLacks:        "a disk loses what it had made durable",
 	core.EventRetired:      "a node is silent for ten minutes before",
 	core.EventNotTaken:     "it takes 4,096 nodes",
+	core.EventCopied:       "no schedule copies a directory",
 }
 
 // FuzzSchedules is the same property for go test -fuzz, which prefers draws that reach

@@ -86,6 +86,9 @@ func (d *directory) describe() (*descriptor, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, errIrregular) {
+		return nil, fmt.Errorf("disk: %w. Removed, it is like one that is missing. %s", err, adviceUnnamed)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("disk: %s: %w", d.path(descriptorFile), err)
 	}

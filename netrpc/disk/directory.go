@@ -116,7 +116,7 @@ func lock(fs vfs.FS, name string) (*directory, error) {
 	case isHeld(err):
 		return nil, inUse(name, err)
 	case err != nil:
-		return nil, fmt.Errorf("disk: %s: it cannot be locked, so whether another process uses it is not known: %w", name, err)
+		return nil, fmt.Errorf("disk: %s: it cannot be locked, so whether another process uses it is not known: %w; look at its %s, which must be a file", name, err, lockFile)
 	}
 	return &directory{name, fs, l}, nil
 }
@@ -145,6 +145,9 @@ func (d *Disk) begin(role Role, moved bool) error {
 		return err
 	}
 	if found != nil {
+		if files, err := d.fs.List(d.dir.path(dataDir)); err == nil && len(files) == 0 && found.Begun {
+			return fmt.Errorf("disk: %s is empty, though its node had data there: if it is on a disk of its own, mount that; else bring the data back, or choose another directory", d.dir.path(dataDir))
+		}
 		if err := d.dir.check(found, role, moved); err != nil {
 			return err
 		}

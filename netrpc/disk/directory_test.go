@@ -138,6 +138,12 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 			require.NoError(t, os.Mkdir(filepath.Join(dir, descriptorFile), 0o700))
 			return dir
 		}, Storage, nil, "is no regular file"},
+		{"empty data: a disk that is not mounted", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))
+			require.NoError(t, os.Mkdir(filepath.Join(dir, dataDir), 0o700))
+			return dir
+		}, Storage, nil, "mount that"},
 		{"data that are a file", func(t *testing.T) string {
 			dir := onSystem(t)
 			require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))

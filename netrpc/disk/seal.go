@@ -40,9 +40,11 @@ func (d *directory) listsSum() (string, error) {
 	return fmt.Sprintf("%016x\n", sum), nil
 }
 
+var errIrregular = errors.New("it is no regular file: remove it, or bring back the one that was there")
+
 func (d *directory) read(name string) ([]byte, error) {
 	if info, err := d.fs.Stat(name); err == nil && !info.Mode().IsRegular() { // to read a pipe would wait for who writes to it
-		return nil, errors.New("it is no regular file: bring back the one that was there, or choose another directory")
+		return nil, fmt.Errorf("%s: %w", name, errIrregular)
 	}
 	f, err := d.fs.Open(name)
 	if err != nil {

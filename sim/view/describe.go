@@ -271,6 +271,8 @@ func (n names) eventText(e *core.Event) string {
 		return "has a disk that ends syncs in time again"
 	case core.EventTerms:
 		return "gives" + group + " the terms that it was started with"
+	case core.EventCopied:
+		return "refuses a start of " + n.node(e.Node, "a node") + ", which runs"
 	case core.EventNotTaken:
 		return "is not taken: the manager's list is full"
 	case core.EventTrimmed:

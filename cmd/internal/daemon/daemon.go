@@ -269,7 +269,7 @@ func (c *common) advice(err error) string {
 	case errors.Is(err, core.ErrMode):
 		return ".\nThe manager has no --dir: start it with one, or this node without"
 	case errors.Is(err, core.ErrBoot):
-		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since, and %s lacks what that has acknowledged. Leave the place to it. To have one node more, give this one an empty --dir", c.dir)
+		return fmt.Sprintf(".\nAnother process, which was started on these data or on a copy of them, has this node's place or had it since. What only that has acknowledged is not in %s, and what this one acknowledged after the copy was made is not there. Only one can go on: leave the place to the other, and keep this directory until you know that nothing is missing. To have one node more, give this one an empty --dir", c.dir)
 	case errors.Is(err, core.ErrRuns):
 		return fmt.Sprintf(".\nSo %s is a copy, which may lack what that has acknowledged since. To move a node, stop it before its directory is copied. To have one node more, give this one an empty --dir", c.dir)
 	case errors.Is(err, core.ErrOtherManager):
