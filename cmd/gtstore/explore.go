@@ -231,8 +231,8 @@ type exploreResult struct {
 func (r *exploreResult) text() string {
 	text := fmt.Sprintf("%s: %s\n", r.Scenario, r.Verdict()) +
 		fmt.Sprintf("  %s; at most %s\n", r.Mode, r.Budgets) +
-		fmt.Sprintf("  %s states, %s generated, depth %d, in %.1f s (%s/s); a state was missed with a chance below %.0e\n",
-			cli.Grouped(r.States), cli.Grouped(r.Generated), r.Depth, r.Seconds, cli.Grouped(int64(float64(r.Generated)/max(r.Seconds, 1e-9))), r.Miss)
+		fmt.Sprintf("  %s states, %s generated in %d passes, depth %d, in %.1f s (%s/s); a state was missed with a chance below %.0e\n",
+			cli.Grouped(r.States), cli.Grouped(r.Generated), r.Passes, r.Depth, r.Seconds, cli.Grouped(int64(float64(r.Generated)/max(r.Seconds, 1e-9))), r.Miss)
 	if v := r.Violation; v != nil {
 		text += "\n" + indent(v.Text) + "\n\n"
 		for i, step := range v.Steps {

@@ -88,12 +88,12 @@ func TestExploreReplaysCounterexamples(t *testing.T) {
 
 func TestExploreText(t *testing.T) {
 	r := &exploreResult{File: "traces/found/x.way", Claim: &cluster.Claim{
-		Scenario: "x", Mode: "2 of 2, memory, confirm", Budgets: "evict=1", States: 1234, Generated: 5678, Depth: 9, Seconds: 2, Miss: 1e-9,
+		Scenario: "x", Mode: "2 of 2, memory, confirm", Budgets: "evict=1", States: 1234, Generated: 5678, Passes: 2, Depth: 9, Seconds: 2, Miss: 1e-9,
 		Violation: &explore.Violation{Property: "commit-durable", Text: "n2 is without it", Steps: []string{"n1 crashes", "n2 starts"}},
 	}}
 	require.Equal(t, `x: violates commit-durable
   2 of 2, memory, confirm; at most evict=1
-  1,234 states, 5,678 generated, depth 9, in 2.0 s (2,839/s); a state was missed with a chance below 1e-09
+  1,234 states, 5,678 generated in 2 passes, depth 9, in 2.0 s (2,839/s); a state was missed with a chance below 1e-09
 
   n2 is without it
 

@@ -24,7 +24,7 @@ func (w *worker) finishes() *broken {
 	w.calm.left = m.scenario.budgets // how it ends may not depend on what is left
 	for rounds, steps := 0, 0; ; steps++ {
 		print := m.print(&w.calm) ^ w.calm.sum
-		if _, ok := m.endings.get(print); ok || m.ended(&w.calm) && m.rested(&w.calm) {
+		if m.endings.has(print) || m.ended(&w.calm) && m.rested(&w.calm) {
 			break
 		}
 		w.way = append(w.way, print)
@@ -44,7 +44,7 @@ func (w *worker) finishes() *broken {
 		}
 	}
 	for _, print := range w.way {
-		m.endings.put(print, struct{}{})
+		m.endings.add(print)
 	}
 	return nil
 }

@@ -13,9 +13,10 @@ type Claim struct {
 	Mode     string `json:"mode"`
 
 	States      int64   `json:"states"`
-	Generated   int64   `json:"generated"`
+	Generated   int64   `json:"generated"` // in all passes, as are the seconds
 	Depth       int     `json:"depth"`
 	Seconds     float64 `json:"seconds"`
+	Passes      int     `json:"passes"` // all else is of the last one
 	MemoryBytes int64   `json:"memory_bytes"`
 	HostStates  int     `json:"host_states"` // different states of single hosts
 	Miss        float64 `json:"miss"`        // bound of the chance that a state was missed
@@ -33,13 +34,13 @@ func Run(ctx context.Context, s *Scenario, o explore.Options) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := explore.Search(ctx, m, o)
+	r, all, err := m.search(ctx, m, o)
 	if err != nil {
 		return nil, err
 	}
 	c := &Claim{
 		Scenario: s.Name, Budgets: s.Budgets(), Mode: s.Mode(),
-		States: r.States, Generated: r.Generated, Depth: r.Depth, Seconds: r.Elapsed.Seconds(), MemoryBytes: r.Memory, HostStates: m.hosts.len(), Miss: r.Miss,
+		States: r.States, Generated: all.generated, Depth: r.Depth, Seconds: all.elapsed.Seconds(), Passes: all.passes, MemoryBytes: r.Memory, HostStates: m.hosts.len(), Miss: r.Miss,
 		Complete: r.Complete, Why: r.Why, Interrupted: r.Interrupted, Violation: r.Violation,
 	}
 	return c, nil

@@ -54,6 +54,12 @@ func (m *Model) Save() ([]byte, error) {
 		h := m.hosts.at(uint32(id))
 		b = appendNumber(appendNumber(appendNumber(b, pair(h.origin.from, h.origin.input)), uint64(h.origin.took)), h.key[0])
 	}
+	for _, s := range m.learnt() {
+		b = appendNumber(b, uint64(s.len()))
+		for p := range s.all {
+			b = appendNumber(b, p)
+		}
+	}
 	return b, nil
 }
 
@@ -140,8 +146,16 @@ func (m *Model) Load(saved []byte) error {
 			return errOtherCode
 		}
 	}
+	for _, s := range m.learnt() {
+		for range l.number() {
+			s.add(l.number())
+		}
+	}
 	return nil
 }
+
+// learnt is what is known of dead messages.
+func (m *Model) learnt() []*set { return []*set{&m.dropped, &m.wakes, &m.became} }
 
 // loadChief makes a real manager again, as Load does hosts.
 func (m *Model) loadChief(l *loader, id uint32) error {

@@ -49,7 +49,13 @@ type Model struct {
 	edges   memo[*edge]      // host, input
 	orders  memo[*order]     // manager, order
 	seen    memo[*ghostEdge] // ghost, host
-	endings memo[struct{}]   // prints of states, without budgets, from which all ends well
+	endings set              // prints of states, without budgets, from which all ends well
+
+	// What is known of dead messages: see dead.go.
+	drops   bool
+	dropped set // host, message
+	wakes   set // host, message: though it does nothing there, it may do something later
+	became  set // host, host
 
 	bytes atomic.Int64 // about what the hosts and messages take
 
@@ -158,5 +164,5 @@ func (m *Model) Worker() explore.Worker { return &worker{m: m} }
 // Memory implements explore.Keeper: about what the parts of states take, and what is
 // remembered of them.
 func (m *Model) Memory() int64 {
-	return m.bytes.Load() + 250*int64(m.edges.len()) + 16*int64(m.endings.len()) + 100*int64(m.seen.len()+m.orders.len())
+	return m.bytes.Load() + 250*int64(m.edges.len()) + 16*int64(m.endings.len()+m.dropped.len()+m.wakes.len()+m.became.len()) + 100*int64(m.seen.len()+m.orders.len())
 }

@@ -25,6 +25,9 @@ func (w *worker) Initial(to *explore.Sink) {
 }
 
 func (w *worker) add(to *explore.Sink) {
+	if w.m.drops {
+		w.drop()
+	}
 	w.bytes = w.next.encode(w.bytes[:0])
 	to.Add(mix(w.m.print(&w.next)^w.next.sum, w.next.budgets()), w.bytes)
 }

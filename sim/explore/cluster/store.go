@@ -130,6 +130,32 @@ func (m *memo[T]) put(k uint64, v T) T {
 	return v
 }
 
+// set is a memo of numbers alone.
+type set struct{ memo[struct{}] }
+
+func (s *set) has(k uint64) bool {
+	_, ok := s.get(k)
+	return ok
+}
+
+// add is quick for a number that is there already.
+func (s *set) add(k uint64) {
+	if !s.has(k) {
+		s.put(k, struct{}{})
+	}
+}
+
+// all gives all numbers, in any order, while nobody adds any.
+func (s *set) all(yield func(uint64) bool) {
+	for i := range s.shards {
+		for k := range s.shards[i].m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
 func (m *memo[T]) len() (n int) {
 	for i := range m.shards {
 		d := &m.shards[i]
