@@ -27,6 +27,13 @@ type Keeper interface {
 	Load(saved []byte) error
 }
 
+// A Prover is a Model that leaves out what it guesses to make no difference.
+type Prover interface {
+	// Proven tells whether nothing that was left out makes a difference. If something
+	// does, the model has learnt of it, and is searched once more. No worker is at work meanwhile.
+	Proven() bool
+}
+
 // Violation says what is wrong, and the steps that lead there.
 type Violation struct {
 	Property string

@@ -39,6 +39,7 @@ type Progress struct {
 // Result is what a search found.
 type Result struct {
 	States, Generated int64
+	Passes            int // of which all is the last one's, but what was generated and the time
 	Depth             int // steps to the states that are farthest away, of those that were reached
 	Elapsed           time.Duration
 	Memory            int64 // bytes held at the end
@@ -77,12 +78,14 @@ type search struct {
 	stop      atomic.Bool  // the workers are to hand back what they have
 	first     *finding
 	began     time.Time
-	before    time.Duration // that earlier processes took
+	before    time.Duration // that earlier processes and passes took
+	passes    int           // with this one
 }
 
 // Search visits every state that can be reached, level by level, so that the first
 // violation is one that the fewest steps lead to. What it returns does not depend on the
-// number of workers, unless a bound ends it. An error is one of the state file.
+// number of workers, unless a bound ends it. A Prover is searched until it is proven. An error
+// is one of the state file.
 func Search(ctx context.Context, model Model, o Options) (*Result, error) {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -97,12 +100,28 @@ func Search(ctx context.Context, model Model, o Options) (*Result, error) {
 		o.Every = everyDefault
 	}
 	s := &search{options: o, model: model, began: time.Now()}
+	for {
+		r, err := s.pass(ctx)
+		if p, ok := model.(Prover); err != nil || r.Interrupted || !ok || p.Proven() {
+			if r != nil {
+				r.Elapsed = s.elapsed()
+			}
+			return r, err
+		}
+		s = &search{options: o, model: model, began: s.began, before: s.before, passes: r.Passes}
+		s.generated.Store(r.Generated)
+	}
+}
+
+// pass searches from where the state file is, or else from the beginning.
+func (s *search) pass(ctx context.Context) (*Result, error) {
 	s.bound()
 	resumed, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	if !resumed {
+		s.passes++
 		s.start()
 	}
 	return s.run(ctx)
@@ -278,7 +297,7 @@ func (s *search) progress() Progress {
 func (s *search) result(depth int, why string) *Result {
 	n := s.table.len()
 	r := &Result{
-		States: n, Generated: s.generated.Load(), Depth: depth, Elapsed: s.elapsed(), Memory: s.memory(),
+		States: n, Generated: s.generated.Load(), Passes: s.passes, Depth: depth, Elapsed: s.elapsed(), Memory: s.memory(),
 		Complete: why == "", Why: why, Miss: missChance(n),
 	}
 	if f := s.first; f != nil {

@@ -15,11 +15,12 @@ import (
 
 // A state file has a head, and behind it the table, the chunks and what the model keeps. The
 // last eight bytes are a checksum of all before.
-const stateMagic = "gtstore explore 1\n"
+const stateMagic = "gtstore explore 2\n"
 
 // head is what is known of a search beside its states.
 type head struct {
 	Depth, Generated, Elapsed int64
+	Passes                    int64
 	Shards, Level, Next       int64 // how many of each follow
 	Key, Model                int64 // bytes of each
 }
@@ -48,7 +49,7 @@ func (s *search) save() (err error) {
 	w := &writer{w: buffered}
 	w.write([]byte(stateMagic))
 	w.write(&head{
-		Depth: int64(s.depth), Generated: s.generated.Load(), Elapsed: int64(s.elapsed()),
+		Depth: int64(s.depth), Generated: s.generated.Load(), Elapsed: int64(s.elapsed()), Passes: int64(s.passes),
 		Shards: shardCount, Level: int64(len(s.level)), Next: int64(len(s.next)), Key: int64(len(s.options.Key)), Model: int64(len(kept)),
 	})
 	w.write([]byte(s.options.Key))
@@ -135,7 +136,7 @@ func (s *search) load() (bool, error) {
 	if r.err != nil {
 		return bad(r.err.Error())
 	}
-	s.depth, s.before = int(h.Depth), time.Duration(h.Elapsed)
+	s.depth, s.before, s.passes = int(h.Depth), time.Duration(h.Elapsed), int(h.Passes)
 	s.generated.Store(h.Generated)
 	return true, nil
 }

@@ -14,7 +14,7 @@ const silenceMax = time.Hour
 // New returns the model of a scenario. What comes before the search happens here: the nodes
 // start, the group forms, the clients open their sessions, and all is calm.
 func New(s *Scenario) (*Model, error) {
-	m := &Model{scenario: s}
+	m := &Model{scenario: s, drops: !s.Real} // a real manager's messages take time: what is under way matters
 	m.ops = append(m.ops, s.ops...)
 	w := &m.begin
 	w.left = s.budgets

@@ -21,12 +21,12 @@ func BenchmarkExplore(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				r, all, err := m.search(context.Background(), m, explore.Options{Workers: 1})
+				r, err := explore.Search(context.Background(), m, explore.Options{Workers: 1})
 				if err != nil || !r.Complete {
 					b.Fatal(r, err)
 				}
-				b.ReportMetric(float64(all.generated)/all.elapsed.Seconds(), "generated/s")
-				b.ReportMetric(float64(m.edges.len())/all.elapsed.Seconds(), "worked-out/s")
+				b.ReportMetric(float64(r.Generated)/r.Elapsed.Seconds(), "generated/s")
+				b.ReportMetric(float64(m.edges.len())/r.Elapsed.Seconds(), "worked-out/s")
 				b.ReportMetric(float64(r.Memory)/float64(r.States), "B/state")
 			}
 		})

@@ -34,13 +34,13 @@ func Run(ctx context.Context, s *Scenario, o explore.Options) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, all, err := m.search(ctx, m, o)
+	r, err := explore.Search(ctx, m, o)
 	if err != nil {
 		return nil, err
 	}
 	c := &Claim{
 		Scenario: s.Name, Budgets: s.Budgets(), Mode: s.Mode(),
-		States: r.States, Generated: all.generated, Depth: r.Depth, Seconds: all.elapsed.Seconds(), Passes: all.passes, MemoryBytes: r.Memory, HostStates: m.hosts.len(), Miss: r.Miss,
+		States: r.States, Generated: r.Generated, Depth: r.Depth, Seconds: r.Elapsed.Seconds(), Passes: r.Passes, MemoryBytes: r.Memory, HostStates: m.hosts.len(), Miss: r.Miss,
 		Complete: r.Complete, Why: r.Why, Interrupted: r.Interrupted, Violation: r.Violation,
 	}
 	return c, nil

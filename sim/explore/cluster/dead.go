@@ -1,12 +1,5 @@
 package cluster
 
-import (
-	"context"
-	"time"
-
-	"gtstore/sim/explore"
-)
-
 // A message is dead if it does nothing at its host, and nothing at whatever may become of that
 // host. Two states that differ only in dead messages go on alike, so the search takes dead
 // messages off the network.
@@ -19,33 +12,8 @@ import (
 // next pass keeps those that woke. No rule of the protocol is taken for granted, so this holds
 // for a mutant as well.
 
-// effort is what all passes took.
-type effort struct {
-	passes    int
-	generated int64
-	elapsed   time.Duration
-}
-
-// search searches in passes, and returns what the last one found. The model may be given
-// within a wrapper.
-func (m *Model) search(ctx context.Context, as explore.Model, o explore.Options) (*explore.Result, effort, error) {
-	m.drops = !m.scenario.Real // a real manager's messages take time: what is under way matters
-	var all effort
-	for {
-		r, err := explore.Search(ctx, as, o)
-		if err != nil {
-			return nil, all, err
-		}
-		began := time.Now()
-		proven := r.Interrupted || !m.drops || m.learn() == 0
-		all.passes++
-		all.generated += r.Generated
-		all.elapsed += r.Elapsed + time.Since(began)
-		if proven {
-			return r, all, nil
-		}
-	}
-}
+// Proven implements explore.Prover.
+func (m *Model) Proven() bool { return m.learn() == 0 }
 
 // drop takes the messages that seem dead off the network of the next state, and notes what
 // became of each host.

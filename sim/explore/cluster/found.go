@@ -69,6 +69,7 @@ func (f *Found) Replay() (*explore.Violation, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.drops = false // which messages are dead was learnt by the search
 	v, err := explore.Replay(m, f.Steps)
 	if err != nil && v == nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotApplicable, err)
