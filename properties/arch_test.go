@@ -119,7 +119,7 @@ var layers = []layer{
 		denied: unrepeatable, why: "a search draws schedules, runs and shrinks them",
 	},
 	{
-		dir: "sim/view", project: []string{"core", "sim", "sim/fuzz", "sim/history", "sim/schedule"}, tests: []string{"sim/check"},
+		dir: "sim/view", project: []string{"core", "sim", "sim/explore/cluster", "sim/fuzz", "sim/history", "sim/schedule"}, tests: []string{"sim/check", "sim/explore"},
 		denied: unrepeatable, why: "a view shows one run",
 	},
 	{

@@ -22,6 +22,9 @@ import (
 // scenariosDir is where the scenarios are, from the root of the project.
 const scenariosDir = "traces/explore"
 
+// waySuffix is that of the names of counterexamples.
+const waySuffix = ".way"
+
 const memoryMost = 1 << 20 // MiB
 
 type exploreFlags struct {
@@ -178,7 +181,7 @@ func (f *exploreFlags) search(ctx context.Context, s *cluster.Scenario, p *progr
 		if err := os.MkdirAll(f.out, 0o777); err != nil {
 			return nil, err
 		}
-		r.File = filepath.Join(f.out, s.Name+".way")
+		r.File = filepath.Join(f.out, s.Name+waySuffix)
 		if err := fuzz.WriteFile(r.File, []byte(cluster.FoundText(s, c.Violation))); err != nil {
 			return nil, err
 		}
@@ -238,7 +241,7 @@ func (r *exploreResult) text() string {
 		for i, step := range v.Steps {
 			text += fmt.Sprintf("  %2d. %s\n", i+1, step)
 		}
-		text += fmt.Sprintf("\nSaved: %s\nReplay with: go run ./cmd/gtstore explore --replay %s\n", r.File, r.File)
+		text += fmt.Sprintf("\nSaved: %s\nReplay with: go run ./cmd/gtstore explore --replay %s\nPicture: go run ./cmd/gtstore view %s\n", r.File, r.File, r.File)
 	}
 	return text
 }

@@ -102,7 +102,30 @@ func TestExploreText(t *testing.T) {
 
 Saved: traces/found/x.way
 Replay with: go run ./cmd/gtstore explore --replay traces/found/x.way
+Picture: go run ./cmd/gtstore view traces/found/x.way
 `, r.text())
+}
+
+// TestViewShowsACounterexampleOfTheExplorer lets clocks drift by more than leases allow for, as
+// the core itself violates nothing within its bounds.
+func TestViewShowsACounterexampleOfTheExplorer(t *testing.T) {
+	scenario := scenarioFile(t, "drift", "# Clocks drift too much.\ncluster members=2 reads=lease drift=50000\nbefore put x old\nsettle 2\nc1 get x\nbudget evict=1 timeout=6\n")
+	dir := t.TempDir()
+	code, stdout, _ := run(t, "", "explore", "--out", dir, scenario)
+	require.Equal(t, cli.ExitViolated, code)
+	way := filepath.Join(dir, "drift.way")
+	require.Contains(t, stdout, "view "+way)
+	code, stdout, stderr := run(t, "", "view", way, "--format", "mermaid", "-o", "-")
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Contains(t, stdout, "m->>n2: Config epoch 2, n2")
+	page := filepath.Join(dir, "drift.html")
+	code, stdout, stderr = run(t, "", "view", way, "-o", page)
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Equal(t, page+"\n", stdout)
+	require.FileExists(t, page)
+	code, _, stderr = run(t, "", "view", way, "--mutant", "x")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, stderr, "leave out --mutant")
 }
 
 func TestExploreWritesTheTableOfClaims(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
+	"gtstore/sim/explore/cluster"
 	"gtstore/sim/schedule"
 	"gtstore/sim/view"
 )
@@ -40,15 +41,20 @@ per host, the messages between them, the faults, the operations, and the state o
 Without a FILE it is the last failure that gtstore fuzz saved in traces or traces/found; a directory stands
 for the newest trace in it; the file - is standard input.
 Of a trace that names a mutant (the core with one rule removed), both sides are shown: how the mutant fails
-and how the real core does not. That takes the project's source and Go, since the mutant must be built.`,
+and how the real core does not. That takes the project's source and Go, since the mutant must be built.
+A counterexample of gtstore explore (FILE.way) is shown step by step; its steps have no times.`,
 		Example: `  gtstore view traces/stale-primary-get.trace
   gtstore view traces/stale-primary-get.trace --mutant read-without-round
-  gtstore view --format perfetto -o last.json`,
+  gtstore view --format perfetto -o last.json
+  gtstore view --format mermaid traces/found/join.way`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := f.file(args)
 			if err != nil {
 				return err
+			}
+			if strings.HasSuffix(file, waySuffix) {
+				return cli.Failed(f.viewWay(file, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 			}
 			r := &replayer{stdin: cmd.InOrStdin()}
 			s, err := r.read(cmd.Context(), file)
@@ -177,6 +183,34 @@ func (f *viewFlags) view(ctx context.Context, file string, s *schedule.Schedule,
 			fmt.Fprintf(stderr, "gtstore: only the real core is shown, not the mutant %s: %v\n", mutant, err)
 		}
 	}
+	return f.emit(file, p, stdout, stderr)
+}
+
+// viewWay writes a counterexample of the explorer.
+func (f *viewFlags) viewWay(file string, stdout, stderr io.Writer) error {
+	if f.mutant != "" {
+		return cli.Errorf(cli.ExitUsage, "--mutant %s: a way is that of the core with which this program was built; leave out --mutant", f.mutant)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	found, err := cluster.ParseFound(file, string(text))
+	if err != nil {
+		return cli.Errorf(cli.ExitUsage, "%w", err)
+	}
+	p, err := view.WayPage(filepath.Base(file), string(text), found)
+	if err != nil {
+		return err
+	}
+	if p.Note != "" {
+		fmt.Fprintln(stderr, "gtstore:", p.Note)
+	}
+	return f.emit(file, p, stdout, stderr)
+}
+
+// emit writes the page where it belongs, and says where that is.
+func (f *viewFlags) emit(file string, p *view.Page, stdout, stderr io.Writer) error {
 	var b bytes.Buffer
 	if err := f.write(&b, p); err != nil {
 		return err
@@ -187,7 +221,7 @@ func (f *viewFlags) view(ctx context.Context, file string, s *schedule.Schedule,
 	}
 	out := f.out
 	if out == "" {
-		out = strings.TrimSuffix(p.Name, ".trace") + f.format.ending()
+		out = strings.TrimSuffix(strings.TrimSuffix(p.Name, ".trace"), waySuffix) + f.format.ending()
 		if file == "-" {
 			out = "trace" + f.format.ending()
 		}

@@ -40,7 +40,11 @@ func Next(m Model, state []byte) ([]Successor, *Violation) {
 // Replay takes the named steps from the only initial state. It returns what is wrong with
 // the last of them, or with where it leads; nil if nothing is. The error says which step
 // there is not.
-func Replay(m Model, steps []string) (*Violation, error) {
+func Replay(m Model, steps []string) (*Violation, error) { return Follow(m, steps, nil) }
+
+// Follow is Replay, with a function that is called for each step that is taken, unless it is
+// nil: which one of the steps of Next it is, and where it leads.
+func Follow(m Model, steps []string, taken func(index int, to *Successor)) (*Violation, error) {
 	begin := Initial(m)
 	if len(begin) != 1 {
 		return nil, fmt.Errorf("there are %d initial states, want one", len(begin))
@@ -53,6 +57,9 @@ func Replay(m Model, steps []string) (*Violation, error) {
 			return nil, fmt.Errorf("step %d, %q, cannot be taken there", i+1, name)
 		}
 		at = list[next]
+		if taken != nil {
+			taken(next, &at)
+		}
 		if at.Wrong != nil && i < len(steps)-1 {
 			return at.Wrong, fmt.Errorf("step %d, %q, is wrong already: %s: %s", i+1, name, at.Wrong.Property, at.Wrong.Text)
 		}

@@ -9,6 +9,8 @@
 //   - Perfetto's JSON (WritePerfetto), for long runs;
 //   - a Mermaid sequence diagram (WriteMermaid), for short ones.
 //
+// WayPage makes the same of a counterexample of the explorer, whose steps have no times.
+//
 // A person sees two things in the first ten seconds: the sentence on top, and the
 // moments. Both are made here, in Go, where they are tested (see sumUp); the page only
 // draws them. Its files are in web/: a template, a style sheet and plain JavaScript. They

@@ -16,6 +16,19 @@ type worker struct {
 	bytes []byte
 	calm  world
 	way   []uint64
+
+	labels *[]label // of the steps that are named, for who wants them
+}
+
+// name names the step of the next add, where that is wanted.
+func (w *worker) name(to *explore.Sink, l label) {
+	if !to.Naming() {
+		return
+	}
+	to.Name(l.String())
+	if w.labels != nil {
+		*w.labels = append(*w.labels, l)
+	}
 }
 
 // Initial implements explore.Worker.
@@ -243,9 +256,7 @@ func (m *Model) takesIn(pastID, host uint32, e *edge, called int) bool {
 func (w *worker) finish(to *explore.Sink, i int, e *edge, called int, heard bool, name label) {
 	from := w.next.hosts[i]
 	b := w.m.apply(&w.next, i, e, called, heard)
-	if to.Naming() {
-		to.Name(name.String())
-	}
+	w.name(to, name)
 	w.add(to)
 	if b == nil {
 		b = w.m.judge(&w.next, i, from, e)
@@ -308,9 +319,7 @@ func (m *Model) forgetMessages(w *world, i int) {
 func (w *worker) order(to *explore.Sink, what uint32, name label) {
 	o := w.m.order(w.next.manager, what)
 	b := w.m.applyOrder(&w.next, o)
-	if to.Naming() {
-		to.Name(name.String())
-	}
+	w.name(to, name)
 	w.add(to)
 	if b == nil {
 		b = w.m.judgeOrder(&w.next, o)

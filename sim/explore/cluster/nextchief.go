@@ -142,9 +142,7 @@ func (m *message) isOf(host int) bool { return m.to == host || indexOf(m.envelop
 
 // void finishes a successor in which nobody takes in anything.
 func (w *worker) void(to *explore.Sink, name label) {
-	if to.Naming() {
-		to.Name(name.String())
-	}
+	w.name(to, name)
 	w.add(to)
 }
 
