@@ -10,6 +10,9 @@
 // levels are sets, the predecessor that is kept is the one with the least print, and of the
 // violations of a level the first in a fixed order is reported.
 //
+// A model may leave out what it guesses to make no difference. It is a Prover then, and is
+// searched in passes until nothing that it left out makes one.
+//
 // The bound on memory is kept. A search that reaches it says so, and never that it is
 // complete.
 package explore
