@@ -77,6 +77,10 @@ var layers = []layer{
 	{dir: "core/wire", denied: impure, why: whyPure},
 	{dir: "core", project: []string{"core/wire"}, denied: impure, why: whyPure},
 	{
+		dir: "core/quorum", project: []string{"core", "core/wire"}, modules: []string{"go.etcd.io/raft/v3", "google.golang.org/protobuf"}, denied: impure,
+		why: whyPure,
+	},
+	{
 		dir: "core/coretest", project: []string{"core"}, modules: []string{"github.com/stretchr/testify", "pgregory.net/rapid"}, denied: unrepeatable,
 		why: "only tests import it: it says what the core expects of a driver's disk",
 	},
@@ -290,6 +294,40 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
+// TestAClientCompilesTheStandardLibraryAndNothingElse: also by way of what it imports.
+func TestAClientCompilesTheStandardLibraryAndNothingElse(t *testing.T) {
+	require.Empty(t, compiledModules(t, "netrpc"))
+	require.Contains(t, compiledModules(t, "core/quorum"), "go.etcd.io/raft/v3")
+	require.Contains(t, compiledModules(t, "netrpc/disk"), "github.com/cockroachdb/pebble/v2")
+}
+
+// compiledModules lists what a package, and all that it imports of this module, imports of
+// other modules.
+func compiledModules(t *testing.T, dir string) (foreign []string) {
+	t.Helper()
+	todo := []string{dir}
+	for i := 0; i < len(todo); i++ {
+		for _, f := range source(t) {
+			if f.dir != todo[i] || f.test {
+				continue
+			}
+			for _, spec := range f.ast.Imports {
+				imported, err := strconv.Unquote(spec.Path.Value)
+				require.NoError(t, err)
+				first, _, _ := strings.Cut(imported, "/")
+				if own, ok := strings.CutPrefix(imported, modulePath+"/"); ok {
+					if !slices.Contains(todo, own) {
+						todo = append(todo, own)
+					}
+				} else if strings.Contains(first, ".") {
+					foreign = append(foreign, imported)
+				}
+			}
+		}
+	}
+	return foreign
+}
+
 func TestImportRulesBite(t *testing.T) {
 	for _, c := range []struct {
 		dir, imported string
@@ -302,6 +340,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"core", "reflect", true, ""},
 		{"core", "github.com/stretchr/testify/require", true, ""},
 		{"core", "gtstore/core", true, ""}, // of package core_test
+		{"core/quorum", "go.etcd.io/raft/v3/raftpb", false, ""},
 		{"core/wire", "gtstore/core/wire", true, ""},
 		{"sim", "gtstore/core/wire", false, ""},
 		{"sim/view", "gtstore/sim", false, ""},
@@ -324,6 +363,9 @@ func TestImportRulesBite(t *testing.T) {
 		{"core", "unsafe", false, "memory layout"},
 		{"core", "runtime/debug", false, "differs from run to run"},
 		{"core", "gtstore/sim", false, "may import core/wire"},
+		{"core", "gtstore/core/quorum", false, "may import core/wire"},
+		{"core", "go.etcd.io/raft/v3", false, "may import nothing"},
+		{"core/quorum", "crypto/rand", false, "drawn by the driver"},
 		{"core", "gtstore/sim", true, "may import core/wire"},
 		{"core/wire", "gtstore/core", false, "may import nothing"},
 		{"core", "github.com/google/go-cmp/cmp", false, "may import nothing"},
@@ -344,6 +386,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"netrpc", "gtstore/sim", false, "may import core, core/wire, netrpc/internal/..."},
 		{"netrpc", "github.com/HdrHistogram/hdrhistogram-go", false, "the standard library and nothing else"},
 		{"netrpc", "github.com/spf13/cobra", false, "the standard library and nothing else"},
+		{"netrpc", "gtstore/core/quorum", false, "the standard library and nothing else"},
 		{"cmd/gtstore", "pgregory.net/rapid", false, "may import github.com/spf13/cobra"},
 		{"cmd/gtstore", "gtstore/properties", false, "the top of the project"},
 		{"properties", "gtstore/cmd/gtstore", true, "judge the core"},

@@ -1,0 +1,94 @@
+// Package quorum has several managers agree on one order of commands: a group, of which any
+// minority may die. The consensus is go.etcd.io/raft; here it is a pure state machine, as the
+// nodes of package core are.
+//
+// # What it is, and what uses it
+//
+// A Node is one member. It takes in messages (Step), the news that time has passed (Tick) and
+// hints (Down), and says in an Output what to send and what to make durable. It has no clock,
+// goroutine, file or global randomness: the same calls give the same outputs, and a restart is
+// New over what was made durable. Its owner is a Machine, the state that the members agree on.
+//
+// No manager uses this package yet: see the end. A Node cannot be copied, as core's nodes can,
+// since the library's state cannot: a search that goes on from one state in many ways has to do
+// without it.
+//
+// # What the owner gets
+//
+//   - Apply brings every member the same commands in the same order. A command is durable on
+//     a majority before that, and here.
+//   - Lead comes when a new leader has applied the entry with which its term began, and so all
+//     that earlier ones committed. From then on its own proposals, and no others, come back by
+//     Apply, in their order, until Follow. Before Lead nothing can be proposed or confirmed.
+//   - Follow says what a leader cannot know any more: what it had proposed may still be applied,
+//     here and everywhere, or never.
+//   - Confirm asks for a majority's word that no other leads. One round of heartbeats serves all
+//     that wait; those that come meanwhile wait for the next. After Confirmed the state has all
+//     that any leader had applied when Confirm was called.
+//   - Change replaces members in one step, by a joint configuration. When the leader is Settled
+//     again, a majority of the new members knows durably that they alone count: those who were
+//     removed can be shut down. They are told nothing. Nobody comes back under their id.
+//
+// # What the driver owes a node
+//
+// What it owes core's nodes: see package core. Above all, After leaves once this and every
+// earlier Persist is durable; and Self.ID names one life of the data. A member that lost its
+// data and came back under its id could vote twice, and forget what it had acknowledged.
+//
+// Messages may be lost, repeated, delayed and reordered, but not corrupted: AppendMessage
+// makes no checksum. A member's word is believed: who may speak under its name is for the
+// owner to see to. What cannot be from any member is dropped.
+//
+// # How the library is used
+//
+//   - Its log and votes become records by MsgStorageAppend: Persist, with the answers to others
+//     in After, and those to itself behind a Stored in After.
+//   - Only leaders tick. The library draws its election time-outs from a source that cannot be
+//     seeded, so each node has its own timer, and campaigns by it. A member that does not tick
+//     holds its leader for alive: after ElectionTimeout of silence it is made to forget it, else
+//     it would refuse its vote to all others until it campaigns itself.
+//   - PreVote and CheckQuorum: who was cut off deposes nobody, and a leader that reaches no
+//     majority steps down, within two ElectionTimeouts.
+//   - A commit point is written with the next entries, not by itself. At a restart it may be
+//     older than the snapshot, and is raised.
+//   - A snapshot goes in Parts, each answered before the next. It is made when it is asked for.
+//
+// # What is on the disk
+//
+//	quorum/state     whose data it is; term, vote and commit point
+//	quorum/snapshot  the position of the snapshot, the members then, where the log begins
+//	quorum/part/     the snapshot, in parts
+//	quorum/log/      the entries
+//
+// The log is trimmed once the commands in it are twice LogBytes, or twice the snapshot where
+// that is larger. A snapshot is one string in memory while it is written, sent or received,
+// and one batch on the disk.
+//
+// # What holds, and by which test
+//
+//	all members apply the same                    check at Apply and Restore \
+//	no acknowledged command is lost               judgeEnd, judgeRead         \ of the simulation in
+//	a term has one leader                         host.do                     / sim_test.go
+//	a confirmed read is not stale                 judgeRead                  /
+//	once the faults end, the group works          judgeEnd
+//	the same seed gives the same run              TestEqualRunsAreEqual
+//	these checks notice what they are for         TestTheChecksNoticeAFaultyDriver, and the
+//	                                              mutants of quorum_test.go in properties/mutants
+//
+// # What stands between it and the manager
+//
+// core.Manager has its commands ordered, and what it denies confirmed, by way of an interface
+// (consensus.go in package core), which only sole fulfils, the consensus of a manager that is
+// alone. For a Node to fulfil it, this is missing:
+//
+//   - In core's codec, a kind of message that carries those of this package from manager to
+//     manager, and one form of a Command for Propose and Apply. A new kind changes the numbers of
+//     the local ones behind it, and with them the hashes of recorded runs.
+//   - The Directory as one text, for Snapshot, and its restoring while the manager runs. The
+//     Directory's own records (fold.go) are then for a manager that is alone.
+//   - Lead and Follow in the manager. Who follows applies commands and says nothing; who begins
+//     to lead gives every node a new grace, and judges amnesia only then; who leads no more
+//     drops its soft state and tells those who wait where to go.
+//   - Losses as commands, and a manager that suspects itself when it reaches nobody.
+//   - Nodes and clients that know several managers, and an operator's way to Change.
+package quorum

@@ -1,0 +1,411 @@
+package quorum
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3"
+
+	"gtstore/core"
+)
+
+// A Machine is the owner of a Node: the state that its members agree on, and who waits for
+// it. The Node calls it within its own Step and Tick, and the Machine must not call back.
+type Machine interface {
+	// Apply takes in the next committed command. Every member applies the same ones, in
+	// the same order. It is durable here, and on a majority.
+	Apply(command string)
+	// Lead says that this node leads, and has applied all that earlier leaders committed.
+	// From here on nobody else proposes, until Follow.
+	Lead(t Term)
+	// Follow says that this node leads no more. What it proposed and did not see applied
+	// may be applied yet, or never. What it asked to confirm is not confirmed.
+	Follow()
+	// Confirmed says that the state held, after Confirm(read) was called, all that any
+	// leader had applied before that.
+	Confirmed(read uint64)
+	// Snapshot returns the state; the same state gives the same text.
+	Snapshot() string
+	// Restore replaces the state by a snapshot's. An error ends the node.
+	Restore(text string) error
+}
+
+// Output collects what the driver must do, as core.Output does; see there.
+type Output struct {
+	Send    []Envelope
+	Persist []core.Write
+	After   []Envelope
+	Halt    error
+}
+
+// Node is one member of a group.
+type Node struct {
+	self    core.Peer
+	opt     Options
+	machine Machine
+	raft    *raft.RawNode
+	log     storage
+	members Members
+	applied Position
+	random  rand.PCG
+
+	started bool
+	dirty   bool // the library may have something to hand out
+	now     core.Time
+	out     *Output // of the call under way
+	heard   []core.Peer
+
+	role     raft.SoftState
+	leads    Term // the term that the Machine was told to lead; 0 for none
+	changing bool // a change of the members is not over; of a leader
+	closing  bool // and what ends it is to be proposed
+
+	tickAt   core.Time // a leader's next heartbeat
+	forgetAt core.Time // when a silent leader is forgotten
+	electAt  core.Time // when to ask for votes
+
+	proposals []string // since the library was last given some
+	pending   int      // bytes of commands that this leader has proposed and not applied
+	reads     []uint64 // that no round was begun for
+	round     readRound
+
+	inChange bool // the library is taking over other members
+
+	nonce uint64 // of the last Stored
+	owed  []owed // by nonce
+
+	made      snapshot   // that the library asked for in this call
+	transfers []transfer // to members that need a snapshot
+	incoming  incoming
+	folded    Position // the position of the durable snapshot
+	foldBytes int      // its size
+	parts     uint64   // in how many records it is
+}
+
+// readRound is the round of beats that confirms reads. There is one at a time: the next
+// serves all that came meanwhile.
+type readRound struct {
+	number uint64
+	reads  []uint64
+	index  Index // to be applied before they are confirmed; 0 while the beats are not answered
+}
+
+// New starts a node over what it made durable before, and restores the Machine. It returns
+// an error when the options are out of bounds or the Space is damaged.
+func New(opt Options, space core.Space, machine Machine) (*Node, error) {
+	if err := opt.complete(); err != nil {
+		return nil, err
+	}
+	n := &Node{self: opt.Self, opt: opt, machine: machine, random: newRandom(&opt)}
+	n.log.node = n
+	if err := n.restore(space); err != nil {
+		return nil, err
+	}
+	var err error
+	n.raft, err = raft.NewRawNode(&raft.Config{
+		ID: uint64(n.self.ID), Storage: &n.log, Applied: uint64(n.applied.Index), Logger: quiet{},
+		AsyncStorageWrites: true,
+		// A tick is a heartbeat. Only leaders tick: the library draws the time-outs of
+		// others from a source that no seed governs.
+		HeartbeatTick: 1, ElectionTick: int(opt.ElectionTimeout / opt.HeartbeatInterval),
+		PreVote: true, CheckQuorum: true, ReadOnlyOption: raft.ReadOnlySafe,
+		DisableProposalForwarding: true, StepDownOnRemoval: true,
+		MaxSizePerMsg: appendBytesMax, MaxInflightMsgs: 64,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("quorum: manager %v: %w", n.self.ID, err)
+	}
+	n.dirty = true
+	return n, nil
+}
+
+// Step takes in one message that arrived at time now.
+func (n *Node) Step(now core.Time, in Envelope, out *Output) {
+	n.begin(now, out)
+	switch {
+	case in.To.ID != n.self.ID || !isMember(in.From.ID):
+	case in.From.ID == n.self.ID:
+		if stored, ok := in.Body.(*Stored); ok {
+			n.onStored(stored)
+		}
+	case n.mayHear(in.Body):
+		n.onMessage(in)
+	}
+	n.out = nil
+}
+
+// Tick does what is due at time now.
+func (n *Node) Tick(now core.Time, out *Output) {
+	n.begin(now, out)
+	n.noteRole() // what was taken in since the last call may have ended it
+	n.tickTimers()
+	n.tickTransfers()
+	n.flush()
+	n.drain()
+	n.out = nil
+}
+
+// Down takes the hint that a member's connection broke or was refused. If that is the leader,
+// an election begins sooner than its silence would bring it about. The others take no part
+// in it while they hear the leader, so a hint that is wrong does no harm.
+func (n *Node) Down(now core.Time, id core.NodeID, out *Output) {
+	n.begin(now, out)
+	if n.role.Lead == uint64(id) && id != n.self.ID {
+		n.forgetAt = now
+		n.electAt = min(n.electAt, now.After(n.draw()/4))
+	}
+	n.out = nil
+}
+
+// Deadline is when the node next wants a Tick, or Never; see core.Node.
+func (n *Node) Deadline() core.Time {
+	if !n.started || n.dirty {
+		return 0
+	}
+	next := core.Never
+	switch {
+	case n.role.RaftState == raft.StateLeader:
+		next = n.tickAt
+	default:
+		if n.role.Lead != raft.None {
+			next = n.forgetAt
+		}
+		if n.mayCampaign() {
+			next = min(next, n.electAt)
+		}
+	}
+	for i := range n.transfers {
+		next = min(next, n.transfers[i].resendAt)
+	}
+	return next
+}
+
+// Propose asks the members to agree on a command of 1 to CommandBytesMax bytes. It returns
+// false if this node does not lead, or has too much under way. A command that is taken comes
+// back by Apply, after all that were taken before it, unless Follow comes first.
+func (n *Node) Propose(command string) bool {
+	if len(command) == 0 || len(command) > CommandBytesMax {
+		panic(fmt.Sprintf("quorum: a command of %d bytes was proposed: it must have 1 to %d", len(command), CommandBytesMax))
+	}
+	if n.leads == 0 || n.pending+len(command) > n.opt.PendingBytes {
+		return false
+	}
+	n.proposals = append(n.proposals, command)
+	n.pending += len(command)
+	n.dirty = true
+	return true
+}
+
+// Confirm asks for a majority's word that this node still leads. It returns false if it does
+// not. Else Confirmed follows, or Follow. How many may wait is for the owner to bound.
+func (n *Node) Confirm(read uint64) bool {
+	if n.leads == 0 {
+		return false
+	}
+	n.reads = append(n.reads, read)
+	n.dirty = true
+	return true
+}
+
+// Change proposes other members: those in add, with their addresses, and without those in
+// remove. It is one step, in which the old and the new majority both have to agree. Whoever
+// is added begins empty. Naming a member again gives it another address.
+func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
+	switch {
+	case n.leads == 0 || n.raft.BasicStatus().RaftState != raft.StateLeader: // the library may know more
+		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrNotLeader)
+	case n.changing:
+		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrChanging)
+	}
+	if err := n.members.plan(add, remove); err != nil {
+		return err
+	}
+	if len(n.proposals) > 0 {
+		n.propose() // what was proposed before comes before
+	}
+	if err := n.raft.ProposeConfChange(change(add, remove)); err != nil {
+		return fmt.Errorf("quorum: manager %v: %w: %w", n.self.ID, ErrChanging, err)
+	}
+	n.changing, n.dirty = true, true
+	return nil
+}
+
+// Leader tells whom this node holds for the leader, and in which term; the zero Peer for
+// nobody. Another may lead by now.
+func (n *Node) Leader() (core.Peer, Term) {
+	status := n.raft.BasicStatus()
+	leader, _ := n.members.peer(core.NodeID(status.Lead))
+	return leader, Term(status.GetTerm())
+}
+
+// Members tells who the members are, as far as this node has applied.
+func (n *Node) Members() Members { return n.members }
+
+// Settled tells whether this node leads, and no change of the members is under way. Then
+// those who were removed are not needed any more, whoever else is lost.
+func (n *Node) Settled() bool { return n.leads != 0 && !n.changing }
+
+// Applied is the position up to which this node has applied the log.
+func (n *Node) Applied() Position { return n.applied }
+
+func (n *Node) begin(now core.Time, out *Output) {
+	n.now, n.out = now, out
+	if n.started {
+		return
+	}
+	n.started = true
+	n.forgetAt = now.After(n.opt.ElectionTimeout)
+	n.electAt = n.forgetAt.After(n.draw())
+	if len(n.members.Voters) == 1 && len(n.members.Outgoing) == 0 {
+		n.electAt = now // there is nobody to wait for
+	}
+	if n.opt.Durable && n.folded == founded && n.parts == 0 {
+		n.persistSnapshot()
+	}
+}
+
+// draw is how much longer than ElectionTimeout this node waits, this time, before it asks
+// for votes: two that ask at the same time can both fail.
+func (n *Node) draw() time.Duration {
+	return time.Duration(n.random.Uint64() % uint64(n.opt.ElectionTimeout))
+}
+
+func (n *Node) mayCampaign() bool {
+	_, member := n.members.peer(n.self.ID)
+	return member
+}
+
+func (n *Node) tickTimers() {
+	if n.role.RaftState == raft.StateLeader {
+		if n.now >= n.tickAt {
+			n.raft.Tick()
+			n.tickAt, n.dirty = n.now.After(n.opt.HeartbeatInterval), true
+		}
+		return
+	}
+	if n.now >= n.forgetAt && n.role.Lead != raft.None {
+		// As this node does not tick, the library would hold the leader for alive, and
+		// refuse its vote to anybody else, until this node campaigns itself.
+		n.mustStep(n.raft.ForgetLeader())
+		n.dirty = true
+	}
+	if n.now >= n.electAt && n.mayCampaign() {
+		n.mustStep(n.raft.Campaign())
+		n.electAt, n.dirty = n.now.After(n.opt.ElectionTimeout+n.draw()), true
+	}
+}
+
+func (n *Node) mustStep(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("quorum: manager %v: %v", n.self.ID, err))
+	}
+}
+
+// wait puts off the next election: there is a leader, or there is about to be one.
+func (n *Node) wait() {
+	n.forgetAt = n.now.After(n.opt.ElectionTimeout)
+	n.electAt = n.forgetAt.After(n.draw())
+}
+
+// mayHear tells whether a message can be from a member that works, as far as this node can
+// tell. The library takes one that cannot for a fault, and panics.
+func (n *Node) mayHear(m Message) bool {
+	switch m := m.(type) {
+	case *Beat: // tells a member of no more than what that has acknowledged
+		return m.Commit <= n.log.last()
+	case *Appended:
+		return m.Refused || m.Index <= n.log.last()
+	case *Stored:
+		return false
+	}
+	return true
+}
+
+func (n *Node) onMessage(in Envelope) {
+	switch b := in.Body.(type) {
+	case *Part:
+		n.onPart(in.From, b)
+		return
+	case *PartTaken:
+		n.onPartTaken(in.From, b)
+		return
+	}
+	if i := find(n.heard, in.From.ID); i < 0 {
+		n.heard = append(n.heard, in.From) // to be answered, also if it is not known here yet
+	}
+	before := n.raft.BasicStatus()
+	if n.raft.Step(toRaft(in.From.ID, n.self.ID, in.Body)) != nil {
+		return // of somebody who is no member any more
+	}
+	n.dirty = true
+	after := n.raft.BasicStatus()
+	switch in.Body.(type) {
+	case *Append, *Beat:
+		if after.Lead == uint64(in.From.ID) {
+			n.wait()
+		}
+	case *Vote:
+		if after.GetVote() == uint64(in.From.ID) && (before.GetVote() != after.GetVote() || before.GetTerm() != after.GetTerm()) {
+			n.wait()
+		}
+	}
+}
+
+// flush hands to the library what has come together since the last call: one batch of
+// entries, and one round for all that is to be confirmed.
+func (n *Node) flush() {
+	if len(n.proposals) > 0 {
+		n.propose()
+	}
+	if len(n.reads) > 0 && len(n.round.reads) == 0 && n.leads != 0 {
+		n.round = readRound{number: n.round.number + 1, reads: n.reads}
+		n.reads = nil
+		n.raft.ReadIndex(binary.LittleEndian.AppendUint64(nil, n.round.number))
+	}
+}
+
+func (n *Node) onReadState(index Index, number uint64) {
+	if number == n.round.number && len(n.round.reads) > 0 {
+		n.round.index = index
+	}
+}
+
+// serveReads confirms the reads of a round that was answered, once all is applied that was
+// committed when it began.
+func (n *Node) serveReads() {
+	if n.leads == 0 || n.round.index == 0 || n.applied.Index < n.round.index {
+		return
+	}
+	reads := n.round.reads
+	n.round.reads, n.round.index = nil, 0
+	for _, r := range reads {
+		n.machine.Confirmed(r)
+	}
+	n.dirty = n.dirty || len(n.reads) > 0
+}
+
+// noteRole tells the Machine of a change of the leadership.
+func (n *Node) noteRole() {
+	status := n.raft.BasicStatus()
+	was := n.role
+	n.role = status.SoftState
+	leads := n.role.RaftState == raft.StateLeader
+	if n.leads != 0 && (!leads || Term(status.GetTerm()) != n.leads) {
+		n.leads, n.changing, n.closing = 0, false, false
+		n.proposals, n.pending = nil, 0
+		n.reads, n.round = nil, readRound{number: n.round.number}
+		n.machine.Follow()
+	}
+	switch {
+	case leads && was.RaftState != raft.StateLeader:
+		n.tickAt = n.now.After(n.opt.HeartbeatInterval)
+	case !leads && was.RaftState == raft.StateLeader:
+		n.wait()
+	}
+	if !leads {
+		n.transfers = slices.Delete(n.transfers, 0, len(n.transfers))
+	}
+}

@@ -1,0 +1,462 @@
+package quorum
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+var shortTimes = Options{HeartbeatInterval: 25 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond}
+
+func durably(o Options) Options {
+	o.Durable = true
+	return o
+}
+
+// fine is the end of a test without faults.
+func (w *world) fine(t *testing.T) {
+	t.Helper()
+	require.Empty(t, w.wrong)
+}
+
+// write has the leader propose, and waits until all who are there have applied it.
+func (w *world) write(t *testing.T, commands ...string) {
+	t.Helper()
+	l := w.leader()
+	require.NotNil(t, l)
+	l.do(func(*Output) {
+		for _, c := range commands {
+			require.True(t, l.node.Propose(c))
+			l.mine[c] = true
+		}
+	})
+	w.run(w.now.After(200 * time.Millisecond))
+	w.fine(t)
+	for _, c := range commands {
+		require.Contains(t, w.acked, c)
+	}
+}
+
+func TestAManagerAloneLeadsAtOnce(t *testing.T) {
+	w := emptyWorld(1, durably(shortTimes))
+	w.found(1, 0)
+	w.run(core.Time(20 * time.Millisecond))
+	require.NotNil(t, w.leader())
+	w.write(t, "a")
+}
+
+// The Space of a manager alone has no commit point behind its last entry. What it reads
+// must not be from before that.
+func TestAManagerAloneReadsNothingOldAfterARestart(t *testing.T) {
+	w := emptyWorld(1, durably(shortTimes))
+	w.found(1, 0)
+	w.run(core.Time(20 * time.Millisecond))
+	w.write(t, "a")
+	h := w.hosts[0]
+	h.crash()
+	h.start()
+	require.Empty(t, h.commands, "nothing tells yet that it is committed")
+	h.read()
+	require.Zero(t, w.counts["read"])
+	w.run(w.now.After(20 * time.Millisecond))
+	h.read()
+	w.run(w.now.After(20 * time.Millisecond))
+	require.Equal(t, 1, w.counts["read"])
+	w.fine(t)
+}
+
+func TestANodeWithoutAGroupSaysNothing(t *testing.T) {
+	w := emptyWorld(1, shortTimes)
+	w.found(0, 1)
+	w.run(core.Time(time.Minute))
+	require.Empty(t, w.sent)
+	require.Equal(t, core.Never, w.hosts[0].node.Deadline())
+}
+
+func TestASilentLeaderIsFollowedByAnother(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		hint int
+		most time.Duration
+	}{
+		// The first who asks for votes gets them: all have forgotten the leader by then.
+		{"that only falls silent", 0, 2*shortTimes.ElectionTimeout + 40*time.Millisecond},
+		{"whose connections break", 100, shortTimes.ElectionTimeout / 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := range uint64(10) {
+				w := calmOf(seed+1, 5, 0, durably(shortTimes))
+				w.hints = c.hint
+				w.write(t, "a")
+				old := w.leader()
+				old.crash()
+				w.run(w.now.After(c.most))
+				l := w.leader()
+				require.NotNil(t, l)
+				w.write(t, "b")
+				old.start()
+				w.run(w.now.After(time.Second))
+				require.Equal(t, []string{"a", "b"}, old.commands)
+				require.Equal(t, l, w.leader(), "who comes back disturbs nobody")
+				w.fine(t)
+			}
+		})
+	}
+}
+
+func TestAWrongHintDeposesNobody(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	l := w.leader()
+	for range 50 {
+		w.hosts[w.rng.IntN(3)].down(l.peer.ID)
+		w.run(w.now.After(60 * time.Millisecond))
+	}
+	require.Equal(t, 1, w.counts["lead"])
+}
+
+func TestAMemberThatWasCutOffDisturbsNobody(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	l := w.leader()
+	for _, h := range w.hosts {
+		if h != l {
+			w.cutOff(h)
+			break
+		}
+	}
+	w.run(w.now.After(5 * time.Second))
+	clear(w.cut)
+	w.run(w.now.After(time.Second))
+	require.Equal(t, l, w.leader())
+	require.Equal(t, 1, w.counts["lead"])
+}
+
+func (w *world) cutOff(h *host) {
+	for _, other := range w.hosts {
+		w.cut[[2]core.NodeID{h.peer.ID, other.peer.ID}] = true
+		w.cut[[2]core.NodeID{other.peer.ID, h.peer.ID}] = true
+	}
+}
+
+// What a leader proposed while it was cut off is nobody's, and what it was to confirm is not
+// confirmed.
+func TestALeaderThatReachesNobodyStepsDown(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	old := w.leader()
+	w.cutOff(old)
+	old.read()
+	old.do(func(*Output) { require.True(t, old.node.Propose("nobody's")) })
+	w.run(w.now.After(3 * shortTimes.ElectionTimeout))
+	require.Zero(t, old.leads)
+	require.Equal(t, 1, w.counts["follow"])
+	require.Zero(t, w.counts["read"])
+	w.write(t, "a")
+	clear(w.cut)
+	w.run(w.now.After(time.Second))
+	require.Equal(t, []string{"a"}, old.commands)
+	who, term := old.node.Leader()
+	require.Equal(t, w.leader().peer, who)
+	require.Equal(t, w.leader().leads, term)
+}
+
+func TestOneRoundConfirmsAllThatWait(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	w.run(w.leader().wakeAt.After(5 * time.Millisecond)) // right behind a heartbeat
+	before := w.sent[KindBeat]
+	w.leader().do(func(*Output) {
+		for range 100 {
+			w.reads++
+			require.True(t, w.leader().node.Confirm(w.reads))
+		}
+	})
+	w.run(w.now.After(10 * time.Millisecond))
+	require.Equal(t, 100, w.counts["read"])
+	require.Equal(t, before+2, w.sent[KindBeat], "one to each of the others")
+}
+
+// A read that comes while a round is under way waits for the next one: that a majority answers
+// the first says nothing of the time after it was sent.
+func TestAReadWaitsForARoundThatBeganAfterIt(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	w.leader().read()
+	w.leader().read()
+	w.until(t, func() bool { return w.counts["read"] > 0 })
+	require.Equal(t, 1, w.counts["read"])
+	w.run(w.now.After(10 * time.Millisecond))
+	require.Equal(t, 2, w.counts["read"])
+}
+
+func TestProposalsOfOneCallAreOneBatch(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	before := w.sent[KindAppend]
+	var commands []string
+	for i := range 100 {
+		commands = append(commands, fmt.Sprint("c", i))
+	}
+	w.write(t, commands...)
+	require.LessOrEqual(t, w.sent[KindAppend], before+4, "the entries to each of the others, and that they are committed")
+	require.Equal(t, commands, w.hosts[0].commands)
+}
+
+func TestWhatIsProposedIsBounded(t *testing.T) {
+	opt := shortTimes
+	opt.PendingBytes = 1000
+	w := calm(3, 0, opt)
+	l := w.leader()
+	l.do(func(*Output) {
+		for i := range 10 {
+			require.True(t, l.node.Propose(strings.Repeat("x", 100)), i)
+		}
+		require.False(t, l.node.Propose("y"))
+	})
+	w.run(w.now.After(100 * time.Millisecond))
+	w.write(t, "y")
+	require.Panics(t, func() { l.node.Propose("") })
+	require.Panics(t, func() { l.node.Propose(strings.Repeat("x", CommandBytesMax+1)) })
+	for _, h := range w.hosts {
+		if h != l {
+			require.False(t, h.node.Propose("z"))
+			require.False(t, h.node.Confirm(1))
+		}
+	}
+}
+
+// The data of one of three are gone. It comes back as another node, and takes the place of
+// the one it was in a single step, of which the two others are the majority.
+func TestAManagerThatLostItsDataIsReplaced(t *testing.T) {
+	w := calm(3, 0, durably(shortTimes))
+	w.write(t, "a", "b")
+	var lost *host
+	for _, h := range w.hosts {
+		if h != w.leader() {
+			lost = h
+		}
+	}
+	w.renew(lost)
+	fresh := w.at(lost.peer.Addr)
+	l := w.leader()
+	change := func() (err error) {
+		l.do(func(*Output) {
+			err = l.node.Change([]core.Peer{fresh.peer}, []core.NodeID{lost.peer.ID})
+		})
+		return err
+	}
+	require.NoError(t, change())
+	require.False(t, l.node.Settled())
+	require.ErrorIs(t, change(), ErrChanging)
+	w.run(w.now.After(time.Second))
+	require.True(t, l.node.Settled())
+	for _, h := range w.hosts {
+		require.Equal(t, l.node.Members(), h.node.Members())
+		require.Equal(t, []string{"a", "b"}, h.commands)
+	}
+	members := l.node.Members()
+	require.Equal(t, []core.NodeID{lost.peer.ID}, members.Retired)
+	require.Len(t, members.Voters, 3)
+	require.Empty(t, members.Outgoing)
+
+	// Now the fresh one counts: without another the group goes on.
+	for _, h := range w.hosts {
+		if h != l && h != fresh {
+			h.crash()
+		}
+	}
+	w.write(t, "c")
+	w.fine(t)
+}
+
+func TestALeaderCanBeRemoved(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	w.write(t, "a")
+	old := w.leader()
+	old.do(func(*Output) { require.NoError(t, old.node.Change(nil, []core.NodeID{old.peer.ID})) })
+	w.run(w.now.After(2 * time.Second))
+	require.Zero(t, old.leads)
+	require.NotNil(t, w.leader())
+	require.True(t, w.leader().node.Settled())
+	require.Len(t, w.leader().node.Members().Voters, 2)
+	old.crash()
+	w.write(t, "b")
+}
+
+func TestAMemberGetsAnotherAddress(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	l := w.leader()
+	moved := w.hosts[0].peer
+	moved.Addr = "elsewhere"
+	l.do(func(*Output) { require.NoError(t, l.node.Change([]core.Peer{moved}, nil)) })
+	w.run(w.now.After(time.Second))
+	got, ok := w.hosts[1].node.members.peer(moved.ID)
+	require.True(t, ok)
+	require.Equal(t, moved, got)
+	require.Empty(t, w.hosts[1].node.Members().Retired)
+}
+
+func TestChangesThatAreRefused(t *testing.T) {
+	w := calm(4, 0, shortTimes)
+	l := w.leader()
+	var follower, other *host
+	for _, h := range w.hosts {
+		if h != l {
+			follower, other = h, follower
+		}
+	}
+	l.do(func(*Output) { require.NoError(t, l.node.Change(nil, []core.NodeID{other.peer.ID})) })
+	w.run(w.now.After(time.Second))
+	all := []core.NodeID{}
+	for _, p := range l.node.Members().Voters {
+		all = append(all, p.ID)
+	}
+	var many []core.Peer
+	for i := range MembersMax {
+		many = append(many, core.Peer{ID: core.NodeID(1000000 + i), Addr: "x"})
+	}
+	for _, c := range []struct {
+		name   string
+		at     *host
+		add    []core.Peer
+		remove []core.NodeID
+		why    error
+	}{
+		{"not the leader", follower, nil, []core.NodeID{l.peer.ID}, ErrNotLeader},
+		{"an id that was used", l, []core.Peer{other.peer}, nil, ErrRetired},
+		{"nobody would be left", l, nil, all, ErrMembers},
+		{"too many", l, many, nil, ErrMembers},
+		{"no change", l, nil, nil, ErrMembers},
+		{"added and removed", l, many[:1], []core.NodeID{many[0].ID}, ErrMembers},
+		{"no id", l, []core.Peer{{Addr: "x"}}, nil, ErrMembers},
+		{"an id of the library's", l, []core.Peer{{ID: ^core.NodeID(0), Addr: "x"}}, nil, ErrMembers},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.ErrorIs(t, c.at.node.Change(c.add, c.remove), c.why)
+		})
+	}
+	w.write(t, "a")
+}
+
+// A snapshot of many frames goes in parts, while the group goes on.
+func TestASnapshotLargerThanAFrameGoesInParts(t *testing.T) {
+	opt := shortTimes
+	opt.LogBytes = 1 << 20
+	w := calm(3, 1, opt)
+	var want []string
+	for i := range 12 {
+		want = append(want, fmt.Sprint(i, strings.Repeat("x", CommandBytesMax-10)))
+		w.write(t, want[i])
+	}
+	require.Greater(t, len(w.leader().Snapshot()), 2*core.FrameBytesMax)
+	l, fresh := w.leader(), w.hosts[3]
+	l.do(func(*Output) { require.NoError(t, l.node.Change([]core.Peer{fresh.peer}, nil)) })
+	w.run(w.now.After(time.Second))
+	w.write(t, "last")
+	require.Equal(t, append(want, "last"), fresh.commands)
+	require.Greater(t, w.sent[KindPart], 12*CommandBytesMax/partBytesMax-2)
+	require.Less(t, w.longest, core.FrameBytesMax)
+	require.Empty(t, l.node.transfers)
+	w.fine(t)
+}
+
+// A member that is started again amid a snapshot asks for it from the beginning.
+func TestASnapshotBeginsAnewAfterARestart(t *testing.T) {
+	opt := durably(shortTimes)
+	opt.LogBytes, opt.partBytes = 500, 50
+	w := calm(3, 1, opt)
+	for i := range 100 {
+		w.write(t, fmt.Sprint("command ", i))
+	}
+	l, fresh := w.leader(), w.hosts[3]
+	l.do(func(*Output) { require.NoError(t, l.node.Change([]core.Peer{fresh.peer}, nil)) })
+	w.until(t, func() bool { return fresh.node.incoming.next >= 10 })
+	fresh.crash()
+	fresh.start()
+	w.run(w.now.After(2 * time.Second))
+	require.Equal(t, l.commands, fresh.commands)
+	w.fine(t)
+}
+
+// The answer to a snapshot is lost. The member that answers its last part is enough.
+func TestTheLogGoesOnAfterASnapshotWhoseAnswerIsLost(t *testing.T) {
+	opt := durably(shortTimes)
+	opt.LogBytes = 500
+	w := calm(3, 1, opt)
+	for i := range 100 {
+		w.write(t, fmt.Sprint("command ", i))
+	}
+	l, fresh := w.leader(), w.hosts[3]
+	w.drop = func(e Envelope) bool {
+		return KindOf(e.Body) == KindAppended && e.From == fresh.peer && len(l.node.transfers) > 0
+	}
+	l.do(func(*Output) { require.NoError(t, l.node.Change([]core.Peer{fresh.peer}, nil)) })
+	w.run(w.now.After(time.Second))
+	w.write(t, "last")
+	require.Equal(t, l.commands, fresh.commands)
+}
+
+// until runs until something holds.
+func (w *world) until(t *testing.T, holds func() bool) {
+	t.Helper()
+	for end := w.now.After(time.Minute); !holds(); {
+		require.Less(t, w.now, end)
+		w.run(w.queue[0].at)
+	}
+}
+
+// At the moment at which the leader says that a change is over, whoever was removed may go,
+// and a minority of the others, the leader among them.
+func TestWhoWasRemovedIsNotNeeded(t *testing.T) {
+	for seed := range uint64(10) {
+		w := calmOf(seed+1, 3, 1, durably(shortTimes))
+		w.write(t, "a")
+		l, fresh := w.leader(), w.hosts[3]
+		var removed *host
+		for _, h := range w.hosts[:3] {
+			if h != l {
+				removed = h
+			}
+		}
+		l.do(func(*Output) {
+			require.NoError(t, l.node.Change([]core.Peer{fresh.peer}, []core.NodeID{removed.peer.ID}))
+		})
+		w.until(t, l.node.Settled)
+		w.drop = func(e Envelope) bool { return e.From == l.peer || e.From == removed.peer }
+		l.crash()
+		removed.crash()
+		w.run(w.now.After(3 * time.Second))
+		require.NotNil(t, w.leader(), "seed %d", seed+1)
+		w.write(t, "b")
+		require.True(t, w.leader().node.Settled())
+	}
+}
+
+func TestTheLogAndTheDiskAreBounded(t *testing.T) {
+	for _, durable := range []bool{true, false} {
+		opt := shortTimes
+		opt.Durable, opt.LogBytes = durable, 2000
+		w := calm(3, 0, opt)
+		for i := range 50 {
+			var batch []string
+			for j := range 20 {
+				batch = append(batch, fmt.Sprintf("%d.%d %s", i, j, strings.Repeat("x", 50)))
+			}
+			w.write(t, batch...)
+			for _, h := range w.hosts { // what follows is small beside it
+				h.commands = h.commands[max(0, len(h.commands)-20):]
+			}
+			clear(w.agreed)
+		}
+		for _, h := range w.hosts {
+			require.Less(t, h.node.log.bytes, 3*2000+20*60, "durable %v", durable)
+			bytes := 0
+			for k, v := range h.records {
+				bytes += len(k) + len(v)
+			}
+			require.Equal(t, durable, bytes > 0)
+			require.Less(t, bytes, 20000)
+		}
+		w.fine(t)
+	}
+}

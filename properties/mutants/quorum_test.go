@@ -1,0 +1,173 @@
+package mutants
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	quorumNode     = "core/quorum/node.go"
+	quorumReady    = "core/quorum/ready.go"
+	quorumDurable  = "core/quorum/durable.go"
+	quorumTransfer = "core/quorum/transfer.go"
+	quorumMembers  = "core/quorum/members.go"
+)
+
+// quorumMutants are the consensus of managers without one of the rules by which package
+// quorum uses its library. The tests of that package must catch each.
+var quorumMutants = []Mutant{
+	{
+		Name: `answers-before-the-disk`, Story: `votes and acks leave before what they speak of is durable`, File: quorumReady,
+		Old: `			n.out.After = append(n.out.After, Envelope{n.self, to, fromRaft(r)})`,
+		New: `			n.out.Send = append(n.out.Send, Envelope{n.self, to, fromRaft(r)})`,
+	},
+	{
+		Name: `vote-not-written`, Story: `a member votes twice in a term`, File: quorumReady,
+		Old: `next.vote != n.log.hard.vote`, New: `false`,
+	},
+	{
+		Name: `term-not-written`, Story: `a member goes back to an earlier term`, File: quorumReady,
+		Old: `changed = changed || next.term != n.log.hard.term || next.vote`, New: `changed = changed || next.vote`,
+		Also: []Edit{{quorumReady, `		n.storeEntries(m.GetEntries())
+		changed = true
+`, `		n.storeEntries(m.GetEntries())
+`}},
+	},
+	{
+		Name: `commit-point-not-raised`, Story: `a member whose snapshot is newer does not start`, File: quorumDurable,
+		Old: `	n.log.hard.commit = max(n.log.hard.commit, n.applied.Index)
+`, New: ``,
+	},
+	{
+		Name: `leader-never-forgotten`, Story: `followers do not tick, and refuse their votes until they campaign themselves`, File: quorumNode,
+		Old: `		n.mustStep(n.raft.ForgetLeader())
+`, New: `		n.forgetAt = core.Never
+`,
+	},
+	{
+		Name: `nobody-campaigns`, Story: `there is no election timer`, File: quorumNode,
+		Old: `		n.mustStep(n.raft.Campaign())
+`, New: ``,
+	},
+	{
+		Name: `leader-too-early`, Story: `a leader is one before it has applied what was committed`, File: quorumReady,
+		Old: ` && n.applied.Term == n.log.hard.term:`, New: `:`,
+		Also: []Edit{{quorumReady, `n.leads = n.applied.Term`, `n.leads = n.log.hard.term`}, {quorumReady, `	case len(e.GetData()) > 0:`, `	case len(e.GetData()) > 0 && (n.leads != 0 || n.role.RaftState != raft.StateLeader):`}},
+	},
+	{
+		Name: `read-without-applying`, Story: `a read is confirmed before all is applied that was committed when it came`, File: quorumNode,
+		Old: ` || n.applied.Index < n.round.index {`, New: ` {`,
+		Also: []Edit{{quorumNode, `n.round = readRound{number: n.round.number + 1, reads: n.reads}`, `n.round = readRound{number: n.round.number + 1, reads: n.reads, index: 1}`}},
+	},
+	{
+		Name: `read-of-a-deposed-leader`, Story: `what a leader was to confirm is confirmed after it was deposed`, File: quorumNode,
+		Old: `	if n.leads == 0 || n.round.index == 0 ||`, New: `	if len(n.round.reads) == 0 ||`,
+	},
+	{
+		Name: `reads-join-a-round`, Story: `a read that came after a round began is confirmed by it`, File: quorumNode,
+		Old: `	n.reads = append(n.reads, read)
+`, New: `	if len(n.round.reads) > 0 {
+		n.round.reads = append(n.round.reads, read)
+		return true
+	}
+	n.reads = append(n.reads, read)
+`,
+	},
+	{
+		Name: `deposed-unnoticed`, Story: `the owner is not told that it leads no more`, File: quorumNode,
+		Old: `		n.machine.Follow()
+`, New: ``,
+	},
+	{
+		Name: `pre-vote-off`, Story: `a member that was cut off deposes the leader`, File: quorumNode,
+		Old: `		PreVote: true, CheckQuorum: true,`, New: `		CheckQuorum: true,`,
+	},
+	{
+		Name: `check-quorum-off`, Story: `a leader that reaches nobody stays one`, File: quorumNode,
+		Old: `		PreVote: true, CheckQuorum: true,`, New: `		PreVote: true,`,
+	},
+	{
+		Name: `old-entries-kept`, Story: `entries of an earlier leader come back after a restart`, File: quorumReady,
+		Old: `		n.unpersistLog(first, last)
+`, New: ``,
+	},
+	{
+		Name: `log-kept-behind-a-snapshot`, Story: `a snapshot comes in, and what was in the log stays on the disk`, File: quorumTransfer,
+		Old: `	n.unpersistLog(n.log.base.Index+1, n.log.last())
+`, New: ``,
+	},
+	{
+		Name: `parts-in-any-order`, Story: `a repeated part of a snapshot counts as the next`, File: quorumTransfer,
+		Old: `	if m.Number != in.next || in.text`, New: `	if in.text`,
+	},
+	{
+		Name: `parts-of-two-snapshots`, Story: `the parts of one snapshot are taken for those of another`, File: quorumTransfer,
+		Old: `in.term != m.Term || in.at != m.At {`, New: `in.at == (Position{}) {`,
+	},
+	{
+		Name: `transfer-ends-at-a-late-answer`, Story: `an answer that is late takes the leader back, and then nothing more is sent`, File: quorumTransfer,
+		Old: `	case m.Next != t.next && m.Next`, New: `	case m.Next <= t.next+1 && m.Next != t.next && m.Next`,
+	},
+	{
+		Name: `transfer-not-reported`, Story: `after a snapshot that came too late nothing more is sent`, File: quorumTransfer,
+		Old: `		n.raft.ReportSnapshot(uint64(from.ID), raft.SnapshotFinish)
+`, New: `		_ = raft.SnapshotFinish
+`,
+	},
+	{
+		Name: `change-over-too-early`, Story: `those who were removed are shut down while they still count after a restart`, File: quorumReady,
+		Old: `		n.changing, n.closing = true, len(n.members.Outgoing) == 0`, New: `		n.changing = len(n.members.Outgoing) > 0`,
+	},
+	{
+		Name: `retired-id-used-again`, Story: `a member that was removed comes back under its id`, File: quorumMembers,
+		Old: `		case slices.Contains(m.Retired, p.ID):`, New: `		case false:`,
+	},
+	{
+		Name: `log-trimmed-before-it-is-applied`, Story: `a log is trimmed beyond its snapshot`, File: quorumDurable,
+		Old: `	for to < n.applied.Index && bytes-gone`, New: `	for to < n.log.last() && bytes-gone`,
+		Also: []Edit{{quorumDurable, `		bytes -= len(n.log.at(i).GetData())
+`, ``}, {quorumDurable, `bytes-gone > n.opt.LogBytes`, `bytes-gone > 0`}},
+	},
+	{
+		Name: `pending-without-bound`, Story: `a leader without a majority takes in commands without end`, File: quorumNode,
+		Old: `	n.pending += len(command)
+`, New: ``,
+	},
+}
+
+// TestQuorumMutantsStillApply: each mutant of the consensus matches the source.
+func TestQuorumMutantsStillApply(t *testing.T) {
+	for i := range quorumMutants {
+		_, err := quorumMutants[i].sources(root)
+		require.NoError(t, err)
+	}
+}
+
+// TestQuorumMutants: the tests of package quorum catch every mutant of it.
+func TestQuorumMutants(t *testing.T) {
+	if os.Getenv(env) == "" {
+		t.Skipf("it takes some minutes; run: %s=1 go test ./properties/mutants -run TestQuorumMutants -timeout 1h -v", env)
+	}
+	for i := range quorumMutants {
+		m := &quorumMutants[i]
+		t.Run(m.Name, func(t *testing.T) {
+			overlay, err := m.Overlay(root, t.TempDir())
+			require.NoError(t, err)
+			cmd := exec.Command("go", "test", "-vet=off", "-overlay", overlay, "-failfast", "-timeout", "3m", "./core/quorum")
+			cmd.Dir = root
+			out, _ := cmd.CombinedOutput()
+			text := string(out)
+			require.NotContains(t, text, "[build failed]", text)
+			require.Contains(t, text, "FAIL", "nobody caught it: %s", m.Story)
+			for _, line := range strings.Split(text, "\n") {
+				if _, name, ok := strings.Cut(line, "--- FAIL: "); ok {
+					t.Log(name)
+				}
+			}
+		})
+	}
+}
