@@ -136,6 +136,9 @@ var storageHidden = map[string]hidden{
 // managerHidden are those of a manager.
 var managerHidden = map[string]hidden{
 	"Manager.opt":         {apart, "options never change"},
+	"Manager.consensus":   {apart, "only a manager that is alone is copied, and its consensus has no state"},
+	"Manager.denials":     {apart, "none waits between two calls of a manager that is alone"},
+	"Manager.confirming":  {apart, "none waits between two calls of a manager that is alone"},
 	"common.out":          {apart, "of the call under way"},
 	"common.recorder":     {apart, "memory that is used again"},
 	"common.now":          {follows, "all times of the manager are relative to it"},

@@ -73,6 +73,8 @@ func (m *Manager) Clone() *Manager {
 	n.common = m.common.clone()
 	n.dir = m.dir.clone()
 	n.fold = m.fold.clone(m.dir, n.dir)
+	n.consensus = m.consensus.(sole) // another would have a state
+	n.denials = nil
 	n.underWay = slices.Clone(m.underWay)
 	n.tally, n.glance = tally{}, glance{}
 	contacts := make([]contact, len(m.contacts))

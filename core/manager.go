@@ -16,11 +16,16 @@ const nodesMax = 1 << 12
 // the Directory shows may be told to anyone.
 type Manager struct {
 	common
-	opt      ManagerOptions
-	boot     Boot  // how many times this data was started
-	began    Index // of the Directory when this start began
-	start    uint64
-	dir      *Directory
+	opt   ManagerOptions
+	boot  Boot  // how many times this data was started
+	began Index // of the Directory when this start began
+	start uint64
+	dir   *Directory
+
+	consensus  consensus
+	denials    []denial // that wait for the word of the consensus
+	confirming int      // how many of them the word that was asked for is about
+
 	proposed Index  // of the last command proposed; those above dir.index are under way
 	underWay []Time // when these were proposed
 	late     bool   // the disk is, and that was told
@@ -77,7 +82,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), consensus: sole{}, waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -254,12 +259,11 @@ func (m *Manager) onMessage(in Envelope) {
 	}
 }
 
-// propose makes a command durable; it comes back as Committed.
+// propose asks for a command; it comes back by onCommitted.
 func (m *Manager) propose(c Command) {
 	m.proposed++
 	m.underWay = append(m.underWay, m.now)
-	m.persistCommand(m.proposed, &c)
-	m.after(m.self, &Committed{Index: m.proposed, Command: c})
+	m.consensus.propose(m, m.proposed, c)
 }
 
 // onCommitted applies a command and tells those whom it concerns.

@@ -24,7 +24,7 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 		return
 	}
 	if !b.Create {
-		m.answer(w, LookupReply{Status: StatusNotFound})
+		m.deny(w, u)
 		return
 	}
 	if m.waiting >= m.opt.WaitersMax || m.dir.unitBytes >= unitBytesMax {

@@ -393,9 +393,9 @@ var bare = []Mutant{
 	{
 		Name: `command-before-durable`, Rule: `durable: Directory command before any reply or Config`,
 		Story: `a command shows before it is durable`,
-		File:  `core/manager.go`,
-		Old:   `	m.after(m.self, &Committed{Index: m.proposed, Command: c})`,
-		New:   `	m.send(m.self, &Committed{Index: m.proposed, Command: c})`,
+		File:  `core/consensus.go`,
+		Old:   `	m.after(m.self, &Committed{Index: i, Command: c})`,
+		New:   `	m.send(m.self, &Committed{Index: i, Command: c})`,
 	},
 	{
 		Name: `dead-spares`, Rule: `manager 1`,

@@ -1,0 +1,64 @@
+package core
+
+// consensus is how the commands of a manager come into one order. It answers within calls of
+// the manager's, perhaps within the one that asks.
+type consensus interface {
+	// propose asks for a command, which is to be the one at that index. It comes back by
+	// onCommitted, once it is durable and all before it have come back.
+	propose(m *Manager, i Index, c Command)
+	// confirm asks for the word that the Directory has now all that any manager has
+	// acknowledged. It comes back by confirmed.
+	confirm(m *Manager)
+}
+
+// sole is the consensus of a manager that is the only one: a command is agreed on when it is
+// durable here, and nobody else can have acknowledged any.
+type sole struct{}
+
+func (sole) propose(m *Manager, i Index, c Command) {
+	m.persistCommand(i, &c)
+	m.after(m.self, &Committed{Index: i, Command: c})
+}
+
+func (sole) confirm(m *Manager) { m.confirmed() }
+
+// denial is a lookup of a unit that has no group. To say so takes the word that the Directory
+// lacks nothing: another manager may have mapped the unit.
+type denial struct {
+	waiter
+	unit Unit
+}
+
+// deny answers a lookup of a unit that has no group, once that is confirmed. What comes while
+// a word is awaited was asked later than that is of, and waits for the next one.
+func (m *Manager) deny(w waiter, u Unit) {
+	if len(m.denials) >= m.opt.WaitersMax {
+		m.answer(w, LookupReply{Status: StatusOverloaded})
+		return
+	}
+	m.denials = append(m.denials, denial{w, u})
+	if m.confirming == 0 {
+		m.confirmDenials()
+	}
+}
+
+func (m *Manager) confirmDenials() {
+	m.confirming = len(m.denials)
+	m.consensus.confirm(m)
+}
+
+// confirmed answers those who were waiting when the word was asked for. The unit of one may
+// have been mapped meanwhile.
+func (m *Manager) confirmed() {
+	for _, d := range m.denials[:m.confirming] {
+		if id, ok := m.dir.units[d.unit]; ok {
+			m.tell(d.waiter, id)
+		} else {
+			m.answer(d.waiter, LookupReply{Status: StatusNotFound})
+		}
+	}
+	m.denials = m.denials[:copy(m.denials, m.denials[m.confirming:])]
+	if m.confirming = 0; len(m.denials) > 0 {
+		m.confirmDenials()
+	}
+}
