@@ -147,6 +147,8 @@ var managerHidden = map[string]hidden{
 	"Manager.waiting":     {follows, "of the waiters"},
 	"Manager.waits":       {follows, "of the waiters and the early"},
 	"Manager.tokens":      {apart, "shows: see TestTheEncodingShowsWhatIsDrawn"},
+	"Directory.halting":   {apart, "only several managers halt by a command, and those are not copied"},
+	"groupEntry.presumed": {apart, "only several managers presume by a command, and those are not copied"},
 	"Directory.byID":      {follows, "of the nodes"},
 	"Directory.unitBytes": {follows, "of the units"},
 	"nodeEntry.number":    {follows, "of the order of the nodes"},

@@ -15,7 +15,10 @@ import (
 const (
 	FrameBytesMax = wire.FrameBytes + 1 + 8 + 2*peerBytesMax + // kind, cluster, from, to
 		10*varintBytesMax + configBytesMax + // the fields around entries or items
-		max(replicateBytesMax, chunkBytesMax, exportedBytesMax)
+		max(replicateBytesMax, chunkBytesMax, exportedBytesMax, QuorumBytesMax)
+
+	// QuorumBytesMax bounds what a Quorum carries: one command, or a part of a snapshot.
+	QuorumBytesMax = 1<<20 + 1<<14
 
 	replicateBytesMax = BatchEntriesMax*entryHeadBytesMax + BatchBytesMax + KeyBytesMax
 	// The last chunk has all sessions, but no key that exceeds ChunkBytesMax.
@@ -115,13 +118,12 @@ func HashEnvelope(scratch []byte, e *Envelope) (uint64, []byte) {
 
 func codeEnvelope(c *wire.Coder, e *Envelope) {
 	var kind Kind
-	end := kindEnd
-	if c.Decoding() {
-		end = KindCall // a peer that sends local messages would speak for our driver
-	} else {
+	if !c.Decoding() {
 		kind = e.Body.kind()
 	}
-	wire.Enum(c, &kind, end)
+	wire.Enum(c, &kind, kindEnd)
+	// A peer that sends local messages would speak for our driver.
+	c.Check(!c.Decoding() || !kind.Local(), "local message")
 	wire.Fixed64(c, &e.Cluster)
 	e.From.code(c)
 	e.To.code(c)
@@ -207,6 +209,10 @@ func codeMessage(c *wire.Coder, m Message) {
 		m.code(c)
 	case *Committed:
 		m.code(c)
+	case *Quorum:
+		m.code(c)
+	case *NotLeader:
+		m.code(c)
 	default:
 		panic(fmt.Sprintf("core: no codec for a message of kind %v", m.kind()))
 	}
@@ -226,6 +232,9 @@ func (m *Register) code(c *wire.Coder) {
 func (m *Registered) code(c *wire.Coder) {
 	wire.Uint(c, &m.Boot)
 	wire.Fixed64(c, &m.Secret)
+	for i := range wire.Slice(c, &m.Managers, ManagersMax, peerBytesMin) {
+		m.Managers[i].code(c)
+	}
 }
 
 func (m *Farewell) code(c *wire.Coder) {
@@ -606,6 +615,15 @@ func (m *Synced) code(c *wire.Coder) { wire.Uint(c, &m.Nonce) }
 func (m *Committed) code(c *wire.Coder) {
 	wire.Uint(c, &m.Index)
 	m.Command.code(c)
+}
+
+func (m *Quorum) code(c *wire.Coder) { wire.String(c, &m.Text, QuorumBytesMax) }
+
+func (m *NotLeader) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Fixed64(c, &m.Token)
+	m.Leader.code(c)
+	wire.Uint(c, &m.Term)
 }
 
 func (p *Peer) code(c *wire.Coder) {

@@ -14,6 +14,11 @@ const (
 	CommandStay                               // Node.ID
 	CommandRetire                             // Node.ID, Node.Boot
 	CommandTerms                              // Group, Epoch, Terms
+	CommandFound                              // Group, Epoch
+	CommandSilent                             // Group, Epoch
+	CommandLost                               // Group, Epoch
+	CommandHalt                               // nothing
+	CommandGoOn                               // nothing
 	commandKindEnd
 )
 
@@ -63,6 +68,12 @@ type Command struct {
 	// group, if it is uninitialised and no other joins; 0 ends the join. With
 	// CommandMember the node that joins becomes the last of the chain. With CommandTerms
 	// nothing else changes than the Terms, if they are others.
+	//
+	// Several managers presume by a command that a group is lost: from the silence of its
+	// members with CommandSilent, from what their addresses answer with CommandLost. They
+	// take it back with CommandFound. So a group is told to be lost, and counts as lost, only
+	// when a majority of the managers has it so. With CommandHalt all of them end for that,
+	// unless CommandGoOn comes first.
 	Group  GroupID
 	Epoch  Epoch
 	Remove []NodeID

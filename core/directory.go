@@ -17,6 +17,8 @@ type Directory struct {
 	units     map[Unit]GroupID
 	unitBytes int // about what units takes in memory
 	turn      int // whose turn it is in the round robin of groups
+	// halting: several managers are about to end, since a group is lost.
+	halting bool
 }
 
 // The map of units only grows: a unit keeps its group though all its keys are deleted,
@@ -48,6 +50,9 @@ type nodeEntry struct {
 
 type groupEntry struct {
 	config *Config
+	// presumed is how sure several managers are that no copy is left. One that is alone
+	// keeps this to itself: see watch.
+	presumed loss
 }
 
 // applied tells what a command changed.
@@ -61,6 +66,7 @@ type applied struct {
 	drain      bool         // Drain, Stay: it is to be drained, or no more
 	retired    *nodeEntry   // Retire: it is off the list, where its number was its place
 	changed    []*Config    // the configs that came into being
+	presumed   bool         // Found, Silent, Lost: it is news
 }
 
 // follows tells whether a start of the node that registers comes after the one that is
@@ -129,6 +135,11 @@ func (d *Directory) apply(c *Command) applied {
 		return d.retire(c)
 	case CommandTerms:
 		return d.setTerms(c)
+	case CommandFound, CommandSilent, CommandLost:
+		return d.presume(c)
+	case CommandHalt, CommandGoOn:
+		d.halting = c.Kind == CommandHalt
+		return applied{}
 	}
 	panic(fmt.Sprintf("core: directory command at index %d is of unknown kind %d", d.index, c.Kind))
 }
@@ -336,6 +347,18 @@ func (d *Directory) endJoin(g *groupEntry) *Config {
 	next := d.issue(g, nil)
 	next.Joining, next.Start = Peer{}, 0
 	return next
+}
+
+// presume notes that a group is held for lost, or no more. It is about the members of one
+// epoch: of others the manager that said so may know nothing.
+func (d *Directory) presume(c *Command) applied {
+	g := d.group(c.Group)
+	l := loss(c.Kind - CommandFound) // they are in the order of the losses
+	if g == nil || g.config.Epoch != c.Epoch || g.presumed == l {
+		return applied{}
+	}
+	g.presumed = l
+	return applied{presumed: true}
 }
 
 // member makes the node that joins the last of the chain. Only its primary may

@@ -91,7 +91,7 @@ func (a *attack) run(outsiders bool) {
 				from.peer = e.From
 			}
 		} else {
-			m = kinds[1+a.draw(int(KindCall)-1)].make()
+			m = kinds[wireKinds()[a.draw(len(wireKinds()))]].make()
 			a.fill(reflect.ValueOf(m).Elem(), 0)
 		}
 		for range a.draw(4) {

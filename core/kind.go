@@ -42,6 +42,10 @@ const (
 	KindStop
 	KindSynced
 	KindCommitted
+	// Of several managers. The numbers of those above stay as they are: the hashes of
+	// recorded runs have them.
+	KindQuorum
+	KindNotLeader
 	kindEnd
 )
 
@@ -92,6 +96,8 @@ var kinds = [KindCount]struct {
 	KindStop:        {name: "Stop", make: newOf[Stop], local: true},
 	KindSynced:      {name: "Synced", make: newOf[Synced], local: true},
 	KindCommitted:   {name: "Committed", make: newOf[Committed], local: true},
+	KindQuorum:      {name: "Quorum", make: newOf[Quorum]},
+	KindNotLeader:   {name: "NotLeader", make: newOf[NotLeader]},
 }
 
 func newOf[T any, M interface {
@@ -110,6 +116,9 @@ func (k Kind) String() string {
 	}
 	return fmt.Sprintf("Kind(%d)", k)
 }
+
+// Local tells whether messages of the kind never leave their node.
+func (k Kind) Local() bool { return int(k) >= KindCount || kinds[k].local }
 
 // Message is a sealed set of pointers to the structs of message.go. A message is never
 // changed once it was sent: sender and receivers may share it.
@@ -153,3 +162,5 @@ func (*PeerDown) kind() Kind    { return KindPeerDown }
 func (*Stop) kind() Kind        { return KindStop }
 func (*Synced) kind() Kind      { return KindSynced }
 func (*Committed) kind() Kind   { return KindCommitted }
+func (*Quorum) kind() Kind      { return KindQuorum }
+func (*NotLeader) kind() Kind   { return KindNotLeader }

@@ -24,6 +24,8 @@ type Register struct {
 type Registered struct {
 	Boot   Boot
 	Secret uint64 // the Register's, or what that has inherited: it was the manager who got it
+	// Managers are all managers of the cluster, where there are several; else none.
+	Managers []Peer
 }
 
 // Farewell is a storage node's last word: it has stopped serving. In memory
@@ -434,4 +436,16 @@ type Synced struct{ Nonce uint64 }
 type Committed struct {
 	Index   Index
 	Command Command
+}
+
+// Quorum carries what the consensus of one manager says to that of another. Core does not
+// know what it means: see package core/quorum.
+type Quorum struct{ Text string }
+
+// NotLeader answers what only the leader among several managers can answer.
+type NotLeader struct {
+	Req    uint64 // of the request, if that has one
+	Token  uint64 // the Secret of a Register: so its sender knows that a manager has got it
+	Leader Peer   // zero while none is known
+	Term   Term   // in which it leads, or of which none is known
 }

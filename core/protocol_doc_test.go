@@ -101,7 +101,7 @@ func TestProtocolPageIsTrue(t *testing.T) {
 	for rule, file := range n.cited {
 		require.True(t, rules[rule], "%s cites %s, which has no heading", file, rule)
 	}
-	for k := KindRegister; k < KindCall; k++ {
+	for _, k := range wireKinds() {
 		require.True(t, strings.Contains(page, "\n| "+k.String()+" |"), "%v has no row", k)
 	}
 	var wrong []string

@@ -19,6 +19,8 @@ const (
 	tagDirectory
 	tagNode
 	tagMapping
+	tagCluster
+	tagLoss
 )
 
 // coded is what has one list of its fields, for both directions.

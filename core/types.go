@@ -48,6 +48,9 @@ type (
 	Boot uint64
 	// Index counts the commands applied to the Directory.
 	Index uint64
+	// Term numbers the times in office of the leaders among several managers. A term has
+	// one leader at most.
+	Term uint64
 )
 
 func (id NodeID) String() string    { return fmt.Sprintf("%016x", uint64(id)) }
@@ -74,6 +77,7 @@ const (
 	AddrBytesMax  = 256     // a peer's address
 	ReplicasMax   = 15      // replicas of a group (k)
 	ChainMax      = 32      // members of a chain: above k+1 while nodes are being drained
+	ManagersMax   = 32      // managers of a cluster that a message names
 	GroupsMax     = 1 << 10 // groups one storage node may remember
 	StatusPageMax = 1 << 8  // nodes, and groups, in one StatusReply
 

@@ -130,7 +130,9 @@ func (m *Manager) DirectoryHash() uint64 {
 	}
 	for _, g := range d.groups {
 		g.config.code(&c)
+		wire.Uint(&c, &g.presumed)
 	}
+	c.Bool(&d.halting)
 	for _, u := range slices.Sorted(maps.Keys(d.units)) {
 		group := d.units[u]
 		wire.String(&c, &u, KeyBytesMax)

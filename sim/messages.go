@@ -35,7 +35,7 @@ func (w *World) send(from *Host, e *core.Envelope) {
 	}
 	k := core.KindOf(e.Body)
 	to := w.hostNamed(e.To.Addr)
-	if to == nil || k >= core.KindCall {
+	if to == nil || k.Local() {
 		w.Fail("driver-contract", "%s sent a %v to %q", from.name, k, e.To.Addr)
 		return
 	}

@@ -475,7 +475,7 @@ func (sh *Shape) checkDeviation(d *Deviation, named map[Deviation]bool) string {
 }
 
 // onWire tells whether messages of the kind travel between hosts.
-func onWire(k core.Kind) bool { return k >= core.KindRegister && k < core.KindCall }
+func onWire(k core.Kind) bool { return k >= core.KindRegister && !k.Local() }
 
 // Shown returns the marks in Shows. The schedule must be valid.
 func (s *Schedule) Shown() []mark.Mark {

@@ -24,7 +24,7 @@ func laneOf(m core.Message) lane {
 	switch core.KindOf(m) {
 	case core.KindOp, core.KindLookup, core.KindStatusQuery, core.KindForget, core.KindDrain, core.KindExport,
 		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported,
-		core.KindCall, core.KindCancel:
+		core.KindNotLeader, core.KindCall, core.KindCancel:
 		return laneAsks
 	}
 	return laneGroup
@@ -37,7 +37,8 @@ func laneOf(m core.Message) lane {
 func isAnswer(m core.Message) bool {
 	switch core.KindOf(m) {
 	case core.KindPong, core.KindProbeReply, core.KindAck, core.KindNack, core.KindChunkAck,
-		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported:
+		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported,
+		core.KindNotLeader:
 		return true
 	}
 	return false
@@ -119,6 +120,14 @@ func sizeOf(e *core.Envelope) int {
 		n += sizeOfConfig(m)
 	case *core.Register:
 		n += len(m.Name)
+	case *core.Registered:
+		for i := range m.Managers {
+			n += peerBytes + len(m.Managers[i].Addr)
+		}
+	case *core.Quorum:
+		n += len(m.Text)
+	case *core.NotLeader:
+		n += len(m.Leader.Addr)
 	case *core.Probe:
 		n += len(m.Target.Addr)
 	case *core.Pong:

@@ -390,7 +390,7 @@ func TestWhatIsNoGTStore(t *testing.T) {
 	}
 	for _, c := range []struct{ says, want string }{
 		{"HTTP/1.1 400 Bad Request\r\n\r\n", `it does not speak GTStore: it began with "HTTP/1.1"`},
-		{preface[:len(preface)-1] + "\x09", "it speaks version 9 of the protocol, and this program version 6"},
+		{preface[:len(preface)-1] + "\x09", "it speaks version 9 of the protocol, and this program version 7"},
 		{"GT", "is it a GTStore port?"},
 		{"", "is it a GTStore port?"},
 	} {

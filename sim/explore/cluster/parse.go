@@ -273,8 +273,8 @@ func (p *parser) settle(words []string) (err error) {
 }
 
 func (p *parser) repeat(words []string) error {
-	for k := core.Kind(1); len(words) == 1 && k < core.KindCall; k++ {
-		if k.String() == words[0] {
+	for k := core.Kind(1); len(words) == 1 && int(k) < core.KindCount; k++ {
+		if !k.Local() && k.String() == words[0] {
 			p.s.Repeat = k
 			return nil
 		}
