@@ -136,6 +136,10 @@ var storageHidden = map[string]hidden{
 // managerHidden are those of a manager.
 var managerHidden = map[string]hidden{
 	"Manager.opt":         {apart, "options never change"},
+	"Manager.several":     {apart, "only a manager that is alone is copied"},
+	"Manager.leads":       {apart, "a manager that is alone always does"},
+	"Manager.term":        {apart, "a manager that is alone has none"},
+	"watch.presuming":     {apart, "a manager that is alone presumes by itself"},
 	"Manager.consensus":   {apart, "only a manager that is alone is copied, and its consensus has no state"},
 	"Manager.denials":     {apart, "none waits between two calls of a manager that is alone"},
 	"Manager.confirming":  {apart, "none waits between two calls of a manager that is alone"},

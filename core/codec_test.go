@@ -116,7 +116,7 @@ var sampleCommands = []Command{
 	{Kind: CommandStay, Node: NodeRecord{Peer: Peer{ID: 7}}},
 	{Kind: CommandTerms, Group: 3, Epoch: 9, Terms: Terms{ReadLease, time.Second, 2}},
 	{Kind: CommandFound, Group: 3, Epoch: 9},
-	{Kind: CommandSilent, Group: 3, Epoch: 9},
+	{Kind: CommandDoubtful, Group: 3, Epoch: 9},
 	{Kind: CommandLost, Group: 3, Epoch: 9},
 	{Kind: CommandHalt},
 	{Kind: CommandGoOn},

@@ -15,7 +15,7 @@ const (
 	CommandRetire                             // Node.ID, Node.Boot
 	CommandTerms                              // Group, Epoch, Terms
 	CommandFound                              // Group, Epoch
-	CommandSilent                             // Group, Epoch
+	CommandDoubtful                             // Group, Epoch
 	CommandLost                               // Group, Epoch
 	CommandHalt                               // nothing
 	CommandGoOn                               // nothing
@@ -70,7 +70,7 @@ type Command struct {
 	// nothing else changes than the Terms, if they are others.
 	//
 	// Several managers presume by a command that a group is lost: from the silence of its
-	// members with CommandSilent, from what their addresses answer with CommandLost. They
+	// members with CommandDoubtful, from what their addresses answer with CommandLost. They
 	// take it back with CommandFound. So a group is told to be lost, and counts as lost, only
 	// when a majority of the managers has it so. With CommandHalt all of them end for that,
 	// unless CommandGoOn comes first.

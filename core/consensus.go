@@ -22,21 +22,26 @@ func (sole) propose(m *Manager, i Index, c Command) {
 
 func (sole) confirm(m *Manager) { m.confirmed() }
 
-// denial is a lookup of a unit that has no group. To say so takes the word that the Directory
-// lacks nothing: another manager may have mapped the unit.
+// denial is a question to which the answer rests on what the Directory lacks. To give it
+// takes the word that the Directory lacks nothing: another manager may have mapped the unit,
+// or listed the node.
 type denial struct {
 	waiter
-	unit Unit
+	unit Unit    // of a Lookup
+	ask  Message // a Forget, a Drain or a Pong; nil for a Lookup
 }
 
-// deny answers a lookup of a unit that has no group, once that is confirmed. What comes while
-// a word is awaited was asked later than that is of, and waits for the next one.
-func (m *Manager) deny(w waiter, u Unit) {
+// deny answers a question whose answer rests on what is not in the Directory, once that is
+// confirmed. What comes while a word is awaited was asked later than that is of, and waits
+// for the next one.
+func (m *Manager) deny(d denial) {
 	if len(m.denials) >= m.opt.WaitersMax {
-		m.answer(w, LookupReply{Status: StatusOverloaded})
+		if d.ask == nil { // others ask again by themselves
+			m.answer(d.waiter, LookupReply{Status: StatusOverloaded})
+		}
 		return
 	}
-	m.denials = append(m.denials, denial{w, u})
+	m.denials = append(m.denials, d)
 	if m.confirming == 0 {
 		m.confirmDenials()
 	}
@@ -47,18 +52,41 @@ func (m *Manager) confirmDenials() {
 	m.consensus.confirm(m)
 }
 
-// confirmed answers those who were waiting when the word was asked for. The unit of one may
-// have been mapped meanwhile.
+// confirmed answers those who were waiting when the word was asked for. What one of them
+// asks about may have come meanwhile.
 func (m *Manager) confirmed() {
 	for _, d := range m.denials[:m.confirming] {
+		m.settle(d)
+	}
+	m.denials = m.denials[:copy(m.denials, m.denials[m.confirming:])]
+	if m.confirming = 0; len(m.denials) > 0 {
+		m.confirmDenials()
+	}
+}
+
+func (m *Manager) settle(d denial) {
+	switch ask := d.ask.(type) {
+	case nil:
 		if id, ok := m.dir.units[d.unit]; ok {
 			m.tell(d.waiter, id)
 		} else {
 			m.answer(d.waiter, LookupReply{Status: StatusNotFound})
 		}
-	}
-	m.denials = m.denials[:copy(m.denials, m.denials[m.confirming:])]
-	if m.confirming = 0; len(m.denials) > 0 {
-		m.confirmDenials()
+	case *Forget:
+		if m.dir.node(ask.Node) == nil {
+			m.send(d.client, &Forgotten{Req: d.req, Status: StatusNotFound})
+		} else {
+			m.onForget(d.client, ask)
+		}
+	case *Drain:
+		if m.dir.node(ask.Node) == nil {
+			m.send(d.client, &Drained{Req: d.req, Status: StatusNotFound})
+		} else {
+			m.onDrain(d.client, ask)
+		}
+	case *Pong:
+		if missing := m.missingBy(d.client.ID, ask); missing != "" {
+			m.haltForAmnesia(missing)
+		}
 	}
 }

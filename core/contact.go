@@ -108,7 +108,16 @@ func (m *Manager) ping() {
 func (m *Manager) pingOne(c *contact, nonce uint64) {
 	c.pinged = nonce
 	c.sentAt.note(nonce, m.now)
-	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token, Boot: m.boot, Start: m.start, Began: m.began})
+	m.send(c.node.Peer, &Ping{Nonce: nonce, Index: m.dir.index, Token: c.token, Boot: m.startNumber(), Start: m.start, Began: m.began})
+}
+
+// startNumber tells the nodes which of two pings is of an earlier manager: of several
+// managers, each term is as a start.
+func (m *Manager) startNumber() Boot {
+	if m.several != nil {
+		return Boot(m.term)
+	}
+	return m.boot
 }
 
 func (m *Manager) onPong(in Envelope, b *Pong) {
@@ -202,15 +211,24 @@ func (m *Manager) heard(c *contact) {
 	}
 	w := m.watch(c.node.group)
 	if w.loss == lossDoubtful || w.loss == lossPresumed {
-		g := m.dir.group(c.node.group)
-		m.event(Event{Kind: EventWithdrawn, Group: g.config.Group, Epoch: g.config.Epoch})
-		w.loss = lossNone
-		m.recount()
-		m.haltAt = Never
-		m.propose(Command{Kind: CommandReconfigure, Group: g.config.Group, Epoch: g.config.Epoch})
-		for i := range m.watches {
-			m.haltFor(&m.watches[i])
+		config := m.dir.group(c.node.group).config
+		if m.several == nil {
+			m.withdraw(w, config)
+		} else if !w.presuming {
+			m.proposeLoss(w, config, lossNone)
 		}
+	}
+}
+
+// withdraw takes back that a group is held for lost.
+func (m *Manager) withdraw(w *watch, c *Config) {
+	m.event(Event{Kind: EventWithdrawn, Group: c.Group, Epoch: c.Epoch})
+	w.loss = lossNone
+	m.recount()
+	m.haltAt = Never
+	m.propose(Command{Kind: CommandReconfigure, Group: c.Group, Epoch: c.Epoch})
+	for i := range m.watches {
+		m.haltFor(&m.watches[i])
 	}
 }
 
@@ -242,6 +260,9 @@ func (m *Manager) onRefused(in Envelope, b *Refused) {
 	c := m.contact(b.Wanted)
 	if c == nil || c.node.gone || in.From.Addr != c.node.Addr {
 		return
+	}
+	if b.Reason == RefusedBoot && m.several != nil {
+		return // another one leads, in a later term: this one will hear of it
 	}
 	if b.Reason == RefusedBoot && b.What == KindPing && b.Token == c.token {
 		m.out.Halt = fmt.Errorf("core: manager %v, boot %d: %w: so says node %v", m.self.ID, m.boot, ErrOtherManager, c.node.ID)

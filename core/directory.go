@@ -135,7 +135,7 @@ func (d *Directory) apply(c *Command) applied {
 		return d.retire(c)
 	case CommandTerms:
 		return d.setTerms(c)
-	case CommandFound, CommandSilent, CommandLost:
+	case CommandFound, CommandDoubtful, CommandLost:
 		return d.presume(c)
 	case CommandHalt, CommandGoOn:
 		d.halting = c.Kind == CommandHalt

@@ -2,6 +2,8 @@
 // client as pure, event-driven state machines. The simulator and the network
 // runtime run the same core; neither adds a rule to it.
 //
+// Several managers may keep one Directory: see Consensus, and section 11 of PROTOCOL.md.
+//
 // # The shape
 //
 // A Node takes in one message at a time (Step) or the news that time has passed
@@ -168,5 +170,7 @@
 //	         watch.inquiry, about           Suspect and CaughtUp name group and epoch; probes by nonce
 //	         waiters, forgets, drains       who waits asks again; a drain itself is in the Directory
 //	         refused                        a refused request that comes again is decided anew
+//	         of several: contacts and       as above: a new leader begins with the Directory alone
+//	           all that follows them
 //	Client   all                            a start is another client, with sessions of its own
 package core

@@ -27,7 +27,7 @@ func (m *Manager) onDrain(from Peer, b *Drain) {
 	waits := slices.IndexFunc(m.drains, func(w operatorRequest) bool { return w.is(&d) })
 	switch {
 	case n == nil:
-		answer(StatusNotFound)
+		m.deny(denial{waiter: d.waiter, ask: b})
 	case n.drained():
 		answer(StatusOK)
 	case again >= 0:

@@ -29,6 +29,8 @@ const (
 	prefixGroup   = "group/"   // + group
 	prefixUnit    = "unit/"    // + unit
 	prefixCommand = "command/" // + index
+
+	prefixQuorum = "quorum/" // of one of several managers: see package core/quorum
 )
 
 // identity is what a node is across restarts.
@@ -371,7 +373,7 @@ func (g *group) restoreEntry(r *reader, k, v string) error {
 func (m *Manager) persistIdentity() {
 	if m.opt.Durable {
 		m.persist(keyIdentity, tagIdentity, &identity{id: m.self.ID, cluster: m.cluster, boot: m.boot})
-		if m.boot == 1 { // with the first identity the placement is chosen
+		if m.boot == 1 && m.several == nil { // with the first identity the placement is chosen
 			m.persist(keyDirectory, tagDirectory, m.dir.record())
 		}
 	}
@@ -391,6 +393,14 @@ func (m *Manager) restore(space Space) error {
 		return err
 	}
 	m.self.ID, m.cluster, m.boot = i.id, i.cluster, i.boot
+	other := prefixQuorum
+	if m.opt.Consensus != nil {
+		other = keyDirectory
+	}
+	err = space.Range(other, func(string, string) error { return fmt.Errorf("core: manager %v: %w", i.id, ErrManagers) })
+	if err != nil || m.opt.Consensus != nil {
+		return err
+	}
 	if err := m.dir.restore(space); err != nil {
 		return fmt.Errorf("core: manager %v: %w", i.id, err)
 	}

@@ -49,6 +49,8 @@ const (
 	EventTerms        // Group, Epoch: the group got the terms that the manager was started with
 	EventDiskLate     // a command of the manager has waited for its sync for DiskLate
 	EventDiskInTime   // none does any more
+	EventLeads        // Seq: the manager, one of several, leads in term Seq
+	EventFollows      // Seq: and no more
 	eventKindEnd
 )
 
@@ -64,6 +66,7 @@ var eventKindNames = [...]string{
 	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventTerms: "terms", EventDiskLate: "disk-late", EventDiskInTime: "disk-in-time", EventNotTaken: "not-taken", EventLacks: "lacks", EventCopied: "copied",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventKept: "kept", EventResumed: "resumed",
+	EventLeads: "leads", EventFollows: "follows",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 

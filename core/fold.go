@@ -72,7 +72,7 @@ type fold struct {
 // are shows in the command and in what it did: a command that changes a node names it, but for
 // those that a new node replaces.
 func (m *Manager) noteChange(c *Command, a *applied) {
-	if !m.opt.Durable {
+	if !m.opt.Durable || m.several != nil {
 		return
 	}
 	f := &m.fold

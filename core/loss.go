@@ -103,7 +103,9 @@ func (m *Manager) judgeLoss(id GroupID) {
 	for _, p := range c.Chain {
 		l = min(l, m.lossOf(m.contact(p.ID)))
 	}
-	if l > w.loss {
+	if l > w.loss && l < lossCertain && m.several != nil {
+		m.presume(w, c, l)
+	} else if l > w.loss {
 		w.loss = l
 		m.recount()
 		m.event(Event{Kind: EventLost, Group: c.Group, Epoch: c.Epoch, Effect: l == lossCertain})
@@ -209,15 +211,22 @@ func (m *Manager) onWord(c *contact, b *ProbeReply) {
 }
 
 func (m *Manager) haltForLoss() {
+	if m.several != nil {
+		m.haltTogether()
+		return
+	}
 	for i := range m.watches {
 		if w := &m.watches[i]; w.loss > lossDoubtful {
-			c := m.dir.groups[i].config
-			how := "presumably: their addresses no longer answer for them"
-			if w.loss == lossCertain {
-				how = "certainly: each said farewell or was forgotten"
-			}
-			m.out.Halt = fmt.Errorf("core: manager %v: %w: group %d, epoch %d, members %v are gone, %s", m.self.ID, ErrGroupLost, c.Group, c.Epoch, c.Chain, how)
+			m.out.Halt = m.groupLost(m.dir.groups[i].config, w.loss == lossCertain)
 			return
 		}
 	}
+}
+
+func (m *Manager) groupLost(c *Config, certain bool) error {
+	how := "presumably: their addresses no longer answer for them"
+	if certain {
+		how = "certainly: each said farewell or was forgotten"
+	}
+	return fmt.Errorf("core: manager %v: %w: group %d, epoch %d, members %v are gone, %s", m.self.ID, ErrGroupLost, c.Group, c.Epoch, c.Chain, how)
 }

@@ -23,6 +23,9 @@ type Manager struct {
 	dir   *Directory
 
 	consensus  consensus
+	several    *several // the same; nil while this manager is the only one
+	leads      bool     // always, if it is the only one
+	term       Term     // that it leads, or has led last
 	denials    []denial // that wait for the word of the consensus
 	confirming int      // how many of them the word that was asked for is about
 
@@ -82,13 +85,22 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), consensus: sole{}, waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), consensus: sole{}, leads: true, waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
 		}
 	}
 	m.boot++
+	if opt.Consensus != nil {
+		m.leads, m.several = false, new(several)
+		m.consensus = m.several
+		council, err := opt.Consensus(machine{m}, m.self, space)
+		if err != nil {
+			return nil, err
+		}
+		m.several.council = council
+	}
 	m.began, m.start = m.dir.index, m.tokens.Uint64()
 	m.nonce = firstNonce(m.boot)
 	return m, nil
@@ -101,11 +113,13 @@ func firstNonce(b Boot) uint64 { return uint64(b) << 32 }
 // Step implements Node.
 func (m *Manager) Step(now Time, in Envelope, out *Output) {
 	m.begin(now, out)
-	if in.From.ID == m.self.ID && in.To.ID == m.self.ID {
+	switch {
+	case in.From.ID == m.self.ID && in.To.ID == m.self.ID:
 		m.onSelf(in.Body)
-	} else if !inRange(&in) {
+	case !inRange(&in):
 		m.drop(in.From)
-	} else if m.ready && m.accepts(in) {
+	case m.several != nil && m.takes(in):
+	case m.ready && m.accepts(in):
 		m.onMessage(in)
 	}
 	m.out = nil
@@ -114,6 +128,12 @@ func (m *Manager) Step(now Time, in Envelope, out *Output) {
 // Tick implements Node.
 func (m *Manager) Tick(now Time, out *Output) {
 	m.begin(now, out)
+	if m.several != nil {
+		if m.consult(Consensus.Tick); m.now < m.alarm { // nothing else is due
+			m.out = nil
+			return
+		}
+	}
 	m.alarm = Never
 	if m.ready && m.now >= m.pingAt {
 		m.ping()
@@ -123,6 +143,7 @@ func (m *Manager) Tick(now Time, out *Output) {
 		m.retireSilent()
 		m.heal()
 		m.persistFold()
+		m.reviewHalt()
 	}
 	for i := range m.watches {
 		m.tickWatch(&m.watches[i])
@@ -142,16 +163,21 @@ func (m *Manager) Deadline() Time {
 	if !m.started {
 		return 0
 	}
-	if m.alarm == Never {
-		return Never
+	at := Never
+	if m.alarm != Never {
+		at = m.driver.After(m.alarm.Since(m.now))
 	}
-	return m.driver.After(m.alarm.Since(m.now))
+	if m.several != nil {
+		at = min(at, m.several.council.Deadline())
+	}
+	return at
 }
 
 // begin measures time. A manager that stalls cannot tell who was silent meanwhile, so a
 // stall does not count: what came during it is taken in before anybody is judged. If the
 // call before came after a stall as well, one PingInterval counts: a manager that stalls
-// all the time decides late, but decides.
+// all the time decides late, but decides. One that does not lead judges nobody, and is
+// seldom called.
 func (m *Manager) begin(now Time, out *Output) {
 	m.out = out
 	m.lookAgain()
@@ -160,14 +186,17 @@ func (m *Manager) begin(now Time, out *Output) {
 		m.now, m.driver = now, now
 		m.persistIdentity()
 		m.after(m.self, &Synced{})
-		m.pingAt, m.alarm = now, now
-		for _, n := range m.dir.nodes {
-			m.contacts = append(m.contacts, m.newContact(n))
+		m.pingAt, m.alarm = Never, now
+		if m.leads {
+			m.pingAt = now
+			for _, n := range m.dir.nodes {
+				m.contacts = append(m.contacts, m.newContact(n))
+			}
+			m.watches = make([]watch, len(m.dir.groups))
 		}
-		m.watches = make([]watch, len(m.dir.groups))
 		return
 	}
-	stalled := now.Since(m.driver) > m.stallMax()
+	stalled := m.leads && now.Since(m.driver) > m.stallMax()
 	if stalled {
 		m.event(Event{Kind: EventPaused})
 	}
@@ -178,7 +207,7 @@ func (m *Manager) begin(now Time, out *Output) {
 func (m *Manager) at(now Time) Time {
 	passed := now.Since(m.driver)
 	switch {
-	case passed <= m.stallMax():
+	case passed <= m.stallMax() || !m.leads:
 		return m.now.After(passed)
 	case m.stalled:
 		return m.now.After(m.opt.PingInterval)
@@ -193,14 +222,8 @@ func (m *Manager) stallMax() time.Duration { return 2 * m.opt.PingInterval }
 // accepts tells whether a message is for this manager and from its cluster. To register,
 // look up, forget, drain or ask for the status, a sender need not know either.
 func (m *Manager) accepts(in Envelope) bool {
-	reason, secret := Refusal(0), uint64(0)
-	stranger := kinds[KindOf(in.Body)].stranger
-	switch {
-	case in.To.ID != m.self.ID && !(stranger && in.To.ID == 0):
-		reason = RefusedOtherNode
-	case in.Cluster != m.cluster && !(stranger && in.Cluster == 0):
-		reason = RefusedOtherCluster
-	default:
+	reason, secret := m.wrongHere(&in), uint64(0)
+	if reason == 0 {
 		n := m.dir.node(in.From.ID)
 		if n == nil || !n.gone {
 			return true
@@ -214,15 +237,36 @@ func (m *Manager) accepts(in Envelope) bool {
 	return false
 }
 
+// wrongHere tells why a message is not for this manager, or not from its cluster; 0 if it is.
+func (m *Manager) wrongHere(in *Envelope) Refusal {
+	stranger := kinds[KindOf(in.Body)].stranger
+	switch {
+	case in.To.ID != m.self.ID && !(stranger && in.To.ID == 0):
+		return RefusedOtherNode
+	case in.Cluster != m.cluster && !(stranger && in.Cluster == 0):
+		return RefusedOtherCluster
+	}
+	return 0
+}
+
 func (m *Manager) onSelf(b Message) {
 	switch b := b.(type) {
 	case *Synced:
+		if b.Nonce != 0 {
+			m.consult(func(c Consensus, now Time, out *Output) { c.Stored(now, b.Nonce, out) })
+			return
+		}
 		m.ready = true
 		m.wakeBy(m.pingAt)
 	case *Committed:
 		m.onCommitted(b)
 	case *PeerDown:
-		m.onPeerDown(b)
+		if m.several != nil {
+			m.consult(func(c Consensus, now Time, out *Output) { c.Down(now, b.Peer.ID, out) })
+		}
+		if m.leads {
+			m.onPeerDown(b)
+		}
 	}
 }
 
@@ -237,7 +281,7 @@ func (m *Manager) onMessage(in Envelope) {
 	case *Farewell:
 		m.onFarewell(in, b)
 	case *Forget:
-		m.onForget(in, b)
+		m.onForget(in.From, b)
 	case *Refused:
 		m.onRefused(in, b)
 	case *Pong:
@@ -299,6 +343,8 @@ func (m *Manager) onCommitted(b *Committed) {
 		m.retired(c, a)
 	case CommandTerms:
 		m.termsChanged(c, a)
+	case CommandFound, CommandDoubtful, CommandLost:
+		m.presumed(c, a)
 	}
 	if c.Kind == CommandMember || c.Kind == CommandReconfigure && len(c.Remove) > 0 {
 		m.watch(c.Group).doubts = 0
@@ -382,15 +428,44 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 
 // confirm tells a start of a node by which secret its data are known.
 func (m *Manager) confirm(c *Command) {
-	m.send(c.Node.Peer, &Registered{Boot: c.Node.Boot, Secret: cmp.Or(c.Inherited, c.Secret)})
+	m.send(c.Node.Peer, &Registered{Boot: c.Node.Boot, Secret: cmp.Or(c.Inherited, c.Secret), Managers: m.managers()})
+}
+
+// managers are all of them, if there are several.
+func (m *Manager) managers() []Peer {
+	if m.several == nil {
+		return nil
+	}
+	return m.several.council.Managers()
 }
 
 // forgotMore halts the manager when a node of its Directory, at its address there, knows
 // more than the Directory with which this start began, or a group or an epoch that it has
 // not: a part was lost, or an old copy was restored (manager 7). In memory mode that cannot
-// be.
+// be. One of several managers may also have been deposed, and not know it yet: it halts only
+// if it leads all the same.
 func (m *Manager) forgotMore(node NodeID, b *Pong) bool {
-	missing := ""
+	missing := m.missingBy(node, b)
+	switch {
+	case missing == "":
+		return false
+	case m.several != nil:
+		m.deny(denial{waiter: waiter{client: Peer{ID: node}}, ask: b})
+		return true
+	}
+	m.event(Event{Kind: EventAhead, Node: node})
+	if m.opt.Durable {
+		m.haltForAmnesia(missing)
+	}
+	return true
+}
+
+func (m *Manager) haltForAmnesia(missing string) {
+	m.out.Halt = fmt.Errorf("core: manager %v: %w: %s; if another manager runs, leave it to that; else restore the newer state, or start a new cluster", m.self.ID, ErrAmnesia, missing)
+}
+
+// missingBy says what a node knows that is not in the Directory; "" for nothing.
+func (m *Manager) missingBy(node NodeID, b *Pong) (missing string) {
 	for _, k := range b.Groups {
 		if g := m.dir.group(k.Group); g == nil {
 			missing = fmt.Sprintf("it has no group %d, but node %v is or was in that", k.Group, node)
@@ -401,15 +476,7 @@ func (m *Manager) forgotMore(node NodeID, b *Pong) bool {
 	if b.Index > m.began {
 		missing = fmt.Sprintf("it began at index %d, but node %v has seen index %d", m.began, node, b.Index)
 	}
-	if missing == "" {
-		return false
-	}
-	m.event(Event{Kind: EventAhead, Node: node})
-	if !m.opt.Durable {
-		return true
-	}
-	m.out.Halt = fmt.Errorf("core: manager %v: %w: %s; if another manager runs, leave it to that; else restore the newer state, or start a new cluster", m.self.ID, ErrAmnesia, missing)
-	return true
+	return missing
 }
 
 func (m *Manager) registered(c *Command, a applied) {
@@ -438,7 +505,7 @@ func (m *Manager) registered(c *Command, a applied) {
 		}
 		m.event(Event{Kind: EventRegistered, Node: n.ID})
 	}
-	m.send(n.Peer, &Registered{Boot: n.Boot, Secret: n.secret})
+	m.send(n.Peer, &Registered{Boot: n.Boot, Secret: n.secret, Managers: m.managers()})
 	if !known.proven && n.isSpare() { // else the next round of pings is soon enough
 		m.nonce++
 		m.pingOne(known, m.nonce)
@@ -460,17 +527,17 @@ func (m *Manager) onFarewell(in Envelope, b *Farewell) {
 	m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
 }
 
-func (m *Manager) onForget(in Envelope, b *Forget) {
+func (m *Manager) onForget(from Peer, b *Forget) {
 	n := m.dir.node(b.Node)
 	switch {
 	case n == nil:
-		m.send(in.From, &Forgotten{Req: b.Req, Status: StatusNotFound})
+		m.deny(denial{waiter: waiter{from, b.Req}, ask: b})
 	case n.gone:
-		m.send(in.From, &Forgotten{Req: b.Req, Status: StatusOK})
+		m.send(from, &Forgotten{Req: b.Req, Status: StatusOK})
 	case len(m.forgets) >= nodesMax:
-		m.send(in.From, &Forgotten{Req: b.Req, Status: StatusOverloaded})
+		m.send(from, &Forgotten{Req: b.Req, Status: StatusOverloaded})
 	default:
-		m.forgets = append(m.forgets, operatorRequest{waiter{in.From, b.Req}, b.Node})
+		m.forgets = append(m.forgets, operatorRequest{waiter{from, b.Req}, b.Node})
 		m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
 	}
 }

@@ -17,6 +17,7 @@ var (
 	ErrOtherCluster = errors.New("the manager is of another cluster than this node's data")
 	ErrMode         = errors.New("memory and durable mode do not mix in a cluster")
 	ErrPlacement    = errors.New("the placement of a cluster never changes")
+	ErrManagers     = errors.New("the data of a manager that is alone and of one of several do not mix")
 	ErrAmnesia      = errors.New("the manager has lost a part of its Directory")
 	ErrGroupLost    = errors.New("fatal: no copy of a group is left")
 )
@@ -147,6 +148,11 @@ type ManagerOptions struct {
 	Durable bool
 	Seed    [32]byte // of the tokens by which the manager knows its nodes: drawn at random for each start
 
+	// Consensus makes the consensus of one of several managers, over what it made durable
+	// before; see package core/quorum. Nil for a manager that is alone. It has the Self that
+	// the data say. With it Cluster may be 0, for a manager that is to join others.
+	Consensus func(m Machine, self Peer, space Space) (Consensus, error)
+
 	Replicas   int       // k, 0 to ReplicasMax: a group has k+1 members
 	MinChain   int       // from 1 (the default) to k+1: a shorter chain takes no writes
 	Placement  Placement // of a new cluster, PlacementKey if 0; else 0, or what the Directory says
@@ -218,7 +224,7 @@ func (o *ManagerOptions) complete() error {
 		o.Lease = 0
 	}
 	switch {
-	case o.Self.ID == 0 || o.Cluster == 0:
+	case o.Self.ID == 0 || o.Cluster == 0 && o.Consensus == nil:
 		return errors.New("core: ManagerOptions.Self.ID or Cluster is 0: draw them at random")
 	case o.Replicas < 0 || o.Replicas > ReplicasMax:
 		return fmt.Errorf("core: %d replicas, want 0 to %d", o.Replicas, ReplicasMax)

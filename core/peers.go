@@ -24,10 +24,15 @@ func (s *Storage) Peers() iter.Seq[NodeID] {
 	}
 }
 
-// Peers yields the nodes of the Directory, as Storage's does those that it knows. They
+// Peers yields the other managers and the nodes of the Directory, as Storage's does those that it knows. They
 // change with EventRegistered and EventRetired.
 func (m *Manager) Peers() iter.Seq[NodeID] {
 	return func(yield func(NodeID) bool) {
+		for _, p := range m.managers() {
+			if !yield(p.ID) {
+				return
+			}
+		}
 		for _, n := range m.dir.nodes {
 			if !yield(n.ID) {
 				return

@@ -24,7 +24,7 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 		return
 	}
 	if !b.Create {
-		m.deny(w, u)
+		m.deny(denial{waiter: w, unit: u})
 		return
 	}
 	if m.waiting >= m.opt.WaitersMax || m.dir.unitBytes >= unitBytesMax {

@@ -63,6 +63,7 @@ type watch struct {
 	doubts    int      // inquiries in a row that would have left one member, while one of the removed answers
 	quietTill Time     // until then only a primary's report begins an inquiry, so that healing has its turn
 	loss      loss
+	presuming bool // a command about the loss is under way
 	join      joinWatch
 	keys      uint64 // how many exist, as the primary said last
 }

@@ -29,7 +29,7 @@ func inRange(in *Envelope) bool {
 	case *Register:
 		return in.From.Addr != "" && m.Boot.inRange() && !(m.Inherited != 0 && m.Boot == 1) && len(m.Name) <= NameBytesMax && m.Index <= countMax
 	case *Registered:
-		return m.Boot.inRange()
+		return m.Boot.inRange() && len(m.Managers) <= ManagersMax
 	case *Farewell:
 		return m.Boot.inRange()
 	case *Refused:
@@ -64,6 +64,10 @@ func inRange(in *Envelope) bool {
 		return m.Group.inRange() && m.Tenure <= countMax && m.Position <= countMax
 	case *Reply:
 		return m.Group.inRange() && m.Epoch <= countMax && m.Status >= 1 && m.Status < statusEnd && (m.Config == nil || m.Config.inRange())
+	case *Quorum:
+		return len(m.Text) <= QuorumBytesMax
+	case *NotLeader:
+		return len(m.Leader.Addr) <= AddrBytesMax && m.Term <= countMax
 	case *Lookup, *ProbeReply, *StatusQuery, *Forget, *Drain:
 		return true // all that they say is answered
 	}

@@ -50,6 +50,8 @@ var said = [core.EventKindCount]struct {
 	core.EventDropped:      {slog.LevelInfo, "dropped a message that makes no sense here"},
 	core.EventRefused:      {slog.LevelInfo, "refused a message for another node or cluster"},
 	core.EventSqueezed:     {slog.LevelInfo, "writes are held back until the joining node has caught up"},
+	core.EventLeads:        {slog.LevelInfo, "this manager leads the others from now on"},
+	core.EventFollows:      {slog.LevelWarn, "this manager leads no more"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 

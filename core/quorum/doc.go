@@ -9,9 +9,9 @@
 // goroutine, file or global randomness: the same calls give the same outputs, and a restart is
 // New over what was made durable. Its owner is a Machine, the state that the members agree on.
 //
-// No manager uses this package yet: see the end. A Node cannot be copied, as core's nodes can,
-// since the library's state cannot: a search that goes on from one state in many ways has to do
-// without it.
+// ForManager makes a Node the consensus of a core.Manager. A Node cannot be copied, as core's
+// nodes can, since the library's state cannot: a search that goes on from one state in many
+// ways has to do without it.
 //
 // # What the owner gets
 //
@@ -74,21 +74,4 @@
 //	the same seed gives the same run              TestEqualRunsAreEqual
 //	these checks notice what they are for         TestTheChecksNoticeAFaultyDriver, and the
 //	                                              mutants of quorum_test.go in properties/mutants
-//
-// # What stands between it and the manager
-//
-// core.Manager has its commands ordered, and what it denies confirmed, by way of an interface
-// (consensus.go in package core), which only sole fulfils, the consensus of a manager that is
-// alone. For a Node to fulfil it, this is missing:
-//
-//   - In core's codec, a kind of message that carries those of this package from manager to
-//     manager, and one form of a Command for Propose and Apply. A new kind changes the numbers of
-//     the local ones behind it, and with them the hashes of recorded runs.
-//   - The Directory as one text, for Snapshot, and its restoring while the manager runs. The
-//     Directory's own records (fold.go) are then for a manager that is alone.
-//   - Lead and Follow in the manager. Who follows applies commands and says nothing; who begins
-//     to lead gives every node a new grace, and judges amnesia only then; who leads no more
-//     drops its soft state and tells those who wait where to go.
-//   - Losses as commands, and a manager that suspects itself when it reaches nobody.
-//   - Nodes and clients that know several managers, and an operator's way to Change.
 package quorum

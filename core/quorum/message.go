@@ -3,7 +3,7 @@ package quorum
 import "gtstore/core"
 
 // Term numbers the times in office of leaders. A term has one leader at most.
-type Term uint64
+type Term = core.Term
 
 // Index is a position in the log, counted from 1.
 type Index uint64

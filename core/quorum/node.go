@@ -13,25 +13,9 @@ import (
 )
 
 // A Machine is the owner of a Node: the state that its members agree on, and who waits for
-// it. The Node calls it within its own Step and Tick, and the Machine must not call back.
-type Machine interface {
-	// Apply takes in the next committed command. Every member applies the same ones, in
-	// the same order. It is durable here, and on a majority.
-	Apply(command string)
-	// Lead says that this node leads, and has applied all that earlier leaders committed.
-	// From here on nobody else proposes, until Follow.
-	Lead(t Term)
-	// Follow says that this node leads no more. What it proposed and did not see applied
-	// may be applied yet, or never. What it asked to confirm is not confirmed.
-	Follow()
-	// Confirmed says that the state held, after Confirm(read) was called, all that any
-	// leader had applied before that.
-	Confirmed(read uint64)
-	// Snapshot returns the state; the same state gives the same text.
-	Snapshot() string
-	// Restore replaces the state by a snapshot's. An error ends the node.
-	Restore(text string) error
-}
+// it. The Node calls it within its own Step and Tick, and the Machine may call no more than
+// Propose, Confirm, Leader and Members of the Node. An error of its Restore ends the node.
+type Machine = core.Machine
 
 // Output collects what the driver must do, as core.Output does; see there.
 type Output struct {

@@ -461,8 +461,8 @@ var bare = []Mutant{
 		Name: `amnesia-unnoticed`, Rule: `manager 7`,
 		Story: `a manager that lost a part of its Directory goes on`,
 		File:  `core/manager.go`,
-		Old:   `	if missing == "" {`,
-		New:   `	if missing != "-" {`,
+		Old:   `	case missing == "":`,
+		New:   `	case missing != "-":`,
 	},
 	{
 		Name: `two-managers-heard`, Rule: `manager 7`,

@@ -30,7 +30,7 @@ var ofPlacement = []Mutant{
 		Name: `placement-not-durable`, Rule: `manager 1`,
 		Story: `a manager that ends before its first fold has no placement`,
 		File:  `core/durable.go`,
-		Old:   `		if m.boot == 1 { // with the first identity the placement is chosen`,
+		Old:   `		if m.boot == 1 && m.several == nil { // with the first identity the placement is chosen`,
 		New:   `		if false {`,
 	},
 	{

@@ -1,0 +1,510 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core/wire"
+)
+
+// scripted is a Consensus of which the test says who leads, and when. What is proposed is
+// agreed on with the next Tick, and what is to be confirmed likewise, unless it is held.
+type scripted struct {
+	m        Machine
+	self     Peer
+	leader   Peer
+	term     Term
+	held     bool
+	proposed []string
+	reads    []uint64
+	heard    []string
+	downs    []NodeID
+	stored   []uint64
+	say      []Envelope // with the next Tick
+	full     bool       // there is no room for a command
+	others   []Peer
+	applied  []string
+	toLead   bool
+	toFollow bool
+}
+
+func (s *scripted) Step(_ Time, from Peer, text string, _ *Output) {
+	s.heard = append(s.heard, from.Addr+" "+text)
+}
+func (s *scripted) Stored(_ Time, nonce uint64, _ *Output) { s.stored = append(s.stored, nonce) }
+func (s *scripted) Down(_ Time, id NodeID, _ *Output)      { s.downs = append(s.downs, id) }
+func (s *scripted) Leader() (Peer, Term)                   { return s.leader, s.term }
+func (s *scripted) Managers() []Peer                       { return append([]Peer{s.self}, s.others...) }
+
+func (s *scripted) busy() bool {
+	return s.toLead || s.toFollow || len(s.say) > 0 || !s.held && len(s.proposed)+len(s.reads) > 0
+}
+
+func (s *scripted) Deadline() Time {
+	if s.busy() {
+		return 0
+	}
+	return Never
+}
+
+func (s *scripted) Tick(_ Time, out *Output) {
+	out.Send = append(out.Send, s.say...)
+	s.say = nil
+	if s.toFollow {
+		s.toFollow, s.proposed, s.reads = false, nil, nil
+		s.m.Follow()
+	}
+	if s.toLead {
+		s.toLead, s.leader = false, s.self
+		s.term++
+		s.m.Lead(s.term)
+	}
+	if s.held {
+		return
+	}
+	for len(s.proposed) > 0 {
+		c := s.proposed[0]
+		s.proposed = s.proposed[1:]
+		s.applied = append(s.applied, c)
+		s.m.Apply(c)
+	}
+	reads := s.reads
+	s.reads = nil
+	for _, r := range reads {
+		s.m.Confirmed(r)
+	}
+}
+
+func (s *scripted) Propose(command string) bool {
+	if s.leader != s.self || s.full {
+		return false
+	}
+	s.proposed = append(s.proposed, command)
+	return true
+}
+
+func (s *scripted) Confirm(read uint64) bool {
+	s.reads = append(s.reads, read)
+	return s.leader == s.self
+}
+
+// council is a realm whose manager is one of several, and their consensus.
+type council struct {
+	*realm
+	consensus *scripted
+}
+
+func newCouncil(t *testing.T, options ...func(*ManagerOptions)) *council {
+	c := &council{}
+	withConsensus := func(o *ManagerOptions) {
+		o.Consensus = func(m Machine, self Peer, _ Space) (Consensus, error) {
+			c.consensus = &scripted{m: m, self: self, others: []Peer{{ID: 0x201, Addr: "m2"}, {ID: 0x202, Addr: "m3"}}}
+			return c.consensus, nil
+		}
+	}
+	c.realm = newRealm(t, 0, append(options, withConsensus)...)
+	return c
+}
+
+// leading is a council whose manager leads, with nodes n1 to nN.
+func leading(t *testing.T, nodes int, options ...func(*ManagerOptions)) *council {
+	c := newCouncil(t, options...)
+	c.leads()
+	for i := range nodes {
+		c.register(peerOf(fmt.Sprint("n", 1+i)))
+	}
+	return c
+}
+
+func (c *council) leads() {
+	c.consensus.toLead = true
+	c.turn()
+}
+
+// deposed has another manager lead from now on.
+func (c *council) deposed() {
+	c.consensus.toFollow, c.consensus.leader = true, c.consensus.others[0]
+	c.consensus.term++
+	c.turn()
+}
+
+func (c *council) turn() {
+	c.t.Helper()
+	c.tick(0)
+	c.serve()
+}
+
+// agreed applies a command of another leader.
+func (c *council) agreed(commands ...Command) {
+	for i := range commands {
+		c.consensus.m.Apply(encoded(&commands[i]))
+	}
+}
+
+func encoded(c *Command) string {
+	s := several{council: &scripted{full: true}}
+	s.propose(nil, 0, *c)
+	return s.backlog[0]
+}
+
+// kinds are those of the commands that were agreed on since.
+func (c *council) kinds() (list []CommandKind) {
+	for _, text := range c.consensus.applied {
+		d := wireDecoder(text)
+		list = append(list, d.Kind)
+	}
+	c.consensus.applied = nil
+	return list
+}
+
+func (c *council) requests(req uint64) []Message {
+	return []Message{
+		&Lookup{Req: req, Key: "a", Create: true}, &Lookup{Req: req, Key: "b"},
+		&Forget{Req: req, Node: 1}, &Drain{Req: req, Node: 1}, &StatusQuery{Req: req},
+	}
+}
+
+// Who follows applies what was agreed on, and says nothing to nodes and clients but who leads.
+func TestWhoFollowsSaysWhoLeads(t *testing.T) {
+	c := newCouncil(t)
+	c.agreed(registration("n1"), registration("n2"), registration("n3"),
+		Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
+	require.EqualValues(t, 4, c.manager().Index())
+	require.Equal(t, []string{"n1", "n2", "n3"}, c.members(1))
+	elsewhere := func(l *NotLeader) []*NotLeader { return []*NotLeader{l} }
+	for i, m := range c.requests(7) {
+		c.say("c1", m)
+		require.Equal(t, elsewhere(&NotLeader{Req: 7}), received[*NotLeader](c.realm, "c1"), "request %d: nobody leads yet", i)
+	}
+	c.consensus.leader, c.consensus.term = c.consensus.others[1], 5
+	for i, m := range c.requests(8) {
+		c.say("c1", m)
+		require.Equal(t, elsewhere(&NotLeader{Req: 8, Leader: Peer{0x202, "m3"}, Term: 5}), received[*NotLeader](c.realm, "c1"), "request %d", i)
+	}
+	c.step("n4", &Register{Boot: 1, Secret: 77, Name: "n4"})
+	c.serve()
+	require.Equal(t, elsewhere(&NotLeader{Token: 77, Leader: Peer{0x202, "m3"}, Term: 5}), received[*NotLeader](c.realm, "n4"))
+	c.say("n1", &Suspect{Group: 1, Epoch: 1, Node: 2})
+	c.say("n1", &Farewell{Boot: 1})
+	c.stepRaw(Envelope{Cluster: rigCluster + 1, From: peerOf("c1"), To: c.self, Body: &Lookup{Req: 9, Key: "a"}})
+	c.serve()
+	require.Equal(t, []*Refused{{Reason: RefusedOtherCluster, Wanted: c.self.ID, What: KindLookup}}, received[*Refused](c.realm, "c1"), "it is of another cluster")
+	c.pass(10 * time.Second)
+	require.Empty(t, c.letters)
+	require.Zero(t, c.pings)
+	require.EqualValues(t, 4, c.manager().Index())
+}
+
+func registration(name string) Command {
+	return Command{Kind: CommandRegister, Node: NodeRecord{Peer: peerOf(name), Name: name, Boot: 1}}
+}
+
+// What concerns the consensus goes to it, whoever leads, and comes from it under the name of
+// the cluster.
+func TestTheConsensusHearsWhatConcernsIt(t *testing.T) {
+	c := newCouncil(t)
+	m2 := c.consensus.others[0]
+	c.stepRaw(Envelope{Cluster: rigCluster, From: m2, To: c.self, Body: &Quorum{Text: "vote"}})
+	require.Equal(t, []string{"m2 vote"}, c.consensus.heard)
+	for _, e := range []Envelope{
+		{Cluster: rigCluster + 1, From: m2, To: c.self, Body: &Quorum{Text: "of another cluster"}},
+		{Cluster: rigCluster, From: m2, To: Peer{ID: 1, Addr: "m"}, Body: &Quorum{Text: "for another manager"}},
+		{Cluster: rigCluster, From: m2, To: Peer{Addr: "m"}, Body: &Quorum{Text: "for anybody"}},
+	} {
+		c.stepRaw(e)
+	}
+	require.Len(t, c.consensus.heard, 1)
+	self := func(m Message) { c.stepRaw(Envelope{From: c.self, To: c.self, Body: m}) }
+	self(&PeerDown{Peer: m2})
+	self(&Synced{Nonce: 3})
+	require.Equal(t, []NodeID{m2.ID}, c.consensus.downs)
+	require.Equal(t, []uint64{3}, c.consensus.stored)
+	c.consensus.say = []Envelope{{From: c.self, To: m2, Body: &Quorum{Text: "yes"}}}
+	c.turn()
+	require.Equal(t, []*Quorum{{Text: "yes"}}, received[*Quorum](c.realm, "m2"))
+}
+
+// A new leader gives everybody the grace of one that is new, and then looks after all that
+// are registered: also after one that died exactly at the change.
+func TestANewLeaderLooksAfterAll(t *testing.T) {
+	c := newCouncil(t)
+	c.agreed(registration("n1"), registration("n2"), registration("n3"), registration("n4"),
+		Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
+	for i := range 4 {
+		name := fmt.Sprint("n", 1+i)
+		c.actors[name] = &actor{peer: peerOf(name), boot: 1}
+	}
+	c.pass(time.Minute) // as a follower it knows nothing of them
+	c.ail(silent, "n1")
+	c.leads()
+	require.Equal(t, []string{"n1", "n2", "n3"}, c.members(1), "nobody is judged at once")
+	c.pass(100 * time.Millisecond)
+	require.Equal(t, []string{"n1", "n2", "n3"}, c.members(1), "n1 has its grace")
+	c.pass(3 * time.Second)
+	require.Equal(t, []string{"n2", "n3"}, c.members(1)[:2])
+	require.Equal(t, peerOf("n4"), c.manager().Config(1).Joining, "and its place is to be taken")
+	a := c.lookup("a", true)
+	require.Equal(t, []Peer{peerOf("n2"), peerOf("n3")}, a.Config.Chain[:2])
+}
+
+// A new leader carries on what an operator asked the old one for, and finishes it.
+func TestANewLeaderCarriesADrainOn(t *testing.T) {
+	c := newCouncil(t)
+	c.agreed(registration("n1"), registration("n2"), registration("n3"), registration("n4"),
+		Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}},
+		Command{Kind: CommandDrain, Node: NodeRecord{Peer: Peer{ID: 1}}})
+	for i := range 4 {
+		name := fmt.Sprint("n", 1+i)
+		c.actors[name] = &actor{peer: peerOf(name), boot: 1}
+	}
+	c.leads()
+	c.pass(time.Second)
+	config := c.manager().Config(1)
+	require.Equal(t, peerOf("n4"), config.Joining)
+	c.say("c9", &Drain{Req: 3, Node: 1}) // the operator asks again
+	require.Empty(t, received[*Drained](c.realm, "c9"))
+	c.say("n1", &CaughtUp{Group: 1, Epoch: config.Epoch, Start: config.Start, Node: 4})
+	c.pass(time.Second)
+	require.Equal(t, []string{"n2", "n3", "n4"}, c.members(1))
+	require.Equal(t, []*Drained{{Req: 3, Status: StatusOK}}, received[*Drained](c.realm, "c9"))
+}
+
+// Who leads no more tells those who wait where to go, and does nothing of what it was about
+// to do.
+func TestWhoIsDeposedTellsThoseWhoWait(t *testing.T) {
+	c := leading(t, 3)
+	c.pass(time.Second)
+	require.EqualValues(t, 1, c.place("a"))
+	c.consensus.held = true
+	c.say("c1", &Lookup{Req: 1, Key: "new", Create: true})
+	c.say("c2", &Lookup{Req: 2, Key: "absent"})
+	c.say("c3", &Forget{Req: 3, Node: 1})
+	c.say("c4", &Drain{Req: 4, Node: 2})
+	c.say("c5", &Drain{Req: 5, Node: 99})
+	c.letters = nil
+	c.deposed()
+	for i := range 5 {
+		who := fmt.Sprint("c", 1+i)
+		require.Equal(t, []*NotLeader{{Req: uint64(1 + i), Leader: c.consensus.leader, Term: 2}}, received[*NotLeader](c.realm, who), who)
+	}
+	c.consensus.held = false
+	pings, index := c.pings, c.manager().Index()
+	c.ail(silent, "n1", "n2")
+	c.pass(10 * time.Second)
+	require.Equal(t, pings, c.pings)
+	require.Equal(t, index, c.manager().Index(), "nothing that it had proposed came")
+	require.Empty(t, c.letters)
+	// Had one been agreed on all the same, it would be applied, and nobody would be told.
+	c.agreed(Command{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 1}}})
+	require.Empty(t, c.letters)
+	require.Empty(t, c.manager().HeldBack())
+}
+
+// What is not in the Directory is denied only when the consensus says that it lacks nothing.
+func TestADenialTakesTheWordOfTheOthers(t *testing.T) {
+	c := leading(t, 3)
+	c.consensus.held = true
+	c.say("c1", &Lookup{Req: 1, Key: "absent"})
+	c.say("c2", &Forget{Req: 2, Node: 99})
+	c.say("c3", &Drain{Req: 3, Node: 99})
+	require.Empty(t, received[*LookupReply](c.realm, "c1"))
+	require.Empty(t, received[*Forgotten](c.realm, "c2"))
+	require.Empty(t, received[*Drained](c.realm, "c3"))
+	c.consensus.held = false
+	c.turn()
+	require.Equal(t, []*LookupReply{{Req: 1, Status: StatusNotFound, Placement: PlacementKey}}, received[*LookupReply](c.realm, "c1"))
+	require.Equal(t, []*Forgotten{{Req: 2, Status: StatusNotFound}}, received[*Forgotten](c.realm, "c2"))
+	require.Equal(t, []*Drained{{Req: 3, Status: StatusNotFound}}, received[*Drained](c.realm, "c3"))
+}
+
+// A leader that was deposed may hear of epochs that it does not know. It has lost nothing,
+// and does not halt; one that leads all the same has.
+func TestALeaderThatLacksSomethingAsksWhetherItLeads(t *testing.T) {
+	for _, deposed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("deposed=%v", deposed), func(t *testing.T) {
+			c := leading(t, 3)
+			c.pass(time.Second)
+			require.EqualValues(t, 1, c.place("a"))
+			c.consensus.held = true
+			c.actors["n2"].epochs = []GroupEpoch{{1, 9}}
+			c.pass(time.Second)
+			require.NotNil(t, c.node, "it is not judged yet")
+			if deposed {
+				c.deposed()
+				c.consensus.held = false
+				c.pass(time.Second)
+				require.NotNil(t, c.node)
+				return
+			}
+			c.consensus.held = false
+			c.turn()
+			require.Nil(t, c.node)
+			require.ErrorIs(t, c.halted, ErrAmnesia)
+		})
+	}
+}
+
+// A start of a manager is told from an earlier one by its count; the terms of several are
+// counted likewise. A node hears the later leader, and the earlier one does not end for that.
+func TestATermIsAsAStart(t *testing.T) {
+	c := leading(t, 3)
+	c.pass(time.Second)
+	n1 := c.actors["n1"]
+	require.EqualValues(t, 1, n1.seen.boot)
+	n1.seen.boot, n1.seen.start = 7, 99 // another leader has been here, in term 7
+	c.pass(time.Second)
+	require.NotNil(t, c.node)
+	c.deposed()
+	c.consensus.term = 7
+	c.leads()
+	c.pass(100 * time.Millisecond)
+	require.EqualValues(t, 8, n1.seen.boot)
+	require.NotNil(t, c.node)
+}
+
+// A loss that is presumed is a command before anybody is told, and is withdrawn by one.
+func TestAPresumedLossIsAgreedOn(t *testing.T) {
+	c := leading(t, 4, replicas(2))
+	c.pass(2 * time.Second)
+	require.EqualValues(t, 1, c.place("a"))
+	c.kinds()
+	lost := func() bool { return c.lookup("a", false).Status == StatusGroupLost }
+	c.refused("n1", "n2", "n3")
+	c.pass(1500 * time.Millisecond)
+	require.False(t, lost())
+	c.consensus.held = true
+	c.pass(3 * time.Second)
+	require.False(t, lost(), "it is not agreed on")
+	c.consensus.held = false
+	c.pass(100 * time.Millisecond)
+	require.Contains(t, c.kinds(), CommandLost)
+	require.True(t, lost())
+	require.EqualValues(t, 1, len(c.happened(EventLost)))
+
+	// The next leader has it from the Directory, and takes it back when a member answers.
+	c.deposed()
+	c.leads()
+	require.True(t, lost())
+	c.consensus.held = true
+	c.ail(well, "n2")
+	c.pass(200 * time.Millisecond)
+	require.True(t, lost(), "that it is found is not agreed on")
+	c.consensus.held = false
+	c.pass(100 * time.Millisecond)
+	require.Contains(t, c.kinds(), CommandFound)
+	require.False(t, lost())
+}
+
+// refused has addresses refuse connections, and the others say so too.
+func (c *council) refused(names ...string) { c.ail(refusing, names...) }
+
+// A manager that reaches nobody suspects itself: it neither presumes a loss nor halts.
+func TestAManagerThatReachesNobodySuspectsItself(t *testing.T) {
+	c := leading(t, 3, haltOnLoss)
+	c.pass(2 * time.Second)
+	require.EqualValues(t, 1, c.place("a"))
+	c.kinds()
+	c.refused("n1", "n2", "n3")
+	for range 300 { // clients say the same
+		for i := range 3 {
+			c.say("c1", &Suspect{Group: 1, Epoch: c.epoch(1), Node: NodeID(1 + i), Refused: true})
+		}
+		c.pass(100 * time.Millisecond)
+	}
+	require.NotNil(t, c.node, "%v", c.halted)
+	require.NotContains(t, c.kinds(), CommandLost)
+	require.NotEqual(t, StatusGroupLost, c.lookup("a", false).Status)
+}
+
+// The managers halt together: by a command, and only while one leads. What was decided is
+// looked into again by the next leader.
+func TestManagersHaltTogether(t *testing.T) {
+	c := leading(t, 4, haltOnLoss, inDurableMode)
+	c.pass(2 * time.Second)
+	c.kinds()
+	require.EqualValues(t, 1, c.place("a"))
+	for i := range 3 {
+		c.say("c9", &Forget{Req: uint64(1 + i), Node: NodeID(1 + i)})
+	}
+	c.pass(1100 * time.Millisecond)
+	require.Contains(t, c.kinds(), CommandHalt)
+	require.NotNil(t, c.node, "the others have to hear of it")
+	c.deposed()
+	c.consensus.leader = Peer{}
+	c.pass(10 * time.Second)
+	require.NotNil(t, c.node, "nobody leads")
+	c.leads()
+	require.Contains(t, c.kinds(), CommandGoOn)
+	c.pass(900 * time.Millisecond)
+	require.NotNil(t, c.node)
+	c.pass(1500 * time.Millisecond)
+	require.Nil(t, c.node)
+	require.ErrorIs(t, c.halted, ErrGroupLost)
+
+	// One that follows ends as well.
+	f := newCouncil(t)
+	f.agreed(registration("n1"), Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1}, Terms: Terms{ReadConfirm, 0, 1}},
+		Command{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 1}}}, Command{Kind: CommandHalt})
+	f.consensus.leader = f.consensus.others[0]
+	f.pass(2 * time.Second)
+	require.ErrorIs(t, f.halted, ErrGroupLost)
+}
+
+// A command for which the consensus has no room waits for it, and none overtakes it.
+func TestCommandsWaitForRoom(t *testing.T) {
+	c := leading(t, 6)
+	c.pass(time.Second)
+	c.kinds()
+	c.consensus.full = true
+	for _, key := range []string{"a", "b", "c"} {
+		c.say("c1", &Lookup{Req: uint64(key[0]), Key: key, Create: true})
+	}
+	require.Empty(t, received[*LookupReply](c.realm, "c1"))
+	c.consensus.full = false
+	c.say("c1", &Lookup{Req: 1, Key: "d", Create: true})
+	answers := received[*LookupReply](c.realm, "c1")
+	require.Equal(t, []uint64{'a', 'b', 'c', 1}, slices.Collect(func(yield func(uint64) bool) {
+		for _, a := range answers {
+			if !yield(a.Req) {
+				return
+			}
+		}
+	}))
+}
+
+// The data of a manager that is alone are not those of one of several.
+func TestManagersAloneAndOfSeveralDoNotMix(t *testing.T) {
+	alone := newManagerAt(t, inDurableMode)
+	_, err := NewManager(ManagerOptions{Self: peerOf("m"), Cluster: rigCluster, Durable: true, Consensus: func(Machine, Peer, Space) (Consensus, error) { return &scripted{}, nil }}, alone.space)
+	require.ErrorIs(t, err, ErrManagers)
+	c := newCouncil(t, inDurableMode)
+	c.space[prefixQuorum+"state"] = "x"
+	_, err = NewManager(ManagerOptions{Self: peerOf("m"), Cluster: rigCluster, Durable: true}, c.space)
+	require.ErrorIs(t, err, ErrManagers)
+}
+
+// A manager that joins others learns the cluster with the Directory. One that has a cluster
+// takes no other's.
+func TestAManagerLearnsItsClusterWithTheDirectory(t *testing.T) {
+	c := newCouncil(t, func(o *ManagerOptions) { o.Cluster = 0 })
+	d := directoryOf("n1", "n2")
+	c.consensus.leader = c.consensus.others[0]
+	c.stepRaw(Envelope{From: peerOf("c1"), To: Peer{Addr: "m"}, Body: &Lookup{Req: 1, Key: "a"}})
+	require.Empty(t, c.mail, "it has nothing to say yet")
+	require.NoError(t, c.consensus.m.Restore(d.text(rigCluster)))
+	require.Equal(t, rigCluster, c.manager().Cluster())
+	require.EqualValues(t, 2, c.manager().Index())
+	require.Equal(t, d.text(rigCluster), c.consensus.m.Snapshot())
+	require.ErrorContains(t, c.consensus.m.Restore(d.text(rigCluster+1)), "was sent the Directory of cluster")
+	require.ErrorIs(t, c.consensus.m.Restore("\x01"), ErrDamaged)
+}
+
+func wireDecoder(text string) (c Command) {
+	d := wire.NewDecoder([]byte(text))
+	c.code(&d)
+	return c
+}
