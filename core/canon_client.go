@@ -15,6 +15,11 @@ func (c *Client) AppendState(b []byte, now Time) []byte {
 	e.fixed(uint64(c.cluster))
 	e.due(c.Deadline())
 	e.peer(&c.manager)
+	e.leaders(&c.leaders)
+	e.bool(c.owed)
+	if c.owed {
+		e.ago(c.owedAt, c.askedMax())
+	}
 	e.bool(c.displaced)
 	e.b, _ = c.random.AppendBinary(e.b) // it never fails
 	e.span(c.trips.mean)                // of the round trips nobody asks for the shortest and the longest

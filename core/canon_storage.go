@@ -15,6 +15,7 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 	c.fixed(uint64(s.cluster))
 	c.due(s.Deadline())
 	c.peer(&s.manager)
+	c.leaders(&s.leaders)
 	c.num(uint64(s.boot))
 	c.seen(&s.seen)
 	c.fixed(s.token)
@@ -36,6 +37,14 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 		c.group(g)
 	}
 	return c.b
+}
+
+func (c *canon) leaders(l *leaders) {
+	c.num(uint64(l.told))
+	c.num(uint64(len(l.known)))
+	for i := range l.known {
+		c.peer(&l.known[i])
+	}
 }
 
 func (c *canon) seen(v *directorySeen) {

@@ -84,6 +84,7 @@ func alike(t *testing.T, a, b *rig, seed uint64, choices int, why string) {
 
 // storageHidden are the fields of a storage node that do not show, or not always.
 var storageHidden = map[string]hidden{
+	"leaders.known":        {apart, "none where there is one manager"},
 	"Storage.opt":          {apart, "options never change"},
 	"Storage.scratch":      {apart, "memory that is used again"},
 	"common.out":           {apart, "of the call under way"},
@@ -174,6 +175,8 @@ var managerHidden = map[string]hidden{
 
 // clientHidden are those of a client.
 var clientHidden = map[string]hidden{
+	"leaders.known":        {apart, "none where there is one manager"},
+	"Client.owedAt":        {apart, "counts where there are several managers"},
 	"Client.opt":           {apart, "options never change"},
 	"common.out":           {apart, "of the call under way"},
 	"common.recorder":      {apart, "memory that is used again"},

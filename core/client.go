@@ -14,7 +14,10 @@ import (
 type Client struct {
 	common
 	opt     ClientOptions
-	manager Peer
+	manager Peer // of several the one that leads, or that is tried
+	leaders leaders
+	owed    bool // one of several owes an answer
+	owedAt  Time // since when
 	// displaced: another manager answers at the manager's address.
 	displaced bool
 	random    rand.PCG // of jitter only
@@ -77,8 +80,12 @@ func NewClient(opt ClientOptions) (*Client, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
+	manager := opt.Manager
+	if len(opt.Managers) > 0 {
+		manager = opt.Managers[0]
+	}
 	return &Client{
-		common: common{self: opt.Self, alarm: Never}, opt: opt, manager: opt.Manager, random: *rand.NewPCG(opt.Seed, uint64(opt.Self.ID)),
+		common: common{self: opt.Self, alarm: Never}, opt: opt, manager: manager, leaders: leaders{known: opt.Managers}, random: *rand.NewPCG(opt.Seed, uint64(opt.Self.ID)),
 		calls: make(map[uint64]*call), units: make(map[Unit]GroupID), routes: make(map[GroupID]*route),
 	}, nil
 }
@@ -133,7 +140,8 @@ func (c *Client) wakeFor(call *call) {
 }
 
 func (c *Client) accepts(in Envelope) bool {
-	if in.To.ID == c.self.ID && (in.Cluster == c.cluster || c.cluster == 0 && KindOf(in.Body) == KindLookupReply) {
+	k := KindOf(in.Body)
+	if in.To.ID == c.self.ID && (in.Cluster == c.cluster || c.cluster == 0 && (k == KindLookupReply || k == KindNotLeader)) {
 		return true
 	}
 	c.event(Event{Kind: EventRefused, Node: in.From.ID})
@@ -152,6 +160,10 @@ func (c *Client) onReply(in Envelope) {
 		}
 	case *Refused:
 		c.onRefused(in, b)
+	case *NotLeader:
+		if call := c.calls[b.Req]; call != nil && c.leaders.several() {
+			c.onNotLeader(call, b)
+		}
 	default:
 		c.drop(in.From)
 	}
@@ -161,7 +173,11 @@ func (c *Client) onReply(in Envelope) {
 // connection. At the manager's it is another cluster's manager, and the calls
 // that end meanwhile say so.
 func (c *Client) onRefused(in Envelope, b *Refused) {
-	if b.Wanted == c.manager.ID && (b.Reason == RefusedOtherNode || b.Reason == RefusedOtherCluster) {
+	if c.leaders.several() {
+		if b.Reason == RefusedOtherCluster && in.From.Addr == c.manager.Addr { // another cluster's is there by now
+			c.onPeerDown(c.manager, true)
+		}
+	} else if b.Wanted == c.manager.ID && (b.Reason == RefusedOtherNode || b.Reason == RefusedOtherCluster) {
 		c.displaced = true
 	}
 	if b.Reason == RefusedOtherNode {
@@ -200,8 +216,8 @@ func (c *Client) attempt(call *call) {
 	call.retryAt = c.now.After(c.patience())
 	call.sentAt = c.now
 	if call.route == nil {
-		call.target = c.manager
 		c.lookup(call)
+		call.target = c.manager
 		return
 	}
 	op := &Op{Group: call.route.config.Group, Req: call.req(false), Kind: call.Kind}
@@ -233,8 +249,43 @@ func (c *Client) patience() time.Duration {
 }
 
 func (c *Client) lookup(call *call) {
+	if c.leaders.several() {
+		c.chooseManager()
+	}
 	create := call.Kind == OpPut || call.Kind == OpCAS && call.Version == 0
 	c.send(c.manager, &Lookup{Req: call.ID, Key: call.Key, Create: create})
+}
+
+// chooseManager tries the next of several managers where the last owes an answer for long.
+func (c *Client) chooseManager() {
+	switch {
+	case !c.owed:
+		c.owed, c.owedAt = true, c.now
+	case c.now.Since(c.owedAt) >= c.patience():
+		c.manager, c.owedAt = c.leaders.after(c.manager), c.now
+	}
+}
+
+// onNotLeader asks the manager that leads, or if none does, another one after a while.
+func (c *Client) onNotLeader(call *call, b *NotLeader) {
+	c.owed = false
+	switch follows := c.leaders.follow(b, &c.manager); {
+	case follows && call.route != nil:
+		c.lookup(call)
+	case follows && !call.waiting:
+		c.attempt(call)
+		c.wakeFor(call)
+	case b.Leader.ID == 0 && call.route == nil:
+		if call.target == c.manager {
+			c.manager = c.leaders.after(c.manager)
+		}
+		c.backOff(call, 0)
+	case call.route == nil && !call.waiting && call.target != c.manager: // others have been told before
+		c.attempt(call)
+		c.wakeFor(call)
+	case call.route == nil:
+		c.backOff(call, 0)
+	}
 }
 
 // borrow gives a write an idle session and with it the number that names the
@@ -339,7 +390,7 @@ func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
 		c.drop(in.From)
 		return
 	}
-	c.manager, c.displaced = in.From, false
+	c.manager, c.displaced, c.owed = in.From, false, false
 	switch b.Status {
 	case StatusOK:
 		if b.Config == nil {
@@ -550,6 +601,9 @@ func (c *Client) redirect(r *route) {
 // waited for that peer are soon tried again. A storage node is reported at once; once, as
 // what the manager says to that sends all calls of the group on.
 func (c *Client) onPeerDown(peer Peer, refused bool) {
+	if c.leaders.several() && peer.Addr == c.manager.Addr {
+		c.manager, c.owed = c.leaders.after(c.manager), false
+	}
 	var told *Config // a group whose members were tried
 	var asked *route // a group about which the manager was asked
 	for _, call := range c.timed.all() {

@@ -138,6 +138,7 @@
 //	         index                          a lower one reports less: the manager's loss is noticed later
 //	         registered, manager's address  Registered names the boot that it answers
 //	         token                          the next Ping brings it
+//	         leaders                        the options name the managers, and Registered all of them
 //	         relays                         nonces begin above those of every earlier boot
 //	         disk (diskLag)                 its Synced crosses no network
 //	         stopAt                         a start means that it is to run

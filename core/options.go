@@ -40,10 +40,13 @@ const (
 type StorageOptions struct {
 	Self    Peer // ID is used only when the space is empty, else the data's own
 	Manager Peer // ID may be 0: learnt when registered
-	Name    string
-	Process uint64 // the operating system's number for the process, a label for people
-	Secret  uint64 // to be drawn at random at each start
-	Durable bool
+	// Managers are several, in place of Manager; their IDs may be 0. The node follows
+	// whichever of them leads, and learns of others from that.
+	Managers []Peer
+	Name     string
+	Process  uint64 // the operating system's number for the process, a label for people
+	Secret   uint64 // to be drawn at random at each start
+	Durable  bool
 
 	RegisterInterval  time.Duration // between Registers until answered
 	SilenceMax        time.Duration // without a word from the manager before registering again
@@ -116,6 +119,8 @@ func (o *StorageOptions) complete() error {
 	switch {
 	case o.Self.ID == 0:
 		return errors.New("core: StorageOptions.Self.ID is 0: draw one at random")
+	case len(o.Managers) > ManagersMax:
+		return fmt.Errorf("core: %d managers, at most %d", len(o.Managers), ManagersMax)
 	case len(o.Name) > NameBytesMax:
 		return fmt.Errorf("core: name of %d bytes, at most %d", len(o.Name), NameBytesMax)
 	case len(o.Self.Addr) > AddrBytesMax:
@@ -280,9 +285,11 @@ func positive(list ...span) error {
 // defaults of DefaultClientOptions.
 type ClientOptions struct {
 	Self    Peer
-	Manager Peer   // ID may be 0: learnt from its first reply
-	Seed    uint64 // of the jitter
-	Steady  bool   // no jitter: for a search of states, to which chance adds nothing
+	Manager Peer // ID may be 0: learnt from its first reply
+	// Managers are several, in place of Manager, as in StorageOptions.
+	Managers []Peer
+	Seed     uint64 // of the jitter
+	Steady   bool   // no jitter: for a search of states, to which chance adds nothing
 
 	AttemptTimeout time.Duration // the least without a reply before the node is reported and the request sent again
 	BackoffMin     time.Duration // before a refused request is tried again; doubles, with jitter,
@@ -310,6 +317,9 @@ func (o *ClientOptions) complete() error {
 	o.RoutesMax = cmp.Or(o.RoutesMax, d.RoutesMax)
 	if o.Self.ID == 0 {
 		return errors.New("core: ClientOptions.Self.ID is 0: draw one at random")
+	}
+	if len(o.Managers) > ManagersMax {
+		return fmt.Errorf("core: %d managers, at most %d", len(o.Managers), ManagersMax)
 	}
 	return positive(span{"AttemptTimeout", o.AttemptTimeout}, span{"BackoffMin", o.BackoffMin}, span{"BackoffMax", o.BackoffMax}, span{"SessionIdleMax", o.SessionIdleMax})
 }

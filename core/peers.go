@@ -11,6 +11,11 @@ func (s *Storage) Peers() iter.Seq[NodeID] {
 		if s.manager.ID != 0 && !yield(s.manager.ID) {
 			return
 		}
+		for _, p := range s.leaders.known {
+			if p.ID != 0 && !yield(p.ID) {
+				return
+			}
+		}
 		for _, g := range s.groups {
 			for _, p := range g.config.Chain {
 				if !yield(p.ID) {

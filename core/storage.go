@@ -10,7 +10,8 @@ import (
 type Storage struct {
 	common
 	opt     *StorageOptions
-	manager Peer
+	manager Peer // of several the one that leads, or that is tried
+	leaders leaders
 	boot    Boot
 	seen    directorySeen
 	token   uint64 // of the last Ping
@@ -42,11 +43,14 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	s := &Storage{common: common{self: opt.Self}, opt: &opt, manager: opt.Manager, secret: opt.Secret, stopAt: Never}
+	s := &Storage{common: common{self: opt.Self}, opt: &opt, manager: opt.Manager, leaders: leaders{known: opt.Managers}, secret: opt.Secret, stopAt: Never}
 	if opt.Durable {
 		if err := s.restore(space); err != nil {
 			return nil, err
 		}
+	}
+	if s.leaders.several() {
+		s.manager.Addr = opt.Managers[0].Addr
 	}
 	s.boot++
 	s.relays.last = firstNonce(s.boot)
@@ -144,6 +148,9 @@ func (s *Storage) tickNode() {
 		return
 	}
 	if s.now >= s.registerAt {
+		if s.leaders.several() && !s.stopping() { // the one that was asked last does not answer
+			s.manager = s.leaders.after(s.manager)
+		}
 		s.register()
 	}
 	s.wakeBy(min(s.registerAt, s.stopAt))
@@ -196,7 +203,8 @@ func (s *Storage) accepts(in Envelope) bool {
 		// No cluster is known yet: only answers to Register are taken in.
 		_, ok := in.Body.(*Registered)
 		_, refused := in.Body.(*Refused)
-		return ok || refused
+		_, elsewhere := in.Body.(*NotLeader)
+		return ok || refused || elsewhere
 	case in.Cluster != s.cluster && !(in.Cluster == 0 && KindOf(in.Body) == KindProbe):
 		reason = RefusedOtherCluster
 	default:
@@ -236,6 +244,8 @@ func (s *Storage) onMessage(in Envelope) {
 	switch m := in.Body.(type) {
 	case *Registered:
 		s.onRegistered(in, m)
+	case *NotLeader:
+		s.onNotLeader(m)
 	case *Ping:
 		s.onPing(in, m)
 	case *Probe:
@@ -275,6 +285,7 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 		return
 	}
 	s.manager = in.From
+	s.leaders.learn(m.Managers)
 	if s.cluster == 0 || s.known != s.secret {
 		s.cluster, s.known = in.Cluster, s.secret
 		if s.inherits() { // other copies of the data may have it
@@ -287,6 +298,15 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 	}
 	s.registered = true
 	s.registerAt = s.now.After(s.opt.SilenceMax)
+}
+
+// onNotLeader follows another manager's word on who leads. Where it names nobody, another
+// manager is tried in time.
+func (s *Storage) onNotLeader(m *NotLeader) {
+	if !s.stopping() && s.leaders.follow(m, &s.manager) {
+		s.registered = false
+		s.register()
+	}
 }
 
 // inherits tells whether the node still goes by the secret of an earlier start.
@@ -313,6 +333,10 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 	case RefusedMode:
 		s.halt(ErrMode)
 	case RefusedOtherCluster:
+		if s.leaders.several() { // one of the addresses may be another cluster's by now
+			s.event(Event{Kind: EventRefused, Node: in.From.ID})
+			return
+		}
 		s.halt(ErrOtherCluster)
 	case RefusedFull:
 		s.event(Event{Kind: EventNotTaken, Node: in.From.ID})
@@ -345,6 +369,9 @@ func (s *Storage) onPing(in Envelope, m *Ping) {
 	if !ok {
 		s.refuse(in, RefusedBoot, 0)
 		return
+	}
+	if s.leaders.several() && in.From.ID != s.manager.ID {
+		s.manager = s.leaders.named(in.From.ID)
 	}
 	if s.registered { // else the manager may know an earlier boot only, and must get a Register
 		s.registerAt = s.now.After(s.opt.SilenceMax)

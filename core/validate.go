@@ -194,11 +194,14 @@ func isKey(key string) bool { return len(key) >= 1 && len(key) <= KeyBytesMax }
 func (s *Storage) mayHear(in *Envelope) bool {
 	switch m := in.Body.(type) {
 	case *Registered:
-		return in.To.ID == s.self.ID && m.Secret == s.secret && s.isManager(in.From.ID)
+		// Only a manager gets the secret: of several, also one that is new.
+		return in.To.ID == s.self.ID && m.Secret == s.secret && (s.leaders.several() || s.isManager(in.From.ID))
+	case *NotLeader:
+		return in.To.ID == s.self.ID && m.Token == s.opt.Secret && s.leaders.several()
 	case *Refused:
 		// A node that has not registered since it started takes whoever has got its Register for
 		// the manager that it was told of. Once it serves, no other one can stop it.
-		manager := s.isManager(in.From.ID) || m.Reason == RefusedOtherCluster && !s.registered
+		manager := s.leaders.several() || s.isManager(in.From.ID) || m.Reason == RefusedOtherCluster && !s.registered
 		return m.Reason == RefusedOtherNode || in.To.ID == s.self.ID && m.Token == s.opt.Secret && manager
 	case *Ping, *Config:
 		return s.isManager(in.From.ID)
@@ -216,10 +219,13 @@ func (s *Storage) mayHear(in *Envelope) bool {
 	return in.From.ID != s.self.ID
 }
 
-// isManager tells whether a node is the manager. One that has not said yet who it is may
-// be any.
+// isManager tells whether a node is the manager, or one of several. One that has not said
+// yet who it is may be any.
 func (s *Storage) isManager(id NodeID) bool {
-	return id != s.self.ID && (s.manager.ID == 0 || id == s.manager.ID)
+	if s.leaders.several() && s.leaders.named(id).ID != 0 {
+		return true
+	}
+	return id != s.self.ID && (s.manager.ID == 0 && !s.leaders.several() || id == s.manager.ID)
 }
 
 // knows tells whether this node knows another to be in a group.

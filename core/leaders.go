@@ -1,0 +1,56 @@
+package core
+
+import "slices"
+
+// leaders is what a node or a client knows of several managers, of which one leads. With one
+// manager alone it is empty, and nobody asks it.
+type leaders struct {
+	known []Peer // never changed in place; the IDs are 0 where they are not known
+	told  Term   // the latest of which it was told who leads
+}
+
+func (l *leaders) several() bool { return len(l.known) > 0 }
+
+// after is the manager to be tried when one does not answer: each has its turn. Who is there
+// may have lost its data, and be another one.
+func (l *leaders) after(p Peer) Peer {
+	i := slices.IndexFunc(l.known, func(k Peer) bool { return k.Addr == p.Addr })
+	return Peer{Addr: l.known[(i+1)%len(l.known)].Addr}
+}
+
+// named finds a manager by its id; the zero Peer if there is none.
+func (l *leaders) named(id NodeID) Peer {
+	for _, p := range l.known {
+		if p.ID == id && id != 0 {
+			return p
+		}
+	}
+	return Peer{}
+}
+
+// learn takes in who the managers are. Addresses that were known before stay, to be tried
+// where nobody else answers.
+func (l *leaders) learn(managers []Peer) {
+	if !l.several() || len(managers) == 0 {
+		return
+	}
+	known := slices.Clone(managers)
+	for _, p := range l.known {
+		if len(known) < ManagersMax && !slices.ContainsFunc(known, func(k Peer) bool { return k.Addr == p.Addr }) {
+			known = append(known, Peer{Addr: p.Addr})
+		}
+	}
+	if !slices.Equal(known, l.known) {
+		l.known = known
+	}
+}
+
+// follow takes a manager's word on who leads, and returns whether that is news: a term has
+// one leader, so two managers who know different terms do not send anybody to and fro.
+func (l *leaders) follow(m *NotLeader, manager *Peer) bool {
+	if m.Leader.ID == 0 || m.Term < l.told || *manager == m.Leader {
+		return false
+	}
+	l.told, *manager = m.Term, m.Leader
+	return true
+}

@@ -1,0 +1,180 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// threeManagers are their addresses, and chairs who they are.
+var (
+	threeManagers = []Peer{{Addr: "m1"}, {Addr: "m2"}, {Addr: "m3"}}
+	chairs        = []Peer{{ID: 0x201, Addr: "m1"}, {ID: 0x202, Addr: "m2"}, {ID: 0x203, Addr: "m3"}}
+)
+
+func ofSeveral(o *StorageOptions) { o.Managers, o.Secret = threeManagers, 77 }
+
+// from gives the node a message of a manager.
+func (n *rig) from(manager Peer, m Message) {
+	n.t.Helper()
+	n.stepRaw(Envelope{Cluster: rigCluster, From: manager, To: n.self, Body: m})
+}
+
+func (n *rig) asked() (who []string) {
+	for _, addr := range []string{"m1", "m2", "m3", "m4"} {
+		for range sent[*Register](n, addr) {
+			who = append(who, addr)
+		}
+	}
+	return who
+}
+
+// A node that starts tries the managers in turn, and goes at once to the one that leads, as
+// another says.
+func TestANodeFindsTheLeader(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral)
+	require.Equal(t, []string{"m1"}, n.asked())
+	n.tick(100 * time.Millisecond)
+	require.Equal(t, []string{"m2"}, n.asked(), "m1 did not answer")
+	n.from(chairs[1], &NotLeader{Token: 77, Leader: Peer{}, Term: 3})
+	require.Empty(t, n.asked(), "nobody leads: there is time")
+	n.tick(100 * time.Millisecond)
+	require.Equal(t, []string{"m3"}, n.asked())
+	n.from(chairs[2], &NotLeader{Token: 77, Leader: chairs[0], Term: 4})
+	require.Equal(t, []string{"m1"}, n.asked(), "at once")
+	n.from(chairs[0], &NotLeader{Token: 77, Leader: chairs[1], Term: 3})
+	require.Empty(t, n.asked(), "that was earlier")
+	n.from(chairs[0], &NotLeader{Token: 78, Leader: chairs[1], Term: 9})
+	require.Empty(t, n.asked(), "whoever says so has not got the Register")
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
+	n.tick(900 * time.Millisecond)
+	require.Empty(t, n.asked())
+	n.tick(100 * time.Millisecond)
+	require.Equal(t, []string{"m2"}, n.asked(), "the leader is silent")
+}
+
+// A node follows whoever of the managers pings it: the one that leads. It hears nobody else,
+// and nobody of another cluster.
+func TestANodeFollowsWhoPingsIt(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral)
+	stranger := Peer{ID: 0x999, Addr: "m2"}
+	n.from(stranger, &Ping{Nonce: 1, Boot: 1, Start: 9})
+	require.Empty(t, n.mail[1:], "it does not know that manager")
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
+	n.from(chairs[0], config(1, "n1", "n2"))
+	n.from(chairs[0], &Ping{Nonce: 1, Boot: 1, Start: 9, Token: 5})
+	n.from(chairs[1], &Ping{Nonce: 1, Boot: 2, Start: 8, Token: 6})
+	require.Len(t, sent[*Pong](n, "m2"), 1)
+	n.step("c1", &Op{Group: 1, Req: 1, Kind: OpGet, Key: "a"})
+	n.tick(2 * time.Second) // n2 acks nothing
+	reports := sent[*Suspect](n, "m2")
+	require.NotEmpty(t, reports, "the leader is told")
+	require.EqualValues(t, 6, reports[0].Token)
+	require.Empty(t, sent[*Suspect](n, "m1"))
+	n.from(chairs[0], &Ping{Nonce: 2, Boot: 1, Start: 9, Token: 5})
+	require.Equal(t, RefusedBoot, only[*Refused](n, "m1").Reason, "it leads no more")
+	n.from(stranger, &Ping{Nonce: 1, Boot: 3, Start: 7})
+	require.Empty(t, sent[*Pong](n, "m2"))
+}
+
+// A new manager in the place of another is one that the leader names.
+func TestANodeLearnsOfNewManagers(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral)
+	fourth := Peer{ID: 0x204, Addr: "m4"}
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: []Peer{chairs[0], chairs[1], fourth}})
+	n.asked()
+	n.from(fourth, &Ping{Nonce: 1, Boot: 2, Start: 8, Token: 6})
+	require.Len(t, sent[*Pong](n, "m4"), 1)
+	n.tick(time.Second)
+	for _, want := range []string{"m3", "m1", "m2", "m4"} { // m3 may be what is left of it
+		require.Equal(t, []string{want}, n.asked())
+		n.tick(100 * time.Millisecond)
+	}
+}
+
+// At an address of one of several managers may be another cluster's. A node that is bound to
+// a cluster passes it over, and does not halt for it.
+func TestANodePassesAnotherClustersManagerOver(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral, durable)
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
+	n.crash(0)
+	n.restart()
+	n.stepRaw(Envelope{Cluster: rigCluster, From: Peer{ID: 0x901, Addr: "m1"}, To: n.self, Body: &Refused{Reason: RefusedOtherCluster, What: KindRegister, Token: 77}})
+	require.NotNil(t, n.node)
+	n.stepRaw(Envelope{Cluster: rigCluster + 1, From: Peer{ID: 0x901, Addr: "m1"}, To: n.self, Body: &Registered{Boot: 2, Secret: 77}})
+	require.Equal(t, rigCluster, n.storage().Cluster())
+	n.asked()
+	n.tick(100 * time.Millisecond)
+	require.Equal(t, []string{"m2"}, n.asked())
+	n.from(chairs[1], &Refused{Reason: RefusedForgotten, What: KindRegister, Token: 77})
+	require.ErrorIs(t, n.halted, ErrForgotten, "the leader of its own cluster is believed")
+}
+
+func atSeveral(o *ClientOptions) { o.Managers = threeManagers }
+
+func (n *rig) lookedUp() (who []string) {
+	for _, p := range threeManagers {
+		for range sent[*Lookup](n, p.Addr) {
+			who = append(who, p.Addr)
+		}
+	}
+	return who
+}
+
+// A client goes where it is sent, and tries the others when one is silent, or gone.
+func TestAClientFindsTheLeader(t *testing.T) {
+	n := newClientAt(t, "c1", atSeveral)
+	n.step("", &Call{ID: 1, Kind: OpPut, Key: "a", Timeout: time.Minute})
+	require.Equal(t, []string{"m1"}, n.lookedUp())
+	n.tick(150 * time.Millisecond)
+	require.Equal(t, []string{"m2"}, n.lookedUp(), "m1 is silent")
+	n.stepRaw(Envelope{From: n.self, To: n.self, Body: &PeerDown{Peer: Peer{Addr: "m2"}, Refused: true}})
+	n.tick(10 * time.Millisecond)
+	require.Equal(t, []string{"m3"}, n.lookedUp(), "m2 is gone")
+	n.from(chairs[2], &NotLeader{Req: 1, Leader: chairs[0], Term: 4})
+	require.Equal(t, []string{"m1"}, n.lookedUp(), "at once")
+	n.from(chairs[0], &NotLeader{Req: 1, Leader: chairs[1], Term: 3})
+	require.Empty(t, n.lookedUp(), "that was earlier: no storm")
+	n.tick(40 * time.Millisecond)
+	require.Equal(t, []string{"m1"}, n.lookedUp())
+	n.from(chairs[0], &NotLeader{Req: 1, Term: 5})
+	require.Empty(t, n.lookedUp())
+	n.tick(80 * time.Millisecond)
+	require.Equal(t, []string{"m2"}, n.lookedUp(), "nobody leads, as far as m1 knows")
+	n.from(chairs[1], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1", "n2")})
+	require.Len(t, sent[*Op](n, "n1"), 1)
+}
+
+// While an operation waits for its group, a manager that owes an answer is passed over too.
+func TestAClientAsksAnotherManagerAboutItsGroup(t *testing.T) {
+	n := newClientAt(t, "c1", atSeveral)
+	n.step("", &Call{ID: 1, Kind: OpGet, Key: "a", Timeout: time.Minute})
+	n.from(chairs[0], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1", "n2")})
+	n.lookedUp()
+	n.tick(2 * time.Second) // neither n1 nor m1 answers
+	asked := n.lookedUp()
+	require.Contains(t, asked, "m2")
+	n.from(chairs[1], &NotLeader{Req: 1, Leader: chairs[2], Term: 2})
+	require.Equal(t, []string{"m3"}, n.lookedUp())
+	n.from(chairs[2], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(2, "n2")})
+	require.Len(t, sent[*Op](n, "n2"), 1)
+}
+
+// A client that is bound to a cluster passes the manager of another one over, and follows no
+// word of it.
+func TestAClientPassesAnotherClustersManagerOver(t *testing.T) {
+	n := newClientAt(t, "c1", atSeveral)
+	n.step("", &Call{ID: 1, Kind: OpPut, Key: "a", Timeout: time.Minute})
+	n.from(chairs[0], &NotLeader{Req: 1, Leader: chairs[1], Term: 4})
+	n.from(chairs[1], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1")})
+	n.step("", &Call{ID: 2, Kind: OpPut, Key: "b", Timeout: time.Minute})
+	n.lookedUp()
+	other := Peer{ID: 0x902, Addr: "m2"}
+	n.stepRaw(Envelope{Cluster: rigCluster + 1, From: other, To: n.self, Body: &NotLeader{Req: 2, Leader: Peer{0x903, "m1"}, Term: 9}})
+	n.stepRaw(Envelope{Cluster: rigCluster + 1, From: other, To: n.self, Body: &LookupReply{Req: 2, Status: StatusNotFound, Placement: PlacementKey}})
+	require.Empty(t, n.lookedUp())
+	n.from(other, &Refused{Reason: RefusedOtherCluster, Wanted: chairs[1].ID, What: KindLookup})
+	n.tick(10 * time.Millisecond)
+	require.Equal(t, []string{"m3"}, n.lookedUp())
+}
