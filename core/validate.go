@@ -197,7 +197,7 @@ func (s *Storage) mayHear(in *Envelope) bool {
 		// Only a manager gets the secret: of several, also one that is new.
 		return in.To.ID == s.self.ID && m.Secret == s.secret && (s.leaders.several() || s.isManager(in.From.ID))
 	case *NotLeader:
-		return in.To.ID == s.self.ID && m.Token == s.opt.Secret && s.leaders.several()
+		return s.leaders.several() && in.To.ID == s.self.ID && s.opt.Secret == m.Token
 	case *Refused:
 		// A node that has not registered since it started takes whoever has got its Register for
 		// the manager that it was told of. Once it serves, no other one can stop it.
