@@ -15,7 +15,7 @@ const (
 	CommandRetire                             // Node.ID, Node.Boot
 	CommandTerms                              // Group, Epoch, Terms
 	CommandFound                              // Group, Epoch
-	CommandDoubtful                             // Group, Epoch
+	CommandDoubtful                           // Group, Epoch
 	CommandLost                               // Group, Epoch
 	CommandHalt                               // nothing
 	CommandGoOn                               // nothing
