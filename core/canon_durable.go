@@ -15,7 +15,7 @@ func (s *Storage) AppendDurable(b []byte) []byte {
 	c := canon{b: b}
 	c.peer(&Peer{ID: s.self.ID})
 	c.fixed(uint64(s.cluster))
-	c.peer(&Peer{ID: s.manager.ID})
+	c.peer(&Peer{ID: s.managerKept()})
 	c.fixed(s.known)
 	c.span(s.leaseMax)
 	boot, noted := s.boot, s.seen.noted

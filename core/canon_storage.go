@@ -41,6 +41,7 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 
 func (c *canon) leaders(l *leaders) {
 	c.num(uint64(l.told))
+	c.text(l.asked)
 	c.num(uint64(len(l.known)))
 	for i := range l.known {
 		c.peer(&l.known[i])

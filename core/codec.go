@@ -196,6 +196,17 @@ func codeMessage(c *wire.Coder, m Message) {
 		m.code(c)
 	case *Exported:
 		m.code(c)
+	case *Quorum:
+		m.code(c)
+	case *NotLeader:
+		m.code(c)
+	default:
+		codeLocal(c, m)
+	}
+}
+
+func codeLocal(c *wire.Coder, m Message) {
+	switch m := m.(type) {
 	case *Call:
 		m.code(c)
 	case *Cancel:
@@ -208,10 +219,6 @@ func codeMessage(c *wire.Coder, m Message) {
 	case *Synced:
 		m.code(c)
 	case *Committed:
-		m.code(c)
-	case *Quorum:
-		m.code(c)
-	case *NotLeader:
 		m.code(c)
 	default:
 		panic(fmt.Sprintf("core: no codec for a message of kind %v", m.kind()))

@@ -119,8 +119,16 @@ func number(rest string) (n uint64, ok bool) {
 func (s *Storage) persistIdentity() {
 	if s.opt.Durable {
 		s.seen.noted = s.seen.index
-		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.seen, s.leaseMax, s.manager.ID, s.secret, s.known})
+		s.persist(keyIdentity, tagIdentity, &identity{s.self.ID, s.cluster, s.boot, s.seen, s.leaseMax, s.managerKept(), s.secret, s.known})
 	}
+}
+
+// managerKept is the manager that a later start goes by. Which of several leads changes.
+func (s *Storage) managerKept() NodeID {
+	if s.leaders.several() {
+		return 0
+	}
+	return s.manager.ID
 }
 
 func (s *Storage) persistConfig(c *Config) {
@@ -241,6 +249,7 @@ func (s *Storage) restore(space Space) error {
 		return err
 	}
 	s.self.ID, s.cluster, s.boot, s.seen, s.leaseMax, s.manager.ID, s.known = i.id, i.cluster, i.boot, i.seen, i.leaseMax, i.manager, i.known
+	s.manager.ID = s.managerKept()
 	if i.secret != i.known { // the manager may know it, though that was not heard here
 		s.secret = i.secret
 	}

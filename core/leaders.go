@@ -7,6 +7,7 @@ import "slices"
 type leaders struct {
 	known []Peer // never changed in place; the IDs are 0 where they are not known
 	told  Term   // the latest of which it was told who leads
+	asked string // the address of whom a node asked last to register it
 }
 
 func (l *leaders) several() bool { return len(l.known) > 0 }

@@ -148,7 +148,7 @@ func (s *Storage) tickNode() {
 		return
 	}
 	if s.now >= s.registerAt {
-		if s.leaders.several() && !s.stopping() { // the one that was asked last does not answer
+		if s.leaders.several() && !s.stopping() && s.manager.Addr == s.leaders.asked { // and it does not answer
 			s.manager = s.leaders.after(s.manager)
 		}
 		s.register()
@@ -168,6 +168,7 @@ func (s *Storage) register() {
 	if !s.registered {
 		to.ID = 0 // whoever is the manager now
 	}
+	s.leaders.asked = to.Addr
 	inherited := uint64(0)
 	if s.inherits() {
 		inherited = s.secret

@@ -113,6 +113,12 @@ func (m *Manager) ID() NodeID { return m.self.ID }
 // Cluster returns the id of the cluster.
 func (m *Manager) Cluster() ClusterID { return m.cluster }
 
+// Leads tells whether the manager leads. One that is alone always does.
+func (m *Manager) Leads() bool { return m.leads }
+
+// Term is that which one of several managers leads, or has led last; else 0.
+func (m *Manager) Term() Term { return m.term }
+
 // Index returns how many commands the Directory has applied.
 func (m *Manager) Index() Index { return m.dir.index }
 
@@ -154,6 +160,9 @@ func (m *Manager) Terms() Terms { return m.terms() }
 
 // Lost tells whether the group is declared lost, and whether for certain.
 func (m *Manager) Lost(id GroupID) (lost, certain bool) {
+	if g := m.dir.group(id); g != nil && !m.leads {
+		return g.presumed != lossNone || m.dir.lost(g), m.dir.lost(g)
+	}
 	if id < 1 || id > GroupID(len(m.watches)) {
 		return false, false
 	}

@@ -110,7 +110,7 @@ var layers = []layer{
 		why: "it returns decisions: who carries them out is another matter",
 	},
 	{
-		dir: "sim", project: []string{"core", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/network", "sim/schedule", "sim/splitmix"},
+		dir: "sim", project: []string{"core", "core/quorum", "core/wire", "sim/bounds", "sim/history", "sim/mark", "sim/network", "sim/schedule", "sim/splitmix"},
 		tests: []string{"core/coretest", "sim/check", "sim/generate"}, denied: unrepeatable,
 		why: "the simulator drives the core alone, so that a trace needs nothing else",
 	},

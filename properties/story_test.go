@@ -158,7 +158,7 @@ func (c *chronicle) AfterEvent(_ *sim.World, h *sim.Host) {
 	}
 }
 func (c *chronicle) End(w *sim.World) {
-	if m := w.Hosts()[0]; m.Up() {
+	if m := w.Manager(); m.Up() {
 		c.groups, c.keys = m.Node().(*core.Manager).Groups(), m.Node().(*core.Manager).Units()
 	}
 }

@@ -13,7 +13,11 @@ func (w *World) fault(a *schedule.Action) bool {
 		return changed
 	}
 	if a.Verb == schedule.VerbTerms {
-		return w.hosts[0].setTerms(&a.Terms)
+		changed := false
+		for _, h := range w.managers {
+			changed = h.setTerms(&a.Terms) || changed
+		}
+		return changed
 	}
 	h := w.hostNamed(a.Host)
 	if h == nil {

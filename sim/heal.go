@@ -47,7 +47,7 @@ func (w *World) leaveBroken() {
 	for _, name := range w.schedule.Unhealed {
 		w.hostNamed(name).broken = true
 	}
-	m, ok := w.hosts[0].node.(*core.Manager)
+	m, ok := w.Manager().node.(*core.Manager)
 	if !ok {
 		return
 	}

@@ -33,6 +33,7 @@ type Host struct {
 	node                core.Node
 	peer                core.Peer
 	cluster             core.ClusterID // of the manager
+	founders            []core.Peer    // of several managers, itself among them, if its process founds the cluster
 	terms               core.Terms     // of the manager, from its next start on
 
 	clock    hostClock
@@ -131,6 +132,8 @@ func (h *Host) ClockRate() uint64 { return h.clock.rate }
 const (
 	clientCode = 32
 	farCode    = 256
+	// managerCode is where the managers after the first are named.
+	managerCode = 200
 )
 
 func codeOf(node int) uint64 {
@@ -144,7 +147,8 @@ func codeOf(node int) uint64 {
 func (w *World) makeHosts() {
 	s := &w.schedule.Shape
 	w.storages = s.Nodes
-	all := make([]Host, 1+s.Nodes+s.Clients)
+	w.clientsEnd = 1 + s.Nodes + s.Clients
+	all := make([]Host, w.clientsEnd+max(1, s.Managers)-1)
 	w.hosts = make([]*Host, len(all))
 	for i := range all {
 		h := &all[i]
@@ -152,7 +156,12 @@ func (w *World) makeHosts() {
 		h.index, h.timerAt, h.deadline = i, never, core.Never
 		switch {
 		case i == 0:
-			h.name, h.role, h.code = schedule.ManagerHost, RoleManager, 0
+			h.name, h.role, h.code = s.ManagerHosts()[0], RoleManager, 0
+			w.managers = append(w.managers, h)
+		case i >= w.clientsEnd:
+			n := len(w.managers)
+			h.name, h.role, h.code = s.ManagerHosts()[n], RoleManager, managerCode+uint64(n)
+			w.managers = append(w.managers, h)
 		case i <= s.Nodes:
 			h.name, h.role, h.code = fmt.Sprintf("n%d", i), RoleStorage, codeOf(i)
 		default:
@@ -172,8 +181,13 @@ func (w *World) makeHosts() {
 // hostNamed finds a host by its name, or returns nil. Every message is routed
 // by it, hence no map.
 func (w *World) hostNamed(name string) *Host {
-	if name == schedule.ManagerHost {
-		return w.hosts[0]
+	if name != "" && name[0] == schedule.ManagerHost[0] {
+		for _, h := range w.managers {
+			if h.name == name {
+				return h
+			}
+		}
+		return nil
 	}
 	if len(name) < 2 || len(name) > 5 || name[1] == '0' {
 		return nil
@@ -188,7 +202,7 @@ func (w *World) hostNamed(name string) *Host {
 	switch {
 	case name[0] == 'n' && n <= w.storages:
 		return w.hosts[n]
-	case name[0] == 'c' && w.storages+n < len(w.hosts):
+	case name[0] == 'c' && w.storages+n < w.clientsEnd:
 		return w.hosts[w.storages+n]
 	}
 	return nil

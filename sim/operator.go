@@ -31,7 +31,7 @@ func (w *World) sendRequest(i int) {
 	if r.Status != 0 {
 		return
 	}
-	if m := w.hosts[0]; m.up {
+	if m := w.Manager(); m.up {
 		e := &core.Envelope{From: core.Peer{Addr: operatorAddr}, To: core.Peer{Addr: m.name}}
 		if r.Drain {
 			e.Body = &core.Drain{Req: uint64(i) + 1, Node: r.Node}

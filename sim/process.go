@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
 )
@@ -58,6 +59,7 @@ func (w *World) start(h *Host) {
 		// Without data it is a new node; otherwise it is what its data says.
 		h.peer.ID = core.NodeID(w.identity(h, saltNode))
 		h.cluster = core.ClusterID(w.identity(h, saltCluster))
+		w.found(h)
 	}
 	w.net.Forget(h.index)
 	w.inCore = h
@@ -77,6 +79,25 @@ func (w *World) start(h *Host) {
 	w.changed(h, HostStarted)
 	h.timerAt, h.deadline = never, node.Deadline()
 	w.arm(h)
+}
+
+// found has the first processes of several managers found a cluster. Those that come later,
+// without data, are to take the place of earlier ones.
+func (w *World) found(h *Host) {
+	h.founders = nil
+	if len(w.managers) == 1 || h.role != RoleManager {
+		return
+	}
+	if h.cluster = 0; h.incarnation > 1 {
+		return
+	}
+	first := func(m *Host, salt uint64) uint64 {
+		return max(1, splitmix.Mix(splitmix.Mix(w.seed, salt<<32|m.code), 1))
+	}
+	h.cluster = core.ClusterID(first(w.managers[0], saltCluster))
+	for _, m := range w.managers {
+		h.founders = append(h.founders, core.Peer{ID: core.NodeID(first(m, saltNode)), Addr: m.name})
+	}
 }
 
 // identity draws a number that is not 0 for one process.
@@ -99,9 +120,17 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		space = &h.disk
 	}
 	manager, l := core.Peer{Addr: schedule.ManagerHost}, &s.Shape.Limits
+	var managers []core.Peer
+	if s.Shape.Managers > 1 {
+		manager = core.Peer{}
+		for _, name := range s.Shape.ManagerHosts() {
+			managers = append(managers, core.Peer{Addr: name})
+		}
+	}
 	switch h.role {
 	case RoleManager:
 		return core.NewManager(core.ManagerOptions{
+			Consensus: consensusOf(s, h, seed), Managers: managers,
 			Seed: [32]byte(binary.LittleEndian.AppendUint64(make([]byte, 24), seed)),
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
 			CommandsKeep: s.Shape.Commands, Placement: s.Shape.Placement, Replicas: s.Shape.Replicas, MinChain: int(h.terms.MinChain), Reads: h.terms.Reads, Lease: h.terms.Lease, HaltOnLoss: s.Shape.Halt,
@@ -109,12 +138,26 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
-			Self: h.peer, Manager: manager, Name: h.name, Secret: seed, Durable: s.Shape.Durable,
+			Self: h.peer, Manager: manager, Managers: managers, Name: h.name, Secret: seed, Durable: s.Shape.Durable,
 			LogKeep: s.Shape.LogKeep, SessionsMax: s.Shape.Sessions, JoinLagMax: 8 * s.Shape.LogKeep, ChunkItems: s.Shape.Chunk,
 			PendingMax: l.Pending, ReadsMax: l.Reads, ParkedMax: l.Parked, JoinRate: l.JoinRate, SessionTTL: l.SessionTTL,
 		}, space)
 	}
-	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Seed: seed, SessionIdleMax: l.SessionIdle})
+	return core.NewClient(core.ClientOptions{Self: h.peer, Manager: manager, Managers: managers, Seed: seed, SessionIdleMax: l.SessionIdle})
+}
+
+// managerLogBytes is so little that managers fold their log in a run of some seconds.
+const managerLogBytes = 2 << 10
+
+// consensusOf makes the consensus of one of several managers; nil for one that is alone.
+func consensusOf(s *schedule.Schedule, h *Host, seed uint64) func(core.Machine, core.Peer, core.Space) (core.Consensus, error) {
+	if s.Shape.Managers <= 1 {
+		return nil
+	}
+	beat := 25*time.Millisecond + s.Shape.BeyondNear()/2
+	return quorum.ForManager(quorum.Options{
+		Found: h.founders, Durable: s.Shape.Durable, Seed: seed, HeartbeatInterval: beat, LogBytes: managerLogBytes,
+	})
 }
 
 // setTerms says with which terms the next process of the manager starts.

@@ -22,11 +22,14 @@ type World struct {
 	batch    int
 	storages int
 	hosts    []*Host
-	net      network.Network
-	queue    queue
-	now      int64 // virtual time
-	cursor   int   // the next action
-	actionAt int64 // when, or never
+	managers []*Host
+	// clientsEnd is where the clients end in hosts: the managers after the first follow.
+	clientsEnd int
+	net        network.Network
+	queue      queue
+	now        int64 // virtual time
+	cursor     int   // the next action
+	actionAt   int64 // when, or never
 
 	phase      phase
 	phaseFrom  int64
@@ -73,7 +76,9 @@ func newWorld(s *schedule.Schedule, o RunOptions) *World {
 	w.seed, w.batch = s.Shape.Seed, max(1, s.Shape.Batch)
 	w.idle = make([]bool, len(s.Actions))
 	w.makeHosts()
-	w.hosts[0].terms = core.Terms{Reads: s.Shape.Reads, MinChain: uint32(s.Shape.MinChain)}
+	for _, h := range w.managers {
+		h.terms = core.Terms{Reads: s.Shape.Reads, MinChain: uint32(s.Shape.MinChain)}
+	}
 	w.makeNetwork()
 	w.makeHistory()
 	w.nextAction(0)
@@ -83,9 +88,29 @@ func newWorld(s *schedule.Schedule, o RunOptions) *World {
 // Schedule returns what is being run; it must not be changed.
 func (w *World) Schedule() *schedule.Schedule { return w.schedule }
 
-// Hosts returns the manager, the storage nodes and the clients, in this order.
+// Hosts returns the first manager, the storage nodes, the clients and the other managers, in
+// this order.
 // The slice must not be changed.
 func (w *World) Hosts() []*Host { return w.hosts }
+
+// Managers returns the managers' hosts; the slice must not be changed.
+func (w *World) Managers() []*Host { return w.managers }
+
+// Manager returns the host whose manager is at work: of several the one that leads in the
+// latest term, whether that knows it or not. Where there is none it is the first.
+func (w *World) Manager() *Host {
+	found := w.managers[0]
+	if len(w.managers) == 1 {
+		return found
+	}
+	var latest core.Term
+	for _, h := range w.managers {
+		if m, ok := h.node.(*core.Manager); ok && h.up && m.Leads() && m.Term() > latest {
+			found, latest = h, m.Term()
+		}
+	}
+	return found
+}
 
 // Host returns the host of that name or address, or nil.
 func (w *World) Host(name string) *Host { return w.hostNamed(name) }

@@ -267,6 +267,7 @@ func (n *Node) tickTimers() {
 		if n.now >= n.tickAt {
 			n.raft.Tick()
 			n.tickAt, n.dirty = n.now.After(n.opt.HeartbeatInterval), true
+			n.noteRole() // a leader that reaches no majority has just stepped down
 		}
 		return
 	}

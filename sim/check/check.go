@@ -47,6 +47,9 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	one-group          a node is in one chain at most
 //	key-moved          a key never changes its group, and is served by no other
 //	directory-kept     a manager that restarts has the Directory that it had
+//	one-leader         of several managers one leads in a term
+//	directory-agreement  they have the same Directory at the same index
+//	command-lost       a leader has all commands that any manager has applied
 //	disk-refused       a process starts over a disk that nothing has damaged
 //	restored           a start finds what was made durable, and nothing else
 //	limits             nothing is taken in beyond a bound, or refused below it; no session ends early
@@ -80,6 +83,7 @@ type checker struct {
 	marks    marker
 
 	directory directory
+	council   council
 	inquiries []inquiries // by GroupID-1
 	suspicion sim.Suspicion
 	limits    limits
@@ -108,6 +112,7 @@ func (g *groupRef) config() *core.Config { return g.configs[len(g.configs)-1] }
 // hostRef is what was last seen of a host's storage node.
 type hostRef struct {
 	groups  []*hostGroup // in the node's own order
+	index   core.Index   // at which it was last looked at; of one of several managers
 	durable map[nodeGroup]core.Epoch
 }
 
@@ -170,7 +175,9 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
 		m := h.Node().(*core.Manager)
 		c.clusters = append(c.clusters, m.Cluster())
-		c.onRestart(w, m)
+		if !c.several(w) {
+			c.onRestart(w, m)
+		}
 	}
 	if ch == sim.HostHalted {
 		c.onHalted(w, h)
@@ -280,6 +287,12 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		c.checkStorage(w, h, s, r)
 	case sim.RoleManager:
 		m := h.Node().(*core.Manager)
+		if c.several(w) {
+			c.onAgreed(w, h, m)
+		}
+		if !m.Leads() {
+			break
+		}
 		if c.directory.take(m) {
 			if held := m.HeldBack(); held != "" {
 				w.Fail("books", "the manager has no command under way, and holds back %s", held)

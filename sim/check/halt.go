@@ -47,7 +47,7 @@ func (c *checker) someLost(w *sim.World, m *core.Manager) bool {
 	for i := range m.Groups() {
 		id := core.GroupID(i + 1)
 		if lost, certain := m.Lost(id); lost && (certain || !w.Schedule().Shape.Durable) && !slices.ContainsFunc(m.Config(id).Chain, func(p core.Peer) bool {
-			return c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Hosts()[0], c.owner[p.ID]})
+			return c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Manager(), c.owner[p.ID]})
 		}) {
 			return true
 		}

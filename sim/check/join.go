@@ -39,5 +39,5 @@ func (c *checker) checkJoins(w *sim.World, m *core.Manager) {
 func (c *checker) mayJoin(w *sim.World, config *core.Config) bool {
 	primary, joining := c.owner[config.Chain[0].ID], c.owner[config.Joining.ID]
 	return c.works(w, config.Chain[0].ID) && c.works(w, config.Joining.ID) &&
-		w.Connected(primary, joining) && w.Connected(primary, w.Hosts()[0]) && w.Connected(joining, w.Hosts()[0])
+		w.Connected(primary, joining) && w.Connected(primary, w.Manager()) && w.Connected(joining, w.Manager())
 }

@@ -20,9 +20,15 @@ func (c *checker) onManagerEvent(w *sim.World, m *core.Manager, e *core.Event) {
 	}
 	switch e.Kind {
 	case core.EventReconfigured:
-		c.onConfig(w, m.Config(e.Group))
+		if !c.several(w) { // else see onAgreed
+			c.onConfig(w, m.Config(e.Group))
+		}
 	case core.EventMapped:
-		c.checkKeys(w, m)
+		if !c.several(w) {
+			c.checkKeys(w, m)
+		}
+	case core.EventLeads:
+		c.onLeads(w, m)
 	case core.EventLost:
 		c.onLost(w, m, e)
 	}
@@ -232,8 +238,10 @@ func (c *checker) works(w *sim.World, id core.NodeID) bool {
 
 // manager returns the manager if one is at work.
 func (c *checker) manager(w *sim.World) *core.Manager {
-	if h := w.Hosts()[0]; h.Up() && !h.Paused() {
-		return h.Node().(*core.Manager)
+	if h := w.Manager(); h.Up() && !h.Paused() {
+		if m := h.Node().(*core.Manager); m.Leads() {
+			return m
+		}
 	}
 	return nil
 }
@@ -247,7 +255,7 @@ func (c *checker) Settled(w *sim.World) bool { return c.unsettled(w) == "" }
 func (c *checker) unsettled(w *sim.World) string {
 	m := c.manager(w)
 	if m == nil {
-		return ""
+		return c.leaderless(w)
 	}
 	for i := range m.Groups() {
 		config := m.Config(core.GroupID(i + 1))
@@ -315,7 +323,7 @@ func (c *checker) drainable(w *sim.World, m *core.Manager, id core.NodeID) bool 
 func (c *checker) eligible(w *sim.World, m *core.Manager, primary *sim.Host, need bool) int {
 	spares := 0
 	for i := range m.Nodes() {
-		n := m.Node(i, w.Local(w.Hosts()[0]))
+		n := m.Node(i, w.Local(w.Manager()))
 		if n.Group != 0 || n.Joining != 0 || n.Gone || n.Draining || n.Unfit && !need || !c.works(w, n.ID) {
 			continue
 		}
@@ -344,6 +352,11 @@ func (c *checker) End(w *sim.World) {
 	}
 	m := c.manager(w)
 	since, healed := w.Healed()
+	if healed && w.Failed() == nil && m == nil {
+		if why := c.leaderless(w); why != "" {
+			w.Fail("convergence", "%v after the faults: %s", w.Now()-since, why)
+		}
+	}
 	if !healed || w.Failed() != nil || m == nil {
 		return
 	}
@@ -377,7 +390,7 @@ func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operati
 		// Data that is gone can be found missing where the address refuses or answers as
 		// another node; silence takes ten times as long. In durable mode a new node must have
 		// begun there: of one that has moved there nobody can tell whose disk is gone.
-		found := w.Connected(w.Hosts()[0], h) && !h.Paused() && (!w.Schedule().Shape.Durable || h.Up() && replaced(m, p))
+		found := w.Connected(w.Manager(), h) && !h.Paused() && (!w.Schedule().Shape.Durable || h.Up() && replaced(m, p))
 		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
 	short := len(config.Chain) < int(config.MinChain) && op.Kind != core.OpGet

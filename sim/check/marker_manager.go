@@ -138,7 +138,7 @@ func (m *marker) probing(w *sim.World, node *core.Manager, out *core.Output, e *
 	}
 	silent := 0
 	for i := range node.Nodes() {
-		if n := node.Node(i, w.Local(w.Hosts()[0])); n.Group == e.Group && n.Missed >= misses {
+		if n := node.Node(i, w.Local(w.Manager())); n.Group == e.Group && n.Missed >= misses {
 			silent++
 		}
 	}
@@ -187,7 +187,7 @@ func (m *marker) witness(h *sim.Host, id core.GroupID, q *inquiry) {
 func (m *marker) formed(w *sim.World, node *core.Manager, id core.GroupID) {
 	dead := false
 	for i := range node.Nodes() {
-		n := node.Node(i, w.Local(w.Hosts()[0]))
+		n := node.Node(i, w.Local(w.Manager()))
 		if n.Group == id {
 			m.reachIf(mark.DeadSparePassedOver, dead)
 		}
@@ -204,7 +204,7 @@ func (m *marker) joining(w *sim.World, node *core.Manager, e *core.Event) {
 		return
 	}
 	for i := range node.Nodes() {
-		n := node.Node(i, w.Local(w.Hosts()[0]))
+		n := node.Node(i, w.Local(w.Manager()))
 		m.reachIf(mark.TwoMembersShort, n.Group == 0 && n.Joining == 0 && !n.Gone && !n.Unfit && n.Answers)
 	}
 }
@@ -256,7 +256,7 @@ func (m *marker) evicted(w *sim.World, gm *groupMarks, before, n *core.Config, a
 	for _, p := range before.Chain {
 		m.reachIf(mark.DrainMetAnEviction, p.ID != id && m.toBeDrained(w, p.ID))
 	}
-	if h := m.process(id); h != nil && !h.Paused() && h.Unsynced() && w.Connected(h, w.Hosts()[0]) {
+	if h := m.process(id); h != nil && !h.Paused() && h.Unsynced() && w.Connected(h, w.Manager()) {
 		m.reachIf(mark.HungDiskEvicted, h.SyncLatency() > w.Schedule().Shape.SyncLatency)
 	}
 }

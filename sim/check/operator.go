@@ -20,7 +20,7 @@ func (c *checker) onAnswers(w *sim.World, h *sim.Host, m *core.Manager) {
 	for i := range h.Output().Send {
 		switch b := h.Output().Send[i].Body.(type) {
 		case *core.Drained:
-			c.onDrained(w, m, b)
+			c.onDrained(w, h, m, b)
 		case *core.Forgotten:
 			if id := c.asked(w, b.Req); b.Status == core.StatusOK && id != 0 && !c.node(w, m, id).Gone {
 				w.Fail("answer-kept", "an operator was told that node %v is forgotten, but it is not", id)
@@ -33,7 +33,7 @@ func (c *checker) onAnswers(w *sim.World, h *sim.Host, m *core.Manager) {
 	}
 }
 
-func (c *checker) onDrained(w *sim.World, m *core.Manager, b *core.Drained) {
+func (c *checker) onDrained(w *sim.World, h *sim.Host, m *core.Manager, b *core.Drained) {
 	id := c.asked(w, b.Req)
 	if id == 0 || c.told.answered[b.Req] {
 		return
@@ -48,6 +48,11 @@ func (c *checker) onDrained(w *sim.World, m *core.Manager, b *core.Drained) {
 			w.Fail("answer-kept", "an operator was told that node %v is drained, but it is in a group", id)
 		}
 		c.told.drained[id] = n.Boot
+		for _, e := range h.Output().Send { // one of several managers applies many commands at a time
+			if r, ok := e.Body.(*core.Registered); ok && e.To.ID == id && r.Boot == n.Boot {
+				c.told.drained[id]--
+			}
+		}
 	case core.StatusUnavailable, core.StatusGroupLost:
 		if n.Draining && n.Group != 0 {
 			w.Fail("answer-kept", "an operator was told that node %v stays, but it is being drained", id)
@@ -66,7 +71,7 @@ func (c *checker) asked(w *sim.World, req uint64) core.NodeID {
 // node is what the manager knows of a node; zero when it knows nothing.
 func (c *checker) node(w *sim.World, m *core.Manager, id core.NodeID) core.NodeView {
 	for i := range m.Nodes() {
-		if n := m.Node(i, w.Local(w.Hosts()[0])); n.ID == id {
+		if n := m.Node(i, w.Local(w.Manager())); n.ID == id {
 			return n
 		}
 	}
@@ -77,7 +82,10 @@ func (c *checker) node(w *sim.World, m *core.Manager, id core.NodeID) core.NodeV
 // before it is started anew; and a drain takes nobody from a group that is not at
 // full strength without him.
 func (c *checker) checkDrains(w *sim.World, before, n *core.Config) {
-	m := w.Hosts()[0].Node().(*core.Manager)
+	m := w.Manager().Node().(*core.Manager)
+	if c.several(w) {
+		m = c.council.applies
+	}
 	for _, p := range append(n.Chain[:len(n.Chain):len(n.Chain)], n.Joining) {
 		if boot, ok := c.told.drained[p.ID]; ok && c.node(w, m, p.ID).Boot == boot {
 			w.Fail("answer-kept", "an operator was told that %s is drained, but group %d at epoch %d uses it", p.Addr, n.Group, n.Epoch)
@@ -98,7 +106,7 @@ func (c *checker) checkDrains(w *sim.World, before, n *core.Config) {
 // its group could have moved its place, or said that it cannot.
 func (c *checker) endlessDrain(w *sim.World, m *core.Manager) core.NodeID {
 	for i := range m.Nodes() {
-		if n := m.Node(i, w.Local(w.Hosts()[0])); n.Draining && n.Group != 0 && !n.Gone && c.drainable(w, m, n.ID) {
+		if n := m.Node(i, w.Local(w.Manager())); n.Draining && n.Group != 0 && !n.Gone && c.drainable(w, m, n.ID) {
 			return n.ID
 		}
 	}

@@ -57,7 +57,7 @@ func (c *checker) askedToDrain(w *sim.World, id core.NodeID) bool {
 // hostsOf returns the manager's host and those of a chain's members; nil when one
 // of these runs no more where it was.
 func (c *checker) hostsOf(w *sim.World, config *core.Config) []*sim.Host {
-	hosts := []*sim.Host{w.Hosts()[0]}
+	hosts := []*sim.Host{w.Manager()}
 	for _, p := range config.Chain {
 		h := c.owner[p.ID]
 		if h == nil || h.Peer().ID != p.ID {
@@ -78,7 +78,7 @@ func (c *checker) onPresumed(w *sim.World, m *core.Manager, config *core.Config)
 		if w.Schedule().Shape.Durable && c.hasData(w, p.ID) && !c.gone(w, p.ID) && !replaced(m, p) {
 			w.Fail("loss-without-cause", "group %d was presumed lost, although the data of %s are on its disk, and no node has begun at its address since", config.Group, p.Addr)
 		}
-		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Hosts()[0], h}) {
+		if c.hasData(w, p.ID) && !c.gone(w, p.ID) && w.Calm([]*sim.Host{w.Manager(), h}) {
 			w.Fail("loss-without-cause", "group %d was presumed lost, although %s has its data, and it and the manager had been within the bounds for %v",
 				config.Group, h.Name(), bounds.Horizon)
 		}

@@ -23,7 +23,8 @@ import (
 func Schedule(src Source) *schedule.Schedule {
 	g := newGenerator(src)
 	g.drawShape()
-	if calm := g.chance("calm", 8); calm {
+	calm := g.chance("calm", 8)
+	if calm {
 		g.drawClocks(bounds.DriftMaxPPM)
 		g.calm(ms(150), g.end, ms(100))
 		g.drawCalls()
@@ -37,6 +38,7 @@ func Schedule(src Source) *schedule.Schedule {
 	g.drawCommands()
 	g.drawLimits()
 	g.drawPlacement()
+	g.drawManagers(calm)
 	g.tidy()
 	return g.s
 }
@@ -206,7 +208,7 @@ func (g *generator) drawClocks(most int) {
 
 // hosts are the manager, the storage nodes and the clients, in this order.
 func (g *generator) hosts() []string {
-	return append(append([]string{schedule.ManagerHost}, g.nodes()...), numbered("c", g.s.Shape.Clients)...)
+	return slices.Concat(g.s.Shape.ManagerHosts(), g.nodes(), numbered("c", g.s.Shape.Clients))
 }
 
 func (g *generator) nodes() []string { return numbered("n", g.s.Shape.Nodes) }
@@ -397,7 +399,7 @@ func (g *generator) drawFate(d *schedule.Deviation) {
 // links lists the links of a way. In "mnnn" they are those from the manager to the
 // nodes, and those between the nodes.
 func (g *generator) links(way string) []schedule.Link {
-	hosts := map[byte][]string{'m': {schedule.ManagerHost}, 'n': g.nodes(), 'c': numbered("c", g.s.Shape.Clients)}
+	hosts := map[byte][]string{'m': g.s.Shape.ManagerHosts(), 'n': g.nodes(), 'c': numbered("c", g.s.Shape.Clients)}
 	var links []schedule.Link
 	for ; way != ""; way = way[2:] {
 		for _, from := range hosts[way[0]] {

@@ -42,6 +42,8 @@ func Vary(src Source, one, other Parent) *schedule.Schedule {
 	c.Story, c.Expect, c.Recorded = nil, "holds", nil
 	v := &variation{generator: g, other: other.Schedule, focus: one.Focus, otherFocus: other.Focus}
 	g.s = c
+	v.focus.Host = v.host(v.focus.Host)
+	v.focus.Message.Link = schedule.Link{From: v.host(v.focus.Message.Link.From), To: v.host(v.focus.Message.Link.To)}
 	for _, a := range c.Actions {
 		g.end = max(g.end, a.At)
 	}
@@ -61,6 +63,7 @@ type variation struct {
 	*generator
 	other             *schedule.Schedule
 	focus, otherFocus Focus
+	managersLost      int // how many have lost their data
 }
 
 var changes = []struct {
@@ -171,7 +174,7 @@ func (v *variation) deviateFocus() {
 // strikeFocus has something happen to the host of the focus, soon before or after.
 func (v *variation) strikeFocus() {
 	host, at := v.focus.Host, v.near()
-	if host == "" || host[0] == 'c' || host == schedule.ManagerHost && !v.s.Shape.Durable {
+	if host == "" || host[0] == 'c' || isManager(host) && !v.s.Shape.Durable {
 		v.anotherFault()
 		return
 	}
@@ -192,7 +195,7 @@ func (v *variation) strikeFocus() {
 	case "dumb":
 		v.clogAll(at, host, true)
 	case "wipe":
-		if host != schedule.ManagerHost {
+		if !isManager(host) {
 			v.add(schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host})
 			v.add(schedule.Action{At: back, Verb: schedule.VerbRestart, Host: host})
 		}
@@ -254,6 +257,8 @@ func (v *variation) elsewhere() {
 		switch {
 		case host == "" || host == schedule.ManagerHost:
 			return host
+		case isManager(host):
+			return oneOf(v.generator, "manager", v.s.Shape.ManagerHosts()...)
 		case host[0] == 'n':
 			return oneOf(v.generator, "node", v.nodes()...)
 		}
@@ -428,20 +433,52 @@ func (v *variation) splice() {
 
 // host is the host that stands for one of the other schedule.
 func (v *variation) host(name string) string {
-	if name == "" || name == schedule.ManagerHost {
+	if name == "" {
 		return name
 	}
 	n, _ := strconv.Atoi(name[1:])
+	if isManager(name) {
+		hosts := v.s.Shape.ManagerHosts()
+		return hosts[max(0, n-1)%len(hosts)]
+	}
 	if name[0] == 'c' {
 		return name[:1] + strconv.Itoa((n-1)%v.s.Shape.Clients+1)
 	}
 	return name[:1] + strconv.Itoa((n-1)%v.s.Shape.Nodes+1)
 }
 
+// isManager tells whether a host is a manager's.
+func isManager(host string) bool { return host != "" && host[0] == schedule.ManagerHost[0] }
+
+// renameManagers has what was drawn for one manager happen to the first of several.
+func (v *variation) renameManagers() {
+	if v.s.Shape.Managers == 1 {
+		return
+	}
+	for i := range v.s.Actions {
+		a := &v.s.Actions[i]
+		for _, name := range []*string{&a.Host, &a.Link.From, &a.Link.To} {
+			if isManager(*name) {
+				*name = v.host(*name)
+			}
+		}
+		if slices.ContainsFunc(a.Groups, func(group []string) bool { return slices.Contains(group, schedule.ManagerHost) }) {
+			groups := make([][]string, len(a.Groups))
+			for j, group := range a.Groups {
+				for _, host := range group {
+					groups[j] = append(groups[j], v.host(host))
+				}
+			}
+			a.Groups = groups
+		}
+	}
+}
+
 // mend leaves out what no drawn schedule has, since nothing is promised then, or nothing
 // comes of it:
 //
 //   - damage on the disk of a host that is up, or of the manager;
+//   - that more than a minority of several managers lose their data;
 //   - that an operator gives up data that may well be there;
 //   - that data is moved to a host that is up;
 //   - calls of a client that is paused;
@@ -452,6 +489,8 @@ func (v *variation) mend() {
 	if calm := sh.CalmTimeout(); sh.OpTimeout >= calm {
 		sh.OpTimeout = ms(2000) + callTrips*sh.BeyondNear()
 	}
+	v.renameManagers()
+	v.managersLost = 0
 	slices.SortStableFunc(v.s.Actions, func(a, b schedule.Action) int { return cmp.Compare(a.At, b.At) })
 	crashed, paused, ended := map[string]bool{}, map[string]bool{}, map[string]time.Duration{}
 	large := 0
@@ -483,14 +522,19 @@ func (v *variation) mend() {
 func (v *variation) unpromised(a *schedule.Action, crashed, paused map[string]bool, ended map[string]time.Duration) bool {
 	switch a.Verb {
 	case schedule.VerbRot, schedule.VerbMisdirect, schedule.VerbUnreadable:
-		return a.Host == schedule.ManagerHost || !crashed[a.Host]
+		return isManager(a.Host) || !crashed[a.Host]
 	case schedule.VerbForget:
 		at, ok := ended[a.Host]
 		return !ok || a.At-at > forgetAfter
 	case schedule.VerbMove:
 		return !crashed[a.Target] || crashed[a.Host] || paused[a.Host] || a.Host == a.Target
-	case schedule.VerbCrash, schedule.VerbRestart:
+	case schedule.VerbRestart:
 		return a.Host == schedule.ManagerHost && !v.s.Shape.Durable
+	case schedule.VerbCrash, schedule.VerbWipe:
+		if isManager(a.Host) && (a.Verb == schedule.VerbWipe || !v.s.Shape.Durable) {
+			v.managersLost++
+			return v.managersLost > (v.s.Shape.Managers-1)/2
+		}
 	case schedule.VerbPartition:
 		seen := map[string]bool{}
 		for _, group := range a.Groups {

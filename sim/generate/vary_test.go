@@ -18,7 +18,7 @@ func asked(s *schedule.Schedule, varied bool) string {
 		a := &s.Actions[i]
 		switch a.Verb {
 		case schedule.VerbRot, schedule.VerbMisdirect, schedule.VerbUnreadable:
-			if a.Host == schedule.ManagerHost || !down[a.Host] {
+			if isManager(a.Host) || !down[a.Host] {
 				return "damage on the manager's disk, or that of a host that is up: " + a.String()
 			}
 		case schedule.VerbForget:

@@ -413,8 +413,8 @@ func (p *parser) deviation(fate string, words []token) error {
 }
 
 func kindNamed(name string) core.Kind {
-	for k := core.Kind(1); onWire(k); k++ {
-		if k.String() == name {
+	for k := core.Kind(1); int(k) < core.KindCount; k++ {
+		if onWire(k) && k.String() == name {
 			return k
 		}
 	}
@@ -423,8 +423,10 @@ func kindNamed(name string) core.Kind {
 
 func kindList() string {
 	var names []string
-	for k := core.Kind(1); onWire(k); k++ {
-		names = append(names, k.String())
+	for k := core.Kind(1); int(k) < core.KindCount; k++ {
+		if onWire(k) {
+			names = append(names, k.String())
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -44,6 +44,7 @@ func (s *Schedule) Leases() bool {
 
 // Shape is the cluster and its options.
 type Shape struct {
+	Managers  int // 1 for the host m, or 2 to ManagersMax for m1..mN
 	Nodes     int // storage nodes n1..nN, 1 to NodesMax
 	Replicas  int // k, 0 to 3
 	Clients   int // clients c1..cM, 1 to ClientsMax
@@ -92,8 +93,9 @@ type Clock struct {
 // Bounds of a schedule's hosts. The checks look at every host again and again, so a cluster
 // of more than some dozen nodes is better run without them.
 const (
-	NodesMax   = 4000
-	ClientsMax = 16
+	NodesMax    = 4000
+	ManagersMax = 5
+	ClientsMax  = 16
 )
 
 // Action is one thing that happens at a time.

@@ -53,7 +53,9 @@ func (s *Schedule) String() string {
 		if i == 0 || shapeFields[i-1].line != f.line {
 			b.WriteString(f.line)
 		}
-		b.WriteString(" " + f.name + "=" + f.get(&s.Shape))
+		if f.name != managersField || s.Shape.Managers > 1 {
+			b.WriteString(" " + f.name + "=" + f.get(&s.Shape))
+		}
 		if i == len(shapeFields)-1 || shapeFields[i+1].line != f.line {
 			b.WriteByte('\n')
 		}

@@ -22,6 +22,7 @@ type shapeField struct {
 // shapeFields are in the order of the canonical text, those of a line together.
 var shapeFields = [...]shapeField{
 	number("cluster", "nodes", 1, NodesMax, func(sh *Shape) *int { return &sh.Nodes }),
+	number("cluster", managersField, 1, ManagersMax, func(sh *Shape) *int { return &sh.Managers }),
 	number("cluster", "replicas", 0, 3, func(sh *Shape) *int { return &sh.Replicas }),
 	number("cluster", "clients", 1, ClientsMax, func(sh *Shape) *int { return &sh.Clients }),
 	number("cluster", "width", 1, WidthMax, func(sh *Shape) *int { return &sh.Width }),
@@ -87,6 +88,9 @@ var shapeFields = [...]shapeField{
 	duration(limitsLine, "session-ttl", time.Millisecond, func(sh *Shape) *time.Duration { return &sh.Limits.SessionTTL }),
 	duration(limitsLine, "session-idle", time.Millisecond, func(sh *Shape) *time.Duration { return &sh.Limits.SessionIdle }),
 }
+
+// managersField is left out of the canonical text where there is one.
+const managersField = "managers"
 
 // limitsLine is left out of the canonical text where all limits are the usual ones.
 const limitsLine = "limits"

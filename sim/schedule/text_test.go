@@ -215,7 +215,7 @@ func TestParseErrors(t *testing.T) {
 		{"expect", "# x\nexpect sometimes", `line 2: "sometimes" is no verdict: want holds, violates PROPERTY or not applicable`},
 		{"cluster twice", "cluster seed=1\ncluster nodes=3", "line 2: a second cluster line"},
 		{"option twice", "cluster seed=1 seed=2", "line 1: seed twice"},
-		{"option unknown", "cluster node=3", "line 1: there is no node here: want nodes=, replicas="},
+		{"option unknown", "cluster node=3", "line 1: there is no node here: want nodes=, managers=, replicas="},
 		{"option of another line", "disk latency=3ms", "line 1: there is no latency here: want sync="},
 		{"no option", "cluster nodes", `line 1: "nodes" is no option: want nodes=`},
 		{"not a number", "cluster nodes=x", "line 1: nodes=x: want a number from 1 to 4000"},

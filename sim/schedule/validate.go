@@ -41,7 +41,7 @@ const (
 // memory, on a fast network.
 func DefaultShape() Shape {
 	return Shape{
-		Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1, Placement: core.PlacementKey,
+		Managers: 1, Nodes: 3, Replicas: 2, Clients: 2, Width: 1, Reads: core.ReadConfirm, MinChain: 1, Placement: core.PlacementKey,
 		LogKeep: LogKeepMax, Commands: CommandsMax, Sessions: core.SessionsMax / 4, Chunk: core.ChunkItemsMax, Quarantine: time.Minute,
 		Limits: Limits{
 			Pending: 1024, Reads: 4096, Parked: 1024, JoinRate: 22 << 20,
@@ -94,13 +94,26 @@ const (
 	hostClient
 )
 
-// ManagerHost is the name of the manager's host in a schedule.
+// ManagerHost is the name of the manager's host in a schedule, where there is one; of several
+// it is followed by a number.
 const ManagerHost = "m"
+
+// ManagerHosts are the names of the managers' hosts.
+func (sh *Shape) ManagerHosts() []string {
+	if sh.Managers <= 1 {
+		return []string{ManagerHost}
+	}
+	names := make([]string, sh.Managers)
+	for i := range names {
+		names[i] = ManagerHost + strconv.Itoa(i+1)
+	}
+	return names
+}
 
 // hostKindOf tells what a host is; 0 when the shape has none of that name. A number
 // with leading zeros names nobody, so that each host has one name.
 func (sh *Shape) hostKindOf(host string) hostKind {
-	if host == ManagerHost {
+	if slices.Contains(sh.ManagerHosts(), host) {
 		return hostManager
 	}
 	if len(host) < 2 {
@@ -122,7 +135,9 @@ func (sh *Shape) hostKindOf(host string) hostKind {
 func (sh *Shape) hostsNamed(kinds hostKind) string {
 	var names []string
 	if kinds&hostManager != 0 {
-		names = append(names, ManagerHost)
+		if names = append(names, ManagerHost); sh.Managers > 1 {
+			names[0] = span(ManagerHost, sh.Managers)
+		}
 	}
 	if kinds&hostStorage != 0 {
 		names = append(names, span("n", sh.Nodes))
@@ -385,9 +400,10 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 		return sh.noHost(a.Host, hosts)
 	case a.Verb.OnDisk() && !sh.Durable:
 		return spec.name + ": no host has a disk: want mode=durable"
-	case (a.Verb == VerbCrash || a.Verb == VerbRestart) && kind == hostManager && !sh.Durable:
+	case (a.Verb == VerbCrash || a.Verb == VerbRestart) && kind == hostManager && !sh.Durable && sh.Managers == 1:
 		return fmt.Sprintf("%s m: a manager in memory that restarts is another cluster: want mode=durable, or %s",
 			spec.name, sh.hostsNamed(hosts&^hostManager))
+	case a.Verb == VerbWipe && kind == hostManager && sh.Managers > 1: // another one takes its place
 	case kind&hosts == 0:
 		return fmt.Sprintf("%s does not apply to %s: want %s", spec.name, a.Host, sh.hostsNamed(hosts))
 	case spec.uses&useTarget == 0:
@@ -404,7 +420,7 @@ func (sh *Shape) checkHost(a *Action, spec verbSpec) string {
 
 func (sh *Shape) checkTerms(t *core.Terms) string {
 	switch {
-	case !sh.Durable:
+	case !sh.Durable && sh.Managers == 1:
 		return "terms: a manager in memory that restarts is another cluster: want mode=durable"
 	case *t == core.Terms{}:
 		return "terms of nothing: want reads=, lease= or min-chain="

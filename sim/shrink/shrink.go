@@ -3,6 +3,7 @@ package shrink
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"gtstore/core"
@@ -93,6 +94,12 @@ func (k *shrinker) removePairs() {
 // removeHosts takes out storage nodes and clients, with all lines that name them. Where
 // a client cannot go so, another client takes over its calls.
 func (k *shrinker) removeHosts() {
+	if k.best.Shape.Managers > 1 {
+		k.try(oneManager)
+	}
+	for i := k.best.Shape.Managers; i > 2; i-- {
+		k.try(func(s *schedule.Schedule) { removeHost(s, schedule.ManagerHost, i, &s.Shape.Managers) })
+	}
 	for i := k.best.Shape.Nodes; i > 0; i-- {
 		k.try(func(s *schedule.Schedule) { removeHost(s, "n", i, &s.Shape.Nodes) })
 	}
@@ -117,6 +124,39 @@ func (k *shrinker) removeHosts() {
 }
 
 func numberedName(prefix string, i int) string { return prefix + strconv.Itoa(i) }
+
+// oneManager has one manager in place of several. What happens to any of them happens to
+// that one.
+func oneManager(s *schedule.Schedule) {
+	one := func(names ...*string) {
+		for _, name := range names {
+			if strings.HasPrefix(*name, schedule.ManagerHost) {
+				*name = schedule.ManagerHost
+			}
+		}
+	}
+	s.Shape.Managers = 1
+	seen := map[string]bool{}
+	s.Shape.Clocks = keepIf(s.Shape.Clocks, func(c *schedule.Clock) bool {
+		one(&c.Host)
+		again := seen[c.Host]
+		seen[c.Host] = true
+		return !again
+	})
+	s.Deviate = keepIf(s.Deviate, func(d *schedule.Deviation) bool {
+		one(&d.Link.From, &d.Link.To)
+		return d.Link.From != d.Link.To
+	})
+	s.Actions = keepIf(s.Actions, func(a *schedule.Action) bool {
+		one(&a.Host, &a.Link.From, &a.Link.To)
+		for _, group := range a.Groups {
+			for j := range group {
+				one(&group[j])
+			}
+		}
+		return a.Link.From == "" || a.Link.From != a.Link.To
+	})
+}
 
 // removeHost removes the i-th of count hosts of a kind, and everything that names it. The
 // hosts after it get the number before their own.
