@@ -42,8 +42,10 @@ const (
 
 	nodeStatusBytesMin  = peerBytesMin + 8
 	groupStatusBytesMin = 9
-	itemBytesMin        = 3
-	sessionBytesMin     = 13
+
+	managerStatusBytesMin = peerBytesMin + 4
+	itemBytesMin          = 3
+	sessionBytesMin       = 13
 )
 
 // skipMax bounds the groups that a Command's Skip names.
@@ -199,6 +201,10 @@ func codeMessage(c *wire.Coder, m Message) {
 	case *Quorum:
 		m.code(c)
 	case *NotLeader:
+		m.code(c)
+	case *ManagersQuery:
+		m.code(c)
+	case *ManagersReply:
 		m.code(c)
 	default:
 		codeLocal(c, m)
@@ -708,4 +714,33 @@ func isChain(chain []Peer) bool {
 		}
 	}
 	return len(chain) > 0
+}
+
+func (m *ManagersQuery) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	for i := range wire.Slice(c, &m.Add, ManagersMax, peerBytesMin) {
+		m.Add[i].code(c)
+	}
+	for i := range wire.Slice(c, &m.Remove, ManagersMax, 8) {
+		wire.Fixed64(c, &m.Remove[i])
+	}
+}
+
+func (m *ManagersReply) code(c *wire.Coder) {
+	wire.Uint(c, &m.Req)
+	wire.Enum(c, &m.Status, statusEnd)
+	wire.String(c, &m.Why, WhyBytesMax)
+	wire.Uint(c, &m.Term)
+	c.Bool(&m.Changing)
+	for i := range wire.Slice(c, &m.Managers, ManagersMax, managerStatusBytesMin) {
+		m.Managers[i].code(c)
+	}
+}
+
+func (s *ManagerStatus) code(c *wire.Coder) {
+	s.Peer.code(c)
+	c.Bool(&s.Leads)
+	c.Bool(&s.Silent)
+	wire.Uint(c, &s.Lag)
+	c.Bool(&s.Leaving)
 }

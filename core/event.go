@@ -51,6 +51,9 @@ const (
 	EventDiskInTime   // none does any more
 	EventLeads        // Seq: the manager, one of several, leads in term Seq
 	EventFollows      // Seq: and no more
+	EventWaits        // Node: this manager is empty, while Node is one of a cluster that exists: it waits to be added
+	EventListsDiffer  // Node: this manager was started with other managers, or in another mode, than Node
+	EventFounded      // this manager has founded a cluster, with those that it was told of
 	eventKindEnd
 )
 
@@ -66,7 +69,7 @@ var eventKindNames = [...]string{
 	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventTerms: "terms", EventDiskLate: "disk-late", EventDiskInTime: "disk-in-time", EventNotTaken: "not-taken", EventLacks: "lacks", EventCopied: "copied",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventKept: "kept", EventResumed: "resumed",
-	EventLeads: "leads", EventFollows: "follows",
+	EventLeads: "leads", EventFollows: "follows", EventWaits: "waits", EventListsDiffer: "lists-differ", EventFounded: "founded",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 

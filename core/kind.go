@@ -46,6 +46,8 @@ const (
 	// recorded runs have them.
 	KindQuorum
 	KindNotLeader
+	KindManagersQuery
+	KindManagersReply
 	kindEnd
 )
 
@@ -98,6 +100,9 @@ var kinds = [KindCount]struct {
 	KindCommitted:   {name: "Committed", make: newOf[Committed], local: true},
 	KindQuorum:      {name: "Quorum", make: newOf[Quorum]},
 	KindNotLeader:   {name: "NotLeader", make: newOf[NotLeader]},
+
+	KindManagersQuery: {name: "ManagersQuery", make: newOf[ManagersQuery], request: true, stranger: true, operator: true},
+	KindManagersReply: {name: "ManagersReply", make: newOf[ManagersReply]},
 }
 
 func newOf[T any, M interface {
@@ -164,3 +169,6 @@ func (*Synced) kind() Kind      { return KindSynced }
 func (*Committed) kind() Kind   { return KindCommitted }
 func (*Quorum) kind() Kind      { return KindQuorum }
 func (*NotLeader) kind() Kind   { return KindNotLeader }
+
+func (*ManagersQuery) kind() Kind { return KindManagersQuery }
+func (*ManagersReply) kind() Kind { return KindManagersReply }

@@ -294,6 +294,8 @@ func (m *Manager) onMessage(in Envelope) {
 		m.onSuspect(in, b)
 	case *StatusQuery:
 		m.onStatusQuery(in.From, b)
+	case *ManagersQuery:
+		m.onManagersQuery(in.From, b)
 	case *CaughtUp:
 		m.onCaughtUp(in, b)
 	case *Drain:

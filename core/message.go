@@ -449,3 +449,31 @@ type NotLeader struct {
 	Leader Peer   // zero while none is known
 	Term   Term   // in which it leads, or of which none is known
 }
+
+// ManagersQuery is an operator's question who the managers are, for the one that leads; and
+// the wish for others, if it names any to be added or removed.
+type ManagersQuery struct {
+	Req    uint64
+	Add    []Peer // at most ManagersMax; one that is there already gets another address
+	Remove []NodeID
+}
+
+// ManagersReply answers the ManagersQuery with the same Req.
+type ManagersReply struct {
+	Req    uint64
+	Status Status // OK; or Unavailable: they were not changed, and Why says the reason
+	Why    string // at most WhyBytesMax
+	Term   Term   // in which the sender leads; 0 of a manager that is alone
+	// Changing: a change of the managers is not over. Those who leave are still needed.
+	Changing bool
+	Managers []ManagerStatus
+}
+
+// ManagerStatus is a manager as the one that leads sees it.
+type ManagerStatus struct {
+	Peer
+	Leads   bool
+	Silent  bool   // it has not answered for about an election time-out
+	Lag     uint64 // entries of the managers' log that it is not known to hold
+	Leaving bool   // amid a change: it is to be removed
+}

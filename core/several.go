@@ -250,6 +250,8 @@ func (m *Manager) takes(in Envelope) bool {
 		req = b.Req
 	case *StatusQuery:
 		req = b.Req
+	case *ManagersQuery:
+		req = b.Req
 	default:
 		return true // an answer to an earlier term, or a report that comes again
 	}

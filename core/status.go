@@ -90,6 +90,23 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 	m.send(from, r)
 }
 
+// onManagersQuery tells who the managers are. How far they are, and how to have others, is for
+// those to say who know what their consensus is: see package core/quorum.
+func (m *Manager) onManagersQuery(from Peer, b *ManagersQuery) {
+	r := &ManagersReply{Req: b.Req, Status: StatusOK, Term: m.term}
+	if len(b.Add)+len(b.Remove) > 0 {
+		r.Status, r.Why = StatusUnavailable, "this manager is alone, for good: it cannot become one of several"
+	}
+	list := m.managers()
+	if m.several == nil {
+		list = []Peer{m.self}
+	}
+	for _, p := range list {
+		r.Managers = append(r.Managers, ManagerStatus{Peer: p, Leads: p.ID == m.self.ID})
+	}
+	m.send(from, r)
+}
+
 // page returns the part of a list that fits in one reply, from a place on.
 func page[T any](list []T, from uint32) []T {
 	list = list[min(int(from), len(list)):]

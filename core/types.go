@@ -78,6 +78,7 @@ const (
 	ReplicasMax   = 15      // replicas of a group (k)
 	ChainMax      = 32      // members of a chain: above k+1 while nodes are being drained
 	ManagersMax   = 32      // managers of a cluster that a message names
+	WhyBytesMax   = 1 << 9  // the reason in a ManagersReply
 	GroupsMax     = 1 << 10 // groups one storage node may remember
 	StatusPageMax = 1 << 8  // nodes, and groups, in one StatusReply
 

@@ -68,7 +68,7 @@ func inRange(in *Envelope) bool {
 		return len(m.Text) <= QuorumBytesMax
 	case *NotLeader:
 		return len(m.Leader.Addr) <= AddrBytesMax && m.Term <= countMax
-	case *Lookup, *ProbeReply, *StatusQuery, *Forget, *Drain:
+	case *Lookup, *ProbeReply, *StatusQuery, *Forget, *Drain, *ManagersQuery:
 		return true // all that they say is answered
 	}
 	return false // a local message, or the answer to an operator, who is no node

@@ -139,7 +139,7 @@ var layers = []layer{
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
 	{
-		dir: "netrpc/disk", project: []string{"core", "core/wire"}, tests: []string{"core/coretest"}, modules: []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sys"},
+		dir: "netrpc/disk", project: []string{"core", "core/wire"}, tests: []string{"core/coretest", "netrpc/disk/disktest"}, modules: []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sys"},
 		why: "the engine keeps what it is given: what that means is the core's",
 	},
 	{
@@ -147,7 +147,7 @@ var layers = []layer{
 		why: "a file that outlives the cluster that it is of is read without any",
 	},
 	{
-		dir: "cmd", project: []string{"core", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/HdrHistogram/hdrhistogram-go"},
+		dir: "cmd", project: []string{"core", "core/quorum", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/HdrHistogram/hdrhistogram-go"},
 		why: "the commands are the top of the project",
 	},
 	{

@@ -39,6 +39,27 @@
 // makes no checksum. A member's word is believed: who may speak under its name is for the
 // owner to see to. What cannot be from any member is dropped.
 //
+// # How a group is founded
+//
+// A core.Manager by ForManager must be told who founds the group. A Manager of this package
+// finds that out, by a list of addresses which is the same for all: see core/PROTOCOL.md,
+// section 11. What could go wrong, and why it does not:
+//
+//   - Two groups are founded. Only the first of the list founds one, when all others have
+//     promised themselves to it, empty, and a manager that has a group never does. Where the
+//     first dies while it founds, without its data, those who promised go to the next start of
+//     the first under other ids. So messages of the two never mix: each is for an id.
+//   - A group counts on ids that are gone. Answers count for one round only, but who answered
+//     may lose its data before it is taken up. If that makes a majority, or if all who know the
+//     founders are gone, those who are left find out by their own questions, and begin anew
+//     (ErrAnew). They do so only before they have applied a command. An answer cannot be too
+//     old: it is to a question that was asked after the group was founded, and who is not of it
+//     then never will be.
+//   - Who begins anew was counted on after all: by an operator who has changed the members
+//     meanwhile, say. Then one member has lost its data, which the others outlive.
+//   - A promise holds the next founder up. It is given to another one once it was not asked for
+//     during promiseTime. Until then a late word of an earlier founder cannot have it back.
+//
 // # How the library is used
 //
 //   - Its log and votes become records by MsgStorageAppend: Persist, with the answers to others
@@ -71,6 +92,7 @@
 //	a term has one leader                         host.do                     / sim_test.go
 //	a confirmed read is not stale                 judgeRead                  /
 //	once the faults end, the group works          judgeEnd
+//	one cluster is founded, whatever happens      TestOneClusterIsFounded
 //	the same seed gives the same run              TestEqualRunsAreEqual
 //	these checks notice what they are for         TestTheChecksNoticeAFaultyDriver, and the
 //	                                              mutants of quorum_test.go in properties/mutants

@@ -24,7 +24,7 @@ func laneOf(m core.Message) lane {
 	switch core.KindOf(m) {
 	case core.KindOp, core.KindLookup, core.KindStatusQuery, core.KindForget, core.KindDrain, core.KindExport,
 		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported,
-		core.KindNotLeader, core.KindCall, core.KindCancel:
+		core.KindNotLeader, core.KindManagersQuery, core.KindManagersReply, core.KindCall, core.KindCancel:
 		return laneAsks
 	}
 	return laneGroup
@@ -33,12 +33,13 @@ func laneOf(m core.Message) lane {
 // isAnswer tells whether a message only ever answers another. An answer goes back on
 // the connection on which the question came. So one that comes on a connection that
 // somebody else made was not asked for. (Registered and Refused are no answers in
-// this sense: the manager also sends them to the address of a node that it knows.)
+// this sense: the manager also sends them to the address of a node that it knows; and so is
+// NotLeader, to a node that registers.)
 func isAnswer(m core.Message) bool {
 	switch core.KindOf(m) {
 	case core.KindPong, core.KindProbeReply, core.KindAck, core.KindNack, core.KindChunkAck,
 		core.KindReply, core.KindLookupReply, core.KindStatusReply, core.KindForgotten, core.KindDrained, core.KindExported,
-		core.KindNotLeader:
+		core.KindManagersReply:
 		return true
 	}
 	return false
@@ -73,6 +74,12 @@ func namesConnection(m core.Message) bool {
 		c = m.Config
 	case *core.LookupReply:
 		c = m.Config
+	case *core.NotLeader:
+		return isConnection(m.Leader.Addr)
+	case *core.Registered:
+		return slices.ContainsFunc(m.Managers, func(p core.Peer) bool { return isConnection(p.Addr) })
+	case *core.ManagersQuery:
+		return slices.ContainsFunc(m.Add, func(p core.Peer) bool { return isConnection(p.Addr) })
 	}
 	return c != nil && (isConnection(c.Joining.Addr) || slices.ContainsFunc(c.Chain, func(p core.Peer) bool { return isConnection(p.Addr) }))
 }
@@ -128,6 +135,16 @@ func sizeOf(e *core.Envelope) int {
 		n += len(m.Text)
 	case *core.NotLeader:
 		n += len(m.Leader.Addr)
+	case *core.ManagersQuery:
+		n += 8 * len(m.Remove)
+		for i := range m.Add {
+			n += peerBytes + len(m.Add[i].Addr)
+		}
+	case *core.ManagersReply:
+		n += len(m.Why)
+		for i := range m.Managers {
+			n += 2*peerBytes + len(m.Managers[i].Addr)
+		}
 	case *core.Probe:
 		n += len(m.Target.Addr)
 	case *core.Pong:

@@ -35,6 +35,7 @@ type Role uint8
 const (
 	RoleManager Role = iota + 1
 	RoleStorage
+	RoleSeveral
 	roleEnd
 )
 
@@ -44,6 +45,8 @@ func (r Role) String() string {
 		return "manager"
 	case RoleStorage:
 		return "storage node"
+	case RoleSeveral:
+		return "manager that is one of several"
 	}
 	return fmt.Sprintf("Role(%d)", uint8(r))
 }

@@ -1,0 +1,215 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gtstore/core"
+	"gtstore/core/wire"
+)
+
+// ErrAnew is why a manager halts that is to be started again, with another id: it was to be one
+// of the founders of a cluster that nobody can found any more, and had applied none of its
+// commands. What is durable is empty by then.
+var ErrAnew = errors.New("the cluster of which this manager was to be a founder cannot be founded any more: it begins anew")
+
+const (
+	askMin      = 50 * time.Millisecond  // between two rounds of questions
+	askWait     = 250 * time.Millisecond // for the answers to a round; doubles while some are missing
+	askWaitMax  = 2 * time.Second        // up to this
+	promiseTime = 2 * time.Second        // since it was last asked for, before a promise can be given to another founder
+)
+
+// The first byte of a text between founders. No Message begins with one.
+const (
+	tagAsk = 0xf0 + iota
+	tagSay
+)
+
+// ask is the question of a manager without a command to the others: what they are. With
+// Founding it asks them to be founders of that cluster.
+type ask struct {
+	round    uint64
+	address  string         // of who asks
+	founding core.ClusterID // 0 for none
+	durable  bool
+	managers []string
+}
+
+// say answers the ask of the same round. Who says it is known by the address in the envelope,
+// and its id is the one with which it will be a founder.
+type say struct {
+	round    uint64
+	state    state
+	cluster  core.ClusterID // of which it is, or to which it has promised itself; 0 for none
+	durable  bool
+	managers []string
+}
+
+// state is how far a manager is.
+type state uint8
+
+const (
+	stateEmpty    state = iota + 1
+	statePromised       // empty, and to be a founder of a cluster, if that is founded
+	stateTaken          // of a cluster of which it does not know the founders: so it cannot lead
+	stateBlank          // of a cluster, of which it has applied no command
+	stateMember
+	stateEnd
+)
+
+func isFounding(text string) bool { return text != "" && text[0] >= tagAsk }
+
+func codeAddresses(c *wire.Coder, list *[]string) {
+	for i := range wire.Slice(c, list, MembersMax, 1) {
+		wire.String(c, &(*list)[i], core.AddrBytesMax)
+	}
+}
+
+func (a *ask) code(c *wire.Coder) {
+	c.Tag(tagAsk)
+	count(c, &a.round)
+	wire.String(c, &a.address, core.AddrBytesMax)
+	wire.Fixed64(c, &a.founding)
+	c.Bool(&a.durable)
+	codeAddresses(c, &a.managers)
+}
+
+func (s *say) code(c *wire.Coder) {
+	c.Tag(tagSay)
+	count(c, &s.round)
+	wire.Enum(c, &s.state, stateEnd)
+	wire.Fixed64(c, &s.cluster)
+	c.Check((s.cluster == 0) == (s.state == stateEmpty), "of a cluster or not")
+	c.Bool(&s.durable)
+	codeAddresses(c, &s.managers)
+}
+
+// founding is what a manager does until it knows a command of its cluster.
+type founding struct {
+	managers []string // all, in the order in which each of them was told
+	place    int      // of this one
+	durable  bool
+
+	promise    core.ClusterID // of which this manager is to be a founder; 0 for none
+	promisedAt core.Time      // when that was last asked for
+
+	round   uint64         // the first is drawn at random: what was said to an earlier start does not count
+	asks    core.ClusterID // what this round asks for; 0 for nothing
+	askedAt core.Time
+	askAt   core.Time // of the next round
+	wait    time.Duration
+	answers []answer // of this round, by place in managers
+
+	waits, differs bool // this was told
+}
+
+// answer is what a manager has said in a round.
+type answer struct {
+	from core.NodeID
+	say
+}
+
+func newFounding(managers []string, self string, durable bool) (founding, error) {
+	f := founding{managers: managers, place: slices.Index(managers, self), durable: durable, wait: askWait, answers: make([]answer, len(managers))}
+	switch {
+	case len(managers) == 0 || len(managers) > MembersMax:
+		return f, fmt.Errorf("quorum: %d managers, want 1 to %d, best 3 or 5", len(managers), MembersMax)
+	case f.place < 0:
+		return f, fmt.Errorf("quorum: the managers are %q, and this one, %s, is not among them: name it as the others do", managers, self)
+	}
+	for i, address := range managers {
+		if slices.Contains(managers[:i], address) {
+			return f, fmt.Errorf("quorum: manager %s is named twice", address)
+		}
+	}
+	return f, nil
+}
+
+// begin begins a round.
+func (f *founding) begin(now core.Time, asks core.ClusterID) *ask {
+	f.round++
+	f.asks, f.askedAt = asks, now
+	f.askAt = now.After(f.wait)
+	f.wait = min(2*f.wait, askWaitMax)
+	clear(f.answers)
+	return &ask{f.round, f.managers[f.place], asks, f.durable, f.managers}
+}
+
+// hurry has the next round begin soon: somebody is there who was not.
+func (f *founding) hurry(now core.Time) {
+	f.wait = askWait
+	f.askAt = min(f.askAt, max(now, f.askedAt.After(askMin)))
+}
+
+// promises tells whether this empty manager may be a founder of that cluster. It is one of
+// no other: of two lists of founders in which it stood, one would count on what it did as a
+// founder of the other. As long as somebody may still found the first, it lets others wait.
+func (f *founding) promises(now core.Time, c core.ClusterID) (anew bool) {
+	switch {
+	case f.promise == 0 || f.promise == c:
+		f.promise, f.promisedAt = c, now
+	default:
+		return now.Since(f.promisedAt) >= promiseTime
+	}
+	return false
+}
+
+// take takes in an answer of this round.
+func (f *founding) take(from core.Peer, s *say) {
+	if i := slices.Index(f.managers, from.Addr); i >= 0 && i != f.place {
+		f.answers[i] = answer{from.ID, *s}
+	}
+}
+
+// misses tells whether that address has not answered in this round.
+func (f *founding) misses(address string) bool {
+	i := slices.Index(f.managers, address)
+	return i >= 0 && i != f.place && !f.answers[i].is()
+}
+
+// anew forgets what was answered: this manager has become another since it asked.
+func (f *founding) anew(now core.Time) {
+	f.round++
+	clear(f.answers)
+	f.wait, f.askAt = askWait, now.After(askWait)
+}
+
+// all tells whether all others have answered in this round, and of each holds what is asked.
+func (f *founding) all(holds func(a *answer) bool) bool {
+	for i := range f.answers {
+		if i != f.place && (!f.answers[i].is() || !holds(&f.answers[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *answer) is() bool { return a.round != 0 }
+
+// agrees tells whether one was started with the same managers, and in the same mode.
+func (f *founding) agrees(durable bool, managers []string) bool {
+	return f.durable == durable && slices.Equal(f.managers, managers)
+}
+
+// isDead tells whether a cluster can never have a leader, by what was said in this round: so
+// many of its founders are not of it, and will never be again, that no majority is left; or
+// nobody is left who knows the founders. Who knows them counts nobody else. Who holds commands
+// that it has not applied gives them up only where nobody else is left.
+func (f *founding) isDead(c core.ClusterID, founders *Members, holdsCommands bool) bool {
+	known, gone := len(founders.Voters) > 0, 0
+	for i := range f.answers {
+		a := &f.answers[i]
+		_, founder := founders.peer(a.from)
+		if a.is() && (a.cluster != c || known && !founder) {
+			gone++
+		}
+	}
+	left := len(f.managers) - gone
+	if holdsCommands {
+		return left == 1 && left < len(f.managers)
+	}
+	return left < len(f.managers)/2+1 || !known && f.all(func(a *answer) bool { return a.cluster != c || a.state <= stateTaken })
+}
