@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,8 @@ import (
 // write of unknown outcome is never repeated by a second call.
 type Client struct {
 	host    *host
-	manager core.Peer
+	manager core.Peer     // that is alone
+	leaders leaders       // of several
 	cluster atomic.Uint64 // its id, once known; it never changes
 	other   atomic.Uint64 // id of the other cluster whose manager has taken the address, or 0
 	refused atomic.Bool   // the manager's address did, when it was last tried
@@ -49,14 +51,14 @@ type Value struct {
 // Dialer makes clients. The zero value is good.
 type Dialer struct {
 	Logger *slog.Logger
-	Core   core.ClientOptions // Self, Manager and Seed are set by Dial
+	Core   core.ClientOptions // Self, Manager, Managers and Seed are set by Dial
 }
 
-// Dial connects to a cluster by the addresses (host:port) of its managers; the
-// first that answers is used. It fails at once when every one of them refuses,
-// and at the latest when the context ends; then the error is of class
-// ErrUnavailable. An address that can be nobody's (see CheckAddress) is an error
-// of no class.
+// Dial connects to a cluster by the addresses (host:port) of its managers. Where there are
+// several, the client follows whichever of them leads: name them all, and it needs any majority
+// of them. With managers that are alone the first that answers is used. Dial fails at once when
+// every address refuses, and at the latest when the context ends; then the error is of class
+// ErrUnavailable. An address that can be nobody's (see CheckAddress) is an error of no class.
 func Dial(ctx context.Context, managers []string) (*Client, error) {
 	return new(Dialer).Dial(ctx, managers)
 }
@@ -77,24 +79,34 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 		switch {
 		case err != nil:
 			err = fmt.Errorf("manager %s: %w", address, err)
+		case hello.Role == transport.RoleSeveral:
+			return d.connect(core.Peer{}, managers, address)
 		case hello.Role != transport.RoleManager:
 			err = fmt.Errorf("%s is a %v, not a manager: name the manager's address", address, hello.Role)
 		default:
-			return d.connect(core.Peer{ID: hello.ID, Addr: address})
+			return d.connect(core.Peer{ID: hello.ID, Addr: address}, nil, "")
 		}
 		failures = append(failures, Printable(err.Error())) // it may be the words of whoever is there
 	}
 	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: strings.Join(failures, "; "), Cause: context.Cause(ctx)}
 }
 
-func (d *Dialer) connect(manager core.Peer) (*Client, error) {
+// connect makes a client of a manager that is alone, or of several, of which the one at first
+// has answered.
+func (d *Dialer) connect(manager core.Peer, several []string, first string) (*Client, error) {
 	opt := d.Core
 	opt.Self, opt.Manager, opt.Seed = core.Peer{ID: core.NodeID(random())}, manager, random()
+	if at := slices.Index(several, first); at >= 0 { // those before it did not answer
+		several = slices.Concat(several[at:], several[:at])
+	}
+	for _, address := range several {
+		opt.Managers = append(opt.Managers, core.Peer{Addr: address})
+	}
 	node, err := core.NewClient(opt)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{manager: manager, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
+	c := &Client{manager: manager, leaders: leaders{addresses: several, at: core.Peer{Addr: first}}, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
 	log := logger(d.Logger)
 	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, local: c.ended, other: c.operate}
 	c.host.start(nil, transport.Options{Logger: log})

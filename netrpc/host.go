@@ -235,7 +235,7 @@ func (h *host) carryOut() {
 	h.log.events(h.out.Events)
 	for i := range h.out.Events {
 		switch h.out.Events[i].Kind {
-		case core.EventAdopted, core.EventRegistered, core.EventRetired:
+		case core.EventAdopted, core.EventRegistered, core.EventRetired, core.EventFounded, core.EventLeads, core.EventFollows:
 			h.news = true
 		}
 	}

@@ -3,9 +3,11 @@ package netrpc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/transport"
 )
 
 // Status is what the manager knows of the cluster. It is gathered page by page,
@@ -23,6 +25,10 @@ type Status struct {
 	// DiskLag is how long the manager has waited for its disk: until that has made a command
 	// durable, no new key gets a group and nothing is repaired.
 	DiskLag time.Duration
+
+	// Managers are all of them, of which this one leads in the Term; one that is alone has none.
+	Managers []core.ManagerStatus
+	Term     core.Term
 }
 
 // nodesMax bounds the nodes of a cluster, and with them its groups.
@@ -32,7 +38,7 @@ const nodesMax = core.SparesMax
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s := &Status{}
 	for {
-		e, err := c.ask(ctx, "status", c.manager, askAgain, func(req uint64) core.Message {
+		e, err := c.askManager(ctx, "status", func(req uint64) core.Message {
 			return &core.StatusQuery{Req: req, NodeFrom: uint32(len(s.Nodes)), GroupFrom: uint32(len(s.Groups))}
 		})
 		if err != nil {
@@ -50,9 +56,105 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 			return nil, &Error{Class: ErrUnavailable, Op: "status", Detail: fmt.Sprintf("the manager goes on and on: a cluster has at most %d nodes", nodesMax)}
 		}
 		if len(r.Nodes) == 0 && len(r.Groups) == 0 || len(s.Nodes) >= int(r.NodeCount) && len(s.Groups) >= int(r.GroupCount) {
-			return s, nil
+			break
 		}
 	}
+	if c.leaders.several() {
+		m, err := c.Managers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Managers, s.Term = m.Managers, m.Term
+	}
+	return s, nil
+}
+
+// Managers are those of a cluster, as the one that leads sees them. One that is alone leads in
+// term 0.
+type Managers struct {
+	Cluster  core.ClusterID
+	Term     core.Term
+	Changing bool // a change is not over: those who are Leaving are still needed
+	Managers []core.ManagerStatus
+}
+
+// Managers asks who the managers are.
+func (c *Client) Managers(ctx context.Context) (*Managers, error) {
+	return c.askManagers(ctx, nil, nil)
+}
+
+// ChangeManagers adds managers, which must be started and empty, and removes others, in one
+// step: after that the new ones count, and no others. It returns when those who were removed
+// are not needed any more. ErrUnavailable says that nothing is changed, and why;
+// ErrUnknownOutcome, that the context ended first, and the change may go on.
+func (c *Client) ChangeManagers(ctx context.Context, add []core.Peer, remove []core.NodeID) error {
+	var refused error // the answer to the wish: one that was said twice is refused, as it is being done
+	asked := false
+	for {
+		m, err := c.Managers(ctx)
+		if err == nil && !m.Changing {
+			switch {
+			case m.are(add, remove):
+				return nil
+			case refused != nil:
+				return refused
+			}
+			asked = true
+			_, refused = c.askManagers(ctx, add, remove)
+		}
+		if cause := context.Cause(ctx); cause != nil && asked {
+			return &Error{Class: ErrUnknownOutcome, Op: "managers", Cause: cause, Detail: "the time ran out before the change was over; it may go on: see 'gtstore managers'"}
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(askAgain / 4):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// are tells whether the managers are as somebody wants them.
+func (m *Managers) are(add []core.Peer, remove []core.NodeID) bool {
+	for _, p := range add {
+		if !slices.ContainsFunc(m.Managers, func(s core.ManagerStatus) bool { return s.Peer == p }) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(m.Managers, func(s core.ManagerStatus) bool { return slices.Contains(remove, s.ID) })
+}
+
+func (c *Client) askManagers(ctx context.Context, add []core.Peer, remove []core.NodeID) (*Managers, error) {
+	e, err := c.askManager(ctx, "managers", func(req uint64) core.Message {
+		return &core.ManagersQuery{Req: req, Add: add, Remove: remove}
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, ok := e.Body.(*core.ManagersReply)
+	if !ok {
+		return nil, &Error{Class: ErrUnavailable, Op: "managers", Detail: "the manager answered something else"}
+	}
+	if r.Status != core.StatusOK {
+		return nil, &Error{Class: ErrUnavailable, Op: "managers", Detail: Printable(r.Why)}
+	}
+	return &Managers{e.Cluster, r.Term, r.Changing, r.Managers}, nil
+}
+
+// AskManager asks an address which manager is there, one of several.
+func AskManager(ctx context.Context, address string) (core.Peer, error) {
+	if err := CheckAddress(address); err != nil {
+		return core.Peer{}, fmt.Errorf("netrpc: the manager's address %w", err)
+	}
+	hello, err := transport.Ask(ctx, address)
+	switch {
+	case err != nil:
+		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: Printable(fmt.Sprintf("manager %s: %v", address, err)), Cause: context.Cause(ctx)}
+	case hello.Role != transport.RoleSeveral:
+		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: fmt.Sprintf("at %s there is a %v: start one with 'node manager --managers'", address, hello.Role)}
+	}
+	return core.Peer{ID: hello.ID, Addr: address}, nil
 }
 
 // Forget tells the manager that a node's data is gone for good: the node is
@@ -60,7 +162,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 // no such node is registered. It must not be said of a node that may come back:
 // if it was the last with an acknowledged write, that write is lost.
 func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
-	e, err := c.ask(ctx, "forget", c.manager, askAgain, func(req uint64) core.Message { return &core.Forget{Req: req, Node: node} })
+	e, err := c.askManager(ctx, "forget", func(req uint64) core.Message { return &core.Forget{Req: req, Node: node} })
 	if err != nil {
 		return err
 	}
@@ -86,7 +188,7 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 // and that the node stays as it is; ErrUnknownOutcome, that the context ended
 // first: the drain goes on, unless the manager has ended, and may be asked for again.
 func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
-	e, err := c.ask(ctx, "drain", c.manager, askAgain, func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
+	e, err := c.askManager(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		detail := "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"
 		if c.refused.Load() {
@@ -119,8 +221,21 @@ func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
 // askAgain is when an operator's request is repeated: the first may be lost.
 const askAgain = 200 * time.Millisecond
 
-// ask sends a request, again and again, until it is answered.
+// triesMax is how often in a row a request goes to one of several managers before another one
+// is asked. That knows who leads, so one that only takes its time is asked again.
+const triesMax = 2
+
+// askManager asks the manager, or of several the one that leads.
+func (c *Client) askManager(ctx context.Context, op string, request func(req uint64) core.Message) (core.Envelope, error) {
+	return c.ask(ctx, op, core.Peer{}, askAgain, request)
+}
+
+// ask sends a request, again and again, until it is answered: to the manager, if to is zero.
 func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Duration, request func(req uint64) core.Message) (core.Envelope, error) {
+	several := to == core.Peer{} && c.leaders.several()
+	if to == (core.Peer{}) {
+		to = c.manager
+	}
 	req := c.last.Add(1)
 	answer := make(chan core.Envelope, 1)
 	c.mu.Lock()
@@ -137,13 +252,29 @@ func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Du
 	}()
 	again := time.NewTicker(every)
 	defer again.Stop()
-	for {
+	for tries := 1; ; tries++ {
+		if several {
+			if tries%(triesMax+1) == 0 {
+				c.leaders.next(to)
+			}
+			to = c.leaders.asked()
+		}
 		c.host.bring(core.Envelope{Cluster: core.ClusterID(c.cluster.Load()), From: c.host.self, To: to, Body: request(req)})
 		select {
 		case e, ok := <-answer:
 			switch {
 			case !ok:
 				return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
+			case core.KindOf(e.Body) == core.KindNotLeader:
+				if c.leaders.follow(e.Body.(*core.NotLeader)) {
+					continue
+				}
+				c.leaders.next(to)
+				select { // none leads, or that one has just been asked
+				case <-again.C:
+				case <-ctx.Done():
+				}
+				continue
 			case core.KindOf(e.Body) != core.KindExported && c.foreign(&e):
 				return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op, Detail: c.displaced(), Cause: ErrOtherCluster}
 			}
@@ -158,6 +289,9 @@ func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Du
 
 // silence says that the manager did not answer, and why, if that is known.
 func (c *Client) silence() string {
+	if c.leaders.several() {
+		return "none of the managers, " + c.leaders.text() + ", has answered in time as the one that leads: more than half of them must be up"
+	}
 	text := "the manager at " + c.manager.Addr + " did not answer in time"
 	if c.refused.Load() {
 		text += ": its address refuses connections, so its process has ended"
@@ -167,10 +301,10 @@ func (c *Client) silence() string {
 
 // foreign tells whether an answer is of another cluster than the client's. A manager has
 // one identity for as long as its cluster exists, so another manager is of another
-// cluster.
+// cluster, unless there are several.
 func (c *Client) foreign(e *core.Envelope) bool {
 	known := core.ClusterID(c.cluster.Load())
-	return e.From.ID != c.manager.ID || known != 0 && e.Cluster != known
+	return e.From.ID != c.manager.ID && !c.leaders.several() || known != 0 && e.Cluster != known
 }
 
 // operate sees every envelope before the client of package core does. It returns true
@@ -183,10 +317,12 @@ func (c *Client) operate(e *core.Envelope) bool {
 	}
 	switch m := e.Body.(type) {
 	case *core.PeerDown:
-		if m.Peer.Addr == c.manager.Addr {
+		if c.leaders.several() {
+			c.leaders.next(m.Peer)
+		} else if m.Peer.Addr == c.manager.Addr {
 			c.refused.Store(m.Refused)
 		}
-	case *core.StatusQuery, *core.Forget, *core.Drain, *core.Export:
+	case *core.StatusQuery, *core.Forget, *core.Drain, *core.Export, *core.ManagersQuery:
 		c.host.net.Send([]core.Envelope{*e})
 		return true
 	case *core.LookupReply:
@@ -205,20 +341,31 @@ func (c *Client) operate(e *core.Envelope) bool {
 		return c.answer(m.Req, e)
 	case *core.Exported:
 		return c.answer(m.Req, e)
+	case *core.ManagersReply:
+		return c.answer(m.Req, e)
+	case *core.NotLeader:
+		return c.leaders.several() && c.asks(m.Req) && c.answer(m.Req, e)
 	case *core.Refused:
 		if m.Wanted == c.manager.ID && (m.Reason == core.RefusedOtherNode || m.Reason == core.RefusedOtherCluster) {
 			// Ask whoever is there of which cluster it is. No caller has request number 0,
 			// so the answer to it goes to onOther.
 			c.host.net.Send([]core.Envelope{{From: c.host.self, To: core.Peer{Addr: c.manager.Addr}, Body: &core.StatusQuery{}}})
 		}
-		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain || m.What == core.KindExport
+		return m.What == core.KindStatusQuery || m.What == core.KindForget || m.What == core.KindDrain || m.What == core.KindExport || m.What == core.KindManagersQuery
 	}
 	return false
 }
 
+// asks tells whether that is an operator's request that waits. It has the number of no call.
+func (c *Client) asks(req uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked[req] != nil
+}
+
 // answer hands an answer to the caller that waits for it.
 func (c *Client) answer(req uint64, e *core.Envelope) bool {
-	if !c.foreign(e) {
+	if !c.foreign(e) && core.KindOf(e.Body) != core.KindNotLeader {
 		c.cluster.CompareAndSwap(0, uint64(e.Cluster))
 	}
 	c.mu.Lock()

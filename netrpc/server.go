@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"log/slog"
 	"net"
 	"time"
@@ -19,10 +20,22 @@ type Options struct {
 	ConnectionsMax int          // that others have made; default 4096, or three quarters of the files that the process may open
 	MemoryMax      int          // bytes held for those connections together; default 96 MiB, at least 16 MiB
 
+	// NewManager makes a manager, core.NewManager by default. One of several is made by package
+	// core/quorum, which a program that has only a client need not compile.
+	NewManager func(core.ManagerOptions, core.Space) (ManagerNode, error)
+
 	// Disk is where a durable node keeps its data. The server closes it when it ends; an
 	// error of ServeManager or ServeStorage leaves it open. nil: the data lives in memory,
 	// and ends with the process.
 	Disk Disk
+}
+
+// ManagerNode is a manager as a server drives it: a core.Manager, or a quorum.Manager.
+type ManagerNode interface {
+	core.Node
+	Self() core.Peer
+	Placement() core.Placement
+	Peers() iter.Seq[core.NodeID]
 }
 
 // Server is a manager or a storage node at work.
@@ -37,7 +50,8 @@ type Server struct {
 // Self.Addr is by default the listener's address; Self.ID and Cluster are drawn
 // at random if they are 0, and Seed always; who it was on its Disk it is again. Durable
 // follows from the Disk. The error says which option is out of bounds, or matches
-// core.ErrDamaged; the listener then stays open.
+// core.ErrDamaged; the listener then stays open. One of several managers is run by it, too:
+// see Options.NewManager.
 func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, error) {
 	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
@@ -45,14 +59,23 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 		opt.Cluster = core.ClusterID(random())
 	}
 	_, _ = rand.Read(opt.Seed[:]) // it never fails
-	node, err := core.NewManager(opt, o.space())
+	var node ManagerNode
+	var err error
+	role := transport.RoleManager
+	if o.NewManager != nil {
+		role = transport.RoleSeveral
+		node, err = o.NewManager(opt, o.space())
+	} else {
+		node, err = core.NewManager(opt, o.space())
+	}
 	if err != nil {
 		return nil, err
 	}
-	return serve(l, node, node.Self(), transport.RoleManager, nil, o), nil
+	return serve(l, node, node.Self(), role, nil, o), nil
 }
 
-// ServeStorage runs a storage node on a listener, as ServeManager does a manager.
+// ServeStorage runs a storage node on a listener, as ServeManager does a manager. Of several
+// managers all are named, in opt.Managers.
 func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, error) {
 	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
@@ -61,7 +84,14 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	watch := newManagerWatch(node.Self(), opt.Manager.Addr, logger(o.Logger))
+	managers := []string{opt.Manager.Addr}
+	if len(opt.Managers) > 0 {
+		managers = nil
+		for _, m := range opt.Managers {
+			managers = append(managers, m.Addr)
+		}
+	}
+	watch := newManagerWatch(node.Self(), managers, logger(o.Logger))
 	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, o)
 	go watch.run(s.done)
 	return s, nil
@@ -97,7 +127,7 @@ func random() uint64 {
 func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, o Options) *Server {
 	log := logger(o.Logger)
 	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, other: note}, listener: l, done: make(chan struct{})}
-	if role == transport.RoleManager {
+	if role != transport.RoleStorage {
 		s.host.other = newVouch(s.host.vouched).withhold
 	}
 	if o.Disk != nil {
@@ -127,9 +157,10 @@ func (s *Server) await() {
 // Self returns the server's identity and address.
 func (s *Server) Self() core.Peer { return s.host.self }
 
-// Placement returns that of a manager's cluster, which never changes; 0 of a storage node.
+// Placement returns that of a manager's cluster, which never changes; 0 of a storage node, and
+// of one of several managers before it knows. It is for before the server is asked anything.
 func (s *Server) Placement() core.Placement {
-	if m, ok := s.host.node.(*core.Manager); ok {
+	if m, ok := s.host.node.(ManagerNode); ok {
 		return m.Placement()
 	}
 	return 0

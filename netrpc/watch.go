@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,31 +23,34 @@ const (
 // from its manager. The node itself tries on and on, whatever is at the address. It is
 // for people only: nothing that the node does depends on it.
 type managerWatch struct {
-	log     *slog.Logger
-	self    core.Peer
-	address string // of the manager
+	log      *slog.Logger
+	self     core.Peer
+	managers []string // their addresses
+	address  string   // the same in one text
 
-	manager atomic.Uint64 // id of the manager that registered the node, 0 before
+	manager atomic.Uint64 // id of the manager that registered the node last, 0 before
 	heardAt atomic.Int64  // since began
 	began   time.Time
 }
 
-func newManagerWatch(self core.Peer, address string, log *slog.Logger) *managerWatch {
-	return &managerWatch{log: log, self: self, address: address, began: time.Now()}
+func newManagerWatch(self core.Peer, managers []string, log *slog.Logger) *managerWatch {
+	return &managerWatch{log: log, self: self, managers: managers, address: strings.Join(managers, ","), began: time.Now()}
 }
+
+func (w *managerWatch) several() bool { return len(w.managers) > 1 }
 
 // note looks at what arrives. It leaves everything to the node.
 func (w *managerWatch) note(e *core.Envelope) bool {
 	switch e.Body.(type) {
 	case *core.Registered:
-		if w.manager.CompareAndSwap(0, uint64(e.From.ID)) {
-			w.log.Info("registered with the manager", "manager", w.address, "id", e.From.ID.String(), "cluster", e.Cluster.String())
+		if w.manager.CompareAndSwap(0, uint64(e.From.ID)) || w.several() && w.manager.Swap(uint64(e.From.ID)) != uint64(e.From.ID) {
+			w.log.Info("registered with the manager", "manager", Printable(e.From.Addr), "id", e.From.ID.String(), "cluster", e.Cluster.String())
 		}
 	case *core.Ping:
 	default:
 		return false
 	}
-	if uint64(e.From.ID) == w.manager.Load() {
+	if w.several() || uint64(e.From.ID) == w.manager.Load() {
 		w.heardAt.Store(int64(time.Since(w.began)))
 	}
 	return false
@@ -95,6 +99,9 @@ func (w *managerWatch) quiet() time.Duration {
 func (w *managerWatch) why(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	if w.several() {
+		return w.whySeveral(ctx)
+	}
 	hello, err := transport.Ask(ctx, w.address)
 	known := core.NodeID(w.manager.Load())
 	switch {
@@ -102,6 +109,8 @@ func (w *managerWatch) why(ctx context.Context) string {
 		return "nobody there answers as a GTStore node: " + Printable(err.Error())
 	case hello.ID == w.self.ID:
 		return "that is this node's own address: name the manager's with --manager"
+	case hello.Role == transport.RoleSeveral:
+		return "at this address there is one of several managers: name all of them with --managers"
 	case hello.Role != transport.RoleManager:
 		return fmt.Sprintf("at this address there is a %v, not a manager: name the manager's with --manager", hello.Role)
 	case known != 0 && hello.ID != known:
@@ -115,4 +124,26 @@ func (w *managerWatch) why(ctx context.Context) string {
 		return ""
 	}
 	return fmt.Sprintf("the manager is there, but its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the manager can connect to", w.self.Addr)
+}
+
+// whySeveral is why of several managers: each is asked who it is.
+func (w *managerWatch) whySeveral(ctx context.Context) string {
+	there, wrong := 0, []string(nil)
+	for _, address := range w.managers {
+		switch hello, err := transport.Ask(ctx, address); {
+		case err != nil:
+			wrong = append(wrong, "nobody at "+address+" answers as a GTStore node: "+Printable(err.Error()))
+		case hello.Role != transport.RoleSeveral:
+			wrong = append(wrong, fmt.Sprintf("at %s there is a %v", address, hello.Role))
+		default:
+			there++
+		}
+	}
+	text := fmt.Sprintf("%d of %d managers are there", there, len(w.managers))
+	if 2*there > len(w.managers) {
+		text += fmt.Sprintf(", enough for one of them to lead; if one does, its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the managers can connect to", w.self.Addr)
+	} else {
+		text += ": until more than half are, none of them leads"
+	}
+	return strings.Join(append([]string{text}, wrong...), "; ")
 }

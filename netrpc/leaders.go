@@ -1,0 +1,51 @@
+package netrpc
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"gtstore/core"
+)
+
+// leaders is whom of several managers an operator's requests go to: the one that leads, as far
+// as is known, or else each in turn. What a client's operations need is for the core.
+type leaders struct {
+	addresses []string // empty for a manager that is alone
+
+	mu   sync.Mutex
+	at   core.Peer // whom the requests go to
+	told core.Term // the latest of which it was told who leads
+}
+
+func (l *leaders) several() bool { return len(l.addresses) > 0 }
+
+func (l *leaders) text() string { return strings.Join(l.addresses, ", ") }
+
+// next has another one asked, if that one is asked still.
+func (l *leaders) next(was core.Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at == was {
+		i := slices.Index(l.addresses, was.Addr)
+		l.at = core.Peer{Addr: l.addresses[(i+1)%len(l.addresses)]}
+	}
+}
+
+func (l *leaders) asked() core.Peer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at
+}
+
+// follow takes a manager's word on who leads, and tells whether that is another than the one
+// that is asked.
+func (l *leaders) follow(m *core.NotLeader) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.Leader.ID == 0 || m.Term < l.told || l.at == m.Leader {
+		return false
+	}
+	l.told, l.at = m.Term, m.Leader
+	return true
+}
