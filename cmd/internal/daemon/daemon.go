@@ -19,6 +19,7 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/netrpc"
 	"gtstore/netrpc/disk"
 )
@@ -35,6 +36,9 @@ type common struct {
 	logLevel  cli.OneOf
 	logFormat cli.OneOf
 	withStdin bool
+
+	several bool                           // it is one of several managers
+	again   func() (*netrpc.Server, error) // starts such a one again that is to begin anew
 }
 
 func (c *common) add(flags *pflag.FlagSet) {
@@ -114,16 +118,22 @@ func (c *common) logger(stderr io.Writer) (*slog.Logger, func()) {
 // NewManager returns the command that runs a manager.
 func NewManager() *cobra.Command {
 	var c common
+	var managers cli.Addresses
 	f := NewManagerFlags()
 	cmd := &cobra.Command{
-		Use:   "manager --listen HOST:PORT",
+		Use:   "manager --listen HOST:PORT [--managers HOST:PORT,…]",
 		Short: "Run a manager",
-		Long: `Runs the manager of a cluster. It is the one process that every storage node and
-client is told of. With --dir a manager that is started again goes on with its
-cluster. Without, it is a new, empty cluster, whose messages the nodes of the old one
-refuse. Either all nodes of a cluster have a --dir, or none.`,
-		Example: "  node manager --listen 10.0.0.1:7400 --replicas 2 --dir /var/lib/gtstore",
-		Args:    cobra.NoArgs,
+		Long: `Runs the manager of a cluster, or with --managers one of several. Every storage node and
+client is told of it, or of all of them. With --dir a manager that is started again goes on
+with its cluster. Without, it is a new, empty cluster, whose messages the nodes of the old one
+refuse. Either all nodes of a cluster have a --dir, or none.
+
+Of several managers more than half must be up; the others may die. They found a cluster when
+all of them are there, and empty. One that comes back without its data, as each does that has
+no --dir, waits until 'gtstore managers replace' puts it in its former place.`,
+		Example: `  node manager --listen 10.0.0.1:7400 --replicas 2 --dir /var/lib/gtstore
+  node manager --listen 10.0.0.1:7400 --managers 10.0.0.1:7400,10.0.0.2:7400,10.0.0.3:7400 --dir /var/lib/gtstore`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Environment(cmd); err != nil {
 				return err
@@ -139,6 +149,9 @@ refuse. Either all nodes of a cluster have a --dir, or none.`,
 			defer flush()
 			opt := f.Options()
 			opt.Self, opt.Process = *self, uint64(os.Getpid())
+			if len(managers) > 0 {
+				return c.runSeveral(cmd, managers, l, opt, log)
+			}
 			s, err := c.serve(disk.Manager, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeManager(l, opt, o) })
 			if err != nil {
 				l.Close()
@@ -154,6 +167,7 @@ refuse. Either all nodes of a cluster have a --dir, or none.`,
 		},
 	}
 	c.add(cmd.Flags())
+	cmd.Flags().Var(&managers, "managers", "addresses of all managers, this one among them: the same list, in the same order, for each; three or five (default: this one alone)")
 	f.Add(cmd.Flags())
 	return cmd
 }
@@ -162,9 +176,10 @@ refuse. Either all nodes of a cluster have a --dir, or none.`,
 func NewStorage() *cobra.Command {
 	var c common
 	var manager cli.Address
+	var managers cli.Addresses
 	var name string
 	cmd := &cobra.Command{
-		Use:   "storage --listen HOST:PORT --manager HOST:PORT",
+		Use:   "storage --listen HOST:PORT --manager HOST:PORT | --managers HOST:PORT,…",
 		Short: "Run a storage node",
 		Long: `Runs a storage node. With --dir it keeps its data on disk, and goes on with them when
 it is started again. Without, they live as long as the process, and one that is started
@@ -176,8 +191,13 @@ anew: the other members of its group fill it.`,
 			if err := cli.Environment(cmd); err != nil {
 				return err
 			}
-			if manager.Value == "" {
-				return cli.Errorf(cli.ExitUsage, "--manager is missing: say where the manager is, as HOST:PORT")
+			switch {
+			case manager.Value == "" && len(managers) == 0:
+				return cli.Errorf(cli.ExitUsage, "--manager is missing: say where the manager is, as HOST:PORT, or where all are, with --managers")
+			case manager.Value != "" && len(managers) > 0:
+				return cli.Errorf(cli.ExitUsage, "--manager names one that is alone, --managers several: leave one of them out")
+			case len(managers) > quorum.MembersMax:
+				return cli.Errorf(cli.ExitUsage, "--managers: %d are named, at most %d", len(managers), quorum.MembersMax)
 			}
 			l, self, err := c.open()
 			if err != nil {
@@ -189,6 +209,9 @@ anew: the other members of its group fill it.`,
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
 			}
 			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
+			for _, address := range managers {
+				opt.Managers = append(opt.Managers, core.Peer{Addr: address})
+			}
 			s, err := c.serve(disk.Storage, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeStorage(l, opt, o) })
 			if err != nil {
 				l.Close()
@@ -203,7 +226,8 @@ anew: the other members of its group fill it.`,
 		},
 	}
 	c.add(cmd.Flags())
-	cmd.Flags().Var(&manager, "manager", "address of the manager")
+	cmd.Flags().Var(&manager, "manager", "address of the manager, if there is one")
+	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several")
 	cmd.Flags().StringVar(&name, "name", "", "label for people (default: the address)")
 	return cmd
 }
@@ -236,13 +260,27 @@ func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) erro
 		s.Close()
 		return cli.Failed(err)
 	}
-	select {
-	case <-ctx.Done():
-		log.Info("stopping")
-		s.Stop(stopTime)
-	case <-s.Done():
+	return c.await(ctx, s, log)
+}
+
+// await waits until a node has ended, or ends it when the context does.
+func (c *common) await(ctx context.Context, s *netrpc.Server, log *slog.Logger) (err error) {
+	for {
+		select {
+		case <-ctx.Done():
+			log.Info("stopping")
+			s.Stop(stopTime)
+		case <-s.Done():
+		}
+		if !errors.Is(s.Err(), quorum.ErrAnew) {
+			break
+		}
+		log.Warn(strings.TrimPrefix(s.Err().Error(), "quorum: "))
+		if s, err = c.again(); err != nil {
+			return err
+		}
 	}
-	switch err := s.Err(); {
+	switch err = s.Err(); {
 	case err == nil:
 		return nil
 	case errors.Is(err, core.ErrGroupLost):

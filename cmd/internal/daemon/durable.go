@@ -29,6 +29,9 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 	if !errors.Is(err, core.ErrDamaged) {
 		return s, refused(err)
 	}
+	if c.several {
+		return nil, cli.Errorf(cli.ExitError, "%w.\nThe other managers have what it had: start it in an empty --dir, and have 'gtstore managers replace' put it in its former place", err)
+	}
 	if role == disk.Manager {
 		return nil, cli.Errorf(cli.ExitError, "%w.\nNobody else knows what a manager knows: restore %s from a copy of the disk, of this very state, or start a new cluster in empty directories", err, c.dir)
 	}
@@ -71,5 +74,8 @@ func refused(err error) error {
 	if errors.Is(err, core.ErrPlacement) {
 		advice = ".\nLeave --placement out. To have the keys under another one, fill a new cluster: 'gtstore backup', and 'gtstore restore'"
 	}
-	return cli.Errorf(cli.ExitUsage, "%s%s", strings.TrimPrefix(err.Error(), "core: "), advice)
+	if errors.Is(err, core.ErrManagers) {
+		advice = ".\nStart it as it was, with --managers or without. To have several, fill a new cluster: 'gtstore backup', and 'gtstore restore'"
+	}
+	return cli.Errorf(cli.ExitUsage, "%s%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "quorum: "), "core: "), advice)
 }
