@@ -154,36 +154,35 @@ func (c *child) code() int {
 // endTime is how long the processes have to end in good order.
 const endTime = 3 * time.Second
 
-// end stops all processes: the manager first, for it would take the farewells
+// end stops all processes: the managers first, for they would take the farewells
 // of the others for the loss of every group.
 func (b *children) end() {
 	b.mu.Lock()
 	b.ending = true
-	all := b.all
-	b.mu.Unlock()
-	if i := slices.IndexFunc(all, func(c *child) bool { return c.name == managerName }); i > 0 {
-		all[0], all[i] = all[i], all[0]
+	managers, nodes := []*child(nil), []*child(nil)
+	for _, c := range b.all {
+		if strings.HasPrefix(c.name, "manager") {
+			managers = append(managers, c)
+		} else {
+			nodes = append(nodes, c)
+		}
 	}
+	b.mu.Unlock()
 	late, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	for i, c := range all {
-		_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		if i > 0 {
-			continue
+	for _, list := range [][]*child{managers, nodes} {
+		for _, c := range list {
+			_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		}
-		select {
-		case <-c.ended:
-		case <-late.Done():
+		for _, c := range list {
+			select {
+			case <-c.ended:
+			case <-late.Done():
+				_ = c.cmd.Process.Kill()
+				<-c.ended
+			}
+			c.stdin.Close()
 		}
-	}
-	for _, c := range all {
-		select {
-		case <-c.ended:
-		case <-late.Done():
-			_ = c.cmd.Process.Kill()
-			<-c.ended
-		}
-		c.stdin.Close()
 	}
 }
 

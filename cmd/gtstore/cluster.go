@@ -34,7 +34,7 @@ func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second, "bound o
 // addFor is add for a command whose --timeout is another by default, or bounds something else.
 func (t *target) addFor(cmd *cobra.Command, timeout time.Duration, bounds string) {
 	t.manager = cli.Addresses{"127.0.0.1:" + strconv.Itoa(defaultPort)}
-	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager; several may be given, with commas")
+	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager, or of all of its managers, with commas")
 	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, bounds)
 	addOutput(cmd, &t.output)
 }

@@ -22,11 +22,14 @@ func encodeBase64(data []byte) string { return base64.StdEncoding.EncodeToString
 // statusResult is what status, and up once, print with -o json.
 type statusResult struct {
 	Cluster string        `json:"cluster"`
-	Manager statusManager `json:"manager"`
-	Nodes   []statusNode  `json:"nodes"`
-	Groups  []statusGroup `json:"groups"`
-	Spares  []string      `json:"spares"`
-	Keys    uint64        `json:"keys"` // that exist
+	Manager statusManager `json:"manager"` // of several the one that leads
+	// Managers are all, if there are several, and Term is that of the one that leads.
+	Managers []statusMember `json:"managers"`
+	Term     core.Term      `json:"term"`
+	Nodes    []statusNode   `json:"nodes"`
+	Groups   []statusGroup  `json:"groups"`
+	Spares   []string       `json:"spares"`
+	Keys     uint64         `json:"keys"` // that exist
 	// Placement is key, or slots=N. Mapped is how many keys, or slots, have a group.
 	Placement string         `json:"placement"`
 	Mapped    uint64         `json:"mapped"`
@@ -91,6 +94,7 @@ const (
 func newStatusResult(s *netrpc.Status) *statusResult {
 	r := &statusResult{
 		Cluster: s.Cluster.String(), Manager: statusManager{s.Manager.Addr, s.Process, s.DiskLag.Seconds()}, Keys: s.Keys, Placement: s.Placement.String(), Mapped: s.Mapped,
+		Managers: newStatusMembers(s.Managers), Term: s.Term,
 		Nodes: []statusNode{}, Groups: []statusGroup{}, Spares: []string{}, source: s,
 	}
 	primaries := map[core.NodeID]bool{}
@@ -164,7 +168,8 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes and groups",
-		Long: `Shows what the manager knows: nodes (up, silent, or gone for good; draining, drained and
+		Long: `Shows what the manager knows: of several managers which one leads, and by how many entries of
+their log the others lag; nodes (up, silent, or gone for good; draining, drained and
 fit to be stopped, or in quarantine after they left a group), groups (ok, short of members, unavailable, or
 lost) with their chains, the primary first, the number of keys mapped to each, and the
 spares that join groups, with how far their snapshots are. Where groups have other --reads,
@@ -307,11 +312,19 @@ func (r *statusResult) mapped() string {
 
 func (r *statusResult) text() string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d), %s keys%s\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, cli.Grouped(int(r.Keys)), r.mapped())
+	leads := ""
+	if r.Term != 0 {
+		leads = fmt.Sprintf(", which leads in term %d", r.Term)
+	}
+	fmt.Fprintf(&b, "cluster %s, manager %s (pid %d)%s, %s keys%s\n\n", r.Cluster, r.Manager.Addr, r.Manager.PID, leads, cli.Grouped(int(r.Keys)), r.mapped())
 	if text := lateText(r.source); text != "" {
 		fmt.Fprintf(&b, "%s\n\n", text)
 	}
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	if len(r.Managers) > 0 {
+		writeMembers(w, r.Managers)
+		fmt.Fprintln(w)
+	}
 	fmt.Fprintln(w, "NODE\tADDRESS\tPID\tSTATE\tGROUP\tROLE")
 	for _, n := range r.Nodes {
 		group, role := "-", n.Role

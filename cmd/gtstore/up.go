@@ -9,7 +9,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"text/tabwriter"
@@ -35,14 +37,15 @@ const nodesMax = 256
 // nodesUsual is how many it starts if nobody says.
 const nodesUsual = 7
 
-// managerName is what up calls the manager, and its directory.
-const managerName = "manager"
+// managersMax is the most managers that up starts.
+const managersMax = 5
 
 // portMax is the highest port.
 const portMax = 65535
 
 type upFlags struct {
 	nodes    int
+	managers int
 	found    int // nodes that have data in dir
 	basePort int
 	dir      string
@@ -57,23 +60,24 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole cluster on this machine",
-		Long: `Starts a manager and storage nodes, each a process of its own, and waits. All of them
-end with this command, however it ends. A process that dies is reported and not
+		Long: `Starts a manager, or several, and storage nodes, each a process of its own, and waits. All of
+them end with this command, however it ends. A process that dies is reported and not
 replaced. The data live in memory; with --dir they are on disk, and the next up with the
-same directory finds them again: as many nodes, and more if --nodes says so. The other
+same directory finds them again: as many managers and nodes, and more nodes if --nodes says so. The other
 flags may differ from the last time, and hold for the groups that are there, too. A group
 keeps the members that it has when --replicas is less, and gets more from the spares when
 it is more. It has other --reads, --lease and --min-chain within seconds; status shows that.
 Only the --placement stays what it was when the cluster was made; another one is refused.`,
 		Example: `  gtstore up
   gtstore up --dir ~/gtstore
+  gtstore up --managers 3
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Environment(cmd); err != nil {
 				return err
 			}
-			if err := f.resume(cmd.Flags().Changed("nodes")); err != nil {
+			if err := f.resume(cmd.Flags().Changed("nodes"), cmd.Flags().Changed("managers")); err != nil {
 				return err
 			}
 			if err := f.check(); err != nil {
@@ -84,7 +88,8 @@ Only the --placement stays what it was when the cluster was made; another one is
 	}
 	flags := cmd.Flags()
 	cli.Int(flags, &f.nodes, "nodes", nodesUsual, 1, nodesMax, "storage nodes; by default, with a --dir that has data, as many as there are in it")
-	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the manager; the storage nodes have the next ones; 0 lets the system choose all")
+	cli.Int(flags, &f.managers, "managers", 1, 1, managersMax, "managers, of which more than half must be up: 3 outlive one death, 5 two; by default, with a --dir that has data, as many as there are in it")
+	cli.Int(flags, &f.basePort, "base-port", defaultPort, 0, portMax, "port of the first manager; the others have the next ones, and then the storage nodes; 0 lets the system choose all")
 	cli.Directory(flags, &f.dir, "dir", "directory for the data of the whole cluster, which goes on with them when it is started again; without it they live in memory")
 	flags.BoolVar(&f.moved, "moved", false, "with --dir: it was moved here, all of it, and no cluster will be started again on the original")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
@@ -96,8 +101,10 @@ Only the --placement stays what it was when the cluster was made; another one is
 
 func (f *upFlags) check() error {
 	switch o := f.manager.Options(); {
-	case f.basePort+f.nodes > portMax:
-		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.nodes)
+	case f.basePort+f.managers-1+f.nodes > portMax:
+		return cli.Errorf(cli.ExitUsage, "--base-port %d: want 0, or a port with %d more after it", f.basePort, f.managers-1+f.nodes)
+	case f.managers%2 == 0:
+		return cli.Errorf(cli.ExitUsage, "--managers %d: an even number outlives no more deaths than %d do: want 1, 3 or 5", f.managers, f.managers-1)
 	case o.Replicas >= f.nodes && f.nodes == f.found:
 		return cli.Errorf(cli.ExitUsage, "--replicas %d needs groups of %d nodes, but there are %d in %s: say --replicas %d, or --nodes %d to add some",
 			o.Replicas, o.Replicas+1, f.found, f.dir, f.found-1, o.Replicas+1)
@@ -113,7 +120,7 @@ func (f *upFlags) check() error {
 // resume looks at what is in the directory. A cluster goes on with all of its nodes: who
 // were left out would be missed, and replaced, and of a group of whose members none was
 // started nothing could be read.
-func (f *upFlags) resume(nodesGiven bool) error {
+func (f *upFlags) resume(nodesGiven, managersGiven bool) error {
 	if f.dir == "" {
 		if f.moved {
 			return cli.Errorf(cli.ExitUsage, "--moved says something about a directory: name it with --dir")
@@ -126,11 +133,18 @@ func (f *upFlags) resume(nodesGiven bool) error {
 			f.found, last = i+1, name
 		}
 	}
-	switch hasManager := disk.Used(f.dirOf(managerName)); {
+	managers := f.managersThere()
+	switch {
+	case managers > 0 && managersGiven && managers != f.managers:
+		return cli.Errorf(cli.ExitUsage, "--managers %d: there are the data of %d in %s, and that stays so: leave --managers out", f.managers, managers, f.dir)
+	case managers > 0:
+		f.managers = managers
+	}
+	switch {
 	case f.found == 0:
-	case !hasManager:
+	case managers == 0:
 		return cli.Errorf(cli.ExitError, "--dir %s: %s has data there, but the manager has none: only the manager knows which node has what. Bring %s back, or choose an empty directory",
-			f.dir, last, f.dirOf(managerName))
+			f.dir, last, f.dirOf(f.managerName(0)))
 	case !nodesGiven:
 		f.nodes = f.found
 	case f.nodes < f.found:
@@ -138,6 +152,32 @@ func (f *upFlags) resume(nodesGiven bool) error {
 			f.nodes, last, f.dir, f.found, last, f.dirOf(last))
 	}
 	return nil
+}
+
+// managersThere counts the managers that have data in the directory: the highest number counts,
+// as one of several may have lost its own.
+func (f *upFlags) managersThere() int {
+	n := 0
+	for _, count := range []int{1, managersMax} {
+		of := upFlags{dir: f.dir, managers: count}
+		for i := range count {
+			if disk.Used(f.dirOf(of.managerName(i))) {
+				n = max(n, i+1)
+			}
+		}
+	}
+	if n%2 == 0 && n > 0 {
+		n++
+	}
+	return n
+}
+
+// managerName is the name of the i-th manager, from 0, and of its directory.
+func (f *upFlags) managerName(i int) string {
+	if f.managers == 1 {
+		return "manager"
+	}
+	return fmt.Sprintf("manager%d", i+1)
 }
 
 // nodeName is the name of the i-th storage node, from 0, and of its directory.
@@ -170,27 +210,37 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	defer log.Flush(cli.FlushTime)
 	b := newChildren(log)
 	defer b.end()
-	manager, status, err := f.startAll(ctx, b, f.managerArgs(cmd.Flags()))
+	managers, status, err := f.startAll(ctx, b, f.managerArgs(cmd.Flags()))
 	if ctx.Err() != nil {
 		return errors.New("stopped before the cluster was up")
 	}
 	if err != nil {
 		return err
 	}
-	if err := f.present(cmd.OutOrStdout(), newStatusResult(status)); err != nil {
+	if err := f.present(cmd.OutOrStdout(), managers, newStatusResult(status)); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-	case <-manager.ended:
-		if code := manager.code(); code != 0 {
-			return cli.Errorf(code, "the manager has ended (%s), and with it the cluster", manager.how())
+	return awaitEnd(ctx, managers)
+}
+
+// awaitEnd waits until up is to end, or all managers have ended.
+func awaitEnd(ctx context.Context, managers []*child) error {
+	for _, m := range managers {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.ended:
+		}
+	}
+	for _, m := range managers {
+		if code := m.code(); code != 0 {
+			return cli.Errorf(code, "the %s has ended (%s), and with it the cluster", m.name, m.how())
 		}
 	}
 	return nil
 }
 
-// managerArgs are the manager's arguments, but for its address. What was said to up, on
+// managerArgs are a manager's arguments, but for addresses and its directory. What was said to up, on
 // the command line or in the environment, it is told.
 func (f *upFlags) managerArgs(flags *pflag.FlagSet) []string {
 	args := []string{"node", "manager", "--log-level", f.logLevel.Value}
@@ -199,11 +249,11 @@ func (f *upFlags) managerArgs(flags *pflag.FlagSet) []string {
 	own.VisitAll(func(flag *pflag.Flag) {
 		args = append(args, "--"+flag.Name+"="+flags.Lookup(flag.Name).Value.String())
 	})
-	return append(args, f.dirFlag(managerName)...)
+	return args
 }
 
-// hint adds what to do where processes did not start, by their number from 0, the manager's, and
-// one of them because another has its port.
+// hint adds what to do where processes did not start, by their number from 0, the managers' first,
+// and one of them because another has its port.
 func (f *upFlags) hint(errs ...error) error {
 	err := errors.Join(errs...)
 	for i, e := range errs {
@@ -224,31 +274,55 @@ func isTaken(address string) bool {
 }
 
 // startAll starts the processes, and returns when all storage nodes answer the manager.
-func (f *upFlags) startAll(ctx context.Context, b *children, args []string) (*child, *netrpc.Status, error) {
-	if f.found > 0 {
-		return f.startAgain(ctx, b, args)
-	}
-	manager, err := b.start(ctx, managerName, append(args, "--listen", f.address(0)))
+func (f *upFlags) startAll(ctx context.Context, b *children, args []string) ([]*child, *netrpc.Status, error) {
+	addresses, err := f.managerAddresses()
 	if err != nil {
-		return nil, nil, f.hint(err)
+		return nil, nil, err
 	}
-	status, err := f.startNew(ctx, b, manager.address)
-	return manager, status, err
+	if f.found > 0 {
+		return f.startAgain(ctx, b, args, addresses)
+	}
+	managers, err := f.startManagers(ctx, b, args, addresses)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.managers == 1 {
+		addresses[0] = managers[0].address
+	}
+	status, err := f.startNew(ctx, b, addresses)
+	return managers, status, err
+}
+
+// startManagers starts all managers at once: they wait for each other.
+func (f *upFlags) startManagers(ctx context.Context, b *children, args, addresses []string) ([]*child, error) {
+	managers, errs := make([]*child, f.managers), make([]error, f.managers)
+	var all sync.WaitGroup
+	for i, address := range addresses {
+		all.Go(func() {
+			own := append(slices.Clone(args), "--listen", address)
+			if f.managers > 1 {
+				own = append(own, "--managers", strings.Join(addresses, ","))
+			}
+			managers[i], errs[i] = b.start(ctx, f.managerName(i), append(own, f.dirFlag(f.managerName(i))...))
+		})
+	}
+	all.Wait()
+	return managers, f.hint(errs...)
 }
 
 // startNew starts the nodes of a new cluster one after the other, so that they register in
 // this order: which becomes a primary is then the same each time.
-func (f *upFlags) startNew(ctx context.Context, b *children, manager string) (*netrpc.Status, error) {
-	c, err := dialSoon(ctx, manager)
+func (f *upFlags) startNew(ctx context.Context, b *children, managers []string) (*netrpc.Status, error) {
+	c, err := dialSoon(ctx, managers)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	started := make(map[uint64]bool) // by process
 	for i := range f.nodes {
-		node, err := f.startNode(ctx, b, i, manager)
+		node, err := f.startNode(ctx, b, i, managers)
 		if err != nil {
-			return nil, f.hint(append(make([]error, i+1), err)...)
+			return nil, f.hint(append(make([]error, f.managers+i), err)...)
 		}
 		started[node.pid()] = true
 		if _, err := f.assembled(ctx, c, started, func(*core.NodeStatus) bool { return true }); err != nil {
@@ -259,27 +333,23 @@ func (f *upFlags) startNew(ctx context.Context, b *children, manager string) (*n
 }
 
 // startAgain starts a cluster that has data: first all nodes at once, and when each has
-// read its data, the manager. A manager that was there before them would miss those that
+// read its data, the managers. A manager that was there before them would miss those that
 // take longer, and have their groups do without.
-func (f *upFlags) startAgain(ctx context.Context, b *children, args []string) (*child, *netrpc.Status, error) {
-	manager, err := f.managerAddress()
-	if err != nil {
-		return nil, nil, err
-	}
-	nodes, errs := make([]*child, f.nodes), make([]error, 1+f.nodes) // the first is the manager's
+func (f *upFlags) startAgain(ctx context.Context, b *children, args, addresses []string) ([]*child, *netrpc.Status, error) {
+	nodes, errs := make([]*child, f.nodes), make([]error, f.managers+f.nodes) // the managers' come first
 	var all sync.WaitGroup
 	for i := range f.nodes {
-		all.Go(func() { nodes[i], errs[i+1] = f.startNode(ctx, b, i, manager) })
+		all.Go(func() { nodes[i], errs[f.managers+i] = f.startNode(ctx, b, i, addresses) })
 	}
 	all.Wait()
 	if err := f.hint(errs...); err != nil {
 		return nil, nil, err
 	}
-	m, err := b.start(ctx, managerName, append(args, "--listen", manager))
+	managers, err := f.startManagers(ctx, b, args, addresses)
 	if err != nil {
-		return nil, nil, f.hint(err)
+		return nil, nil, err
 	}
-	c, err := dialSoon(ctx, manager)
+	c, err := dialSoon(ctx, addresses)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -289,32 +359,44 @@ func (f *upFlags) startAgain(ctx context.Context, b *children, args []string) (*
 		started[n.pid()] = true
 	}
 	status, err := f.assembled(ctx, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
-	return m, status, err
+	return managers, status, err
 }
 
-// managerAddress is where the manager is going to listen. If the system is to choose the
-// port, it does so here, since the nodes are told before.
-func (f *upFlags) managerAddress() (string, error) {
-	if f.basePort != 0 {
-		return f.address(0), nil
+// managerAddresses are where the managers are going to listen. If the system is to choose the
+// ports, it does so here where others are told before: the nodes of a cluster that is started
+// again, and each of several managers of the others.
+func (f *upFlags) managerAddresses() ([]string, error) {
+	var addresses []string
+	for i := range f.managers {
+		addresses = append(addresses, f.address(i))
 	}
-	l, err := net.Listen("tcp", f.address(0))
-	if err != nil {
-		return "", fmt.Errorf("cannot find a port for the manager: %w", err)
+	if f.basePort != 0 || f.managers == 1 && f.found == 0 {
+		return addresses, nil
 	}
-	return l.Addr().String(), l.Close()
+	for i := range addresses {
+		l, err := net.Listen("tcp", addresses[i])
+		if err != nil {
+			return nil, fmt.Errorf("cannot find a port for a manager: %w", err)
+		}
+		defer l.Close() // when all have theirs, so that no two have the same
+		addresses[i] = l.Addr().String()
+	}
+	return addresses, nil
 }
 
-func (f *upFlags) startNode(ctx context.Context, b *children, i int, manager string) (*child, error) {
-	name := nodeName(i)
-	args := []string{"node", "storage", "--listen", f.address(i + 1), "--manager", manager, "--name", name, "--log-level", f.logLevel.Value}
+func (f *upFlags) startNode(ctx context.Context, b *children, i int, managers []string) (*child, error) {
+	name, flag := nodeName(i), "--manager"
+	if f.managers > 1 {
+		flag = "--managers"
+	}
+	args := []string{"node", "storage", "--listen", f.address(f.managers + i), flag, strings.Join(managers, ","), "--name", name, "--log-level", f.logLevel.Value}
 	return b.start(ctx, name, append(args, f.dirFlag(name)...))
 }
 
-func dialSoon(ctx context.Context, manager string) (*netrpc.Client, error) {
+func dialSoon(ctx context.Context, managers []string) (*netrpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	return netrpc.Dial(ctx, []string{manager})
+	return netrpc.Dial(ctx, managers)
 }
 
 // assembled waits until the nodes of all processes that were started are registered, and
@@ -345,35 +427,43 @@ func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, started map[u
 }
 
 // present prints what was started, and what to type next.
-func (f *upFlags) present(w io.Writer, s *statusResult) error {
+func (f *upFlags) present(w io.Writer, managers []*child, s *statusResult) error {
 	if f.output == formatJSON {
 		return printJSON(w, s)
 	}
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tPID\tADDRESS")
-	fmt.Fprintf(t, "manager\t%d\t%s\n", s.Manager.PID, s.Manager.Addr)
+	var addresses []string
+	for _, m := range managers {
+		fmt.Fprintf(t, "%s\t%d\t%s\n", m.name, m.pid(), m.address)
+		addresses = append(addresses, m.address)
+	}
 	for _, n := range s.Nodes {
 		fmt.Fprintf(t, "%s\t%d\t%s\n", n.Name, n.PID, n.Addr)
 	}
 	t.Flush()
 	flag := ""
-	if _, other := os.LookupEnv(cli.Variable("manager")); other || f.basePort != defaultPort {
-		flag = " --manager " + s.Manager.Addr
+	if _, other := os.LookupEnv(cli.Variable("manager")); other || f.basePort != defaultPort || f.managers > 1 {
+		flag = " --manager " + strings.Join(addresses, ",")
+	}
+	count := ""
+	if f.managers > 1 {
+		count = fmt.Sprintf("%d managers and ", f.managers)
 	}
 	where := "in memory"
 	if f.dir != "" {
 		where = "on disk in " + f.dir
 	}
 	fmt.Fprintf(&b, `
-A cluster of %d storage nodes, %d replicas, %s. In another shell:
+A cluster of %[6]s%[1]d storage nodes, %[2]d replicas, %[3]s. In another shell:
 
   %[4]s put hello world%[5]s
   %[4]s get hello%[5]s
   %[4]s status%[5]s
 
 Ctrl-C stops it.
-`, f.nodes, f.manager.Options().Replicas, where, self(), flag)
+`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count)
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -434,3 +434,41 @@ func TestOneClusterIsFounded(t *testing.T) {
 	require.Greater(t, all["founded"], int(seeds), "some cluster was given up, and another founded")
 	require.Less(t, all["lost at once"], int(seeds)/20)
 }
+
+// Managers that come back with their data at other addresses, all of them at once, find each
+// other by the list with which they are started, and are listed there from then on.
+func TestManagersThatMovedFindEachOther(t *testing.T) {
+	s := newSite(1)
+	s.durable, s.hosts = true, s.hosts[:0]
+	for i := range 3 {
+		s.hosts = append(s.hosts, &chair{s: s, addr: fmt.Sprintf("m%d", i+1), records: map[string]string{}})
+	}
+	for _, c := range s.hosts {
+		c.start()
+	}
+	s.every(100*time.Millisecond, s.register)
+	s.run(core.Time(2 * time.Second))
+	cluster, ids := s.hosts[0].node.cluster(), map[core.NodeID]string{}
+	for i, c := range s.hosts {
+		require.NotZero(t, c.node.inner.Index())
+		c.addr = fmt.Sprintf("moved%d", i+1)
+		ids[c.node.Self().ID] = c.addr
+	}
+	for _, c := range s.hosts {
+		c.crash(false)
+	}
+	for _, c := range s.hosts {
+		c.start()
+	}
+	s.run(s.now.After(5 * time.Second))
+	require.Empty(t, s.wrong)
+	for _, c := range s.hosts {
+		require.Equal(t, cluster, c.node.cluster())
+		leader, _ := c.node.node.Leader()
+		require.Equal(t, ids[leader.ID], leader.Addr)
+		require.Len(t, c.node.node.Members().Voters, 3)
+		for _, p := range c.node.node.Members().Voters {
+			require.Equal(t, ids[p.ID], p.Addr)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type Node struct {
 	raft    *raft.RawNode
 	log     storage
 	members Members
+	moved   map[core.NodeID]string // members that are at another address than they list
 	applied Position
 	random  rand.PCG
 
@@ -222,11 +223,53 @@ func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
 func (n *Node) Leader() (core.Peer, Term) {
 	status := n.raft.BasicStatus()
 	leader, _ := n.members.peer(core.NodeID(status.Lead))
-	return leader, Term(status.GetTerm())
+	return n.peerNow(leader), Term(status.GetTerm())
 }
 
 // Members tells who the members are, as far as this node has applied.
 func (n *Node) Members() Members { return n.members }
+
+// Found tells at which address a member is, where that is not what the members list. It counts
+// for this start. A leader lists it: see Relist.
+func (n *Node) Found(p core.Peer) {
+	known, member := n.members.peer(p.ID)
+	switch {
+	case !member:
+	case known.Addr == p.Addr:
+		delete(n.moved, p.ID)
+	default:
+		if n.moved == nil {
+			n.moved = make(map[core.NodeID]string)
+		}
+		n.moved[p.ID] = p.Addr
+	}
+}
+
+// Relist has the members listed at the addresses at which they were found. A leader's driver
+// calls it now and then; it does nothing while all is as it should be.
+func (n *Node) Relist() {
+	if !n.Settled() {
+		return
+	}
+	n.Found(n.self)
+	var add []core.Peer
+	for _, p := range n.members.Voters {
+		if now := n.peerNow(p); now != p {
+			add = append(add, now)
+		}
+	}
+	if len(add) > 0 {
+		_ = n.Change(add, nil) // if that is not possible now, it is later
+	}
+}
+
+// peerNow is a member at the address at which it was found.
+func (n *Node) peerNow(p core.Peer) core.Peer {
+	if addr, ok := n.moved[p.ID]; ok {
+		p.Addr = addr
+	}
+	return p
+}
 
 // Settled tells whether this node leads, and no change of the members is under way. Then
 // those who were removed are not needed any more, whoever else is lost.

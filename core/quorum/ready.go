@@ -70,7 +70,8 @@ func (n *Node) address(m *pb.Message) (core.Peer, bool) {
 	if i := find(n.heard, id); i >= 0 {
 		return n.heard[i], true
 	}
-	return n.members.peer(id)
+	p, ok := n.members.peer(id)
+	return n.peerNow(p), ok
 }
 
 // store makes durable what the library wants to be, and lets leave after that what rests on

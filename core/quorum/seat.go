@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
+
+	"go.etcd.io/raft/v3"
 
 	"gtstore/core"
 	"gtstore/core/wire"
@@ -153,6 +156,9 @@ func (m *Manager) Tick(now core.Time, out *core.Output) {
 	if m.asksOthers() && now >= m.askAt {
 		m.askAll(0, out)
 	}
+	if m.inner != nil && m.node.leads != 0 {
+		m.node.Relist()
+	}
 }
 
 // Deadline implements core.Node.
@@ -184,7 +190,12 @@ func (m *Manager) isBlank() bool { return m.inner.Index() == 0 }
 
 func (m *Manager) knowsFounders() bool { return len(m.node.members.Voters) > 0 }
 
-func (m *Manager) asksOthers() bool { return m.inner == nil || m.isBlank() }
+// asksOthers tells whether this manager asks the others of its list what they are: until it is
+// of a cluster that somebody relies on; and while it knows no leader, as they may be at other
+// addresses than before.
+func (m *Manager) asksOthers() bool {
+	return m.inner == nil || m.isBlank() || m.node.role.Lead == raft.None
+}
 
 // cluster is the one of which this manager is, or to which it has promised itself.
 func (m *Manager) cluster() core.ClusterID {
@@ -271,6 +282,9 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 		return
 	}
 	m.take(from, s)
+	if m.inner != nil && s.cluster == m.cluster() && slices.Contains(m.managers, from.Addr) {
+		m.node.Found(from)
+	}
 	switch {
 	case s.state > statePromised && m.inner == nil && s.cluster != m.promise:
 		m.tellOf(core.EventWaits, from.ID, &m.waits, out)
@@ -293,7 +307,7 @@ func (m *Manager) tellOf(k core.EventKind, node core.NodeID, told *bool, out *co
 func (m *Manager) judge(out *core.Output) {
 	switch {
 	case m.inner != nil:
-		if m.isDead(m.cluster(), &m.node.members, m.node.log.bytes > 0) {
+		if m.isBlank() && m.isDead(m.cluster(), &m.node.members, m.node.log.bytes > 0) {
 			m.beginAnew(out)
 		}
 	case m.place != 0:

@@ -42,6 +42,7 @@ func (n *Node) beginTransfer(m *pb.Message) {
 	if !ok {
 		return
 	}
+	to = n.peerNow(to)
 	n.transfers = slices.DeleteFunc(n.transfers, func(t transfer) bool { return t.to.ID == to.ID })
 	n.transfers = append(n.transfers, transfer{to: to, snapshot: n.made})
 	n.sendPart(&n.transfers[len(n.transfers)-1])
