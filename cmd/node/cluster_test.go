@@ -39,6 +39,7 @@ func init() {
 type cluster struct {
 	t       testing.TB
 	manager *process
+	several []string // the addresses of all managers, if there are several
 	nodes   []*process
 	client  *netrpc.Client
 }
@@ -181,7 +182,11 @@ func (c *cluster) dial() *netrpc.Client {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	client, err := netrpc.Dial(ctx, []string{c.manager.addr})
+	managers := c.several
+	if managers == nil {
+		managers = []string{c.manager.addr}
+	}
+	client, err := netrpc.Dial(ctx, managers)
 	require.NoError(c.t, err)
 	c.t.Cleanup(client.Close)
 	return client

@@ -63,7 +63,13 @@ func startIn(t testing.TB, dir string, nodes int, flags ...string) *durable {
 // storage runs one more storage node.
 func (d *durable) storage(name string, flags ...string) *member {
 	d.t.Helper()
-	return d.run(name, append([]string{"storage", "--manager", d.manager.addr, "--name", name}, flags...)...)
+	at := []string{"storage", "--name", name, "--manager"}
+	if d.several != nil {
+		at = append(at[:3], "--managers", strings.Join(d.several, ","))
+	} else {
+		at = append(at, d.manager.addr)
+	}
+	return d.run(name, append(at, flags...)...)
 }
 
 func (d *durable) run(name string, args ...string) *member {

@@ -63,15 +63,19 @@ func (n *Node) drain() {
 	n.heard = n.heard[:0]
 }
 
-// address finds the receiver of a message: one who spoke, at the address that it spoke
-// from, or a member. Who is neither was one, and is told nothing.
+// address finds the receiver of a message: a member, or one who just spoke, at the address
+// that it spoke from. Who is neither was one, and is told nothing. What goes to a member's own
+// address, an answer too, takes a connection whose end is told: so who follows finds out at
+// once that the leader's process has ended.
 func (n *Node) address(m *pb.Message) (core.Peer, bool) {
 	id := core.NodeID(m.GetTo())
+	if p, ok := n.members.peer(id); ok {
+		return n.peerNow(p), true
+	}
 	if i := find(n.heard, id); i >= 0 {
 		return n.heard[i], true
 	}
-	p, ok := n.members.peer(id)
-	return n.peerNow(p), ok
+	return core.Peer{}, false
 }
 
 // store makes durable what the library wants to be, and lets leave after that what rests on

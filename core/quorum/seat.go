@@ -263,6 +263,9 @@ func (m *Manager) onFounding(in core.Envelope, text string, out *core.Output) {
 }
 
 func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
+	if m.inner != nil { // it may be a member that has moved, and that a leader cannot find
+		m.node.Found(core.Peer{ID: in.From.ID, Addr: a.address})
+	}
 	agrees := m.agrees(a.durable, a.managers)
 	if !agrees && m.inner == nil {
 		m.tellOf(core.EventListsDiffer, in.From.ID, &m.differs, out)
