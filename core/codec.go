@@ -206,6 +206,8 @@ func codeMessage(c *wire.Coder, m Message) {
 		m.code(c)
 	case *ManagersReply:
 		m.code(c)
+	case *Enlist:
+		c.Bool(&m.Durable)
 	default:
 		codeLocal(c, m)
 	}

@@ -81,6 +81,7 @@ var sampleMessages = []Message{
 	&Quorum{Text: "text"},
 	&NotLeader{Req: 5, Token: 7, Leader: samplePeer, Term: 3},
 	&NotLeader{},
+	&Enlist{Durable: true},
 	&ManagersQuery{Req: 5, Add: []Peer{samplePeer}, Remove: []NodeID{7, 8}},
 	&ManagersQuery{Req: 5},
 	&ManagersReply{Req: 5, Status: StatusOK, Why: "why", Term: 3, Changing: true, Managers: []ManagerStatus{{Peer: samplePeer, Leads: true, Silent: true, Lag: 9, Leaving: true}, {Peer: samplePeer}}},

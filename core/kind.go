@@ -46,6 +46,7 @@ const (
 	// recorded runs have them.
 	KindQuorum
 	KindNotLeader
+	KindEnlist
 	KindManagersQuery
 	KindManagersReply
 	kindEnd
@@ -100,6 +101,7 @@ var kinds = [KindCount]struct {
 	KindCommitted:   {name: "Committed", make: newOf[Committed], local: true},
 	KindQuorum:      {name: "Quorum", make: newOf[Quorum]},
 	KindNotLeader:   {name: "NotLeader", make: newOf[NotLeader]},
+	KindEnlist:      {name: "Enlist", make: newOf[Enlist], stranger: true},
 
 	KindManagersQuery: {name: "ManagersQuery", make: newOf[ManagersQuery], request: true, stranger: true, operator: true},
 	KindManagersReply: {name: "ManagersReply", make: newOf[ManagersReply]},
@@ -169,6 +171,7 @@ func (*Synced) kind() Kind      { return KindSynced }
 func (*Committed) kind() Kind   { return KindCommitted }
 func (*Quorum) kind() Kind      { return KindQuorum }
 func (*NotLeader) kind() Kind   { return KindNotLeader }
+func (*Enlist) kind() Kind      { return KindEnlist }
 
 func (*ManagersQuery) kind() Kind { return KindManagersQuery }
 func (*ManagersReply) kind() Kind { return KindManagersReply }

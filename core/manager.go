@@ -56,10 +56,11 @@ type Manager struct {
 	renewals   int               // groups that may still get this manager's terms in this round
 	tooManyAt  Time              // when more were missing than the others could be asked about in one round
 
-	started bool
-	ready   bool // the identity is durable
-	pingAt  Time
-	haltAt  Time // Never, or when a lost group ends this manager
+	started  bool
+	ready    bool // the identity is durable
+	pingAt   Time
+	enlistAt Time // of one of several that has no data
+	haltAt   Time // Never, or when a lost group ends this manager
 
 	// In the manager now is its own time, which stands still while the manager stalls:
 	// see begin. All its times are measured in it.
@@ -152,6 +153,9 @@ func (m *Manager) Tick(now Time, out *Output) {
 		m.haltForLoss()
 	}
 	m.tellDiskLate()
+	if m.several != nil {
+		m.enlist()
+	}
 	if m.ready { // until then only its own Synced can move it
 		m.wakeBy(min(m.pingAt, m.haltAt))
 	}
@@ -258,6 +262,9 @@ func (m *Manager) onSelf(b Message) {
 		}
 		m.ready = true
 		m.wakeBy(m.pingAt)
+		if m.several != nil {
+			m.wakeBy(m.now)
+		}
 	case *Committed:
 		m.onCommitted(b)
 	case *PeerDown:
@@ -300,6 +307,8 @@ func (m *Manager) onMessage(in Envelope) {
 		m.onCaughtUp(in, b)
 	case *Drain:
 		m.onDrain(in.From, b)
+	case *Enlist:
+		m.onEnlist(in.From, b)
 	default:
 		m.drop(in.From)
 	}

@@ -450,6 +450,12 @@ type NotLeader struct {
 	Term   Term   // in which it leads, or of which none is known
 }
 
+// Enlist asks the leader among several managers to take the sender, which has no data, in
+// place of the manager that was at its address.
+type Enlist struct {
+	Durable bool // refused when it is not the cluster's mode
+}
+
 // ManagersQuery is an operator's question who the managers are, for the one that leads; and
 // the wish for others, if it names any to be added or removed.
 type ManagersQuery struct {

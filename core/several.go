@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"gtstore/core/wire"
 )
@@ -36,6 +37,10 @@ type Consensus interface {
 	// Leader is who leads as far as this manager knows, the zero Peer for nobody, and the
 	// term.
 	Leader() (Peer, Term)
+	// Replace asks for a change of the managers: this one in place of another that was at its
+	// address, and that has not been heard for some time. It does nothing where that cannot
+	// be done, or not now.
+	Replace(p Peer)
 	// Managers are all managers, also amid a change of them.
 	Managers() []Peer
 }
@@ -228,7 +233,8 @@ func (m *Manager) sendElsewhere(to Peer, req, token uint64) {
 // It returns false for what is for a leader.
 func (m *Manager) takes(in Envelope) bool {
 	if q, ok := in.Body.(*Quorum); ok {
-		if in.To.ID != m.self.ID || in.Cluster != m.cluster && m.cluster != 0 {
+		// One that joins does not know its cluster yet.
+		if in.To.ID != m.self.ID || in.Cluster != m.cluster && m.cluster != 0 && in.Cluster != 0 {
 			m.drop(in.From)
 			return true
 		}
@@ -261,6 +267,35 @@ func (m *Manager) takes(in Envelope) bool {
 		m.sendElsewhere(in.From, req, token)
 	}
 	return true
+}
+
+// enlistInterval is how often a manager without data asks to be taken in.
+const enlistInterval = 100 * time.Millisecond
+
+// enlist has a manager that is none of the cluster's yet ask to be one.
+func (m *Manager) enlist() {
+	switch {
+	case m.cluster != 0 || !m.ready:
+		return
+	case m.now >= m.enlistAt:
+		m.enlistAt = m.now.After(enlistInterval)
+		for _, p := range m.opt.Managers {
+			if p.Addr != m.self.Addr {
+				m.send(p, &Enlist{Durable: m.opt.Durable})
+			}
+		}
+	}
+	m.wakeBy(m.enlistAt)
+}
+
+// onEnlist takes a manager in that has lost its data, as another one. So those in memory, and
+// those whose disks are replaced, are as many again.
+func (m *Manager) onEnlist(from Peer, b *Enlist) {
+	if m.several == nil || b.Durable != m.opt.Durable {
+		m.drop(from)
+		return
+	}
+	m.several.council.Replace(from)
 }
 
 // presume has the managers agree that a group is lost. A manager that reaches nobody

@@ -14,6 +14,7 @@ import (
 // scripted is a Consensus of which the test says who leads, and when. What is proposed is
 // agreed on with the next Tick, and what is to be confirmed likewise, unless it is held.
 type scripted struct {
+	replaced []Peer
 	m        Machine
 	self     Peer
 	leader   Peer
@@ -35,6 +36,7 @@ type scripted struct {
 func (s *scripted) Step(_ Time, from Peer, text string, _ *Output) {
 	s.heard = append(s.heard, from.Addr+" "+text)
 }
+func (s *scripted) Replace(p Peer)                         { s.replaced = append(s.replaced, p) }
 func (s *scripted) Stored(_ Time, nonce uint64, _ *Output) { s.stored = append(s.stored, nonce) }
 func (s *scripted) Down(_ Time, id NodeID, _ *Output)      { s.downs = append(s.downs, id) }
 func (s *scripted) Leader() (Peer, Term)                   { return s.leader, s.term }
@@ -490,17 +492,42 @@ func TestManagersAloneAndOfSeveralDoNotMix(t *testing.T) {
 // A manager that joins others learns the cluster with the Directory. One that has a cluster
 // takes no other's.
 func TestAManagerLearnsItsClusterWithTheDirectory(t *testing.T) {
-	c := newCouncil(t, func(o *ManagerOptions) { o.Cluster = 0 })
+	c := newCouncil(t, func(o *ManagerOptions) { o.Cluster, o.Managers = 0, []Peer{{Addr: "m"}, {Addr: "m2"}} })
 	d := directoryOf("n1", "n2")
 	c.consensus.leader = c.consensus.others[0]
 	c.stepRaw(Envelope{From: peerOf("c1"), To: Peer{Addr: "m"}, Body: &Lookup{Req: 1, Key: "a"}})
-	require.Empty(t, c.mail, "it has nothing to say yet")
+	c.serve()
+	require.Empty(t, received[*NotLeader](c.realm, "c1"), "it has nothing to say yet")
+	c.pass(250 * time.Millisecond)
+	require.Len(t, received[*Enlist](c.realm, "m2"), 3, "it asks to be taken in")
+	require.Empty(t, received[*Enlist](c.realm, "m"))
 	require.NoError(t, c.consensus.m.Restore(d.text(rigCluster)))
 	require.Equal(t, rigCluster, c.manager().Cluster())
 	require.EqualValues(t, 2, c.manager().Index())
 	require.Equal(t, d.text(rigCluster), c.consensus.m.Snapshot())
 	require.ErrorContains(t, c.consensus.m.Restore(d.text(rigCluster+1)), "was sent the Directory of cluster")
 	require.ErrorIs(t, c.consensus.m.Restore("\x01"), ErrDamaged)
+	c.letters = nil
+	c.pass(time.Second)
+	require.Empty(t, received[*Enlist](c.realm, "m2"), "it is one of them")
+}
+
+// The leader has a manager without data take the place of the one that was at its address.
+func TestALeaderTakesAnEmptyManagerIn(t *testing.T) {
+	c := leading(t, 0)
+	enlist := func(m *Enlist) {
+		c.stepRaw(Envelope{From: Peer{0x777, "m3"}, To: Peer{Addr: "m"}, Body: m})
+	}
+	enlist(&Enlist{})
+	require.Equal(t, []Peer{{0x777, "m3"}}, c.consensus.replaced)
+	enlist(&Enlist{Durable: true})
+	require.Len(t, c.consensus.replaced, 1, "memory and durable mode do not mix")
+	c.deposed()
+	enlist(&Enlist{})
+	require.Len(t, c.consensus.replaced, 1)
+	alone := newManagerAt(t)
+	alone.stepRaw(Envelope{From: Peer{0x777, "m3"}, To: Peer{Addr: "m"}, Body: &Enlist{}})
+	require.NotNil(t, alone.node)
 }
 
 func wireDecoder(text string) (c Command) {

@@ -66,6 +66,8 @@ func inRange(in *Envelope) bool {
 		return m.Group.inRange() && m.Epoch <= countMax && m.Status >= 1 && m.Status < statusEnd && (m.Config == nil || m.Config.inRange())
 	case *Quorum:
 		return len(m.Text) <= QuorumBytesMax
+	case *Enlist:
+		return in.From.Addr != ""
 	case *NotLeader:
 		return len(m.Leader.Addr) <= AddrBytesMax && m.Term <= countMax
 	case *Lookup, *ProbeReply, *StatusQuery, *Forget, *Drain, *ManagersQuery:

@@ -119,6 +119,9 @@ func (m *Manager) Leads() bool { return m.leads }
 // Term is that which one of several managers leads, or has led last; else 0.
 func (m *Manager) Term() Term { return m.term }
 
+// Council returns all managers, if there are several.
+func (m *Manager) Council() []Peer { return m.managers() }
+
 // Index returns how many commands the Directory has applied.
 func (m *Manager) Index() Index { return m.dir.index }
 

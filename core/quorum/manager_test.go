@@ -46,9 +46,10 @@ func (s *seat) write(list []core.Write) {
 
 // table is several managers among which messages take no time.
 type table struct {
-	t     *testing.T
-	now   core.Time
-	seats []*seat
+	t        *testing.T
+	now      core.Time
+	seats    []*seat
+	founders []core.Peer
 	mail  []core.Envelope // to others
 }
 
@@ -58,18 +59,21 @@ func newTable(t *testing.T, size int) *table {
 		w.seats = append(w.seats, &seat{peer: core.Peer{ID: core.NodeID(1 + i), Addr: "m" + string(rune('1'+i))}, space: map[string]string{}})
 	}
 	for _, s := range w.seats {
+		w.founders = append(w.founders, s.peer)
+	}
+	for _, s := range w.seats {
 		w.start(s)
 	}
 	return w
 }
 
 func (w *table) start(s *seat) {
-	var founders []core.Peer
-	for _, other := range w.seats {
-		founders = append(founders, other.peer)
+	cluster, founders := core.ClusterID(0xc1), w.founders
+	if !slices.Contains(founders, s.peer) { // it has lost its data
+		cluster, founders = 0, nil
 	}
 	node, err := core.NewManager(core.ManagerOptions{
-		Self: s.peer, Cluster: 0xc1, Durable: true, Replicas: 0,
+		Self: s.peer, Cluster: cluster, Durable: true, Replicas: 0, Managers: w.founders,
 		Consensus: ForManager(Options{Found: founders, Durable: true, Seed: uint64(s.peer.ID), LogBytes: 100}),
 	}, s)
 	require.NoError(w.t, err)
@@ -102,9 +106,14 @@ func (w *table) carryOut(s *seat, call func(out *core.Output)) {
 	require.NoError(w.t, out.Halt)
 	s.write(out.Persist)
 	for _, e := range append(out.Send, out.After...) {
-		if i := slices.IndexFunc(w.seats, func(s *seat) bool { return s.peer.ID == e.To.ID }); i < 0 {
+		if i := slices.IndexFunc(w.seats, func(s *seat) bool {
+			return s.peer.ID == e.To.ID || core.KindOf(e.Body) == core.KindEnlist && s.peer.Addr == e.To.Addr
+		}); i < 0 {
 			w.mail = append(w.mail, e)
 		} else if to := w.seats[i]; to.node != nil {
+			if core.KindOf(e.Body) == core.KindEnlist {
+				e.To.ID = 0
+			}
 			w.carryOut(to, func(out *core.Output) { to.node.Step(w.now, e, out) })
 		}
 	}
@@ -174,4 +183,30 @@ func TestManagersAgreeOnADirectory(t *testing.T) {
 	}
 	w.pass(2 * time.Second)
 	require.Equal(t, 51, w.leader().node.Nodes(), "all were started again")
+}
+
+// A manager that has lost its data is another one, and takes its place; but not that of one
+// that is heard.
+func TestAManagerWithoutDataTakesItsPlace(t *testing.T) {
+	w := newTable(t, 3)
+	w.pass(time.Second)
+	for range 6 { // so also one that leads, and each of them again
+		for i, s := range w.seats {
+			s.node, s.space, s.peer.ID = nil, map[string]string{}, s.peer.ID+10
+			w.pass(time.Second)
+			w.say(w.leader(), core.Peer{ID: 99, Addr: "c"}, &core.Register{Boot: 1, Durable: true, Secret: 1})
+			w.start(s)
+			w.pass(time.Second)
+			leader := w.leader().node
+			require.Len(t, leader.Council(), 3)
+			require.Contains(t, leader.Council(), s.peer, "the manager at %s is taken in", s.peer.Addr)
+			require.EqualValues(t, 0xc1, s.node.Cluster())
+			require.Equal(t, leader.Index(), s.node.Index())
+			well := w.seats[(i+1)%3]
+			before := leader.Council()
+			w.say(w.leader(), core.Peer{ID: 5000, Addr: well.peer.Addr}, &core.Enlist{Durable: true})
+			w.pass(100 * time.Millisecond)
+			require.Equal(t, before, w.leader().node.Council(), "%s is heard", well.peer.Addr)
+		}
+	}
 }

@@ -218,6 +218,21 @@ func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
 	return nil
 }
 
+// Replace changes the members like Change: p for another one that was at its address. It does
+// nothing, and returns false, if there is none, if that has been heard lately, or if the
+// members cannot be changed now.
+func (n *Node) Replace(p core.Peer) bool {
+	i := slices.IndexFunc(n.members.Voters, func(v core.Peer) bool { return v.Addr == p.Addr && v.ID != p.ID })
+	if i < 0 || n.leads == 0 {
+		return false
+	}
+	old := n.members.Voters[i].ID
+	if progress, ok := n.raft.Status().Progress[uint64(old)]; old == n.self.ID || ok && progress.RecentActive {
+		return false
+	}
+	return n.Change([]core.Peer{p}, []core.NodeID{old}) == nil
+}
+
 // Leader tells whom this node holds for the leader, and in which term; the zero Peer for
 // nobody. Another may lead by now.
 func (n *Node) Leader() (core.Peer, Term) {

@@ -1,6 +1,9 @@
 package check
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"gtstore/core"
@@ -60,15 +63,23 @@ func (c *checker) onAgreed(w *sim.World, h *sim.Host, m *core.Manager) {
 		}
 		a.led[m.Term()] = m.Index()
 	}
+	a.applies = m
+	for _, e := range h.Sent() {
+		config, ok := e.Body.(*core.Config)
+		if !ok {
+			continue
+		}
+		switch known := c.ref(config.Group).configs; {
+		case int(config.Epoch) == len(known)+1:
+			c.onConfig(w, config)
+		case int(config.Epoch) <= len(known) && known[config.Epoch-1] == nil: // followers with faster disks have applied it before
+			known[config.Epoch-1] = config
+		}
+	}
 	if m.Index() <= a.index {
 		return
 	}
-	a.index, a.applies = m.Index(), m
-	for _, e := range h.Sent() {
-		if config, ok := e.Body.(*core.Config); ok && int(config.Epoch) == len(c.ref(config.Group).configs)+1 {
-			c.onConfig(w, config)
-		}
-	}
+	a.index = m.Index()
 	for i := range m.Groups() {
 		n := m.Config(core.GroupID(i + 1))
 		g := c.ref(n.Group)
@@ -90,6 +101,24 @@ func (c *checker) onAgreed(w *sim.World, h *sim.Host, m *core.Manager) {
 // looked is the index at which a manager was last looked at.
 func (c *checker) looked(h *sim.Host) core.Index { return c.hosts[h.Index()].index }
 
+// apart says which of several managers is up and not one of the cluster's, or has not applied
+// all that the leader has; "" for none.
+func (c *checker) apart(w *sim.World, leader *core.Manager) string {
+	for _, h := range w.Managers() {
+		if !c.several(w) || !h.Up() || h.Paused() || h.Stopped() {
+			continue
+		}
+		m := h.Node().(*core.Manager)
+		if !slices.ContainsFunc(leader.Council(), func(p core.Peer) bool { return p.ID == m.ID() }) {
+			return h.Name() + " is none of the managers"
+		}
+		if m.Index() != leader.Index() {
+			return fmt.Sprintf("%s has applied %d commands, and the leader %d", h.Name(), m.Index(), leader.Index())
+		}
+	}
+	return ""
+}
+
 // leaderTime is how long several managers may take to have a leader that is at work, once
 // nothing stands in their way.
 const leaderTime = 3 * time.Second
@@ -101,6 +130,9 @@ func (c *checker) leaderless(w *sim.World) string {
 	}
 	well := 0
 	for _, h := range w.Managers() {
+		if errors.Is(h.Halted(), core.ErrGroupLost) {
+			return "" // the others were to end with it
+		}
 		if h.Up() && !h.Paused() && !h.Stopped() {
 			well++
 		}

@@ -293,6 +293,9 @@ func (c *checker) unsettled(w *sim.World) string {
 			return fmt.Sprintf("the drain of node %v was not answered", r.Node)
 		}
 	}
+	if why := c.apart(w, m); why != "" {
+		return why
+	}
 	if id := c.endlessDrain(w, m); id != 0 {
 		return fmt.Sprintf("the drain of node %v does not end", id)
 	}

@@ -49,7 +49,7 @@ func isAnswer(m core.Message) bool {
 // sender names. To all others the sender is the connection.
 func namesAddress(m core.Message) bool {
 	k := core.KindOf(m)
-	return k == core.KindRegister || k == core.KindRegistered
+	return k == core.KindRegister || k == core.KindRegistered || k == core.KindEnlist
 }
 
 // namesConnection tells whether a message contains the address of a connection. Such an
