@@ -1,7 +1,6 @@
 package generate
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -58,7 +57,7 @@ func (g *generator) drawPlacement() {
 // tidy puts the actions in the order of time, and numbers the written values in that
 // order. It leaves out each heal for which an earlier one has left nothing to heal.
 func (g *generator) tidy() {
-	slices.SortStableFunc(g.s.Actions, func(a, b schedule.Action) int { return cmp.Compare(a.At, b.At) })
+	g.sortActions()
 	broken, writes := false, 0
 	g.s.Actions = slices.DeleteFunc(g.s.Actions, func(a schedule.Action) bool {
 		was := broken

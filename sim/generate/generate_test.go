@@ -270,7 +270,7 @@ func TestGenerateLongLetsGroupsHeal(t *testing.T) {
 			case schedule.VerbDrain:
 			default:
 				down[a.Host] = true
-				if a.Host != schedule.ManagerHost && (a.Verb == schedule.VerbWipe || !s.Shape.Durable && a.Verb != schedule.VerbPause) {
+				if !isManager(a.Host) && (a.Verb == schedule.VerbWipe || !s.Shape.Durable && a.Verb != schedule.VerbPause) {
 					lost[a.Host] = true
 					require.LessOrEqual(t, len(lost), s.Shape.Replicas, "seed %d: %s", seed, a)
 				}

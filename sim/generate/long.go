@@ -37,8 +37,10 @@ func LongSchedule(src Source, length time.Duration) *schedule.Schedule {
 		g.end = 0 // no failures
 		g.calm(5*time.Second, length-longLast, calmMean)
 	}
+	var failures []time.Duration
 	for at := 5 * time.Second; at < g.end; {
 		g.failure(at)
+		failures = append(failures, at)
 		at += healTime + ms(g.src.Intn("until next failure", int(2*(failMean-healTime)/time.Millisecond)))
 	}
 	for at := ms(100); at < length-time.Second && len(g.s.Actions) < schedule.ActionsMax-burstMax; {
@@ -47,8 +49,31 @@ func LongSchedule(src Source, length time.Duration) *schedule.Schedule {
 	}
 	g.drawCommands()
 	g.drawPlacement()
+	g.drawLongManagers(failures)
 	g.tidy()
 	return g.s
+}
+
+// drawLongManagers draws whether there are several managers. Then one of them ends with many
+// of the failures, with its data or without.
+func (g *generator) drawLongManagers(failures []time.Duration) {
+	if !g.chance("several managers", 6) {
+		return
+	}
+	g.s.Shape.Managers = oneOf(g, "managers", 3, 3, 3, 5)
+	g.sortActions()
+	g.spreadOverManagers()
+	for _, at := range failures {
+		if !g.chance("a manager too", 3) {
+			continue
+		}
+		host := oneOf(g, "manager", g.s.Shape.ManagerHosts()...)
+		a := g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: host})
+		if g.s.Shape.Durable && g.chance("wiped", 3) {
+			a = schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host}
+		}
+		g.outage(host, a)
+	}
 }
 
 func (g *generator) drawLongShape() {

@@ -17,11 +17,15 @@ func (g *generator) drawManagers(calm bool) {
 		return
 	}
 	sh.Managers = oneOf(g, "managers", 3, 3, 3, 5)
-	slices.SortStableFunc(g.s.Actions, func(a, b schedule.Action) int { return cmp.Compare(a.At, b.At) })
+	g.sortActions()
 	g.spreadOverManagers()
 	if !calm {
 		g.drawManagerFaults()
 	}
+}
+
+func (g *generator) sortActions() {
+	slices.SortStableFunc(g.s.Actions, func(a, b schedule.Action) int { return cmp.Compare(a.At, b.At) })
 }
 
 // spreadOverManagers has each fault of the one manager concern one of several. What ends a

@@ -21,6 +21,9 @@ const (
 	// register, before a put probes the cluster: one that finds too few nodes is refused
 	// at once. See Shape.ReturnTime.
 	returnTime = time.Second
+	// electionTime is how long several managers may take to elect one, at most.
+	electionTime  = 500 * time.Millisecond
+	electionTrips = 12
 	// CalmTimeout is how long each call of a calm schedule may take on one site's
 	// network, behind whatever large values are under way: see Shape.CalmTimeout.
 	CalmTimeout = 8 * time.Second
@@ -45,7 +48,14 @@ func (sh *Shape) LivenessBound() time.Duration {
 func (sh *Shape) SettleMax() time.Duration { return SettleMax + settleTrips*sh.BeyondNear() }
 
 // ReturnTime is how long nodes that start again when the faults end have to register.
-func (sh *Shape) ReturnTime() time.Duration { return returnTime + returnTrips*sh.BeyondNear() }
+// Several managers have to elect one of them before.
+func (sh *Shape) ReturnTime() time.Duration {
+	t := returnTime + returnTrips*sh.BeyondNear()
+	if sh.Managers > 1 {
+		t += electionTime + electionTrips*sh.BeyondNear()
+	}
+	return t
+}
 
 // FinalMax is how long the probe for liveness may take: a put, then a get. The client
 // ends each of them itself after LivenessBound.
