@@ -478,6 +478,21 @@ func TestCommandsWaitForRoom(t *testing.T) {
 	}))
 }
 
+// What a leader had no room for ends with its term: in a later one it knows nothing of it.
+func TestADeposedLeaderProposesNothingLater(t *testing.T) {
+	c := leading(t, 4)
+	c.pass(time.Second)
+	c.consensus.full = true
+	c.say("c1", &Lookup{Req: 1, Key: "a", Create: true})
+	c.deposed()
+	c.leads()
+	c.consensus.full = false
+	c.kinds()
+	c.say("c1", &Lookup{Req: 2, Key: "b", Create: true})
+	require.Equal(t, []CommandKind{CommandPlace}, c.kinds())
+	require.Zero(t, c.manager().KeyGroup("a"))
+}
+
 // The data of a manager that is alone are not those of one of several.
 func TestManagersAloneAndOfSeveralDoNotMix(t *testing.T) {
 	alone := newManagerAt(t, inDurableMode)
