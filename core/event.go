@@ -51,7 +51,7 @@ const (
 	EventDiskInTime   // none does any more
 	EventLeads        // Seq: the manager, one of several, leads in term Seq
 	EventFollows      // Seq: and no more
-	EventWaits        // Node: this manager is empty, while Node is one of a cluster that exists: it waits to be added
+	EventWaits        // Node: this manager is empty, while Node is one of a cluster that exists: it waits to be taken in
 	EventListsDiffer  // Node: this manager was started with other managers, or in another mode, than Node
 	EventFounded      // this manager has founded a cluster, with those that it was told of
 	eventKindEnd

@@ -16,7 +16,8 @@ const (
 	vouchedMax   = 8192                   // nodes that are known to have answered
 )
 
-// vouch keeps from a manager the Registers of nodes that are not where they say. A
+// vouch keeps from a manager the Registers of nodes, and the Enlists of managers, that are not
+// where they say. A
 // manager keeps the address of a node for good, and pings it. So a stranger could have it
 // dial anywhere, and fill its list of nodes. Before a Register is taken in, its address
 // must have answered as that node. A node that is slow to answer registers again.
@@ -41,7 +42,7 @@ func newVouch(take func(*core.Envelope)) *vouch {
 // withhold takes a Register past the node, and returns true, unless it may be taken in
 // now.
 func (v *vouch) withhold(e *core.Envelope) bool {
-	if core.KindOf(e.Body) != core.KindRegister {
+	if k := core.KindOf(e.Body); k != core.KindRegister && k != core.KindEnlist {
 		return false
 	}
 	v.mu.Lock()
@@ -80,7 +81,11 @@ func (v *vouch) makeRoom() bool {
 func (v *vouch) check(ctx context.Context, a *asking, e core.Envelope) {
 	defer a.cancel()
 	hello, err := v.ask(ctx, e.From.Addr)
-	good := err == nil && hello.ID == e.From.ID && hello.Role == transport.RoleStorage
+	role := transport.RoleStorage
+	if core.KindOf(e.Body) == core.KindEnlist {
+		role = transport.RoleSeveral
+	}
+	good := err == nil && hello.ID == e.From.ID && hello.Role == role
 	v.mu.Lock()
 	if v.asked[e.From] == a { // else another has its place
 		delete(v.asked, e.From)

@@ -55,8 +55,7 @@
 //     (ErrAnew). They do so only before they have applied a command. An answer cannot be too
 //     old: it is to a question that was asked after the group was founded, and who is not of it
 //     then never will be.
-//   - Who begins anew was counted on after all: by an operator who has changed the members
-//     meanwhile, say. Then one member has lost its data, which the others outlive.
+//   - Who begins anew was counted on after all: by members who have changed meanwhile, say. Then one member has lost its data, which the others outlive.
 //   - A promise holds the next founder up. It is given to another one once it was not asked for
 //     during promiseTime. Until then a late word of an earlier founder cannot have it back.
 //
@@ -93,6 +92,7 @@
 //	a confirmed read is not stale                 judgeRead                  /
 //	once the faults end, the group works          judgeEnd
 //	one cluster is founded, whatever happens      TestOneClusterIsFounded
+//	members that all moved find each other        TestManagersThatMovedFindEachOther
 //	the same seed gives the same run              TestEqualRunsAreEqual
 //	these checks notice what they are for         TestTheChecksNoticeAFaultyDriver, and the
 //	                                              mutants of quorum_test.go in properties/mutants

@@ -196,14 +196,14 @@ func (f *founding) agrees(durable bool, managers []string) bool {
 
 // isDead tells whether a cluster can never have a leader, by what was said in this round: so
 // many of its founders are not of it, and will never be again, that no majority is left; or
-// nobody is left who knows the founders. Who knows them counts nobody else. Who holds commands
+// nobody is left who knows the founders. A promise counts only of a founder. Who holds commands
 // that it has not applied gives them up only where nobody else is left.
 func (f *founding) isDead(c core.ClusterID, founders *Members, holdsCommands bool) bool {
 	known, gone := len(founders.Voters) > 0, 0
 	for i := range f.answers {
 		a := &f.answers[i]
 		_, founder := founders.peer(a.from)
-		if a.is() && (a.cluster != c || known && !founder) {
+		if a.is() && (a.cluster != c || a.state == statePromised && known && !founder) {
 			gone++
 		}
 	}

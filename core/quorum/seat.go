@@ -291,6 +291,7 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 	switch {
 	case s.state > statePromised && m.inner == nil && s.cluster != m.promise:
 		m.tellOf(core.EventWaits, from.ID, &m.waits, out)
+		out.Send = append(out.Send, core.Envelope{From: m.Self(), To: core.Peer{Addr: from.Addr}, Body: &core.Enlist{Durable: m.durable}})
 	case s.state <= statePromised && !m.agrees(s.durable, s.managers) && m.inner == nil:
 		m.tellOf(core.EventListsDiffer, from.ID, &m.differs, out)
 	}

@@ -130,7 +130,8 @@ refuse. Either all nodes of a cluster have a --dir, or none.
 
 Of several managers more than half must be up; the others may die. They found a cluster when
 all of them are there, and empty. One that comes back without its data, as each does that has
-no --dir, waits until 'gtstore managers replace' puts it in its former place.`,
+no --dir, is taken in again by the others, while those are more than half. For one at another
+address there is 'gtstore managers replace'.`,
 		Example: `  node manager --listen 10.0.0.1:7400 --replicas 2 --dir /var/lib/gtstore
   node manager --listen 10.0.0.1:7400 --managers 10.0.0.1:7400,10.0.0.2:7400,10.0.0.3:7400 --dir /var/lib/gtstore`,
 		Args: cobra.NoArgs,

@@ -30,7 +30,7 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 		return s, refused(err)
 	}
 	if c.several {
-		return nil, cli.Errorf(cli.ExitError, "%w.\nThe other managers have what it had: start it in an empty --dir, and have 'gtstore managers replace' put it in its former place", err)
+		return nil, cli.Errorf(cli.ExitError, "%w.\nThe other managers have what it had: start it in an empty --dir, and they take it in again", err)
 	}
 	if role == disk.Manager {
 		return nil, cli.Errorf(cli.ExitError, "%w.\nNobody else knows what a manager knows: restore %s from a copy of the disk, of this very state, or start a new cluster in empty directories", err, c.dir)

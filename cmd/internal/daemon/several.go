@@ -67,7 +67,7 @@ func (c *common) runSeveral(cmd *cobra.Command, managers []string, l net.Listene
 	}
 	text := fmt.Sprintf("one of %d managers", len(managers))
 	if c.dir == "" {
-		text += fmt.Sprintf(", in memory: %d of them may be dead at a time; one that dies is gone, and 'gtstore managers replace' puts another in its place", (len(managers)-1)/2)
+		text += fmt.Sprintf(", in memory: %d of them may be dead at a time; one that is started again is empty, and takes its place once the others, more than half of all, take it in", (len(managers)-1)/2)
 	}
 	log.Info(text, settings(cmd, s)...)
 	return run(cmd, c, s, log)
