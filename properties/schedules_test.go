@@ -190,6 +190,9 @@ var outOfReach = map[core.EventKind]string{
 	core.EventRetired:      "a node is silent for ten minutes before",
 	core.EventNotTaken:     "it takes 4,096 nodes",
 	core.EventCopied:       "no schedule copies a directory",
+	core.EventWaits:        "the simulator's managers know each other from the start: package quorum tests how they meet",
+	core.EventListsDiffer:  "the same",
+	core.EventFounded:      "the same",
 }
 
 // FuzzSchedules is the same property for go test -fuzz, which prefers draws that reach

@@ -50,7 +50,7 @@ type table struct {
 	now      core.Time
 	seats    []*seat
 	founders []core.Peer
-	mail  []core.Envelope // to others
+	mail     []core.Envelope // to others
 }
 
 func newTable(t *testing.T, size int) *table {
