@@ -15,7 +15,11 @@ func (s *Storage) AppendDurable(b []byte) []byte {
 	c := canon{b: b}
 	c.peer(&Peer{ID: s.self.ID})
 	c.fixed(uint64(s.cluster))
-	c.peer(&Peer{ID: s.managerKept()})
+	kept := s.managerKept()
+	if s.leaders.several() {
+		kept = 0
+	}
+	c.peer(&Peer{ID: kept})
 	c.fixed(s.known)
 	c.span(s.leaseMax)
 	boot, noted := s.boot, s.seen.noted

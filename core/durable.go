@@ -123,10 +123,14 @@ func (s *Storage) persistIdentity() {
 	}
 }
 
+// anyManager stands for several managers in the identity of a storage node. No manager has
+// that id.
+const anyManager = ^NodeID(0)
+
 // managerKept is the manager that a later start goes by. Which of several leads changes.
 func (s *Storage) managerKept() NodeID {
-	if s.leaders.several() {
-		return 0
+	if s.leaders.several() && s.cluster != 0 {
+		return anyManager
 	}
 	return s.manager.ID
 }
@@ -249,7 +253,9 @@ func (s *Storage) restore(space Space) error {
 		return err
 	}
 	s.self.ID, s.cluster, s.boot, s.seen, s.leaseMax, s.manager.ID, s.known = i.id, i.cluster, i.boot, i.seen, i.leaseMax, i.manager, i.known
-	s.manager.ID = s.managerKept()
+	if s.leaders.several() || s.manager.ID == anyManager {
+		s.manager.ID = 0
+	}
 	if i.secret != i.known { // the manager may know it, though that was not heard here
 		s.secret = i.secret
 	}

@@ -87,6 +87,7 @@ type inspection struct {
 	dir        directoryReader
 	folded     bool // all of the Directory's records were read
 	commands   int
+	several    bool // it is of one of several managers: package quorum has its records
 	cut        bool // there is damage in the Directory: what follows from that is none
 }
 
@@ -103,6 +104,7 @@ var inspected = []struct {
 	{prefixLog, (*inspection).entry},
 	{prefixValue, (*inspection).value},
 	{prefixSession, (*inspection).session},
+	{prefixQuorum, func(in *inspection, _, _ string) { in.several = true }},
 	{keyDirectory, func(in *inspection, k, v string) {
 		in.folding(k, v, in.dir.readHead, tagDirectory, new(directoryRecord))
 	}},
@@ -279,7 +281,7 @@ func (in *inspection) endFolding() {
 	if in.cut {
 		return
 	}
-	if manager := in.Cluster != 0 && in.Manager == 0; manager && in.dir.placement == 0 {
+	if manager := in.Cluster != 0 && in.Manager == 0; manager && !in.several && in.dir.placement == 0 {
 		in.damage(keyDirectory, errNoDirectory)
 		in.cut = true
 	} else if err := in.dir.complete(); err != nil {

@@ -182,3 +182,17 @@ func TestAClientPassesAnotherClustersManagerOver(t *testing.T) {
 	n.tick(10 * time.Millisecond)
 	require.Equal(t, []string{"m3"}, n.lookedUp())
 }
+
+// What a node and a manager of several have on their disks reads as whole.
+func TestTheDisksOfSeveralManagersAndTheirNodesAreWhole(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral, durable)
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
+	c := newCouncil(t, inDurableMode)
+	c.space[prefixQuorum+"state"] = "what package quorum has written"
+	for _, space := range []Space{n.space, c.space} {
+		report, err := Inspect(space)
+		require.NoError(t, err)
+		require.Empty(t, report.Damaged)
+		require.Equal(t, rigCluster, report.Cluster)
+	}
+}

@@ -396,6 +396,9 @@ func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operati
 		found := w.Connected(w.Manager(), h) && !h.Paused() && (!w.Schedule().Shape.Durable || h.Up() && replaced(m, p))
 		lost = lost && (c.forgotten(w, p.ID) || !c.hasData(w, p.ID) && found)
 	}
+	if c.several(w) && !slices.ContainsFunc(w.Hosts(), func(h *sim.Host) bool { return h.Role() == sim.RoleStorage && c.works(w, h.Peer().ID) }) {
+		lost = false // a manager that reaches no node suspects itself
+	}
 	short := len(config.Chain) < int(config.MinChain) && op.Kind != core.OpGet
 	switch s := op.Result.Status; {
 	case works && !short && s != core.StatusOK && !(op.Kind == core.OpGet && s == core.StatusNotFound):
