@@ -135,7 +135,7 @@ var layers = []layer{
 		why: "it drives the core alone, with an explorer in the simulator's place",
 	},
 	{
-		dir: "netrpc", project: []string{"core", "core/wire", "netrpc/internal/..."},
+		dir: "netrpc", project: []string{"core", "core/wire", "netrpc/internal/..."}, tests: []string{"core/quorum"},
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
 	{

@@ -194,22 +194,42 @@ func (f *founding) agrees(durable bool, managers []string) bool {
 	return f.durable == durable && slices.Equal(f.managers, managers)
 }
 
-// isDead tells whether a cluster can never have a leader, by what was said in this round: so
-// many of its founders are not of it, and will never be again, that no majority is left; or
-// nobody is left who knows the founders. A promise counts only of a founder. Who holds commands
-// that it has not applied gives them up only where nobody else is left.
-func (f *founding) isDead(c core.ClusterID, founders *Members, holdsCommands bool) bool {
-	known, gone := len(founders.Voters) > 0, 0
+// isDead tells whether a cluster can never have a leader, by what was said in this round. Who
+// knows no founders counts the list: if no majority of it is left, or nobody who knows the
+// founders. Who knows them counts them. Who holds commands that it has not applied gives them
+// up only where nobody else is left.
+func (f *founding) isDead(c core.ClusterID, self core.NodeID, founders *Members, holdsCommands bool) bool {
+	gone, newer := 0, false
 	for i := range f.answers {
 		a := &f.answers[i]
-		_, founder := founders.peer(a.from)
-		if a.is() && (a.cluster != c || a.state == statePromised && known && !founder) {
+		if a.is() && a.cluster != c {
 			gone++
 		}
+		if _, known := founders.peer(a.from); a.is() && a.cluster == c && a.state >= stateBlank && !known {
+			newer = true
+		}
 	}
-	left := len(f.managers) - gone
-	if holdsCommands {
-		return left == 1 && left < len(f.managers)
+	switch left := len(f.managers) - gone; {
+	case holdsCommands:
+		return left == 1 && gone > 0
+	case len(founders.Voters) == 0:
+		return left < len(f.managers)/2+1 || f.all(func(a *answer) bool { return a.cluster != c || a.state <= stateTaken })
+	case newer: // the members have changed since, and are to be heard of
+		return false
 	}
-	return left < len(f.managers)/2+1 || !known && f.all(func(a *answer) bool { return a.cluster != c || a.state <= stateTaken })
+	return f.tooFew(c, self, founders.Voters) || f.tooFew(c, self, founders.Outgoing)
+}
+
+// tooFew tells whether no majority of these members of a cluster is left.
+func (f *founding) tooFew(c core.ClusterID, self core.NodeID, members []core.Peer) bool {
+	gone := 0
+	for _, p := range members {
+		i := slices.Index(f.managers, p.Addr)
+		switch {
+		case p.ID == self || i < 0:
+		case i == f.place, f.answers[i].is() && (f.answers[i].from != p.ID || f.answers[i].cluster != c):
+			gone++ // another one is there now, or it is of another cluster
+		}
+	}
+	return gone > 0 && len(members)-gone < len(members)/2+1
 }

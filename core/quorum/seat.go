@@ -311,7 +311,7 @@ func (m *Manager) tellOf(k core.EventKind, node core.NodeID, told *bool, out *co
 func (m *Manager) judge(out *core.Output) {
 	switch {
 	case m.inner != nil:
-		if m.isBlank() && m.isDead(m.cluster(), &m.node.members, m.node.log.bytes > 0) {
+		if m.isBlank() && m.isDead(m.cluster(), m.Self().ID, &m.node.members, m.node.log.bytes > 0) {
 			m.beginAnew(out)
 		}
 	case m.place != 0:
