@@ -177,6 +177,8 @@ func TestWhoFollowsSaysWhoLeads(t *testing.T) {
 		Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
 	require.EqualValues(t, 4, c.manager().Index())
 	require.Equal(t, []string{"n1", "n2", "n3"}, c.members(1))
+	c.agreed(Command{Kind: CommandReconfigure, Group: 1, Epoch: 1, Remove: []NodeID{3}})
+	require.Equal(t, []string{"n1", "n2"}, c.members(1))
 	elsewhere := func(l *NotLeader) []*NotLeader { return []*NotLeader{l} }
 	for i, m := range c.requests(7) {
 		c.say("c1", m)
@@ -198,7 +200,7 @@ func TestWhoFollowsSaysWhoLeads(t *testing.T) {
 	c.pass(10 * time.Second)
 	require.Empty(t, c.letters)
 	require.Zero(t, c.pings)
-	require.EqualValues(t, 4, c.manager().Index())
+	require.EqualValues(t, 5, c.manager().Index())
 }
 
 func registration(name string) Command {
