@@ -210,3 +210,21 @@ func TestAManagerWithoutDataTakesItsPlace(t *testing.T) {
 		}
 	}
 }
+
+// A leader that reaches no majority steps down, also at the moment at which it is to propose.
+func TestALeaderStepsDownAmidProposals(t *testing.T) {
+	w := newTable(t, 3)
+	w.pass(time.Second)
+	leader := w.leader()
+	for _, s := range w.seats {
+		if s != leader {
+			s.node = nil
+		}
+	}
+	for id := range core.NodeID(1000) {
+		w.say(leader, core.Peer{ID: 200 + id, Addr: "n"}, &core.Register{Boot: 1, Durable: true, Secret: 1})
+		w.pass(time.Millisecond)
+	}
+	require.NotEmpty(t, answered[*core.NotLeader](w))
+	require.Zero(t, leader.node.Nodes())
+}

@@ -49,6 +49,15 @@ var quorumMutants = []Mutant{
 `,
 	},
 	{
+		Name: `proposes-as-it-steps-down`, Story: `a leader that has just stepped down hands the library what it was to propose`, File: quorumNode,
+		Old: `			n.noteRole() // a leader that reaches no majority has just stepped down
+`, New: ``,
+	},
+	{
+		Name: `replaces-who-is-heard`, Story: `whoever says that it is at a member's address takes its place`, File: quorumNode,
+		Old: ` || ok && progress.RecentActive {`, New: ` || !ok {`,
+	},
+	{
 		Name: `nobody-campaigns`, Story: `there is no election timer`, File: quorumNode,
 		Old: `		n.mustStep(n.raft.Campaign())
 `, New: ``,
