@@ -55,7 +55,7 @@ var quorumMutants = []Mutant{
 	},
 	{
 		Name: `replaces-who-is-heard`, Story: `whoever says that it is at a member's address takes its place`, File: quorumNode,
-		Old: ` || ok && progress.RecentActive {`, New: ` || !ok {`,
+		Old: ` || ok && progress.RecentActive {`, New: ` || !ok && progress.RecentActive {`,
 	},
 	{
 		Name: `nobody-campaigns`, Story: `there is no election timer`, File: quorumNode,
