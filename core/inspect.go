@@ -23,7 +23,8 @@ type DiskReport struct {
 	Manager NodeID    // a storage node's; 0 while it is not registered
 
 	Groups    []DiskGroup   // a storage node's, by their ids
-	Directory DiskDirectory // a manager's
+	Directory DiskDirectory // a manager's that is alone
+	Quorum    int           // records of one of several managers, in which its Directory is: of these only the checksums are read
 
 	Records int   // that were read, damaged ones included
 	Bytes   int64 // of their keys and contents
@@ -87,7 +88,6 @@ type inspection struct {
 	dir        directoryReader
 	folded     bool // all of the Directory's records were read
 	commands   int
-	several    bool // it is of one of several managers: package quorum has its records
 	cut        bool // there is damage in the Directory: what follows from that is none
 }
 
@@ -104,7 +104,7 @@ var inspected = []struct {
 	{prefixLog, (*inspection).entry},
 	{prefixValue, (*inspection).value},
 	{prefixSession, (*inspection).session},
-	{prefixQuorum, func(in *inspection, _, _ string) { in.several = true }},
+	{prefixQuorum, (*inspection).quorum},
 	{keyDirectory, func(in *inspection, k, v string) {
 		in.folding(k, v, in.dir.readHead, tagDirectory, new(directoryRecord))
 	}},
@@ -281,12 +281,20 @@ func (in *inspection) endFolding() {
 	if in.cut {
 		return
 	}
-	if manager := in.Cluster != 0 && in.Manager == 0; manager && !in.several && in.dir.placement == 0 {
+	if manager := in.Cluster != 0 && in.Manager == 0; manager && in.Quorum == 0 && in.dir.placement == 0 {
 		in.damage(keyDirectory, errNoDirectory)
 		in.cut = true
 	} else if err := in.dir.complete(); err != nil {
 		in.damage(keyDirectory, err)
 		in.cut = true
+	}
+}
+
+func (in *inspection) quorum(key, text string) {
+	in.Quorum++
+	var c wire.Coder
+	if c.OpenRecord(text, key); c.Err() != nil {
+		in.damage(key, c.Err())
 	}
 }
 

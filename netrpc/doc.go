@@ -18,6 +18,14 @@
 // several syncs under way. Package disk has a Disk; a program with the client does not
 // compile it.
 //
+// # Several managers
+//
+// Dial and ServeStorage take the addresses of all. One of them leads, and whoever is asked
+// says who. How they agree is for package core/quorum, whose managers are given to
+// ServeManager by Options.NewManager: a program with the client does not compile it. They
+// speak with each other as with nodes; each answers at its own address, so that the end of a
+// process is noticed by the end of its connections.
+//
 // # Time and leases
 //
 // Time is Go's monotonic clock, which on Linux stands still while the machine
@@ -35,7 +43,7 @@
 //
 // # An operator's requests
 //
-// Status, Forget and Drain (operator.go) go to the manager past the client node,
+// Status, Forget, Drain, Managers and ChangeManagers (operator.go) go to the manager that leads, past the client node,
 // which knows nothing of them: the Client repeats each until it is answered. So do the
 // requests of a backup to the primaries (export.go).
 package netrpc

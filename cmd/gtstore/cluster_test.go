@@ -104,6 +104,11 @@ func (u *running) ok(t *testing.T, args ...string) string {
 
 func (u *running) pids() []int {
 	list := []int{int(u.status.Manager.PID)}
+	for _, m := range u.status.Managers {
+		if !m.Leads {
+			list = append(list, int(m.PID))
+		}
+	}
 	for _, n := range u.status.Nodes {
 		list = append(list, int(n.PID))
 	}

@@ -179,6 +179,9 @@ func times(n uint64) string {
 
 func (r *diskResult) writeDirectory(w io.Writer) {
 	d := r.Directory
+	if r.Quorum > 0 {
+		fmt.Fprintf(w, "One of several managers: %s of its log and its Directory, which 'gtstore status' shows\n", counted(r.Quorum, "record"))
+	}
 	if d == nil {
 		return
 	}

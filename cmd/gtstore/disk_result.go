@@ -19,7 +19,8 @@ type diskResult struct {
 	ID            string         `json:"id"`      // empty when it cannot be read, as the cluster
 	Cluster       string         `json:"cluster"` // empty while a storage node is not registered
 	Boots         core.Boot      `json:"boots"`
-	Directory     *diskDirectory `json:"directory"` // of a manager
+	Directory     *diskDirectory `json:"directory"` // of a manager that is alone
+	Quorum        int            `json:"quorum"`    // records of one of several managers
 	Groups        []diskGroup    `json:"groups"`    // of a storage node
 	Files         diskFiles      `json:"files"`
 	Aside         []diskAside    `json:"aside"`
@@ -123,6 +124,7 @@ type diskDamage struct {
 const (
 	remedyStorage = "What to do: look at the disk, and start the node while the others of its group are up. It puts these data aside and begins anew, and they fill it."
 	remedyWorn    = "What to do: look at the disk. So often damaged data was put aside here that the node does not start any more. Remove what was put aside, or give the node an empty directory on another disk, and start it while the others of its group are up."
+	remedySeveral = "What to do: look at the disk, and start the manager in an empty directory while more than half of the managers are up. They take it in again."
 	remedyManager = "What to do: nobody else knows what a manager knows. Restore the directory from a copy of this very state, or start a new cluster in empty directories."
 )
 
@@ -149,6 +151,8 @@ func newDiskResult(dir string, r *disk.Report) *diskResult {
 	}
 	switch {
 	case !r.Damaged():
+	case out.Quorum > 0:
+		out.Remedy = remedySeveral
 	case r.Role == disk.Manager:
 		out.Remedy = remedyManager
 	case len(r.Aside) >= disk.AsideMax:
@@ -172,7 +176,7 @@ func (r *diskResult) take(c *core.DiskReport) {
 	for _, d := range c.Damage {
 		r.Damage = append(r.Damage, diskDamage{Record: d.Record, What: damageText(d.Err)})
 	}
-	if r.Role == string(disk.Manager) {
+	if r.Quorum = c.Quorum; r.Role == string(disk.Manager) && r.Quorum == 0 {
 		r.Directory = newDiskDirectory(&c.Directory)
 	}
 	for i := range c.Groups {

@@ -239,6 +239,7 @@ func TestDiskSaysWhatToDoAboutDamage(t *testing.T) {
 		remedyStorage: {Role: disk.Storage, Damage: damage, Aside: worn[1:]},
 		remedyWorn:    {Role: disk.Storage, Damage: damage, Aside: worn},
 		remedyManager: {Role: disk.Manager, Damage: damage},
+		remedySeveral: {Role: disk.Manager, Damage: damage, Contents: &core.DiskReport{Quorum: 3}},
 	} {
 		require.Equal(t, want, newDiskResult("d", r).Remedy)
 	}

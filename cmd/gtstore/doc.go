@@ -6,19 +6,20 @@
 //
 // On a cluster:
 //
-//	gtstore up [--nodes 7] [--base-port 7400] [--replicas 2] [--min-chain 1] [--reads confirm|lease]
+//	gtstore up [--nodes 7] [--managers 1] [--base-port 7400] [--replicas 2] [--min-chain 1] [--reads confirm|lease]
 //	           [--placement key|slots=N] [--on-group-loss halt|continue] [--lost-after 2s] [--dir DIR] ...
 //
-// runs a manager and storage nodes, each a process of its own, until it is
+// runs a manager, or several, and storage nodes, each a process of its own, until it is
 // interrupted; they end with it, however it ends. With --dir the data are on disk, and the
 // next up with that directory goes on with them.
 //
 //	gtstore put KEY VALUE | get KEY | delete KEY | cas KEY VERSION VALUE
 //	gtstore status [--watch]
+//	gtstore managers [add ADDRESS | remove MANAGER | replace MANAGER ADDRESS]
 //	gtstore forget NODE --yes | drain NODE
 //
 // talk to a cluster, by default the one that up runs on this machine; --manager
-// HOST:PORT or GTSTORE_MANAGER names another. --timeout bounds the command. The
+// HOST:PORT or GTSTORE_MANAGER names another, with commas all managers of one. --timeout bounds the command. The
 // value - is read from standard input. A command that takes longer than two
 // seconds says on standard error for what it waits.
 //

@@ -20,6 +20,7 @@ import (
 type statusMember struct {
 	ID    string `json:"id"`
 	Addr  string `json:"addr"`
+	PID   uint64 `json:"pid,omitempty"` // which only up knows
 	Leads bool   `json:"leads"`
 	// Silent: the one that leads has heard nothing from it for a while.
 	Silent bool `json:"silent"`
@@ -32,7 +33,7 @@ type statusMember struct {
 func newStatusMembers(list []core.ManagerStatus) []statusMember {
 	members := []statusMember{}
 	for _, m := range list {
-		members = append(members, statusMember{m.ID.String(), netrpc.Printable(m.Addr), m.Leads, m.Silent, m.Lag, m.Leaving})
+		members = append(members, statusMember{ID: m.ID.String(), Addr: netrpc.Printable(m.Addr), Leads: m.Leads, Silent: m.Silent, Lag: m.Lag, Leaving: m.Leaving})
 	}
 	return members
 }

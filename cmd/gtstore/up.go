@@ -429,6 +429,11 @@ func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, started map[u
 // present prints what was started, and what to type next.
 func (f *upFlags) present(w io.Writer, managers []*child, s *statusResult) error {
 	if f.output == formatJSON {
+		for i := range s.Managers {
+			if at := slices.IndexFunc(managers, func(c *child) bool { return c.address == s.Managers[i].Addr }); at >= 0 {
+				s.Managers[i].PID = managers[at].pid()
+			}
+		}
 		return printJSON(w, s)
 	}
 	var b bytes.Buffer

@@ -3,10 +3,13 @@
 //
 // Usage:
 //
-//	node manager --listen HOST:PORT [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
+//	node manager --listen HOST:PORT [--managers HOST:PORT,...] [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
 //	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0]
 //	             [--placement key|slots=N] [--dir DIR]
 //	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME] [--dir DIR]
+//
+// With --managers a manager is one of several. All of them are started with the same list, and
+// storage nodes with --managers in place of --manager.
 //
 // Both take --advertise, --moved, --log-level and --log-format. With --dir a node keeps its
 // data on disk, and goes on with them when it is started again. What is not on the

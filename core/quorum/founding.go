@@ -53,7 +53,7 @@ type state uint8
 
 const (
 	stateEmpty    state = iota + 1
-	statePromised       // empty, and to be a founder of a cluster, if that is founded
+	statePromised       // empty, and to be of a cluster
 	stateTaken          // of a cluster of which it does not know the founders: so it cannot lead
 	stateBlank          // of a cluster, of which it has applied no command
 	stateMember
@@ -93,8 +93,8 @@ type founding struct {
 	place    int      // of this one
 	durable  bool
 
-	promise    core.ClusterID // of which this manager is to be a founder; 0 for none
-	promisedAt core.Time      // when that was last asked for
+	promise    core.ClusterID // of which this empty manager is to be; 0 for none
+	promisedAt core.Time      // when it was last asked for that, or has asked for it
 
 	round   uint64         // the first is drawn at random: what was said to an earlier start does not count
 	asks    core.ClusterID // what this round asks for; 0 for nothing
@@ -144,18 +144,20 @@ func (f *founding) hurry(now core.Time) {
 	f.askAt = min(f.askAt, max(now, f.askedAt.After(askMin)))
 }
 
-// promises tells whether this empty manager may be a founder of that cluster. It is one of
-// no other: of two lists of founders in which it stood, one would count on what it did as a
-// founder of the other. As long as somebody may still found the first, it lets others wait.
+// promises has this empty manager be of that cluster, if it is of one: as a founder, or taken in
+// later. It is of no other: of two lists of managers in which its id stood, one would count on
+// what it did for the other. As long as the first cluster may still want it, others wait. After
+// that it is to begin anew.
 func (f *founding) promises(now core.Time, c core.ClusterID) (anew bool) {
-	switch {
-	case f.promise == 0 || f.promise == c:
-		f.promise, f.promisedAt = c, now
-	default:
-		return now.Since(f.promisedAt) >= promiseTime
+	if f.promise != 0 && f.promise != c {
+		return f.isLapsed(now)
 	}
+	f.promise, f.promisedAt = c, now
 	return false
 }
+
+// isLapsed tells whether nobody has wanted what was promised for some time.
+func (f *founding) isLapsed(now core.Time) bool { return now.Since(f.promisedAt) >= promiseTime }
 
 // take takes in an answer of this round.
 func (f *founding) take(from core.Peer, s *say) {
@@ -197,22 +199,24 @@ func (f *founding) agrees(durable bool, managers []string) bool {
 // isDead tells whether a cluster can never have a leader, by what was said in this round. Who
 // knows no founders counts the list: if no majority of it is left, or nobody who knows the
 // founders. Who knows them counts them. Who holds commands that it has not applied gives them
-// up only where nobody else is left.
+// up only where all have said that they have applied none.
 func (f *founding) isDead(c core.ClusterID, self core.NodeID, founders *Members, holdsCommands bool) bool {
-	gone, newer := 0, false
+	gone, newer, informed := 0, false, len(founders.Voters) > 0
 	for i := range f.answers {
 		a := &f.answers[i]
-		if a.is() && a.cluster != c {
+		_, founder := founders.peer(a.from)
+		switch {
+		case !a.is():
+		case a.cluster != c, a.state == statePromised && informed && !founder: // it may be taken in yet, but it holds nothing
 			gone++
-		}
-		if _, known := founders.peer(a.from); a.is() && a.cluster == c && a.state >= stateBlank && !known {
+		case a.state >= stateBlank && !founder:
 			newer = true
 		}
 	}
 	switch left := len(f.managers) - gone; {
-	case holdsCommands:
-		return left == 1 && gone > 0
-	case len(founders.Voters) == 0:
+	case holdsCommands && !f.all(func(a *answer) bool { return a.cluster != c || a.state < stateMember }):
+		return false
+	case !informed:
 		return left < len(f.managers)/2+1 || f.all(func(a *answer) bool { return a.cluster != c || a.state <= stateTaken })
 	case newer: // the members have changed since, and are to be heard of
 		return false

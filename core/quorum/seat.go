@@ -289,13 +289,25 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 		m.node.Found(from)
 	}
 	switch {
-	case s.state > statePromised && m.inner == nil && s.cluster != m.promise:
-		m.tellOf(core.EventWaits, from.ID, &m.waits, out)
-		out.Send = append(out.Send, core.Envelope{From: m.Self(), To: core.Peer{Addr: from.Addr}, Body: &core.Enlist{Durable: m.durable}})
+	case s.state >= stateBlank && m.inner == nil:
+		m.enlist(from, s.cluster, out)
 	case s.state <= statePromised && !m.agrees(s.durable, s.managers) && m.inner == nil:
 		m.tellOf(core.EventListsDiffer, from.ID, &m.differs, out)
 	}
 	m.judge(out)
+}
+
+// enlist asks to be taken in by a cluster: under this id, by no other.
+func (m *Manager) enlist(to core.Peer, cluster core.ClusterID, out *core.Output) {
+	if m.promise == 0 {
+		m.tellOf(core.EventWaits, to.ID, &m.waits, out)
+	}
+	if m.promises(m.now, cluster) {
+		m.halt(out)
+	}
+	if m.promise == cluster {
+		out.Send = append(out.Send, core.Envelope{From: m.Self(), To: core.Peer{Addr: to.Addr}, Body: &core.Enlist{Durable: m.durable}})
+	}
 }
 
 // tellOf tells a person something, once.
@@ -317,8 +329,13 @@ func (m *Manager) judge(out *core.Output) {
 	case m.place != 0:
 	case m.asks == 0:
 		if m.all(func(a *answer) bool { return a.state <= statePromised && m.agrees(a.durable, a.managers) }) {
-			m.wait = askWait
-			m.askAll(m.opt.Cluster, out)
+			switch {
+			case m.promise == 0:
+				m.wait = askWait
+				m.askAll(m.opt.Cluster, out)
+			case m.isLapsed(m.now): // it has asked a cluster that is no more to take it in
+				m.halt(out)
+			}
 		}
 	case m.all(func(a *answer) bool {
 		return a.state == statePromised && a.cluster == m.asks && m.agrees(a.durable, a.managers)
@@ -351,7 +368,7 @@ func (m *Manager) takenUp(in *core.Envelope, out *core.Output) bool {
 	case in.To.ID != m.opt.Self.ID || in.Cluster == 0 || !isMember(in.From.ID):
 		return false
 	case m.promise != 0 && m.promise != in.Cluster:
-		if m.now.Since(m.promisedAt) >= promiseTime {
+		if m.isLapsed(m.now) {
 			m.halt(out)
 		}
 		return false
