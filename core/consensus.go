@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // consensus is how the commands of a manager come into one order. It answers within calls of
 // the manager's, perhaps within the one that asks.
 type consensus interface {
@@ -33,8 +35,12 @@ type denial struct {
 
 // deny answers a question whose answer rests on what is not in the Directory, once that is
 // confirmed. What comes while a word is awaited was asked later than that is of, and waits
-// for the next one.
+// for the next one. An operator's tool asks again and again, and takes the first answer: the
+// question is one, or what it was told is not found would be forgotten by a later repeat.
 func (m *Manager) deny(d denial) {
+	if d.req != 0 && d.ask != nil && slices.ContainsFunc(m.denials, func(w denial) bool { return w.waiter == d.waiter && w.ask != nil }) {
+		return
+	}
 	if len(m.denials) >= m.opt.WaitersMax {
 		if d.ask == nil { // others ask again by themselves
 			m.answer(d.waiter, LookupReply{Status: StatusOverloaded})

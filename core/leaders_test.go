@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"gtstore/core/wire"
 )
 
 // threeManagers are their addresses, and chairs who they are.
@@ -188,7 +190,8 @@ func TestTheDisksOfSeveralManagersAndTheirNodesAreWhole(t *testing.T) {
 	n := newStorageAt(t, "n1", ofSeveral, durable)
 	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
 	c := newCouncil(t, inDurableMode)
-	c.space[prefixQuorum+"state"] = "what package quorum has written"
+	written := wire.NewRecord(nil) // by package quorum
+	c.space[prefixQuorum+"state"] = string(written.SealFor(prefixQuorum + "state"))
 	for _, space := range []Space{n.space, c.space} {
 		report, err := Inspect(space)
 		require.NoError(t, err)
