@@ -42,6 +42,7 @@ type site struct {
 type reliance struct {
 	term    Term
 	members map[core.NodeID]bool
+	before  map[core.NodeID]bool // amid a change; else nil
 }
 
 // chair drives a manager.
@@ -178,7 +179,7 @@ func (c *chair) halted(why error) {
 		return
 	}
 	for cluster, r := range c.s.relied {
-		if r.members[id] && c.s.lives(r.members) {
+		if r.members[id] && c.s.lives(r) {
 			c.s.fail("%s begins anew, but is one of cluster %v, which lives", c.addr, cluster)
 		}
 	}
@@ -262,7 +263,7 @@ func (s *site) send(e core.Envelope) {
 func (s *site) relies(c *chair) {
 	cluster, node := c.node.cluster(), c.node.node
 	for other, r := range s.relied {
-		if other != cluster && s.lives(r.members) {
+		if other != cluster && s.lives(r) {
 			s.fail("there are the clusters %v and %v", other, cluster)
 		}
 	}
@@ -275,17 +276,24 @@ func (s *site) relies(c *chair) {
 		r = &reliance{}
 		s.relied[cluster] = r
 	}
-	r.term, r.members = max(r.term, node.leads), map[core.NodeID]bool{}
-	for _, p := range node.Members().Voters {
-		r.members[p.ID] = true
-	}
-	if first && !s.lives(r.members) { // those who agreed lost their data just then
+	r.term, r.members, r.before = max(r.term, node.leads), setOf(node.Members().Voters), setOf(node.Members().Outgoing)
+	if first && !s.lives(r) { // those who agreed lost their data just then
 		s.counts["lost at once"]++
 	}
 }
 
+func setOf(peers []core.Peer) map[core.NodeID]bool {
+	set := map[core.NodeID]bool{}
+	for _, p := range peers {
+		set[p.ID] = true
+	}
+	return set
+}
+
 // lives tells whether a majority of managers have their data.
-func (s *site) lives(members map[core.NodeID]bool) bool { return len(members)/2+1 <= s.left(members) }
+func (s *site) lives(r *reliance) bool {
+	return len(r.members)/2+1 <= s.left(r.members) && (len(r.before) == 0 || len(r.before)/2+1 <= s.left(r.before))
+}
 
 func (s *site) left(members map[core.NodeID]bool) int {
 	n := 0
@@ -301,8 +309,10 @@ func (s *site) left(members map[core.NodeID]bool) int {
 // majority has to be left.
 func (s *site) spares(c *chair) bool {
 	for _, r := range s.relied {
-		if r.members[c.node.Self().ID] && s.left(r.members) <= len(r.members)/2+1 {
-			return false
+		for _, members := range []map[core.NodeID]bool{r.members, r.before} {
+			if members[c.node.Self().ID] && s.left(members) <= len(members)/2+1 {
+				return false
+			}
 		}
 	}
 	return true
