@@ -14,6 +14,7 @@ import (
 const (
 	keyState    = "quorum/state"
 	keySnapshot = "quorum/snapshot"
+	keyAnew     = "quorum/anew"  // of a Manager that has begun anew, until there is a state
 	prefixPart  = "quorum/part/" // + index of the snapshot + number
 	prefixLog   = "quorum/log/"  // + index
 )
@@ -24,6 +25,7 @@ const (
 	tagSnapshot
 	tagPart
 	tagLogEntry
+	tagAnew
 )
 
 // founded is where the log of a new group begins: its members, and the owner's first state,
@@ -45,6 +47,12 @@ func (s *stateRecord) code(c *wire.Coder) {
 	wire.Fixed64(c, &s.vote)
 	count(c, &s.commit)
 }
+
+// anewRecord is all that a Manager leaves that begins anew: the id that it had. A directory that
+// holds nothing, though something was written to it, would pass for a damaged one.
+type anewRecord struct{ id core.NodeID }
+
+func (a *anewRecord) code(c *wire.Coder) { wire.Fixed64(c, &a.id) }
 
 // snapshotRecord says which state the parts are, and where the log begins.
 type snapshotRecord struct {
@@ -76,13 +84,17 @@ func ordered(prefix string, numbers ...uint64) string {
 func logKey(i Index) string { return ordered(prefixLog, uint64(i)) }
 
 func (n *Node) persist(key string, tag byte, v coded) {
+	n.out.Persist = append(n.out.Persist, write(key, tag, v))
+}
+
+func write(key string, tag byte, v coded) core.Write {
 	c := wire.NewRecord(nil)
 	c.Tag(tag)
 	v.code(&c)
 	if err := c.Err(); err != nil {
-		panic(fmt.Sprintf("quorum: manager %v: a %T to be made durable is outside the limits: %v", n.self.ID, v, err))
+		panic(fmt.Sprintf("quorum: a %T to be made durable is outside the limits: %v", v, err))
 	}
-	n.out.Persist = append(n.out.Persist, core.Write{Key: key, Value: string(c.SealFor(key))})
+	return core.Write{Key: key, Value: string(c.SealFor(key))}
 }
 
 // unpersistLog deletes the entries from one index to another.

@@ -54,6 +54,7 @@ type chair struct {
 	records map[string]string
 	batches []batchOf
 	syncing bool
+	wrote   bool // since its data were last gone
 	wakeAt  core.Time
 }
 
@@ -124,11 +125,17 @@ func (c *chair) crash(gone bool) {
 	}
 	if gone || !c.s.durable {
 		clear(c.records)
+		c.wrote = false
 	}
-	if len(c.records) == 0 {
+	if c.isEmpty() {
 		c.s.ended[c.node.Self().ID] = true
 	}
 	c.node, c.batches, c.syncing = nil, nil, false
+}
+
+// isEmpty tells whether the next start is that of another manager.
+func (c *chair) isEmpty() bool {
+	return len(c.records) == 0 || len(c.records) == 1 && c.records[keyAnew] != ""
 }
 
 func (c *chair) do(f func(out *core.Output)) {
@@ -183,8 +190,11 @@ func (c *chair) halted(why error) {
 			c.s.fail("%s begins anew, but is one of cluster %v, which lives", c.addr, cluster)
 		}
 	}
-	if len(c.records) > 0 {
+	if !c.isEmpty() {
 		c.s.fail("%s begins anew over %d records", c.addr, len(c.records))
+	}
+	if c.wrote && len(c.records) == 0 {
+		c.s.fail("%s leaves nothing of what it wrote: a directory like that passes for a damaged one", c.addr)
 	}
 	c.s.counts["anew"]++
 	c.s.ended[id] = true
@@ -209,6 +219,7 @@ func (c *chair) sync() {
 		done := c.batches[:covered]
 		c.batches, c.syncing = c.batches[covered:], false
 		for _, b := range done {
+			c.wrote = c.wrote || len(b.writes) > 0
 			(&seat{space: c.records}).write(b.writes)
 		}
 		for _, b := range done {

@@ -57,7 +57,13 @@ func NewManager(opt core.ManagerOptions, managers []string, group Options, space
 		return m, nil
 	}
 	empty := true
-	if err := space.Range("", func(string, string) error { empty = false; return nil }); err != nil {
+	if err := space.Range("", func(k, text string) error {
+		if k == keyAnew {
+			return read(k, text, tagAnew, new(anewRecord))
+		}
+		empty = false
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	if empty {
@@ -386,7 +392,7 @@ func (m *Manager) takenUp(in *core.Envelope, out *core.Output) bool {
 func (m *Manager) beginAnew(out *core.Output) {
 	m.ending = true
 	if m.durable {
-		out.Persist = append(out.Persist, core.Write{Key: keyState[:len("quorum/")], Delete: true, End: "quorum0"}, core.Write{Key: "identity", Delete: true})
+		out.Persist = append(out.Persist, core.Write{Key: keyState[:len("quorum/")], Delete: true, End: "quorum0"}, core.Write{Key: "identity", Delete: true}, write(keyAnew, tagAnew, &anewRecord{m.Self().ID}))
 	}
 	out.After = append(out.After, core.Envelope{From: m.Self(), To: m.Self(), Body: &core.Synced{Nonce: anewNonce}})
 }

@@ -15,11 +15,33 @@ const (
 	quorumDurable  = "core/quorum/durable.go"
 	quorumTransfer = "core/quorum/transfer.go"
 	quorumMembers  = "core/quorum/members.go"
+	quorumSeat     = "core/quorum/seat.go"
+	quorumFounding = "core/quorum/founding.go"
 )
 
 // quorumMutants are the consensus of managers without one of the rules by which package
 // quorum uses its library. The tests of that package must catch each.
 var quorumMutants = []Mutant{
+	{
+		Name: `nobody-begins-anew`, Story: `a cluster whose founders are gone is waited for`, File: quorumSeat,
+		Old: `			m.beginAnew(out)
+`, New: `			_ = out
+`,
+	},
+	{
+		Name: `founded-without-all`, Story: `the first founds a cluster before all have answered`, File: quorumFounding,
+		Old: `		if i != f.place && (!f.answers[i].is() || !holds(&f.answers[i])) {`, New: `		if i != f.place && f.answers[i].is() && !holds(&f.answers[i]) {`,
+	},
+	{
+		Name: `data-kept-anew`, Story: `a manager that begins anew keeps what the dead cluster left`, File: quorumSeat,
+		Old: `core.Write{Key: keyState[:len("quorum/")], Delete: true, End: "quorum0"}, `, New: ``,
+	},
+	{
+		Name: `nobody-enlists`, Story: `a manager that lost its data is never taken in`, File: quorumSeat,
+		Old: `		m.enlist(from, s.cluster, out)
+`, New: `		_ = from
+`,
+	},
 	{
 		Name: `answers-before-the-disk`, Story: `votes and acks leave before what they speak of is durable`, File: quorumReady,
 		Old: `			n.out.After = append(n.out.After, Envelope{n.self, to, fromRaft(r)})`,

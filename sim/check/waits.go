@@ -66,7 +66,11 @@ func (c *checker) atRest(w *sim.World, op *history.Operation) bool {
 		return false
 	}
 	config := m.Config(m.KeyGroup(op.Key))
-	if config.Joining.ID != 0 || c.ref(config.Group).changed > op.Called {
+	changed := c.ref(config.Group).changed
+	if c.leases { // a new primary waits till those of the epoch before have run out
+		changed += w.Schedule().Shape.ReturnTime()
+	}
+	if config.Joining.ID != 0 || changed > op.Called {
 		return false
 	}
 	for _, p := range config.Chain {
