@@ -90,14 +90,15 @@ func newManagers() *cobra.Command {
 lag. With add, remove and replace there are others from then on: after one step only the new
 ones count. A new manager is started first, empty, with 'node manager --managers' and the list
 that will be true. More than half of the managers have to be up, both of the old and of the new
-ones.`,
+ones. Storage nodes and clients that start know only the managers of their own lists: change
+these, too, while one of them is still there.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.showManagers(cmd) },
 	}
 	t.add(cmd)
 	cmd.AddCommand(
-		newChange("add ADDRESS", "Add a manager", 1, func(ctx context.Context, _ *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
-			p, err := netrpc.AskManager(ctx, args[0])
+		newChange("add ADDRESS", "Add a manager", 1, func(ctx context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
+			p, err := another(ctx, m, args[0])
 			return []core.Peer{p}, nil, err
 		}),
 		newChange("remove MANAGER", "Remove a manager, named by its id or address", 1, func(_ context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
@@ -110,10 +111,7 @@ ones.`,
 				if err != nil {
 					return nil, nil, err
 				}
-				p, err := netrpc.AskManager(ctx, args[1])
-				if err == nil && p.ID == id {
-					err = cli.Errorf(cli.ExitUsage, "the manager at %s is %v itself: it has its data, and needs no replacement", args[1], id)
-				}
+				p, err := another(ctx, m, args[1])
 				return []core.Peer{p}, []core.NodeID{id}, err
 			}),
 	)
@@ -158,6 +156,16 @@ stopped then. Their data are of no more use.`,
 	}
 	t.addFor(cmd, 30*time.Second, "bound of the whole command")
 	return cmd
+}
+
+// another asks an address which manager is there, to be one more. One that is there already
+// would make them fewer, in the place of another.
+func another(ctx context.Context, m *netrpc.Managers, address string) (core.Peer, error) {
+	p, err := netrpc.AskManager(ctx, address)
+	if err == nil && slices.ContainsFunc(m.Managers, func(s core.ManagerStatus) bool { return s.ID == p.ID }) {
+		err = cli.Errorf(cli.ExitUsage, "the manager at %s, %v, is one of them already, and nothing was changed: see 'gtstore managers'", address, p.ID)
+	}
+	return p, err
 }
 
 // findManager returns the manager that a person means, by its id or its address.

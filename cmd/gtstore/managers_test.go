@@ -57,6 +57,11 @@ func TestUpWithSeveralManagers(t *testing.T) {
 	require.Equal(t, 1, strings.Count(text, "follows"))
 	code, _, stderr := run(t, "", "managers", "remove", "nobody", "--manager", u.all())
 	require.Equal(t, cli.ExitNotFound, code, stderr)
+	for _, args := range [][]string{{"add", s.Manager.Addr}, {"replace", leader.Addr, s.Manager.Addr}} { // they would be fewer
+		code, _, stderr := run(t, "", append([]string{"managers"}, append(args, "--manager", u.all())...)...)
+		require.Equal(t, cli.ExitUsage, code, stderr)
+		require.Contains(t, stderr, "is one of them already")
+	}
 	require.NotContains(t, u.byAll(t, "managers", "remove", leader.Addr), leader.Addr)
 }
 
