@@ -56,7 +56,7 @@ func (c *checker) checkLimits(w *sim.World, h *sim.Host, v *core.GroupView) {
 // checkRefusals: a primary refuses an operation as too many only when there is no room for it.
 func (c *checker) checkRefusals(w *sim.World, h *sim.Host, s *core.Storage, in *core.Envelope) {
 	op, ok := in.Body.(*core.Op)
-	if !ok {
+	if !ok || in.To.ID != h.Peer().ID { // the node that was there before the disk was wiped
 		return
 	}
 	if hg := c.hosts[h.Index()].known(op.Group); hg != nil && hg.serving {
