@@ -245,11 +245,14 @@ func (n *Node) Leader() (core.Peer, Term) {
 func (n *Node) Members() Members { return n.members }
 
 // Found tells at which address a member is, where that is not what the members list. It counts
-// for this start. A leader lists it: see Relist.
+// for this start. A leader lists it: see Relist. Whoever says so may be a copy of the member,
+// which runs: two that are one could vote twice. So while somebody leads it is for the leader
+// to believe, and not while it hears the member at the address that it knows.
 func (n *Node) Found(p core.Peer) {
 	known, member := n.members.peer(p.ID)
 	switch {
 	case !member:
+	case p.ID != n.self.ID && n.peerNow(known) != p && n.hears(p.ID):
 	case known.Addr == p.Addr:
 		delete(n.moved, p.ID)
 	default:
@@ -258,6 +261,16 @@ func (n *Node) Found(p core.Peer) {
 		}
 		n.moved[p.ID] = p.Addr
 	}
+}
+
+// hears tells whether this node leads and has heard a member within an election time-out, or
+// follows somebody who may.
+func (n *Node) hears(id core.NodeID) bool {
+	if n.leads != 0 {
+		progress, ok := n.raft.Status().Progress[uint64(id)]
+		return ok && progress.RecentActive
+	}
+	return n.role.Lead != raft.None && core.NodeID(n.role.Lead) != id
 }
 
 // Relist has the members listed at the addresses at which they were found. A leader's driver
