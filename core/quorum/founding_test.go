@@ -465,9 +465,8 @@ func TestOneClusterIsFounded(t *testing.T) {
 	require.Less(t, all["lost at once"], int(seeds)/20)
 }
 
-// A copy of a manager's directory is started at another address while the manager runs. Nobody
-// takes it for the manager: two that are one could vote twice.
-func TestACopyOfAManagerThatRunsIsNotListed(t *testing.T) {
+// foundedByThree is where three durable managers have founded a cluster, and nothing fails.
+func foundedByThree() *site {
 	s := newSite(1)
 	s.durable, s.hosts = true, s.hosts[:0]
 	for i := range 3 {
@@ -478,6 +477,13 @@ func TestACopyOfAManagerThatRunsIsNotListed(t *testing.T) {
 	}
 	s.every(100*time.Millisecond, s.register)
 	s.run(core.Time(2 * time.Second))
+	return s
+}
+
+// A copy of a manager's directory is started at another address while the manager runs. Nobody
+// takes it for the manager: two that are one could vote twice.
+func TestACopyOfAManagerThatRunsIsNotListed(t *testing.T) {
+	s := foundedByThree()
 	founders := s.hosts[0].node.node.Members()
 	for _, original := range s.hosts[:3] {
 		copied := &chair{s: s, addr: "copy", records: maps.Clone(original.records)}
@@ -496,16 +502,7 @@ func TestACopyOfAManagerThatRunsIsNotListed(t *testing.T) {
 // Managers that come back with their data at other addresses, all of them at once, find each
 // other by the list with which they are started, and are listed there from then on.
 func TestManagersThatMovedFindEachOther(t *testing.T) {
-	s := newSite(1)
-	s.durable, s.hosts = true, s.hosts[:0]
-	for i := range 3 {
-		s.hosts = append(s.hosts, &chair{s: s, addr: fmt.Sprintf("m%d", i+1), records: map[string]string{}})
-	}
-	for _, c := range s.hosts {
-		c.start()
-	}
-	s.every(100*time.Millisecond, s.register)
-	s.run(core.Time(2 * time.Second))
+	s := foundedByThree()
 	cluster, ids := s.hosts[0].node.cluster(), map[core.NodeID]string{}
 	for i, c := range s.hosts {
 		require.NotZero(t, c.node.inner.Index())

@@ -16,7 +16,7 @@ import (
 // be at work. A put may connect to the manager and the primary, look its key up and open a
 // session before. It may also be refused once, by a member that is the primary no more.
 func (c *checker) checkWait(w *sim.World, op *history.Operation) {
-	if !op.Final || op.Result.Status != core.StatusOK || c.several(w) || !c.atRest(w, op) {
+	if !op.Final || op.Result.Status != core.StatusOK || !c.atRest(w, op) {
 		return
 	}
 	sh := &w.Schedule().Shape
