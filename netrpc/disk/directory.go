@@ -133,8 +133,8 @@ func (d *directory) path(file string) string { return d.fs.PathJoin(d.name, file
 // descriptor is written last. So while there is none, no node has run in it. The engine's
 // files are there as a whole or not at all: what is half made is made anew.
 func (d *Disk) begin(role Role, moved bool) error {
-	if info, err := d.fs.Stat(d.dir.path(dataDir)); err == nil && !info.IsDir() {
-		return fmt.Errorf("disk: %s is a file, where a node has the directory of its data: bring that back, or choose another directory", d.dir.path(dataDir))
+	if err := d.dir.checkData(); err != nil {
+		return err
 	}
 	found, err := d.dir.describe()
 	if moved && errors.Is(err, ErrUnnamed) {
@@ -381,6 +381,22 @@ func (d *directory) setAside() (list []string) {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// checkData refuses what is under the name of the data and is no directory. A link that leads
+// nowhere is that of a disk which is not mounted: data on it are not gone, nor damaged.
+func (d *directory) checkData() error {
+	data := d.path(dataDir)
+	info, err := d.fs.Stat(data)
+	switch {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("disk: %s is a file, where a node has the directory of its data: bring that back, or choose another directory", data)
+	case errors.Is(err, os.ErrNotExist):
+		if files, _ := d.fs.List(d.name); slices.Contains(files, dataDir) {
+			return fmt.Errorf("disk: %s is a link that leads nowhere: if the data are on a disk of their own, mount that; else bring them back, or choose another directory", data)
+		}
+	}
+	return nil
 }
 
 // hasData tells whether there is data of the engine.

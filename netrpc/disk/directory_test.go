@@ -144,6 +144,12 @@ func TestADirectoryThatIsNotItsOwnIsRefused(t *testing.T) {
 			require.NoError(t, os.Mkdir(filepath.Join(dir, dataDir), 0o700))
 			return dir
 		}, Storage, nil, "mount that"},
+		{"a link to data on a disk that is not mounted", func(t *testing.T) string {
+			dir := onSystem(t)
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))
+			require.NoError(t, os.Symlink(filepath.Join(t.TempDir(), "not mounted"), filepath.Join(dir, dataDir)))
+			return dir
+		}, Storage, nil, "mount that"},
 		{"data that are a file", func(t *testing.T) string {
 			dir := onSystem(t)
 			require.NoError(t, os.RemoveAll(filepath.Join(dir, dataDir)))
