@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,21 @@ func (m *Mutant) Hunt(root, dir string, seeds, schedules int, learn bool) (*Caug
 	}
 	c.By, err = m.tested(root, dir)
 	return c, err
+}
+
+// Search builds the mutant as Hunt does, and looks for it by generated schedules alone, twice:
+// each drawn from nothing, and learning.
+func (m *Mutant) Search(root, dir string, seeds, schedules int) (plain, learnt *Caught, err error) {
+	binary, err := m.Build(root, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.Remove(binary)
+	plain, learnt = &Caught{Seeds: seeds}, &Caught{Seeds: seeds}
+	if err := plain.search(root, dir, binary, schedules, false); err != nil {
+		return nil, nil, err
+	}
+	return plain, learnt, learnt.search(root, dir, binary, schedules, true)
 }
 
 // search has gtstore fuzz search for a schedule that breaks the mutant.

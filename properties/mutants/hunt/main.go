@@ -14,12 +14,18 @@ func main() {
 	schedules := flag.Int("schedules", 4000, "schedules of a seed, at most")
 	learn := flag.Bool("learn", false, "vary the schedules that did something new: gtstore fuzz --learn")
 	explored := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
+	beside := flag.Bool("beside", false, "with --explore: the explorer, plain search and a search that learns side by side, and nothing else")
 	scenarios := flag.String("scenarios", "traces/explore/*.scenario", "with --explore: which files")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
 	do := func(dir string, names []string) error { return hunt(*seeds, *schedules, *learn, dir, names) }
 	if *explored > 0 {
 		do = func(dir string, names []string) error { return explore(*explored, *scenarios, dir, names) }
+	}
+	if *beside {
+		do = func(dir string, names []string) error {
+			return compare(*explored, *seeds, *schedules, *scenarios, dir, names)
+		}
 	}
 	if err := inDir(*out, flag.Args(), do); err != nil {
 		fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
@@ -122,4 +128,57 @@ func explore(states int64, match, dir string, names []string) error {
 	}
 	fmt.Printf("\n%d of %d mutants caught by the explorer\n", found, all)
 	return nil
+}
+
+// compare has everything that draws or enumerates search the mutants: what is left falls to
+// tests by hand only, or to nothing. A mutant after the other is printed when it is done.
+func compare(states int64, seeds, schedules int, match, dir string, names []string) error {
+	scenarios, err := filepath.Glob(match)
+	if err != nil || len(scenarios) == 0 || states == 0 {
+		return fmt.Errorf("--beside needs --explore STATES and scenarios, and %s has %d: run this at the root of the module (%v)", match, len(scenarios), err)
+	}
+	all, found, any := 0, [3]int{}, 0
+	fmt.Println("| mutant | without rule | explorer | plain | learning |\n|---|---|---|---|---|")
+	for _, name := range names {
+		m := mutants.Find(name)
+		if m == nil {
+			return fmt.Errorf("there is no mutant %q: the tables are properties/mutants/table*.go", name)
+		}
+		if m.Equivalent != "" {
+			continue
+		}
+		e, err := m.Explore(".", dir, states, scenarios)
+		if err != nil {
+			return fmt.Errorf("mutant %s: %w", name, err)
+		}
+		plain, learnt, err := m.Search(".", dir, seeds, schedules)
+		if err != nil {
+			return fmt.Errorf("mutant %s: %w", name, err)
+		}
+		explored := "-"
+		if e.By != "" {
+			explored = fmt.Sprintf("%s, %s: %d steps, %d states, %.1f s", e.By, e.Scenario, e.Steps, e.States, e.Seconds)
+		}
+		fell := false
+		for i, by := range []bool{e.By != "", plain.By != "", learnt.By != ""} {
+			if by {
+				found[i]++
+				fell = true
+			}
+		}
+		if all++; fell {
+			any++
+		}
+		fmt.Printf("| %s | %s | %s | %s | %s |\n", m.Name, m.Rule, explored, searched(plain), searched(learnt))
+	}
+	fmt.Printf("\n%d of %d mutants caught: %d by the explorer, %d by plain search, %d by a search that learns\n", any, all, found[0], found[1], found[2])
+	return nil
+}
+
+// searched is a cell of the table: what was violated, after how many schedules, in how many seeds.
+func searched(c *mutants.Caught) string {
+	if c.Found == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s: %d, %d of %d, %.1f s", c.By, c.Schedules, c.Found, c.Seeds, c.Seconds)
 }
