@@ -90,6 +90,9 @@ func (h *Host) Peer() core.Peer { return h.peer }
 // over for the others.
 func (h *Host) Broken() bool { return h.broken }
 
+// Slow is how much later than it could the host takes in each message.
+func (h *Host) Slow() time.Duration { return time.Duration(h.slow) }
+
 // Intact reports that what the host made durable can be read as it was written.
 func (h *Host) Intact() bool { return h.disk.intact() }
 
