@@ -20,6 +20,16 @@ var ofWaits = []Mutant{
 		New: `	g.tenure.pending = append(g.tenure.pending, w)`,
 	},
 	{
+		Name: `promoted-and-silent`, Rule: `R5`,
+		Story: `a new primary asks the others what they hold with its next heartbeat`,
+		File:  `core/tenure.go`,
+		Old: `	g.s.wakeBy(t.notBefore)
+	g.flushSoon()
+}`,
+		New: `	g.s.wakeBy(t.notBefore)
+}`,
+	},
+	{
 		Name: `parked-till-the-next`, Rule: `R5`,
 		Story: `what waited for a primary to reconcile is taken in when something else comes`,
 		File:  `core/squeeze.go`,

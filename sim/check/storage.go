@@ -122,6 +122,7 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 		if v.Serving && !hg.serving {
 			g := c.ref(v.Group)
 			c.checkServing(w, h, hg, g, v.Config.Epoch)
+			c.checkPromotionTime(w, hg, v.Config)
 		}
 		hg.serving, hg.primary, hg.reconciled, hg.pending = v.Serving, v.Primary, v.Serving, v.Pending
 		if hg.unproven && v.Commit == hg.commit && !v.Partial {

@@ -51,6 +51,27 @@ func (c *checker) checkJoinTime(w *sim.World, g *groupRef, before, n *core.Confi
 	}
 }
 
+// checkPromotionTime: likewise, a new primary serves once it has its epoch on its disk, and an
+// answer of every member that its last epoch has. A member whose log differs says so, and gets what it lacks; one that
+// does not have the config yet asks for it.
+func (c *checker) checkPromotionTime(w *sim.World, hg *hostGroup, config *core.Config) {
+	sh := &w.Schedule().Shape
+	since, _ := w.Healed()
+	g := c.ref(config.Group)
+	if g.config().Epoch != config.Epoch || hg.since < since+8*sh.LatencyMax || !c.undisturbed(w) || c.leases {
+		return
+	}
+	for _, p := range config.Chain {
+		if !c.works(w, p.ID) {
+			return
+		}
+	}
+	bound := time.Duration(8+4*sh.Connect)*sh.LatencyMax + 6*sh.SyncLatency + time.Millisecond
+	if took := w.Now() - max(hg.since, g.changed); took > bound {
+		w.Fail("waits", "group %d was served %v after its primary of epoch %d had the config, in a cluster at rest, where its messages take %v", config.Group, took, config.Epoch, bound)
+	}
+}
+
 // undisturbed tells whether the faults are over, and left nothing behind.
 func (c *checker) undisturbed(w *sim.World) bool {
 	s, usual := w.Schedule(), schedule.DefaultShape()
