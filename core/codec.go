@@ -108,6 +108,15 @@ func DecodeEnvelopeInto(e *Envelope, b []byte, text string) error {
 	return nil
 }
 
+// KindIn tells of which kind the envelope is whose frame b is, without looking at the rest of
+// it; 0 if there is nothing. DecodeEnvelope tells whether the frame is good.
+func KindIn(b []byte) Kind {
+	if len(b) < 2 {
+		return 0
+	}
+	return Kind(b[1]) // behind the version
+}
+
 // HashEnvelope returns a hash of all that e holds, for every kind of message,
 // also outside the limits. It encodes into scratch, whose contents it discards,
 // and returns it, perhaps grown, for the next call.

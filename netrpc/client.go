@@ -14,6 +14,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/core/wire"
+	"gtstore/netrpc/internal/identity"
 	"gtstore/netrpc/internal/transport"
 )
 
@@ -22,6 +23,7 @@ import (
 // write of unknown outcome is never repeated by a second call.
 type Client struct {
 	host    *host
+	role    core.Role     // by its certificate; without TLS anybody is an operator
 	manager core.Peer     // that is alone
 	leaders leaders       // of several
 	cluster atomic.Uint64 // its id, once known; it never changes
@@ -51,6 +53,7 @@ type Value struct {
 // Dialer makes clients. The zero value is good.
 type Dialer struct {
 	Logger *slog.Logger
+	TLS    TLS                // of role client or operator; the zero value: no TLS
 	Core   core.ClientOptions // Self, Manager, Managers and Seed are set by Dial
 }
 
@@ -73,18 +76,22 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 			return nil, fmt.Errorf("netrpc: the manager's address %w", err)
 		}
 	}
+	id, err := d.TLS.load(logger(d.Logger), "a client", core.RoleClient, core.RoleOperator)
+	if err != nil {
+		return nil, err
+	}
 	var failures []string
 	for _, address := range managers {
-		hello, err := transport.Ask(ctx, address)
+		hello, err := transport.Ask(ctx, id, address)
 		switch {
 		case err != nil:
 			err = fmt.Errorf("manager %s: %w", address, err)
 		case hello.Role == transport.RoleSeveral:
-			return d.connect(core.Peer{}, managers, address)
+			return d.connect(core.Peer{}, managers, address, id)
 		case hello.Role != transport.RoleManager:
 			err = fmt.Errorf("%s is a %v, not a manager: name the manager's address", address, hello.Role)
 		default:
-			return d.connect(core.Peer{ID: hello.ID, Addr: address}, nil, "")
+			return d.connect(core.Peer{ID: hello.ID, Addr: address}, nil, "", id)
 		}
 		failures = append(failures, Printable(err.Error())) // it may be the words of whoever is there
 	}
@@ -93,9 +100,13 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 
 // connect makes a client of a manager that is alone, or of several, of which the one at first
 // has answered.
-func (d *Dialer) connect(manager core.Peer, several []string, first string) (*Client, error) {
+func (d *Dialer) connect(manager core.Peer, several []string, first string, id *identity.Source) (*Client, error) {
 	opt := d.Core
 	opt.Self, opt.Manager, opt.Seed = core.Peer{ID: core.NodeID(random())}, manager, random()
+	role := core.RoleOperator
+	if id != nil {
+		opt.Self.ID, role = id.Name().Bind(opt.Self.ID), id.Name().Role // as whoever is asked has it
+	}
 	if at := slices.Index(several, first); at >= 0 { // those before it did not answer
 		several = slices.Concat(several[at:], several[:at])
 	}
@@ -106,10 +117,10 @@ func (d *Dialer) connect(manager core.Peer, several []string, first string) (*Cl
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{manager: manager, leaders: leaders{addresses: several, at: core.Peer{Addr: first}}, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
+	c := &Client{manager: manager, role: role, leaders: leaders{addresses: several, at: core.Peer{Addr: first}}, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
 	log := logger(d.Logger)
 	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, local: c.ended, other: c.operate}
-	c.host.start(nil, transport.Options{Logger: log})
+	c.host.start(nil, transport.Options{Logger: log, Identity: id})
 	return c, nil
 }
 

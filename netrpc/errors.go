@@ -19,6 +19,7 @@ var (
 	ErrTooLarge       = errors.New("the key or the value is outside the limits")
 	ErrOverloaded     = errors.New("overloaded: nothing was done")
 	ErrClosed         = errors.New("the client is closed")
+	ErrNotAllowed     = errors.New("not allowed: nothing was done")
 	ErrOtherCluster   = errors.New("another cluster's manager has taken the manager's address")
 )
 

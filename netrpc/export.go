@@ -123,7 +123,7 @@ func (e *Exporter) ask(ctx context.Context, next core.Export) (*core.Exported, e
 			}
 		}
 		switch cause := context.Cause(ctx); {
-		case errors.Is(err, ErrGroupLost), errors.Is(err, ErrClosed), errors.Is(err, ErrOtherCluster):
+		case errors.Is(err, ErrGroupLost), errors.Is(err, ErrClosed), errors.Is(err, ErrNotAllowed), errors.Is(err, ErrOtherCluster):
 			return nil, err
 		case cause != nil:
 			failed.Detail, failed.Cause = err.Error(), cause
@@ -143,7 +143,7 @@ func (e *Exporter) find(ctx context.Context, group core.GroupID) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
-	s, err := e.client.Status(ctx)
+	s, err := e.client.status(ctx)
 	if err != nil {
 		return err
 	}
@@ -175,21 +175,21 @@ func (e *Exporter) try(ctx context.Context, next core.Export, timeout time.Durat
 		return &m
 	})
 	if err != nil && errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrOtherCluster) {
-		return nil, fmt.Errorf("node %v at %s did not answer in %v", e.primary.ID, e.primary.Addr, timeout)
+		return nil, fmt.Errorf("node %v at %s did not answer in %v", e.primary.ID, hostPort(e.primary.Addr), timeout)
 	}
 	if err != nil {
 		return nil, err
 	}
 	r, ok := answer.Body.(*core.Exported)
 	if !ok || answer.From.ID != e.primary.ID || r.Group != next.Group {
-		return nil, fmt.Errorf("node %v at %s was asked, and something else was answered", e.primary.ID, e.primary.Addr)
+		return nil, fmt.Errorf("node %v at %s was asked, and something else was answered", e.primary.ID, hostPort(e.primary.Addr))
 	}
 	return r, nil
 }
 
 // refused learns from a refusal who the primary is.
 func (e *Exporter) refused(r *core.Exported) error {
-	err := fmt.Errorf("node %v at %s: %v, in epoch %d", e.primary.ID, e.primary.Addr, r.Status, r.Epoch)
+	err := fmt.Errorf("node %v at %s: %v, in epoch %d", e.primary.ID, hostPort(e.primary.Addr), r.Status, r.Epoch)
 	if c := r.Config; c != nil && c.Group == r.Group && c.Epoch > e.epoch {
 		e.primary, e.epoch = c.Chain[0], c.Epoch
 	} else if r.Status == core.StatusNotPrimary {

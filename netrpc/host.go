@@ -225,7 +225,7 @@ func (h *host) take(batch []core.Envelope) {
 // expect tells the transport whose messages come first. A client has no such peers: all
 // that it hears comes on connections of its own.
 func (h *host) expect() {
-	if n, ok := h.node.(interface{ Peers() iter.Seq[core.NodeID] }); ok {
+	if n, ok := h.node.(interface{ Peers() iter.Seq[core.Peer] }); ok {
 		h.net.Expect(n.Peers())
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc"
+	"gtstore/netrpc/internal/identity/identitytest"
 )
 
 // patience is how long a test waits for what must happen; far more than it takes.
@@ -29,6 +30,7 @@ type cluster struct {
 	manager *netrpc.Server
 	nodes   []*netrpc.Server
 	options netrpc.Options
+	ca      *identitytest.CA // with TLS
 }
 
 func listen(t *testing.T) net.Listener {
@@ -44,8 +46,34 @@ func startCluster(t *testing.T, nodes int, opt core.ManagerOptions, options ...n
 	if len(options) > 0 {
 		c.options = options[0]
 	}
+	return c.start(nodes, opt)
+}
+
+// startSealed starts a cluster with TLS.
+func startSealed(t *testing.T, nodes int, opt core.ManagerOptions) *cluster {
+	t.Helper()
+	return (&cluster{t: t, ca: identitytest.New(t)}).start(nodes, opt)
+}
+
+// of returns the options of who is called so.
+func (c *cluster) of(name string) netrpc.Options {
+	o := c.options
+	o.TLS = c.files(name)
+	return o
+}
+
+func (c *cluster) files(name string) netrpc.TLS {
+	if c.ca == nil {
+		return netrpc.TLS{}
+	}
+	return netrpc.TLS(c.ca.Issue("gtstore://test/" + name))
+}
+
+func (c *cluster) start(nodes int, opt core.ManagerOptions) *cluster {
+	t := c.t
+	t.Helper()
 	var err error
-	c.manager, err = netrpc.ServeManager(listen(t), opt, c.options)
+	c.manager, err = netrpc.ServeManager(listen(t), opt, c.of("manager/m"))
 	require.NoError(t, err)
 	t.Cleanup(c.manager.Close)
 	for i := range nodes {
@@ -61,7 +89,7 @@ func startCluster(t *testing.T, nodes int, opt core.ManagerOptions, options ...n
 
 func (c *cluster) add(name string) *netrpc.Server {
 	c.t.Helper()
-	s, err := netrpc.ServeStorage(listen(c.t), core.StorageOptions{Manager: core.Peer{Addr: c.manager.Self().Addr}, Name: name}, c.options)
+	s, err := netrpc.ServeStorage(listen(c.t), core.StorageOptions{Manager: core.Peer{Addr: c.manager.Self().Addr}, Name: name}, c.of("node/"+name))
 	require.NoError(c.t, err)
 	c.t.Cleanup(s.Close)
 	c.nodes = append(c.nodes, s)
@@ -70,7 +98,13 @@ func (c *cluster) add(name string) *netrpc.Server {
 
 func (c *cluster) dial() *netrpc.Client {
 	c.t.Helper()
-	client, err := netrpc.Dial(c.t.Context(), []string{c.manager.Self().Addr})
+	return c.dialAs("operator/op")
+}
+
+func (c *cluster) dialAs(name string) *netrpc.Client {
+	c.t.Helper()
+	d := netrpc.Dialer{TLS: c.files(name)}
+	client, err := d.Dial(c.t.Context(), []string{c.manager.Self().Addr})
 	require.NoError(c.t, err)
 	c.t.Cleanup(client.Close)
 	return client

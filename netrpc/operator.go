@@ -26,7 +26,8 @@ type Status struct {
 	// durable, no new key gets a group and nothing is repaired.
 	DiskLag time.Duration
 
-	// Managers are all of them, of which this one leads in the Term; one that is alone has none.
+	// Managers are all of them, of which this one leads in the Term; one that is alone has none,
+	// and whose certificate is a client's is told of none.
 	Managers []core.ManagerStatus
 	Term     core.Term
 }
@@ -36,6 +37,17 @@ const nodesMax = core.SparesMax
 
 // Status asks the manager what it knows of nodes and groups.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
+	s, err := c.status(ctx)
+	if err == nil {
+		for i := range s.Nodes {
+			s.Nodes[i].Addr = hostPort(s.Nodes[i].Addr)
+		}
+	}
+	return s, err
+}
+
+// status is Status with the addresses of nodes as the cluster has them.
+func (c *Client) status(ctx context.Context) (*Status, error) {
 	s := &Status{}
 	for {
 		e, err := c.askManager(ctx, "status", func(req uint64) core.Message {
@@ -59,7 +71,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 			break
 		}
 	}
-	if c.leaders.several() {
+	if c.leaders.several() && core.KindManagersQuery.MaySend(c.role, core.RoleManager) {
 		m, err := c.Managers(ctx)
 		if err != nil {
 			return nil, err
@@ -144,10 +156,19 @@ func (c *Client) askManagers(ctx context.Context, add []core.Peer, remove []core
 
 // AskManager asks an address which manager is there, one of several.
 func AskManager(ctx context.Context, address string) (core.Peer, error) {
+	return new(Dialer).AskManager(ctx, address)
+}
+
+// AskManager is the function AskManager with the options of the Dialer.
+func (d *Dialer) AskManager(ctx context.Context, address string) (core.Peer, error) {
 	if err := CheckAddress(address); err != nil {
 		return core.Peer{}, fmt.Errorf("netrpc: the manager's address %w", err)
 	}
-	hello, err := transport.Ask(ctx, address)
+	id, err := d.TLS.load(logger(d.Logger), "a client", core.RoleOperator, core.RoleClient)
+	if err != nil {
+		return core.Peer{}, err
+	}
+	hello, err := transport.Ask(ctx, id, address)
 	switch {
 	case err != nil:
 		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: Printable(fmt.Sprintf("manager %s: %v", address, err)), Cause: context.Cause(ctx)}
@@ -232,6 +253,9 @@ func (c *Client) askManager(ctx context.Context, op string, request func(req uin
 
 // ask sends a request, again and again, until it is answered: to the manager, if to is zero.
 func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Duration, request func(req uint64) core.Message) (core.Envelope, error) {
+	if k := core.KindOf(request(0)); !k.MaySend(c.role, core.RoleManager) && !k.MaySend(c.role, core.RoleNode) {
+		return core.Envelope{}, &Error{Class: ErrNotAllowed, Op: op, Detail: fmt.Sprintf("the certificate is of a %v, and this needs one of an operator", c.role)}
+	}
 	several := to == core.Peer{} && c.leaders.several()
 	if to == (core.Peer{}) {
 		to = c.manager

@@ -35,7 +35,7 @@ func dialLiar(t *testing.T, answer func(core.Message) core.Message) (context.Con
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	self := core.Peer{ID: 7, Addr: l.Addr().String()}
-	s := serve(l, &liar{self, answer}, self, transport.RoleManager, nil, Options{})
+	s := serve(l, &liar{self, answer}, self, transport.RoleManager, nil, nil, Options{})
 	t.Cleanup(s.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -106,7 +106,7 @@ func TestADrainWhoseManagerEndsDoesNotClaimToGoOn(t *testing.T) {
 			}
 		}
 		return nil
-	}}, self, transport.RoleManager, nil, Options{})
+	}}, self, transport.RoleManager, nil, nil, Options{})
 	defer s.Close()
 	c, err := Dial(t.Context(), []string{self.Addr})
 	require.NoError(t, err)

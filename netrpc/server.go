@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 	"gtstore/netrpc/internal/transport"
 )
 
@@ -19,6 +20,7 @@ type Options struct {
 	Logger         *slog.Logger // default: none; it must not block, or the node stands still
 	ConnectionsMax int          // that others have made; default 4096, or three quarters of the files that the process may open
 	MemoryMax      int          // bytes held for those connections together; default 96 MiB, at least 16 MiB
+	TLS            TLS          // who the server is; the zero value: no TLS
 
 	// NewManager makes a manager, core.NewManager by default. One of several is made by package
 	// core/quorum, which a program that has only a client need not compile.
@@ -35,7 +37,7 @@ type ManagerNode interface {
 	core.Node
 	Self() core.Peer
 	Placement() core.Placement
-	Peers() iter.Seq[core.NodeID]
+	Peers() iter.Seq[core.Peer]
 }
 
 // Server is a manager or a storage node at work.
@@ -55,12 +57,15 @@ type Server struct {
 func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, error) {
 	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
+	id, err := o.TLS.load(logger(o.Logger), "a manager", core.RoleManager)
+	if err != nil {
+		return nil, err
+	}
 	if opt.Cluster == 0 {
 		opt.Cluster = core.ClusterID(random())
 	}
 	_, _ = rand.Read(opt.Seed[:]) // it never fails
 	var node ManagerNode
-	var err error
 	role := transport.RoleManager
 	if o.NewManager != nil {
 		role = transport.RoleSeveral
@@ -71,7 +76,7 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	return serve(l, node, node.Self(), role, nil, o), nil
+	return serve(l, node, node.Self(), role, nil, id, o), nil
 }
 
 // ServeStorage runs a storage node on a listener, as ServeManager does a manager. Of several
@@ -79,6 +84,13 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, error) {
 	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
+	id, err := o.TLS.load(logger(o.Logger), "a storage node", core.RoleNode)
+	if err == nil {
+		err = named(id, &opt)
+	}
+	if err != nil {
+		return nil, err
+	}
 	opt.Secret = random()
 	node, err := core.NewStorage(opt, o.space())
 	if err != nil {
@@ -91,8 +103,8 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 			managers = append(managers, m.Addr)
 		}
 	}
-	watch := newManagerWatch(node.Self(), managers, logger(o.Logger))
-	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, o)
+	watch := newManagerWatch(node.Self(), managers, id, logger(o.Logger))
+	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, id, o)
 	go watch.run(s.done)
 	return s, nil
 }
@@ -124,16 +136,16 @@ func random() uint64 {
 	}
 }
 
-func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, o Options) *Server {
+func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, id *identity.Source, o Options) *Server {
 	log := logger(o.Logger)
 	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, other: note}, listener: l, done: make(chan struct{})}
 	if role != transport.RoleStorage {
-		s.host.other = newVouch(s.host.vouched).withhold
+		s.host.other = newVouch(s.host.vouched, id).withhold
 	}
 	if o.Disk != nil {
 		s.host.disk = &syncer{disk: o.Disk}
 	}
-	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
+	s.host.start(l, transport.Options{Role: role, Logger: log, Identity: id, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
 	go s.await()
 	return s
 }
@@ -155,7 +167,9 @@ func (s *Server) await() {
 }
 
 // Self returns the server's identity and address.
-func (s *Server) Self() core.Peer { return s.host.self }
+func (s *Server) Self() core.Peer {
+	return core.Peer{ID: s.host.self.ID, Addr: hostPort(s.host.self.Addr)}
+}
 
 // Placement returns that of a manager's cluster, which never changes; 0 of a storage node, and
 // of one of several managers before it knows. It is for before the server is asked anything.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 	"gtstore/netrpc/internal/transport"
 )
 
@@ -35,8 +36,11 @@ type asking struct {
 	cancel context.CancelFunc
 }
 
-func newVouch(take func(*core.Envelope)) *vouch {
-	return &vouch{take: take, ask: transport.Ask, known: make(map[core.Peer]bool), asked: make(map[core.Peer]*asking)}
+func newVouch(take func(*core.Envelope), id *identity.Source) *vouch {
+	ask := func(ctx context.Context, address string) (transport.Hello, error) {
+		return transport.Ask(ctx, id, address)
+	}
+	return &vouch{take: take, ask: ask, known: make(map[core.Peer]bool), asked: make(map[core.Peer]*asking)}
 }
 
 // withhold takes a Register past the node, and returns true, unless it may be taken in

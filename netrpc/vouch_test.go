@@ -22,7 +22,7 @@ type vouching struct {
 
 func newVouching() *vouching {
 	v := &vouching{taken: make(chan core.Peer, 1), at: make(map[string]transport.Hello)}
-	v.vouch = newVouch(func(e *core.Envelope) { v.taken <- e.From })
+	v.vouch = newVouch(func(e *core.Envelope) { v.taken <- e.From }, nil)
 	v.ask = func(ctx context.Context, address string) (transport.Hello, error) {
 		if h, ok := v.at[address]; ok {
 			return h, nil

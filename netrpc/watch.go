@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 	"gtstore/netrpc/internal/transport"
 )
 
@@ -24,6 +25,7 @@ const (
 // for people only: nothing that the node does depends on it.
 type managerWatch struct {
 	log      *slog.Logger
+	id       *identity.Source
 	self     core.Peer
 	managers []string // their addresses
 	address  string   // the same in one text
@@ -33,8 +35,8 @@ type managerWatch struct {
 	began   time.Time
 }
 
-func newManagerWatch(self core.Peer, managers []string, log *slog.Logger) *managerWatch {
-	return &managerWatch{log: log, self: self, managers: managers, address: strings.Join(managers, ","), began: time.Now()}
+func newManagerWatch(self core.Peer, managers []string, id *identity.Source, log *slog.Logger) *managerWatch {
+	return &managerWatch{log: log, id: id, self: self, managers: managers, address: strings.Join(managers, ","), began: time.Now()}
 }
 
 func (w *managerWatch) several() bool { return len(w.managers) > 1 }
@@ -102,7 +104,7 @@ func (w *managerWatch) why(ctx context.Context) string {
 	if w.several() {
 		return w.whySeveral(ctx)
 	}
-	hello, err := transport.Ask(ctx, w.address)
+	hello, err := transport.Ask(ctx, w.id, w.address)
 	known := core.NodeID(w.manager.Load())
 	switch {
 	case err != nil:
@@ -123,14 +125,14 @@ func (w *managerWatch) why(ctx context.Context) string {
 	if known != 0 && w.quiet() < quietMax {
 		return ""
 	}
-	return fmt.Sprintf("the manager is there, but its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the manager can connect to", w.self.Addr)
+	return fmt.Sprintf("the manager is there, but its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the manager can connect to", hostPort(w.self.Addr))
 }
 
 // whySeveral is why of several managers: each is asked who it is.
 func (w *managerWatch) whySeveral(ctx context.Context) string {
 	there, wrong := 0, []string(nil)
 	for _, address := range w.managers {
-		switch hello, err := transport.Ask(ctx, address); {
+		switch hello, err := transport.Ask(ctx, w.id, address); {
 		case err != nil:
 			wrong = append(wrong, "nobody at "+address+" answers as a GTStore node: "+Printable(err.Error()))
 		case hello.Role != transport.RoleSeveral:
@@ -141,7 +143,7 @@ func (w *managerWatch) whySeveral(ctx context.Context) string {
 	}
 	text := fmt.Sprintf("%d of %d managers are there", there, len(w.managers))
 	if 2*there > len(w.managers) {
-		text += fmt.Sprintf(", enough for one of them to lead; if one does, its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the managers can connect to", w.self.Addr)
+		text += fmt.Sprintf(", enough for one of them to lead; if one does, its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the managers can connect to", hostPort(w.self.Addr))
 	} else {
 		text += ": until more than half are, none of them leads"
 	}

@@ -139,6 +139,10 @@ var layers = []layer{
 		why: "a program that imports the client gets the standard library and nothing else",
 	},
 	{
+		dir: "netrpc/internal/identity/identitytest", project: []string{"core", "netrpc/internal/identity"}, modules: []string{"github.com/stretchr/testify"},
+		why: "only tests import it",
+	},
+	{
 		dir: "netrpc/disk", project: []string{"core", "core/wire"}, tests: []string{"core/coretest", "netrpc/disk/disktest"}, modules: []string{"github.com/cockroachdb/pebble/v2", "golang.org/x/sys"},
 		why: "the engine keeps what it is given: what that means is the core's",
 	},

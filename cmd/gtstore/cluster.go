@@ -27,6 +27,7 @@ type target struct {
 	timeout time.Duration
 	output  format
 	waits   waits
+	tls     netrpc.TLS
 }
 
 func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second, "bound of the whole command") }
@@ -36,6 +37,7 @@ func (t *target) addFor(cmd *cobra.Command, timeout time.Duration, bounds string
 	t.manager = cli.Addresses{"127.0.0.1:" + strconv.Itoa(defaultPort)}
 	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager, or of all of its managers, with commas")
 	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, bounds)
+	cli.TLS(cmd.Flags(), &t.tls, "a client, or of an operator for what administers the cluster")
 	addOutput(cmd, &t.output)
 }
 
@@ -58,12 +60,20 @@ func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.
 
 // dial connects to the cluster.
 func (t *target) dial(ctx context.Context) (*netrpc.Client, error) {
-	c, err := netrpc.Dial(ctx, t.manager)
+	if err := cli.CheckTLS(&t.tls); err != nil {
+		return nil, err
+	}
+	c, err := t.dialer().Dial(ctx, t.manager)
+	if err != nil && !errors.Is(err, netrpc.ErrUnavailable) { // nobody was asked
+		return nil, cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "netrpc: "))
+	}
 	if err != nil {
 		return nil, failed(fmt.Errorf("%w; start a cluster with 'gtstore up', or name another manager with --manager or GTSTORE_MANAGER", err))
 	}
 	return c, nil
 }
+
+func (t *target) dialer() *netrpc.Dialer { return &netrpc.Dialer{TLS: t.tls} }
 
 // codes are the exit codes of the classes of error. An error can be of two classes; the
 // first in this list counts. That a write may have happened matters most.

@@ -98,7 +98,7 @@ these, too, while one of them is still there.`,
 	t.add(cmd)
 	cmd.AddCommand(
 		newChange("add ADDRESS", "Add a manager", 1, func(ctx context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
-			p, err := another(ctx, m, args[0])
+			p, err := t.another(ctx, m, args[0])
 			return []core.Peer{p}, nil, err
 		}),
 		newChange("remove MANAGER", "Remove a manager, named by its id or address", 1, func(_ context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
@@ -111,7 +111,7 @@ these, too, while one of them is still there.`,
 				if err != nil {
 					return nil, nil, err
 				}
-				p, err := another(ctx, m, args[1])
+				p, err := t.another(ctx, m, args[1])
 				return []core.Peer{p}, []core.NodeID{id}, err
 			}),
 	)
@@ -160,8 +160,8 @@ stopped then. Their data are of no more use.`,
 
 // another asks an address which manager is there, to be one more. One that is there already
 // would make them fewer, in the place of another.
-func another(ctx context.Context, m *netrpc.Managers, address string) (core.Peer, error) {
-	p, err := netrpc.AskManager(ctx, address)
+func (t *target) another(ctx context.Context, m *netrpc.Managers, address string) (core.Peer, error) {
+	p, err := t.dialer().AskManager(ctx, address)
 	if err == nil && slices.ContainsFunc(m.Managers, func(s core.ManagerStatus) bool { return s.ID == p.ID }) {
 		err = cli.Errorf(cli.ExitUsage, "the manager at %s, %v, is one of them already, and nothing was changed: see 'gtstore managers'", address, p.ID)
 	}

@@ -11,7 +11,8 @@
 // With --managers a manager is one of several. All of them are started with the same list, and
 // storage nodes with --managers in place of --manager.
 //
-// Both take --advertise, --moved, --log-level and --log-format. With --dir a node keeps its
+// Both take --advertise, --moved, --log-level and --log-format; and --tls-cert, --tls-key,
+// --tls-ca and --tls-deny, by which they show who they are and who may connect. With --dir a node keeps its
 // data on disk, and goes on with them when it is started again. What is not on the
 // command line is taken from the environment: GTSTORE_LOST_AFTER is
 // --lost-after, and so on.

@@ -114,9 +114,9 @@ func (m *Manager) Placement() core.Placement {
 }
 
 // Peers are those of core.Manager.
-func (m *Manager) Peers() iter.Seq[core.NodeID] {
+func (m *Manager) Peers() iter.Seq[core.Peer] {
 	if m.inner == nil {
-		return func(func(core.NodeID) bool) {}
+		return func(func(core.Peer) bool) {}
 	}
 	return m.inner.Peers()
 }

@@ -36,6 +36,7 @@ type common struct {
 	logLevel  cli.OneOf
 	logFormat cli.OneOf
 	withStdin bool
+	tls       netrpc.TLS
 
 	several bool                           // it is one of several managers
 	again   func() (*netrpc.Server, error) // starts such a one again that is to begin anew
@@ -51,6 +52,7 @@ func (c *common) add(flags *pflag.FlagSet) {
 	flags.Var(&c.logLevel, "log-level", "the least that is logged")
 	c.logFormat = cli.OneOf{Value: "text", Values: []string{"text", "json"}}
 	flags.Var(&c.logFormat, "log-format", "how it is logged")
+	cli.TLS(flags, &c.tls, "this node")
 	flags.BoolVar(&c.withStdin, "exit-with-stdin", false, "end when standard input does: whoever holds its other end is gone")
 	if err := flags.MarkHidden("exit-with-stdin"); err != nil {
 		panic(err) // only when there is no such flag
@@ -70,6 +72,9 @@ func (c *common) open() (net.Listener, *core.Peer, error) {
 	}
 	if isEverywhere(c.advertise.Value) {
 		return nil, nil, cli.Errorf(cli.ExitUsage, "--advertise %s is no address that others can reach: name one of this machine's", c.advertise.Value)
+	}
+	if err := cli.CheckTLS(&c.tls); err != nil {
+		return nil, nil, err
 	}
 	l, err := net.Listen("tcp", c.listen.Value)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -206,7 +211,7 @@ anew: the other members of its group fill it.`,
 			}
 			log, flush := c.logger(cmd.ErrOrStderr())
 			defer flush()
-			if name == "" {
+			if name == "" && c.tls == (netrpc.TLS{}) { // else it is that of the certificate
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
 			}
 			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
@@ -229,7 +234,7 @@ anew: the other members of its group fill it.`,
 	c.add(cmd.Flags())
 	cmd.Flags().Var(&manager, "manager", "address of the manager, if there is one")
 	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several")
-	cmd.Flags().StringVar(&name, "name", "", "label for people (default: the address)")
+	cmd.Flags().StringVar(&name, "name", "", "label for people; with TLS it is the name in the certificate (default: that, or the address)")
 	return cmd
 }
 
@@ -244,9 +249,19 @@ func settings(cmd *cobra.Command, s *netrpc.Server) []any {
 	return list
 }
 
+// warn says in the log that anybody may connect, if they can.
+func (c *common) warn(log *slog.Logger) {
+	host, _, err := net.SplitHostPort(c.listen.Value)
+	ip := net.ParseIP(host)
+	if c.tls == (netrpc.TLS{}) && err == nil && host != "localhost" && !(ip != nil && ip.IsLoopback()) {
+		log.Warn("this node listens beyond this machine without TLS: whoever reaches it may read, write and administer the cluster; give every process --tls-cert, --tls-key and --tls-ca, or keep others off the network", "listen", c.listen.Value)
+	}
+}
+
 // run waits until the node ends by itself, or ends it when the context does.
 func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) error {
 	defer raiseHeap()()
+	c.warn(log)
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	if c.withStdin {

@@ -20,7 +20,7 @@ var Disk disk.Options
 // as nobody else knows what it knew. Nor does a node of which only the file that says whose
 // data these are is damaged: a person can say so, and there may be no others.
 func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
-	o := netrpc.Options{Logger: log}
+	o := netrpc.Options{Logger: log, TLS: c.tls}
 	if c.dir == "" {
 		s, err := start(o)
 		return s, refused(err)
@@ -77,5 +77,5 @@ func refused(err error) error {
 	if errors.Is(err, core.ErrManagers) {
 		advice = ".\nStart it as it was, with --managers or without. To have several, fill a new cluster: 'gtstore backup', and 'gtstore restore'"
 	}
-	return cli.Errorf(cli.ExitUsage, "%s%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "quorum: "), "core: "), advice)
+	return cli.Errorf(cli.ExitUsage, "%s%s", strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "quorum: "), "core: "), "netrpc: "), advice)
 }

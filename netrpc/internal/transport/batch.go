@@ -50,6 +50,11 @@ func (b *Batch) decode(src []byte, shared bool, like *core.Envelope) error {
 		if size > uint64(len(src)) {
 			return fmt.Errorf("%w: it ends early", errBatch)
 		}
+		if b.duplex != nil {
+			if err := b.duplex.maySend(src[:size]); err != nil {
+				return err
+			}
+		}
 		text := ""
 		if shared && count == 1 {
 			text = textOf(src[:size])

@@ -31,6 +31,7 @@ const (
 // account is a connection's part of the budget.
 type account struct {
 	b     *budget
+	of    *namesake // the account's name, whose part counts too; nil for none
 	held  atomic.Int64
 	group atomic.Bool // the connection carries messages of a group, from a node that is expected
 }
@@ -57,14 +58,32 @@ func (a *account) tryTake(n int64, small bool) bool {
 		if !small && !a.group.Load() {
 			free -= int64(a.b.max) / 4
 		}
-		if n > free || held > 0 && held+n > free/shareOfFree {
+		if n > free || held > 0 && held+n > free/shareOfFree || a.of.exceeds(n, free) {
 			return false
 		}
 		if a.b.used.CompareAndSwap(used, used+n) {
-			a.held.Add(n)
+			a.add(n)
 			return true
 		}
 	}
+}
+
+// add counts n bytes to what is held.
+func (a *account) add(n int64) {
+	a.held.Add(n)
+	if a.of != nil {
+		a.of.bytes.Add(n)
+	}
+}
+
+// exceeds tells whether n bytes more are too many for a name, where so many are free. One that
+// has nothing may always take one message.
+func (s *namesake) exceeds(n, free int64) bool {
+	if s == nil {
+		return false
+	}
+	held := s.bytes.Load()
+	return held > 0 && held+n > free/nameShare
 }
 
 // pressTime is how often who waits for room says so.
@@ -105,7 +124,7 @@ func (a *account) await(n int, small bool, full func(), done <-chan struct{}) bo
 			return false
 		}
 	}
-	a.held.Add(-int64(n)) // granted meanwhile
+	a.add(-int64(n)) // granted meanwhile
 	a.b.used.Add(-int64(n))
 	a.b.grant()
 	return false
@@ -117,7 +136,7 @@ func (a *account) give(n int) {
 	if n == 0 {
 		return
 	}
-	a.held.Add(-int64(n))
+	a.add(-int64(n))
 	a.b.used.Add(-int64(n))
 	if a.b.waits.Load() > 0 {
 		a.b.mu.Lock()

@@ -25,6 +25,8 @@ type conn struct {
 	net     net.Conn
 	address string
 	account *account     // of all that is held for it
+	of      *namesake    // what its name has; nil without TLS. Guarded by the server
+	called  string       // its name; likewise
 	source  *Source      // by which what it delivers comes into the inbox
 	outbox  *Queue       // what is to be delivered on it
 	ready   atomic.Bool  // the preface has come
@@ -63,12 +65,17 @@ func (c *conn) leave() {
 func (c *conn) run() {
 	defer c.s.wg.Done()
 	o := &c.s.t.opt
-	stream, err := handshake(c.net, o.DialTimeout, o.FrameTimeout)
+	stream, err := handshake(c.s.t.ctx, c.net, o, nil)
 	if err != nil {
+		if o.Identity != nil {
+			c.s.t.refusedHandshake(c.net.RemoteAddr().String(), err)
+			c.linger(err)
+		}
 		c.end(err)
 		return
 	}
 	stream.owner = c
+	c.s.name(c, stream.peer)
 	c.ready.Store(true)
 	d := newDuplex(c.s.t, stream, c, c.outbox, c.source)
 	if err := d.speak(context.Background(), forever); err != errBroken {
@@ -288,7 +295,7 @@ func (c *conn) linger(why error) {
 func (c *conn) end(why error) {
 	c.once.Do(func() {
 		c.s.mu.Lock()
-		delete(c.s.conns, c.address)
+		c.s.drop(c)
 		c.s.mu.Unlock()
 		close(c.done)
 		c.net.Close()

@@ -8,6 +8,8 @@ import (
 	"net/rpc"
 	"syscall"
 	"time"
+
+	"gtstore/netrpc/internal/identity"
 )
 
 // isRefused tells whether an address refused a connection: nobody listens there.
@@ -67,25 +69,27 @@ func dial(ctx context.Context, address string, o *Options) (*stream, error) {
 
 // dialOnce makes one attempt.
 func dialOnce(ctx context.Context, address string, o *Options) (*stream, error) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	want, hostPort := identity.WantedAt(address)
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", hostPort)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	s, err := handshake(c, o.DialTimeout, o.FrameTimeout)
+	s, err := handshake(ctx, c, o, &want)
 	if !stop() { // the context has ended, and with it the connection
-		err = context.Cause(ctx)
+		err = fmt.Errorf("handshake: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("handshake: %w", err)
+		return nil, err
 	}
 	return s, nil
 }
 
-// Ask connects to an address and asks what it is.
-func Ask(ctx context.Context, address string) (Hello, error) {
+// Ask connects to an address and asks what it is; with TLS, if there is an identity.
+func Ask(ctx context.Context, id *identity.Source, address string) (Hello, error) {
 	o := DefaultOptions()
+	o.Identity = id
 	s, err := dial(ctx, address, &o)
 	if err != nil {
 		return Hello{}, err

@@ -186,6 +186,9 @@ func (c *served) ReadRequestBody(body any) error {
 	if ok && d.in != nil {
 		d.learn(len(d.in.b), isMostlyOne(b.envelopes, len(d.in.b)))
 	}
+	if ok && err == nil {
+		b.envelopes, err = d.believe(b.envelopes)
+	}
 	if err != nil || !ok {
 		d.settled(0)
 	}
@@ -458,6 +461,9 @@ func (d *duplex) flush() {
 	if n == d.out.size() {
 		d.answers = 0
 		d.wrote(d.takeOut())
+		if d.carrier.behind() {
+			d.handOver()
+		}
 		return
 	}
 	d.out.drop(n)
@@ -530,7 +536,10 @@ func (d *duplex) sayAll() error {
 			d.encode()
 		}
 		if d.out == nil {
-			break
+			if !d.carrier.behind() {
+				break
+			}
+			d.out = newBuffer() // with nothing in it: what TLS holds goes
 		}
 		answers := d.answers
 		b, held := d.takeOut()
@@ -569,6 +578,7 @@ func (d *duplex) kill() {
 // end ends the connection; only the goroutine that reads calls it.
 func (d *duplex) end(why error) {
 	d.settled(0)
+	d.t.ended(d.stream, why)
 	if d.owner != nil {
 		d.owner.linger(why)
 	}

@@ -7,15 +7,20 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 )
 
 // preface is what both ends of a connection send first. Its last byte is the
 // version of the frames and of the methods that follow.
 const preface = "GTStore\x07"
+
+// alertOfTLS is how a peer begins that expected TLS and got the preface.
+const alertOfTLS = "\x15\x03"
 
 // Bounds of what a connection carries.
 const (
@@ -46,23 +51,24 @@ type stream struct {
 	owner        *conn         // whose memory the frames take; nil on a connection of ours
 	frameTimeout time.Duration // for the rest of a frame that has begun, in either direction
 
-	got    atomic.Uint64 // bytes, of frames
-	writer writer
-	single int // bytes of the last frame that was mostly one value; 0 when one of about that size was not
+	got     atomic.Uint64 // bytes, of frames
+	writer  writer
+	carrier *carrier       // the connection under TLS; nil without
+	peer    *identity.Peer // who is at the other end, with TLS
+	single  int            // bytes of the last frame that was mostly one value; 0 when one of about that size was not
 }
 
 // Read implements io.Reader.
 func (s *stream) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	s.got.Add(uint64(n))
+	if s.carrier == nil { // else it counts what comes, also of a record that is not complete
+		s.got.Add(uint64(n))
+	}
 	return n, err
 }
 
-// handshake sends and expects the preface, within the time-out.
-func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error) {
-	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return nil, err
-	}
+// greet sends and expects the preface.
+func greet(c net.Conn, o *Options) (*stream, error) {
 	if _, err := io.WriteString(c, preface); err != nil {
 		return nil, err
 	}
@@ -75,6 +81,8 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 	}
 	const name = len(preface) - 1
 	switch {
+	case strings.HasPrefix(string(got[:]), alertOfTLS):
+		return nil, errors.New("it wants TLS: give this process --tls-cert, --tls-key and --tls-ca")
 	case string(got[:name]) != preface[:name]:
 		return nil, fmt.Errorf("it does not speak GTStore: it began with %q", got[:])
 	case got[name] != preface[name]:
@@ -83,7 +91,7 @@ func handshake(c net.Conn, timeout, frameTimeout time.Duration) (*stream, error)
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return newStream(c, frameTimeout), nil
+	return newStream(c, o.FrameTimeout), nil
 }
 
 func newStream(c net.Conn, frameTimeout time.Duration) *stream {
@@ -232,7 +240,7 @@ func (s *stream) learn(n int, single bool) {
 func (s *stream) writeFrames(b *buffer) error {
 	err := s.SetWriteDeadline(time.Now().Add(s.frameTimeout))
 	if err == nil {
-		err = s.writer.write(b, true)
+		_, err = s.writer.write(b, true)
 	}
 	if err == nil {
 		err = s.SetWriteDeadline(time.Time{}) // or writeNow would find that it has passed
@@ -246,9 +254,9 @@ func (s *stream) writeFrames(b *buffer) error {
 // writeNow writes as much of b as needs no waiting, and returns how much. After an error the
 // connection is closed.
 func (s *stream) writeNow(b *buffer) int {
-	before := s.writer.written.Load()
-	if err := s.writer.write(b, false); err != nil {
+	n, err := s.writer.write(b, false)
+	if err != nil {
 		s.Close()
 	}
-	return int(s.writer.written.Load() - before)
+	return n
 }

@@ -256,12 +256,12 @@ func TestAStrangerHasNoPriority(t *testing.T) {
 	c := dialRaw(t, e.addr, true)
 	for _, step := range []struct {
 		name   string
-		expect []core.NodeID
+		expect []core.Peer
 		want   lane
 	}{
 		{"nobody is expected", nil, laneAsks},
-		{"it is expected", []core.NodeID{5, 6}, laneGroup},
-		{"it is expected no more", []core.NodeID{6}, laneAsks},
+		{"it is expected", []core.Peer{{ID: 5}, {ID: 6}}, laneGroup},
+		{"it is expected no more", []core.Peer{{ID: 6}}, laneAsks},
 	} {
 		e.Expect(slices.Values(step.expect))
 		_, err := c.Write(deliverOf(envelopeOf(core.Peer{ID: 5}, &core.Replicate{Group: 1, Epoch: 1})))
@@ -303,7 +303,7 @@ func TestClientsHaveTheirPartWhateverAGroupSends(t *testing.T) {
 // with those of clients.
 func TestLargeFramesTakeTurns(t *testing.T) {
 	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	e.Expect(slices.Values([]core.NodeID{5}))
+	e.Expect(slices.Values([]core.Peer{{ID: 5}}))
 	large := envelopeOf(core.Peer{ID: 5}, &core.Replicate{Group: 1, Epoch: 1, Entries: []core.Entry{{Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", core.ValueBytesMax)}}})
 	c := dialRaw(t, e.addr, true)
 	e.delivered(c, large) // from now on it is one of a group
@@ -422,7 +422,7 @@ func TestNewcomersFindRoomWhenFilesRunOut(t *testing.T) {
 	for range 4 * l.max {
 		dialRaw(t, e.Load().addr, true)
 	}
-	_, err := Ask(t.Context(), e.Load().addr)
+	_, err := Ask(t.Context(), nil, e.Load().addr)
 	require.NoError(t, err)
 }
 

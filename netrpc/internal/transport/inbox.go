@@ -130,6 +130,7 @@ const (
 // order.
 type Source struct {
 	in      *Inbox
+	of      *namesake              // what its name has; nil for none
 	account *account               // to which what waits is charged; nil for none
 	expects func(core.NodeID) bool // who may use the lane of groups by it; nil for all
 	freed   int                    // taken in this Take; guarded by the Inbox
@@ -147,8 +148,19 @@ type Source struct {
 type way struct {
 	fifo
 	source *Source
+	lane   lane
 	listed bool   // among the turns, or about to be
 	had    uint64 // what it has had, in bytes; guarded by the Inbox
+	turn   uint64 // what it goes by: had, or what its name has had; likewise
+}
+
+// total is what a way's name has had, or what it has had itself if that has none. The name's
+// ways share one part of the lane.
+func (w *way) total() *uint64 {
+	if s := w.source; s.of != nil {
+		return &s.of.had[w.lane]
+	}
+	return &w.had
 }
 
 // turns are the ways of a lane that have something, the one that has had least first.
@@ -158,7 +170,7 @@ type turns struct {
 }
 
 func (t *turns) Len() int           { return len(t.ways) }
-func (t *turns) Less(i, j int) bool { return t.ways[i].had < t.ways[j].had }
+func (t *turns) Less(i, j int) bool { return t.ways[i].turn < t.ways[j].turn }
 func (t *turns) Swap(i, j int)      { t.ways[i], t.ways[j] = t.ways[j], t.ways[i] }
 func (t *turns) Push(x any)         { t.ways = append(t.ways, x.(*way)) }
 
@@ -174,7 +186,7 @@ func (t *turns) Pop() any {
 func (t *turns) second() uint64 {
 	least := uint64(math.MaxUint64)
 	for _, w := range t.ways[1:min(3, len(t.ways))] {
-		least = min(least, w.had)
+		least = min(least, w.turn)
 	}
 	return least
 }
@@ -192,7 +204,7 @@ func (in *Inbox) source(a *account) *Source {
 	s := &Source{in: in, account: a}
 	s.room.L = &s.mu
 	for i := range s.ways {
-		s.ways[i].source = s
+		s.ways[i].source, s.ways[i].lane = s, lane(i)
 	}
 	return s
 }
@@ -211,6 +223,9 @@ func (s *Source) laneOf(e *core.Envelope) lane {
 // are busy with nothing but the reading.
 func (s *Source) limit() int {
 	free := s.in.countMax - int(s.in.count.Load())
+	if s.of != nil && int(s.of.waiting.Load())-s.count > free/nameShare {
+		return 1 // its name has more than its part by others
+	}
 	return max(min(sourceCountMin, s.in.countMax), free/shareOfFree)
 }
 
@@ -258,7 +273,7 @@ func (s *Source) put(list []core.Envelope, wait bool) error {
 		}
 	}
 	s.mu.Unlock()
-	s.in.count.Add(int64(len(list)))
+	s.waits(len(list))
 	s.in.list(fresh)
 	if s.in.closed.Load() { // perhaps before it was listed: then nobody woke those who wait
 		s.mu.Lock()
@@ -267,6 +282,14 @@ func (s *Source) put(list []core.Envelope, wait bool) error {
 	}
 	s.in.puts.Add(1) // when it can be taken
 	return nil
+}
+
+// waits counts envelopes that wait, or with a negative n wait no more.
+func (s *Source) waits(n int) {
+	s.in.count.Add(int64(n))
+	if s.of != nil {
+		s.of.waiting.Add(int64(n))
+	}
 }
 
 // Close ends a source. What clients have asked for by it is dropped: nobody can be
@@ -281,7 +304,7 @@ func (s *Source) Close() {
 	if s.account != nil {
 		s.account.give(w.bytes)
 	}
-	s.in.count.Add(-int64(w.len()))
+	s.waits(-w.len())
 	w.fifo = fifo{}
 	s.room.Broadcast()
 }
@@ -304,7 +327,9 @@ func (in *Inbox) list(ways [laneCount]*way) {
 		}
 		in.mu.Lock()
 		t := &in.lanes[l]
-		w.had = max(w.had, t.now) // whoever was away has saved nothing up
+		total := w.total()
+		*total = max(*total, t.now) // whoever was away has saved nothing up
+		w.turn = *total
 		heap.Push(t, w)
 		in.mu.Unlock()
 	}
@@ -353,15 +378,20 @@ func (in *Inbox) take(t *turns, dst []core.Envelope, end, bytesMax int) (list []
 			break
 		}
 		w, next := t.ways[0], t.second()
-		s := w.source
+		s, total := w.source, w.total()
+		if w.turn < *total { // another of its name was served meanwhile
+			w.turn = *total
+			heap.Fix(t, 0)
+			continue
+		}
 		before, count := bytes, len(dst)
 		s.mu.Lock()
-		for w.len() > 0 && len(dst) < end && bytes < bytesMax && w.had <= next && !(asks && !in.under.room()) {
+		for w.len() > 0 && len(dst) < end && bytes < bytesMax && *total <= next && !(asks && !in.under.room()) {
 			var size int
 			dst, size = w.pop(dst)
 			bytes += size
-			t.now = w.had
-			w.had += messageCost + uint64(size)
+			t.now = *total
+			*total += messageCost + uint64(size)
 			if op, ok := dst[len(dst)-1].Body.(*core.Op); ok {
 				in.under.taken(s, op, size)
 			}
@@ -371,8 +401,9 @@ func (in *Inbox) take(t *turns, dst []core.Envelope, end, bytesMax int) (list []
 		s.bytes -= bytes - before
 		more := w.len() > 0 // not if its source was closed
 		w.listed = more
+		w.turn = *total
 		s.mu.Unlock()
-		in.count.Add(int64(count - len(dst)))
+		s.waits(count - len(dst))
 		if s.freed == 0 && bytes > before {
 			in.eased = append(in.eased, s)
 		}

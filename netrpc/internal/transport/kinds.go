@@ -56,24 +56,12 @@ func namesAddress(m core.Message) bool {
 // address means something only here, to whoever came by it. In a message it would have this
 // process say something on a connection of somebody else.
 func namesConnection(m core.Message) bool {
-	var c *core.Config
+	c := configOf(m)
 	switch m := m.(type) {
 	case *core.Probe:
 		return isConnection(m.Target.Addr)
 	case *core.Config:
 		c = m
-	case *core.Replicate:
-		c = m.Config
-	case *core.Chunk:
-		c = m.Config
-	case *core.Nack:
-		c = m.Config
-	case *core.Reply:
-		c = m.Config
-	case *core.Exported:
-		c = m.Config
-	case *core.LookupReply:
-		c = m.Config
 	case *core.NotLeader:
 		return isConnection(m.Leader.Addr)
 	case *core.Registered:
@@ -82,6 +70,25 @@ func namesConnection(m core.Message) bool {
 		return slices.ContainsFunc(m.Add, func(p core.Peer) bool { return isConnection(p.Addr) })
 	}
 	return c != nil && (isConnection(c.Joining.Addr) || slices.ContainsFunc(c.Chain, func(p core.Peer) bool { return isConnection(p.Addr) }))
+}
+
+// configOf returns the config that comes along with a message, or nil.
+func configOf(m core.Message) *core.Config {
+	switch m := m.(type) {
+	case *core.Replicate:
+		return m.Config
+	case *core.Chunk:
+		return m.Config
+	case *core.Nack:
+		return m.Config
+	case *core.Reply:
+		return m.Config
+	case *core.Exported:
+		return m.Config
+	case *core.LookupReply:
+		return m.Config
+	}
+	return nil
 }
 
 func isConnection(address string) bool { return address != "" && address[0] == clientMark }

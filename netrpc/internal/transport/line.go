@@ -86,6 +86,12 @@ func (c *line) guard() {
 			return
 		case <-look.C:
 		}
+		if err := c.expired(); err != nil {
+			c.t.refusals.Ended.Add(1)
+			c.t.notes.say(noteOver, "a connection has ended with its certificate", c.address, err)
+			c.giveUp(lineEnd{})
+			return
+		}
 		if stuck++; !c.stuck(&taken) {
 			stuck = 0
 		}
@@ -156,8 +162,8 @@ type movement struct {
 // not that an answer can come.
 func (m *movement) moved(s *stream) bool {
 	written := s.writer.written.Load()
-	queued, known := unacknowledged(s.Conn)
-	now := movement{got: s.got.Load(), acked: written - min(queued, written), waiting: queued > 0 || !known}
+	queued, known := unacknowledged(s.writer.system)
+	now := movement{got: s.received(), acked: written - min(queued, written), waiting: queued > 0 || !known}
 	moved := now.got != m.got || m.waiting && now.acked > m.acked
 	*m = now
 	return moved

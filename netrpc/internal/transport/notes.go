@@ -11,12 +11,15 @@ import (
 type note uint8
 
 const (
-	noteAccept   note = iota // what stands in the way of new connections
-	noteEnded                // a connection that another made
-	noteDial                 // one that this process wanted to make
-	noteBroke                // one that it had made
-	noteSilent               // one on which nothing moves
-	noteReplaced             // a silent one that another took the place of
+	noteAccept    note = iota // what stands in the way of new connections
+	noteEnded                 // a connection that another made
+	noteDial                  // one that this process wanted to make
+	noteBroke                 // one that it had made
+	noteSilent                // one on which nothing moves
+	noteReplaced              // a silent one that another took the place of
+	noteHandshake             // one that another made, and that was refused
+	noteForbidden             // one that ended for what was said on it
+	noteOver                  // one that ended with a certificate
 	noteCount
 )
 
@@ -38,7 +41,7 @@ type notes struct {
 
 func (n *notes) say(kind note, text, peer string, err error) {
 	level := slog.LevelDebug
-	if kind == noteAccept {
+	if kind == noteAccept || kind == noteHandshake || kind == noteForbidden {
 		level = slog.LevelWarn
 	}
 	if !n.log.Enabled(context.Background(), level) {

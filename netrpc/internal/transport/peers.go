@@ -4,21 +4,33 @@ import (
 	"iter"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 )
 
 // Expect tells the transport from whom messages about groups are expected. On the
 // connections that others make, those of anybody else have no priority: they share the
 // lane of what clients ask. Before the first call nobody is expected.
-func (t *Transport) Expect(ids iter.Seq[core.NodeID]) {
-	set := make(map[core.NodeID]bool)
-	for id := range ids {
-		set[id] = true
+func (t *Transport) Expect(peers iter.Seq[core.Peer]) {
+	set := make(map[core.NodeID]string)
+	for p := range peers {
+		if name, _ := identity.SplitAddress(p.Addr); set[p.ID] == "" {
+			set[p.ID] = name
+		}
 	}
 	t.expected.Store(&set)
 }
 
 // Expects tells whether a node was in the last call of Expect.
 func (t *Transport) Expects(id core.NodeID) bool {
-	set := t.expected.Load()
-	return set != nil && (*set)[id]
+	_, known := t.nameOf(id)
+	return known
+}
+
+// nameOf returns the name of a node that was in the last call of Expect; "" if it has none in
+// its address.
+func (t *Transport) nameOf(id core.NodeID) (name string, known bool) {
+	if set := t.expected.Load(); set != nil {
+		name, known = (*set)[id]
+	}
+	return name, known
 }

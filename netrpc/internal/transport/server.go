@@ -17,7 +17,8 @@ type server struct {
 	heavy  heavy
 
 	mu      sync.Mutex
-	conns   map[string]*conn // by address: the mark and a number
+	conns   map[string]*conn     // by address: the mark and a number
+	names   map[string]*namesake // by role and name
 	last    uint64
 	closed  bool
 	pressAt time.Time // when to look again for connections that are to give up their memory
@@ -25,7 +26,7 @@ type server struct {
 }
 
 func newServer(t *Transport) *server {
-	s := &server{t: t, budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn)}
+	s := &server{t: t, budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn), names: make(map[string]*namesake)}
 	for l := range s.pace {
 		s.pace[l] = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	}
@@ -67,8 +68,8 @@ func (s *server) add(nc net.Conn) *conn {
 		return nil
 	}
 	if len(s.conns) >= s.t.opt.ConnectionsMax {
-		if old := s.leastUsed(); old != nil {
-			delete(s.conns, old.address)
+		if old := s.leastUsed(nil); old != nil {
+			s.drop(old)
 			go old.end(errEvicted)
 		}
 	}
@@ -83,7 +84,7 @@ func (s *server) add(nc net.Conn) *conn {
 // for another. It returns false when there is none.
 func (s *server) makeRoom() bool {
 	s.mu.Lock()
-	old := s.leastUsed()
+	old := s.leastUsed(nil)
 	s.mu.Unlock()
 	if old == nil {
 		return false
@@ -92,12 +93,19 @@ func (s *server) makeRoom() bool {
 	return true
 }
 
-var errEvicted = errors.New("it was unused for longest, and there are too many")
+var (
+	errEvicted = errors.New("it was unused for longest, and there are too many")
+	errQuota   = errors.New("it was unused for longest, and its name has too many")
+)
 
-// leastUsed prefers connections that have not even said the preface.
-func (s *server) leastUsed() *conn {
+// leastUsed prefers connections that have not even said the preface. It looks only at those of
+// a name, if one is given.
+func (s *server) leastUsed(of *namesake) *conn {
 	var least *conn
 	for _, c := range s.conns {
+		if of != nil && c.of != of {
+			continue
+		}
 		if least == nil || !c.ready.Load() && least.ready.Load() ||
 			c.ready.Load() == least.ready.Load() && c.usedAt.Load() < least.usedAt.Load() {
 			least = c
@@ -152,6 +160,13 @@ func (s *server) watch() {
 			return
 		}
 		for _, c := range s.all() {
+			if d := c.duplex.Load(); d != nil {
+				if err := d.expired(); err != nil {
+					s.t.refusals.Ended.Add(1)
+					c.end(err)
+					continue
+				}
+			}
 			switch t := c.outbox.waits(); {
 			case !t.IsZero() && time.Since(t) > s.t.opt.FrameTimeout:
 				c.end(errUntaken)

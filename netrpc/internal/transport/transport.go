@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 )
 
 // Options configure a Transport. Zero values take the defaults of
@@ -31,13 +32,16 @@ type Options struct {
 	Drive  func()
 	Logger *slog.Logger
 
+	// Identity is who this process is; then all connections have TLS. nil: they are plain.
+	Identity *identity.Source
+
 	ConnectionsMax int           // that others have made; fewer if the process may not open so many files
 	MemoryMax      int           // bytes held for those connections, all together
 	WindowMax      int           // batches of one connection for which there is no room, before no more is read
 	QueueMax       int           // envelopes that wait for one peer
 	QueueBytesMax  int           // and the bytes of those that wait for all peers to which this process connects
 	PeersMax       int           // to which this process connects
-	DialTimeout    time.Duration // until both prefaces are exchanged
+	DialTimeout    time.Duration // until both prefaces are exchanged, and with TLS its handshake before them
 	SilenceMax     time.Duration // without movement where an answer is due before a second connection is tried
 	FrameTimeout   time.Duration // for a frame that has begun, and for a Deliver to be answered
 	IdleTimeout    time.Duration // without anything to send before a connection of ours is closed
@@ -95,7 +99,9 @@ type Transport struct {
 	running sync.WaitGroup // the links
 	queued  *budget        // of what waits for peers to which this process connects
 
-	expected atomic.Pointer[map[core.NodeID]bool] // see Expect; the map is never changed
+	expected atomic.Pointer[map[core.NodeID]string] // see Expect: the name of each; the map is never changed
+	managers managers
+	refusals Refusals
 
 	// Of whoever calls Send.
 	links   map[string]*link

@@ -394,7 +394,7 @@ func TestWhatIsNoGTStore(t *testing.T) {
 		{"GT", "is it a GTStore port?"},
 		{"", "is it a GTStore port?"},
 	} {
-		_, err := Ask(t.Context(), answer(c.says))
+		_, err := Ask(t.Context(), nil, answer(c.says))
 		require.ErrorContains(t, err, c.want)
 		require.ErrorContains(t, err, "handshake")
 	}
@@ -402,7 +402,7 @@ func TestWhatIsNoGTStore(t *testing.T) {
 
 func TestHello(t *testing.T) {
 	e := newEnd(t, 42, listen(t, "127.0.0.1:0"), func(o *Options) { o.Role = RoleManager })
-	hello, err := Ask(t.Context(), e.addr)
+	hello, err := Ask(t.Context(), nil, e.addr)
 	require.NoError(t, err)
 	require.Equal(t, Hello{RoleManager, 42}, hello)
 }
@@ -449,7 +449,7 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 	})
 	e.eventually(e.server.empty, "all are gone")
 	require.True(t, e.inbox.Empty(), "nothing came through")
-	_, err := Ask(t.Context(), e.addr)
+	_, err := Ask(t.Context(), nil, e.addr)
 	require.NoError(t, err, "others are served")
 }
 
@@ -515,7 +515,7 @@ func TestAReaderThatDoesNotReadIsCutOff(t *testing.T) {
 		e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: peer, Body: &core.Reply{Status: core.StatusOK, Value: big}}})
 		return e.server.find(peer.Addr) == nil
 	}, "cut off")
-	_, err = Ask(t.Context(), e.addr)
+	_, err = Ask(t.Context(), nil, e.addr)
 	require.NoError(t, err)
 }
 

@@ -1,0 +1,2 @@
+// Package identitytest makes CAs and certificates for tests.
+package identitytest

@@ -1,0 +1,84 @@
+package netrpc
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
+	"gtstore/netrpc/internal/transport"
+)
+
+// TLS names the files by which a process shows who it is, and knows its peers: all in PEM, but
+// Deny. They are read again when they change. The zero value: all connections are plain, and
+// anybody may say anything. Either all processes of a cluster have it, or none.
+//
+// A certificate has one URI name, gtstore://CLUSTER/ROLE/NAME, and is good for clients and
+// servers (ExtKeyUsage); roles are manager, node, client and operator. A storage node's NAME is
+// its name in the cluster.
+type TLS struct {
+	Cert string // the certificate, and those between it and the CA
+	Key  string // its private key
+	CA   string // of all certificates of the cluster; while one CA takes the place of another, both
+	Deny string // names that are refused, one a line: NAME, or ROLE/NAME; "" for nobody
+}
+
+// load reads the files; nil for the zero value. The process must have one of the roles.
+func (f TLS) load(log *slog.Logger, what string, roles ...core.Role) (*identity.Source, error) {
+	if f == (TLS{}) {
+		return nil, nil
+	}
+	if f.Cert == "" || f.Key == "" || f.CA == "" {
+		return nil, errors.New("netrpc: TLS needs a certificate, its key and the CA's certificate: some are not named")
+	}
+	s, err := identity.Load(identity.Files(f), log)
+	if err != nil {
+		return nil, fmt.Errorf("netrpc: TLS: %w", err)
+	}
+	for _, r := range roles {
+		if s.Name().Role == r {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("netrpc: TLS: %s is the certificate of %v, and %s needs one of role %v", f.Cert, s.Name(), what, roles[0])
+}
+
+// named gives a storage node the name of its certificate, in its address too: so whoever is
+// told where it is knows whom to expect there.
+func named(id *identity.Source, opt *core.StorageOptions) error {
+	if id == nil {
+		return nil
+	}
+	name := id.Name().Name
+	if opt.Name != "" && opt.Name != name {
+		return fmt.Errorf("netrpc: TLS: the node's name is %q, and its certificate is of %v: they must be the same", opt.Name, id.Name())
+	}
+	opt.Name, opt.Self.Addr = name, identity.Address(name, opt.Self.Addr)
+	if len(opt.Self.Addr) > core.AddrBytesMax {
+		return fmt.Errorf("netrpc: TLS: the node's name and address, %q, have %d bytes: at most %d", opt.Self.Addr, len(opt.Self.Addr), core.AddrBytesMax)
+	}
+	return nil
+}
+
+// hostPort is the part of an address that can be dialled: those of nodes with a certificate
+// begin with its name.
+func hostPort(address string) string {
+	_, rest := identity.SplitAddress(address)
+	return rest
+}
+
+// Refusals counts what a server has refused for what certificates say. Without TLS it is zero.
+type Refusals struct {
+	Handshakes uint64 // connections without a certificate that is good here
+	Messages   uint64 // connections that were ended as their peer said what it may not
+	Ended      uint64 // connections that were ended with a certificate, or as its name was denied
+}
+
+// Refusals returns what was refused so far.
+func (s *Server) Refusals() Refusals { return refusalsOf(s.host.net) }
+
+func refusalsOf(t *transport.Transport) Refusals {
+	r := t.Refusals()
+	return Refusals{r.Handshakes.Load(), r.Messages.Load(), r.Ended.Load()}
+}
