@@ -21,6 +21,7 @@ type attack struct {
 	t    *testing.T
 	data []byte // the choices to come: the attack ends with them
 	target
+	as      Role // whose certificate it has, so that it can say no more than that role; 0 for none
 	steps   int
 	open    []Envelope // the last that the node sent
 	scratch []byte
@@ -97,7 +98,10 @@ func (a *attack) run(outsiders bool) {
 		for range a.draw(4) {
 			a.mutate(reflect.ValueOf(m).Elem(), 0)
 		}
-		if k := KindOf(m); outsiders && kinds[k].operator && k != KindStatusQuery {
+		if k := KindOf(m); outsiders && kinds[k].operator && k != KindStatusQuery && a.as != RoleOperator {
+			continue
+		}
+		if a.as != 0 && !a.maySay(&from.peer, m) {
 			continue
 		}
 		to := pick(a, a.self, a.self, a.self, a.self, Peer{Addr: a.self.Addr}, peerOf("n3"))
@@ -112,10 +116,29 @@ func (a *attack) run(outsiders bool) {
 		a.goOn()
 		a.look()
 	}
-	if outsiders {
+	if outsiders && a.as != RoleOperator {
 		require.True(a.t, a.halted == nil || errors.Is(a.halted, ErrStopped), a.halted)
 		a.survives()
 	}
+}
+
+// stolen is under which ids those are known that have a client's certificate.
+const stolen = NodeID(0x57013e) << NameBits
+
+// maySay makes of a sender whom a driver makes of it that looks at certificates. It returns
+// false for what that would not take in.
+func (a *attack) maySay(from *Peer, m Message) bool {
+	own := RoleNode
+	switch a.node.(type) {
+	case *Manager:
+		own = RoleManager
+	case *Client:
+		own = RoleClient
+	}
+	if a.as == RoleClient || a.as == RoleOperator {
+		from.ID = stolen | from.ID&(1<<(64-NameBits)-1)
+	}
+	return KindOf(m).MaySend(a.as, own)
 }
 
 // reply is an answer to something that the node has sent and nobody has answered.

@@ -58,11 +58,12 @@ type StorageOptions struct {
 	AckTimeout time.Duration
 	DriftPPM   int64 // bound of the clocks' drift that leases allow for
 
-	PendingMax      int // uncommitted entries a primary holds, from 2: to open a session may take as many
-	PendingBytesMax int // and their key and value bytes
-	ReadsMax        int // gets that wait for a round
-	ParkedMax       int // requests that wait for a reconciling primary, or for a joining node to catch up
-	SessionsMax     int // open sessions of a group
+	PendingMax      int  // uncommitted entries a primary holds, from 2: to open a session may take as many
+	PendingBytesMax int  // and their key and value bytes
+	ReadsMax        int  // gets that wait for a round
+	ParkedMax       int  // requests that wait for a reconciling primary, or for a joining node to catch up
+	SessionsMax     int  // open sessions of a group
+	SessionsShared  bool // of these the clients of one name have no more than half: see NameBits
 	SessionTTL      time.Duration
 	LogKeep         int // entries of a group's log that are kept at least, 32,768 by default in durable mode; twice as many before it is trimmed
 	ChunkItems      int // keys in one chunk of a snapshot, or part for a backup, at most ChunkItemsMax

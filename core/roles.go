@@ -30,6 +30,13 @@ func (r Role) String() string {
 	return fmt.Sprintf("Role(%d)", uint8(r))
 }
 
+// NameBits are the upper ones of the id of a client or an operator that stand for its name,
+// where processes show who they are. The others are its choice.
+const NameBits = 32
+
+// sameName tells whether the ids of clients are of one name.
+func (id NodeID) sameName(other NodeID) bool { return id>>(64-NameBits) == other>>(64-NameBits) }
+
 // Valid tells whether it is one of the Roles.
 func (r Role) Valid() bool {
 	return r == RoleManager || r == RoleNode || r == RoleClient || r == RoleOperator

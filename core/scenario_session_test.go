@@ -167,6 +167,23 @@ func TestAFullTableDropsTheSessionThatWasIdleLongest(t *testing.T) {
 	require.NotContains(t, n.values(), "y")
 }
 
+// Clients of one name have half of a group's sessions at most: beyond that, one of their own makes
+// room. So one name cannot end what others use.
+func TestClientsOfOneNameShareHalfOfTheSessions(t *testing.T) {
+	n := alone(t, func(o *StorageOptions) { o.SessionsMax, o.SessionsShared = 6, true })
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	greedy := func(i int) Peer { return Peer{ID: 7<<NameBits | NodeID(i), Addr: "c2"} }
+	for i := range 40 {
+		n.tick(time.Millisecond)
+		n.stepRaw(Envelope{Cluster: rigCluster, From: greedy(i), To: n.self, Body: open(uint64(i) + 1)})
+		require.Equal(t, StatusOK, only[*Reply](n, "c2").Status)
+		require.LessOrEqual(t, n.view().Sessions, 1+3)
+	}
+	n.step("c1", put(3, 1, 2, "x", "b"))
+	replies := sent[*Reply](n, "c1")
+	require.Equal(t, StatusOK, replies[len(replies)-1].Status, "its session was idle longest, and is of another name")
+}
+
 // After a promotion nothing is known of who was idle. The results tell who wrote last.
 func TestANewPrimaryDropsTheSessionWithTheOldestResult(t *testing.T) {
 	n := following(t, "n2", config(1, "n1", "n2"), func(o *StorageOptions) { o.SessionsMax = 2 })

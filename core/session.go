@@ -321,6 +321,10 @@ func (g *group) onOpen(from Peer, op *Op) {
 	if !g.admits(from, op) {
 		return
 	}
+	if !g.hasShare(from.ID) {
+		g.refuse(from, op.Req, StatusOverloaded, nil)
+		return
+	}
 	if g.taken() >= g.s.opt.SessionsMax && !g.endIdlest() {
 		g.refuse(from, op.Req, StatusOverloaded, nil)
 		return
@@ -340,6 +344,38 @@ func (g *group) endIdlest() bool {
 		g.endSession(s)
 	}
 	return s != nil
+}
+
+// hasShare makes room for one session among those of its client's name. It returns false when
+// that has its share, and all of them are about to open or to end. It looks at every session
+// only where so many are open that a name may have its share.
+func (g *group) hasShare(owner NodeID) bool {
+	share := max(1, g.s.opt.SessionsMax/2)
+	if !g.s.opt.SessionsShared || g.taken() < share {
+		return true
+	}
+	count, idlest := 0, (*session)(nil)
+	table := &g.state.sessions
+	for s := table.at(table.idle.first); s != nil; s = table.at(s.links[byPlace].after) {
+		if !s.owner.sameName(owner) {
+			continue
+		}
+		if count++; idlest == nil {
+			idlest = s
+		}
+	}
+	for i := range g.tenure.pending {
+		if w := &g.tenure.pending[i]; w.kind == OpOpen && w.client.ID.sameName(owner) {
+			count++
+		}
+	}
+	if count < share {
+		return true
+	}
+	if idlest != nil {
+		g.endSession(idlest)
+	}
+	return idlest != nil
 }
 
 func (g *group) endSession(s *session) {

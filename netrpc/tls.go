@@ -54,6 +54,7 @@ func named(id *identity.Source, opt *core.StorageOptions) error {
 	if opt.Name != "" && opt.Name != name {
 		return fmt.Errorf("netrpc: TLS: the node's name is %q, and its certificate is of %v: they must be the same", opt.Name, id.Name())
 	}
+	opt.SessionsShared = true
 	opt.Name, opt.Self.Addr = name, identity.Address(name, opt.Self.Addr)
 	if len(opt.Self.Addr) > core.AddrBytesMax {
 		return fmt.Errorf("netrpc: TLS: the node's name and address, %q, have %d bytes: at most %d", opt.Self.Addr, len(opt.Self.Addr), core.AddrBytesMax)

@@ -82,8 +82,8 @@ func nameIn(c *x509.Certificate) (Name, error) {
 	return Parse(c.URIs[0].String())
 }
 
-// ownBits are those of a client's id that are its own. The others are its certificate's.
-const ownBits = 32
+// ownBits are those of a client's id that are its choice. The others are its certificate's.
+const ownBits = 64 - core.NameBits
 
 // Bind returns the id under which a client or an operator is known that says it has this one:
 // the upper half stands for its name, and only the lower half is its choice. So nobody speaks
