@@ -193,61 +193,77 @@ func TestWorkBeyondTheRateWaits(t *testing.T) {
 
 // Connections that deliver much are counted, and share what the processors can do.
 func TestConnectionsThatDeliverMuchAreCounted(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	var list []*conn
-	for range 4 {
-		dialRaw(t, e.addr, true)
-	}
-	e.eventually(func() bool { list = e.server.all(); return len(list) == 4 }, "they are there")
-	var h heavy
-	at := func(span int) {
-		for _, c := range list {
-			c.s.t.began = time.Now().Add(-time.Duration(span)*heavySpan - heavySpan/2)
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"))
+		var list []*conn
+		for range 4 {
+			g.dial(e.addr)
 		}
-	}
-	at(10)
-	for _, c := range list[:3] {
-		require.Equal(t, 1, h.count(c, heavyWork))
-		h.count(c, heavyWork)
-	}
-	h.count(list[3], heavyWork-1)
-	at(11)
-	require.Equal(t, 3, h.count(list[0], heavyWork))
-	at(13)
-	require.Equal(t, 1, h.count(list[1], 1), "they have stopped: nobody is slowed down any more")
-	at(14)
-	h.count(list[0], heavyWork)
-	at(15)
-	require.Equal(t, 1, h.count(list[0], heavyWork), "in the last span it was alone")
+		e.eventually(func() bool { list = e.server.all(); return len(list) == 4 }, "they are there")
+		var h heavy
+		at := func(span int) {
+			for _, c := range list {
+				c.s.t.began = time.Now().Add(-time.Duration(span)*heavySpan - heavySpan/2)
+			}
+		}
+		at(10)
+		for _, c := range list[:3] {
+			require.Equal(g, 1, h.count(c, heavyWork))
+			h.count(c, heavyWork)
+		}
+		h.count(list[3], heavyWork-1)
+		at(11)
+		require.Equal(g, 3, h.count(list[0], heavyWork))
+		at(13)
+		require.Equal(g, 1, h.count(list[1], 1), "they have stopped: nobody is slowed down any more")
+		at(14)
+		h.count(list[0], heavyWork)
+		at(15)
+		require.Equal(g, 1, h.count(list[0], heavyWork), "in the last span it was alone")
+	})
 }
 
 // An address of a connection that a message contains leads nowhere.
 func TestNobodySpeaksOnTheConnectionOfAnother(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	c := dialRaw(t, e.addr, true)
-	other := core.Peer{ID: 6, Addr: "#2"}
-	chain := &core.Config{Group: 1, Epoch: 1, Reads: core.ReadConfirm, Chain: []core.Peer{{ID: 5, Addr: "127.0.0.1:1"}, other}, MinChain: 1}
-	from := core.Peer{ID: 5}
-	e.delivered(c, envelopeOf(from, &core.Probe{Nonce: 1, Target: other}), envelopeOf(from, chain),
-		envelopeOf(from, &core.Replicate{Group: 1, Epoch: 1, Config: chain}), envelope(from, core.Peer{ID: 1}, 4))
-	require.True(t, e.inbox.Empty(), "only the Ping came in")
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"))
+		c := g.dial(e.addr)
+		other := core.Peer{ID: 6, Addr: "#2"}
+		chain := &core.Config{Group: 1, Epoch: 1, Reads: core.ReadConfirm, Chain: []core.Peer{{ID: 5, Addr: "n5@127.0.0.1:1"}, other}, MinChain: 1}
+		from := core.Peer{ID: 5}
+		list := []core.Envelope{envelopeOf(from, &core.Probe{Nonce: 1, Target: other}), envelopeOf(from, chain),
+			envelopeOf(from, &core.Replicate{Group: 1, Epoch: 1, Config: chain}), g.asks()}
+		if g.ca != nil { // what its role may not say ends the connection anyway
+			list = slices.DeleteFunc(list, func(e core.Envelope) bool { return !core.KindOf(e.Body).MaySend(g.role, core.RoleNode) })
+		}
+		_, err := c.Write(deliverOf(list...))
+		require.NoError(g, err)
+		require.IsType(g, g.asks().Body, e.received(1)[0].Body)
+		require.True(g, e.inbox.Empty(), "only the last came in")
+	})
 }
 
 // Frames whose first bytes alone are there hold up nobody, and hold no memory.
 func TestHalfFramesHoldUpNobody(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	half := binary.LittleEndian.AppendUint32(nil, 2<<20)
-	for range 200 {
-		_, err := dialRaw(t, e.addr, true).Write(half)
-		require.NoError(t, err)
-	}
-	honest := newEnd(t, 2, nil)
-	value := strings.Repeat("v", 2*readBytes)
-	for range 20 {
-		honest.Send([]core.Envelope{{From: core.Peer{ID: 2}, To: core.Peer{ID: 1, Addr: e.addr}, Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: value}}})
-		e.received(1)
-		require.Less(t, e.server.budget.used.Load(), int64(1<<20))
-	}
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"))
+		half := binary.LittleEndian.AppendUint32(nil, 2<<20)
+		many := 200
+		if g.ca != nil {
+			many = 50 // each costs a handshake
+		}
+		for range many {
+			_, err := g.dial(e.addr).Write(half)
+			require.NoError(g, err)
+		}
+		honest := g.honest()
+		value := strings.Repeat("v", 2*readBytes)
+		for range 20 {
+			honest.Send([]core.Envelope{{From: core.Peer{ID: 2}, To: g.at(e), Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: value}}})
+			e.received(1)
+			require.Less(g, e.server.budget.used.Load(), int64(1<<20))
+		}
+	})
 }
 
 // A stranger who speaks of groups is one of many who ask for something.
@@ -325,62 +341,70 @@ func TestLargeFramesTakeTurns(t *testing.T) {
 // Replies that nobody reads are lost once the process holds its budget of them; what
 // others are answered is not.
 func TestRepliesThatNobodyReadsAreBounded(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
-	big := strings.Repeat("x", core.ValueBytesMax)
-	for range 20 {
-		to := e.delivered(dialRaw(t, e.addr, true), envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
+		big := g.answers(core.ValueBytesMax)
 		for range 20 {
-			e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Reply{Status: core.StatusOK, Value: big}}})
-			require.LessOrEqual(t, e.server.budget.used.Load(), int64(MemoryMin))
+			to := e.delivered(g.dial(e.addr), g.asks())
+			for range 20 {
+				e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: big}})
+				require.LessOrEqual(g, e.server.budget.used.Load(), int64(MemoryMin))
+			}
 		}
-	}
-	honest := newEnd(t, 2, nil)
-	honest.Send([]core.Envelope{envelope(core.Peer{ID: 2}, core.Peer{ID: 1, Addr: e.addr}, 1)})
-	e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: e.received(1)[0].From, Body: &core.Pong{Nonce: 3}}})
-	require.EqualValues(t, 3, honest.received(1)[0].Body.(*core.Pong).Nonce)
+		honest := g.honest()
+		honest.Send([]core.Envelope{{Cluster: 7, From: core.Peer{ID: 2}, To: g.at(e), Body: &core.Op{Group: 1, Kind: core.OpGet, Key: "k"}}})
+		e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: e.received(1)[0].From, Body: &core.Reply{Req: 3, Status: core.StatusOK}}})
+		require.EqualValues(g, 3, honest.received(1)[0].Body.(*core.Reply).Req)
+	})
 }
 
 func TestWhoDoesNotTakeWhatItIsAnsweredLosesItsConnection(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 100 * time.Millisecond })
-	c := dialRaw(t, e.addr, true)
-	to := e.delivered(c, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
-	e.eventually(func() bool { // as soon as more waits than may be unanswered
-		e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: &core.Pong{}}})
-		return e.server.find(to.Addr) == nil
-	}, "it is cut off")
-	closed(t, c)
-	e.eventually(func() bool { return e.server.budget.used.Load() == 0 }, "and holds nothing any more")
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 100 * time.Millisecond })
+		c := g.dial(e.addr)
+		to := e.delivered(c, g.asks())
+		e.eventually(func() bool { // as soon as more waits than may be unanswered
+			e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: to, Body: g.answers(0)}})
+			return e.server.find(to.Addr) == nil
+		}, "it is cut off")
+		closed(g.T, c)
+		e.eventually(func() bool { return e.server.budget.used.Load() == 0 }, "and holds nothing any more")
+	})
 }
 
 // Frames that are never completed hold memory that others need. They make room.
 func TestHalfFramesMakeRoom(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
-	half := binary.LittleEndian.AppendUint32(nil, 2<<20)
-	for range 10 {
-		_, err := dialRaw(t, e.addr, true).Write(half)
-		require.NoError(t, err)
-	}
-	honest := newEnd(t, 2, nil)
-	honest.Send([]core.Envelope{{From: core.Peer{ID: 2}, To: core.Peer{ID: 1, Addr: e.addr},
-		Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", core.ValueBytesMax)}}})
-	require.IsType(t, &core.Op{}, e.received(1)[0].Body)
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"), func(o *Options) { o.MemoryMax = MemoryMin })
+		half := binary.LittleEndian.AppendUint32(nil, 2<<20)
+		for range 10 {
+			_, err := g.dial(e.addr).Write(half)
+			require.NoError(g, err)
+		}
+		honest := g.honest()
+		honest.Send([]core.Envelope{{From: core.Peer{ID: 2}, To: g.at(e),
+			Body: &core.Op{Group: 1, Kind: core.OpPut, Key: "k", Value: strings.Repeat("v", core.ValueBytesMax)}}})
+		require.IsType(g, &core.Op{}, e.received(1)[0].Body)
+	})
 }
 
 // Small elements take many times the bytes that they have on the wire.
 func TestABatchThatDecodesToTooMuchIsRefused(t *testing.T) {
-	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
-	items := make([]core.Item, core.ChunkItemsMax)
-	for i := range items {
-		items[i].Key = "k"
-	}
-	chunk := envelopeOf(core.Peer{ID: 5}, &core.Chunk{Group: 1, Epoch: 1, Items: items})
-	batch := deliverOf(slices.Repeat([]core.Envelope{chunk}, 20)...)
-	require.Less(t, len(batch), decodedBytesMax/4)
-	c := dialRaw(t, e.addr, true)
-	_, err := c.Write(batch)
-	require.NoError(t, err)
-	closed(t, c)
-	require.True(t, e.inbox.Empty())
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"))
+		items := make([]core.Item, core.ChunkItemsMax)
+		for i := range items {
+			items[i].Key = "k"
+		}
+		chunk := envelopeOf(core.Peer{ID: 5}, &core.Chunk{Group: 1, Epoch: 1, Items: items})
+		batch := deliverOf(slices.Repeat([]core.Envelope{chunk}, 20)...)
+		require.Less(g, len(batch), decodedBytesMax/4)
+		c := g.dial(e.addr)
+		_, err := c.Write(batch)
+		require.NoError(g, err)
+		closed(g.T, c)
+		require.True(g, e.inbox.Empty())
+	})
 }
 
 // full is a listener of a process that may have only so many connections open.
@@ -410,20 +434,22 @@ func (l *full) Accept() (net.Conn, error) {
 // The process has no file left for a newcomer: the connection unused for longest makes
 // room for it.
 func TestNewcomersFindRoomWhenFilesRunOut(t *testing.T) {
-	l := &full{Listener: listen(t, "127.0.0.1:0"), max: 5}
-	var e atomic.Pointer[end]
-	l.open = func() int {
-		for e.Load() == nil {
-			time.Sleep(time.Millisecond)
+	eachGate(t, func(g gate) {
+		l := &full{Listener: listen(g.T, "127.0.0.1:0"), max: 5}
+		var e atomic.Pointer[end]
+		l.open = func() int {
+			for e.Load() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			return len(e.Load().server.all())
 		}
-		return len(e.Load().server.all())
-	}
-	e.Store(newEnd(t, 1, l))
-	for range 4 * l.max {
-		dialRaw(t, e.Load().addr, true)
-	}
-	_, err := Ask(t.Context(), nil, e.Load().addr)
-	require.NoError(t, err)
+		e.Store(g.node(l))
+		for range 4 * l.max {
+			g.dial(e.Load().addr)
+		}
+		_, err := Ask(g.Context(), g.source("client/honest"), g.at(e.Load()).Addr)
+		require.NoError(g, err)
+	})
 }
 
 func TestConnectionsFitTheFilesOfTheProcess(t *testing.T) {
