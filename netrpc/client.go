@@ -119,8 +119,8 @@ func (d *Dialer) connect(manager core.Peer, several []string, first string, id *
 	}
 	c := &Client{manager: manager, role: role, leaders: leaders{addresses: several, at: core.Peer{Addr: first}}, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
 	log := logger(d.Logger)
-	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, local: c.ended, other: c.operate}
-	c.host.start(nil, transport.Options{Logger: log, Identity: id})
+	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, id: id, local: c.ended, other: c.operate}
+	c.host.start(nil, transport.Options{Logger: log})
 	return c, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 	"gtstore/netrpc/internal/transport"
 )
 
@@ -31,7 +32,8 @@ type host struct {
 	self  core.Peer
 	began time.Time
 	log   *eventLog
-	disk  *syncer // nil in memory mode
+	disk  *syncer          // nil in memory mode
+	id    *identity.Source // nil without TLS
 
 	inbox *transport.Inbox
 	net   *transport.Transport
@@ -67,7 +69,7 @@ func (h *host) start(l net.Listener, opt transport.Options) {
 	h.driver = h.inbox.Source()
 	h.quit, h.done = make(chan struct{}), make(chan struct{})
 	h.timer, h.timerAt = time.NewTimer(0), 0
-	opt.Self, opt.Inbox, opt.Down, opt.Drive = h.self.ID, h.inbox, h.peerDown, h.drive
+	opt.Self, opt.Identity, opt.Inbox, opt.Down, opt.Drive = h.self.ID, h.id, h.inbox, h.peerDown, h.drive
 	h.busy.Store(true) // nothing is stepped before h.net is there
 	h.net = transport.New(l, opt)
 	h.expect()

@@ -138,14 +138,14 @@ func random() uint64 {
 
 func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, id *identity.Source, o Options) *Server {
 	log := logger(o.Logger)
-	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, other: note}, listener: l, done: make(chan struct{})}
+	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, id: id, other: note}, listener: l, done: make(chan struct{})}
 	if role != transport.RoleStorage {
 		s.host.other = newVouch(s.host.vouched, id).withhold
 	}
 	if o.Disk != nil {
 		s.host.disk = &syncer{disk: o.Disk}
 	}
-	s.host.start(l, transport.Options{Role: role, Logger: log, Identity: id, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
+	s.host.start(l, transport.Options{Role: role, Logger: log, ConnectionsMax: o.ConnectionsMax, MemoryMax: o.MemoryMax})
 	go s.await()
 	return s
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"gtstore/core"
 	"gtstore/netrpc/internal/identity"
-	"gtstore/netrpc/internal/transport"
 )
 
 // TLS names the files by which a process shows who it is, and knows its peers: all in PEM, but
@@ -69,17 +69,29 @@ func hostPort(address string) string {
 	return rest
 }
 
-// Refusals counts what a server has refused for what certificates say. Without TLS it is zero.
-type Refusals struct {
+// Security tells of a process's certificate, and counts what it has refused for what
+// certificates say. Without TLS it is zero.
+type Security struct {
+	Name  string    // in the certificate
+	Ends  time.Time // when that ends
+	Reads uint64    // how often the files were read, since they had changed
+
 	Handshakes uint64 // connections without a certificate that is good here
 	Messages   uint64 // connections that were ended as their peer said what it may not
 	Ended      uint64 // connections that were ended with a certificate, or as its name was denied
 }
 
-// Refusals returns what was refused so far.
-func (s *Server) Refusals() Refusals { return refusalsOf(s.host.net) }
+// Security tells how it is now.
+func (s *Server) Security() Security { return s.host.security() }
 
-func refusalsOf(t *transport.Transport) Refusals {
-	r := t.Refusals()
-	return Refusals{r.Handshakes.Load(), r.Messages.Load(), r.Ended.Load()}
+// Security tells how it is now.
+func (c *Client) Security() Security { return c.host.security() }
+
+func (h *host) security() (s Security) {
+	if h.id != nil {
+		s.Name, s.Reads, s.Ends = h.id.Name().String(), h.id.Reads(), h.id.Ends()
+	}
+	r := h.net.Refusals()
+	s.Handshakes, s.Messages, s.Ended = r.Handshakes.Load(), r.Messages.Load(), r.Ended.Load()
+	return s
 }

@@ -43,8 +43,8 @@ func TestAClusterWithTLS(t *testing.T) {
 	primary.Close()
 	_, err = client.Put(ctx, "a", []byte("two"))
 	require.NoError(t, err)
-	require.Zero(t, c.manager.Refusals())
+	require.Zero(t, c.manager.Security().Messages+c.manager.Security().Handshakes)
 	for _, n := range c.nodes {
-		require.Zero(t, n.Refusals())
+		require.Zero(t, n.Security().Messages+n.Security().Handshakes)
 	}
 }

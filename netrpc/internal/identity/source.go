@@ -35,9 +35,10 @@ type Source struct {
 	server *tls.Config
 
 	state   atomic.Pointer[state]
-	reading sync.Mutex // who looks
-	failure string     // that was logged last; of whoever looks
-	warned  bool       // that the own certificate has ended; likewise
+	reads   atomic.Uint64 // of files that had changed
+	reading sync.Mutex    // who looks
+	failure string        // that was logged last; of whoever looks
+	warned  bool          // that the own certificate has ended; likewise
 }
 
 // state is what the files said when they were last whole.
@@ -74,6 +75,12 @@ func Load(f Files, log *slog.Logger) (*Source, error) {
 	s.configure()
 	return s, nil
 }
+
+// Reads tells how often the files were read after they had changed.
+func (s *Source) Reads() uint64 { return s.reads.Load() }
+
+// Ends is when the process's certificate does.
+func (s *Source) Ends() time.Time { return s.state.Load().ends }
 
 // Name is the process's own.
 func (s *Source) Name() Name { return s.name }
@@ -177,6 +184,7 @@ func (s *Source) look() {
 	case fresh != nil:
 		s.failure, s.warned = "", false
 		s.state.Store(fresh)
+		s.reads.Add(1)
 		st = fresh
 		s.log.Info("the files of TLS were read again", "certificate", s.name.String(), "ends", fresh.ends, "denied", len(fresh.denied))
 	default:
