@@ -20,6 +20,7 @@ import (
 
 	"gtstore/core"
 	"gtstore/netrpc"
+	"gtstore/netrpc/internal/identity/identitytest"
 )
 
 // The benchmarks compare operations on a cluster of which every node is a
@@ -30,8 +31,12 @@ import (
 //
 // A put is acknowledged by all three members; a get is a confirm-read.
 
-// benchRole makes this test binary one of the processes.
-const benchRole = "GTSTORE_BENCH_ROLE"
+// benchRole makes this test binary one of the processes, benchTLS names the files of one that
+// has TLS.
+const (
+	benchRole = "GTSTORE_BENCH_ROLE"
+	benchTLS  = "GTSTORE_BENCH_TLS"
+)
 
 func init() {
 	role, manager, _ := strings.Cut(os.Getenv(benchRole), " ")
@@ -40,11 +45,15 @@ func init() {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
+	var o netrpc.Options
+	if files := strings.Fields(os.Getenv(benchTLS)); len(files) > 0 {
+		o.TLS = netrpc.TLS{Cert: files[0], Key: files[1], CA: files[2]}
+	}
 	switch role {
 	case "manager":
-		_, err = netrpc.ServeManager(l, core.ManagerOptions{Replicas: 2}, netrpc.Options{})
+		_, err = netrpc.ServeManager(l, core.ManagerOptions{Replicas: 2}, o)
 	case "storage":
-		_, err = netrpc.ServeStorage(l, core.StorageOptions{Manager: core.Peer{Addr: manager}}, netrpc.Options{})
+		_, err = netrpc.ServeStorage(l, core.StorageOptions{Manager: core.Peer{Addr: manager}}, o)
 	case "echo":
 		s := rpc.NewServer()
 		err = s.Register(new(Echo))
@@ -81,9 +90,12 @@ func (*Echo) Echo(in *EchoArgs, out *EchoArgs) error {
 }
 
 // startProcess runs this binary in a role and returns its address.
-func startProcess(b *testing.B, role string) string {
+func startProcess(b *testing.B, role string, tls ...netrpc.TLS) string {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), benchRole+"="+role)
+	for _, f := range tls {
+		cmd.Env = append(cmd.Env, benchTLS+"="+f.Cert+" "+f.Key+" "+f.CA)
+	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(b, err)
@@ -211,13 +223,21 @@ func atOnce(b *testing.B, callers int, caller func(i int) func() error) {
 
 // benchCluster starts a cluster of three, and a client of it.
 func benchCluster(b *testing.B) (*netrpc.Client, context.Context) {
-	manager := startProcess(b, "manager")
-	for range 3 {
-		startProcess(b, "storage "+manager)
+	return benchClusterOf(b, func(string) []netrpc.TLS { return nil })
+}
+
+func benchClusterOf(b *testing.B, files func(name string) []netrpc.TLS) (*netrpc.Client, context.Context) {
+	manager := startProcess(b, "manager", files("manager/m")...)
+	for i := range 3 {
+		startProcess(b, "storage "+manager, files(fmt.Sprintf("node/n%d", i))...)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	b.Cleanup(cancel)
-	client, err := netrpc.Dial(ctx, []string{manager})
+	var d netrpc.Dialer
+	for _, f := range files("client/bench") {
+		d.TLS = f
+	}
+	client, err := d.Dial(ctx, []string{manager})
 	require.NoError(b, err)
 	b.Cleanup(client.Close)
 	for {
@@ -261,4 +281,68 @@ func BenchmarkOperations(b *testing.B) {
 			return err
 		})
 	}
+}
+
+// BenchmarkTLS compares a cluster with TLS and one without, of three processes and a manager
+// each. They take turns of some milliseconds, so that both have the same machine, whatever
+// else that does. Its metrics are operations a second of both, and what the one with TLS
+// does of what the other does.
+func BenchmarkTLS(b *testing.B) {
+	ca := identitytest.New(b)
+	plain, ctx := benchCluster(b)
+	sealed, _ := benchClusterOf(b, func(name string) []netrpc.TLS {
+		return []netrpc.TLS{netrpc.TLS(ca.Issue("gtstore://bench/" + name))}
+	})
+	for _, size := range []int{100, 64 << 10} {
+		value := make([]byte, size)
+		for _, callers := range []int{1, 64} {
+			if size > 100 && callers > 1 {
+				callers = 8
+			}
+			key := func(i int) string { return fmt.Sprintf("key%d", i) }
+			for i := range callers {
+				for _, c := range []*netrpc.Client{plain, sealed} {
+					_, err := c.Put(ctx, key(i), value)
+					require.NoError(b, err)
+				}
+			}
+			for name, op := range map[string]func(c *netrpc.Client, i int) error{
+				"put": func(c *netrpc.Client, i int) error { _, err := c.Put(ctx, key(i), value); return err },
+				"get": func(c *netrpc.Client, i int) error { _, err := c.Get(ctx, key(i)); return err },
+			} {
+				b.Run(fmt.Sprintf("%s/%dB/%d", name, size, callers), func(b *testing.B) { inTurns(b, callers, plain, sealed, op) })
+			}
+		}
+	}
+}
+
+// inTurns has two clients do b.N operations each, in turns, by so many callers.
+func inTurns(b *testing.B, callers int, plain, sealed *netrpc.Client, op func(c *netrpc.Client, i int) error) {
+	const each = 20 // of a caller in a turn
+	var took [2]time.Duration
+	turns := max(1, b.N/(each*callers))
+	b.ResetTimer()
+	for turn := range 2 * turns {
+		which := (turn + turn/2) % 2 // so that either is first as often as the other
+		c := [2]*netrpc.Client{plain, sealed}[which]
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for i := range callers {
+			wg.Go(func() {
+				for range each {
+					if err := op(c, i); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		took[which] += time.Since(begin)
+	}
+	done := float64(turns * each * callers)
+	b.ReportMetric(done/took[0].Seconds(), "plain/s")
+	b.ReportMetric(done/took[1].Seconds(), "tls/s")
+	b.ReportMetric(took[0].Seconds()/took[1].Seconds(), "tls:plain")
+	b.ReportMetric(0, "ns/op") // of both together, which says nothing
 }
