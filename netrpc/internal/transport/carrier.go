@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"bufio"
+	"encoding/binary"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -9,9 +11,16 @@ import (
 // carrier is what TLS has for its connection. What TLS writes is held, until the writer passes it
 // on: so whoever has something to say never waits in TLS, and what the system does not take at
 // once is left to a goroutine of the connection, as it is without TLS.
+//
+// And TLS is given one record at a time, so that whoever reads knows whether another is there:
+// what comes at once is to be acted on at once, or each record would be a turn of the node.
 type carrier struct {
 	net.Conn
 	got atomic.Uint64 // bytes, of records
+
+	// Of whoever reads.
+	r    *bufio.Reader // over Conn
+	rest int           // bytes of the record that TLS has begun to read
 
 	mu   sync.Mutex
 	hold bool    // the handshake is over
@@ -27,11 +36,59 @@ var records = sync.Pool{New: func() any { return new([]byte) }}
 
 const recordsKeepMax = 256 << 10 // bytes of a buffer that is used again
 
-// Read implements io.Reader.
-func (c *carrier) Read(b []byte) (int, error) {
+const (
+	recordHeadBytes = 5        // kind, version, and the length of what follows
+	recordsBytes    = 16 << 10 // of the reader's buffer
+)
+
+// system is the carrier's connection, as its reader has it.
+type system carrier
+
+func (c *system) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.got.Add(uint64(n))
 	return n, err
+}
+
+func newCarrier(c net.Conn) *carrier {
+	r := &carrier{Conn: c}
+	r.r = bufio.NewReaderSize((*system)(r), recordsBytes)
+	return r
+}
+
+// Read implements io.Reader. It gives no more than what is left of a record.
+func (c *carrier) Read(b []byte) (int, error) {
+	if c.rest == 0 {
+		if head, err := c.r.Peek(recordHeadBytes); err == nil {
+			c.rest = recordHeadBytes + int(binary.BigEndian.Uint16(head[3:]))
+		} else if c.r.Buffered() == 0 {
+			return 0, err
+		} else {
+			c.rest = c.r.Buffered() // it will not do for TLS
+		}
+	}
+	n, err := c.r.Read(b[:min(len(b), c.rest)])
+	c.rest -= n
+	return n, err
+}
+
+// more tells whether a whole record is there that TLS has not begun to read. A nil carrier has none.
+func (c *carrier) more() bool {
+	if c == nil || c.rest > 0 || c.r.Buffered() < recordHeadBytes {
+		return false
+	}
+	head, _ := c.r.Peek(recordHeadBytes)
+	return c.r.Buffered() >= recordHeadBytes+int(binary.BigEndian.Uint16(head[3:]))
+}
+
+// gather reads the records that are there, until there is a whole frame. It need not wait for
+// any of them, unless a peer fills records with what is no frame: that is then the loss of what it has just said.
+func (s *stream) gather() {
+	for s.carrier.more() && !s.whole() && s.r.Buffered() < s.r.Size() {
+		if _, err := s.r.Peek(s.r.Buffered() + 1); err != nil {
+			return // it comes again
+		}
+	}
 }
 
 // Write implements io.Writer.

@@ -242,6 +242,7 @@ func (d *duplex) next() error {
 	if err := d.skipFrame(); err != nil {
 		return err
 	}
+	d.gather()
 	if d.full || !d.whole() {
 		d.pause()
 	}

@@ -26,7 +26,7 @@ func handshake(ctx context.Context, c net.Conn, o *Options, want *identity.Wante
 		}
 		return s, nil
 	}
-	w := &carrier{Conn: c}
+	w := newCarrier(c)
 	var sealed net.Conn
 	var peer *identity.Peer
 	var err error
