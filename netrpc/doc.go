@@ -35,8 +35,9 @@
 //
 // # Trust
 //
-// Peers are trusted to be GTStore nodes and clients of one cluster: there is no
-// authentication. What is defended against is nonsense and greed: other protocols,
+// With TLS (Options.TLS, Dialer.TLS) each process shows a certificate, and says only what its
+// role may: tls.go, package internal/identity, and PROTOCOL.md on identities. Without, peers are
+// trusted to be GTStore nodes and clients of one cluster. What is defended against is nonsense and greed: other protocols,
 // damaged or endless frames, connections without end, readers that do not read,
 // floods. Whoever floods a node delays itself; LIMITS.md has the bounds. A manager
 // takes in a node only if the address that it names answers as that node.

@@ -2,6 +2,7 @@ package netrpc_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,7 +40,7 @@ func TestAClusterWithTLS(t *testing.T) {
 		require.NotContains(t, n.Addr, "@", "a person and a dialler want the address alone")
 	}
 
-	require.NoError(t, operator.Drain(ctx, got.Node))
+	require.Eventually(t, func() bool { return operator.Drain(ctx, got.Node) == nil }, patience, 10*time.Millisecond, "once the spare has shown that it works")
 	primary.Close()
 	_, err = client.Put(ctx, "a", []byte("two"))
 	require.NoError(t, err)

@@ -70,6 +70,9 @@ func dial(ctx context.Context, address string, o *Options) (*stream, error) {
 // dialOnce makes one attempt.
 func dialOnce(ctx context.Context, address string, o *Options) (*stream, error) {
 	want, hostPort := identity.WantedAt(address)
+	if o.Identity == nil && want.Name != "" {
+		return nil, fmt.Errorf("node %s had a certificate when it registered, and this process has none: give it --tls-cert, --tls-key and --tls-ca, or start that node again without", want.Name)
+	}
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", hostPort)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,11 @@
 // a codec of ours. Every envelope in a frame is itself framed, with a checksum
 // (package core/wire); a damaged or senseless one ends the connection.
 //
+// With an identity (Options.Identity) TLS comes before the preface. Then the kind of each
+// message is held against the roles of both ends before it is decoded, and who it claims to be
+// from against the peer's certificate (who.go). What TLS makes of what is written is held by the
+// carrier until the system takes it, so that nobody waits in TLS.
+//
 // There are two methods, and each end of a connection calls the other. Hello tells what
 // the process is. Deliver(batch) takes envelopes, and its empty reply is flow control: a
 // sender has only a few unanswered.

@@ -237,7 +237,8 @@ func TestANodeSpeaksUnderItsOwnIDOnly(t *testing.T) {
 	e.forbids(say(evil), envelopeOf(core.Peer{ID: 6}, &core.Chunk{Group: 1, Epoch: 2, Config: chain(2, peer(5, "n5"))}), "likewise in a chunk")
 
 	c := say(primary)
-	e.delivered(c, replicate(5, nil))
+	e.delivered(c, envelopeOf(core.Peer{ID: 5}, &core.Replicate{Group: 1, Epoch: 2, Config: chain(2, peer(5, "n5"), core.Peer{ID: 8, Addr: "127.0.0.1:8"})}), replicate(5, nil))
+	require.True(t, e.inbox.Empty(), "a config in which n8 has no name yet is no longer that")
 	e.delivered(c, replicate(5, chain(2, peer(5, "n5"), peer(8, "n8"))))
 	e.delivered(say(evil), replicate(6, chain(2, peer(6, "n6"), peer(8, "n8"))))
 	e.delivered(say(evil), replicate(9, nil), envelopeOf(core.Peer{ID: 6}, &core.Probe{Reach: true, Nonce: 4}))

@@ -156,30 +156,35 @@ func (d *duplex) believeNode(e *core.Envelope) (keep bool, err error) {
 		return false, nil // known from before there were certificates, until it registers
 	}
 	if c := configOf(e.Body); c != nil {
-		return true, d.believeConfig(e.From.ID, c)
+		return d.believeConfig(e.From.ID, c)
 	}
 	return true, nil
 }
 
 // believeConfig tells what is wrong with a config that comes along with what a node says:
-// the node must be in it, under its name; and nobody in it who is known may have another.
-func (d *duplex) believeConfig(from core.NodeID, c *core.Config) error {
+// the node must be in it, under its name; and nobody in it who is known may have another. One
+// that has no name for who is known by one is of an epoch before there were certificates, and
+// not to be kept.
+func (d *duplex) believeConfig(from core.NodeID, c *core.Config) (keep bool, err error) {
 	own := d.t.opt.Identity.Name().Role
 	if own != core.RoleNode { // a client is told of configs by whoever is in an older one
-		return nil
+		return true, nil
 	}
+	keep = true
 	found := false
 	for _, p := range append(c.Chain[:len(c.Chain):len(c.Chain)], c.Joining) {
 		name, _ := identity.SplitAddress(p.Addr)
-		if known, ok := d.t.nameOf(p.ID); ok && known != "" && name != known {
-			return fmt.Errorf("%w: %s has a config in which node %v is %q, and it is %q", errForbidden, d.peer.Short(), p.ID, name, known)
+		known, _ := d.t.nameOf(p.ID)
+		keep = keep && (known == "" || name != "")
+		if known != "" && name != "" && name != known {
+			return false, fmt.Errorf("%w: %s has a config in which node %v is %q, and it is %q", errForbidden, d.peer.Short(), p.ID, name, known)
 		}
 		found = found || p.ID == from && name == d.peer.Name.Name
 	}
 	if !found {
-		return fmt.Errorf("%w: %s has a config in which it is not", errForbidden, d.peer.Short())
+		return false, fmt.Errorf("%w: %s has a config in which it is not", errForbidden, d.peer.Short())
 	}
-	return nil
+	return keep, nil
 }
 
 // managers binds the ids of managers to the names that used them first, in this process.
