@@ -106,6 +106,9 @@
 // Results go to standard output, progress and errors to standard error. With
 // -o json a result is one JSON object on a line.
 //
+// The commands on a cluster with TLS take --tls-cert, --tls-key and --tls-ca, the certificate of
+// a client, or of an operator for forget, drain, backup and managers.
+//
 // What is not on the command line is taken from the environment: GTSTORE_TIMEOUT
 // is --timeout, and so on; this goes for the commands on a cluster. The nodes of
 // up do not read the environment: up tells them all.
