@@ -91,6 +91,9 @@ func (s *Source) Client(ctx context.Context, c net.Conn, want Wanted) (*tls.Conn
 func (s *Source) Server(ctx context.Context, c net.Conn) (*tls.Conn, *Peer, error) {
 	t := tls.Server(c, s.server)
 	if err := t.HandshakeContext(ctx); err != nil {
+		if head := new(tls.RecordHeaderError); errors.As(err, head) && head.Conn != nil { // then TLS says nothing by itself
+			_, _ = c.Write([]byte{21, 3, 1, 0, 2, 2, 70}) // an alert, of the version: so the peer can tell what is wanted
+		}
 		return nil, nil, fmt.Errorf("TLS: %w", explain(err))
 	}
 	return t, s.peer(s.state.Load(), t, x509.ExtKeyUsageClientAuth), nil

@@ -22,6 +22,8 @@ const preface = "GTStore\x07"
 // alertOfTLS is how a peer begins that expected TLS and got the preface.
 const alertOfTLS = "\x15\x03"
 
+var errWantsTLS = errors.New("it wants TLS: give this process --tls-cert, --tls-key and --tls-ca")
+
 // Bounds of what a connection carries.
 const (
 	batchBytesMax = 256 << 10 // an outgoing batch is closed when it holds this much
@@ -74,6 +76,9 @@ func greet(c net.Conn, o *Options) (*stream, error) {
 	}
 	var got [len(preface)]byte
 	if _, err := io.ReadFull(c, got[:]); err != nil {
+		if strings.HasPrefix(string(got[:]), alertOfTLS) {
+			return nil, errWantsTLS
+		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, errors.New("it closed the connection without the preface of GTStore: is it a GTStore port?")
 		}
@@ -82,7 +87,7 @@ func greet(c net.Conn, o *Options) (*stream, error) {
 	const name = len(preface) - 1
 	switch {
 	case strings.HasPrefix(string(got[:]), alertOfTLS):
-		return nil, errors.New("it wants TLS: give this process --tls-cert, --tls-key and --tls-ca")
+		return nil, errWantsTLS
 	case string(got[:name]) != preface[:name]:
 		return nil, fmt.Errorf("it does not speak GTStore: it began with %q", got[:])
 	case got[name] != preface[name]:

@@ -178,6 +178,18 @@ func nonsense(k core.Kind) []byte {
 	return request(methodDeliver, 1, body)
 }
 
+// Who comes without TLS is told what is wanted, and so is who comes with it where there is none.
+func TestTheOtherSideHasNoTLS(t *testing.T) {
+	g := gate{T: t, ca: identitytest.New(t)}
+	e := g.node(listen(t, "127.0.0.1:0"))
+	_, err := Ask(t.Context(), nil, e.addr)
+	require.ErrorContains(t, err, "it wants TLS: give this process --tls-cert")
+	require.EqualValues(t, 1, e.Refusals().Handshakes.Load())
+	plain := newEnd(t, 3, listen(t, "127.0.0.1:0"))
+	_, err = Ask(t.Context(), g.source("client/app"), plain.addr)
+	require.ErrorContains(t, err, "TLS: the peer speaks without TLS")
+}
+
 // What is allowed arrives: of each role what it asks, from whom its certificate says.
 func TestWhatARoleMaySayArrives(t *testing.T) {
 	eachGate(t, func(g gate) {
