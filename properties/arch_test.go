@@ -151,7 +151,7 @@ var layers = []layer{
 		why: "a file that outlives the cluster that it is of is read without any",
 	},
 	{
-		dir: "cmd", project: []string{"core", "core/quorum", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/HdrHistogram/hdrhistogram-go"},
+		dir: "cmd", project: []string{"core", "core/quorum", "core/wire", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/HdrHistogram/hdrhistogram-go", "go.yaml.in/yaml/v3"},
 		why: "the commands are the top of the project",
 	},
 	{

@@ -84,7 +84,7 @@ is given. The file - is standard output; the result then goes to standard error.
   gtstore backup - | ssh elsewhere 'cat > monday.backup'`,
 		Args: named(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			return failed(f.run(cmd, args[0]))

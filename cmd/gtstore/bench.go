@@ -72,7 +72,7 @@ reached; if a key cannot be written, it is that of such a put.`, cli.Grouped(loa
   gtstore bench --reads 0.95 --distribution zipf --clients 64 --processes 4 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			if err := f.check(); err != nil {

@@ -38,12 +38,13 @@ func (t *target) addFor(cmd *cobra.Command, timeout time.Duration, bounds string
 	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager, or of all of its managers, with commas")
 	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, bounds)
 	cli.TLS(cmd.Flags(), &t.tls, "a client, or of an operator for what administers the cluster")
+	cli.Configurable(cmd.Flags())
 	addOutput(cmd, &t.output)
 }
 
 // with runs a command's work with a client of the cluster, within the time-out.
 func (t *target) with(cmd *cobra.Command, f func(ctx context.Context, c *netrpc.Client) error) error {
-	if err := cli.Environment(cmd); err != nil {
+	if err := cli.Configure(cmd); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)

@@ -57,7 +57,7 @@ A restore that did not come to its end leaves a cluster that is not empty. Do no
 restore into that.`,
 		Args: named(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			return failed(restore(cmd, &t, args[0]))

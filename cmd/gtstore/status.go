@@ -180,7 +180,7 @@ A node that is silent and out of use is in no group, and nobody waits for it: mo
 process has ended. It is a spare again if it answers after all, and gone once it is forgotten.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			if watch {

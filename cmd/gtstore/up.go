@@ -74,7 +74,7 @@ Only the --placement stays what it was when the cluster was made; another one is
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			if err := f.resume(cmd.Flags().Changed("nodes"), cmd.Flags().Changed("managers")); err != nil {
@@ -95,6 +95,7 @@ Only the --placement stays what it was when the cluster was made; another one is
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
 	f.manager.Add(flags)
+	cli.Configurable(flags)
 	addOutput(cmd, &f.output)
 	return cmd
 }

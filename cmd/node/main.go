@@ -14,6 +14,7 @@ func main() {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(daemon.NewManager(), daemon.NewStorage())
+	root.AddCommand(daemon.NewManager(), daemon.NewStorage(), cli.NewMan())
+	cli.AddVersion(root)
 	cli.Main(root)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // bounded is the value of a flag that lies between two others. The parser refuses
-// anything else, and so does Environment; the help and the refusal say the bounds.
+// anything else, and so does Configure; the help and the refusal say the bounds.
 type bounded[T cmp.Ordered] struct {
 	at          *T
 	least, most T

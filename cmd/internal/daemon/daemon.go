@@ -53,6 +53,7 @@ func (c *common) add(flags *pflag.FlagSet) {
 	c.logFormat = cli.OneOf{Value: "text", Values: []string{"text", "json"}}
 	flags.Var(&c.logFormat, "log-format", "how it is logged")
 	cli.TLS(flags, &c.tls, "this node")
+	cli.Configurable(flags)
 	flags.BoolVar(&c.withStdin, "exit-with-stdin", false, "end when standard input does: whoever holds its other end is gone")
 	if err := flags.MarkHidden("exit-with-stdin"); err != nil {
 		panic(err) // only when there is no such flag
@@ -141,7 +142,7 @@ address there is 'gtstore managers replace'.`,
   node manager --listen 10.0.0.1:7400 --managers 10.0.0.1:7400,10.0.0.2:7400,10.0.0.3:7400 --dir /var/lib/gtstore`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			if err := f.Check(); err != nil {
@@ -194,7 +195,7 @@ anew: the other members of its group fill it.`,
 		Example: "  node storage --listen 10.0.0.2:7401 --manager 10.0.0.1:7400 --name node1 --dir /var/lib/gtstore",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cli.Environment(cmd); err != nil {
+			if err := cli.Configure(cmd); err != nil {
 				return err
 			}
 			switch {
