@@ -21,6 +21,7 @@ import (
 
 	"gtstore/cmd/internal/cli"
 	"gtstore/cmd/internal/daemon"
+	"gtstore/cmd/internal/notify"
 )
 
 // children are the processes that up has started. They end with it, even when it is
@@ -90,7 +91,7 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 // says to its nodes what they are to do; an address to advertise, for one, would be that
 // of all of them.
 func environmentOf(all []string) []string {
-	flags := make(map[string]bool)
+	flags := map[string]bool{notify.Socket: true} // up is not told of as ready by its nodes
 	for _, node := range []*cobra.Command{daemon.NewManager(), daemon.NewStorage()} {
 		node.Flags().VisitAll(func(f *pflag.Flag) { flags[cli.Variable(f.Name)] = true })
 	}

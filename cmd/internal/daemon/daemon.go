@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gtstore/cmd/internal/cli"
+	"gtstore/cmd/internal/notify"
 	"gtstore/core"
 	"gtstore/core/quorum"
 	"gtstore/netrpc"
@@ -77,6 +78,7 @@ func (c *common) open() (net.Listener, *core.Peer, error) {
 	if err := cli.CheckTLS(&c.tls); err != nil {
 		return nil, nil, err
 	}
+	ownerOnly()
 	l, err := net.Listen("tcp", c.listen.Value)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, nil, cli.Errorf(cli.ExitError, "cannot listen on %s: the port is in use; choose another with --listen, or end the process that has it", c.listen.Value)
@@ -277,7 +279,15 @@ func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) erro
 		s.Close()
 		return cli.Failed(err)
 	}
+	tell(notify.Ready, log)
 	return c.await(ctx, s, log)
+}
+
+// tell tells systemd a state, if it has started this process. Nothing else depends on that.
+func tell(state string, log *slog.Logger) {
+	if err := notify.Send(state); err != nil {
+		log.Warn(err.Error())
+	}
 }
 
 // await waits until a node has ended, or ends it when the context does.
@@ -286,6 +296,7 @@ func (c *common) await(ctx context.Context, s *netrpc.Server, log *slog.Logger) 
 		select {
 		case <-ctx.Done():
 			log.Info("stopping")
+			tell(notify.Stopping, log)
 			s.Stop(stopTime)
 		case <-s.Done():
 		}
