@@ -13,6 +13,11 @@
 // interrupted; they end with it, however it ends. With --dir the data are on disk, and the
 // next up with that directory goes on with them.
 //
+//	gtstore certs --dir DIR [--cluster dev] [--hosts HOST,...] [ROLE:NAME...]
+//	gtstore certs --dir DIR --renew ROLE:NAME,...|all | --new-ca | --drop-old-ca
+//
+// makes a CA and certificates for TLS in a directory, and keeps what is there.
+//
 //	gtstore put KEY VALUE | get KEY | delete KEY | cas KEY VERSION VALUE
 //	gtstore status [--watch]
 //	gtstore managers [add ADDRESS | remove MANAGER | replace MANAGER ADDRESS]
@@ -109,9 +114,13 @@
 // The commands on a cluster with TLS take --tls-cert, --tls-key and --tls-ca, the certificate of
 // a client, or of an operator for forget, drain, backup and managers.
 //
+// gtstore man DIR writes manual pages, gtstore completion SHELL prints what completes
+// commands in a shell, and --version tells what the program was built from.
+//
 // What is not on the command line is taken from the environment: GTSTORE_TIMEOUT
-// is --timeout, and so on; this goes for the commands on a cluster. The nodes of
-// up do not read the environment: up tells them all.
+// is --timeout, and so on; else from the YAML file that --config names, which has flags
+// without dashes. This goes for the commands on a cluster. The nodes of
+// up read neither: up tells them all.
 //
 // Exit codes: 0 all is well, 1 an error, 2 a wrong command line, 3 the key is
 // absent, 4 unreachable or unavailable (nothing was done), 5 the outcome is

@@ -15,7 +15,9 @@
 // --tls-ca and --tls-deny, by which they show who they are and who may connect. With --dir a node keeps its
 // data on disk, and goes on with them when it is started again. What is not on the
 // command line is taken from the environment: GTSTORE_LOST_AFTER is
-// --lost-after, and so on.
+// --lost-after, and so on; else from the YAML file that --config names, which has flags
+// without dashes, such as "lost-after: 2s". Files and directories are for their owner only.
+// Systemd is told when the node serves and when it stops (Type=notify).
 //
 // When the node can be reached it prints "listening HOST:PORT" on standard
 // output. Whether the manager takes it in shows later: in its log, or by its end. Its log goes to standard error and begins with the settings in
