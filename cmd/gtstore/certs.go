@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -249,7 +250,13 @@ func (r *certsResult) text() string {
 	return b.String()
 }
 
-// tlsExports are the lines with which a shell's commands are whom a certificate names.
-func tlsExports(ca, cert, key string) string {
-	return fmt.Sprintf("  export %s=%s %s=%s %s=%s\n", cli.Variable("tls-ca"), ca, cli.Variable("tls-cert"), cert, cli.Variable("tls-key"), key)
+// plainName matches what a shell takes for one word as it is.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-]+$`)
+
+// quoted writes a file's name as a word for a shell.
+func quoted(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }

@@ -54,7 +54,7 @@ func TestCertsOfACluster(t *testing.T) {
 
 	code, stdout, _ := run(t, "", "certs", "--dir", dir)
 	require.Zero(t, code)
-	require.Contains(t, stdout, "export GTSTORE_TLS_CA="+dir+"/ca.crt GTSTORE_TLS_CERT="+dir+"/operator-operator.crt GTSTORE_TLS_KEY="+dir+"/operator-operator.key\n")
+	require.Contains(t, stdout, "  export GTSTORE_TLS_CA="+dir+"/ca.crt\n  export GTSTORE_TLS_CERT="+dir+"/operator-operator.crt\n  export GTSTORE_TLS_KEY="+dir+"/operator-operator.key\n")
 	require.Contains(t, stdout, "gtstore://dev/node/node1")
 }
 
@@ -79,4 +79,11 @@ func TestCertsThatCannotBe(t *testing.T) {
 		require.Contains(t, stderr, c.want)
 		require.NoFileExists(t, filepath.Join(dir, "ca.key"))
 	}
+}
+
+func TestQuoted(t *testing.T) {
+	require.Equal(t, "/a/b-c.crt", quoted("/a/b-c.crt"))
+	require.Equal(t, "'/a b/c'", quoted("/a b/c"))
+	require.Equal(t, `'it'\''s'`, quoted("it's"))
+	require.Equal(t, "''", quoted(""))
 }

@@ -7,11 +7,12 @@
 // On a cluster:
 //
 //	gtstore up [--nodes 7] [--managers 1] [--base-port 7400] [--replicas 2] [--min-chain 1] [--reads confirm|lease]
-//	           [--placement key|slots=N] [--on-group-loss halt|continue] [--lost-after 2s] [--dir DIR] ...
+//	           [--placement key|slots=N] [--on-group-loss halt|continue] [--lost-after 2s] [--dir DIR] [--tls] ...
 //
 // runs a manager, or several, and storage nodes, each a process of its own, until it is
 // interrupted; they end with it, however it ends. With --dir the data are on disk, and the
-// next up with that directory goes on with them.
+// next up with that directory goes on with them. With --tls it makes certificates, and prints
+// how the other commands are to use them.
 //
 //	gtstore certs --dir DIR [--cluster dev] [--hosts HOST,...] [ROLE:NAME...]
 //	gtstore certs --dir DIR --renew ROLE:NAME,...|all | --new-ca | --drop-old-ca

@@ -102,7 +102,7 @@ func TestPackagedFilesParse(t *testing.T) {
 }
 
 // coming are flags that the packaged files have already, and the commands not yet.
-var coming = []string{"admin", "tls-cert", "tls-key", "tls-ca"}
+var coming = []string{"admin"}
 
 // takes has a command line parsed by the very commands that it is for, up to what they would do.
 func takes(t *testing.T, where string, args []string) {

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"gtstore/cmd/gtstore/internal/certs"
 	"gtstore/cmd/internal/cli"
 	"gtstore/cmd/internal/daemon"
 	"gtstore/core"
@@ -53,6 +54,9 @@ type upFlags struct {
 	logLevel cli.OneOf
 	output   format
 	manager  *daemon.ManagerFlags
+
+	withTLS bool
+	certs   *certs.Authority // nil without TLS
 }
 
 func newUp() *cobra.Command {
@@ -71,6 +75,7 @@ Only the --placement stays what it was when the cluster was made; another one is
 		Example: `  gtstore up
   gtstore up --dir ~/gtstore
   gtstore up --managers 3
+  gtstore up --tls
   gtstore up --nodes 3 --replicas 2 --base-port 0 -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -94,6 +99,7 @@ Only the --placement stays what it was when the cluster was made; another one is
 	flags.BoolVar(&f.moved, "moved", false, "with --dir: it was moved here, all of it, and no cluster will be started again on the original")
 	f.logLevel = cli.OneOf{Value: "warn", Values: []string{"debug", "info", "warn", "error"}}
 	flags.Var(&f.logLevel, "log-level", "the least that the processes log")
+	flags.BoolVar(&f.withTLS, "tls", false, "all connections have TLS, with certificates that are made in --dir, or in a temporary directory, and renewed; what the other commands need is printed")
 	f.manager.Add(flags)
 	cli.Configurable(flags)
 	addOutput(cmd, &f.output)
@@ -209,6 +215,11 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	defer cancel()
 	log := cli.NewLogWriter(cmd.ErrOrStderr(), nil)
 	defer log.Flush(cli.FlushTime)
+	end, err := f.makeCerts()
+	if err != nil {
+		return err
+	}
+	defer end()
 	b := newChildren(log)
 	defer b.end()
 	managers, status, err := f.startAll(ctx, b, f.managerArgs(cmd.Flags()))
@@ -304,6 +315,7 @@ func (f *upFlags) startManagers(ctx context.Context, b *children, args, addresse
 			if f.managers > 1 {
 				own = append(own, "--managers", strings.Join(addresses, ","))
 			}
+			own = append(own, f.tlsFlags("manager", f.managerName(i))...)
 			managers[i], errs[i] = b.start(ctx, f.managerName(i), append(own, f.dirFlag(f.managerName(i))...))
 		})
 	}
@@ -314,7 +326,7 @@ func (f *upFlags) startManagers(ctx context.Context, b *children, args, addresse
 // startNew starts the nodes of a new cluster one after the other, so that they register in
 // this order: which becomes a primary is then the same each time.
 func (f *upFlags) startNew(ctx context.Context, b *children, managers []string) (*netrpc.Status, error) {
-	c, err := dialSoon(ctx, managers)
+	c, err := f.dialSoon(ctx, managers)
 	if err != nil {
 		return nil, err
 	}
@@ -350,7 +362,7 @@ func (f *upFlags) startAgain(ctx context.Context, b *children, args, addresses [
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := dialSoon(ctx, addresses)
+	c, err := f.dialSoon(ctx, addresses)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -391,13 +403,14 @@ func (f *upFlags) startNode(ctx context.Context, b *children, i int, managers []
 		flag = "--managers"
 	}
 	args := []string{"node", "storage", "--listen", f.address(f.managers + i), flag, strings.Join(managers, ","), "--name", name, "--log-level", f.logLevel.Value}
+	args = append(args, f.tlsFlags("node", name)...)
 	return b.start(ctx, name, append(args, f.dirFlag(name)...))
 }
 
-func dialSoon(ctx context.Context, managers []string) (*netrpc.Client, error) {
+func (f *upFlags) dialSoon(ctx context.Context, managers []string) (*netrpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	return netrpc.Dial(ctx, managers)
+	return f.dialer().Dial(ctx, managers)
 }
 
 // assembled waits until the nodes of all processes that were started are registered, and
@@ -435,7 +448,7 @@ func (f *upFlags) present(w io.Writer, managers []*child, s *statusResult) error
 				s.Managers[i].PID = managers[at].pid()
 			}
 		}
-		return printJSON(w, s)
+		return printJSON(w, upResult{s, f.tlsResult()})
 	}
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -461,15 +474,18 @@ func (f *upFlags) present(w io.Writer, managers []*child, s *statusResult) error
 	if f.dir != "" {
 		where = "on disk in " + f.dir
 	}
+	if f.withTLS {
+		where += ", with TLS"
+	}
 	fmt.Fprintf(&b, `
 A cluster of %[6]s%[1]d storage nodes, %[2]d replicas, %[3]s. In another shell:
 
-  %[4]s put hello world%[5]s
+%[7]s  %[4]s put hello world%[5]s
   %[4]s get hello%[5]s
   %[4]s status%[5]s
 
 Ctrl-C stops it.
-`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count)
+`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count, f.tlsHint())
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	promql "github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
@@ -119,7 +121,7 @@ func TestAlerts(t *testing.T) {
 	file := filepath.Join(packaging, "prometheus", "alerts.yaml")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	groups, errs := rulefmt.Parse(text, false, 0, promql.NewParser(promql.Options{}))
+	groups, errs := rulefmt.Parse(text, false, model.UTF8Validation, promql.NewParser(promql.Options{}), slog.New(slog.DiscardHandler))
 	require.Empty(t, errs)
 	require.NotEmpty(t, groups.Groups[0].Rules)
 }
