@@ -126,7 +126,7 @@ func (ps *parts) start(cmd *cobra.Command, number int) error {
 	args := []string{"bench", fmt.Sprintf("--part=%d", number)}
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) { // all, so that its environment changes nothing
 		switch flag.Name {
-		case "part", "plot", "output", "help":
+		case "part", "plot", "output", "help", "config":
 		default:
 			args = append(args, "--"+flag.Name+"="+flag.Value.String())
 		}
