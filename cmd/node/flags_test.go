@@ -4,9 +4,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,6 +78,20 @@ func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
 	c := startCluster(t, 1)
 	c.put("key", "value")
 	require.Contains(t, c.manager.stderr.String(), `"replicas":"0"`, "they are told at the start")
+}
+
+func TestSettingsComeFromAFileToo(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "manager.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("replicas: 0\nlog-format: json\nlost-after: 7s\n"), 0o600))
+	t.Setenv(cli.Variable("lost-after"), "8s")
+	m := startProcess(t, "manager", "manager", "--listen", "127.0.0.1:0", "--config", name)
+	require.Eventually(t, func() bool { return strings.Contains(m.stderr.String(), `"replicas":"0"`) }, patience, time.Millisecond)
+	require.Contains(t, m.stderr.String(), `"lost-after":"8s"`, "the environment counts before it")
+
+	require.NoError(t, os.WriteFile(name, []byte("replicas: 0\nreplica: 1\n"), 0o600))
+	m = launch(t, "manager", exec.Command(os.Args[0], "manager", "--listen", "127.0.0.1:0", "--config", name), nil)
+	require.Equal(t, cli.ExitUsage, m.exitCode())
+	require.Contains(t, m.stderr.String(), name+`:2: there is no setting "replica"`)
 }
 
 // A storage node of another cluster at a manager's address is refused, and the
