@@ -141,7 +141,7 @@ func TestWhatIsThereIsKept(t *testing.T) {
 	good(t, open(t, dir), operator, node)
 
 	require.ErrorIs(t, write(filepath.Join(dir, "ca.key"), []byte("x"), false), fs.ErrExist)
-	require.NoError(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
 		require.NoError(t, err)
 		require.Zero(t, info.Mode().Perm()&0o077, "%s is for its owner only", name)
