@@ -54,8 +54,7 @@
 //
 //	gtstore node manager|storage ...
 //
-// runs one node, as package cmd/node does. It is not in the help: up starts its
-// processes so.
+// runs one node, as package cmd/node does: up and services start their processes so.
 //
 // On the simulator:
 //

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -105,6 +106,23 @@ func TestHelp(t *testing.T) {
 		require.NotEmpty(t, stdout, line)
 		require.Empty(t, stderr, line)
 	}
+}
+
+// Each shell's completions are made, and bash takes its own.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		code, stdout, stderr := run(t, "", "completion", shell)
+		require.Zero(t, code, stderr)
+		require.Contains(t, stdout, "gtstore")
+		if path, err := exec.LookPath(shell); err == nil && shell == "bash" {
+			cmd := exec.Command(path, "-n")
+			cmd.Stdin = strings.NewReader(stdout)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+		}
+	}
+	_, stdout, _ := run(t, "", "__complete", "certs", "--new")
+	require.Contains(t, stdout, "--new-ca")
 }
 
 // fuzzJSON runs a search and returns what it printed, without the times.

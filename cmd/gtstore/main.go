@@ -26,9 +26,9 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// newNode is what up runs; a person has cmd/node.
+// newNode is what up and services run: so a machine needs one binary. cmd/node has the same commands.
 func newNode() *cobra.Command {
-	node := &cobra.Command{Use: "node", Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	node := &cobra.Command{Use: "node", Short: "Run one node of a cluster", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	node.AddCommand(daemon.NewManager(), daemon.NewStorage())
 	return node
 }
