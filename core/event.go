@@ -24,6 +24,7 @@ const (
 	EventSqueezed                          // Group, Epoch: writes are held back, since the joining node does not catch up
 	EventKept                              // Group, Epoch, Seq: a joining node keeps what it holds up to Seq, in case that the log goes on from there
 	EventResumed                           // Group, Epoch, Seq: the joining node holds all up to Seq, and gets the log from there and no snapshot
+	EventFenced                            // Group, Epoch, Node: a message of Node in an earlier epoch was answered with the config
 	// Storage and client.
 	EventSuspected // Group, Epoch, Node: Node was reported to the manager
 	// Manager.
@@ -31,6 +32,7 @@ const (
 	EventFormed       // Group: a group was formed
 	EventMapped       // Group: a unit was mapped to it
 	EventReconfigured // Group, Epoch: the group's config changed
+	EventEvicted      // Group, Epoch, Node, Cause: this epoch is the first without Node
 	EventProbing      // Group, Epoch, Node, Effect (its primary has reported it): Node is accused and the chain is probed
 	EventCleared      // Group, Epoch, Node, Effect (what its primary waits for has moved): nobody is removed
 	EventGone         // Node: its data is certainly gone
@@ -68,7 +70,7 @@ var eventKindNames = [...]string{
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
 	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventTerms: "terms", EventDiskLate: "disk-late", EventDiskInTime: "disk-in-time", EventNotTaken: "not-taken", EventLacks: "lacks", EventCopied: "copied",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
-	EventKept: "kept", EventResumed: "resumed",
+	EventKept: "kept", EventResumed: "resumed", EventFenced: "fenced", EventEvicted: "evicted",
 	EventLeads: "leads", EventFollows: "follows", EventWaits: "waits", EventListsDiffer: "lists-differ", EventFounded: "founded",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
@@ -87,4 +89,25 @@ type Event struct {
 	Node    NodeID
 	Session Seq
 	OpSeq   uint64
+	Cause   Cause
 }
+
+// Cause is why a member was removed from its chain.
+type Cause uint8
+
+const (
+	CauseEnded    Cause = iota + 1 // its address refuses connections, or is another node's
+	CauseSilent                    // it did not answer
+	CauseDispute                   // it answers, but it and another member do not reach each other
+	CauseResigned                  // it said that it cannot go on, or that it is about to stop
+	CauseGone                      // its data is certainly gone
+	CauseDrained                   // an operator wanted it, and a spare has its place
+	causeEnd
+)
+
+// CauseCount is one more than the highest Cause, for tables.
+const CauseCount = int(causeEnd)
+
+var causeNames = [...]string{CauseEnded: "ended", CauseSilent: "silent", CauseDispute: "dispute", CauseResigned: "resigned", CauseGone: "gone", CauseDrained: "drained"}
+
+func (c Cause) String() string { return name(causeNames[:], int(c), "Cause") }

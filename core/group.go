@@ -59,6 +59,11 @@ func (g *group) event(k EventKind, seq Seq) {
 	g.s.event(Event{Kind: k, Group: g.id, Epoch: g.config.Epoch, Seq: seq})
 }
 
+// fence notes that a message of an earlier epoch was not taken in.
+func (g *group) fence(from Peer) {
+	g.s.event(Event{Kind: EventFenced, Group: g.id, Epoch: g.config.Epoch, Node: from.ID})
+}
+
 // broken reports a violated internal invariant: better no node than one that
 // goes on with a state that cannot be.
 func (g *group) broken(format string, args ...any) {
@@ -125,6 +130,7 @@ func (g *group) depose(c *Config) {
 func (g *group) onReplicate(from Peer, m *Replicate) {
 	switch {
 	case m.Epoch < g.config.Epoch:
+		g.fence(from)
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Config: g.config})
 		return
 	case m.Epoch > g.config.Epoch: // its config did not come along

@@ -96,6 +96,7 @@ func (g *group) isJoining() bool {
 func (g *group) onChunk(from Peer, m *Chunk) {
 	switch {
 	case m.Epoch < g.config.Epoch:
+		g.fence(from)
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Config: g.config})
 		return
 	case m.Epoch > g.config.Epoch, from.ID != g.primary(), !g.isJoining(), m.Start != g.start:

@@ -360,6 +360,9 @@ func (m *Manager) onCommitted(b *Committed) {
 	if c.Kind == CommandMember || c.Kind == CommandReconfigure && len(c.Remove) > 0 {
 		m.watch(c.Group).doubts = 0
 	}
+	if c.Kind == CommandReconfigure && len(a.changed) > 0 {
+		m.tellEvicted(c, a.changed[0])
+	}
 	for _, config := range a.changed {
 		m.spread(config)
 	}

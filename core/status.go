@@ -60,7 +60,9 @@ type JoinStatus struct {
 	Progress JoinProgress
 }
 
-func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
+func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) { m.send(from, m.statusReply(b)) }
+
+func (m *Manager) statusReply(b *StatusQuery) *StatusReply {
 	d := m.dir
 	r := &StatusReply{
 		Req: b.Req, Process: m.opt.Process, Replicas: uint32(m.opt.Replicas), Mapped: uint64(len(d.units)), Placement: d.placement,
@@ -87,7 +89,7 @@ func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
 		}
 		r.Groups = append(r.Groups, s)
 	}
-	m.send(from, r)
+	return r
 }
 
 // onManagersQuery tells who the managers are. How far they are, and how to have others, is for

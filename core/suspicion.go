@@ -380,3 +380,31 @@ func (m *Manager) clear(w *watch, moved bool) {
 		m.inquire(w, s.config, next, s.config.Chain[0].ID, proofs)
 	}
 }
+
+// tellEvicted says whom a config removed, and why: its inquiry does not end before.
+func (m *Manager) tellEvicted(c *Command, config *Config) {
+	s := m.watch(c.Group).inquiry
+	for _, id := range c.Remove {
+		e := Event{Kind: EventEvicted, Group: config.Group, Epoch: config.Epoch, Node: id, Cause: CauseDrained}
+		if s != nil && s.proposed {
+			e.Cause = s.cause(m.dir.node(id))
+		}
+		m.event(e)
+	}
+}
+
+// cause is why a member goes by the inquiry's decision.
+func (s *inquiry) cause(n *nodeEntry) Cause {
+	t := &s.members[s.config.Position(n.ID)]
+	switch {
+	case n.gone:
+		return CauseGone
+	case t.resigned:
+		return CauseResigned
+	case t.proof == answerNo:
+		return CauseEnded
+	case t.proof == answerYes:
+		return CauseDispute
+	}
+	return CauseSilent
+}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"gtstore/core/wire"
 )
@@ -34,6 +35,17 @@ type GroupView struct {
 	Sessions int     // that are open
 	Taken    int     // by a primary: these, with those about to open and without those about to end
 	Keys     int
+
+	ValueBytes int // of keys and values
+	LogBytes   int // of the keys and values in the log
+}
+
+// FollowerView shows what a primary knows of a node that follows it.
+type FollowerView struct {
+	Node    NodeID
+	Learner bool          // it joins, and nobody waits for it
+	Lag     Seq           // entries of the primary's log that it has not acked
+	Owes    time.Duration // for how long it has owed an answer without any progress; 0 if it owes none
 }
 
 // ID returns the id of the node's data.
@@ -55,6 +67,7 @@ func (s *Storage) Group(i int, now Time) GroupView {
 	v := GroupView{
 		Group: g.id, Config: g.config, Durable: g.durable, Base: g.log.base.Seq, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
 		Sessions: g.state.sessions.openSize(), Keys: g.state.values.len(),
+		ValueBytes: g.state.values.bytes, LogBytes: g.log.bytes,
 	}
 	if t := g.tenure; t != nil {
 		v.Primary, v.Serving, v.Pending, v.Required = true, t.reconciled, len(t.pending), t.required()
@@ -69,6 +82,55 @@ func (s *Storage) Group(i int, now Time) GroupView {
 	}
 	return v
 }
+
+// Config returns the config of the highest epoch that the node has adopted of a group; nil if
+// it knows none. It must not be changed.
+func (s *Storage) Config(id GroupID) *Config {
+	if g := s.group(id); g != nil {
+		return g.config
+	}
+	return nil
+}
+
+// AddressOf returns the address of a node that is in a config known here, else "".
+func (s *Storage) AddressOf(id NodeID) string {
+	for _, g := range s.groups {
+		if i := g.config.Position(id); i >= 0 {
+			return g.config.Chain[i].Addr
+		}
+		if g.config.Joining.ID == id {
+			return g.config.Joining.Addr
+		}
+	}
+	return ""
+}
+
+// Followers shows who follows this node in the i-th group, in the order of the chain, and the
+// joining node last; none unless it is the primary.
+func (s *Storage) Followers(i int, now Time) (list []FollowerView) {
+	g := s.groups[i]
+	if g.tenure == nil {
+		return nil
+	}
+	for j := range g.tenure.followers {
+		f := &g.tenure.followers[j]
+		v := FollowerView{Node: f.peer.ID, Learner: f.learner, Lag: g.log.last() - min(f.matched, g.log.last())}
+		if f.since != Never {
+			v.Owes = now.Since(f.since)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// Registered tells whether the manager has taken in this start of the node.
+func (s *Storage) Registered() bool { return s.registered }
+
+// DiskLag is for how long a sync that is measured has not ended; 0 if there is none.
+func (s *Storage) DiskLag(now Time) time.Duration { return s.disk.lag(now) }
+
+// Stopping tells whether the node was asked to stop.
+func (s *Storage) Stopping() bool { return s.stopping() }
 
 // Entry returns the entry at seq, Base+1 to Last, of the i-th group's log. It must
 // not be changed.
@@ -100,11 +162,12 @@ type NodeView struct {
 	Joining GroupID // what it is on the way to be a member of
 	// Unfit: in quarantine, or being drained: not to be used now.
 	Unfit    bool
-	Draining bool // an operator wants to stop it, or can
-	Replaced bool // a new node has begun at its address since it registered
-	Gone     bool // its data is certainly gone
-	Missed   int  // pings in a row
-	Answers  bool // it answered recently
+	Draining bool          // an operator wants to stop it, or can
+	Replaced bool          // a new node has begun at its address since it registered
+	Gone     bool          // its data is certainly gone
+	Missed   int           // pings in a row
+	Answers  bool          // it answered recently
+	Quiet    time.Duration // since it last answered a ping in time, or began to be pinged
 }
 
 // ID returns the manager's id.
@@ -115,6 +178,29 @@ func (m *Manager) Cluster() ClusterID { return m.cluster }
 
 // Leads tells whether the manager leads. One that is alone always does.
 func (m *Manager) Leads() bool { return m.leads }
+
+// NameOf returns the name of a registered node, else "".
+func (m *Manager) NameOf(id NodeID) string {
+	if n := m.dir.node(id); n != nil {
+		return n.Name
+	}
+	return ""
+}
+
+// Leader is the manager that leads, as far as this one knows: the zero Peer for nobody.
+func (m *Manager) Leader() Peer {
+	if m.several == nil {
+		return m.self
+	}
+	leader, _ := m.several.council.Leader()
+	return leader
+}
+
+// Status is what the manager, which must lead, would answer to StatusQuery number 0: a page of
+// nodes and groups from there on.
+func (m *Manager) Status(nodeFrom, groupFrom uint32) *StatusReply {
+	return m.statusReply(&StatusQuery{NodeFrom: nodeFrom, GroupFrom: groupFrom})
+}
 
 // Term is that which one of several managers leads, or has led last; else 0.
 func (m *Manager) Term() Term { return m.term }
@@ -222,7 +308,7 @@ func (m *Manager) Node(i int, now Time) NodeView {
 	if i < len(m.contacts) {
 		c, now := m.contacts[i], m.at(now)
 		v.Unfit = n.draining || c.deciding || now < c.quarantined
-		v.Missed, v.Answers = c.missed, m.answersAt(c, now)
+		v.Missed, v.Answers, v.Quiet = c.missed, m.answersAt(c, now), now.Since(max(c.answeredAt, c.since))
 	}
 	return v
 }

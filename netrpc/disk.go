@@ -35,6 +35,7 @@ type syncer struct {
 	disk Disk
 	gate core.Gate
 	left []core.Envelope // what leaves in this turn
+	host *host
 
 	done   atomic.Int64          // syncs that have ended, and have not been taken up yet
 	failed atomic.Pointer[error] // why there are no more of them
@@ -42,6 +43,7 @@ type syncer struct {
 
 // start lets whoever ends a sync step the node.
 func (s *syncer) start(h *host) {
+	s.host = h
 	s.disk.Start(func() {
 		s.done.Add(1)
 		h.looks.Add(1)
@@ -76,6 +78,9 @@ func (s *syncer) ended() (left []core.Envelope, some bool, err error) {
 	clear(s.left)
 	s.left = s.left[:0]
 	for range done {
+		if s.host.seen != nil {
+			s.host.seen.syncEnds(s.host.now())
+		}
 		s.gate.End(func([]core.Write) {}, s.leave)
 	}
 	s.begin()
@@ -92,6 +97,9 @@ func (s *syncer) begin() {
 	first, end, some := s.gate.Begin()
 	if !some {
 		return
+	}
+	if s.host.seen != nil {
+		s.host.seen.syncBegins(s.host.now())
 	}
 	s.disk.Write(func(yield func([]core.Write) bool) {
 		for i := first; i < end; i++ {

@@ -34,6 +34,7 @@ type host struct {
 	log   *eventLog
 	disk  *syncer          // nil in memory mode
 	id    *identity.Source // nil without TLS
+	seen  *watched         // nil without an observer
 
 	inbox *transport.Inbox
 	net   *transport.Transport
@@ -210,7 +211,11 @@ func (h *host) take(batch []core.Envelope) {
 			continue
 		}
 		h.news = h.news || core.KindOf(batch[i].Body) == core.KindRegistered
-		h.node.Step(h.now(), batch[i], &h.out)
+		now := h.now()
+		if h.seen != nil {
+			h.seen.took(&batch[i], now)
+		}
+		h.node.Step(now, batch[i], &h.out)
 		if h.out.Halt != nil {
 			return
 		}
@@ -234,7 +239,10 @@ func (h *host) expect() {
 
 // carryOut does what the node wants done.
 func (h *host) carryOut() {
-	h.log.events(h.out.Events)
+	h.log.events(h.out.Events, h)
+	if h.seen != nil {
+		h.seen.Events(h.out.Events, h.nameOf)
+	}
 	for i := range h.out.Events {
 		switch h.out.Events[i].Kind {
 		case core.EventAdopted, core.EventRegistered, core.EventRetired, core.EventFounded, core.EventLeads, core.EventFollows:
@@ -274,6 +282,9 @@ func (h *host) tellUnderWay(answered bool) {
 	operations, bytes := 0, 0
 	if s, ok := h.node.(*core.Storage); ok {
 		operations, bytes = s.UnderWay()
+		if h.seen != nil && operations == 0 && (h.disk == nil || h.disk.gate.UnderWay() == 0) {
+			h.seen.rests()
+		}
 	}
 	h.inbox.UnderWay(operations, bytes, answered)
 }
@@ -290,6 +301,9 @@ func (h *host) send(list []core.Envelope) (answered bool) {
 				h.local(r)
 			}
 		default:
+			if h.seen != nil {
+				h.seen.answers(e, h.now())
+			}
 			answered = answered || core.KindOf(e.Body) == core.KindReply
 			away = append(away, *e)
 		}

@@ -29,7 +29,7 @@ type limiter struct {
 }
 
 // sameAttrs tell apart what a line is about; others, such as a count, only what it says.
-var sameAttrs = map[string]bool{"group": true, "epoch": true, "node": true, "to": true, "peer": true, "why": true}
+var sameAttrs = map[string]bool{"group": true, "epoch": true, "other": true, "to": true, "peer": true, "why": true}
 
 type limiterState struct {
 	to      slog.Handler // of what it says itself

@@ -77,7 +77,7 @@ func TestLinesAreBoundedInRate(t *testing.T) {
 	w := newWritten()
 	const seconds, perSecond = 100, 1000
 	for i := range seconds * perSecond {
-		w.log(t, slog.LevelInfo, "refused a message", "node", i)
+		w.log(t, slog.LevelInfo, "refused a message", "other", i)
 		w.now = w.now.Add(time.Second / perSecond)
 	}
 	lines := w.lines()
@@ -103,10 +103,10 @@ func TestEventsAreLogged(t *testing.T) {
 	w := newWritten()
 	l := &eventLog{logger(slog.New(w.limiter.to))}
 	for range 1000 {
-		l.events([]core.Event{{Kind: core.EventSuspected, Group: 7, Epoch: 3, Node: 9}, {Kind: core.EventCommitted, Group: 7}, {Kind: core.EventRefused, Node: 8}})
+		l.events([]core.Event{{Kind: core.EventSuspected, Group: 7, Epoch: 3, Node: 9}, {Kind: core.EventCommitted, Group: 7}, {Kind: core.EventRefused, Node: 8}}, &host{})
 	}
 	require.Equal(t, []string{
-		`level=WARN msg="a node does not answer; told the manager" group=7 epoch=3 node=0000000000000009`,
-		`level=INFO msg="refused a message for another node or cluster" node=0000000000000008`,
+		`level=WARN msg="a node does not answer; told the manager" group=7 epoch=3 other=0000000000000009`,
+		`level=INFO msg="refused a message for another node or cluster" other=0000000000000008`,
 	}, w.lines())
 }

@@ -55,23 +55,32 @@ var said = [core.EventKindCount]struct {
 	core.EventWaits:        {slog.LevelWarn, "this manager is empty, but the others are of a cluster: it founds none, and waits to be taken in there. The one that leads has it replace the one that was at this address; at another one 'gtstore managers' adds it"},
 	core.EventListsDiffer:  {slog.LevelError, "this manager was started with other --managers than that node, or with a --dir and that one without: no cluster can be founded until both are the same"},
 	core.EventFounded:      {slog.LevelInfo, "founded a cluster with the other managers"},
+	core.EventFenced:       {slog.LevelInfo, "refused a message of an earlier epoch: its sender was told of the config"},
+	core.EventEvicted:      {slog.LevelWarn, "a node was removed from its chain"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
 }
 
 // presumedLost is what is logged where a loss is not certain.
 const presumedLost = "NO MEMBER OF A GROUP ANSWERS: it is presumed lost. Start one again where its data are, and the group is back"
 
-func (l *eventLog) events(list []core.Event) {
+// Said is how an event is logged: "" if it is not, since each operation causes such.
+func Said(e *core.Event) (slog.Level, string) {
+	s := said[e.Kind]
+	if e.Kind == core.EventLost && !e.Effect {
+		return s.level, presumedLost
+	}
+	return s.level, s.text
+}
+
+// events logs what happened. Who is meant, beside this node, is "other".
+func (l *eventLog) events(list []core.Event, h *host) {
 	for i := range list {
 		e := &list[i]
-		s := said[e.Kind]
-		if s.text == "" {
+		level, text := Said(e)
+		if text == "" {
 			continue
 		}
-		if e.Kind == core.EventLost && !e.Effect {
-			s.text = presumedLost
-		}
-		attrs := make([]slog.Attr, 0, 4)
+		attrs := make([]slog.Attr, 0, 8)
 		if e.Group != 0 {
 			attrs = append(attrs, slog.Uint64("group", uint64(e.Group)))
 		}
@@ -82,9 +91,19 @@ func (l *eventLog) events(list []core.Event) {
 			attrs = append(attrs, slog.Uint64("seq", uint64(e.Seq)))
 		}
 		if e.Node != 0 {
-			attrs = append(attrs, slog.String("node", e.Node.String()))
+			attrs = append(attrs, slog.String("other", e.Node.String()))
+			if name := h.nameOf(e.Node); name != "" {
+				attrs = append(attrs, slog.String("name", Printable(name)))
+			}
 		}
-		l.LogAttrs(context.Background(), s.level, s.text, attrs...)
+		if e.Cause != 0 {
+			attrs = append(attrs, slog.String("cause", e.Cause.String()))
+		}
+		switch e.Kind {
+		case core.EventReconfigured, core.EventAdopted, core.EventFormed:
+			attrs = append(attrs, slog.String("chain", Printable(h.chainOf(e.Group))))
+		}
+		l.LogAttrs(context.Background(), level, text, attrs...)
 	}
 }
 

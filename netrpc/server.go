@@ -26,6 +26,9 @@ type Options struct {
 	// core/quorum, which a program that has only a client need not compile.
 	NewManager func(core.ManagerOptions, core.Space) (ManagerNode, error)
 
+	// Observer is told what happens in the server; nil for nobody.
+	Observer Observer
+
 	// Disk is where a durable node keeps its data. The server closes it when it ends; an
 	// error of ServeManager or ServeStorage leaves it open. nil: the data lives in memory,
 	// and ends with the process.
@@ -44,6 +47,7 @@ type ManagerNode interface {
 type Server struct {
 	host     *host
 	listener net.Listener
+	watch    *managerWatch // of a storage node; nil of a manager
 	done     chan struct{}
 	err      error
 }
@@ -105,6 +109,7 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 	}
 	watch := newManagerWatch(node.Self(), managers, id, logger(o.Logger))
 	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, id, o)
+	s.watch = watch
 	go watch.run(s.done)
 	return s, nil
 }
@@ -138,7 +143,7 @@ func random() uint64 {
 
 func serve(l net.Listener, node core.Node, self core.Peer, role transport.Role, note func(*core.Envelope) bool, id *identity.Source, o Options) *Server {
 	log := logger(o.Logger)
-	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, id: id, other: note}, listener: l, done: make(chan struct{})}
+	s := &Server{host: &host{node: node, self: self, log: &eventLog{Logger: log}, id: id, other: note, seen: observe(o.Observer)}, listener: l, done: make(chan struct{})}
 	if role != transport.RoleStorage {
 		s.host.other = newVouch(s.host.vouched, id).withhold
 	}

@@ -97,6 +97,9 @@ func (m *Manager) enter(cluster core.ClusterID, founders []core.Peer, space core
 	return nil
 }
 
+// Core is the manager that this one is in its cluster; nil before it is in one. It is for views.
+func (m *Manager) Core() *core.Manager { return m.inner }
+
 // Self is who this manager is: it stays so until it ends.
 func (m *Manager) Self() core.Peer {
 	if m.inner != nil {

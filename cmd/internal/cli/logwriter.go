@@ -26,6 +26,7 @@ type LogWriter struct {
 	lines   [][]byte
 	bytes   int
 	lost    int           // lines since the last in lines
+	allLost uint64        // so far
 	wake    chan struct{} // holds a token when there may be something to write
 	writing bool
 	idle    chan struct{} // closed when all is written; nil while nobody waits for that
@@ -50,11 +51,19 @@ func (w *LogWriter) Write(line []byte) (int, error) {
 	defer w.mu.Unlock()
 	if w.bytes+len(line) > logBytesMax {
 		w.lost++
+		w.allLost++
 		return len(line), nil
 	}
 	w.sayLost()
 	w.add(append([]byte(nil), line...))
 	return len(line), nil
+}
+
+// Lost is how many lines were lost so far.
+func (w *LogWriter) Lost() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.allLost
 }
 
 // sayLost puts the line about lost ones where they would stand.

@@ -38,6 +38,7 @@ type common struct {
 	logFormat cli.OneOf
 	withStdin bool
 	tls       netrpc.TLS
+	admin     adminFlags
 
 	several bool                           // it is one of several managers
 	again   func() (*netrpc.Server, error) // starts such a one again that is to begin anew
@@ -55,6 +56,7 @@ func (c *common) add(flags *pflag.FlagSet) {
 	flags.Var(&c.logFormat, "log-format", "how it is logged")
 	cli.TLS(flags, &c.tls, "this node")
 	cli.Configurable(flags)
+	c.admin.add(flags)
 	flags.BoolVar(&c.withStdin, "exit-with-stdin", false, "end when standard input does: whoever holds its other end is gone")
 	if err := flags.MarkHidden("exit-with-stdin"); err != nil {
 		panic(err) // only when there is no such flag
@@ -100,19 +102,20 @@ func isEverywhere(address string) bool {
 	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
 }
 
-// logger returns the node's log, which never waits for whoever reads it, and a function
-// that waits a little for what was logged to be written.
-func (c *common) logger(stderr io.Writer) (*slog.Logger, func()) {
+// logger returns the node's log, which never waits for whoever reads it and names the node in
+// each line, and a function that waits a little for what was logged to be written.
+func (c *common) logger(stderr io.Writer, name string) (*slog.Logger, func()) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel.Value)); err != nil {
 		panic(err) // the flag takes no other values
 	}
 	to := func(w io.Writer) *slog.Logger {
 		options := &slog.HandlerOptions{Level: level}
+		var h slog.Handler = slog.NewTextHandler(w, options)
 		if c.logFormat.Value == "json" {
-			return slog.New(slog.NewJSONHandler(w, options))
+			h = slog.NewJSONHandler(w, options)
 		}
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(h).With("node", netrpc.Printable(name))
 	}
 	signal.Ignore(syscall.SIGPIPE) // nor does it end with who reads it
 	w := cli.NewLogWriter(stderr, func(lines int) []byte {
@@ -120,6 +123,7 @@ func (c *common) logger(stderr io.Writer) (*slog.Logger, func()) {
 		to(&b).Error("lines of this log are missing here: nobody read them in time", "lines", lines)
 		return b.Bytes()
 	})
+	c.admin.lost = w.Lost
 	return to(w), func() { w.Flush(cli.FlushTime) }
 }
 
@@ -154,8 +158,12 @@ address there is 'gtstore managers replace'.`,
 			if err != nil {
 				return err
 			}
-			log, flush := c.logger(cmd.ErrOrStderr())
+			log, flush := c.logger(cmd.ErrOrStderr(), self.Addr)
 			defer flush()
+			if err := c.admin.listen("manager", self.Addr, log); err != nil {
+				l.Close()
+				return err
+			}
 			opt := f.Options()
 			opt.Self, opt.Process = *self, uint64(os.Getpid())
 			if len(managers) > 0 {
@@ -212,10 +220,14 @@ anew: the other members of its group fill it.`,
 			if err != nil {
 				return err
 			}
-			log, flush := c.logger(cmd.ErrOrStderr())
-			defer flush()
 			if name == "" && c.tls == (netrpc.TLS{}) { // else it is that of the certificate
 				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
+			}
+			log, flush := c.logger(cmd.ErrOrStderr(), name)
+			defer flush()
+			if err := c.admin.listen("storage", name, log); err != nil {
+				l.Close()
+				return err
 			}
 			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
 			for _, address := range managers {
@@ -275,7 +287,8 @@ func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) erro
 			}
 		}()
 	}
-	if _, err := fmt.Fprintln(cmd.OutOrStdout(), "listening", s.Self().Addr); err != nil {
+	c.admin.serve()
+	if _, err := fmt.Fprint(cmd.OutOrStdout(), c.admin.line(), "listening ", s.Self().Addr, "\n"); err != nil {
 		s.Close()
 		return cli.Failed(err)
 	}

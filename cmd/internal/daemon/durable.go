@@ -20,7 +20,15 @@ var Disk disk.Options
 // as nobody else knows what it knew. Nor does a node of which only the file that says whose
 // data these are is damaged: a person can say so, and there may be no others.
 func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
-	o := netrpc.Options{Logger: log, TLS: c.tls}
+	o := netrpc.Options{Logger: log, TLS: c.tls, Observer: c.admin.observer()}
+	begin := start
+	start = func(o netrpc.Options) (*netrpc.Server, error) {
+		s, err := begin(o)
+		if err == nil {
+			c.admin.attach(s)
+		}
+		return s, err
+	}
 	if c.dir == "" {
 		s, err := start(o)
 		return s, refused(err)

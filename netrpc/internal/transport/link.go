@@ -125,6 +125,7 @@ func (l *link) fail(err error) {
 	l.t.notes.say(noteDial, "cannot connect", l.address, err)
 	list, bytes := l.queue.Take(nil, l.t.opt.QueueMax, math.MaxInt)
 	l.queue.account.give(bytes)
+	l.t.lost.unreachable.Add(uint64(len(list)))
 	l.report(notePeers(nil, list), isRefused(err))
 }
 

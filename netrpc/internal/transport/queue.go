@@ -89,6 +89,13 @@ func (q *Queue) size() int {
 	return q.fifo.bytes
 }
 
+// length is how many envelopes wait.
+func (q *Queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fifo.len()
+}
+
 // waits tells since when the queue has had something that nobody took; zero when it is
 // empty.
 func (q *Queue) waits() time.Time {

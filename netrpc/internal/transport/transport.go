@@ -98,6 +98,7 @@ type Transport struct {
 	rpc     *rpc.Server    // what peers call
 	running sync.WaitGroup // the links
 	queued  *budget        // of what waits for peers to which this process connects
+	lost    lost
 
 	expected atomic.Pointer[map[core.NodeID]string] // see Expect: the name of each; the map is never changed
 	managers managers
@@ -135,11 +136,13 @@ func (t *Transport) Send(list []core.Envelope) {
 	for i := range list {
 		q := t.route(list[i].To.Addr)
 		if q == nil {
+			t.lost.gone.Add(1)
 			continue
 		}
 		put := q.Put(&list[i])
 		if !put && q.closed.Load() { // the link has ended just now: there is another
 			if q = t.route(list[i].To.Addr); q == nil {
+				t.lost.gone.Add(1)
 				continue
 			}
 			put = q.Put(&list[i])
@@ -148,6 +151,8 @@ func (t *Transport) Send(list []core.Envelope) {
 			if len(t.touched) == 0 || t.touched[len(t.touched)-1] != q {
 				t.touched = append(t.touched, q)
 			}
+		} else {
+			t.lost.full.Add(1)
 		}
 	}
 	for _, q := range t.touched {
