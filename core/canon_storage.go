@@ -25,6 +25,8 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 	c.bool(s.started)
 	c.bool(s.registered)
 	c.due(s.registerAt)
+	c.due(s.leaveBy)
+	c.due(s.leaveAt)
 	c.due(s.stopAt)
 	c.relays(&s.relays)
 	c.num(s.disk.nonce)

@@ -141,7 +141,7 @@
 //	         leaders                        the options name the managers, and Registered all of them
 //	         relays                         nonces begin above those of every earlier boot
 //	         disk (diskLag)                 its Synced crosses no network
-//	         stopAt                         a start means that it is to run
+//	         leaveBy, leaveAt, stopAt       a start means that it is to run
 //	group    config, durable                durable, before any message in the epoch
 //	         log, state, applied            durable, before the Ack; what was applied since, applied again
 //	         unsaved                        is noted as that is applied again

@@ -36,7 +36,7 @@ type testimony struct {
 	again bool   // it was asked again, as its connection broke
 	word  word
 
-	resigned bool // it has said that it cannot go on as the primary
+	resigned bool // it has said that it cannot go on
 }
 
 // outsider is a node outside the chain that was asked whether it reaches the accused.

@@ -423,7 +423,7 @@ type PeerDown struct {
 	Refused bool // the address refused a connection; else a connection was reset
 }
 
-// Stop asks a storage node to stop serving, say farewell and halt, or a client to end
+// Stop asks a storage node to leave its chains, stop serving, say farewell and halt, or a client to end
 // its calls and its sessions and halt.
 type Stop struct{}
 

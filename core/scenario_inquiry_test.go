@@ -425,7 +425,7 @@ func TestAPrimaryThatResignsIsFollowedByAnother(t *testing.T) {
 	r := newRealm(t, 3, inDurableMode)
 	r.place("a")
 	r.pass(time.Second)
-	r.say("n2", resigns("n2", 1))
+	r.say("c1", resigns("n1", 1))
 	r.pass(5 * time.Second)
 	r.requireChain(1, "n1", "n2", "n3")
 	r.say("n1", resigns("n1", 1))
@@ -444,6 +444,16 @@ func TestAPrimaryThatResignsIsFollowedByAnother(t *testing.T) {
 	r.say("n3", resigns("n3", r.epoch(1)))
 	r.pass(5 * time.Second)
 	require.Contains(t, r.members(1), "n3")
+}
+
+// A replica that is about to stop says so as well, and goes: its primary does not wait for it
+// in vain.
+func TestAReplicaThatResignsGoes(t *testing.T) {
+	r := newRealm(t, 3, inDurableMode)
+	r.place("a")
+	r.pass(time.Second)
+	r.say("n2", &Suspect{Group: 1, Epoch: 1, Node: peerOf("n2").ID})
+	r.requireChain(2, "n1", "n3")
 }
 
 // A storm of reports leads to one inquiry at a time, and so to one probe of each

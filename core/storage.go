@@ -28,7 +28,9 @@ type Storage struct {
 	started    bool
 	registered bool
 	registerAt Time // when the next Register is due
-	stopAt     Time // when to halt after a Stop; Never before
+	leaveBy    Time // until when it may leave its chains after a Stop; Never before
+	leaveAt    Time // when to ask for that again
+	stopAt     Time // when to halt, once it has stopped; Never before
 	relays     relays
 	disk       diskLag
 
@@ -43,7 +45,7 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	s := &Storage{common: common{self: opt.Self}, opt: &opt, manager: opt.Manager, leaders: leaders{known: opt.Managers}, secret: opt.Secret, stopAt: Never}
+	s := &Storage{common: common{self: opt.Self}, opt: &opt, manager: opt.Manager, leaders: leaders{known: opt.Managers}, secret: opt.Secret, leaveBy: Never, leaveAt: Never, stopAt: Never}
 	if opt.Durable {
 		if err := s.restore(space); err != nil {
 			return nil, err
@@ -153,7 +155,8 @@ func (s *Storage) tickNode() {
 		}
 		s.register()
 	}
-	s.wakeBy(min(s.registerAt, s.stopAt))
+	s.leave()
+	s.wakeBy(min(s.registerAt, s.leaveAt, s.stopAt))
 }
 
 // register presents the node to the manager, or once stopping says farewell.
@@ -240,6 +243,9 @@ func (s *Storage) onMessage(in Envelope) {
 		s.onRefused(in, r)
 		return
 	case s.stopping():
+		if op, ok := in.Body.(*Op); ok { // who has not heard of it yet must not wait for nothing
+			s.onOp(in.From, op)
+		}
 		return
 	}
 	switch m := in.Body.(type) {
@@ -322,8 +328,8 @@ func (s *Storage) onRefused(in Envelope, m *Refused) {
 	}
 	switch m.Reason {
 	case RefusedForgotten:
-		if s.stopping() {
-			s.out.Halt = ErrStopped // its farewell was heard
+		if s.leaveBy != Never {
+			s.out.Halt = ErrStopped // its farewell was heard, or an operator has it go at once
 			return
 		}
 		s.halt(ErrForgotten)
@@ -352,11 +358,46 @@ func (s *Storage) halt(why error) {
 	s.out.Halt = fmt.Errorf("core: storage node %v, boot %d: %w", s.self.ID, s.boot, why)
 }
 
-// onStop ends all service before the first farewell leaves.
+// onStop begins to leave. While this node is in a chain with others, it asks the manager to
+// have them go on without it, and serves meanwhile: so nobody waits for a node that has ended.
 func (s *Storage) onStop() {
-	if s.stopping() {
+	if s.leaveBy == Never {
+		s.leaveBy, s.leaveAt = s.now.After(leaveTries*s.opt.RegisterInterval), s.now
+		s.leave()
+	}
+}
+
+// leaveTries is how often a node that stops asks to be let go. It does not wait for a manager
+// that does not answer.
+const leaveTries = 3
+
+// leave asks the manager to let this node go, again and again, and stops once it is in no
+// chain with others, or has asked often enough.
+func (s *Storage) leave() {
+	if s.leaveBy == Never || s.stopping() {
 		return
 	}
+	missed := false
+	for _, g := range s.groups {
+		if g.isMember() && len(g.config.Chain) > 1 {
+			if missed = true; s.now >= s.leaveAt {
+				s.suspect(g, s.self.ID, false)
+			}
+		}
+	}
+	if !missed || s.now >= s.leaveBy {
+		s.stop()
+		return
+	}
+	if s.now >= s.leaveAt {
+		s.leaveAt = s.now.After(s.opt.RegisterInterval)
+	}
+	s.wakeBy(min(s.leaveAt, s.leaveBy))
+}
+
+// stop ends all service before the first farewell leaves.
+func (s *Storage) stop() {
+	s.leaveAt = Never
 	for _, g := range s.groups {
 		g.depose(nil)
 	}
@@ -478,4 +519,5 @@ func (s *Storage) adopt(from Peer, c *Config) {
 		s.persistIdentity()
 	}
 	g.adopt(c)
+	s.leave()
 }

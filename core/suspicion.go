@@ -19,8 +19,8 @@ import "time"
 //     nothing moves for disputeMax, the two cannot be in one group: the accuser goes
 //     if most of the other members reach the accused, else the accused does. Where no
 //     other member works, a node outside the chain is heard instead.
-//   - A primary says that it cannot go on: it goes as soon as one that stays has proved
-//     itself.
+//   - A member says that it cannot go on, or is about to stop: it goes as soon as the one
+//     that is to be the primary has proved itself.
 //   - The accuser itself does not prove in time that it works: then it is the accused.
 //     Its report is looked into afterwards.
 //
@@ -82,13 +82,13 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 		m.drop(in.From)
 		return
 	}
+	if in.From.ID == b.Node && b.Token == m.contact(b.Node).token {
+		m.resigns(b.Group, b.Node)
+		return
+	}
 	m.told(m.contact(b.Node), b.Refused)
 	accuser := NodeID(0)
 	if m.isPrimary(in.From.ID, g, b.Token) {
-		if in.From.ID == b.Node {
-			m.resigns(b.Group, b.Node)
-			return
-		}
 		accuser = in.From.ID
 	}
 	// Else the node has just proved itself, and many clients that wait for the same node
@@ -102,8 +102,8 @@ func (m *Manager) onSuspect(in Envelope, b *Suspect) {
 	}
 }
 
-// resigns takes the word of a primary that it cannot go on: it goes once it is known who is
-// to follow it.
+// resigns takes the word of a member that it cannot go on, or is about to stop: it goes once
+// it is known who is to be the primary.
 func (m *Manager) resigns(id GroupID, node NodeID) {
 	m.suspect(id, node, 0)
 	if s := m.inquiry(id); s != nil && s.accused == node {

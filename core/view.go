@@ -130,7 +130,7 @@ func (s *Storage) Registered() bool { return s.registered }
 func (s *Storage) DiskLag(now Time) time.Duration { return s.disk.lag(now) }
 
 // Stopping tells whether the node was asked to stop.
-func (s *Storage) Stopping() bool { return s.stopping() }
+func (s *Storage) Stopping() bool { return s.leaveBy != Never }
 
 // Entry returns the entry at seq, Base+1 to Last, of the i-th group's log. It must
 // not be changed.

@@ -10,7 +10,7 @@ import (
 
 // Every process of a cluster is ended in good order and started again, one after the other,
 // the manager among them, while a load runs. No operation fails, and every node is who it
-// was.
+// was. Each storage node leaves its group before it ends: the group misses nobody.
 func TestARollingRestartFailsNoOperation(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -29,6 +29,11 @@ func TestARollingRestartFailsNoOperation(t *testing.T) {
 			for _, m := range d.all {
 				l.grow(50)
 				d.restart(m)
+			}
+			log := d.manager.stderr.String()
+			require.Contains(t, log, "cause=resigned")
+			for _, missed := range []string{"cause=ended", "cause=silent", "cause=dispute"} {
+				require.NotContains(t, log, missed)
 			}
 			l.grow(50)
 			l.end()

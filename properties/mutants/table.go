@@ -30,6 +30,7 @@ var bare = []Mutant{
 		Story: `a delayed Replicate of an old epoch is taken in`,
 		File:  `core/group.go`,
 		Old: `	case m.Epoch < g.config.Epoch:
+		g.fence(from)
 		g.send(from, &Nack{Group: g.id, Epoch: g.config.Epoch, Round: m.Round, Config: g.config})
 		return
 	case m.Epoch > g.config.Epoch: // its`,

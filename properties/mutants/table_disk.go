@@ -100,4 +100,13 @@ var ofTheDisk = []Mutant{
 		New: `		t.resigned = false
 `,
 	},
+	{
+		Name: `stops-without-leaving`, Rule: `manager 3`,
+		Story: `a node that is asked to stop ends its service at once, and its group misses it`,
+		File:  `core/storage.go`,
+		Old: `			if missed = true; s.now >= s.leaveAt {
+`,
+		New: `			if s.now >= s.leaveAt {
+`,
+	},
 }

@@ -62,7 +62,7 @@ func (f *adminFlags) serve() {
 	}
 }
 
-// line is what the node prints of it before it says where it listens.
+// line is what the node prints of it once it has said where it listens.
 func (f *adminFlags) line() string {
 	if f.of == nil {
 		return ""
