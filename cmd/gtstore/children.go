@@ -38,6 +38,7 @@ type children struct {
 type child struct {
 	name    string
 	address string
+	admin   string // of its admin listener
 	cmd     *exec.Cmd
 	stdin   io.Closer
 	ended   chan struct{} // closed when it has; cmd.ProcessState is then set
@@ -53,7 +54,7 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program itself: %w", err)
 	}
-	c := &child{name: name, cmd: exec.Command(program, append(args, "--exit-with-stdin")...), ended: make(chan struct{})}
+	c := &child{name: name, cmd: exec.Command(program, append(args, "--admin", "127.0.0.1:0", "--exit-with-stdin")...), ended: make(chan struct{})}
 	c.cmd.Env = environmentOf(os.Environ())
 	ownGroup(c.cmd)
 	stdin, err := c.cmd.StdinPipe()
@@ -75,10 +76,11 @@ func (b *children) start(ctx context.Context, name string, args []string) (*chil
 	b.mu.Lock()
 	b.all = append(b.all, c)
 	b.mu.Unlock()
-	listening := make(chan string, 1)
+	listening := make(chan [2]string, 1)
 	go b.watch(c, stdout, stderr, listening)
 	select {
-	case c.address = <-listening:
+	case at := <-listening:
+		c.address, c.admin = at[0], at[1]
 		return c, nil
 	case <-c.ended:
 		return nil, fmt.Errorf("%s %w (%s): what it said stands above", name, errEnded, c.how())
@@ -102,12 +104,18 @@ func environmentOf(all []string) []string {
 }
 
 // watch passes on a process's log until it ends, and says how it did.
-func (b *children) watch(c *child, stdout, stderr io.Reader, listening chan<- string) {
+func (b *children) watch(c *child, stdout, stderr io.Reader, listening chan<- [2]string) {
 	var readers sync.WaitGroup
 	readers.Go(func() {
 		r := bufio.NewReader(stdout)
-		if line, err := r.ReadString('\n'); err == nil {
-			listening <- strings.TrimSpace(strings.TrimPrefix(line, "listening"))
+		var at [2]string
+		for i, what := range []string{"listening", "admin"} {
+			if line, err := r.ReadString('\n'); err == nil {
+				at[i] = strings.TrimSpace(strings.TrimPrefix(line, what))
+			}
+		}
+		if at[1] != "" {
+			listening <- at
 		}
 		_, _ = io.Copy(io.Discard, r)
 	})
@@ -136,6 +144,17 @@ func (b *children) say(text string, args ...any) {
 	var line bytes.Buffer
 	fmt.Fprintf(&line, text+"\n", args...)
 	_, _ = b.log.Write(line.Bytes())
+}
+
+// admins are the admin listeners of all processes, by name.
+func (b *children) admins() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make(map[string]string)
+	for _, c := range b.all {
+		list[c.name] = c.admin
+	}
+	return list
 }
 
 func (c *child) pid() uint64 { return uint64(c.cmd.Process.Pid) }

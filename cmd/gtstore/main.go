@@ -21,7 +21,7 @@ func newRoot() *cobra.Command {
 		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newUp(), newCerts(), newPut(), newGet(), newDelete(), newCAS(), newStatus(), newManagers(), newForget(), newDrain(), newBackup(), newRestore(), newDisk(), newBench(), newFuzz(), newExplore(), newReplay(), newView(), newNode(), cli.NewMan())
+	root.AddCommand(newUp(), newCerts(), newPut(), newGet(), newDelete(), newCAS(), newStatus(), newEvents(), newManagers(), newForget(), newDrain(), newBackup(), newRestore(), newDisk(), newBench(), newFuzz(), newExplore(), newReplay(), newView(), newNode(), cli.NewMan())
 	cli.AddVersion(root)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,9 +32,11 @@ type statusResult struct {
 	Spares   []string       `json:"spares"`
 	Keys     uint64         `json:"keys"` // that exist
 	// Placement is key, or slots=N. Mapped is how many keys, or slots, have a group.
-	Placement string         `json:"placement"`
-	Mapped    uint64         `json:"mapped"`
-	source    *netrpc.Status // that it was made from
+	Placement string `json:"placement"`
+	Mapped    uint64 `json:"mapped"`
+	// Admin is where the admin listeners of the processes are, by name; only up knows.
+	Admin  map[string]string `json:"admin,omitempty"`
+	source *netrpc.Status    // that it was made from
 }
 
 type statusManager struct {
@@ -196,43 +199,56 @@ process has ended. It is a spare again if it answers after all, and gone once it
 		},
 	}
 	t.add(cmd)
-	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every second, until interrupted")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every second, until interrupted; a look that fails is said, and the next one comes")
 	return cmd
 }
 
+// errDisplaced ends a watch: another cluster has the address for good.
+var errDisplaced = errors.New("the cluster is not there any more")
+
 // watch shows the status again and again until the command is interrupted. --timeout
-// bounds each look.
+// bounds each look. Once there was one, a look that fails is said, and the next may succeed: a
+// person who watches a cluster wants to see how it comes back.
 func (t *target) watch(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
+	screen := t.output == formatText && cli.IsTerminal(out)
 	var cluster core.ClusterID // of the first look: another cluster's state must not be shown as its own
 	for {
+		var b bytes.Buffer
 		err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 			s, err := statusOf(ctx, c)
 			if err != nil {
 				return err
 			}
 			if cluster != 0 && s.Cluster != cluster {
-				return cli.Errorf(cli.ExitUnavailable, "%s", netrpc.Displaced(s.Manager.Addr, cluster, s.Cluster))
+				return cli.Errorf(cli.ExitUnavailable, "%w: %s", errDisplaced, netrpc.Displaced(s.Manager.Addr, cluster, s.Cluster))
 			}
 			cluster = s.Cluster
-			if t.output == formatText && cli.IsTerminal(out) {
-				fmt.Fprint(out, "\x1b[H\x1b[2J")
-			}
-			return t.output.show(out, newStatusResult(s))
+			return t.output.show(&b, newStatusResult(s))
 		})
 		if cmd.Context().Err() != nil {
 			return nil
 		}
+		if err != nil && (cluster == 0 || errors.Is(err, errDisplaced)) {
+			return err // there is nothing to watch, or not any more
+		}
 		if err != nil {
-			return err
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v; looking again\n", time.Now().Format(time.TimeOnly), err)
+		} else {
+			if screen {
+				fmt.Fprint(out, "\x1b[H\x1b[2J")
+			}
+			if t.output == formatText && !screen {
+				b.WriteByte('\n')
+			}
+			if _, err := out.Write(b.Bytes()); err != nil {
+				return cli.Failed(err)
+			}
 		}
 		select {
 		case <-time.After(time.Second):
 		case <-cmd.Context().Done():
 			return nil
-		}
-		if t.output == formatText && !cli.IsTerminal(out) {
-			fmt.Fprintln(out)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func TestNoStatusMakesACommandPanic(t *testing.T) {
 			require.NoError(t, printJSON(t.Output(), r))
 			_, err := findNode(&s, "node1")
 			require.Equal(t, cli.ExitNotFound, cli.Code(err))
-			require.NoError(t, (&upFlags{manager: daemon.NewManagerFlags()}).present(t.Output(), nil, r))
+			require.NoError(t, (&upFlags{manager: daemon.NewManagerFlags()}).present(t.Output(), nil, nil, r))
 		})
 	}
 }

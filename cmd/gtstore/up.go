@@ -229,7 +229,7 @@ func runUp(cmd *cobra.Command, f *upFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := f.present(cmd.OutOrStdout(), managers, newStatusResult(status)); err != nil {
+	if err := f.present(cmd.OutOrStdout(), managers, b.admins(), newStatusResult(status)); err != nil {
 		return err
 	}
 	return awaitEnd(ctx, managers)
@@ -311,7 +311,7 @@ func (f *upFlags) startManagers(ctx context.Context, b *children, args, addresse
 	var all sync.WaitGroup
 	for i, address := range addresses {
 		all.Go(func() {
-			own := append(slices.Clone(args), "--listen", address)
+			own := append(slices.Clone(args), "--listen", address, "--name", f.managerName(i))
 			if f.managers > 1 {
 				own = append(own, "--managers", strings.Join(addresses, ","))
 			}
@@ -441,8 +441,9 @@ func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, started map[u
 }
 
 // present prints what was started, and what to type next.
-func (f *upFlags) present(w io.Writer, managers []*child, s *statusResult) error {
+func (f *upFlags) present(w io.Writer, managers []*child, admins map[string]string, s *statusResult) error {
 	if f.output == formatJSON {
+		s.Admin = admins
 		for i := range s.Managers {
 			if at := slices.IndexFunc(managers, func(c *child) bool { return c.address == s.Managers[i].Addr }); at >= 0 {
 				s.Managers[i].PID = managers[at].pid()
@@ -477,15 +478,19 @@ func (f *upFlags) present(w io.Writer, managers []*child, s *statusResult) error
 	if f.withTLS {
 		where += ", with TLS"
 	}
+	page := ""
+	if len(managers) > 0 { // another one may lead, but says who
+		page = fmt.Sprintf("\nIts page is http://%[1]s/statusz, its events tells %[2]s events --admin %[1]s.\n", managers[0].admin, self())
+	}
 	fmt.Fprintf(&b, `
 A cluster of %[6]s%[1]d storage nodes, %[2]d replicas, %[3]s. In another shell:
 
 %[7]s  %[4]s put hello world%[5]s
   %[4]s get hello%[5]s
   %[4]s status%[5]s
-
+%[8]s
 Ctrl-C stops it.
-`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count, f.tlsHint())
+`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count, f.tlsHint(), page)
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -31,8 +31,8 @@ type Admin struct {
 	role, name string
 	pprof      bool
 	linesLost  func() uint64
-	log        *slog.Logger
 	listener   net.Listener
+	http       http.Server
 	observer   *observer
 	server     atomic.Pointer[netrpc.Server] // nil before it was attached
 }
@@ -50,7 +50,12 @@ func Listen(address string, o Options) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Admin{role: o.Role, name: o.Name, pprof: o.Pprof, linesLost: o.Lost, log: o.Log, listener: l, observer: newObserver(o.Name)}, nil
+	a := &Admin{role: o.Role, name: o.Name, pprof: o.Pprof, linesLost: o.Lost, listener: l, observer: newObserver(o.Name)}
+	a.http = http.Server{
+		Handler: a.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: time.Minute, MaxHeaderBytes: headerMax,
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return a, nil
 }
 
 // Observer is to be given to the server, in its Options.
@@ -85,16 +90,13 @@ const (
 )
 
 // Serve answers until the process ends, or Close.
-func (a *Admin) Serve() {
-	s := &http.Server{
-		Handler: a.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: time.Minute, MaxHeaderBytes: headerMax,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
-	_ = s.Serve(a.listener) // until the listener is closed
-}
+func (a *Admin) Serve() { _ = a.http.Serve(a.listener) } // it ends with Close only
 
-// Close ends the listener.
-func (a *Admin) Close() { a.listener.Close() }
+// Close ends the listener, and all that is being answered.
+func (a *Admin) Close() {
+	a.http.Close()
+	a.listener.Close() // if nobody serves it
+}
 
 func (a *Admin) handler() http.Handler {
 	mux := http.NewServeMux()

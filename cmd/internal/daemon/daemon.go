@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ const stopTime = 5 * time.Second
 type common struct {
 	listen    cli.Address
 	advertise cli.Address
+	name      string
+	label     string // the name, or the address: what the log and the admin listener go by
 	dir       string
 	moved     bool
 	logLevel  cli.OneOf
@@ -48,6 +51,7 @@ func (c *common) add(flags *pflag.FlagSet) {
 	c.listen.Listen = true
 	flags.Var(&c.listen, "listen", "address to listen on; port 0 lets the system choose")
 	flags.Var(&c.advertise, "advertise", "address under which the others reach this node, if it is not that of --listen")
+	flags.StringVar(&c.name, "name", "", "label for people; of a storage node with TLS it is the name in the certificate (default: that, or the address)")
 	cli.Directory(flags, &c.dir, "dir", "directory for the node's data, of this node alone; without it they live in memory, and end with the process")
 	flags.BoolVar(&c.moved, "moved", false, "with --dir: the directory was moved here after its node had been stopped, and no node will be started again on the original")
 	c.logLevel = cli.OneOf{Value: "info", Values: []string{"debug", "info", "warn", "error"}}
@@ -104,7 +108,11 @@ func isEverywhere(address string) bool {
 
 // logger returns the node's log, which never waits for whoever reads it and names the node in
 // each line, and a function that waits a little for what was logged to be written.
-func (c *common) logger(stderr io.Writer, name string) (*slog.Logger, func()) {
+func (c *common) logger(stderr io.Writer, self *core.Peer) (*slog.Logger, func()) {
+	c.label = cmp.Or(c.name, self.Addr[:min(len(self.Addr), core.NameBytesMax)])
+	if c.tls == (netrpc.TLS{}) { // else a storage node's name is that of the certificate
+		c.name = c.label
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel.Value)); err != nil {
 		panic(err) // the flag takes no other values
@@ -115,7 +123,7 @@ func (c *common) logger(stderr io.Writer, name string) (*slog.Logger, func()) {
 		if c.logFormat.Value == "json" {
 			h = slog.NewJSONHandler(w, options)
 		}
-		return slog.New(h).With("node", netrpc.Printable(name))
+		return slog.New(h).With("node", netrpc.Printable(c.label))
 	}
 	signal.Ignore(syscall.SIGPIPE) // nor does it end with who reads it
 	w := cli.NewLogWriter(stderr, func(lines int) []byte {
@@ -158,9 +166,9 @@ address there is 'gtstore managers replace'.`,
 			if err != nil {
 				return err
 			}
-			log, flush := c.logger(cmd.ErrOrStderr(), self.Addr)
+			log, flush := c.logger(cmd.ErrOrStderr(), self)
 			defer flush()
-			if err := c.admin.listen("manager", self.Addr, log); err != nil {
+			if err := c.admin.listen("manager", c.label, log); err != nil {
 				l.Close()
 				return err
 			}
@@ -194,7 +202,6 @@ func NewStorage() *cobra.Command {
 	var c common
 	var manager cli.Address
 	var managers cli.Addresses
-	var name string
 	cmd := &cobra.Command{
 		Use:   "storage --listen HOST:PORT --manager HOST:PORT | --managers HOST:PORT,…",
 		Short: "Run a storage node",
@@ -220,16 +227,13 @@ anew: the other members of its group fill it.`,
 			if err != nil {
 				return err
 			}
-			if name == "" && c.tls == (netrpc.TLS{}) { // else it is that of the certificate
-				name = self.Addr[:min(len(self.Addr), core.NameBytesMax)]
-			}
-			log, flush := c.logger(cmd.ErrOrStderr(), name)
+			log, flush := c.logger(cmd.ErrOrStderr(), self)
 			defer flush()
-			if err := c.admin.listen("storage", name, log); err != nil {
+			if err := c.admin.listen("storage", c.label, log); err != nil {
 				l.Close()
 				return err
 			}
-			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: name, Process: uint64(os.Getpid())}
+			opt := core.StorageOptions{Self: *self, Manager: core.Peer{Addr: manager.Value}, Name: c.name, Process: uint64(os.Getpid())}
 			for _, address := range managers {
 				opt.Managers = append(opt.Managers, core.Peer{Addr: address})
 			}
@@ -249,7 +253,6 @@ anew: the other members of its group fill it.`,
 	c.add(cmd.Flags())
 	cmd.Flags().Var(&manager, "manager", "address of the manager, if there is one")
 	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several")
-	cmd.Flags().StringVar(&name, "name", "", "label for people; with TLS it is the name in the certificate (default: that, or the address)")
 	return cmd
 }
 
