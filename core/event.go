@@ -25,6 +25,7 @@ const (
 	EventKept                              // Group, Epoch, Seq: a joining node keeps what it holds up to Seq, in case that the log goes on from there
 	EventResumed                           // Group, Epoch, Seq: the joining node holds all up to Seq, and gets the log from there and no snapshot
 	EventFenced                            // Group, Epoch, Node: a message of Node in an earlier epoch was answered with the config
+	EventResigns                           // Group, Epoch: the manager was asked to have the group go on without this node
 	// Storage and client.
 	EventSuspected // Group, Epoch, Node: Node was reported to the manager
 	// Manager.
@@ -70,7 +71,7 @@ var eventKindNames = [...]string{
 	EventProbing: "probing", EventCleared: "cleared", EventGone: "gone", EventLost: "lost",
 	EventWithdrawn: "withdrawn", EventAhead: "ahead", EventPaused: "paused", EventRetired: "retired", EventTerms: "terms", EventDiskLate: "disk-late", EventDiskInTime: "disk-in-time", EventNotTaken: "not-taken", EventLacks: "lacks", EventCopied: "copied",
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
-	EventKept: "kept", EventResumed: "resumed", EventFenced: "fenced", EventEvicted: "evicted",
+	EventKept: "kept", EventResumed: "resumed", EventFenced: "fenced", EventResigns: "resigns", EventEvicted: "evicted",
 	EventLeads: "leads", EventFollows: "follows", EventWaits: "waits", EventListsDiffer: "lists-differ", EventFounded: "founded",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }

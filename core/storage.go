@@ -181,9 +181,13 @@ func (s *Storage) register() {
 
 func (s *Storage) stopping() bool { return s.stopAt != Never }
 
-// suspect reports a member to the manager.
+// suspect reports a member to the manager; by its own name the node asks to be let go.
 func (s *Storage) suspect(g *group, id NodeID, refused bool) {
-	s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
+	if id == s.self.ID {
+		s.event(Event{Kind: EventResigns, Group: g.id, Epoch: g.config.Epoch})
+	} else {
+		s.event(Event{Kind: EventSuspected, Group: g.id, Epoch: g.config.Epoch, Node: id})
+	}
 	g.send(s.manager, &Suspect{Group: g.id, Epoch: g.config.Epoch, Node: id, Refused: refused, Token: s.token})
 }
 

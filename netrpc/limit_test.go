@@ -110,3 +110,13 @@ func TestEventsAreLogged(t *testing.T) {
 		`level=INFO msg="refused a message for another node or cluster" other=0000000000000008`,
 	}, w.lines())
 }
+
+// Who goes because somebody wants it to is no reason to look; who goes otherwise is.
+func TestOnlyAnUnwantedRemovalIsAWarning(t *testing.T) {
+	for cause := core.Cause(1); int(cause) < core.CauseCount; cause++ {
+		level, text := Said(&core.Event{Kind: core.EventEvicted, Cause: cause})
+		require.NotEmpty(t, text)
+		wanted := cause == core.CauseResigned || cause == core.CauseDrained
+		require.Equal(t, wanted, level == slog.LevelInfo, cause)
+	}
+}

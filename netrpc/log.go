@@ -24,8 +24,8 @@ var said = [core.EventKindCount]struct {
 	core.EventRegistered:   {slog.LevelInfo, "a node registered"},
 	core.EventFormed:       {slog.LevelInfo, "formed a group"},
 	core.EventReconfigured: {slog.LevelInfo, "a group has a new config"},
-	core.EventProbing:      {slog.LevelInfo, "a node is suspected; probing its group"},
-	core.EventCleared:      {slog.LevelInfo, "the suspected node answered"},
+	core.EventProbing:      {slog.LevelInfo, "a node is suspected, or about to stop; probing its group"},
+	core.EventCleared:      {slog.LevelInfo, "nobody is removed: the suspected node answered, or nobody could go on in its place"},
 	core.EventGone:         {slog.LevelInfo, "a node is gone with its data: it has stopped in good order, or was forgotten"},
 	core.EventLost:         {slog.LevelError, "NO COPY OF A GROUP IS LEFT"},
 	core.EventWithdrawn:    {slog.LevelWarn, "a member of a group presumed lost answered; the group is back"},
@@ -55,6 +55,7 @@ var said = [core.EventKindCount]struct {
 	core.EventWaits:        {slog.LevelWarn, "this manager is empty, but the others are of a cluster: it founds none, and waits to be taken in there. The one that leads has it replace the one that was at this address; at another one 'gtstore managers' adds it"},
 	core.EventListsDiffer:  {slog.LevelError, "this manager was started with other --managers than that node, or with a --dir and that one without: no cluster can be founded until both are the same"},
 	core.EventFounded:      {slog.LevelInfo, "founded a cluster with the other managers"},
+	core.EventResigns:      {slog.LevelInfo, "asked the manager to have the group go on without this node"},
 	core.EventFenced:       {slog.LevelInfo, "refused a message of an earlier epoch: its sender was told of the config"},
 	core.EventEvicted:      {slog.LevelWarn, "a node was removed from its chain"},
 	core.EventPaused:       {slog.LevelInfo, "was stalled: that time counts against nobody"},
@@ -66,8 +67,11 @@ const presumedLost = "NO MEMBER OF A GROUP ANSWERS: it is presumed lost. Start o
 // Said is how an event is logged: "" if it is not, since each operation causes such.
 func Said(e *core.Event) (slog.Level, string) {
 	s := said[e.Kind]
-	if e.Kind == core.EventLost && !e.Effect {
+	switch {
+	case e.Kind == core.EventLost && !e.Effect:
 		return s.level, presumedLost
+	case e.Cause == core.CauseResigned, e.Cause == core.CauseDrained:
+		return slog.LevelInfo, s.text // as somebody wanted it
 	}
 	return s.level, s.text
 }

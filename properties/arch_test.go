@@ -151,6 +151,11 @@ var layers = []layer{
 		why: "a file that outlives the cluster that it is of is read without any",
 	},
 	{
+		dir: "cmd/internal/admin", project: []string{"core", "netrpc", "cmd/internal/cli"},
+		modules: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common"},
+		why:     "what a node tells of itself over HTTP is read from its runtime",
+	},
+	{
 		dir: "cmd", project: []string{"core", "core/quorum", "core/wire", "sim/...", "netrpc/...", "cmd/...", "properties/mutants"}, modules: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/HdrHistogram/hdrhistogram-go", "go.yaml.in/yaml/v3"},
 		why: "the commands are the top of the project",
 	},
@@ -354,6 +359,9 @@ func TestImportRulesBite(t *testing.T) {
 		{"netrpc", "net/rpc", false, ""},
 		{"cmd/gtstore", "github.com/spf13/cobra", false, ""},
 		{"cmd/gtstore", "gtstore/cmd/internal/x", false, ""},
+		{"cmd/internal/admin", "github.com/prometheus/client_golang/prometheus", false, ""},
+		{"cmd/gtstore", "github.com/prometheus/client_golang/prometheus", false, "may import github.com/spf13/cobra"},
+		{"netrpc", "github.com/prometheus/client_golang/prometheus", false, "the standard library and nothing else"},
 		{"cmd/gtstore/internal/load", "github.com/HdrHistogram/hdrhistogram-go", false, ""},
 		{"cmd/gtstore", "gtstore/properties/mutants", false, ""}, // gtstore view builds them
 		{"properties", "pgregory.net/rapid", true, ""},
