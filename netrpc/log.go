@@ -91,7 +91,10 @@ func (l *eventLog) events(list []core.Event, h *host) {
 		if e.Epoch != 0 {
 			attrs = append(attrs, slog.Uint64("epoch", uint64(e.Epoch)))
 		}
-		if e.Seq != 0 {
+		switch {
+		case e.Kind == core.EventLeads, e.Kind == core.EventFollows:
+			attrs = append(attrs, slog.Uint64("term", uint64(e.Seq)))
+		case e.Seq != 0:
 			attrs = append(attrs, slog.Uint64("seq", uint64(e.Seq)))
 		}
 		if e.Node != 0 {

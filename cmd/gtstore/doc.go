@@ -21,13 +21,15 @@
 //
 //	gtstore put KEY VALUE | get KEY | delete KEY | cas KEY VERSION VALUE
 //	gtstore status [--watch]
+//	gtstore events --admin HOST:PORT,... [--follow]
 //	gtstore managers [add ADDRESS | remove MANAGER | replace MANAGER ADDRESS]
 //	gtstore forget NODE --yes | drain NODE
 //
 // talk to a cluster, by default the one that up runs on this machine; --manager
 // HOST:PORT or GTSTORE_MANAGER names another, with commas all managers of one. --timeout bounds the command. The
 // value - is read from standard input. A command that takes longer than two
-// seconds says on standard error for what it waits.
+// seconds says on standard error for what it waits. events reads what has happened from the
+// admin listeners of nodes; up prints the manager's.
 //
 //	gtstore backup FILE [--rate 16777216] [--force] | restore FILE
 //
