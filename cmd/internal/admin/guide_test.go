@@ -33,6 +33,11 @@ func TestTheGuideIsComplete(t *testing.T) {
 			if strings.HasPrefix(name, "gtstore_") {
 				seen[name] = true
 				row := fmt.Sprintf("| `%s` | %s | ", name, strings.ToLower(f.GetType().String()))
+				var labels []string
+				for _, l := range f.GetMetric()[0].GetLabel() {
+					labels = append(labels, l.GetName())
+				}
+				require.Regexp(t, regexp.QuoteMeta(row)+"[a-z ]+ \\| "+strings.Join(labels, ", ")+" \\|", guide, "labels of %s", name)
 				require.True(t, strings.Contains(guide, row) && strings.Contains(guide, f.GetHelp()), "the guide lacks %s%s", row, f.GetHelp())
 			}
 		}
