@@ -16,7 +16,6 @@ import (
 var ErrAnew = errors.New("the cluster of which this manager was to be a founder cannot be founded any more: it begins anew")
 
 const (
-	askMin      = 50 * time.Millisecond  // between two rounds of questions
 	askWait     = 250 * time.Millisecond // for the answers to a round; doubles while some are missing
 	askWaitMax  = 2 * time.Second        // up to this
 	promiseTime = 2 * time.Second        // since it was last asked for, before a promise can be given to another founder
@@ -98,8 +97,7 @@ type founding struct {
 
 	round   uint64         // the first is drawn at random: what was said to an earlier start does not count
 	asks    core.ClusterID // what this round asks for; 0 for nothing
-	askedAt core.Time
-	askAt   core.Time // of the next round
+	askAt   core.Time      // of the next round
 	wait    time.Duration
 	answers []answer // of this round, by place in managers
 
@@ -131,17 +129,16 @@ func newFounding(managers []string, self string, durable bool) (founding, error)
 // begin begins a round.
 func (f *founding) begin(now core.Time, asks core.ClusterID) *ask {
 	f.round++
-	f.asks, f.askedAt = asks, now
+	f.asks = asks
 	f.askAt = now.After(f.wait)
 	f.wait = min(2*f.wait, askWaitMax)
 	clear(f.answers)
-	return &ask{f.round, f.managers[f.place], asks, f.durable, f.managers}
+	return f.question()
 }
 
-// hurry has the next round begin soon: somebody is there who was not.
-func (f *founding) hurry(now core.Time) {
-	f.wait = askWait
-	f.askAt = min(f.askAt, max(now, f.askedAt.After(askMin)))
+// question is what is asked in this round.
+func (f *founding) question() *ask {
+	return &ask{f.round, f.managers[f.place], f.asks, f.durable, f.managers}
 }
 
 // promises has this empty manager be of that cluster, if it is of one: as a founder, or taken in
@@ -175,6 +172,7 @@ func (f *founding) misses(address string) bool {
 // anew forgets what was answered: this manager has become another since it asked.
 func (f *founding) anew(now core.Time) {
 	f.round++
+	f.asks = 0
 	clear(f.answers)
 	f.wait, f.askAt = askWait, now.After(askWait)
 }

@@ -29,7 +29,8 @@ type site struct {
 	size    int
 	durable bool
 	faults  bool
-	calm    bool // nobody registers any more
+	calm    bool          // nobody registers any more
+	far     time.Duration // that each message takes longer
 	hosts   []*chair
 	wrong   string
 
@@ -257,7 +258,7 @@ func (s *site) send(e core.Envelope) {
 		copies = 2
 	}
 	for range copies {
-		took := 500*time.Microsecond + time.Duration(s.rng.IntN(2000))*time.Microsecond
+		took := s.far + 500*time.Microsecond + time.Duration(s.rng.IntN(2000))*time.Microsecond
 		if s.faults && s.chance(15) {
 			took += time.Duration(s.rng.IntN(1500)) * time.Millisecond
 		}
@@ -465,6 +466,28 @@ func TestOneClusterIsFounded(t *testing.T) {
 	require.Less(t, all["lost at once"], int(seeds)/20)
 }
 
+// Managers that are far from each other found a cluster too: an answer takes longer than their
+// first rounds do, and they ask each other at the same time.
+func TestManagersThatAreFarFromEachOtherFoundACluster(t *testing.T) {
+	for _, trip := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond} {
+		for size := 2; size <= 5; size++ {
+			s := newSite(uint64(size))
+			s.hosts, s.size, s.far = s.hosts[:0], size, trip/2
+			for i := range size {
+				c := &chair{s: s, addr: fmt.Sprintf("m%d", i+1), records: map[string]string{}}
+				s.hosts = append(s.hosts, c)
+				s.after(time.Duration(i*s.rng.IntN(200))*time.Millisecond, c.start)
+			}
+			s.run(core.Time(5*time.Second + 5*trip))
+			require.Empty(t, s.wrong)
+			require.Equal(t, 1, s.counts["founded"], "%d managers, round trips of %v", size, trip)
+			for _, c := range s.hosts {
+				require.Equal(t, s.hosts[0].node.cluster(), c.node.cluster())
+			}
+		}
+	}
+}
+
 // foundedByThree is where three durable managers have founded a cluster, and nothing fails.
 func foundedByThree() *site {
 	s := newSite(1)
@@ -497,6 +520,32 @@ func TestACopyOfAManagerThatRunsIsNotListed(t *testing.T) {
 		}
 	}
 	require.Empty(t, s.wrong)
+}
+
+// A manager asks to be taken in, ends, and comes back as another one, which is taken in. The word
+// of the former arrives only then, while the other is down with its data: nobody takes its place.
+func TestALateWordOfAFormerManagerPutsNobodyOut(t *testing.T) {
+	s := foundedByThree()
+	at := slices.IndexFunc(s.hosts, func(c *chair) bool { return c.node.node.leads == 0 })
+	c, leader := s.hosts[at], s.hosts[slices.IndexFunc(s.hosts, func(c *chair) bool { return c.node.node.leads != 0 })]
+	isOne := func() bool { return find(leader.node.node.Members().Voters, c.node.Self().ID) >= 0 }
+	c.crash(true)
+	s.ids++
+	former := core.Peer{ID: s.ids, Addr: c.addr} // it ran meanwhile
+	c.start()
+	s.run(s.now.After(2 * time.Second))
+	require.True(t, isOne())
+	c.crash(false)
+	s.run(s.now.After(time.Second))
+	leader.do(func(out *core.Output) {
+		leader.node.Step(s.now, core.Envelope{From: former, To: core.Peer{Addr: leader.addr}, Body: &core.Enlist{Durable: true}}, out)
+	})
+	s.run(s.now.After(time.Second))
+	c.start()
+	s.run(s.now.After(2 * time.Second))
+	require.Empty(t, s.wrong)
+	require.True(t, isOne())
+	require.Equal(t, leader.node.inner.Index(), c.node.inner.Index())
 }
 
 // Managers that come back with their data at other addresses, all of them at once, find each

@@ -24,7 +24,8 @@ type Manager struct {
 	founding
 	now     core.Time
 	started bool
-	ending  bool // it begins anew once what it held is deleted
+	enlists core.Envelope // of whom this leader has asked whether it is still there
+	ending  bool          // it begins anew once what it held is deleted
 }
 
 // anewNonce is that of the Synced that ends a manager that begins anew. Nodes count theirs up
@@ -108,6 +109,9 @@ func (m *Manager) Self() core.Peer {
 	return m.opt.Self
 }
 
+// Core is the manager of its cluster that this one is; nil while it is empty.
+func (m *Manager) Core() *core.Manager { return m.inner }
+
 // Placement is that of its cluster; 0 while it knows of none.
 func (m *Manager) Placement() core.Placement {
 	if m.inner == nil || m.isBlank() {
@@ -140,6 +144,17 @@ func (m *Manager) Step(now core.Time, in core.Envelope, out *core.Output) {
 			return
 		}
 		if m.inner == nil && !m.takenUp(&in, out) {
+			return
+		}
+	case *core.Enlist:
+		// It may come late, of a process that has ended since. It would put another one out then
+		// that has taken the place meanwhile.
+		if m.inner != nil && m.node.leads != 0 {
+			m.enlists = in
+			if !m.asksOthers() {
+				m.round++ // what was said before does not count
+			}
+			m.send(in.From, textOf(m.question()), out)
 			return
 		}
 	case *core.ManagersQuery:
@@ -266,7 +281,14 @@ func (m *Manager) onFounding(in core.Envelope, text string, out *core.Output) {
 		return
 	}
 	var s say
-	if s.code(&c); c.End() == nil && m.asksOthers() {
+	if s.code(&c); c.End() != nil {
+		return
+	}
+	if in.From == m.enlists.From && s.round == m.round && s.state <= statePromised && m.inner != nil {
+		m.inner.Step(m.now, m.enlists, out)
+		m.enlists = core.Envelope{}
+	}
+	if m.asksOthers() {
 		m.onSay(in.From, &s, out)
 	}
 }
@@ -284,8 +306,11 @@ func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
 		return
 	}
 	m.send(in.From, textOf(&say{a.round, m.state(), m.cluster(), m.durable, m.managers}), out)
+	// Somebody is there who was not, or is far away: it is asked in this round yet. A new round
+	// would not do, since those who are far from each other would end each other's before the
+	// answers come.
 	if m.asksOthers() && m.misses(a.address) {
-		m.hurry(m.now)
+		m.send(core.Peer{Addr: a.address}, textOf(m.question()), out)
 	}
 }
 
@@ -340,7 +365,6 @@ func (m *Manager) judge(out *core.Output) {
 		if m.all(func(a *answer) bool { return a.state <= statePromised && m.agrees(a.durable, a.managers) }) {
 			switch {
 			case m.promise == 0:
-				m.wait = askWait
 				m.askAll(m.opt.Cluster, out)
 			case m.isLapsed(m.now): // it has asked a cluster that is no more to take it in
 				m.halt(out)
