@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/sim"
 	"gtstore/sim/generate"
 	"gtstore/sim/history"
@@ -135,7 +136,7 @@ func (s *spy) AfterEvent(w *sim.World, h *sim.Host) {
 			s.note(w, h, classTaken, splitmix.Mix(1, events))
 		}
 		s.look(w, h, n)
-	case *core.Manager:
+	case *core.Manager, *quorum.Manager:
 		if events != 0 && in != nil {
 			s.note(w, h, classTaken, splitmix.Mix(uint64(core.KindOf(in.Body))<<8|2, events))
 		} else if events != 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/sim"
 	"gtstore/sim/schedule"
 )
@@ -65,8 +66,12 @@ func (r *recorder) stateOf(w *sim.World, h *sim.Host, f *fields) {
 	switch node := h.Node().(type) {
 	case *core.Storage:
 		r.storageState(node, w.Local(h), f)
-	case *core.Manager:
-		r.managerState(node, w.Local(h), f)
+	case *core.Manager, *quorum.Manager:
+		if m := h.Manager(); m != nil {
+			r.managerState(m, w.Local(h), f)
+		} else {
+			f.set("cluster", "none yet")
+		}
 	case *core.Client:
 		f.set("calls under way", strconv.Itoa(node.Calls()))
 	}
