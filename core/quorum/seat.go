@@ -109,9 +109,6 @@ func (m *Manager) Self() core.Peer {
 	return m.opt.Self
 }
 
-// Core is the manager of its cluster that this one is; nil while it is empty.
-func (m *Manager) Core() *core.Manager { return m.inner }
-
 // Placement is that of its cluster; 0 while it knows of none.
 func (m *Manager) Placement() core.Placement {
 	if m.inner == nil || m.isBlank() {
