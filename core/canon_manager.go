@@ -25,6 +25,7 @@ func (m *Manager) AppendState(b []byte, now Time) []byte {
 	c.bool(m.stalled)
 	c.due(m.pingAt)
 	c.due(m.haltAt)
+	c.ago(m.calm, firstPatience)
 	c.num(uint64(m.proposed))
 	c.num(uint64(len(m.underWay)))
 	for _, at := range m.underWay {

@@ -266,9 +266,10 @@ func (s *inquiry) hear(from NodeID, says answer) {
 
 // failed notes that a node is not at its address. To an open question that is a no, at once,
 // but for a node of which a manager that was started again has heard nothing yet: it may be
-// starting as well, perhaps elsewhere, as after a power cut. So it counts as silent.
+// starting as well, perhaps elsewhere, as after a power cut. So it counts as silent. Of several
+// managers one that leads anew is no such one, if there was a leader just before it.
 func (m *Manager) failed(c *contact) {
-	if c.node.group == 0 || c.answeredAt == longAgo && m.now.Since(c.since) < firstPatience {
+	if c.node.group == 0 || c.answeredAt == longAgo && m.now.Since(m.calm) < firstPatience {
 		return
 	}
 	w := m.watch(c.node.group)

@@ -61,6 +61,7 @@ type Manager struct {
 	pingAt   Time
 	enlistAt Time // of one of several that has no data
 	haltAt   Time // Never, or when a lost group ends this manager
+	calm     Time // since when the cluster is not just starting: there has been a manager
 
 	// In the manager now is its own time, which stands still while the manager stalls:
 	// see begin. All its times are measured in it.
@@ -187,7 +188,7 @@ func (m *Manager) begin(now Time, out *Output) {
 	m.lookAgain()
 	if !m.started {
 		m.started = true
-		m.now, m.driver = now, now
+		m.now, m.driver, m.calm = now, now, now
 		m.persistIdentity()
 		m.after(m.self, &Synced{})
 		m.pingAt, m.alarm = Never, now

@@ -53,8 +53,9 @@ type Machine interface {
 	// the same order. It is durable here, and on a majority.
 	Apply(command string)
 	// Lead says that this manager leads, and has applied all that earlier leaders committed.
-	// From here on nobody else proposes, until Follow.
-	Lead(t Term)
+	// From here on nobody else proposes, until Follow. For so long this manager has known one
+	// leader after the other, without a gap that is longer than an election takes.
+	Lead(t Term, calm time.Duration)
 	// Follow says that this manager leads no more. What it proposed and did not see applied
 	// may be applied yet, or never. What it asked to confirm is not confirmed.
 	Follow()
@@ -119,8 +120,8 @@ func (a machine) Apply(text string) {
 	}
 }
 
-func (a machine) Lead(t Term) { a.m.lead(t) }
-func (a machine) Follow()     { a.m.follow() }
+func (a machine) Lead(t Term, calm time.Duration) { a.m.lead(t, calm) }
+func (a machine) Follow()                         { a.m.follow() }
 
 func (a machine) Confirmed(read uint64) {
 	if a.m.leads && read == a.m.several.reads {
@@ -170,8 +171,9 @@ func (m *Manager) consult(call func(c Consensus, now Time, out *Output)) {
 
 // lead begins a term in office. It knows nothing of how the nodes are, so each gets the
 // grace of one that is new, and then all are looked after that are in the Directory.
-func (m *Manager) lead(t Term) {
+func (m *Manager) lead(t Term, calm time.Duration) {
 	m.leads, m.term = true, t
+	m.calm = m.now.After(-min(calm, firstPatience))
 	m.began, m.start = m.dir.index, m.tokens.Uint64()
 	m.proposed = m.dir.index
 	for _, n := range m.dir.nodes {

@@ -30,6 +30,7 @@ type scripted struct {
 	others   []Peer
 	applied  []string
 	toLead   bool
+	calm     time.Duration // how long there have been leaders, when it leads
 	toFollow bool
 }
 
@@ -63,7 +64,7 @@ func (s *scripted) Tick(_ Time, out *Output) {
 	if s.toLead {
 		s.toLead, s.leader = false, s.self
 		s.term++
-		s.m.Lead(s.term)
+		s.m.Lead(s.term, s.calm)
 	}
 	if s.held {
 		return
@@ -253,6 +254,35 @@ func TestANewLeaderLooksAfterAll(t *testing.T) {
 	require.Equal(t, peerOf("n4"), c.manager().Config(1).Joining, "and its place is to be taken")
 	a := c.lookup("a", true)
 	require.Equal(t, []Peer{peerOf("n2"), peerOf("n3")}, a.Config.Chain[:2])
+}
+
+// A leader and a primary die together. The address of the primary refuses the next leader: so
+// its process has ended, and it goes at once. Where the managers are just starting, it may be
+// starting as well, and has time.
+func TestANewLeaderReplacesWhoseProcessHasEnded(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		calm time.Duration
+		goes bool
+	}{{"a leader follows another", time.Minute, true}, {"all are starting", 0, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newCouncil(t)
+			c.agreed(registration("n1"), registration("n2"), registration("n3"),
+				Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1, 2, 3}, Terms: Terms{ReadConfirm, 0, 1}})
+			for i := range 3 {
+				name := fmt.Sprint("n", 1+i)
+				c.actors[name] = &actor{peer: peerOf(name), boot: 1}
+			}
+			c.pass(time.Minute)
+			c.ail(refusing, "n1")
+			c.consensus.calm = test.calm
+			c.leads()
+			c.pass(250 * time.Millisecond)
+			require.Equal(t, test.goes, len(c.members(1)) == 2, "%v", c.members(1))
+			c.pass(3 * time.Second)
+			require.Equal(t, []string{"n2", "n3"}, c.members(1))
+		})
+	}
 }
 
 // A new leader carries on what an operator asked the old one for, and finishes it.

@@ -17,6 +17,10 @@ import (
 // Propose, Confirm, Leader and Members of the Node. An error of its Restore ends the node.
 type Machine = core.Machine
 
+// calmGap is how many election time-outs may pass from one leader to the next without the group
+// passing for one that is just starting.
+const calmGap = 10
+
 // Output collects what the driver must do, as core.Output does; see there.
 type Output struct {
 	Send    []Envelope
@@ -44,9 +48,11 @@ type Node struct {
 	heard   []core.Peer
 
 	role     raft.SoftState
-	leads    Term // the term that the Machine was told to lead; 0 for none
-	changing bool // a change of the members is not over; of a leader
-	closing  bool // and what ends it is to be proposed
+	leads    Term      // the term that the Machine was told to lead; 0 for none
+	lostAt   core.Time // when there was a leader last, where there is none
+	calm     core.Time // since when there have been leaders, with no gap longer than calmGap election time-outs
+	changing bool      // a change of the members is not over; of a leader
+	closing  bool      // and what ends it is to be proposed
 
 	tickAt   core.Time // a leader's next heartbeat
 	forgetAt core.Time // when a silent leader is forgotten
@@ -312,6 +318,7 @@ func (n *Node) begin(now core.Time, out *Output) {
 		return
 	}
 	n.started = true
+	n.lostAt, n.calm = now, now
 	n.forgetAt = now.After(n.opt.ElectionTimeout)
 	n.electAt = n.forgetAt.After(n.draw())
 	if len(n.members.Voters) == 1 && len(n.members.Outgoing) == 0 {
@@ -454,6 +461,12 @@ func (n *Node) noteRole() {
 		n.proposals, n.pending = nil, 0
 		n.reads, n.round = nil, readRound{number: n.round.number}
 		n.machine.Follow()
+	}
+	switch led := was.Lead != raft.None; {
+	case led && n.role.Lead == raft.None:
+		n.lostAt = n.now
+	case !led && n.role.Lead != raft.None && n.now.Since(n.lostAt) > calmGap*n.opt.ElectionTimeout:
+		n.calm = n.now
 	}
 	switch {
 	case leads && was.RaftState != raft.StateLeader:

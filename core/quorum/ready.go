@@ -171,7 +171,7 @@ func (n *Node) applyEntry(e *pb.Entry) {
 		// The entry with which this node began its term: all before it is applied, and
 		// nothing of another leader can come.
 		n.leads = n.applied.Term
-		n.machine.Lead(n.leads)
+		n.machine.Lead(n.leads, n.now.Since(n.calm))
 	}
 }
 

@@ -339,7 +339,7 @@ func fnv64(text string) uint64 {
 }
 
 // Lead implements Machine.
-func (h *host) Lead(t Term) {
+func (h *host) Lead(t Term, _ time.Duration) {
 	h.leads = t
 	h.w.counts["lead"]++
 	if len(h.mine) > 0 {

@@ -97,6 +97,13 @@ var ofManagers = []Mutant{
 		New: ``,
 	},
 	{
+		Name: `every-leader-is-a-start`, Rule: `several managers`,
+		Story: `a primary that died with the leader is waited for as if the cluster were just starting`,
+		File:  `core/inquiry.go`,
+		Old:   `m.now.Since(m.calm) < firstPatience`,
+		New:   `m.now.Since(c.since) < firstPatience`,
+	},
+	{
 		Name: `word-of-an-earlier-term`, Rule: `several managers`,
 		Story: `two managers who know different terms send a node to and fro`,
 		File:  `core/leaders.go`,
