@@ -48,6 +48,14 @@ func (c *canon) leaders(l *leaders) {
 	for i := range l.known {
 		c.peer(&l.known[i])
 	}
+	c.texts(l.kept)
+}
+
+func (c *canon) texts(list []string) {
+	c.num(uint64(len(list)))
+	for _, text := range list {
+		c.text(text)
+	}
 }
 
 func (c *canon) seen(v *directorySeen) {

@@ -81,6 +81,7 @@ func (m *Manager) ping() {
 	m.rounds++
 	m.share()
 	nonce := m.nonce // the inquiries that begin here take nonces too
+	changed := m.several != nil && m.several.changed()
 	for _, c := range m.contacts {
 		if c.node.gone { // its data is: it is not pinged, but may still be in a chain
 			if c.node.group != 0 { // it may not know, and still serve
@@ -95,7 +96,13 @@ func (m *Manager) ping() {
 				c.steadySince = m.now
 			}
 			c.fresh = false
+			if m.several != nil && !changed && !c.proven && c.missed%introduceRounds < m.shares {
+				m.introduce(c)
+			}
 			m.pingOne(c, nonce)
+		}
+		if changed {
+			m.introduce(c)
 		}
 		if m.silent(c) {
 			m.suspect(c.node.group, c.node.ID, 0)

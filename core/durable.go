@@ -16,7 +16,8 @@ import (
 // its identity, its Directory up to an index, and the commands after that.
 const (
 	keyIdentity = "identity"
-	keyProbe    = "probe" // written by a probe only to see whether it can be
+	keyManagers = "managers" // of a storage node that was told of several
+	keyProbe    = "probe"    // written by a probe only to see whether it can be
 
 	prefixConfig   = "config/"   // + group
 	prefixProgress = "progress/" // + group
@@ -133,6 +134,44 @@ func (s *Storage) managerKept() NodeID {
 		return anyManager
 	}
 	return s.manager.ID
+}
+
+// managersRecord are the addresses of several managers, of which a storage node was told last.
+type managersRecord struct{ addresses []string }
+
+func (r *managersRecord) code(c *wire.Coder) {
+	for i := range wire.Slice(c, &r.addresses, ManagersMax, 1) {
+		wire.String(c, &r.addresses[i], AddrBytesMax)
+	}
+}
+
+// learn takes in who the managers are. A later start is told where they were when it was
+// started first, and all of those may have been replaced: so it remembers where they are.
+func (s *Storage) learn(managers []Peer) {
+	s.leaders.learn(managers)
+	if !s.opt.Durable || !s.leaders.several() || len(managers) == 0 {
+		return
+	}
+	addresses := make([]string, len(managers))
+	for i, p := range managers {
+		addresses[i] = p.Addr
+	}
+	if !slices.Equal(addresses, s.leaders.kept) {
+		s.leaders.kept = addresses
+		s.persist(keyManagers, tagManagers, &managersRecord{addresses})
+	}
+}
+
+// restoreManagers adds the managers of which an earlier start was told to those of the list.
+func (s *Storage) restoreManagers(space Space) error {
+	return records(space, keyManagers, func(key, text string) error {
+		var r managersRecord
+		if err := readRecord(key, text, tagManagers, &r); err != nil {
+			return fmt.Errorf("core: node %v: the managers: %w", s.self.ID, err)
+		}
+		s.leaders.recall(r.addresses)
+		return nil
+	})
 }
 
 func (s *Storage) persistConfig(c *Config) {
@@ -258,6 +297,9 @@ func (s *Storage) restore(space Space) error {
 	}
 	if i.secret != i.known { // the manager may know it, though that was not heard here
 		s.secret = i.secret
+	}
+	if err := s.restoreManagers(space); err != nil {
+		return err
 	}
 	err = space.Range(prefixConfig, func(k, v string) error {
 		c := new(Config)

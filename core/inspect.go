@@ -98,6 +98,7 @@ var inspected = []struct {
 	read   func(in *inspection, key, text string)
 }{
 	{keyIdentity, (*inspection).identity},
+	{keyManagers, (*inspection).managers},
 	{keyProbe, func(*inspection, string, string) {}},
 	{prefixConfig, (*inspection).config},
 	{prefixProgress, (*inspection).progress},
@@ -287,6 +288,12 @@ func (in *inspection) endFolding() {
 	} else if err := in.dir.complete(); err != nil {
 		in.damage(keyDirectory, err)
 		in.cut = true
+	}
+}
+
+func (in *inspection) managers(key, text string) {
+	if err := readRecord(key, text, tagManagers, new(managersRecord)); err != nil {
+		in.damage(key, err)
 	}
 }
 

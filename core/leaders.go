@@ -5,9 +5,10 @@ import "slices"
 // leaders is what a node or a client knows of several managers, of which one leads. With one
 // manager alone it is empty, and nobody asks it.
 type leaders struct {
-	known []Peer // never changed in place; the IDs are 0 where they are not known
-	told  Term   // the latest of which it was told who leads
-	asked string // the address of whom a node asked last to register it
+	known []Peer   // never changed in place; the IDs are 0 where they are not known
+	told  Term     // the latest of which it was told who leads
+	asked string   // the address of whom a node asked last to register it
+	kept  []string // the addresses that a storage node made durable; never changed in place
 }
 
 func (l *leaders) several() bool { return len(l.known) > 0 }
@@ -43,6 +44,20 @@ func (l *leaders) learn(managers []Peer) {
 	}
 	if !slices.Equal(known, l.known) {
 		l.known = known
+	}
+}
+
+// recall takes in the addresses that an earlier start kept. Those of the list are tried first.
+func (l *leaders) recall(addresses []string) {
+	l.kept = addresses
+	if !l.several() {
+		return
+	}
+	l.known = slices.Clone(l.known)
+	for _, a := range addresses {
+		if !slices.ContainsFunc(l.known, func(k Peer) bool { return k.Addr == a }) {
+			l.known = append(l.known, Peer{Addr: a})
+		}
 	}
 }
 

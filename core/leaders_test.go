@@ -24,7 +24,7 @@ func (n *rig) from(manager Peer, m Message) {
 }
 
 func (n *rig) asked() (who []string) {
-	for _, addr := range []string{"m1", "m2", "m3", "m4"} {
+	for _, addr := range []string{"m1", "m2", "m3", "m4", "m5"} {
 		for range sent[*Register](n, addr) {
 			who = append(who, addr)
 		}
@@ -97,6 +97,24 @@ func TestANodeLearnsOfNewManagers(t *testing.T) {
 		require.Equal(t, []string{want}, n.asked())
 		n.tick(100 * time.Millisecond)
 	}
+}
+
+// A durable node remembers where the managers are: all of those that it was started with may have
+// been replaced when it is started again. It tries its own list first.
+func TestANodeRemembersTheManagers(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral, durable)
+	others := []Peer{{ID: 0x204, Addr: "m4"}, chairs[1], {ID: 0x205, Addr: "m5"}}
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
+	n.from(chairs[1], &Registered{Boot: 1, Secret: 77, Managers: others})
+	n.crash(n.gate.Pending())
+	n.asked()
+	n.restart()
+	var who []string
+	for range 6 {
+		who = append(who, n.asked()...)
+		n.tick(100 * time.Millisecond)
+	}
+	require.Equal(t, []string{"m1", "m2", "m3", "m4", "m5", "m1"}, who)
 }
 
 // At an address of one of several managers may be another cluster's. A node that is bound to

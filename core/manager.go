@@ -446,6 +446,16 @@ func (m *Manager) confirm(c *Command) {
 	m.send(c.Node.Peer, &Registered{Boot: c.Node.Boot, Secret: cmp.Or(c.Inherited, c.Secret), Managers: m.managers()})
 }
 
+// introduce tells a node who the managers are, though it has not asked: where they have changed,
+// where this one leads anew, and now and then until the node has answered it. A node hears no
+// manager that it does not know. That this is one its own secret proves.
+func (m *Manager) introduce(c *contact) {
+	m.send(c.node.Peer, &Registered{Boot: c.node.Boot, Secret: c.node.secret, Managers: m.several.told})
+}
+
+// introduceRounds is how many pings a node has missed when it is told again who the managers are.
+const introduceRounds = 20
+
 // managers are all of them, if there are several.
 func (m *Manager) managers() []Peer {
 	if m.several == nil {

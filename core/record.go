@@ -21,6 +21,7 @@ const (
 	tagMapping
 	tagCluster
 	tagLoss
+	tagManagers
 )
 
 // coded is what has one list of its fields, for both directions.

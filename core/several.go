@@ -74,6 +74,7 @@ type several struct {
 	out     Output   // of the call under way
 	backlog []string // commands for which there was no room
 	reads   uint64   // confirmations asked for
+	told    []Peer   // the managers of whom this leader has told the nodes
 }
 
 func (s *several) propose(_ *Manager, _ Index, c Command) {
@@ -96,6 +97,14 @@ func (s *several) push() {
 func (s *several) confirm(*Manager) {
 	s.reads++
 	s.council.Confirm(s.reads)
+}
+
+// changed tells whether the managers are others than the nodes were told.
+func (s *several) changed() bool {
+	managers := s.council.Managers()
+	changed := !slices.Equal(managers, s.told)
+	s.told = managers
+	return changed
 }
 
 // machine is a Manager as its Consensus sees it.
@@ -211,7 +220,7 @@ func (m *Manager) follow() {
 	for _, r := range slices.Concat(m.forgets, m.drains) {
 		m.sendElsewhere(r.client, r.req, 0)
 	}
-	m.several.backlog = nil
+	m.several.backlog, m.several.told = nil, nil
 	m.proposed, m.underWay, m.late = m.dir.index, nil, false
 	m.contacts, m.watches, m.tally, m.glance = nil, nil, tally{}, glance{}
 	m.waiters, m.waiting, m.early, m.waits = make(map[Unit][]waiter), 0, nil, make(map[waiter]bool)

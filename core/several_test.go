@@ -256,6 +256,38 @@ func TestANewLeaderLooksAfterAll(t *testing.T) {
 	require.Equal(t, []Peer{peerOf("n2"), peerOf("n3")}, a.Config.Chain[:2])
 }
 
+// A leader tells the nodes who the managers are when it begins to lead, and when they change: a
+// node does not hear a manager that it does not know. To one that does not answer it says so again.
+func TestALeaderIntroducesTheManagers(t *testing.T) {
+	c := leading(t, 3)
+	told := func(name string) (managers []Peer) {
+		list := received[*Registered](c.realm, name)
+		require.LessOrEqual(t, len(list), 1)
+		for _, r := range list {
+			managers = r.Managers
+		}
+		return managers
+	}
+	for _, name := range []string{"n1", "n2"} {
+		received[*Registered](c.realm, name)
+	}
+	c.ail(silent, "n2")
+	c.deposed()
+	c.leads()
+	c.pass(100 * time.Millisecond)
+	require.Equal(t, c.manager().Council(), told("n1"))
+	require.Equal(t, c.manager().Council(), told("n2"))
+	c.pass(800 * time.Millisecond)
+	require.Empty(t, told("n1"))
+	require.Empty(t, told("n2"))
+	c.pass(200 * time.Millisecond)
+	require.Empty(t, told("n1"))
+	require.NotEmpty(t, told("n2"), "it may not know this manager")
+	c.consensus.others[1] = Peer{ID: 0x203, Addr: "m4"}
+	c.pass(50 * time.Millisecond)
+	require.Equal(t, c.manager().Council(), told("n1"))
+}
+
 // A leader and a primary die together. The address of the primary refuses the next leader: so
 // its process has ended, and it goes at once. Where the managers are just starting, it may be
 // starting as well, and has time.

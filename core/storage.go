@@ -296,7 +296,7 @@ func (s *Storage) onRegistered(in Envelope, m *Registered) {
 		return
 	}
 	s.manager = in.From
-	s.leaders.learn(m.Managers)
+	s.learn(m.Managers)
 	if s.cluster == 0 || s.known != s.secret {
 		s.cluster, s.known = in.Cluster, s.secret
 		if s.inherits() { // other copies of the data may have it

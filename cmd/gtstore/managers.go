@@ -90,8 +90,8 @@ func newManagers() *cobra.Command {
 lag. With add, remove and replace there are others from then on: after one step only the new
 ones count. A new manager is started first, empty, with 'node manager --managers' and the list
 that will be true. More than half of the managers have to be up, both of the old and of the new
-ones. Storage nodes and clients that start know only the managers of their own lists: change
-these, too, while one of them is still there.`,
+ones. Clients that start, and storage nodes without a --dir, know only the managers of their own
+lists: change these, too, while one of them is still there.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.showManagers(cmd) },
 	}

@@ -351,3 +351,34 @@ func TestTheStatusShowsManagers(t *testing.T) {
 		require.Equal(t, c.several[i], m.Addr)
 	}
 }
+
+// All managers are replaced, one after the other. A node with a directory that was down meanwhile
+// for a moment, or is started again after that, finds them, though it is told of the first ones.
+func TestANodeFindsManagersThatWereAllReplaced(t *testing.T) {
+	c := startCouncil(t, t.TempDir(), 3, 3, "--replicas", "2")
+	c.put("key", "value")
+	list := c.several
+	for i, was := range c.managers {
+		address := freeAddresses(t, 1)[0]
+		list = append(slices.Clone(list[1:]), address)
+		m := &member{args: []string{"manager", "--replicas", "2", "--managers", strings.Join(list, ","), "--dir", filepath.Join(c.dir, fmt.Sprint("other", i))}}
+		m.process = launchAt(t, fmt.Sprint("other", i+1), m.command(address), address)
+		m.ready()
+		require.NoError(t, within(func(ctx context.Context) error {
+			p, err := netrpc.AskManager(ctx, address)
+			require.NoError(t, err)
+			return c.client.ChangeManagers(ctx, []core.Peer{p}, []core.NodeID{c.idAt(was.addr)})
+		}))
+		was.end()
+		c.client.Close()
+		c.several = list
+		c.client = c.dial()
+		c.eventually(func() bool { return c.agree(3) }, "there are three")
+	}
+	for _, m := range c.all[1:] {
+		m.end()
+		c.again(m)
+		c.eventually(func() bool { return c.up() == 3 }, "%s finds them", m.name)
+	}
+	require.Equal(t, "value", c.get("key"))
+}

@@ -97,6 +97,24 @@ var ofManagers = []Mutant{
 		New: ``,
 	},
 	{
+		Name: `managers-not-introduced`, Rule: `several managers`,
+		Story: `a node hears a manager that is new only once it asks`,
+		File:  `core/contact.go`,
+		Old: `		if changed {
+			m.introduce(c)
+		}
+`,
+		New: ``,
+	},
+	{
+		Name: `managers-not-remembered`, Rule: `several managers`,
+		Story: `a node that is started again tries managers that are no more, and no others`,
+		File:  `core/leaders.go`,
+		Old: `			l.known = append(l.known, Peer{Addr: a})
+`,
+		New: ``,
+	},
+	{
 		Name: `every-leader-is-a-start`, Rule: `several managers`,
 		Story: `a primary that died with the leader is waited for as if the cluster were just starting`,
 		File:  `core/inquiry.go`,
