@@ -29,34 +29,39 @@ const (
 	// Storage and client.
 	EventSuspected // Group, Epoch, Node: Node was reported to the manager
 	// Manager.
-	EventRegistered   // Node: a node, or a new boot of one, is in the Directory
-	EventFormed       // Group: a group was formed
-	EventMapped       // Group: a unit was mapped to it
-	EventReconfigured // Group, Epoch: the group's config changed
-	EventEvicted      // Group, Epoch, Node, Cause: this epoch is the first without Node
-	EventProbing      // Group, Epoch, Node, Effect (its primary has reported it): Node is accused and the chain is probed
-	EventCleared      // Group, Epoch, Node, Effect (what its primary waits for has moved): nobody is removed
-	EventGone         // Node: its data is certainly gone
-	EventLost         // Group, Epoch: no copy is left; Effect: certainly
-	EventWithdrawn    // Group, Epoch: a member of a group presumed lost answered
-	EventJoining      // Group, Epoch, Node: Node was told to join
-	EventJoinEnded    // Group, Epoch, Node: its join was cancelled
-	EventJoined       // Group, Epoch, Node: it is a member
-	EventQuarantined  // Node: it is not to be used for a while
-	EventAhead        // Node: it says that it has seen more of the Directory than there is
-	EventPaused       // the manager noticed that it had stalled: that time does not count
-	EventRetired      // Node, silent for long and in no chain, is off the manager's list
-	EventLacks        // Group, Epoch, Seq: the primary's log ends before Seq, which a member knows to be committed
-	EventNotTaken     // the manager, Node, has no room for another node: this one asks again
-	EventCopied       // Node: a start was refused, since the node runs: that is on a copy of its data
-	EventTerms        // Group, Epoch: the group got the terms that the manager was started with
-	EventDiskLate     // a command of the manager has waited for its sync for DiskLate
-	EventDiskInTime   // none does any more
-	EventLeads        // Seq: the manager, one of several, leads in term Seq
-	EventFollows      // Seq: and no more
-	EventWaits        // Node: this manager is empty, while Node is one of a cluster that exists: it waits to be taken in
-	EventListsDiffer  // Node: this manager was started with other managers, or in another mode, than Node
-	EventFounded      // this manager has founded a cluster, with those that it was told of
+	EventRegistered    // Node: a node, or a new boot of one, is in the Directory
+	EventFormed        // Group: a group was formed
+	EventMapped        // Group: a unit was mapped to it
+	EventReconfigured  // Group, Epoch: the group's config changed
+	EventEvicted       // Group, Epoch, Node, Cause: this epoch is the first without Node
+	EventProbing       // Group, Epoch, Node, Effect (its primary has reported it): Node is accused and the chain is probed
+	EventCleared       // Group, Epoch, Node, Effect (what its primary waits for has moved): nobody is removed
+	EventGone          // Node: its data is certainly gone
+	EventLost          // Group, Epoch: no copy is left; Effect: certainly
+	EventWithdrawn     // Group, Epoch: a member of a group presumed lost answered
+	EventJoining       // Group, Epoch, Node: Node was told to join
+	EventJoinEnded     // Group, Epoch, Node: its join was cancelled
+	EventJoined        // Group, Epoch, Node: it is a member
+	EventQuarantined   // Node: it is not to be used for a while
+	EventAhead         // Node: it says that it has seen more of the Directory than there is
+	EventPaused        // the manager noticed that it had stalled: that time does not count
+	EventRetired       // Node, silent for long and in no chain, is off the manager's list
+	EventLacks         // Group, Epoch, Seq: the primary's log ends before Seq, which a member knows to be committed
+	EventNotTaken      // the manager, Node, has no room for another node: this one asks again
+	EventCopied        // Node: a start was refused, since the node runs: that is on a copy of its data
+	EventTerms         // Group, Epoch: the group got the terms that the manager was started with
+	EventDiskLate      // a command of the manager has waited for its sync for DiskLate
+	EventDiskInTime    // none does any more
+	EventLeads         // Seq: the manager, one of several, leads in term Seq
+	EventFollows       // Seq: and no more
+	EventWaits         // Node: this manager is empty, while Node is one of a cluster that exists: it waits to be taken in
+	EventListsDiffer   // Node, Text (how): this manager was started with other managers, or in another mode, than Node
+	EventFounded       // this manager has founded a cluster, with those that it was told of
+	EventAwaits        // Text (who, and why): this manager waits for others, to be of a cluster that somebody leads
+	EventTooFew        // Text (who is missing): too few managers are there for one to lead
+	EventDirectoryGone // Text (who is missing): so many have lost their data that none ever can
+	EventRemoved       // Node (who says so, 0 for this one): this manager is none of its cluster any more
+	EventCopyRuns      // Text (the address): a manager with this one's identity is heard there: this is on a copy of its data
 	eventKindEnd
 )
 
@@ -73,6 +78,7 @@ var eventKindNames = [...]string{
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventKept: "kept", EventResumed: "resumed", EventFenced: "fenced", EventResigns: "resigns", EventEvicted: "evicted",
 	EventLeads: "leads", EventFollows: "follows", EventWaits: "waits", EventListsDiffer: "lists-differ", EventFounded: "founded",
+	EventAwaits: "awaits", EventTooFew: "too-few", EventDirectoryGone: "directory-gone", EventRemoved: "removed", EventCopyRuns: "copy-runs",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 
@@ -91,6 +97,7 @@ type Event struct {
 	Session Seq
 	OpSeq   uint64
 	Cause   Cause
+	Text    string // for people
 }
 
 // Cause is why a member was removed from its chain.

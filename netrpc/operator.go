@@ -49,6 +49,13 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 // status is Status with the addresses of nodes as the cluster has them.
 func (c *Client) status(ctx context.Context) (*Status, error) {
 	s := &Status{}
+	if c.leaders.several() && core.KindManagersQuery.MaySend(c.role, core.RoleManager) { // first: where none leads, that says who is missing
+		m, err := c.Managers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.Managers, s.Term = m.Managers, m.Term
+	}
 	for {
 		e, err := c.askManager(ctx, "status", func(req uint64) core.Message {
 			return &core.StatusQuery{Req: req, NodeFrom: uint32(len(s.Nodes)), GroupFrom: uint32(len(s.Groups))}
@@ -70,13 +77,6 @@ func (c *Client) status(ctx context.Context) (*Status, error) {
 		if len(r.Nodes) == 0 && len(r.Groups) == 0 || len(s.Nodes) >= int(r.NodeCount) && len(s.Groups) >= int(r.GroupCount) {
 			break
 		}
-	}
-	if c.leaders.several() && core.KindManagersQuery.MaySend(c.role, core.RoleManager) {
-		m, err := c.Managers(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.Managers, s.Term = m.Managers, m.Term
 	}
 	return s, nil
 }

@@ -182,17 +182,22 @@ func (y *tally) requireReach(t *testing.T) {
 // outOfReach are the events that no generated schedule of some seconds brings about, and
 // why. Tests of the core do.
 var outOfReach = map[core.EventKind]string{
-	core.EventChunkRefused: "the frame's own checksum notices a corrupted chunk first",
-	core.EventAhead:        "a manager that forgets restarts with nothing and is another",
-	core.EventDiskLate:     "the manager's disk stalls for a second with a command under way, as in few schedules",
-	core.EventDiskInTime:   "the same",
-	core.EventLacks:        "a disk loses what it had made durable",
-	core.EventRetired:      "a node is silent for ten minutes before",
-	core.EventNotTaken:     "it takes 4,096 nodes",
-	core.EventCopied:       "no schedule copies a directory",
-	core.EventWaits:        "the simulator's managers know each other from the start: package quorum tests how they meet",
-	core.EventListsDiffer:  "the same",
-	core.EventFounded:      "the same",
+	core.EventChunkRefused:  "the frame's own checksum notices a corrupted chunk first",
+	core.EventAhead:         "a manager that forgets restarts with nothing and is another",
+	core.EventDiskLate:      "the manager's disk stalls for a second with a command under way, as in few schedules",
+	core.EventDiskInTime:    "the same",
+	core.EventLacks:         "a disk loses what it had made durable",
+	core.EventRetired:       "a node is silent for ten minutes before",
+	core.EventNotTaken:      "it takes 4,096 nodes",
+	core.EventCopied:        "no schedule copies a directory",
+	core.EventWaits:         "the simulator's managers know each other from the start: package quorum tests how they meet",
+	core.EventListsDiffer:   "the same",
+	core.EventFounded:       "the same",
+	core.EventAwaits:        "the same",
+	core.EventTooFew:        "the same",
+	core.EventDirectoryGone: "the same",
+	core.EventRemoved:       "the same",
+	core.EventCopyRuns:      "the same",
 }
 
 // FuzzSchedules is the same property for go test -fuzz, which prefers draws that reach

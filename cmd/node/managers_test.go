@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -321,6 +322,8 @@ func TestManagersWithOtherListsFoundNothing(t *testing.T) {
 			m.ready()
 			require.Eventually(t, func() bool { return strings.Contains(m.stderr.String(), "other --managers") }, patience, 5*time.Millisecond)
 			require.NotContains(t, m.stderr.String(), "founded a cluster")
+			require.Contains(t, m.stderr.String(), "the same addresses in another order")
+			require.Contains(t, m.stderr.String(), "the manager at 127.0.0.1:")
 		}
 	})
 	t.Run("one and several on a directory", func(t *testing.T) {
@@ -381,4 +384,70 @@ func TestANodeFindsManagersThatWereAllReplaced(t *testing.T) {
 		c.eventually(func() bool { return c.up() == 3 }, "%s finds them", m.name)
 	}
 	require.Equal(t, "value", c.get("key"))
+}
+
+// Two of three managers have lost their data. The third says that the Directory is gone, and so do
+// the commands that ask for it.
+func TestMostManagersHaveLostTheirData(t *testing.T) {
+	c := startCouncil(t, t.TempDir(), 3, 1, "--replicas", "0")
+	c.put("key", "value")
+	leader := c.leads()
+	var lost []*member
+	for _, m := range c.managers {
+		if m != leader {
+			m.end()
+			m.args = slices.Clone(m.args)
+			m.args[len(m.args)-1] = m.dir + "-anew"
+			lost = append(lost, m)
+		}
+	}
+	c.restart(lost...)
+	require.Eventually(t, func() bool { return strings.Contains(leader.stderr.String(), "THE DIRECTORY IS GONE") }, wholeMost, 20*time.Millisecond)
+	for _, ask := range []func(ctx context.Context) error{
+		func(ctx context.Context) error { _, err := c.client.Managers(ctx); return err },
+		func(ctx context.Context) error { _, err := c.client.Status(ctx); return err },
+	} {
+		err := within(ask)
+		require.ErrorIs(t, err, netrpc.ErrUnavailable)
+		require.ErrorContains(t, err, lost[0].addr+" has lost its data")
+		require.ErrorContains(t, err, "restore a backup")
+	}
+	require.Equal(t, "value", c.get("key"), "a mapped key needs no manager")
+}
+
+// A manager that was replaced says so when it is started again on its directory, and so does a copy
+// of a directory whose manager runs.
+func TestManagersThatAreNoMembersSaySo(t *testing.T) {
+	c := startCouncil(t, t.TempDir(), 3, 1, "--replicas", "0")
+	c.put("key", "value")
+	leader := c.leads()
+	i := slices.IndexFunc(c.managers, func(m *member) bool { return m != leader })
+	removed := c.managers[i]
+	removed.end()
+	copied := &member{dir: removed.dir + "-copy"}
+	require.NoError(t, os.CopyFS(copied.dir, os.DirFS(removed.dir)))
+	c.restart(removed)
+	c.eventually(func() bool { return c.agree(3) }, "it is back")
+
+	address := freeAddresses(t, 1)[0]
+	list := slices.Clone(c.several)
+	list[i] = address
+	copied.args = []string{"manager", "--managers", strings.Join(list, ","), "--replicas", "0", "--moved", "--dir", copied.dir}
+	copied.process = launchAt(t, "copy", copied.command(address), address)
+	copied.ready()
+	says := func(m *member, text string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Contains(m.stderr.String(), text) }, patience, 10*time.Millisecond, "%s", &m.stderr)
+	}
+	says(copied, "this one is on a copy of its directory")
+	require.Contains(t, copied.stderr.String(), removed.addr)
+	copied.end()
+
+	require.NoError(t, within(func(ctx context.Context) error {
+		return c.client.ChangeManagers(ctx, nil, []core.NodeID{c.idAt(removed.addr)})
+	}))
+	says(removed, "is none of its managers any more")
+	removed.end()
+	c.restart(removed)
+	says(removed, "is none of its managers any more")
 }

@@ -45,6 +45,9 @@ type say struct {
 	cluster  core.ClusterID // of which it is, or to which it has promised itself; 0 for none
 	durable  bool
 	managers []string
+
+	verdict   verdict // of who asks
+	elsewhere string  // with verdictElsewhere: where it is heard
 }
 
 // state is how far a manager is.
@@ -84,6 +87,8 @@ func (s *say) code(c *wire.Coder) {
 	c.Check((s.cluster == 0) == (s.state == stateEmpty), "of a cluster or not")
 	c.Bool(&s.durable)
 	codeAddresses(c, &s.managers)
+	wire.Enum(c, &s.verdict, verdictEnd)
+	wire.String(c, &s.elsewhere, core.AddrBytesMax)
 }
 
 // founding is what a manager does until it knows a command of its cluster.
@@ -101,7 +106,10 @@ type founding struct {
 	wait    time.Duration
 	answers []answer // of this round, by place in managers
 
-	waits, differs bool // this was told
+	said              []said // by the address
+	waits, differs    bool   // this was told
+	removed, copied   bool   // and this
+	awaits, absentees string // and this last
 }
 
 // answer is what a manager has said in a round.

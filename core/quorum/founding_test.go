@@ -56,6 +56,7 @@ type chair struct {
 	batches []batchOf
 	syncing bool
 	wrote   bool // since its data were last gone
+	told    []core.Event
 	wakeAt  core.Time
 }
 
@@ -151,6 +152,8 @@ func (c *chair) do(f func(out *core.Output)) {
 			c.s.counts["waits"]++
 		case core.EventFounded:
 			c.s.counts["founded"]++
+		case core.EventAwaits, core.EventTooFew, core.EventDirectoryGone, core.EventRemoved, core.EventCopyRuns:
+			c.told = append(c.told, e)
 		}
 	}
 	if out.Halt != nil {
@@ -513,6 +516,8 @@ func TestACopyOfAManagerThatRunsIsNotListed(t *testing.T) {
 		s.hosts = append(s.hosts[:3], copied)
 		copied.start()
 		s.run(s.now.After(3 * time.Second))
+		require.Equal(t, []core.Event{{Kind: core.EventCopyRuns, Text: original.addr}}, copied.told)
+		require.Empty(t, original.told)
 		copied.crash(true)
 		for _, c := range s.hosts[:3] {
 			require.Equal(t, founders, c.node.node.Members())

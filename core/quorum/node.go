@@ -21,6 +21,31 @@ type Machine = core.Machine
 // passing for one that is just starting.
 const calmGap = 10
 
+// silenceMax is how many election time-outs a member has been silent, at least, when another one
+// may take its place.
+const silenceMax = 2
+
+// voice is when a member was heard last.
+type voice struct {
+	id core.NodeID
+	at core.Time
+}
+
+// listen notes that a member was heard, for a leader.
+func (n *Node) listen(id core.NodeID) {
+	if n.leads == 0 {
+		return
+	}
+	if _, member := n.members.peer(id); !member {
+		return
+	}
+	i := slices.IndexFunc(n.voices, func(v voice) bool { return v.id == id })
+	if i < 0 {
+		i, n.voices = len(n.voices), append(n.voices, voice{id: id})
+	}
+	n.voices[i].at = n.now
+}
+
 // Output collects what the driver must do, as core.Output does; see there.
 type Output struct {
 	Send    []Envelope
@@ -46,9 +71,11 @@ type Node struct {
 	now     core.Time
 	out     *Output // of the call under way
 	heard   []core.Peer
+	voices  []voice // of the members, since this node leads
 
 	role     raft.SoftState
 	leads    Term      // the term that the Machine was told to lead; 0 for none
+	ledAt    core.Time // when it began to
 	lostAt   core.Time // when there was a leader last, where there is none
 	calm     core.Time // since when there have been leaders, with no gap longer than calmGap election time-outs
 	changing bool      // a change of the members is not over; of a leader
@@ -233,7 +260,7 @@ func (n *Node) Replace(p core.Peer) bool {
 		return false
 	}
 	old := n.members.Voters[i].ID
-	if progress, ok := n.raft.Status().Progress[uint64(old)]; old == n.self.ID || ok && progress.RecentActive {
+	if old == n.self.ID || n.hears(old) {
 		return false
 	}
 	return n.Change([]core.Peer{p}, []core.NodeID{old}) == nil
@@ -269,14 +296,18 @@ func (n *Node) Found(p core.Peer) {
 	}
 }
 
-// hears tells whether this node leads and has heard a member within an election time-out, or
-// follows somebody who may.
+// hears tells whether this node leads and has heard a member within silenceMax election
+// time-outs, or may hear it yet, as it has not led for so long; or follows somebody who may. The
+// library counts from a moment on, and just after that whoever is well looks silent.
 func (n *Node) hears(id core.NodeID) bool {
 	if n.leads != 0 {
-		progress, ok := n.raft.Status().Progress[uint64(id)]
-		return ok && progress.RecentActive
+		at := n.ledAt
+		if i := slices.IndexFunc(n.voices, func(v voice) bool { return v.id == id }); i >= 0 {
+			at = max(at, n.voices[i].at)
+		}
+		return n.now.Since(at) <= silenceMax*n.opt.ElectionTimeout
 	}
-	return n.role.Lead != raft.None && core.NodeID(n.role.Lead) != id
+	return n.role.Lead != raft.None // and who leads is heard itself
 }
 
 // Relist has the members listed at the addresses at which they were found. A leader's driver
@@ -388,6 +419,7 @@ func (n *Node) mayHear(m Message) bool {
 }
 
 func (n *Node) onMessage(in Envelope) {
+	n.listen(in.From.ID)
 	switch b := in.Body.(type) {
 	case *Part:
 		n.onPart(in.From, b)

@@ -170,7 +170,7 @@ func (n *Node) applyEntry(e *pb.Entry) {
 	case n.role.RaftState == raft.StateLeader && n.applied.Term == n.log.hard.term:
 		// The entry with which this node began its term: all before it is applied, and
 		// nothing of another leader can come.
-		n.leads = n.applied.Term
+		n.leads, n.ledAt, n.voices = n.applied.Term, n.now, nil
 		n.machine.Lead(n.leads, n.now.Since(n.calm))
 	}
 }
@@ -187,6 +187,10 @@ func (n *Node) applyChange(data string) {
 	state := n.raft.ApplyConfChange(ch.conf)
 	n.inChange = false
 	n.members = n.members.after(state, ch.added)
+	n.voices = slices.DeleteFunc(n.voices, func(v voice) bool {
+		_, stays := n.members.peer(v.id)
+		return !stays
+	})
 	if n.role.RaftState == raft.StateLeader {
 		// A change is over when one more entry is committed. With that goes the commit
 		// point, so a majority of the new members knows durably that it is they who

@@ -269,6 +269,32 @@ func TestAManagerThatLostItsDataIsReplaced(t *testing.T) {
 	w.fine(t)
 }
 
+// A member that is well is not replaced, whoever says that it is at its address. Just after an
+// election, and between two of the library's counts, it has not answered yet, and is well.
+func TestAMemberThatIsWellIsNotReplaced(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	try := func(d time.Duration) {
+		for end := w.now.After(d); w.now < end; {
+			w.run(w.now.After(100 * time.Microsecond))
+			for _, h := range w.hosts {
+				if h.node != nil && h.leads != 0 {
+					for _, p := range h.node.Members().Voters {
+						h.do(func(*Output) { require.False(t, h.node.Replace(core.Peer{ID: 99, Addr: p.Addr}), "%v", p) })
+					}
+				}
+			}
+		}
+	}
+	try(500 * time.Millisecond)
+	w.leader().crash()
+	w.run(w.now.After(250 * time.Millisecond))
+	for w.leader() == nil {
+		w.run(w.now.After(100 * time.Microsecond))
+	}
+	try(250 * time.Millisecond) // nor the one that has just died: it has a moment
+	w.fine(t)
+}
+
 func TestALeaderCanBeRemoved(t *testing.T) {
 	w := calm(3, 0, shortTimes)
 	w.write(t, "a")

@@ -22,10 +22,11 @@ type Manager struct {
 	inner *core.Manager // nil while this one is empty
 	node  *Node         // of inner
 	founding
-	now     core.Time
-	started bool
-	enlists core.Envelope // of whom this leader has asked whether it is still there
-	ending  bool          // it begins anew once what it held is deleted
+	now       core.Time
+	started   bool
+	startedAt core.Time
+	enlists   core.Envelope // of whom this leader has asked whether it is still there
+	ending    bool          // it begins anew once what it held is deleted
 }
 
 // anewNonce is that of the Synced that ends a manager that begins anew. Nodes count theirs up
@@ -155,6 +156,10 @@ func (m *Manager) Step(now core.Time, in core.Envelope, out *core.Output) {
 			return
 		}
 	case *core.ManagersQuery:
+		if why := m.refusal(); why != "" && (in.Cluster == 0 || in.Cluster == m.cluster()) {
+			out.Send = append(out.Send, core.Envelope{Cluster: m.cluster(), From: m.Self(), To: in.From, Body: &core.ManagersReply{Req: b.Req, Status: core.StatusUnavailable, Why: why}})
+			return
+		}
 		if m.inner != nil && m.node.leads != 0 && (in.Cluster == 0 || in.Cluster == m.cluster()) && (in.To.ID == 0 || in.To.ID == m.Self().ID) {
 			m.onManagersQuery(in, b, out)
 			return
@@ -180,6 +185,9 @@ func (m *Manager) Tick(now core.Time, out *core.Output) {
 	if m.inner != nil && m.node.leads != 0 {
 		m.node.Relist()
 	}
+	if m.inner != nil && slices.Contains(m.node.members.Retired, m.Self().ID) {
+		m.tellOf(core.EventRemoved, 0, "", &m.removed, out)
+	}
 }
 
 // Deadline implements core.Node.
@@ -201,7 +209,7 @@ func (m *Manager) begin(now core.Time) {
 	m.now = now
 	if !m.started {
 		m.started = true
-		m.askAt = now
+		m.askAt, m.startedAt = now, now
 	}
 }
 
@@ -249,6 +257,14 @@ func (m *Manager) askAll(founding core.ClusterID, out *core.Output) {
 			m.send(core.Peer{Addr: address}, text, out)
 		}
 	}
+	if m.inner != nil { // who was replaced, or moved, may know of none of the list
+		for _, p := range m.node.members.Voters {
+			if p = m.node.peerNow(p); p.ID != m.Self().ID && !slices.Contains(m.managers, p.Addr) {
+				m.send(core.Peer{Addr: p.Addr}, text, out)
+			}
+		}
+	}
+	m.explain(out)
 	m.judge(out)
 }
 
@@ -291,18 +307,20 @@ func (m *Manager) onFounding(in core.Envelope, text string, out *core.Output) {
 }
 
 func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
+	v, elsewhere := verdictNone, ""
 	if m.inner != nil { // it may be a member that has moved, and that a leader cannot find
+		v, elsewhere = m.node.verdict(in.From.ID, a.address)
 		m.node.Found(core.Peer{ID: in.From.ID, Addr: a.address})
 	}
 	agrees := m.agrees(a.durable, a.managers)
 	if !agrees && m.inner == nil {
-		m.tellOf(core.EventListsDiffer, in.From.ID, &m.differs, out)
+		m.tellOf(core.EventListsDiffer, in.From.ID, m.difference(a.address, a.durable, a.managers), &m.differs, out)
 	}
 	if a.founding != 0 && agrees && m.inner == nil && m.place != 0 && m.promises(m.now, a.founding) {
 		m.halt(out) // with another id it can be a founder of that one
 		return
 	}
-	m.send(in.From, textOf(&say{a.round, m.state(), m.cluster(), m.durable, m.managers}), out)
+	m.send(in.From, textOf(&say{a.round, m.state(), m.cluster(), m.durable, m.managers, v, elsewhere}), out)
 	// Somebody is there who was not, or is far away: it is asked in this round yet. A new round
 	// would not do, since those who are far from each other would end each other's before the
 	// answers come.
@@ -316,6 +334,8 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 		return
 	}
 	m.take(from, s)
+	m.note(m.now, from, s)
+	m.heed(from, s, out)
 	if m.inner != nil && s.cluster == m.cluster() && slices.Contains(m.managers, from.Addr) {
 		m.node.Found(from)
 	}
@@ -323,7 +343,7 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 	case s.state >= stateBlank && m.inner == nil:
 		m.enlist(from, s.cluster, out)
 	case s.state <= statePromised && !m.agrees(s.durable, s.managers) && m.inner == nil:
-		m.tellOf(core.EventListsDiffer, from.ID, &m.differs, out)
+		m.tellOf(core.EventListsDiffer, from.ID, m.difference(from.Addr, s.durable, s.managers), &m.differs, out)
 	}
 	m.judge(out)
 }
@@ -331,7 +351,7 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 // enlist asks to be taken in by a cluster: under this id, by no other.
 func (m *Manager) enlist(to core.Peer, cluster core.ClusterID, out *core.Output) {
 	if m.promise == 0 {
-		m.tellOf(core.EventWaits, to.ID, &m.waits, out)
+		m.tellOf(core.EventWaits, to.ID, "", &m.waits, out)
 	}
 	if m.promises(m.now, cluster) {
 		m.halt(out)
@@ -342,10 +362,10 @@ func (m *Manager) enlist(to core.Peer, cluster core.ClusterID, out *core.Output)
 }
 
 // tellOf tells a person something, once.
-func (m *Manager) tellOf(k core.EventKind, node core.NodeID, told *bool, out *core.Output) {
+func (m *Manager) tellOf(k core.EventKind, node core.NodeID, text string, told *bool, out *core.Output) {
 	if !*told {
 		*told = true
-		out.Events = append(out.Events, core.Event{Kind: k, Node: node})
+		out.Events = append(out.Events, core.Event{Kind: k, Node: node, Text: text})
 	}
 }
 
@@ -449,7 +469,7 @@ func (n *Node) managers() (list []core.ManagerStatus) {
 		if known {
 			s.Lag -= min(s.Lag, progress.Match)
 		}
-		s.Silent = !s.Leads && !(known && progress.RecentActive)
+		s.Silent = !s.Leads && !n.hears(p.ID)
 		list = append(list, s)
 	}
 	for _, p := range n.members.Voters {

@@ -33,6 +33,24 @@ var quorumMutants = []Mutant{
 		Old: `		if i != f.place && (!f.answers[i].is() || !holds(&f.answers[i])) {`, New: `		if i != f.place && f.answers[i].is() && !holds(&f.answers[i]) {`,
 	},
 	{
+		Name: `late-answers-count`, Story: `an answer to an earlier round counts as one to this`, File: quorumSeat,
+		Old: `	if s.round != m.round {`, New: `	if s.round > m.round {`,
+	},
+	{
+		Name: `promised-to-everybody`, Story: `a manager is a founder of whatever it is asked to be`, File: quorumFounding,
+		Old: `	if f.promise != 0 && f.promise != c {`, New: `	if false {`,
+	},
+	{
+		Name: `copy-of-the-leader-believed`, Story: `a copy of the leader's data has the others speak to it in the leader's place`, File: quorumNode,
+		Old: `	return n.role.Lead != raft.None // and who leads is heard itself`, New: `	return n.role.Lead != raft.None && core.NodeID(n.role.Lead) != id`,
+	},
+	{
+		Name: `new-leader-in-a-hurry`, Story: `a leader that has just begun takes whoever has not answered yet for dead`, File: quorumNode,
+		Old: `		at := n.ledAt
+`, New: `		at := core.Time(0)
+`,
+	},
+	{
 		Name: `data-kept-anew`, Story: `a manager that begins anew keeps what the dead cluster left`, File: quorumSeat,
 		Old: `core.Write{Key: keyState[:len("quorum/")], Delete: true, End: "quorum0"}, `, New: ``,
 	},
@@ -77,7 +95,7 @@ var quorumMutants = []Mutant{
 	},
 	{
 		Name: `replaces-who-is-heard`, Story: `whoever says that it is at a member's address takes its place`, File: quorumNode,
-		Old: ` || ok && progress.RecentActive {`, New: ` || !ok && progress.RecentActive {`,
+		Old: `	if old == n.self.ID || n.hears(old) {`, New: `	if old == n.self.ID {`,
 	},
 	{
 		Name: `nobody-campaigns`, Story: `there is no election timer`, File: quorumNode,
@@ -87,7 +105,7 @@ var quorumMutants = []Mutant{
 	{
 		Name: `leader-too-early`, Story: `a leader is one before it has applied what was committed`, File: quorumReady,
 		Old: ` && n.applied.Term == n.log.hard.term:`, New: `:`,
-		Also: []Edit{{quorumReady, `n.leads = n.applied.Term`, `n.leads = n.log.hard.term`}, {quorumReady, `	case len(e.GetData()) > 0:`, `	case len(e.GetData()) > 0 && (n.leads != 0 || n.role.RaftState != raft.StateLeader):`}},
+		Also: []Edit{{quorumReady, `n.leads, n.ledAt, n.voices = n.applied.Term, n.now, nil`, `n.leads, n.ledAt, n.voices = n.log.hard.term, n.now, nil`}, {quorumReady, `	case len(e.GetData()) > 0:`, `	case len(e.GetData()) > 0 && (n.leads != 0 || n.role.RaftState != raft.StateLeader):`}},
 	},
 	{
 		Name: `read-without-applying`, Story: `a read is confirmed before all is applied that was committed when it came`, File: quorumNode,

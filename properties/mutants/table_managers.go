@@ -23,9 +23,8 @@ var ofManagers = []Mutant{
 		Name: `commands-of-the-deposed`, Rule: `several managers`,
 		Story: `what a deposed leader had no room for, it proposes in a later term`,
 		File:  `core/several.go`,
-		Old: `	m.several.backlog = nil
-`,
-		New: ``,
+		Old:   `	m.several.backlog, m.several.told = nil, nil`,
+		New:   `	m.several.told = nil`,
 	},
 	{
 		Name: `loss-presumed-alone`, Rule: `several managers`,

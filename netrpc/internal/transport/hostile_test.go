@@ -58,6 +58,22 @@ func TestAnAnswerThatNobodyAskedForIsDropped(t *testing.T) {
 	require.True(t, e.inbox.Empty(), "only the Ping came in")
 }
 
+// What a manager says to a node that registers goes to the address that the node named, on a
+// connection that the manager makes: also that another one leads.
+func TestWhatANodeIsToldOfItsRegisterComesIn(t *testing.T) {
+	e := newEnd(t, 1, listen(t, "127.0.0.1:0"))
+	c := dialRaw(t, e.addr, true)
+	from := core.Peer{ID: 5, Addr: "127.0.0.1:1"}
+	for _, m := range []core.Message{
+		&core.NotLeader{Token: 7, Leader: core.Peer{ID: 6, Addr: "127.0.0.1:2"}, Term: 3}, &core.Registered{Boot: 1, Secret: 7},
+		&core.Refused{Reason: core.RefusedFull, What: core.KindRegister},
+	} {
+		_, err := c.Write(deliverOf(envelopeOf(from, m)))
+		require.NoError(t, err)
+		require.Equal(t, m, e.received(1)[0].Body)
+	}
+}
+
 func envelopeOf(from core.Peer, m core.Message) core.Envelope {
 	return core.Envelope{Cluster: 7, From: from, To: core.Peer{ID: 1}, Body: m}
 }

@@ -1,0 +1,154 @@
+package quorum
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+)
+
+// leads is the manager that leads.
+func (s *site) leads() *chair {
+	i := slices.IndexFunc(s.hosts, func(c *chair) bool { return c.node != nil && c.node.node != nil && c.node.node.leads != 0 })
+	if i < 0 {
+		return nil
+	}
+	return s.hosts[i]
+}
+
+// others are those that do not lead.
+func (s *site) others() []*chair {
+	leader := s.leads()
+	return slices.DeleteFunc(slices.Clone(s.hosts), func(c *chair) bool { return c == leader })
+}
+
+// asked asks a manager who the managers are.
+func (c *chair) asked() (replies []*core.ManagersReply) {
+	var out core.Output
+	c.node.Step(c.s.now, core.Envelope{From: core.Peer{ID: 77, Addr: "c"}, To: core.Peer{Addr: c.addr}, Body: &core.ManagersQuery{Req: 1}}, &out)
+	for _, e := range out.Send {
+		if r, ok := e.Body.(*core.ManagersReply); ok {
+			replies = append(replies, r)
+		}
+	}
+	return replies
+}
+
+// A manager that is removed says so, whether it runs then or is started again on its directory.
+func TestAManagerThatWasRemovedSaysSo(t *testing.T) {
+	for _, runs := range []bool{true, false} {
+		s := foundedByThree()
+		removed := s.others()[0]
+		id := removed.node.Self().ID
+		if !runs {
+			removed.crash(false)
+		}
+		leader := s.leads()
+		leader.do(func(*core.Output) { require.NoError(t, leader.node.node.Change(nil, []core.NodeID{id})) })
+		s.run(s.now.After(4 * time.Second))
+		if !runs {
+			removed.start()
+			s.run(s.now.After(4 * time.Second))
+		}
+		require.Len(t, removed.told, 1, "runs: %v", runs)
+		require.Equal(t, core.EventRemoved, removed.told[0].Kind)
+		removed.told = nil
+		removed.crash(false)
+		removed.start()
+		s.run(s.now.After(4 * time.Second))
+		require.Len(t, removed.told, 1, "it is said again")
+		for _, c := range s.hosts {
+			require.True(t, c == removed || len(c.told) == 0, "%s: %v", c.addr, c.told)
+		}
+		require.Empty(t, s.wrong)
+	}
+}
+
+// Where a majority is down, those who are left say who is missing. Where it has lost its data,
+// they say that the Directory is gone, and an operator is told so, too.
+func TestTooFewManagersSayWhoIsMissing(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		s := foundedByThree()
+		others := s.others()
+		left := s.leads()
+		for _, c := range others {
+			c.crash(gone)
+			if gone {
+				c.start()
+			}
+		}
+		s.run(s.now.After(2 * time.Second))
+		require.Empty(t, left.told, "it may be an election")
+		require.Empty(t, left.asked())
+		s.run(s.now.After(20 * time.Second))
+		require.Len(t, left.told, 1)
+		replies := left.asked()
+		require.Len(t, replies, 1)
+		require.Equal(t, core.StatusUnavailable, replies[0].Status)
+		kind, state, advice := core.EventTooFew, " does not answer", "start those"
+		if gone {
+			kind, state, advice = core.EventDirectoryGone, " has lost its data", "restore a backup"
+		}
+		require.Equal(t, kind, left.told[0].Kind)
+		for _, c := range others {
+			require.Contains(t, left.told[0].Text, c.addr+state)
+			require.Contains(t, replies[0].Why, c.addr+state)
+		}
+		require.Contains(t, replies[0].Why, advice)
+		if gone {
+			continue
+		}
+		for _, c := range others {
+			c.start()
+		}
+		s.run(s.now.After(3 * time.Second))
+		require.NotNil(t, s.leads())
+		for _, c := range others {
+			require.Empty(t, c.asked(), "one leads: it is asked")
+			require.Empty(t, c.told)
+		}
+	}
+}
+
+// Managers that cannot found a cluster yet say for whom they wait.
+func TestManagersSayForWhomTheyWait(t *testing.T) {
+	s := newSite(1)
+	s.durable, s.hosts = true, s.hosts[:0]
+	for _, addr := range []string{"m1", "m2", "m3"} {
+		s.hosts = append(s.hosts, &chair{s: s, addr: addr, records: map[string]string{}})
+	}
+	for _, c := range s.hosts[:2] {
+		c.start()
+	}
+	s.run(core.Time(4 * time.Second))
+	require.Empty(t, s.hosts[0].told)
+	s.run(core.Time(8 * time.Second))
+	for _, c := range s.hosts[:2] {
+		require.Equal(t, []core.Event{{Kind: core.EventAwaits, Text: "m3 does not answer"}}, c.told)
+	}
+	s.hosts[2].start()
+	s.run(core.Time(12 * time.Second))
+	require.NotNil(t, s.leads())
+	require.Empty(t, s.hosts[2].told)
+}
+
+// Lists that differ are told apart by their addresses, and by who has the other one.
+func TestListsThatDifferAreToldApart(t *testing.T) {
+	f, err := newFounding([]string{"a", "b", "c"}, "a", true)
+	require.NoError(t, err)
+	for _, test := range []struct {
+		durable bool
+		list    []string
+		says    string
+	}{
+		{true, []string{"a", "b", "d"}, "the manager at d has d in its list, which this one has not; it has not c, which this one has"},
+		{true, []string{"c", "b", "a"}, "the manager at d has the same addresses in another order: c,b,a"},
+		{true, []string{"a", "b"}, "the manager at d has not c, which this one has"},
+		{false, []string{"a", "b", "c"}, "the manager at d has no --dir, and this one has one"},
+	} {
+		require.Equal(t, test.says, f.difference("d", test.durable, test.list))
+	}
+}

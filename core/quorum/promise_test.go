@@ -1,0 +1,123 @@
+package quorum
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"gtstore/core"
+	"gtstore/core/wire"
+)
+
+// founder is one of three empty managers, to which a test says what it likes.
+type founder struct {
+	t *testing.T
+	*Manager
+	at core.Time
+}
+
+func newFounder(t *testing.T, self core.Peer) *founder {
+	m, err := NewManager(core.ManagerOptions{Self: self, Cluster: 0xc1, Durable: true}, []string{"m1", "m2", "m3"}, Options{}, core.Empty{})
+	require.NoError(t, err)
+	return &founder{t, m, core.Time(time.Second)}
+}
+
+// hears gives it a word of another one, and returns what it asks and answers.
+func (f *founder) hears(from core.Peer, word coded) (asks []ask, says []say, halt error) {
+	f.t.Helper()
+	var out core.Output
+	f.Step(f.at, core.Envelope{From: from, To: f.Self(), Body: &core.Quorum{Text: textOf(word)}}, &out)
+	asks, says = f.words(&out)
+	return asks, says, out.Halt
+}
+
+func (f *founder) words(out *core.Output) (asks []ask, says []say) {
+	f.t.Helper()
+	for _, e := range out.Send {
+		text := e.Body.(*core.Quorum).Text
+		c := wire.NewDecoder([]byte(text))
+		if text[0] == tagAsk {
+			asks = append(asks, ask{})
+			asks[len(asks)-1].code(&c)
+		} else {
+			says = append(says, say{})
+			says[len(says)-1].code(&c)
+		}
+		require.NoError(f.t, c.End())
+	}
+	return asks, says
+}
+
+// An answer to an earlier round counts for nothing: who gave it may have lost its data since, or
+// may have promised itself to somebody else.
+func TestALateAnswerFoundsNothing(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 1, Addr: "m1"})
+	others := []core.Peer{{ID: 2, Addr: "m2"}, {ID: 3, Addr: "m3"}}
+	var out core.Output
+	f.Tick(f.at, &out)
+	asks, _ := f.words(&out)
+	require.Len(t, asks, 2)
+	list := []string{"m1", "m2", "m3"}
+	empty := func(round uint64) *say {
+		return &say{round: round, state: stateEmpty, durable: true, managers: list, verdict: verdictNone}
+	}
+	first := asks[0].round
+	_, _, _ = f.hears(others[0], empty(first))
+	out.Reset()
+	f.at = f.at.After(time.Second)
+	f.Tick(f.at, &out)
+	asks, _ = f.words(&out)
+	require.Equal(t, first+1, asks[0].round)
+	for _, p := range others {
+		asks, _, _ = f.hears(p, empty(first))
+		require.Empty(t, asks, "that was an earlier round")
+	}
+	_, _, _ = f.hears(others[0], empty(first+1))
+	asks, _, _ = f.hears(others[1], empty(first+1))
+	require.Len(t, asks, 2)
+	require.EqualValues(t, 0xc1, asks[0].founding, "all are empty in one round")
+
+	promised := func(round uint64) *say {
+		return &say{round: round, state: statePromised, cluster: 0xc1, durable: true, managers: list, verdict: verdictNone}
+	}
+	for _, p := range others {
+		_, _, _ = f.hears(p, promised(first+1))
+		require.Nil(t, f.inner)
+	}
+	for _, p := range others {
+		_, _, _ = f.hears(p, promised(asks[0].round))
+	}
+	require.NotNil(t, f.inner, "all have promised in one round")
+}
+
+// A manager promises itself to one founder. Another one may be counting on the same id, and gets no
+// promise before the first has not asked for some time; and then under another id.
+func TestAPromiseIsToOneFounder(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 2, Addr: "m2"})
+	list := []string{"m1", "m2", "m3"}
+	asks := func(id core.NodeID, cluster core.ClusterID) (say, error) {
+		_, says, halt := f.hears(core.Peer{ID: id, Addr: "m1"}, &ask{round: 5, address: "m1", founding: cluster, durable: true, managers: list})
+		if halt != nil {
+			return say{}, halt
+		}
+		require.Len(t, says, 1)
+		return says[0], nil
+	}
+	s, err := asks(1, 0xc1)
+	require.NoError(t, err)
+	require.Equal(t, statePromised, s.state)
+	require.EqualValues(t, 0xc1, s.cluster)
+	for range 3 {
+		s, err = asks(9, 0xc9) // the next start of the first
+		require.NoError(t, err)
+		require.EqualValues(t, 0xc1, s.cluster, "it is another's")
+		f.at = f.at.After(promiseTime / 4)
+	}
+	s, err = asks(1, 0xc1)
+	require.NoError(t, err)
+	require.EqualValues(t, 0xc1, s.cluster)
+	f.at = f.at.After(promiseTime)
+	_, err = asks(9, 0xc9)
+	require.ErrorIs(t, err, ErrAnew, "it can be a founder of that under another id")
+}
