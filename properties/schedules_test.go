@@ -190,14 +190,13 @@ var outOfReach = map[core.EventKind]string{
 	core.EventRetired:       "a node is silent for ten minutes before",
 	core.EventNotTaken:      "it takes 4,096 nodes",
 	core.EventCopied:        "no schedule copies a directory",
-	core.EventWaits:         "the simulator's managers know each other from the start: package quorum tests how they meet",
-	core.EventListsDiffer:   "the same",
-	core.EventFounded:       "the same",
-	core.EventAwaits:        "the same",
-	core.EventTooFew:        "the same",
-	core.EventDirectoryGone: "the same",
-	core.EventRemoved:       "the same",
-	core.EventCopyRuns:      "the same",
+	core.EventListsDiffer:   "all managers of a schedule have one list",
+	core.EventRemoved:       "no schedule has the managers changed: package quorum tests that",
+	core.EventCopyRuns:      "no schedule copies a directory",
+	core.EventDirectoryGone: "no schedule wipes most of the managers",
+	core.EventWaits:         "few schedules have a manager that comes back empty while the others are silent",
+	core.EventAwaits:        "in few schedules a manager waits that long for the others",
+	core.EventTooFew:        "in few schedules most managers are away for that long",
 }
 
 // FuzzSchedules is the same property for go test -fuzz, which prefers draws that reach
