@@ -177,6 +177,7 @@ var managerHidden = map[string]hidden{
 // clientHidden are those of a client.
 var clientHidden = map[string]hidden{
 	"leaders.known":        {apart, "none where there is one manager"},
+	"leaders.kept":         {apart, "a storage node keeps them, a client does not"},
 	"Client.owedAt":        {apart, "counts where there are several managers"},
 	"Client.opt":           {apart, "options never change"},
 	"common.out":           {apart, "of the call under way"},
@@ -284,6 +285,11 @@ var moreStates = map[string]func(t *testing.T) *rig{
 			n.step(name, &Register{Boot: 1, Secret: 5})
 		}
 		n.step("c1", &Lookup{Req: 11, Key: "new", Create: true})
+		return n
+	},
+	"a node that remembers several managers": func(t *testing.T) *rig {
+		n := newStorageAt(t, "n1", ofSeveral, durable)
+		n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
 		return n
 	},
 	"a manager that has refused a drain": func(t *testing.T) *rig {

@@ -46,6 +46,10 @@ var mayShare = map[string]string{
 	"Manager.refused":  "only grows at its end, and loses its beginning",
 	"fold.batches":     "likewise",
 	"fold.batches[]":   "a batch is never changed",
+
+	"StorageOptions.Managers": "options never change",
+	"leaders.known":           "never changed in place",
+	"leaders.kept":            "never changed in place",
 }
 
 // memory is a piece of memory that can be changed, and the field that leads there.

@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // What a message says is checked once, as the message is taken in: each field against its
 // range (inRange), and what it is about against who says it (Storage.mayHear,
 // Manager.mayHear). A message that fails is dropped. Behind these checks the handlers can
@@ -29,7 +31,8 @@ func inRange(in *Envelope) bool {
 	case *Register:
 		return in.From.Addr != "" && m.Boot.inRange() && !(m.Inherited != 0 && m.Boot == 1) && len(m.Name) <= NameBytesMax && m.Index <= countMax
 	case *Registered:
-		return m.Boot.inRange() && len(m.Managers) <= ManagersMax
+		return m.Boot.inRange() && len(m.Managers) <= ManagersMax &&
+			!slices.ContainsFunc(m.Managers, func(p Peer) bool { return len(p.Addr) > AddrBytesMax })
 	case *Farewell:
 		return m.Boot.inRange()
 	case *Refused:
