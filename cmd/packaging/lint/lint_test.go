@@ -102,7 +102,7 @@ func TestDockerfile(t *testing.T) {
 // The binary of the image needs no other file.
 func TestTheBinaryIsStatic(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "gtstore")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s", "-o", name, "./cmd/gtstore") // as in the Dockerfile
+	cmd := exec.Command("go", "build", "-ldflags=-s", "-o", name, "./cmd/gtstore") // as in the Dockerfile, but for -trimpath, with which all would be built anew
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
