@@ -401,7 +401,7 @@ func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operati
 	}
 	short := len(config.Chain) < int(config.MinChain) && op.Kind != core.OpGet
 	switch s := op.Result.Status; {
-	case works && !short && !c.outlastsSessions(w, config) && s != core.StatusOK && !(op.Kind == core.OpGet && s == core.StatusNotFound):
+	case works && !short && (op.Kind == core.OpGet || !c.outlastsSessions(w, config)) && s != core.StatusOK && !(op.Kind == core.OpGet && s == core.StatusNotFound):
 		w.Fail("usable", "%v ended %v after the faults, although group %d has a member that works", op, s, id)
 	case lost && s != core.StatusGroupLost && !(s == core.StatusUnknown && op.Result.Cause == core.StatusGroupLost):
 		w.Fail("lost-silently", "%v ended %v after the faults, although no copy of group %d is left", op, s, id)
@@ -411,11 +411,11 @@ func (c *checker) checkUsable(w *sim.World, m *core.Manager, op *history.Operati
 // outlastsSessions tells whether the primary stays so slow that a session ends before the
 // first write in it can come: it goes with the answer to who opened it, and comes back as
 // late as the primary takes in any message. No write can succeed then, and the primary is not
-// dead. Sessions of ten minutes, the default, leave no room for that.
+// dead; a get has no session. Sessions of ten minutes, the default, leave no room for that.
 func (c *checker) outlastsSessions(w *sim.World, config *core.Config) bool {
 	sh := &w.Schedule().Shape
 	h := w.Holder(config.Chain[0].ID)
-	return h != nil && h.Slow()+2*sh.LatencyMax >= sh.Limits.SessionTTL
+	return h != nil && h.Slow() > 0 && h.Slow()+2*sh.LatencyMax >= sh.Limits.SessionTTL
 }
 
 // couldPlace tells whether the manager has somewhere to put a new key.

@@ -105,10 +105,10 @@ func (c *checker) onResult(w *sim.World, op *history.Operation) {
 
 // endedWell tells whether a call has ended well, or nobody has promised that it
 // does: its client gives the cluster too little time, or there are too few nodes, or more
-// writes may be under way than a group has sessions. Each write then ends a session of
-// another, which has to open a new one, and none may come to its end in time.
+// calls may be under way than a group has sessions, and it is a write: each then ends a session
+// of another, which has to open a new one, and none may come to its end in time.
 func endedWell(sh *schedule.Shape, op *history.Operation) bool {
-	if sh.OpTimeout < sh.CalmTimeout() || op.Called < sh.ReturnTime() || sh.Nodes <= sh.Replicas || sh.Clients*sh.Width > sh.Sessions {
+	if sh.OpTimeout < sh.CalmTimeout() || op.Called < sh.ReturnTime() || sh.Nodes <= sh.Replicas || op.Kind != core.OpGet && sh.Clients*sh.Width > sh.Sessions {
 		return true
 	}
 	switch op.Result.Status {

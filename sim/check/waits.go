@@ -52,8 +52,8 @@ func (c *checker) checkJoinTime(w *sim.World, g *groupRef, before, n *core.Confi
 }
 
 // checkPromotionTime: likewise, a new primary serves once it has its epoch on its disk, and an
-// answer of every member that its last epoch has. A member whose log differs says so, and gets what it lacks; one that
-// does not have the config yet asks for it.
+// answer of every member that its last epoch has. A member whose log differs says so, and gets
+// what it lacks; one that does not have the config yet asks for it.
 func (c *checker) checkPromotionTime(w *sim.World, hg *hostGroup, config *core.Config) {
 	sh := &w.Schedule().Shape
 	since, _ := w.Healed()

@@ -13,18 +13,18 @@ func main() {
 	seeds := flag.Int("seeds", 3, "seeds of the search over generated schedules")
 	schedules := flag.Int("schedules", 4000, "schedules of a seed, at most")
 	learn := flag.Bool("learn", false, "vary the schedules that did something new: gtstore fuzz --learn")
-	explored := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
+	states := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
 	beside := flag.Bool("beside", false, "with --explore: the explorer, plain search and a search that learns side by side, and nothing else")
 	scenarios := flag.String("scenarios", "traces/explore/*.scenario", "with --explore: which files")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
 	do := func(dir string, names []string) error { return hunt(*seeds, *schedules, *learn, dir, names) }
-	if *explored > 0 {
-		do = func(dir string, names []string) error { return explore(*explored, *scenarios, dir, names) }
+	if *states > 0 {
+		do = func(dir string, names []string) error { return explore(*states, *scenarios, dir, names) }
 	}
 	if *beside {
 		do = func(dir string, names []string) error {
-			return compare(*explored, *seeds, *schedules, *scenarios, dir, names)
+			return compare(*states, *seeds, *schedules, *scenarios, dir, names)
 		}
 	}
 	if err := inDir(*out, flag.Args(), do); err != nil {
@@ -98,15 +98,14 @@ func row(m *mutants.Mutant, c *mutants.Caught) string {
 	return head + fmt.Sprintf("| %s | 0 of %d | | | | |", c.By, c.Seeds)
 }
 
-// explore has the explorer search the mutants in all scenarios that match. The client is no
-// part of its model, and the manager of those with the line "manager real" only.
-func explore(states int64, match, dir string, names []string) error {
+// explored has something done for each mutant that is not equivalent, with what the explorer
+// finds in it in all scenarios that match. The client is no part of its model, and the manager of
+// those with the line "manager real" only.
+func explored(states int64, match, dir string, names []string, do func(m *mutants.Mutant, e *mutants.Explored) error) error {
 	scenarios, err := filepath.Glob(match)
 	if err != nil || len(scenarios) == 0 {
 		return fmt.Errorf("no scenarios in %s: run this at the root of the module (%v)", match, err)
 	}
-	found, all := 0, 0
-	fmt.Println("| mutant | without rule | explorer: violates | scenario | steps | states | seconds |\n|---|---|---|---|---|---|---|")
 	for _, name := range names {
 		m := mutants.Find(name)
 		if m == nil {
@@ -116,52 +115,55 @@ func explore(states int64, match, dir string, names []string) error {
 			continue
 		}
 		e, err := m.Explore(".", dir, states, scenarios)
+		if err == nil {
+			err = do(m, e)
+		}
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// explore prints what the explorer finds.
+func explore(states int64, match, dir string, names []string) error {
+	found, all := 0, 0
+	fmt.Println("| mutant | without rule | explorer: violates | scenario | steps | states | seconds |\n|---|---|---|---|---|---|---|")
+	err := explored(states, match, dir, names, func(m *mutants.Mutant, e *mutants.Explored) error {
 		if all++; e.By == "" {
 			fmt.Printf("| %s | %s | - | | | %d | %.1f |\n", m.Name, m.Rule, e.States, e.Seconds)
-			continue
+			return nil
 		}
 		found++
 		fmt.Printf("| %s | %s | %s | %s | %d | %d | %.1f |\n", m.Name, m.Rule, e.By, e.Scenario, e.Steps, e.States, e.Seconds)
+		return nil
+	})
+	if err == nil {
+		fmt.Printf("\n%d of %d mutants caught by the explorer\n", found, all)
 	}
-	fmt.Printf("\n%d of %d mutants caught by the explorer\n", found, all)
-	return nil
+	return err
 }
 
 // compare has everything that draws or enumerates search the mutants: what is left falls to
 // tests by hand only, or to nothing. A mutant after the other is printed when it is done.
 func compare(states int64, seeds, schedules int, match, dir string, names []string) error {
-	scenarios, err := filepath.Glob(match)
-	if err != nil || len(scenarios) == 0 || states == 0 {
-		return fmt.Errorf("--beside needs --explore STATES and scenarios, and %s has %d: run this at the root of the module (%v)", match, len(scenarios), err)
+	if states == 0 {
+		return fmt.Errorf("--beside needs --explore STATES")
 	}
-	all, found, any := 0, [3]int{}, 0
+	all, any, found := 0, 0, [3]int{}
 	fmt.Println("| mutant | without rule | explorer | plain | learning |\n|---|---|---|---|---|")
-	for _, name := range names {
-		m := mutants.Find(name)
-		if m == nil {
-			return fmt.Errorf("there is no mutant %q: the tables are properties/mutants/table*.go", name)
-		}
-		if m.Equivalent != "" {
-			continue
-		}
-		e, err := m.Explore(".", dir, states, scenarios)
-		if err != nil {
-			return fmt.Errorf("mutant %s: %w", name, err)
-		}
+	err := explored(states, match, dir, names, func(m *mutants.Mutant, e *mutants.Explored) error {
 		plain, learnt, err := m.Search(".", dir, seeds, schedules)
 		if err != nil {
-			return fmt.Errorf("mutant %s: %w", name, err)
+			return err
 		}
-		explored := "-"
+		cell := "-"
 		if e.By != "" {
-			explored = fmt.Sprintf("%s, %s: %d steps, %d states, %.1f s", e.By, e.Scenario, e.Steps, e.States, e.Seconds)
+			cell = fmt.Sprintf("%s, %s: %d steps, %d states, %.1f s", e.By, e.Scenario, e.Steps, e.States, e.Seconds)
 		}
 		fell := false
-		for i, by := range []bool{e.By != "", plain.By != "", learnt.By != ""} {
-			if by {
+		for i, by := range []string{e.By, plain.By, learnt.By} {
+			if by != "" {
 				found[i]++
 				fell = true
 			}
@@ -169,10 +171,13 @@ func compare(states int64, seeds, schedules int, match, dir string, names []stri
 		if all++; fell {
 			any++
 		}
-		fmt.Printf("| %s | %s | %s | %s | %s |\n", m.Name, m.Rule, explored, searched(plain), searched(learnt))
+		fmt.Printf("| %s | %s | %s | %s | %s |\n", m.Name, m.Rule, cell, searched(plain), searched(learnt))
+		return nil
+	})
+	if err == nil {
+		fmt.Printf("\n%d of %d mutants caught: %d by the explorer, %d by plain search, %d by a search that learns\n", any, all, found[0], found[1], found[2])
 	}
-	fmt.Printf("\n%d of %d mutants caught: %d by the explorer, %d by plain search, %d by a search that learns\n", any, all, found[0], found[1], found[2])
-	return nil
+	return err
 }
 
 // searched is a cell of the table: what was violated, after how many schedules, in how many seeds.
