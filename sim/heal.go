@@ -47,8 +47,8 @@ func (w *World) leaveBroken() {
 	for _, name := range w.schedule.Unhealed {
 		w.hostNamed(name).broken = true
 	}
-	m := w.Manager().Manager()
-	if m == nil {
+	m, ok := w.Manager().node.(*core.Manager)
+	if !ok {
 		return
 	}
 	for i := range m.Groups() {

@@ -128,16 +128,6 @@ const (
 	MemberMoved
 	OldAddressOfAMovedNode
 	TroubleWithinTheBounds
-
-	// Several managers.
-	LeaderChanged
-	DeposedLeaderSentElsewhere
-	DirectoryFromASnapshot
-	ManagerReplaced
-	DenialConfirmed
-	RequestOutlivedItsLeader
-	EmptyManagerWaited
-	ClusterFoundedAnew
 	end
 )
 
