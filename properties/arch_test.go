@@ -115,7 +115,7 @@ var layers = []layer{
 		why: "the simulator drives the core alone, so that a trace needs nothing else",
 	},
 	{
-		dir: "sim/check", project: []string{"core", "sim", "sim/bounds", "sim/history", "sim/mark", "sim/schedule", "sim/splitmix"},
+		dir: "sim/check", project: []string{"core", "core/quorum", "sim", "sim/bounds", "sim/history", "sim/mark", "sim/schedule", "sim/splitmix"},
 		denied: unrepeatable, why: "the checks look on while the simulator runs",
 	},
 	{

@@ -194,7 +194,6 @@ var outOfReach = map[core.EventKind]string{
 	core.EventRemoved:       "no schedule has the managers changed: package quorum tests that",
 	core.EventCopyRuns:      "no schedule copies a directory",
 	core.EventDirectoryGone: "no schedule wipes most of the managers",
-	core.EventFounded:       "the simulator's managers know each other from the start: package quorum tests how they meet",
 	core.EventWaits:         "few schedules have a manager that comes back empty while the others are silent",
 	core.EventAwaits:        "in few schedules a manager waits that long for the others",
 	core.EventTooFew:        "in few schedules most managers are away for that long",

@@ -138,8 +138,8 @@ func (c *chronicle) AfterChange(_ *sim.World, h *sim.Host, change sim.Change) {
 func (c *chronicle) AfterResult(*sim.World, *history.Operation) {}
 func (c *chronicle) Settled(*sim.World) bool                    { return true }
 func (c *chronicle) AfterEvent(_ *sim.World, h *sim.Host) {
-	m, ok := h.Node().(*core.Manager)
-	if !ok {
+	m := h.Manager()
+	if m == nil {
 		return
 	}
 	for _, e := range h.Events() {
@@ -159,6 +159,6 @@ func (c *chronicle) AfterEvent(_ *sim.World, h *sim.Host) {
 }
 func (c *chronicle) End(w *sim.World) {
 	if m := w.Manager(); m.Up() {
-		c.groups, c.keys = m.Node().(*core.Manager).Groups(), m.Node().(*core.Manager).Units()
+		c.groups, c.keys = m.Manager().Groups(), m.Manager().Units()
 	}
 }

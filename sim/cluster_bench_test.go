@@ -94,7 +94,7 @@ func (c *clusterWatch) AfterEvent(w *sim.World, h *sim.Host) {
 
 // look tells whether every member of every group is up, and there are enough.
 func (c *clusterWatch) look(w *sim.World, now time.Duration) {
-	m := w.Hosts()[0].Node().(*core.Manager)
+	m := w.Hosts()[0].Manager()
 	c.groups = m.Groups()
 	for id := range core.GroupID(c.groups) {
 		chain := m.Config(id + 1).Chain

@@ -47,8 +47,8 @@ func (w *World) leaveBroken() {
 	for _, name := range w.schedule.Unhealed {
 		w.hostNamed(name).broken = true
 	}
-	m, ok := w.Manager().node.(*core.Manager)
-	if !ok {
+	m := w.Manager().Manager()
+	if m == nil {
 		return
 	}
 	for i := range m.Groups() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/sim/schedule"
 )
 
@@ -32,8 +33,7 @@ type Host struct {
 	incarnation         int
 	node                core.Node
 	peer                core.Peer
-	cluster             core.ClusterID // of the manager
-	founders            []core.Peer    // of several managers, itself among them, if its process founds the cluster
+	cluster             core.ClusterID // of the manager: what it calls one that it founds
 	terms               core.Terms     // of the manager, from its next start on
 
 	clock    hostClock
@@ -82,6 +82,18 @@ func (h *Host) Incarnation() int { return h.incarnation }
 // Node returns the state machine of the process; when the host is down that of
 // the last one, as it was. Nil before the first start.
 func (h *Host) Node() core.Node { return h.node }
+
+// Manager returns the manager that the process is, or was: nil for another role, and for one of
+// several that is of no cluster yet.
+func (h *Host) Manager() *core.Manager {
+	switch n := h.node.(type) {
+	case *core.Manager:
+		return n
+	case *quorum.Manager:
+		return n.Core()
+	}
+	return nil
+}
 
 // Peer returns the identity and address of the process, or of the last one.
 func (h *Host) Peer() core.Peer { return h.peer }

@@ -55,11 +55,11 @@ func (w *World) start(h *Host) {
 	h.incarnation++
 	h.life++
 	h.stopped, h.halted = false, nil
-	if h.incarnation == 1 || !w.schedule.Shape.Durable || h.disk.empty() {
-		// Without data it is a new node; otherwise it is what its data says.
+	if h.incarnation == 1 || !w.schedule.Shape.Durable || h.disk.empty() || len(w.managers) > 1 && h.role == RoleManager {
+		// Without data it is a new node; otherwise it is what its data says. One of several
+		// managers reads itself whether it has any.
 		h.peer.ID = core.NodeID(w.identity(h, saltNode))
 		h.cluster = core.ClusterID(w.identity(h, saltCluster))
-		w.found(h)
 	}
 	w.net.Forget(h.index)
 	w.inCore = h
@@ -79,25 +79,6 @@ func (w *World) start(h *Host) {
 	w.changed(h, HostStarted)
 	h.timerAt, h.deadline = never, node.Deadline()
 	w.arm(h)
-}
-
-// found has the first processes of several managers found a cluster. Those that come later,
-// without data, are to take the place of earlier ones.
-func (w *World) found(h *Host) {
-	h.founders = nil
-	if len(w.managers) == 1 || h.role != RoleManager {
-		return
-	}
-	if h.cluster = 0; h.incarnation > 1 {
-		return
-	}
-	first := func(m *Host, salt uint64) uint64 {
-		return max(1, splitmix.Mix(splitmix.Mix(w.seed, salt<<32|m.code), 1))
-	}
-	h.cluster = core.ClusterID(first(w.managers[0], saltCluster))
-	for _, m := range w.managers {
-		h.founders = append(h.founders, core.Peer{ID: core.NodeID(first(m, saltNode)), Addr: m.name})
-	}
 }
 
 // identity draws a number that is not 0 for one process.
@@ -129,13 +110,17 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 	}
 	switch h.role {
 	case RoleManager:
-		return core.NewManager(core.ManagerOptions{
-			Consensus: consensusOf(s, h, seed), Managers: managers,
+		opt := core.ManagerOptions{
 			Seed: [32]byte(binary.LittleEndian.AppendUint64(make([]byte, 24), seed)),
 			Self: h.peer, Cluster: h.cluster, Durable: s.Shape.Durable,
 			CommandsKeep: s.Shape.Commands, Placement: s.Shape.Placement, Replicas: s.Shape.Replicas, MinChain: int(h.terms.MinChain), Reads: h.terms.Reads, Lease: h.terms.Lease, HaltOnLoss: s.Shape.Halt,
 			QuarantineMin: s.Shape.Quarantine, QuarantineMax: 10 * s.Shape.Quarantine, JoinTimeout: joinTimeout + joinTrips*s.Shape.BeyondNear(),
-		}, space)
+		}
+		if len(managers) == 0 {
+			return core.NewManager(opt, space)
+		}
+		beat := 25*time.Millisecond + s.Shape.BeyondNear()/2
+		return quorum.NewManager(opt, s.Shape.ManagerHosts(), quorum.Options{HeartbeatInterval: beat, LogBytes: managerLogBytes}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
 			Self: h.peer, Manager: manager, Managers: managers, Name: h.name, Secret: seed, Durable: s.Shape.Durable,
@@ -148,17 +133,6 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 
 // managerLogBytes is so little that managers fold their log in a run of some seconds.
 const managerLogBytes = 2 << 10
-
-// consensusOf makes the consensus of one of several managers; nil for one that is alone.
-func consensusOf(s *schedule.Schedule, h *Host, seed uint64) func(core.Machine, core.Peer, core.Space) (core.Consensus, error) {
-	if s.Shape.Managers <= 1 {
-		return nil
-	}
-	beat := 25*time.Millisecond + s.Shape.BeyondNear()/2
-	return quorum.ForManager(quorum.Options{
-		Found: h.founders, Durable: s.Shape.Durable, Seed: seed, HeartbeatInterval: beat, LogBytes: managerLogBytes,
-	})
-}
 
 // setTerms says with which terms the next process of the manager starts.
 func (h *Host) setTerms(t *core.Terms) bool {
@@ -204,9 +178,14 @@ func (w *World) kill(h *Host, keep, torn int, change Change) {
 }
 
 // halt carries out a node's own wish to end. For a client that has closed another one
-// goes on with what is left to do.
+// goes on with what is left to do, and a manager that begins anew is started again.
 func (w *World) halt(h *Host, why error) {
 	h.halted = why
+	if errors.Is(why, quorum.ErrAnew) {
+		w.kill(h, 0, 0, HostHalted)
+		w.start(h)
+		return
+	}
 	if h.role == RoleClient && errors.Is(why, core.ErrStopped) {
 		w.kill(h, 0, 0, HostHalted)
 		w.start(h)

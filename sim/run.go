@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -194,6 +195,9 @@ func (w *World) onPhase() {
 		w.heal()
 		w.phase, w.phaseFrom, w.healedAt = phaseHealed, w.now, w.now
 		w.settledAt = max(w.now, w.lastArrival())
+		if !w.founded() {
+			w.settledAt += int64(schedule.FoundingTime)
+		}
 		w.onPhase()
 	case phaseHealed:
 		if w.unfinished > 0 {
@@ -219,6 +223,14 @@ func (w *World) onPhase() {
 			w.done = true
 		}
 	}
+}
+
+// founded tells whether the managers have a cluster on which somebody relies.
+func (w *World) founded() bool {
+	return len(w.managers) == 1 || slices.ContainsFunc(w.managers, func(h *Host) bool {
+		m := h.Manager()
+		return m != nil && m.Index() > 0
+	})
 }
 
 // checkStuck fails when an operation takes too long although there are no more

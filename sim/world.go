@@ -105,7 +105,7 @@ func (w *World) Manager() *Host {
 	}
 	var latest core.Term
 	for _, h := range w.managers {
-		if m, ok := h.node.(*core.Manager); ok && h.up && m.Leads() && m.Term() > latest {
+		if m := h.Manager(); m != nil && h.up && m.Leads() && m.Term() > latest {
 			found, latest = h, m.Term()
 		}
 	}

@@ -47,6 +47,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	one-group          a node is in one chain at most
 //	key-moved          a key never changes its group, and is served by no other
 //	directory-kept     a manager that restarts has the Directory that it had
+//	one-cluster        several managers found one cluster, and none who counts there begins anew
 //	one-leader         of several managers one leads in a term
 //	directory-agreement  they have the same Directory at the same index
 //	command-lost       a leader has all commands that any manager has applied
@@ -77,7 +78,7 @@ type checker struct {
 	leases bool
 	// whole are processes that ended with all that they had asked to be durable.
 	whole map[core.NodeID]*core.Storage
-	// clusters are those of the managers that were started.
+	// clusters are those of which managers were.
 	clusters []core.ClusterID
 	seen     [core.EventKindCount]int
 	marks    marker
@@ -173,9 +174,8 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 		c.joins = c.joins[:0] // a manager that stalls or is down stands in their way
 	}
 	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
-		m := h.Node().(*core.Manager)
-		c.clusters = append(c.clusters, m.Cluster())
-		if !c.several(w) {
+		if m := h.Manager(); m != nil && !c.several(w) {
+			c.clusters = append(c.clusters, m.Cluster())
 			c.onRestart(w, m)
 		}
 	}
@@ -286,7 +286,13 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		}
 		c.checkStorage(w, h, s, r)
 	case sim.RoleManager:
-		m := h.Node().(*core.Manager)
+		m := h.Manager()
+		if c.several(w) {
+			c.marks.manager(w, h, m)
+		}
+		if m == nil { // it has not founded a cluster yet, nor was taken in
+			break
+		}
 		if c.several(w) {
 			c.onAgreed(w, h, m)
 		}

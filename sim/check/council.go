@@ -12,11 +12,19 @@ import (
 
 // council is what several managers have agreed on, as far as any of them has applied it.
 type council struct {
-	leaders map[core.Term]core.NodeID
+	cluster core.ClusterID // of which somebody has applied a command: there may be no other
+	members []core.Peer    // as the last leader knew them
+	leaders map[term]core.NodeID
 	index   core.Index            // the highest that any has applied
 	led     []core.Index          // by term: the highest that its leader has applied
 	hashes  map[core.Index]uint64 // of the Directory
 	applies *core.Manager         // who has applied something in the event under way
+}
+
+// term is one of a cluster. A cluster that nobody relies on may be given up, and another founded.
+type term struct {
+	cluster core.ClusterID
+	number  core.Term
 }
 
 // several tells whether there are several managers.
@@ -26,12 +34,13 @@ func (c *checker) several(w *sim.World) bool { return len(w.Managers()) > 1 }
 func (c *checker) onLeads(w *sim.World, m *core.Manager) {
 	a := &c.council
 	if a.leaders == nil {
-		a.leaders = make(map[core.Term]core.NodeID)
+		a.leaders = make(map[term]core.NodeID)
 	}
-	if other, ok := a.leaders[m.Term()]; ok && other != m.ID() {
+	now := term{m.Cluster(), m.Term()}
+	if other, ok := a.leaders[now]; ok && other != m.ID() {
 		w.Fail("one-leader", "managers %v and %v both lead in term %d", other, m.ID(), m.Term())
 	}
-	a.leaders[m.Term()] = m.ID()
+	a.leaders[now] = m.ID()
 	// One that was elected and then stalled may begin to lead when others do in later terms.
 	for term := range min(int(m.Term()), len(a.led)) {
 		if m.Index() < a.led[term] {
@@ -46,6 +55,7 @@ func (c *checker) onLeads(w *sim.World, m *core.Manager) {
 // follower only the last is known, and nobody else has heard of the others.
 func (c *checker) onAgreed(w *sim.World, h *sim.Host, m *core.Manager) {
 	a := &c.council
+	c.onCluster(w, h, m)
 	if a.hashes == nil {
 		a.hashes = make(map[core.Index]uint64)
 	}
@@ -98,6 +108,47 @@ func (c *checker) onAgreed(w *sim.World, h *sim.Host, m *core.Manager) {
 	c.checkKeys(w, m)
 }
 
+// onCluster takes in of which cluster a manager is. As soon as one has applied a command, nodes
+// and clients may have been told of it, and there is no other.
+func (c *checker) onCluster(w *sim.World, h *sim.Host, m *core.Manager) {
+	a, id := &c.council, m.Cluster()
+	if id != 0 && !slices.Contains(c.clusters, id) {
+		c.clusters = append(c.clusters, id)
+	}
+	if m.Index() == 0 {
+		return
+	}
+	if a.cluster == 0 {
+		a.cluster = id
+	}
+	if a.cluster != id {
+		w.Fail("one-cluster", "%s has applied a command of cluster %v, and others had of cluster %v", h.Name(), id, a.cluster)
+	}
+	if m.Leads() {
+		a.members = m.Council()
+	}
+}
+
+// mayBeginAnew tells whether a manager may give up its id: nobody counts it among those of a
+// cluster that is relied on, or that cluster could not go on with it either.
+func (c *checker) mayBeginAnew(w *sim.World, h *sim.Host) bool {
+	self := h.Peer().ID
+	return c.isOver(w, self) || !slices.ContainsFunc(c.council.members, func(p core.Peer) bool { return p.ID == self })
+}
+
+// isOver tells whether no majority of those managers is left that the last leader knew, where
+// that one of them is. A durable one that ends before it has written anything, amid the
+// founding, is as gone as one whose disk is wiped, and no schedule can tell beforehand.
+func (c *checker) isOver(w *sim.World, one core.NodeID) bool {
+	left := 0
+	for _, p := range c.council.members {
+		if p.ID == one || slices.ContainsFunc(w.Managers(), func(h *sim.Host) bool { return h.Peer().ID == p.ID && (h.Up() || h.HasData()) }) {
+			left++
+		}
+	}
+	return left < len(c.council.members)/2+1 && len(c.council.members) > 0
+}
+
 // looked is the index at which a manager was last looked at.
 func (c *checker) looked(h *sim.Host) core.Index { return c.hosts[h.Index()].index }
 
@@ -108,8 +159,8 @@ func (c *checker) apart(w *sim.World, leader *core.Manager) string {
 		if !c.several(w) || !h.Up() || h.Paused() || h.Stopped() {
 			continue
 		}
-		m := h.Node().(*core.Manager)
-		if !slices.ContainsFunc(leader.Council(), func(p core.Peer) bool { return p.ID == m.ID() }) {
+		m := h.Manager()
+		if m == nil || !slices.ContainsFunc(leader.Council(), func(p core.Peer) bool { return p.ID == m.ID() }) {
 			return h.Name() + " is none of the managers"
 		}
 		if m.Index() != leader.Index() {
@@ -125,7 +176,7 @@ const leaderTime = 3 * time.Second
 
 // leaderless says that no manager leads, though enough of several are well; else "".
 func (c *checker) leaderless(w *sim.World) string {
-	if !c.several(w) {
+	if !c.several(w) || c.isOver(w, 0) {
 		return ""
 	}
 	well := 0

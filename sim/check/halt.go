@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/sim"
 )
 
@@ -28,6 +29,8 @@ func (c *checker) mayHalt(w *sim.World, h *sim.Host, why error) bool {
 	switch {
 	case errors.Is(why, sim.ErrDiskFailed):
 		return w.Schedule().Shape.Durable
+	case errors.Is(why, quorum.ErrAnew):
+		return c.mayBeginAnew(w, h)
 	case errors.Is(why, core.ErrStopped):
 		return h.Stopped()
 	case errors.Is(why, core.ErrForgotten):
@@ -36,7 +39,7 @@ func (c *checker) mayHalt(w *sim.World, h *sim.Host, why error) bool {
 		own := h.Node().(*core.Storage).Cluster()
 		return own != 0 && slices.ContainsFunc(c.clusters, func(id core.ClusterID) bool { return id != own })
 	case errors.Is(why, core.ErrGroupLost):
-		return w.Schedule().Shape.Halt && c.someLost(w, h.Node().(*core.Manager))
+		return w.Schedule().Shape.Halt && c.someLost(w, h.Manager())
 	}
 	return false
 }

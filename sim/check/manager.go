@@ -239,7 +239,7 @@ func (c *checker) works(w *sim.World, id core.NodeID) bool {
 // manager returns the manager if one is at work.
 func (c *checker) manager(w *sim.World) *core.Manager {
 	if h := w.Manager(); h.Up() && !h.Paused() {
-		if m := h.Node().(*core.Manager); m.Leads() {
+		if m := h.Manager(); m != nil && m.Leads() {
 			return m
 		}
 	}

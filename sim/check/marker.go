@@ -22,6 +22,7 @@ type marker struct {
 	asked   map[string]bool           // keys about which the manager was asked
 	boots   map[core.NodeID]core.Boot // of the last Register that the manager got
 	flaps   map[core.NodeID]int       // how often a node was put in quarantine
+	council councilMarks
 }
 
 // hostMarks is what the marker remembers of a host.

@@ -19,7 +19,7 @@ var (
 
 // takenByManager looks at a message that the manager has taken in.
 func (m *marker) takenByManager(w *sim.World, h *sim.Host, in *core.Envelope, events []core.Event) {
-	node := h.Node().(*core.Manager)
+	node := h.Manager()
 	switch b := in.Body.(type) {
 	case *core.Suspect:
 		m.takenSuspect(w, in, b)
@@ -95,7 +95,7 @@ func (m *marker) takenLookup(w *sim.World, node *core.Manager, in *core.Envelope
 
 // managerEvent looks at what the manager says has happened.
 func (m *marker) managerEvent(w *sim.World, h *sim.Host, e *core.Event) {
-	node := h.Node().(*core.Manager)
+	node := h.Manager()
 	switch e.Kind {
 	case core.EventProbing:
 		m.probing(w, node, h.Output(), e)
@@ -166,7 +166,7 @@ func (m *marker) sentByManager(h *sim.Host) {
 }
 
 func (m *marker) witness(h *sim.Host, id core.GroupID, q *inquiry) {
-	node := h.Node().(*core.Manager)
+	node := h.Manager()
 	for i := range h.Output().Send {
 		p, ok := h.Output().Send[i].Body.(*core.Probe)
 		if !ok || p.Nonce <= q.nonce || p.Target.ID == 0 || h.Output().Send[i].To.ID == q.accuser || node.Config(id).Position(p.Target.ID) < 0 {
@@ -276,7 +276,7 @@ func (m *marker) change(w *sim.World, h *sim.Host, ch sim.Change) {
 	hm := &m.hosts[h.Index()]
 	switch ch {
 	case sim.HostPaused:
-		if node, ok := h.Node().(*core.Manager); ok && hm.resumed >= 0 && w.Now()-hm.resumed < time.Second {
+		if node := h.Manager(); node != nil && hm.resumed >= 0 && w.Now()-hm.resumed < time.Second {
 			for i := range m.groups {
 				m.reachIf(mark.ManagerStutteredInAnInquiry, node.Inquiring(core.GroupID(i+1)))
 			}
@@ -309,9 +309,9 @@ func (m *marker) ended(h *sim.Host, hm *hostMarks) {
 		m.reachIf(mark.ForgottenNodeStopped, errors.Is(h.Halted(), core.ErrForgotten))
 		m.reachIf(mark.DamagedRecordsFound, !hm.running && !h.Intact())
 	case sim.RoleManager:
-		node, ok := h.Node().(*core.Manager)
+		node := h.Manager()
 		for i := range m.groups {
-			m.reachIf(mark.ManagerCrashedInAnInquiry, ok && hm.running && node.Inquiring(core.GroupID(i+1)))
+			m.reachIf(mark.ManagerCrashedInAnInquiry, node != nil && hm.running && node.Inquiring(core.GroupID(i+1)))
 		}
 	}
 }

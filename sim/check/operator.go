@@ -82,7 +82,7 @@ func (c *checker) node(w *sim.World, m *core.Manager, id core.NodeID) core.NodeV
 // before it is started anew; and a drain takes nobody from a group that is not at
 // full strength without him.
 func (c *checker) checkDrains(w *sim.World, before, n *core.Config) {
-	m := w.Manager().Node().(*core.Manager)
+	m := w.Manager().Manager()
 	if c.several(w) {
 		m = c.council.applies
 	}

@@ -135,7 +135,8 @@ func (s *spy) AfterEvent(w *sim.World, h *sim.Host) {
 			s.note(w, h, classTaken, splitmix.Mix(1, events))
 		}
 		s.look(w, h, n)
-	case *core.Manager:
+	case *core.Client:
+	default: // a manager, alone or one of several
 		if events != 0 && in != nil {
 			s.note(w, h, classTaken, splitmix.Mix(uint64(core.KindOf(in.Body))<<8|2, events))
 		} else if events != 0 {

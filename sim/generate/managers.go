@@ -20,7 +20,9 @@ func (g *generator) drawManagers(calm bool) {
 	g.sortActions()
 	g.spreadOverManagers()
 	if !calm {
-		g.drawManagerFaults()
+		spare := (sh.Managers - 1) / 2 // how many may still lose their data
+		g.drawFoundingFaults(&spare)
+		g.drawManagerFaults(&spare)
 	}
 }
 
@@ -93,24 +95,54 @@ func (g *generator) spreadOverManagers() {
 	}
 }
 
+// drawFoundingFaults draws in half of the schedules what happens to managers that are about to
+// found their cluster. Who is down from the first moment on has lost nothing yet.
+func (g *generator) drawFoundingFaults(spare *int) {
+	if !g.chance("amid the founding", 2) {
+		return
+	}
+	hosts := g.s.Shape.ManagerHosts()
+	// All of it takes two round trips and an election, more where somebody is missing.
+	within := 30 + int(4*g.s.Shape.LatencyMax/time.Millisecond) + g.src.Intn("founding", 400)
+	for _, host := range hosts {
+		if g.away[host] == 0 && g.chance("starts late", 3) {
+			g.away[host] = ms(1 + g.src.Intn("start", within))
+			g.add(schedule.Action{Verb: schedule.VerbCrash, Host: host})
+			g.add(schedule.Action{At: g.away[host], Verb: schedule.VerbRestart, Host: host})
+		}
+	}
+	for range g.src.Intn("founding faults", 4) {
+		at, host := ms(g.src.Intn("when", within)), oneOf(g, "manager", hosts...)
+		switch oneOf(g, "founding fault", "crash", "crash", "cut", "wipe") {
+		case "crash":
+			g.crashOneManager(at, host, spare)
+		case "cut":
+			link := g.managerLink()
+			g.add(schedule.Action{At: at, Verb: schedule.VerbCut, Link: link})
+			g.until("founders cut", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
+		case "wipe":
+			g.wipeOneManager(at, host, spare)
+		}
+	}
+}
+
 // drawManagerFaults draws what happens to managers beside what would happen to one alone. Of
 // those in memory, and of those whose data are gone, no more than a minority at once: else
 // the cluster is gone.
-func (g *generator) drawManagerFaults() {
+func (g *generator) drawManagerFaults(spare *int) {
 	hosts := g.s.Shape.ManagerHosts()
-	spare := (len(hosts) - 1) / 2 // how many may still lose their data
 	for range 1 + g.src.Intn("manager faults", 6) {
 		at := ms(300) + time.Duration(g.src.Intn("when", int(g.end-ms(200))))
 		at = at.Truncate(time.Millisecond)
 		host := oneOf(g, "manager", hosts...)
 		switch oneOf(g, "manager fault", "crash", "crash", "isolate", "one way", "pause", "wipe", "all", "with a node") {
 		case "crash":
-			g.crashOneManager(at, host, &spare)
+			g.crashOneManager(at, host, spare)
 		case "with a node":
 			if g.s.Shape.Durable {
 				g.crash(at)
 			}
-			g.crashOneManager(at, host, &spare)
+			g.crashOneManager(at, host, spare)
 		case "isolate":
 			g.part(at, []string{host}, without(g.hosts(), host))
 		case "one way":
@@ -125,18 +157,14 @@ func (g *generator) drawManagerFaults() {
 		case "pause":
 			g.pause(host, at)
 		case "wipe":
-			if g.s.Shape.Durable && spare > 0 && g.away[host] <= at {
-				spare--
-				g.add(schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host})
-				g.goDown(host, at)
-			}
+			g.wipeOneManager(at, host, spare)
 		case "all":
 			if !g.s.Shape.Durable {
 				continue
 			}
 			for i, host := range hosts {
 				if g.away[host] <= at {
-					g.crashOneManager(at+ms(i), host, &spare)
+					g.crashOneManager(at+ms(i), host, spare)
 				}
 			}
 		}
@@ -155,6 +183,14 @@ func (g *generator) crashOneManager(at time.Duration, host string, spare *int) {
 	}
 	g.add(g.survivors(schedule.Action{At: at, Verb: schedule.VerbCrash, Host: host}))
 	g.goDown(host, at)
+}
+
+func (g *generator) wipeOneManager(at time.Duration, host string, spare *int) {
+	if g.s.Shape.Durable && *spare > 0 && g.away[host] <= at {
+		*spare--
+		g.add(schedule.Action{At: at, Verb: schedule.VerbWipe, Host: host})
+		g.goDown(host, at)
+	}
 }
 
 // managerLink is a link between two managers.

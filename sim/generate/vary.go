@@ -531,7 +531,7 @@ func (v *variation) unpromised(a *schedule.Action, crashed, paused map[string]bo
 	case schedule.VerbRestart:
 		return a.Host == schedule.ManagerHost && !v.s.Shape.Durable
 	case schedule.VerbCrash, schedule.VerbWipe:
-		if isManager(a.Host) && (a.Verb == schedule.VerbWipe || !v.s.Shape.Durable) {
+		if isManager(a.Host) && a.At > 0 && (a.Verb == schedule.VerbWipe || !v.s.Shape.Durable) {
 			v.managersLost++
 			return v.managersLost > (v.s.Shape.Managers-1)/2
 		}

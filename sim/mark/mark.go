@@ -128,6 +128,16 @@ const (
 	MemberMoved
 	OldAddressOfAMovedNode
 	TroubleWithinTheBounds
+
+	// Several managers.
+	LeaderChanged
+	DeposedLeaderSentElsewhere
+	DirectoryFromASnapshot
+	ManagerReplaced
+	DenialConfirmed
+	RequestOutlivedItsLeader
+	EmptyManagerWaited
+	ClusterFoundedAnew
 	end
 )
 

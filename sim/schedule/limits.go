@@ -24,6 +24,10 @@ const (
 	// electionTime is how long several managers may take to elect one, at most.
 	electionTime  = 500 * time.Millisecond
 	electionTrips = 12
+	// FoundingTime is how much longer all of that takes where several managers have not founded
+	// their cluster by then: a promise to a founder that is no more lapses after 2 s, and who
+	// has to hear of that, and begins anew, asks every 2 s.
+	FoundingTime = 5 * time.Second
 	// CalmTimeout is how long each call of a calm schedule may take on one site's
 	// network, behind whatever large values are under way: see Shape.CalmTimeout.
 	CalmTimeout = 8 * time.Second

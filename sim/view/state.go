@@ -65,10 +65,14 @@ func (r *recorder) stateOf(w *sim.World, h *sim.Host, f *fields) {
 	switch node := h.Node().(type) {
 	case *core.Storage:
 		r.storageState(node, w.Local(h), f)
-	case *core.Manager:
-		r.managerState(node, w.Local(h), f)
 	case *core.Client:
 		f.set("calls under way", strconv.Itoa(node.Calls()))
+	default: // a manager, alone or one of several
+		if m := h.Manager(); m != nil {
+			r.managerState(m, w.Local(h), f)
+		} else {
+			f.set("cluster", "none yet")
+		}
 	}
 }
 

@@ -55,6 +55,7 @@ var meanings = map[string]string{
 	"config-rules":           "A group's configs must follow each other by the rules: only the primary adds a member, and the chain keeps its order.",
 	"required-set":           "A primary must wait for every member of its chain.",
 	"epoch-memory":           "A node must never forget an epoch that it has made durable.",
+	"one-cluster":            "Several managers found one cluster.",
 	"one-leader":             "Of several managers one leads in a term.",
 	"directory-agreement":    "Several managers must have the same Directory at the same index.",
 	"command-lost":           "A manager that begins to lead must have all commands that earlier leaders have applied.",
@@ -99,8 +100,8 @@ func (r *recorder) eventMoment(i int, h *sim.Host, e *core.Event) {
 	text, kind, weight := "", momentConfig, weightConfig
 	switch e.Kind {
 	case core.EventReconfigured, core.EventFormed:
-		m, ok := h.Node().(*core.Manager)
-		if !ok || e.Kind == core.EventReconfigured && e.Epoch == 1 {
+		m := h.Manager()
+		if m == nil || e.Kind == core.EventReconfigured && e.Epoch == 1 {
 			return
 		}
 		c := m.Config(e.Group)
