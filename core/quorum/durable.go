@@ -14,9 +14,9 @@ import (
 const (
 	keyState    = "quorum/state"
 	keySnapshot = "quorum/snapshot"
-	keyAnew     = "quorum/anew"  // of a Manager that has begun anew, until there is a state
-	prefixPart  = "quorum/part/" // + index of the snapshot + number
-	prefixLog   = "quorum/log/"  // + index
+	keyPromise  = "quorum/promise" // of a Manager without a state
+	prefixPart  = "quorum/part/"   // + index of the snapshot + number
+	prefixLog   = "quorum/log/"    // + index
 )
 
 // The first byte of a record, above those of package core.
@@ -25,7 +25,7 @@ const (
 	tagSnapshot
 	tagPart
 	tagLogEntry
-	tagAnew
+	tagPromise
 )
 
 // founded is where the log of a new group begins: its members, and the owner's first state,
@@ -48,11 +48,19 @@ func (s *stateRecord) code(c *wire.Coder) {
 	count(c, &s.commit)
 }
 
-// anewRecord is all that a Manager leaves that begins anew: the id that it had. A directory that
-// holds nothing, though something was written to it, would pass for a damaged one.
-type anewRecord struct{ id core.NodeID }
+// promiseRecord is what a Manager must not forget that is empty: the id under which others may
+// count on it, and the cluster. With the cluster 0 nobody may any more: it begins anew, under
+// another id. Something has to be left even then, since a directory that holds nothing, though
+// something was written to it, would pass for a damaged one.
+type promiseRecord struct {
+	id      core.NodeID
+	cluster core.ClusterID
+}
 
-func (a *anewRecord) code(c *wire.Coder) { wire.Fixed64(c, &a.id) }
+func (p *promiseRecord) code(c *wire.Coder) {
+	wire.Fixed64(c, &p.id)
+	wire.Fixed64(c, &p.cluster)
+}
 
 // snapshotRecord says which state the parts are, and where the log begins.
 type snapshotRecord struct {

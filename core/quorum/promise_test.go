@@ -28,6 +28,17 @@ func (f *founder) hears(from core.Peer, word coded) (asks []ask, says []say, hal
 	f.t.Helper()
 	var out core.Output
 	f.Step(f.at, core.Envelope{From: from, To: f.Self(), Body: &core.Quorum{Text: textOf(word)}}, &out)
+	for len(out.After) > 0 {
+		after := out.After
+		out.After = nil
+		for _, e := range after {
+			if e.To.ID == f.Self().ID {
+				f.Step(f.at, e, &out)
+			} else {
+				out.Send = append(out.Send, e)
+			}
+		}
+	}
 	asks, says = f.words(&out)
 	return asks, says, out.Halt
 }

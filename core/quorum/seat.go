@@ -58,10 +58,11 @@ func NewManager(opt core.ManagerOptions, managers []string, group Options, space
 	if !opt.Durable {
 		return m, nil
 	}
+	var promised promiseRecord
 	empty := true
 	if err := space.Range("", func(k, text string) error {
-		if k == keyAnew {
-			return read(k, text, tagAnew, new(anewRecord))
+		if k == keyPromise {
+			return read(k, text, tagPromise, &promised)
 		}
 		empty = false
 		return nil
@@ -69,6 +70,9 @@ func NewManager(opt core.ManagerOptions, managers []string, group Options, space
 		return nil, err
 	}
 	if empty {
+		if promised.cluster != 0 {
+			m.opt.Self.ID, m.promise = promised.id, promised.cluster
+		}
 		return m, nil
 	}
 	m.opt.Cluster = 0
@@ -209,7 +213,7 @@ func (m *Manager) begin(now core.Time) {
 	m.now = now
 	if !m.started {
 		m.started = true
-		m.askAt, m.startedAt = now, now
+		m.askAt, m.startedAt, m.promisedAt = now, now, now
 	}
 }
 
@@ -316,11 +320,13 @@ func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
 	if !agrees && m.inner == nil {
 		m.tellOf(core.EventListsDiffer, in.From.ID, m.difference(a.address, a.durable, a.managers), &m.differs, out)
 	}
-	if a.founding != 0 && agrees && m.inner == nil && m.place != 0 && m.promises(m.now, a.founding) {
-		m.halt(out) // with another id it can be a founder of that one
+	if a.founding != 0 && agrees && m.inner == nil && m.place != 0 {
+		m.promiseTo(a.founding, out)
+	}
+	if m.ending {
 		return
 	}
-	m.send(in.From, textOf(&say{a.round, m.state(), m.cluster(), m.durable, m.managers, v, elsewhere}), out)
+	m.vow(core.Envelope{From: m.Self(), To: in.From, Body: &core.Quorum{Text: textOf(&say{a.round, m.state(), m.cluster(), m.durable, m.managers, v, elsewhere})}}, out)
 	// Somebody is there who was not, or is far away: it is asked in this round yet. A new round
 	// would not do, since those who are far from each other would end each other's before the
 	// answers come.
@@ -340,6 +346,9 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 		m.node.Found(from)
 	}
 	switch {
+	case s.verdict == verdictRemoved && m.inner == nil && s.cluster == m.promise:
+		m.beginAnew(out) // it was taken in, and removed before it heard of either
+		return
 	case s.state >= stateBlank && m.inner == nil:
 		m.enlist(from, s.cluster, out)
 	case s.state <= statePromised && !m.agrees(s.durable, s.managers) && m.inner == nil:
@@ -353,11 +362,28 @@ func (m *Manager) enlist(to core.Peer, cluster core.ClusterID, out *core.Output)
 	if m.promise == 0 {
 		m.tellOf(core.EventWaits, to.ID, "", &m.waits, out)
 	}
-	if m.promises(m.now, cluster) {
-		m.halt(out)
+	if m.promiseTo(cluster, out); m.promise == cluster && !m.ending {
+		m.vow(core.Envelope{From: m.Self(), To: core.Peer{Addr: to.Addr}, Body: &core.Enlist{Durable: m.durable}}, out)
 	}
-	if m.promise == cluster {
-		out.Send = append(out.Send, core.Envelope{From: m.Self(), To: core.Peer{Addr: to.Addr}, Body: &core.Enlist{Durable: m.durable}})
+}
+
+// promiseTo has this empty manager be of that cluster, if it is of one. It may begin anew
+// instead: under another id it can be of that one.
+func (m *Manager) promiseTo(c core.ClusterID, out *core.Output) {
+	before := m.promise
+	if m.promises(m.now, c) {
+		m.beginAnew(out)
+	} else if m.durable && m.promise != before {
+		out.Persist = append(out.Persist, write(keyPromise, tagPromise, &promiseRecord{m.Self().ID, c}))
+	}
+}
+
+// vow sends what others may count on this manager for, once what it rests on is durable.
+func (m *Manager) vow(e core.Envelope, out *core.Output) {
+	if m.durable && m.promise != 0 {
+		out.After = append(out.After, e)
+	} else {
+		out.Send = append(out.Send, e)
 	}
 }
 
@@ -373,6 +399,7 @@ func (m *Manager) tellOf(k core.EventKind, node core.NodeID, text string, told *
 // cluster: so no two do.
 func (m *Manager) judge(out *core.Output) {
 	switch {
+	case m.ending:
 	case m.inner != nil:
 		if m.isBlank() && m.isDead(m.cluster(), m.Self().ID, &m.node.members, m.node.log.bytes > 0) {
 			m.beginAnew(out)
@@ -383,8 +410,8 @@ func (m *Manager) judge(out *core.Output) {
 			switch {
 			case m.promise == 0:
 				m.askAll(m.opt.Cluster, out)
-			case m.isLapsed(m.now): // it has asked a cluster that is no more to take it in
-				m.halt(out)
+			case m.isLapsed(m.now) || m.all(func(a *answer) bool { return a.cluster != m.promise }):
+				m.beginAnew(out) // it has asked a cluster that is no more to take it in
 			}
 		}
 	case m.all(func(a *answer) bool {
@@ -419,7 +446,7 @@ func (m *Manager) takenUp(in *core.Envelope, out *core.Output) bool {
 		return false
 	case m.promise != 0 && m.promise != in.Cluster:
 		if m.isLapsed(m.now) {
-			m.halt(out)
+			m.beginAnew(out)
 		}
 		return false
 	}
@@ -431,12 +458,12 @@ func (m *Manager) takenUp(in *core.Envelope, out *core.Output) bool {
 	return true
 }
 
-// beginAnew gives up a cluster that cannot be founded any more, and the id that its founders
-// know.
+// beginAnew gives up a cluster that cannot be founded any more, or never took this one in, and
+// the id that others may know.
 func (m *Manager) beginAnew(out *core.Output) {
 	m.ending = true
 	if m.durable {
-		out.Persist = append(out.Persist, core.Write{Key: keyState[:len("quorum/")], Delete: true, End: "quorum0"}, core.Write{Key: "identity", Delete: true}, write(keyAnew, tagAnew, &anewRecord{m.Self().ID}))
+		out.Persist = append(out.Persist, core.Write{Key: keyState[:len("quorum/")], Delete: true, End: "quorum0"}, core.Write{Key: "identity", Delete: true}, write(keyPromise, tagPromise, &promiseRecord{id: m.Self().ID}))
 	}
 	out.After = append(out.After, core.Envelope{From: m.Self(), To: m.Self(), Body: &core.Synced{Nonce: anewNonce}})
 }
