@@ -49,7 +49,8 @@
 //     promised themselves to it, empty, and a manager that has a group never does. Where the
 //     first dies while it founds, without its data, those who promised go to the next start of
 //     the first under other ids. So messages of the two never mix: each is for an id.
-//   - A group counts on ids that are gone. Answers count for one round only, but who answered
+//   - A group counts on ids that are gone. Answers count for one round only, and a durable
+//     promise is written before it is said, so that a crash does not end it. But who answered
 //     may lose its data before it is taken up. If that makes a majority, or if all who know the
 //     founders are gone, those who are left find out by their own questions, and begin anew
 //     (ErrAnew). They do so only before they have applied a command. An answer cannot be too
@@ -75,6 +76,7 @@
 //
 // # What is on the disk
 //
+//	quorum/promise   while there is nothing else: of which cluster it is to be, under which id
 //	quorum/state     whose data it is; term, vote and commit point
 //	quorum/snapshot  the position of the snapshot, the members then, where the log begins
 //	quorum/part/     the snapshot, in parts

@@ -23,6 +23,14 @@ func newFounder(t *testing.T, self core.Peer) *founder {
 	return &founder{t, m, core.Time(time.Second)}
 }
 
+// restarts is the next process, over what is durable by now.
+func (f *founder) restarts(self core.Peer, records map[string]string) *founder {
+	c := &chair{records: records}
+	m, err := NewManager(core.ManagerOptions{Self: self, Cluster: 0xc7, Durable: true}, []string{"m1", "m2", "m3"}, Options{}, c)
+	require.NoError(f.t, err)
+	return &founder{f.t, m, f.at}
+}
+
 // hears gives it a word of another one, and returns what it asks and answers.
 func (f *founder) hears(from core.Peer, word coded) (asks []ask, says []say, halt error) {
 	f.t.Helper()
@@ -131,4 +139,62 @@ func TestAPromiseIsToOneFounder(t *testing.T) {
 	f.at = f.at.After(promiseTime)
 	_, err = asks(9, 0xc9)
 	require.ErrorIs(t, err, ErrAnew, "it can be a founder of that under another id")
+}
+
+// What a founder has promised is durable before it is said, and a crash does not end it: the
+// cluster goes on to count on that id.
+func TestAPromiseOutlivesACrash(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 2, Addr: "m2"})
+	list, first := []string{"m1", "m2", "m3"}, core.Peer{ID: 1, Addr: "m1"}
+	asks := &ask{round: 5, address: "m1", founding: 0xc1, durable: true, managers: list}
+	var out core.Output
+	f.Step(f.at, core.Envelope{From: first, To: f.Self(), Body: &core.Quorum{Text: textOf(asks)}}, &out)
+	_, says := f.words(&core.Output{Send: out.Send})
+	require.Empty(t, says, "a promise that is not durable yet")
+	_, says = f.words(&core.Output{Send: out.After})
+	require.Len(t, says, 1)
+	require.Equal(t, statePromised, says[0].state)
+
+	records := map[string]string{}
+	(&seat{space: records}).write(out.Persist)
+	again := f.restarts(core.Peer{ID: 7, Addr: "m2"}, records)
+	require.EqualValues(t, 2, again.Self().ID, "by this id it is counted on")
+	_, says, _ = again.hears(first, &ask{round: 6, address: "m1", durable: true, managers: list})
+	require.Equal(t, statePromised, says[0].state)
+	require.EqualValues(t, 0xc1, says[0].cluster)
+	_, says, _ = again.hears(core.Peer{ID: 9, Addr: "m1"}, &ask{round: 1, address: "m1", founding: 0xc9, durable: true, managers: list})
+	require.EqualValues(t, 0xc1, says[0].cluster, "the first founder may have founded it meanwhile")
+
+	// Once the first founder has not come back for long, it begins anew: not before what it
+	// has promised is deleted.
+	again.at = again.at.After(promiseTime)
+	out.Reset()
+	again.Step(again.at, core.Envelope{From: core.Peer{ID: 9, Addr: "m1"}, To: again.Self(), Body: &core.Quorum{Text: textOf(&ask{round: 2, address: "m1", founding: 0xc9, durable: true, managers: list})}}, &out)
+	require.NoError(t, out.Halt)
+	require.Empty(t, out.Send)
+	(&seat{space: records}).write(out.Persist)
+	require.Len(t, out.After, 1)
+	again.Step(again.at, out.After[0], &out)
+	require.ErrorIs(t, out.Halt, ErrAnew)
+	anew := again.restarts(core.Peer{ID: 8, Addr: "m2"}, records)
+	require.EqualValues(t, 8, anew.Self().ID)
+	require.Equal(t, stateEmpty, anew.state())
+}
+
+// One that asked to be taken in crashes, is taken in, and is removed again by an operator before
+// it comes back: it begins anew, since nobody counts on that id any more, nor ever will.
+func TestOneThatWasRemovedBeforeItHeardBeginsAnew(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 2, Addr: "m2"})
+	var out core.Output
+	f.Tick(f.at, &out)
+	asks, _ := f.words(&out)
+	member := &say{round: asks[0].round, state: stateMember, cluster: 0xc1, durable: true, managers: []string{"m1", "m2", "m3"}, verdict: verdictNone}
+	out.Reset()
+	from := core.Peer{ID: 1, Addr: "m1"}
+	f.Step(f.at, core.Envelope{From: from, To: f.Self(), Body: &core.Quorum{Text: textOf(member)}}, &out)
+	require.Empty(t, out.Send, "it asks for that once its id is durable")
+	require.IsType(t, &core.Enlist{}, out.After[0].Body)
+	member.verdict = verdictRemoved
+	_, _, halt := f.hears(from, member)
+	require.ErrorIs(t, halt, ErrAnew)
 }

@@ -24,8 +24,27 @@ const (
 var quorumMutants = []Mutant{
 	{
 		Name: `nobody-begins-anew`, Story: `a cluster whose founders are gone is waited for`, File: quorumSeat,
-		Old: `			m.beginAnew(out)
-`, New: `			_ = out
+		Old: `&m.node.members, m.node.log.bytes > 0) {
+			m.beginAnew(out)
+`, New: `&m.node.members, m.node.log.bytes > 0) {
+			_ = out
+`,
+	},
+	{
+		Name: `promise-before-the-disk`, Story: `an empty manager promises itself before it has written that down`, File: quorumSeat,
+		Old: `		out.After = append(out.After, e)
+`, New: `		out.Send = append(out.Send, e)
+`,
+	},
+	{
+		Name: `promise-forgotten`, Story: `a founder that crashes before it is of the cluster comes back as somebody else`, File: quorumSeat,
+		Old: `			m.opt.Self.ID, m.promise = promised.id, promised.cluster
+`, New: ``,
+	},
+	{
+		Name: `removed-before-it-began`, Story: `one that was removed before it heard that it had been taken in asks for ever`, File: quorumSeat,
+		Old: `	case s.verdict == verdictRemoved && m.inner == nil && s.cluster == m.promise:
+`, New: `	case false:
 `,
 	},
 	{

@@ -172,6 +172,9 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	c.marks.change(w, h, ch)
 	if h.Role() == sim.RoleManager {
 		c.joins = c.joins[:0] // a manager that stalls or is down stands in their way
+		if ch == sim.HostCrashed || ch == sim.HostWiped {
+			c.onManagerLoss(w)
+		}
 	}
 	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
 		if m := h.Manager(); m != nil && !c.several(w) {

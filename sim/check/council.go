@@ -13,7 +13,8 @@ import (
 // council is what several managers have agreed on, as far as any of them has applied it.
 type council struct {
 	cluster core.ClusterID // of which somebody has applied a command: there may be no other
-	members []core.Peer    // as the last leader knew them
+	members []core.Peer    // as its last leader knew them
+	over    bool           // no majority of them was left at some time: what follows is an operator's
 	leaders map[term]core.NodeID
 	index   core.Index            // the highest that any has applied
 	led     []core.Index          // by term: the highest that its leader has applied
@@ -115,38 +116,43 @@ func (c *checker) onCluster(w *sim.World, h *sim.Host, m *core.Manager) {
 	if id != 0 && !slices.Contains(c.clusters, id) {
 		c.clusters = append(c.clusters, id)
 	}
+	if m.Leads() && (a.cluster == 0 || a.cluster == id) {
+		a.members = m.Council()
+	}
 	if m.Index() == 0 {
 		return
 	}
 	if a.cluster == 0 {
 		a.cluster = id
 	}
-	if a.cluster != id {
+	if a.cluster != id && !a.over {
 		w.Fail("one-cluster", "%s has applied a command of cluster %v, and others had of cluster %v", h.Name(), id, a.cluster)
-	}
-	if m.Leads() {
-		a.members = m.Council()
 	}
 }
 
 // mayBeginAnew tells whether a manager may give up its id: nobody counts it among those of a
 // cluster that is relied on, or that cluster could not go on with it either.
 func (c *checker) mayBeginAnew(w *sim.World, h *sim.Host) bool {
-	self := h.Peer().ID
-	return c.isOver(w, self) || !slices.ContainsFunc(c.council.members, func(p core.Peer) bool { return p.ID == self })
+	a, self := &c.council, h.Peer().ID
+	return a.over || c.left(w, self) < len(a.members)/2+1 || !slices.ContainsFunc(a.members, func(p core.Peer) bool { return p.ID == self })
 }
 
-// isOver tells whether no majority of those managers is left that the last leader knew, where
-// that one of them is. A durable one that ends before it has written anything, amid the
-// founding, is as gone as one whose disk is wiped, and no schedule can tell beforehand.
-func (c *checker) isOver(w *sim.World, one core.NodeID) bool {
-	left := 0
+// left counts the members that have their data, as if that one of them had, too.
+func (c *checker) left(w *sim.World, one core.NodeID) (left int) {
 	for _, p := range c.council.members {
 		if p.ID == one || slices.ContainsFunc(w.Managers(), func(h *sim.Host) bool { return h.Peer().ID == p.ID && (h.Up() || h.HasData()) }) {
 			left++
 		}
 	}
-	return left < len(c.council.members)/2+1 && len(c.council.members) > 0
+	return left
+}
+
+// onManagerLoss looks, whenever a manager has ended, whether most of the members have lost their
+// data. The generator spares a majority, but who shrinks a schedule may not.
+func (c *checker) onManagerLoss(w *sim.World) {
+	if a := &c.council; len(a.members) > 0 && c.left(w, 0) < len(a.members)/2+1 {
+		a.over = true
+	}
 }
 
 // looked is the index at which a manager was last looked at.
@@ -176,7 +182,7 @@ const leaderTime = 3 * time.Second
 
 // leaderless says that no manager leads, though enough of several are well; else "".
 func (c *checker) leaderless(w *sim.World) string {
-	if !c.several(w) || c.isOver(w, 0) {
+	if !c.several(w) || c.council.over {
 		return ""
 	}
 	well := 0
