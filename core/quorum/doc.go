@@ -97,5 +97,5 @@
 //	members that all moved find each other        TestManagersThatMovedFindEachOther
 //	the same seed gives the same run              TestEqualRunsAreEqual
 //	these checks notice what they are for         TestTheChecksNoticeAFaultyDriver, and the
-//	                                              mutants of quorum_test.go in properties/mutants
+//	                                              mutants of table_quorum.go in properties/mutants
 package quorum

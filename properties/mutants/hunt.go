@@ -125,13 +125,13 @@ func (m *Mutant) exhibited(root, binary string) (string, error) {
 
 var failedTest = regexp.MustCompile(`--- FAIL: (\S+)`)
 
-// tested names a scenario test of the core that the mutant fails; "" for none.
+// tested names a test of the mutant's package that fails with it; "" for none.
 func (m *Mutant) tested(root, dir string) (string, error) {
 	overlay, err := m.Overlay(root, dir)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "./core")
+	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-failfast", "./"+filepath.Dir(m.File))
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -143,5 +143,5 @@ func (m *Mutant) tested(root, dir string) (string, error) {
 	if strings.Contains(string(out), "panic: core: ") {
 		return "an assertion of the core", nil
 	}
-	return "", fmt.Errorf("the scenario tests of the core ended otherwise: %w\n%s", err, out)
+	return "", fmt.Errorf("the tests of its package ended otherwise: %w\n%s", err, out)
 }
