@@ -255,29 +255,38 @@ func (m *Manager) takes(in Envelope) bool {
 	if m.leads {
 		return false
 	}
-	req, token := uint64(0), uint64(0)
-	switch b := in.Body.(type) {
-	case *Register:
-		token = b.Secret
-	case *Lookup:
-		req = b.Req
-	case *Forget:
-		req = b.Req
-	case *Drain:
-		req = b.Req
-	case *StatusQuery:
-		req = b.Req
-	case *ManagersQuery:
-		req = b.Req
-	default:
+	answer, ok := Elsewhere(in.Body)
+	if !ok {
 		return true // an answer to an earlier term, or a report that comes again
 	}
 	if reason := m.wrongHere(&in); reason != 0 {
-		m.refuse(in, reason, token)
+		m.refuse(in, reason, answer.Token)
 	} else if m.cluster != 0 {
-		m.sendElsewhere(in.From, req, token)
+		m.sendElsewhere(in.From, answer.Req, answer.Token)
 	}
 	return true
+}
+
+// Elsewhere is what a manager that does not lead, and knows nobody who does, answers to what only
+// a leader can: so the sender need not wait before it tries the next. Ok is false for all else.
+func Elsewhere(asked Message) (answer NotLeader, ok bool) {
+	switch b := asked.(type) {
+	case *Register:
+		answer.Token = b.Secret
+	case *Lookup:
+		answer.Req = b.Req
+	case *Forget:
+		answer.Req = b.Req
+	case *Drain:
+		answer.Req = b.Req
+	case *StatusQuery:
+		answer.Req = b.Req
+	case *ManagersQuery:
+		answer.Req = b.Req
+	default:
+		return answer, false
+	}
+	return answer, true
 }
 
 // enlistInterval is how often a manager without data asks to be taken in.

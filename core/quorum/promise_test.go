@@ -198,3 +198,18 @@ func TestOneThatWasRemovedBeforeItHeardBeginsAnew(t *testing.T) {
 	_, _, halt := f.hears(from, member)
 	require.ErrorIs(t, halt, ErrAnew)
 }
+
+// A client or node that asks a manager which is of no cluster is told at once that this one does not
+// lead, under whatever cluster it asked: so it is bound to none by the answer.
+func TestAnEmptyManagerSendsElsewhere(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 2, Addr: "m2"})
+	for cluster, asked := range map[core.ClusterID]core.Message{0: &core.Lookup{Req: 5, Key: "a"}, 0xc1: &core.Lookup{Req: 5, Key: "a"}, 0xc2: &core.StatusQuery{Req: 5}} {
+		var out core.Output
+		client := core.Peer{ID: 77, Addr: "c1"}
+		f.Step(f.at, core.Envelope{Cluster: cluster, From: client, To: core.Peer{Addr: "m2"}, Body: asked}, &out)
+		require.Equal(t, []core.Envelope{{Cluster: cluster, From: f.Self(), To: client, Body: &core.NotLeader{Req: 5}}}, out.Send)
+	}
+	var out core.Output
+	f.Step(f.at, core.Envelope{From: core.Peer{ID: 5, Addr: "n1"}, To: f.Self(), Body: &core.Pong{}}, &out)
+	require.Empty(t, out.Send, "that was no question")
+}

@@ -171,6 +171,9 @@ func (m *Manager) Step(now core.Time, in core.Envelope, out *core.Output) {
 	}
 	if m.inner != nil {
 		m.inner.Step(now, in, out)
+	} else if answer, ok := core.Elsewhere(in.Body); ok {
+		// It is of no cluster, and says nothing of one: the sender is to try the next manager.
+		out.Send = append(out.Send, core.Envelope{Cluster: in.Cluster, From: m.Self(), To: in.From, Body: &answer})
 	}
 }
 
