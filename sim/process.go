@@ -119,8 +119,7 @@ func newNode(s *schedule.Schedule, h *Host, seed uint64) (core.Node, error) {
 		if len(managers) == 0 {
 			return core.NewManager(opt, space)
 		}
-		beat := 25*time.Millisecond + s.Shape.BeyondNear()/2
-		return quorum.NewManager(opt, s.Shape.ManagerHosts(), quorum.Options{HeartbeatInterval: beat, LogBytes: managerLogBytes}, space)
+		return quorum.NewManager(opt, s.Shape.ManagerHosts(), quorum.Options{LogBytes: managerLogBytes}, space)
 	case RoleStorage:
 		return core.NewStorage(core.StorageOptions{
 			Self: h.peer, Manager: manager, Managers: managers, Name: h.name, Secret: seed, Durable: s.Shape.Durable,

@@ -70,6 +70,9 @@
 //     it would refuse its vote to all others until it campaigns itself.
 //   - PreVote and CheckQuorum: who was cut off deposes nobody, and a leader that reaches no
 //     majority steps down, within two ElectionTimeouts.
+//   - An ElectionTimeout lasts three round trips at least: two ask for votes, and one more comes
+//     before a new leader's first word is answered. Heartbeats are as much rarer then. A Manager
+//     measures the trips by its questions to the others, before there is a leader.
 //   - A commit point is written with the next entries, not by itself. At a restart it may be
 //     older than the snapshot, and is raised.
 //   - A snapshot goes in Parts, each answered before the next. It is made when it is asked for.

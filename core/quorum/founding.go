@@ -18,6 +18,7 @@ var ErrAnew = errors.New("the cluster of which this manager was to be a founder 
 const (
 	askWait     = 250 * time.Millisecond // for the answers to a round; doubles while some are missing
 	askWaitMax  = 2 * time.Second        // up to this
+	looksMax    = 5                      // at the way to the others, where it seems far, once somebody leads
 	promiseTime = 2 * time.Second        // since it was last asked for, before a promise can be given to another founder
 )
 
@@ -106,10 +107,21 @@ type founding struct {
 	wait    time.Duration
 	answers []answer // of this round, by place in managers
 
+	asked [MembersMax]asking // by place in managers
+	trip  time.Duration      // the longest way to one of them and back; 0 while none is known
+	looks int                // how often that is still looked at again while somebody leads
+
 	said              []said // by the address
 	waits, differs    bool   // this was told
 	removed, copied   bool   // and this
 	awaits, absentees string // and this last
+}
+
+// asking is when a manager was asked in this round, and how long the way there and back takes.
+type asking struct {
+	at    core.Time
+	times int
+	trip  time.Duration // 0 while it is not known
 }
 
 // answer is what a manager has said in a round.
@@ -141,6 +153,15 @@ func (f *founding) begin(now core.Time, asks core.ClusterID) *ask {
 	f.askAt = now.After(f.wait)
 	f.wait = min(2*f.wait, askWaitMax)
 	clear(f.answers)
+	for i := range f.asked {
+		f.asked[i].at, f.asked[i].times = now, 1
+	}
+	return f.question()
+}
+
+// again is the question for one who has not answered in this round, but is there.
+func (f *founding) again(address string) *ask {
+	f.asked[slices.Index(f.managers, address)].times++
 	return f.question()
 }
 
@@ -165,9 +186,31 @@ func (f *founding) promises(now core.Time, c core.ClusterID) (anew bool) {
 func (f *founding) isLapsed(now core.Time) bool { return now.Since(f.promisedAt) >= promiseTime }
 
 // take takes in an answer of this round.
-func (f *founding) take(from core.Peer, s *say) {
-	if i := slices.Index(f.managers, from.Addr); i >= 0 && i != f.place {
-		f.answers[i] = answer{from.ID, *s}
+func (f *founding) take(now core.Time, from core.Peer, s *say) {
+	i := slices.Index(f.managers, from.Addr)
+	if i < 0 || i == f.place {
+		return
+	}
+	if !f.answers[i].is() {
+		f.measure(&f.asked[i], now)
+	}
+	f.answers[i] = answer{from.ID, *s}
+}
+
+// measure takes the first answer for the way there and back, if nobody can tell to which of two
+// questions it is. One that took long for another reason, a stall or a disk, is believed no more
+// than twice as much as the one before.
+func (f *founding) measure(a *asking, now core.Time) {
+	if a.times != 1 {
+		return
+	}
+	trip := max(now.Since(a.at), time.Nanosecond)
+	if a.trip > 0 {
+		trip = min(trip, 2*a.trip)
+	}
+	a.trip, f.trip = trip, 0
+	for i := range f.asked {
+		f.trip = max(f.trip, f.asked[i].trip)
 	}
 }
 

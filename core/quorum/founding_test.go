@@ -476,8 +476,9 @@ func TestOneClusterIsFounded(t *testing.T) {
 	require.LessOrEqual(t, all["lost at once"], int(seeds)/1000, "a promise outlives a crash")
 }
 
-// Managers that are far from each other found a cluster too: an answer takes longer than their
-// first rounds do, and they ask each other at the same time.
+// Managers that are far from each other found a cluster too, and one of them leads it and goes on
+// to: an answer takes longer than their first rounds do, they ask each other at the same time,
+// and a vote takes longer than an election of near ones may.
 func TestManagersThatAreFarFromEachOtherFoundACluster(t *testing.T) {
 	for _, trip := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond} {
 		for size := 2; size <= 5; size++ {
@@ -488,12 +489,22 @@ func TestManagersThatAreFarFromEachOtherFoundACluster(t *testing.T) {
 				s.hosts = append(s.hosts, c)
 				s.after(time.Duration(i*s.rng.IntN(200))*time.Millisecond, c.start)
 			}
-			s.run(core.Time(5*time.Second + 5*trip))
+			s.run(core.Time(5*time.Second + 15*trip))
 			require.Empty(t, s.wrong)
 			require.Equal(t, 1, s.counts["founded"], "%d managers, round trips of %v", size, trip)
 			for _, c := range s.hosts {
 				require.Equal(t, s.hosts[0].node.cluster(), c.node.cluster())
 			}
+			leader := func() (core.Peer, Term) {
+				p, term := s.hosts[0].node.node.Leader()
+				return p, term
+			}
+			first, term := leader()
+			require.NotZero(t, first.ID, "%d managers, round trips of %v: nobody leads", size, trip)
+			s.run(s.now.After(20 * time.Second))
+			now, later := leader()
+			require.Equal(t, first, now, "%d managers, round trips of %v", size, trip)
+			require.Equal(t, term, later, "%d managers, round trips of %v: elections follow each other", size, trip)
 		}
 	}
 }

@@ -81,9 +81,10 @@ type Node struct {
 	changing bool      // a change of the members is not over; of a leader
 	closing  bool      // and what ends it is to be proposed
 
-	tickAt   core.Time // a leader's next heartbeat
-	forgetAt core.Time // when a silent leader is forgotten
-	electAt  core.Time // when to ask for votes
+	timeout  time.Duration // of silence before an election; as the options say, or longer: see Far
+	tickAt   core.Time     // a leader's next heartbeat
+	forgetAt core.Time     // when a silent leader is forgotten
+	electAt  core.Time     // when to ask for votes
 
 	proposals []string // since the library was last given some
 	pending   int      // bytes of commands that this leader has proposed and not applied
@@ -117,7 +118,7 @@ func New(opt Options, space core.Space, machine Machine) (*Node, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	n := &Node{self: opt.Self, opt: opt, machine: machine, random: newRandom(&opt)}
+	n := &Node{self: opt.Self, opt: opt, machine: machine, random: newRandom(&opt), timeout: opt.ElectionTimeout}
 	n.log.node = n
 	if err := n.restore(space); err != nil {
 		return nil, err
@@ -305,7 +306,7 @@ func (n *Node) hears(id core.NodeID) bool {
 		if i := slices.IndexFunc(n.voices, func(v voice) bool { return v.id == id }); i >= 0 {
 			at = max(at, n.voices[i].at)
 		}
-		return n.now.Since(at) <= silenceMax*n.opt.ElectionTimeout
+		return n.now.Since(at) <= silenceMax*n.timeout
 	}
 	return n.role.Lead != raft.None // and who leads is heard itself
 }
@@ -350,7 +351,7 @@ func (n *Node) begin(now core.Time, out *Output) {
 	}
 	n.started = true
 	n.lostAt, n.calm = now, now
-	n.forgetAt = now.After(n.opt.ElectionTimeout)
+	n.forgetAt = now.After(n.timeout)
 	n.electAt = n.forgetAt.After(n.draw())
 	if len(n.members.Voters) == 1 && len(n.members.Outgoing) == 0 {
 		n.electAt = now // there is nobody to wait for
@@ -360,10 +361,29 @@ func (n *Node) begin(now core.Time, out *Output) {
 	}
 }
 
-// draw is how much longer than ElectionTimeout this node waits, this time, before it asks
+// tripsOfAnElection are how many ways there and back an election time-out has to last: two ask for
+// votes, and one more comes before a new leader's first word is answered.
+const tripsOfAnElection = 3
+
+// Far tells how long the way to a member and back takes. Elections wait for that: else those who
+// are far from each other have no leader, or one after the other.
+func (n *Node) Far(trip time.Duration) {
+	n.timeout = max(n.opt.ElectionTimeout, tripsOfAnElection*trip)
+}
+
+// isFar tells whether its elections wait for longer than the options say.
+func (n *Node) isFar() bool { return n.timeout > n.opt.ElectionTimeout }
+
+// heartbeat is the time between a leader's words. The library counts it: an election time-out has
+// always as many.
+func (n *Node) heartbeat() time.Duration {
+	return n.timeout / (n.opt.ElectionTimeout / n.opt.HeartbeatInterval)
+}
+
+// draw is how much longer than the time-out this node waits, this time, before it asks
 // for votes: two that ask at the same time can both fail.
 func (n *Node) draw() time.Duration {
-	return time.Duration(n.random.Uint64() % uint64(n.opt.ElectionTimeout))
+	return time.Duration(n.random.Uint64() % uint64(n.timeout))
 }
 
 func (n *Node) mayCampaign() bool {
@@ -375,7 +395,7 @@ func (n *Node) tickTimers() {
 	if n.role.RaftState == raft.StateLeader {
 		if n.now >= n.tickAt {
 			n.raft.Tick()
-			n.tickAt, n.dirty = n.now.After(n.opt.HeartbeatInterval), true
+			n.tickAt, n.dirty = n.now.After(n.heartbeat()), true
 			n.noteRole() // a leader that reaches no majority has just stepped down
 		}
 		return
@@ -388,7 +408,7 @@ func (n *Node) tickTimers() {
 	}
 	if n.now >= n.electAt && n.mayCampaign() {
 		n.mustStep(n.raft.Campaign())
-		n.electAt, n.dirty = n.now.After(n.opt.ElectionTimeout+n.draw()), true
+		n.electAt, n.dirty = n.now.After(n.timeout+n.draw()), true
 	}
 }
 
@@ -400,7 +420,7 @@ func (n *Node) mustStep(err error) {
 
 // wait puts off the next election: there is a leader, or there is about to be one.
 func (n *Node) wait() {
-	n.forgetAt = n.now.After(n.opt.ElectionTimeout)
+	n.forgetAt = n.now.After(n.timeout)
 	n.electAt = n.forgetAt.After(n.draw())
 }
 
@@ -497,12 +517,12 @@ func (n *Node) noteRole() {
 	switch led := was.Lead != raft.None; {
 	case led && n.role.Lead == raft.None:
 		n.lostAt = n.now
-	case !led && n.role.Lead != raft.None && n.now.Since(n.lostAt) > calmGap*n.opt.ElectionTimeout:
+	case !led && n.role.Lead != raft.None && n.now.Since(n.lostAt) > calmGap*n.timeout:
 		n.calm = n.now
 	}
 	switch {
 	case leads && was.RaftState != raft.StateLeader:
-		n.tickAt = n.now.After(n.opt.HeartbeatInterval)
+		n.tickAt = n.now.After(n.heartbeat())
 	case !leads && was.RaftState == raft.StateLeader:
 		n.wait()
 	}

@@ -23,7 +23,7 @@ type Options struct {
 	Seed    uint64 // of the election timer; to be drawn at random at each start
 
 	HeartbeatInterval time.Duration // between a leader's words, 25 ms by default
-	ElectionTimeout   time.Duration // of silence before an election, 8 heartbeats by default, at least 2; up to twice as long for each node, at random
+	ElectionTimeout   time.Duration // of silence before an election, 8 heartbeats by default, at least 2, more where members are far; up to twice as long for each node, at random
 	LogBytes          int           // of commands that are kept behind a snapshot, 8 MiB by default
 	PendingBytes      int           // of commands that are proposed and not committed, 16 MiB by default
 

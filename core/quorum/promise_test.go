@@ -213,3 +213,30 @@ func TestAnEmptyManagerSendsElsewhere(t *testing.T) {
 	f.Step(f.at, core.Envelope{From: core.Peer{ID: 5, Addr: "n1"}, To: f.Self(), Body: &core.Pong{}}, &out)
 	require.Empty(t, out.Send, "that was no question")
 }
+
+// How far the others are is what the first answer to one question took. An answer that may be to
+// either of two tells nothing, and a stall is believed no more than twice what was known.
+func TestHowFarOthersAre(t *testing.T) {
+	const ms = time.Millisecond
+	f, err := newFounding([]string{"m1", "m2", "m3"}, "m1", true)
+	require.NoError(t, err)
+	now := core.Time(time.Second)
+	answers := func(address string, took time.Duration) {
+		f.take(now.After(took), core.Peer{ID: 7, Addr: address}, &say{round: f.round})
+	}
+	f.begin(now, 0)
+	answers("m2", 3*ms)
+	answers("m2", 90*ms) // once more
+	require.Equal(t, 3*ms, f.trip)
+	f.again("m3")
+	answers("m3", 200*ms)
+	require.Equal(t, 3*ms, f.trip, "to which question is that?")
+	f.begin(now, 0)
+	answers("m2", 50*ms)
+	answers("m3", 5*ms)
+	require.Equal(t, 6*ms, f.trip)
+	f.begin(now, 0)
+	answers("m2", ms)
+	answers("m3", 2*ms)
+	require.Equal(t, 2*ms, f.trip)
+}

@@ -100,6 +100,7 @@ func (m *Manager) enter(cluster core.ClusterID, founders []core.Peer, space core
 		return err
 	}
 	m.inner, m.promise = inner, 0
+	m.node.Far(m.trip)
 	return nil
 }
 
@@ -228,9 +229,10 @@ func (m *Manager) knowsFounders() bool { return len(m.node.members.Voters) > 0 }
 
 // asksOthers tells whether this manager asks the others of its list what they are: until it is
 // of a cluster that somebody relies on; and while it knows no leader, as they may be at other
-// addresses than before.
+// addresses than before. Where they seem far it asks some times more: what it has measured may
+// have been a stall, and makes elections longer.
 func (m *Manager) asksOthers() bool {
-	return m.inner == nil || m.isBlank() || m.node.role.Lead == raft.None
+	return m.inner == nil || m.isBlank() || m.node.role.Lead == raft.None || m.looks > 0 && m.node.isFar()
 }
 
 // cluster is the one of which this manager is, or to which it has promised itself.
@@ -257,6 +259,9 @@ func (m *Manager) state() state {
 
 // askAll begins a round. A manager that is alone on the list need not ask anybody.
 func (m *Manager) askAll(founding core.ClusterID, out *core.Output) {
+	if m.looks--; m.inner == nil || m.node.role.Lead == raft.None {
+		m.looks = looksMax
+	}
 	a := m.founding.begin(m.now, founding)
 	text := textOf(a)
 	for i, address := range m.managers {
@@ -334,7 +339,7 @@ func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
 	// would not do, since those who are far from each other would end each other's before the
 	// answers come.
 	if m.asksOthers() && m.misses(a.address) {
-		m.send(core.Peer{Addr: a.address}, textOf(m.question()), out)
+		m.send(core.Peer{Addr: a.address}, textOf(m.again(a.address)), out)
 	}
 }
 
@@ -342,7 +347,10 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 	if s.round != m.round {
 		return
 	}
-	m.take(from, s)
+	m.take(m.now, from, s)
+	if m.inner != nil {
+		m.node.Far(m.trip)
+	}
 	m.note(m.now, from, s)
 	m.heed(from, s, out)
 	if m.inner != nil && s.cluster == m.cluster() && slices.Contains(m.managers, from.Addr) {

@@ -53,7 +53,7 @@ func (n *Node) sendPart(t *transfer) {
 		Term: n.log.hard.term, At: t.at, Members: t.members,
 		Number: t.next, Last: t.next == n.partCount(t.text)-1, Data: n.partOf(t.text, t.next),
 	}})
-	t.resendAt = n.now.After(n.opt.ElectionTimeout)
+	t.resendAt = n.now.After(n.timeout)
 }
 
 // sends tells whether a snapshot of that index is on its way to a member.

@@ -58,7 +58,7 @@ func (c *checker) checkPromotionTime(w *sim.World, hg *hostGroup, config *core.C
 	sh := &w.Schedule().Shape
 	since, _ := w.Healed()
 	g := c.ref(config.Group)
-	if g.config().Epoch != config.Epoch || hg.since < since+8*sh.LatencyMax || !c.undisturbed(w) || c.leases {
+	if g.config().Epoch != config.Epoch || hg.since < since+8*sh.LatencyMax+slowestSync(w.Schedule()) || !c.undisturbed(w) || c.leases {
 		return
 	}
 	for _, p := range config.Chain {
@@ -70,6 +70,16 @@ func (c *checker) checkPromotionTime(w *sim.World, hg *hostGroup, config *core.C
 	if took := w.Now() - max(hg.since, g.changed); took > bound {
 		w.Fail("waits", "group %d was served %v after its primary of epoch %d had the config, in a cluster at rest, where its messages take %v", config.Group, took, config.Epoch, bound)
 	}
+}
+
+// slowestSync is how long a write may take that a slow disk began just before the faults ended.
+func slowestSync(s *schedule.Schedule) (slowest time.Duration) {
+	for i := range s.Actions {
+		if s.Actions[i].Verb == schedule.VerbSlowDisk {
+			slowest = max(slowest, s.Actions[i].Latency)
+		}
+	}
+	return slowest
 }
 
 // undisturbed tells whether the faults are over, and left nothing behind.
