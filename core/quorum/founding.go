@@ -101,7 +101,7 @@ type founding struct {
 	promise    core.ClusterID // of which this empty manager is to be; 0 for none
 	promisedAt core.Time      // when it was last asked for that, or has asked for it
 
-	round   uint64         // the first is drawn at random: what was said to an earlier start does not count
+	round   uint64         // of its first questions: see answers. What was said to an earlier start does not count
 	asks    core.ClusterID // what this round asks for; 0 for nothing
 	askAt   core.Time      // of the next round
 	wait    time.Duration
@@ -117,11 +117,15 @@ type founding struct {
 	awaits, absentees string // and this last
 }
 
+// questionsMax are the questions of a round to one manager that are told apart: by their number,
+// which is that of the round and one more for each.
+const questionsMax = 8
+
 // asking is when a manager was asked in this round, and how long the way there and back takes.
 type asking struct {
-	at    core.Time
-	times int
-	trip  time.Duration // 0 while it is not known
+	at   [questionsMax]core.Time
+	last int           // question of this round
+	trip time.Duration // 0 while it is not known
 }
 
 // answer is what a manager has said in a round.
@@ -148,21 +152,26 @@ func newFounding(managers []string, self string, durable bool) (founding, error)
 
 // begin begins a round.
 func (f *founding) begin(now core.Time, asks core.ClusterID) *ask {
-	f.round++
+	f.round += questionsMax
 	f.asks = asks
 	f.askAt = now.After(f.wait)
 	f.wait = min(2*f.wait, askWaitMax)
 	clear(f.answers)
 	for i := range f.asked {
-		f.asked[i].at, f.asked[i].times = now, 1
+		f.asked[i].at, f.asked[i].last = [questionsMax]core.Time{now}, 0
 	}
 	return f.question()
 }
 
-// again is the question for one who has not answered in this round, but is there.
-func (f *founding) again(address string) *ask {
-	f.asked[slices.Index(f.managers, address)].times++
-	return f.question()
+// again is one more question of this round, for one who has not answered yet, but is there.
+func (f *founding) again(now core.Time, address string) *ask {
+	a, q := &f.asked[slices.Index(f.managers, address)], f.question()
+	if a.last < questionsMax-1 {
+		a.last++
+		a.at[a.last] = now
+	}
+	q.round += uint64(a.last)
+	return q
 }
 
 // question is what is asked in this round.
@@ -192,26 +201,26 @@ func (f *founding) take(now core.Time, from core.Peer, s *say) {
 		return
 	}
 	if !f.answers[i].is() {
-		f.measure(&f.asked[i], now)
+		f.measure(&f.asked[i], now.Since(f.asked[i].at[s.round%questionsMax]))
 	}
 	f.answers[i] = answer{from.ID, *s}
 }
 
-// measure takes the first answer for the way there and back, if nobody can tell to which of two
-// questions it is. One that took long for another reason, a stall or a disk, is believed no more
-// than twice as much as the one before.
-func (f *founding) measure(a *asking, now core.Time) {
-	if a.times != 1 {
-		return
-	}
-	trip := max(now.Since(a.at), time.Nanosecond)
-	if a.trip > 0 {
+// measure takes in how long the first answer of a round took. One that took long for another
+// reason, a stall or a disk, is believed no more than twice as much as the one before.
+func (f *founding) measure(a *asking, trip time.Duration) {
+	if trip = max(trip, time.Nanosecond); a.trip > 0 {
 		trip = min(trip, 2*a.trip)
 	}
 	a.trip, f.trip = trip, 0
 	for i := range f.asked {
 		f.trip = max(f.trip, f.asked[i].trip)
 	}
+}
+
+// isOfThisRound tells whether an answer is to a question of this round.
+func (f *founding) isOfThisRound(s *say) bool {
+	return s.round-s.round%questionsMax == f.round && s.round > 0
 }
 
 // misses tells whether that address has not answered in this round.
@@ -222,7 +231,7 @@ func (f *founding) misses(address string) bool {
 
 // anew forgets what was answered: this manager has become another since it asked.
 func (f *founding) anew(now core.Time) {
-	f.round++
+	f.round += questionsMax
 	f.asks = 0
 	clear(f.answers)
 	f.wait, f.askAt = askWait, now.After(askWait)

@@ -483,7 +483,7 @@ func TestManagersThatAreFarFromEachOtherFoundACluster(t *testing.T) {
 	for _, trip := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond} {
 		for size := 2; size <= 5; size++ {
 			s := newSite(uint64(size))
-			s.hosts, s.size, s.far = s.hosts[:0], size, trip/2
+			s.hosts, s.size, s.far, s.durable = s.hosts[:0], size, trip/2, true
 			for i := range size {
 				c := &chair{s: s, addr: fmt.Sprintf("m%d", i+1), records: map[string]string{}}
 				s.hosts = append(s.hosts, c)
@@ -505,6 +505,17 @@ func TestManagersThatAreFarFromEachOtherFoundACluster(t *testing.T) {
 			now, later := leader()
 			require.Equal(t, first, now, "%d managers, round trips of %v", size, trip)
 			require.Equal(t, term, later, "%d managers, round trips of %v: elections follow each other", size, trip)
+
+			for _, c := range s.hosts {
+				c.crash(false)
+			}
+			for _, c := range s.hosts { // at the same time: so they ask each other at the same time, too
+				c.start()
+			}
+			s.run(s.now.After(5*time.Second + 15*trip))
+			require.Empty(t, s.wrong)
+			first, _ = leader()
+			require.NotZero(t, first.ID, "%d managers, round trips of %v: nobody leads after a restart", size, trip)
 		}
 	}
 }

@@ -87,13 +87,13 @@ func TestALateAnswerFoundsNothing(t *testing.T) {
 	f.at = f.at.After(time.Second)
 	f.Tick(f.at, &out)
 	asks, _ = f.words(&out)
-	require.Equal(t, first+1, asks[0].round)
+	require.Equal(t, first+questionsMax, asks[0].round)
 	for _, p := range others {
 		asks, _, _ = f.hears(p, empty(first))
 		require.Empty(t, asks, "that was an earlier round")
 	}
-	_, _, _ = f.hears(others[0], empty(first+1))
-	asks, _, _ = f.hears(others[1], empty(first+1))
+	_, _, _ = f.hears(others[0], empty(first+questionsMax))
+	asks, _, _ = f.hears(others[1], empty(first+questionsMax))
 	require.Len(t, asks, 2)
 	require.EqualValues(t, 0xc1, asks[0].founding, "all are empty in one round")
 
@@ -101,7 +101,7 @@ func TestALateAnswerFoundsNothing(t *testing.T) {
 		return &say{round: round, state: statePromised, cluster: 0xc1, durable: true, managers: list, verdict: verdictNone}
 	}
 	for _, p := range others {
-		_, _, _ = f.hears(p, promised(first+1))
+		_, _, _ = f.hears(p, promised(first+questionsMax))
 		require.Nil(t, f.inner)
 	}
 	for _, p := range others {
@@ -214,29 +214,32 @@ func TestAnEmptyManagerSendsElsewhere(t *testing.T) {
 	require.Empty(t, out.Send, "that was no question")
 }
 
-// How far the others are is what the first answer to one question took. An answer that may be to
-// either of two tells nothing, and a stall is believed no more than twice what was known.
+// How far the others are is what the first answer of a round took, since the question that it is
+// to. A stall is believed no more than twice what was known.
 func TestHowFarOthersAre(t *testing.T) {
 	const ms = time.Millisecond
 	f, err := newFounding([]string{"m1", "m2", "m3"}, "m1", true)
 	require.NoError(t, err)
 	now := core.Time(time.Second)
-	answers := func(address string, took time.Duration) {
-		f.take(now.After(took), core.Peer{ID: 7, Addr: address}, &say{round: f.round})
+	answers := func(address string, nth int, took time.Duration) {
+		f.take(now.After(took), core.Peer{ID: 7, Addr: address}, &say{round: f.round + uint64(nth)})
 	}
 	f.begin(now, 0)
-	answers("m2", 3*ms)
-	answers("m2", 90*ms) // once more
+	answers("m2", 0, 3*ms)
+	answers("m2", 0, 90*ms) // once more
 	require.Equal(t, 3*ms, f.trip)
-	f.again("m3")
-	answers("m3", 200*ms)
-	require.Equal(t, 3*ms, f.trip, "to which question is that?")
+	require.EqualValues(t, f.round+1, f.again(now.After(190*ms), "m3").round)
+	answers("m3", 1, 200*ms)
+	require.Equal(t, 10*ms, f.trip)
 	f.begin(now, 0)
-	answers("m2", 50*ms)
-	answers("m3", 5*ms)
+	answers("m2", 0, 50*ms)
+	answers("m3", 0, 5*ms)
 	require.Equal(t, 6*ms, f.trip)
 	f.begin(now, 0)
-	answers("m2", ms)
-	answers("m3", 2*ms)
+	answers("m2", 0, ms)
+	for range 3 * questionsMax {
+		f.again(now.After(ms), "m3")
+	}
+	answers("m3", questionsMax-1, 3*ms)
 	require.Equal(t, 2*ms, f.trip)
 }

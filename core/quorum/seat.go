@@ -54,7 +54,7 @@ func NewManager(opt core.ManagerOptions, managers []string, group Options, space
 	seed := opt.Seed
 	seed[0] ^= 1 // the tokens of the manager are drawn from the other
 	random := rand.NewChaCha8(seed)
-	m.group.Durable, m.group.Seed, m.round = opt.Durable, random.Uint64(), random.Uint64()%(countMax/2)
+	m.group.Durable, m.group.Seed, m.round = opt.Durable, random.Uint64(), (1+random.Uint64()%(countMax/4/questionsMax))*questionsMax
 	if !opt.Durable {
 		return m, nil
 	}
@@ -155,7 +155,7 @@ func (m *Manager) Step(now core.Time, in core.Envelope, out *core.Output) {
 		if m.inner != nil && m.node.leads != 0 {
 			m.enlists = in
 			if !m.asksOthers() {
-				m.round++ // what was said before does not count
+				m.round += questionsMax // what was said before does not count
 			}
 			m.send(in.From, textOf(m.question()), out)
 			return
@@ -309,7 +309,7 @@ func (m *Manager) onFounding(in core.Envelope, text string, out *core.Output) {
 	if s.code(&c); c.End() != nil {
 		return
 	}
-	if in.From == m.enlists.From && s.round == m.round && s.state <= statePromised && m.inner != nil {
+	if in.From == m.enlists.From && m.isOfThisRound(&s) && s.state <= statePromised && m.inner != nil {
 		m.inner.Step(m.now, m.enlists, out)
 		m.enlists = core.Envelope{}
 	}
@@ -339,12 +339,12 @@ func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
 	// would not do, since those who are far from each other would end each other's before the
 	// answers come.
 	if m.asksOthers() && m.misses(a.address) {
-		m.send(core.Peer{Addr: a.address}, textOf(m.again(a.address)), out)
+		m.send(core.Peer{Addr: a.address}, textOf(m.again(m.now, a.address)), out)
 	}
 }
 
 func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
-	if s.round != m.round {
+	if !m.isOfThisRound(s) {
 		return
 	}
 	m.take(m.now, from, s)

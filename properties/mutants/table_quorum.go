@@ -50,7 +50,7 @@ var ofQuorum = []Mutant{
 	{
 		Name: `late-word-of-a-founder-counts`, Rule: `several managers`,
 		Story: `an answer to an earlier round counts as one to this`, File: quorumSeat,
-		Old: `	if s.round != m.round {`, New: `	if s.round > m.round {`,
+		Old: `	if !m.isOfThisRound(s) {`, New: `	if s.round-s.round%questionsMax > m.round {`,
 	},
 	{
 		Name: `promised-to-everybody`, Rule: `several managers`,
