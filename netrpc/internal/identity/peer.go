@@ -57,9 +57,9 @@ func (s *Source) configure() {
 	}
 	s.server = common.Clone()
 	s.server.ClientAuth = tls.RequireAnyClientCert // VerifyConnection looks at it, under the bundle of that moment
-	s.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.current().own, nil }
+	s.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.state.Load().own, nil }
 	s.server.VerifyConnection = func(c tls.ConnectionState) error {
-		_, err := s.check(s.current(), c.PeerCertificates, x509.ExtKeyUsageClientAuth)
+		_, err := s.check(s.state.Load(), c.PeerCertificates, x509.ExtKeyUsageClientAuth)
 		return err
 	}
 	s.client = common.Clone()
@@ -89,6 +89,7 @@ func (s *Source) Client(ctx context.Context, c net.Conn, want Wanted) (*tls.Conn
 
 // Server makes TLS on a connection that somebody has made to this process.
 func (s *Source) Server(ctx context.Context, c net.Conn) (*tls.Conn, *Peer, error) {
+	s.current() // now, and not amid the handshake: others wait for its turn to end
 	t := tls.Server(c, s.server)
 	if err := t.HandshakeContext(ctx); err != nil {
 		if head := new(tls.RecordHeaderError); errors.As(err, head) && head.Conn != nil { // then TLS says nothing by itself

@@ -57,6 +57,10 @@ const (
 	sessionsMax = 1024    // of TLS, to be resumed
 )
 
+// ChainBytesMax bounds a certificate with those between it and the CA, as they are sent: a peer
+// takes no more of somebody whom it does not know yet.
+const ChainBytesMax = 16 << 10
+
 // Load reads the files.
 func Load(f Files, log *slog.Logger) (*Source, error) {
 	s := &Source{files: f, log: log, now: time.Now, every: lookEvery}
@@ -115,6 +119,9 @@ func (s *Source) read(was *state) (*state, error) {
 	}
 	if was != nil && name != s.name {
 		return nil, fmt.Errorf("certificate %s: it is of %v now, and this process is %v: start it again to give it another name", s.files.Cert, name, s.name)
+	}
+	if n := len(bytes.Join(own.Certificate, nil)); n > ChainBytesMax {
+		return nil, fmt.Errorf("certificate %s: with those between it and the CA it has %d bytes, and at most %d are taken: leave out those that peers have by their --tls-ca", s.files.Cert, n, ChainBytesMax)
 	}
 	chain, err := parseChain(own.Certificate)
 	if err != nil {

@@ -189,6 +189,9 @@ func TestFilesThatDoNotFitAreRefusedAtTheStart(t *testing.T) {
 		"it has not begun": {func(f *identity.Files) {
 			ca.Renew(*f, "gtstore://prod/client/a", func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })
 		}, "begins only on"},
+		"too long a chain": {func(f *identity.Files) {
+			ca.Renew(*f, "gtstore://prod/client/a", func(c *x509.Certificate) { c.Subject.Organization = []string{strings.Repeat("x", 17<<10)} })
+		}, "at most 16384 are taken"},
 		"a node for clients": {func(f *identity.Files) {
 			ca.Renew(*f, "gtstore://prod/node/a", func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[:1] })
 		}, "key usage"},

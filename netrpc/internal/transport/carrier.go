@@ -3,6 +3,8 @@ package transport
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,12 +21,18 @@ type carrier struct {
 	got atomic.Uint64 // bytes, of records
 
 	// Of whoever reads.
-	r    *bufio.Reader // over Conn
-	rest int           // bytes of the record that TLS has begun to read
+	r       *bufio.Reader // over Conn
+	rest    int           // bytes of the record that TLS has begun to read
+	records int           // that TLS has begun to read, and nobody has paid for
+	opening bool          // the preface has not come yet
+	turn    *turn         // at the processors, of the handshake; nil after it, and on a connection of ours
 
 	mu   sync.Mutex
 	hold bool    // the handshake is over
 	out  *[]byte // records that were not passed on; nil for none
+
+	writing atomic.Bool // what TLS writes the writer has given it
+	unasked atomic.Bool // TLS has written something else
 
 	// Of whoever writes.
 	left []byte  // of held: what the system has not taken yet
@@ -45,20 +53,28 @@ const (
 type system carrier
 
 func (c *system) Read(b []byte) (int, error) {
+	if c.opening && c.got.Load() > handshakeBytesMax {
+		return 0, errHandshakeTooLong
+	}
 	n, err := c.Conn.Read(b)
 	c.got.Add(uint64(n))
 	return n, err
 }
 
-func newCarrier(c net.Conn) *carrier {
-	r := &carrier{Conn: c}
+func newCarrier(c net.Conn, turn *turn) *carrier {
+	r := &carrier{Conn: c, turn: turn, opening: true}
 	r.r = bufio.NewReaderSize((*system)(r), recordsBytes)
 	return r
 }
 
 // Read implements io.Reader. It gives no more than what is left of a record.
 func (c *carrier) Read(b []byte) (int, error) {
+	c.turn.end()
+	if c.unasked.Load() {
+		return 0, errUnasked
+	}
 	if c.rest == 0 {
+		c.records++
 		if head, err := c.r.Peek(recordHeadBytes); err == nil {
 			c.rest = recordHeadBytes + int(binary.BigEndian.Uint16(head[3:]))
 		} else if c.r.Buffered() == 0 {
@@ -68,7 +84,9 @@ func (c *carrier) Read(b []byte) (int, error) {
 		}
 	}
 	n, err := c.r.Read(b[:min(len(b), c.rest)])
-	c.rest -= n
+	if c.rest -= n; c.rest == 0 && err == nil {
+		err = c.turn.begin()
+	}
 	return n, err
 }
 
@@ -81,6 +99,19 @@ func (c *carrier) more() bool {
 	return c.r.Buffered() >= recordHeadBytes+int(binary.BigEndian.Uint16(head[3:]))
 }
 
+// recordsMax is how many records a connection may read before they are paid for.
+const recordsMax = 64
+
+// pay makes a connection wait that brings more records than anybody needs. Each costs as much as a
+// small message, however little is in it.
+func (s *stream) pay() {
+	if s.owner != nil && s.carrier.records >= recordsMax {
+		n := s.carrier.records
+		s.carrier.records = 0
+		s.owner.slow(n)
+	}
+}
+
 // gather reads the records that are there, until there is a whole frame. It need not wait for
 // any of them, unless a peer fills records with what is no frame: that is then the loss of what it has just said.
 func (s *stream) gather() {
@@ -91,12 +122,32 @@ func (s *stream) gather() {
 	}
 }
 
-// Write implements io.Writer.
+// errUnasked: a peer has TLS write by asking for new keys, without an end, and nobody would be
+// charged for what is held. No peer of this module asks.
+var errUnasked = errors.New("it has TLS write something, such as new keys, which nobody here does")
+
+// give has TLS make records of what is written.
+func (c *carrier) give(to io.Writer, b []byte) error {
+	c.writing.Store(true)
+	_, err := to.Write(b)
+	c.writing.Store(false)
+	return err
+}
+
+// Write implements io.Writer, for TLS.
 func (c *carrier) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.hold {
+		if c.turn != nil { // what is left to be done is up to the peer
+			c.turn.end()
+			c.turn.answered = 1
+		}
 		return c.Conn.Write(b)
+	}
+	if !c.writing.Load() {
+		c.unasked.Store(true)
+		return 0, errUnasked
 	}
 	if c.out == nil {
 		c.out = records.Get().(*[]byte)
@@ -105,8 +156,9 @@ func (c *carrier) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// begin has all that is written from now on held.
+// begin has all that is written from now on held. The preface has come.
 func (c *carrier) begin() {
+	c.opening = false
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hold = true
@@ -157,7 +209,7 @@ func (w *writer) writeSealed(pieces [][]byte, wait bool) (n int, err error) {
 	for _, p := range pieces {
 		for len(p) > 0 {
 			part := p[:min(len(p), writeBytes)]
-			if _, err := w.conn.Write(part); err != nil {
+			if err := w.carrier.give(w.conn, part); err != nil {
 				return n, err
 			}
 			n += len(part)

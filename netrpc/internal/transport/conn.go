@@ -24,12 +24,12 @@ type conn struct {
 	s       *server
 	net     net.Conn
 	address string
+	turn    *turn        // while it is being made
 	account *account     // of all that is held for it
 	of      *namesake    // what its name has; nil without TLS. Guarded by the server
 	called  string       // its name; likewise
 	source  *Source      // by which what it delivers comes into the inbox
 	outbox  *Queue       // what is to be delivered on it
-	ready   atomic.Bool  // the preface has come
 	usedAt  atomic.Int64 // when something came last but a Hello, in nanoseconds since the transport began
 	frameAt atomic.Int64 // when the frame began that is not complete, likewise; 0 for none
 	writeAt atomic.Int64 // when the write began that is under way, likewise; 0 for none
@@ -51,6 +51,8 @@ func newConn(s *server, nc net.Conn, address string) *conn {
 	c.outbox = newQueue(s.t.opt.QueueMax, c.account)
 	c.outbox.leave = c.leave
 	c.usedAt.Store(c.clock())
+	c.turn = &turn{c: c}
+	c.turn.waits.Store(c.clock())
 	return c
 }
 
@@ -65,7 +67,7 @@ func (c *conn) leave() {
 func (c *conn) run() {
 	defer c.s.wg.Done()
 	o := &c.s.t.opt
-	stream, err := handshake(c.s.t.ctx, c.net, o, nil)
+	stream, err := handshake(c.s.t.ctx, c.net, o, nil, c.turn)
 	if err != nil {
 		if o.Identity != nil {
 			c.s.t.refusedHandshake(c.net.RemoteAddr().String(), err)
@@ -76,7 +78,6 @@ func (c *conn) run() {
 	}
 	stream.owner = c
 	c.s.name(c, stream.peer)
-	c.ready.Store(true)
 	d := newDuplex(c.s.t, stream, c, c.outbox, c.source)
 	if err := d.speak(context.Background(), forever); err != errBroken {
 		c.end(err)

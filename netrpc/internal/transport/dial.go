@@ -78,7 +78,7 @@ func dialOnce(ctx context.Context, address string, o *Options) (*stream, error) 
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	s, err := handshake(ctx, c, o, &want)
+	s, err := handshake(ctx, c, o, &want, nil)
 	if !stop() { // the context has ended, and with it the connection
 		err = fmt.Errorf("handshake: %w", context.Cause(ctx))
 	}

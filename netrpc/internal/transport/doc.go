@@ -95,7 +95,10 @@
 // # Bounds
 //
 // The number of connections is bounded, and fits the files that the process may
-// open. The one unused for longest makes room for a new one. Each may have a few batches
+// open. The one unused for longest makes room for a new one. Those whose peer has not shown yet
+// who it is are few, may say little, and take turns at the processors (opening.go). Records of TLS
+// are paid for as messages are, and a peer that asks for new keys loses its connection, as what
+// TLS answers would be held for it. Each connection may have a few batches
 // that wait for room in the Inbox; then it is not read.
 //
 // What is held for connections that others made, in either direction, is charged to

@@ -63,7 +63,9 @@ type stream struct {
 // Read implements io.Reader.
 func (s *stream) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	if s.carrier == nil { // else it counts what comes, also of a record that is not complete
+	if s.carrier != nil { // it counts what comes, also of a record that is not complete
+		s.pay()
+	} else {
 		s.got.Add(uint64(n))
 	}
 	return n, err

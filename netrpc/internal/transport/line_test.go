@@ -215,7 +215,7 @@ func TestASilentConnectionIsReplacedThoughAWriteWaits(t *testing.T) {
 	first, err := deaf.Accept()
 	require.NoError(t, err)
 	defer first.Close()
-	_, err = handshake(t.Context(), first, &Options{DialTimeout: patience, FrameTimeout: patience}, nil)
+	_, err = handshake(t.Context(), first, &Options{DialTimeout: patience, FrameTimeout: patience}, nil, nil)
 	require.NoError(t, err)
 	second, err := deaf.Accept()
 	require.NoError(t, err)

@@ -20,18 +20,17 @@ type namesake struct {
 	connections int               // guarded by the server
 }
 
-// name notes who is at the other end of a connection. When there are too many of its name, the
-// one unused for longest makes room. It is called before anything is held for the connection.
+// name notes who is at the other end of a connection, whose preface has come. When there are too
+// many of its name, the one unused for longest makes room. It is called before anything is held
+// for the connection.
 func (s *server) name(c *conn, p *identity.Peer) {
-	if p == nil {
-		return
-	}
 	s.mu.Lock()
-	name := p.Short()
-	if s.conns[c.address] != c { // it has ended meanwhile
+	s.made(c)
+	if p == nil || s.conns[c.address] != c { // it has ended meanwhile
 		s.mu.Unlock()
 		return
 	}
+	name := p.Short()
 	n := s.names[name]
 	if n == nil {
 		n = new(namesake)
@@ -58,6 +57,7 @@ func (s *server) drop(c *conn) {
 		return
 	}
 	delete(s.conns, c.address)
+	s.made(c)
 	if c.of != nil {
 		if c.of.connections--; c.of.connections == 0 {
 			delete(s.names, c.called)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"runtime"
@@ -15,9 +16,12 @@ type server struct {
 	budget *budget                  // of all connections together
 	pace   [laneCount]chan struct{} // has a token for each large frame that is read
 	heavy  heavy
+	turns  turnstile     // of handshakes
+	opened chan struct{} // a connection is no longer being made
 
 	mu      sync.Mutex
 	conns   map[string]*conn     // by address: the mark and a number
+	opening []*conn              // of conns, those whose preface has not come yet, the first one first
 	names   map[string]*namesake // by role and name
 	last    uint64
 	closed  bool
@@ -26,7 +30,8 @@ type server struct {
 }
 
 func newServer(t *Transport) *server {
-	s := &server{t: t, budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn), names: make(map[string]*namesake)}
+	s := &server{t: t, budget: newBudget(t.opt.MemoryMax), conns: make(map[string]*conn), names: make(map[string]*namesake), opened: make(chan struct{}, 1)}
+	s.turns.free = max(1, runtime.GOMAXPROCS(0)/4)
 	for l := range s.pace {
 		s.pace[l] = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	}
@@ -37,6 +42,7 @@ func newServer(t *Transport) *server {
 func (s *server) serve(l net.Listener) {
 	defer s.wg.Done()
 	for {
+		s.awaitRoom()
 		nc, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
@@ -67,7 +73,7 @@ func (s *server) add(nc net.Conn) *conn {
 	if s.closed {
 		return nil
 	}
-	if len(s.conns) >= s.t.opt.ConnectionsMax {
+	if len(s.opening) >= openingMax || len(s.conns) >= s.t.opt.ConnectionsMax {
 		if old := s.leastUsed(nil); old != nil {
 			s.drop(old)
 			go old.end(errEvicted)
@@ -76,6 +82,7 @@ func (s *server) add(nc net.Conn) *conn {
 	s.last++
 	c := newConn(s, nc, string(clientMark)+strconv.FormatUint(s.last, 10))
 	s.conns[c.address] = c
+	s.opening = append(s.opening, c)
 	s.wg.Add(1)
 	return c
 }
@@ -101,13 +108,12 @@ var (
 // leastUsed prefers connections that have not even said the preface. It looks only at those of
 // a name, if one is given.
 func (s *server) leastUsed(of *namesake) *conn {
+	if of == nil && len(s.opening) > 0 {
+		return cmp.Or(s.slowest(), s.opening[0])
+	}
 	var least *conn
 	for _, c := range s.conns {
-		if of != nil && c.of != of {
-			continue
-		}
-		if least == nil || !c.ready.Load() && least.ready.Load() ||
-			c.ready.Load() == least.ready.Load() && c.usedAt.Load() < least.usedAt.Load() {
+		if (of == nil || c.of == of) && (least == nil || c.usedAt.Load() < least.usedAt.Load()) {
 			least = c
 		}
 	}

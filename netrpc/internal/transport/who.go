@@ -14,8 +14,8 @@ import (
 )
 
 // handshake makes TLS on a connection, if this process has an identity, and exchanges the
-// preface, within the time-out. Whoever dialled says whom it wants.
-func handshake(ctx context.Context, c net.Conn, o *Options, want *identity.Wanted) (*stream, error) {
+// preface, within the time-out. Whoever dialled says whom it wants; the other end takes turns.
+func handshake(ctx context.Context, c net.Conn, o *Options, want *identity.Wanted, turn *turn) (*stream, error) {
 	if err := c.SetDeadline(time.Now().Add(o.DialTimeout)); err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func handshake(ctx context.Context, c net.Conn, o *Options, want *identity.Wante
 		}
 		return s, nil
 	}
-	w := newCarrier(c)
+	w := newCarrier(c, turn)
 	var sealed net.Conn
 	var peer *identity.Peer
 	var err error
@@ -35,6 +35,8 @@ func handshake(ctx context.Context, c net.Conn, o *Options, want *identity.Wante
 	} else {
 		sealed, peer, err = o.Identity.Server(ctx, w)
 	}
+	turn.end()
+	w.turn = nil
 	if err != nil {
 		return nil, err
 	}
