@@ -62,16 +62,21 @@ func Parse(text string) (Name, error) {
 	if !ok || len(parts) != 3 {
 		return Name{}, fmt.Errorf("the URI %.200q: want gtstore://CLUSTER/ROLE/NAME", text)
 	}
-	n := Name{Cluster: parts[0], Name: parts[2]}
-	for _, r := range core.Roles {
-		if r.String() == parts[1] {
-			n.Role = r
-		}
-	}
+	n := Name{Cluster: parts[0], Role: roleOf(parts[1]), Name: parts[2]}
 	if err := n.Check(); err != nil {
 		return Name{}, fmt.Errorf("the URI %.200q: %w", text, err)
 	}
 	return n, nil
+}
+
+// roleOf returns the role that is called so; 0 for none.
+func roleOf(text string) core.Role {
+	for _, r := range core.Roles {
+		if r.String() == text {
+			return r
+		}
+	}
+	return 0
 }
 
 // nameIn returns the one name that a certificate has.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,10 +45,11 @@ type Source struct {
 
 // state is what the files said when they were last whole.
 type state struct {
-	raw      [4][]byte
+	raw      [3][]byte // of certificate, key and CA
 	own      *tls.Certificate
 	ends     time.Time // of the own certificate
 	roots    *x509.CertPool
+	deny     []byte
 	denied   map[string]bool
 	sessions tls.ClientSessionCache // under this certificate
 }
@@ -89,29 +92,99 @@ func (s *Source) Ends() time.Time { return s.state.Load().ends }
 // Name is the process's own.
 func (s *Source) Name() Name { return s.name }
 
-// read reads the files. It returns nil when they are as they were.
+// read reads the files. It returns nil when they are as they were. With an error it returns what
+// is to be used all the same, or nil: a certificate that does not fit keeps nobody off the
+// deny-list, nor a line of that the others.
 func (s *Source) read(was *state) (*state, error) {
-	st := &state{denied: make(map[string]bool)}
-	for i, file := range []string{s.files.Cert, s.files.Key, s.files.CA, s.files.Deny} {
-		if file == "" && i == len(st.raw)-1 {
-			break
+	st, err := s.readOwn(was)
+	if was == nil && err != nil {
+		return nil, err
+	}
+	fresh := st != nil
+	if !fresh {
+		st = new(state)
+		*st = *was
+	}
+	text, denyErr := s.readDeny()
+	switch {
+	case denyErr != nil && was == nil:
+		return nil, denyErr
+	case denyErr != nil:
+		st.deny, st.denied = was.deny, was.denied
+	case was != nil && bytes.Equal(text, was.deny):
+		st.deny, st.denied = was.deny, was.denied
+	default:
+		fresh = true
+		st.deny = text
+		if st.denied, denyErr = parseDeny(text); denyErr != nil {
+			if denyErr = fmt.Errorf("deny-list %s: %w", s.files.Deny, denyErr); was == nil {
+				return nil, denyErr
+			}
+			denyErr = fmt.Errorf("%w; its other lines hold", denyErr)
 		}
+	}
+	if err = errors.Join(err, denyErr); !fresh {
+		st = nil
+	}
+	return st, err
+}
+
+func (s *Source) readDeny() ([]byte, error) {
+	if s.files.Deny == "" {
+		return nil, nil
+	}
+	return readFile(s.files.Deny)
+}
+
+// parseDeny returns the names on a deny-list, and what is wrong with the first line that is no name.
+func parseDeny(text []byte) (denied map[string]bool, err error) {
+	denied = make(map[string]bool)
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case isDeniable(line):
+			denied[line] = true
+		case err == nil:
+			err = fmt.Errorf("line %d, %.80q, denies nobody: want NAME, or ROLE/NAME with the role manager, node, client or operator", number, line)
+		}
+	}
+	return denied, err
+}
+
+// isDeniable tells whether there can be somebody whom a line of the deny-list names.
+func isDeniable(line string) bool {
+	if strings.Contains(line, "://") {
+		_, err := Parse(line)
+		return err == nil
+	}
+	role, name, both := strings.Cut(line, "/")
+	return !both && isWord(line) || both && isWord(name) && roleOf(role).Valid()
+}
+
+// readOwn reads certificate, key and CA. It returns nil when they are as they were. Who is denied is
+// not in the state yet.
+func (s *Source) readOwn(was *state) (*state, error) {
+	st := new(state)
+	for i, file := range []string{s.files.Cert, s.files.Key, s.files.CA} {
 		b, err := readFile(file)
 		if err != nil {
 			return nil, err
 		}
 		st.raw[i] = b
 	}
-	if was != nil && bytes.Equal(bytes.Join(was.raw[:], nil), bytes.Join(st.raw[:], nil)) {
+	if was != nil && slices.EqualFunc(was.raw[:], st.raw[:], bytes.Equal) {
 		return nil, nil
 	}
 	own, err := tls.X509KeyPair(st.raw[0], st.raw[1])
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s and key %s: %w", s.files.Cert, s.files.Key, err)
 	}
-	st.own, st.ends, st.roots = &own, own.Leaf.NotAfter, x509.NewCertPool()
-	if !st.roots.AppendCertsFromPEM(st.raw[2]) {
-		return nil, fmt.Errorf("CA %s: it has no certificate in PEM", s.files.CA)
+	st.own, st.ends = &own, own.Leaf.NotAfter
+	if st.roots, err = parseRoots(st.raw[2]); err != nil {
+		return nil, fmt.Errorf("CA %s: %w", s.files.CA, err)
 	}
 	name, err := nameIn(own.Leaf)
 	if err != nil {
@@ -120,29 +193,62 @@ func (s *Source) read(was *state) (*state, error) {
 	if was != nil && name != s.name {
 		return nil, fmt.Errorf("certificate %s: it is of %v now, and this process is %v: start it again to give it another name", s.files.Cert, name, s.name)
 	}
-	if n := len(bytes.Join(own.Certificate, nil)); n > ChainBytesMax {
-		return nil, fmt.Errorf("certificate %s: with those between it and the CA it has %d bytes, and at most %d are taken: leave out those that peers have by their --tls-ca", s.files.Cert, n, ChainBytesMax)
+	if err := s.checkOwn(st, name); err != nil {
+		return nil, err
 	}
-	chain, err := parseChain(own.Certificate)
+	// Who begins with it is told so by Load. Who has one that is good has no use for another one
+	// that nobody takes; where it is good from later on, it is taken then.
+	if now := s.now(); was != nil && !bytes.Equal(st.raw[0], was.raw[0]) && (now.Before(own.Leaf.NotBefore) || now.After(st.ends)) {
+		return nil, fmt.Errorf("certificate %s: it is good from %s to %s, which is not now: look at the clock of this machine, and of where it was issued", s.files.Cert, own.Leaf.NotBefore.UTC().Format(time.RFC3339), st.ends.UTC().Format(time.RFC3339))
+	}
+	st.sessions = tls.NewLRUClientSessionCache(sessionsMax)
+	return st, nil
+}
+
+// checkOwn tells what is wrong with the process's own certificate.
+func (s *Source) checkOwn(st *state, name Name) error {
+	if n := len(bytes.Join(st.own.Certificate, nil)); n > ChainBytesMax {
+		return fmt.Errorf("certificate %s: with those between it and the CA it has %d bytes, and at most %d are taken: leave out those that peers have by their --tls-ca", s.files.Cert, n, ChainBytesMax)
+	}
+	chain, err := parseChain(st.own.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("certificate %s: %w", s.files.Cert, err)
+		return fmt.Errorf("certificate %s: %w", s.files.Cert, err)
 	}
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
 		if usage == x509.ExtKeyUsageServerAuth && !name.Role.Listens() {
 			continue
 		}
-		// Of one that is not valid now, Load says so with its name.
-		if err := verify(chain, st.roots, usage, own.Leaf.NotBefore); err != nil {
-			return nil, fmt.Errorf("certificate %s does not hold under the CA %s: %w", s.files.Cert, s.files.CA, err)
+		// Of one that is not valid now, others say so with its name.
+		if err := verify(chain, st.roots, usage, st.own.Leaf.NotBefore); err != nil {
+			return fmt.Errorf("certificate %s does not hold under the CA %s: %w", s.files.Cert, s.files.CA, err)
 		}
 	}
-	for line := range strings.Lines(string(st.raw[3])) {
-		if line, _, _ = strings.Cut(line, "#"); strings.TrimSpace(line) != "" {
-			st.denied[strings.TrimSpace(line)] = true
+	return nil
+}
+
+// parseRoots reads the certificates of CAs. One that is not whole is an error: of two CAs, the one
+// that is missing would end connections.
+func parseRoots(text []byte) (*x509.CertPool, error) {
+	roots, begun, blocks, certs := x509.NewCertPool(), bytes.Count(text, []byte("-----BEGIN ")), 0, 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		blocks++
+		if block.Type != "CERTIFICATE" {
+			continue
 		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		roots.AddCert(c)
+		certs++
 	}
-	st.sessions = tls.NewLRUClientSessionCache(sessionsMax)
-	return st, nil
+	switch {
+	case blocks != begun:
+		return nil, fmt.Errorf("of %d blocks of PEM %d are whole", begun, blocks)
+	case certs == 0:
+		return nil, errors.New("it has no certificate in PEM")
+	}
+	return roots, nil
 }
 
 func readFile(name string) ([]byte, error) {
@@ -182,20 +288,19 @@ func (s *Source) current() *state {
 func (s *Source) look() {
 	st := s.state.Load()
 	fresh, err := s.read(st)
-	switch {
-	case err != nil:
-		if err.Error() != s.failure {
-			s.failure = err.Error()
-			s.log.Error("the files of TLS have changed and do not fit: what was read before stays in use", "err", err)
+	failure := ""
+	if err != nil {
+		if failure = err.Error(); failure != s.failure {
+			s.log.Error("the files of TLS have changed, and some do not fit: of these, what was read before stays in use", "err", err)
 		}
-	case fresh != nil:
-		s.failure, s.warned = "", false
+	}
+	s.failure = failure
+	if fresh != nil {
+		s.warned = s.warned && fresh.ends.Equal(st.ends)
 		s.state.Store(fresh)
 		s.reads.Add(1)
 		st = fresh
 		s.log.Info("the files of TLS were read again", "certificate", s.name.String(), "ends", fresh.ends, "denied", len(fresh.denied))
-	default:
-		s.failure = ""
 	}
 	if !s.warned && s.now().After(st.ends) {
 		s.warned = true

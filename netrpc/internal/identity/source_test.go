@@ -273,6 +273,80 @@ func TestFilesAreReadAgain(t *testing.T) {
 	good("it is denied no more")
 }
 
+// Files that are changed clumsily change nothing: of those that do not fit, what was read before
+// stays, and the deny-list holds whatever the others are.
+func TestFilesThatDoNotFitChangeNothing(t *testing.T) {
+	ca, next := identitytest.New(t), identitytest.New(t)
+	clientFiles, nodeFiles := ca.Issue("gtstore://prod/client/app"), ca.Issue("gtstore://prod/node/node1")
+	log := new(lines)
+	client := load(t, clientFiles)
+	node, err := identity.Load(nodeFiles, slog.New(slog.NewTextHandler(log, nil)))
+	require.NoError(t, err)
+	identity.SetEvery(0, client, node)
+	good := func(when string) {
+		t.Helper()
+		m := meet(t, client, node, anyNode("node1"))
+		require.NoError(t, errors.Join(m.clientErr, m.serverErr, m.client.Over(), m.server.Over()), when)
+	}
+	good("at first")
+
+	ca.Renew(nodeFiles, "gtstore://prod/node/node1", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().Add(20*time.Hour)
+	})
+	good("another certificate is not good yet")
+	require.Contains(t, log.String(), "which is not now")
+	ends := node.Ends()
+	identity.SetNow(func() time.Time { return time.Now().Add(2 * time.Hour) }, client, node)
+	good("it is good now, and taken")
+	require.NotEqual(t, ends, node.Ends())
+	ca.Renew(nodeFiles, "gtstore://prod/node/node1")
+	good("another one")
+	ca.Renew(nodeFiles, "gtstore://prod/node/node1", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	good("one that has ended")
+	ca.Renew(nodeFiles, "gtstore://prod/node/node1")
+
+	both := append(bytes.Clone(next.PEM), ca.PEM...)
+	require.NoError(t, os.WriteFile(nodeFiles.CA, both, 0o600))
+	good("two CAs")
+	other := append(bytes.Clone(ca.PEM), next.PEM...)
+	nextFiles := next.Issue("gtstore://prod/client/next")
+	next.Write(nextFiles.CA, other)
+	require.NoError(t, os.WriteFile(nodeFiles.CA, other[:len(other)-20], 0o600))
+	good("half a file of two CAs")
+	require.Contains(t, log.String(), "of 2 blocks of PEM 1 are whole")
+	m := meet(t, load(t, nextFiles), node, anyNode("node1"))
+	require.NoError(t, errors.Join(m.clientErr, m.serverErr), "both CAs are known still")
+	require.NoError(t, os.WriteFile(nodeFiles.CA, other, 0o600))
+
+	require.NoError(t, os.Remove(nodeFiles.Cert))
+	require.NoError(t, os.WriteFile(nodeFiles.Deny, []byte("client:app\nclient/app # gone\n"), 0o600))
+	m = meet(t, client, node, anyNode("node1"))
+	require.ErrorIs(t, m.serverErr, identity.ErrDenied, "though there is no certificate, and a line is wrong")
+	require.Contains(t, log.String(), "denies nobody")
+	ca.Renew(nodeFiles, "gtstore://prod/node/node1")
+	require.NoError(t, os.Remove(nodeFiles.Deny))
+	m = meet(t, client, node, anyNode("node1"))
+	require.ErrorIs(t, m.serverErr, identity.ErrDenied, "a deny-list that is gone is the last one")
+}
+
+// A line of the deny-list that can be of nobody is an error at the start.
+func TestTheLinesOfADenyList(t *testing.T) {
+	for line, good := range map[string]bool{
+		"app": true, "client/app": true, "gtstore://prod/client/app": true, " # nobody": true, "node/n.1_-": true,
+		"client:app": false, "clients/app": false, "client/": false, "/app": false, "client app": false, "gtstore://prod/app": false,
+		"client/app/b": false, "prod/client/app": false,
+	} {
+		f := identitytest.New(t).Issue("gtstore://prod/node/node1")
+		require.NoError(t, os.WriteFile(f.Deny, []byte("# those who left\nann\n"+line+"\n"), 0o600))
+		_, err := identity.Load(f, quiet)
+		if good {
+			require.NoError(t, err, line)
+		} else {
+			require.ErrorContains(t, err, "line 3", line)
+		}
+	}
+}
+
 // Of two certificates with which a connection was made the one that ends first ends it.
 func TestAConnectionEndsWithItsCertificate(t *testing.T) {
 	ca := identitytest.New(t)
