@@ -260,13 +260,13 @@ func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Du
 	if to == (core.Peer{}) {
 		to = c.manager
 	}
-	req := c.last.Add(1)
 	answer := make(chan core.Envelope, 1)
 	c.mu.Lock()
 	if c.asked == nil {
 		c.mu.Unlock()
 		return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
 	}
+	req := newID(c.asked)
 	c.asked[req] = answer
 	c.mu.Unlock()
 	defer func() {
