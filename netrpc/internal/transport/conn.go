@@ -24,7 +24,6 @@ type conn struct {
 	s       *server
 	net     net.Conn
 	address string
-	turn    *turn        // while it is being made
 	account *account     // of all that is held for it
 	of      *namesake    // what its name has; nil without TLS. Guarded by the server
 	called  string       // its name; likewise
@@ -51,8 +50,6 @@ func newConn(s *server, nc net.Conn, address string) *conn {
 	c.outbox = newQueue(s.t.opt.QueueMax, c.account)
 	c.outbox.leave = c.leave
 	c.usedAt.Store(c.clock())
-	c.turn = &turn{c: c}
-	c.turn.waits.Store(c.clock())
 	return c
 }
 
@@ -67,7 +64,7 @@ func (c *conn) leave() {
 func (c *conn) run() {
 	defer c.s.wg.Done()
 	o := &c.s.t.opt
-	stream, err := handshake(c.s.t.ctx, c.net, o, nil, c.turn)
+	stream, err := handshake(c.s.t.ctx, c.net, o, nil, &turn{c: c})
 	if err != nil {
 		if o.Identity != nil {
 			c.s.t.refusedHandshake(c.net.RemoteAddr().String(), err)

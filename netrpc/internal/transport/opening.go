@@ -3,10 +3,8 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gtstore/netrpc/internal/identity"
@@ -15,8 +13,8 @@ import (
 // Until its peer has shown who it is, a connection may be anybody's. So what those have that
 // are being made is bounded for itself, in number, bytes and use of the processors.
 const (
-	openingMax = 512                    // connections that are being made
-	openingMin = 100 * time.Millisecond // that the peer of one may keep it waiting, before it makes room for another
+	openingMax = 1024                   // connections that are being made
+	openingMin = 250 * time.Millisecond // that one of them has, before it makes room for another
 
 	// handshakeBytesMax bounds what a peer says until TLS knows who it is, but for one read
 	// ahead. TLS itself would keep a certificate of 256 KiB.
@@ -25,17 +23,14 @@ const (
 
 var errHandshakeTooLong = fmt.Errorf("it says more than %d bytes in the handshake", handshakeBytesMax)
 
-// awaitRoom waits while as many connections as may be are being made, unless the peer of one
+// awaitRoom waits while as many connections as may be are being made, unless the first of them
 // has had its time. Those that come meanwhile wait in the system.
 func (s *server) awaitRoom() {
 	for {
-		s.mu.Lock()
 		wait := time.Duration(0)
+		s.mu.Lock()
 		if len(s.opening) >= openingMax {
-			wait = openingMin
-			if c := s.slowest(); c != nil {
-				wait -= time.Duration(c.clock() - c.turn.waits.Load())
-			}
+			wait = openingMin - s.opening[0].unused()
 		}
 		s.mu.Unlock()
 		if wait <= 0 {
@@ -48,18 +43,6 @@ func (s *server) awaitRoom() {
 			return
 		}
 	}
-}
-
-// slowest is the connection that is being made and has waited for its peer for longest; nil if
-// all of them wait for their turn. The caller holds mu.
-func (s *server) slowest() (slowest *conn) {
-	since := notWaiting
-	for _, c := range s.opening {
-		if at := c.turn.waits.Load(); at < since {
-			slowest, since = c, at
-		}
-	}
-	return slowest
 }
 
 // made takes a connection off those that are being made. The caller holds mu.
@@ -75,15 +58,17 @@ func (s *server) made(c *conn) {
 
 // turnstile gives turns to the handshakes of TLS that others begin: each costs the processors as
 // much as a hundred messages, and anybody can have one begun. So only so many go on at a time,
-// those first whose peers have answered already.
+// those first whose peers have answered already. Among the others who came last goes first: when
+// there are more than turns, some wait in vain, and those who have waited for longest are the
+// likeliest to have gone. A newcomer need not wait for what a flood has left.
 type turnstile struct {
 	mu      sync.Mutex
 	free    int
 	waiting [2][]chan struct{} // closed when it is their turn; those that have been answered are the second
 }
 
-// take waits for a turn. It returns false when over is closed before.
-func (t *turnstile) take(answered int, over <-chan struct{}) bool {
+// take waits for a turn. It returns false when over is closed before, or the time has passed.
+func (t *turnstile) take(answered int, over <-chan struct{}, timeout time.Duration) bool {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
@@ -93,10 +78,13 @@ func (t *turnstile) take(answered int, over <-chan struct{}) bool {
 	mine := make(chan struct{})
 	t.waiting[answered] = append(t.waiting[answered], mine)
 	t.mu.Unlock()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
 	select {
 	case <-mine:
 		return true
 	case <-over:
+	case <-timer.C:
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,9 +100,9 @@ func (t *turnstile) give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := len(t.waiting) - 1; i >= 0; i-- {
-		if len(t.waiting[i]) > 0 {
-			close(t.waiting[i][0])
-			t.waiting[i] = slices.Delete(t.waiting[i], 0, 1)
+		if last := len(t.waiting[i]) - 1; last >= 0 {
+			close(t.waiting[i][last])
+			t.waiting[i] = slices.Delete(t.waiting[i], last, last+1)
 			return
 		}
 	}
@@ -124,22 +112,18 @@ func (t *turnstile) give() {
 // turn is what a connection that is being made has of the turnstile.
 type turn struct {
 	c        *conn
-	answered int          // 1 once TLS has said something, to which the peer has to answer
-	has      bool         // it is this connection's
-	waits    atomic.Int64 // when the connection began to wait for its peer, by its clock; or notWaiting
+	answered int  // 1 once TLS has said something, to which the peer has to answer
+	has      bool // it is this connection's
 }
 
-const notWaiting = int64(math.MaxInt64)
-
-var errNoTurn = errors.New("it ended before there was a turn for its handshake")
+var errNoTurn = errors.New("no turn came for its handshake in time: more connect than this process can take")
 
 // begin is called before TLS is given a whole record. A nil turn needs none.
 func (t *turn) begin() error {
 	if t == nil || t.has {
 		return nil
 	}
-	t.waits.Store(notWaiting)
-	if t.has = t.c.s.turns.take(t.answered, t.c.done); !t.has {
+	if t.has = t.c.s.turns.take(t.answered, t.c.done, t.c.s.t.opt.DialTimeout); !t.has {
 		return errNoTurn
 	}
 	return nil
@@ -149,7 +133,6 @@ func (t *turn) begin() error {
 func (t *turn) end() {
 	if t != nil && t.has {
 		t.has = false
-		t.waits.Store(t.c.clock())
 		t.c.s.turns.give()
 	}
 }

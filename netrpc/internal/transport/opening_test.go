@@ -58,30 +58,16 @@ func TestConnectionsThatAreBeingMadeAreFew(t *testing.T) {
 	})
 }
 
-// A connection that waits for its turn does not make room for others: it is not its peer's fault.
-func TestWhoWaitsForItsTurnStays(t *testing.T) {
-	s := newServer(New(nil, Options{Inbox: NewInbox(), Self: 1}))
-	for range 3 {
-		a, b := net.Pipe()
-		defer a.Close()
-		s.add(b)
-	}
-	require.Equal(t, s.opening[0], s.leastUsed(nil))
-	require.NoError(t, s.opening[0].turn.begin())
-	require.Equal(t, s.opening[1], s.leastUsed(nil))
-	s.opening[0].turn.end()
-	require.Equal(t, s.opening[1], s.leastUsed(nil), "it has waited for its peer since then only")
-}
-
-// Handshakes go on when it is their turn, those of peers who have answered first.
+// Handshakes go on when it is their turn, those of peers who have answered first, and then who
+// came last.
 func TestHandshakesTakeTurns(t *testing.T) {
 	s := &turnstile{free: 1}
 	never, over := make(chan struct{}), make(chan struct{})
-	require.True(t, s.take(0, never))
+	require.True(t, s.take(0, never, patience))
 	got := make(chan int, 3)
 	for i, answered := range []int{0, 0, 1} {
 		go func() {
-			if s.take(answered, never) {
+			if s.take(answered, never, patience) {
 				got <- i
 			}
 		}()
@@ -92,8 +78,9 @@ func TestHandshakesTakeTurns(t *testing.T) {
 		}, patience, time.Millisecond)
 	}
 	close(over)
-	require.False(t, s.take(0, over), "a connection that has ended waits no more")
-	for _, want := range []int{2, 0, 1} {
+	require.False(t, s.take(0, over, patience), "a connection that has ended waits no more")
+	require.False(t, s.take(0, never, time.Nanosecond), "nor for ever")
+	for _, want := range []int{2, 1, 0} {
 		s.give()
 		require.Equal(t, want, <-got)
 	}
@@ -109,7 +96,7 @@ func TestAHandshakeWaitsForATurn(t *testing.T) {
 	e := g.node(listen(t, "127.0.0.1:0"))
 	turns := &e.server.turns
 	for turns.free > 0 {
-		require.True(t, turns.take(0, nil))
+		require.True(t, turns.take(0, nil, patience))
 	}
 	done := make(chan error, 1)
 	go func() {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"errors"
 	"net"
 	"runtime"
@@ -109,7 +108,7 @@ var (
 // a name, if one is given.
 func (s *server) leastUsed(of *namesake) *conn {
 	if of == nil && len(s.opening) > 0 {
-		return cmp.Or(s.slowest(), s.opening[0])
+		return s.opening[0]
 	}
 	var least *conn
 	for _, c := range s.conns {
