@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"gtstore/core"
+	"gtstore/netrpc/internal/identity"
 )
 
 // CheckAddress tells what is wrong with an address that nobody can ever be reached at:
@@ -29,6 +30,19 @@ func CheckAddress(address string) error {
 		return fmt.Errorf("%q: want a port from 1 to 65535 after the colon, such as 127.0.0.1:7400", address)
 	}
 	return nil
+}
+
+// SplitAddress splits an address as a cluster keeps it. Where nodes have certificates it is
+// NAME@HOST:PORT, and else name is "".
+func SplitAddress(address string) (name, hostPort string) { return identity.SplitAddress(address) }
+
+// AddressName is what people call a node that is known by its address alone: the name in it, or
+// the address where it has none.
+func AddressName(address string) string {
+	if name, _ := identity.SplitAddress(address); name != "" {
+		return name
+	}
+	return address
 }
 
 // Printable makes text that comes from elsewhere fit for a line on a terminal or of a

@@ -24,3 +24,10 @@ func TestTextFromElsewhereForgesNothing(t *testing.T) {
 		require.Equal(t, want, Printable(text))
 	}
 }
+
+func TestANodeIsCalledByTheNameInItsAddress(t *testing.T) {
+	name, address := SplitAddress("node1@10.0.0.1:7401")
+	require.Equal(t, []string{"node1", "10.0.0.1:7401"}, []string{name, address})
+	require.Equal(t, "node1", AddressName("node1@10.0.0.1:7401"))
+	require.Equal(t, "10.0.0.1:7401", AddressName("10.0.0.1:7401"))
+}

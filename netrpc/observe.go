@@ -92,14 +92,14 @@ func (w *watched) syncEnds(now core.Time) {
 	w.ended++
 }
 
-// nameOf is what people call a node: its name, or its address.
+// nameOf is what people call a node: its name, or its address where that is not known.
 func (h *host) nameOf(id core.NodeID) string {
 	if id == h.self.ID {
 		return ""
 	}
 	switch n := h.node.(type) {
 	case *core.Storage:
-		return n.AddressOf(id)
+		return AddressName(n.AddressOf(id))
 	case *core.Manager:
 		return n.NameOf(id)
 	case interface{ Core() *core.Manager }:
@@ -127,7 +127,7 @@ func (h *host) chainOf(id core.GroupID) string {
 	names := make([]string, len(c.Chain))
 	for i, p := range c.Chain {
 		if names[i] = h.nameOf(p.ID); names[i] == "" {
-			names[i] = p.Addr
+			names[i] = AddressName(p.Addr)
 		}
 	}
 	return strings.Join(names, " > ")

@@ -236,7 +236,7 @@ func (r *diskResult) writeGroups(w io.Writer) {
 			log = fmt.Sprintf("%d to %d", g.Base.Seq+1, g.Last)
 		}
 		for i, p := range g.Chain {
-			chain[i] = p.Addr
+			chain[i] = cmp.Or(p.Name, p.Addr)
 		}
 		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\n", g.ID, g.Epoch, part, log, g.Applied,
 			cli.Grouped(g.Entries), cli.Grouped(g.Keys), sizeText(g.ValueBytes), g.Sessions, cmp.Or(strings.Join(chain, " > "), "?"))

@@ -79,6 +79,7 @@ type diskGroup struct {
 
 type diskPeer struct {
 	ID   string `json:"id"`
+	Name string `json:"name,omitempty"` // of its certificate
 	Addr string `json:"addr"`
 }
 
@@ -220,7 +221,10 @@ func newDiskGroup(g *core.DiskGroup, self core.NodeID) diskGroup {
 	return out
 }
 
-func newDiskPeer(p core.Peer) diskPeer { return diskPeer{p.ID.String(), netrpc.Printable(p.Addr)} }
+func newDiskPeer(p core.Peer) diskPeer {
+	name, address := netrpc.SplitAddress(p.Addr)
+	return diskPeer{p.ID.String(), netrpc.Printable(name), netrpc.Printable(address)}
+}
 
 func newDiskDirectory(d *core.DiskDirectory) *diskDirectory {
 	out := &diskDirectory{Index: d.Index, Folded: d.Folded, Commands: d.Commands, Cut: d.Cut, Units: d.Units, Nodes: []diskNode{}, Groups: []directoryGroup{}}
@@ -253,7 +257,8 @@ func newDiskDirectory(d *core.DiskDirectory) *diskDirectory {
 }
 
 func newDiskNode(n *core.NodeView, primaries map[core.NodeID]bool) diskNode {
-	out := diskNode{ID: n.ID.String(), Name: netrpc.Printable(n.Name), Addr: netrpc.Printable(n.Addr), Boots: n.Boot, Group: n.Group, State: "known", Role: roleReplica}
+	_, address := netrpc.SplitAddress(n.Addr)
+	out := diskNode{ID: n.ID.String(), Name: netrpc.Printable(n.Name), Addr: netrpc.Printable(address), Boots: n.Boot, Group: n.Group, State: "known", Role: roleReplica}
 	switch {
 	case n.Joining != 0:
 		out.Group, out.Role = n.Joining, roleJoining

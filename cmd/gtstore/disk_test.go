@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -284,4 +285,17 @@ func TestNamesAreOrderedAsPeopleCount(t *testing.T) {
 	names := []string{"d/node10", "d/node2", "d/manager", "d/node1", "d/node"}
 	slices.SortFunc(names, byNumber)
 	require.Equal(t, []string{"d/manager", "d/node", "d/node1", "d/node2", "d/node10"}, names)
+}
+
+// With TLS the cluster keeps addresses with names: the members of a chain are called by these.
+func TestTheChainOfNodesWithCertificates(t *testing.T) {
+	r := &diskResult{Role: string(disk.Storage), ID: "1", Groups: []diskGroup{{ID: 1, Epoch: 1, Chain: []diskPeer{
+		newDiskPeer(core.Peer{ID: 1, Addr: "node1@10.0.0.1:7401"}), newDiskPeer(core.Peer{ID: 2, Addr: "10.0.0.2:7401"}),
+	}}}}
+	require.Equal(t, diskPeer{ID: core.NodeID(1).String(), Name: "node1", Addr: "10.0.0.1:7401"}, r.Groups[0].Chain[0])
+	var b bytes.Buffer
+	r.writeGroups(&b)
+	require.Contains(t, b.String(), "node1 > 10.0.0.2:7401")
+	n := newDiskNode(&core.NodeView{NodeRecord: core.NodeRecord{Peer: core.Peer{ID: 1, Addr: "node1@10.0.0.1:7401"}, Name: "node1"}}, nil)
+	require.Equal(t, []string{"node1", "10.0.0.1:7401"}, []string{n.Name, n.Addr})
 }

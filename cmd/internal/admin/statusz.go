@@ -89,9 +89,9 @@ func (p *page) storage(s *storageState) {
 	for i := range s.groups {
 		g := &s.groups[i]
 		var chain []string
-		names := map[core.NodeID]string{g.Config.Joining.ID: netrpc.Printable(g.Config.Joining.Addr)}
+		names := map[core.NodeID]string{g.Config.Joining.ID: netrpc.Printable(netrpc.AddressName(g.Config.Joining.Addr))}
 		for _, m := range g.Config.Chain {
-			names[m.ID] = netrpc.Printable(m.Addr)
+			names[m.ID] = netrpc.Printable(netrpc.AddressName(m.Addr))
 			chain = append(chain, names[m.ID])
 		}
 		role := cell{Text: g.role}
@@ -171,6 +171,7 @@ func (p *page) manager(m *managerState) {
 	nodes := table{Title: "Nodes", Head: []string{"Node", "Address", "State", "Role", "Last answer"}}
 	for i := range r.Nodes {
 		n := &r.Nodes[i]
+		_, address := netrpc.SplitAddress(n.Addr)
 		state := cell{n.State.String(), nodeClass[n.State]}
 		if n.Draining {
 			state.Text += ", draining"
@@ -182,7 +183,7 @@ func (p *page) manager(m *managerState) {
 		if role.Text == "" {
 			role = cell{"–", "quiet"}
 		}
-		nodes.Rows = append(nodes.Rows, []cell{{Text: names[n.ID]}, text("%s", netrpc.Printable(n.Addr)), state, role, text("%v ago", m.quiet[i].Round(time.Millisecond))})
+		nodes.Rows = append(nodes.Rows, []cell{{Text: names[n.ID]}, text("%s", netrpc.Printable(address)), state, role, text("%v ago", m.quiet[i].Round(time.Millisecond))})
 	}
 	p.Tables = append(p.Tables, groups, joins, nodes)
 }

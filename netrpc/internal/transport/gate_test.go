@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -188,6 +189,14 @@ func TestTheOtherSideHasNoTLS(t *testing.T) {
 	plain := newEnd(t, 3, listen(t, "127.0.0.1:0"))
 	_, err = Ask(t.Context(), g.source("client/app"), plain.addr)
 	require.ErrorContains(t, err, "TLS: the peer speaks without TLS")
+}
+
+// A log tells name and address apart.
+func TestAPeerIsNamedInTheLog(t *testing.T) {
+	var b bytes.Buffer
+	n := notes{log: slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), began: time.Now()}
+	n.say(noteDial, "cannot connect", "node1@10.0.0.1:7401", nil)
+	require.Contains(t, b.String(), "peer=10.0.0.1:7401 name=node1")
 }
 
 // What is allowed arrives: of each role what it asks, from whom its certificate says.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"gtstore/netrpc/internal/identity"
 )
 
 // note is a kind of line that the transport logs.
@@ -53,9 +55,13 @@ func (n *notes) say(kind note, text, peer string, err error) {
 		k.skipped.Add(1)
 		return
 	}
-	attrs := make([]slog.Attr, 0, 3)
+	attrs := make([]slog.Attr, 0, 4)
 	if peer != "" {
-		attrs = append(attrs, slog.String("peer", peer))
+		name, address := identity.SplitAddress(peer)
+		attrs = append(attrs, slog.String("peer", address))
+		if name != "" {
+			attrs = append(attrs, slog.String("name", name))
+		}
 	}
 	if err != nil {
 		attrs = append(attrs, slog.Any("err", err))
