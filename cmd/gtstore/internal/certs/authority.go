@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ const (
 	UsualLife     = 365 * 24 * time.Hour
 	LifeMin       = time.Minute
 	LifeMax       = AuthorityLife
+
+	othersWrite = 0o002 // of a directory's mode
 
 	slowClock = time.Hour // how long before they are made certificates are good
 )
@@ -44,6 +47,11 @@ func Open(dir, cluster string) (a *Authority, made bool, err error) {
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("cannot make the directory for the certificates: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return nil, false, err
+	} else if info.Mode().Perm()&othersWrite != 0 && runtime.GOOS != "windows" { // which has no such modes
+		return nil, false, fmt.Errorf("anybody on this machine may write into %s, and so put an authority of his own there: chmod 700 it, and look at what is in it", dir)
 	}
 	a = &Authority{dir: dir}
 	certs, certErr := readCerts(a.path(caFile + certEnd))

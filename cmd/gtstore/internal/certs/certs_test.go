@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,20 @@ func TestCertificatesAreOfTheirRole(t *testing.T) {
 	ensure(t, other, operator)
 	_, serverErr := handshake(t, other, operator, a, node)
 	require.Error(t, serverErr, "another authority's certificate is of no use")
+}
+
+// Whoever may write into the directory could be anybody in the cluster.
+func TestADirectoryThatAnybodyMayWriteIsRefused(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it has no such modes")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o777))
+	_, _, err := Open(dir, "")
+	require.ErrorContains(t, err, "chmod 700")
+	require.Empty(t, filesOf(t, dir))
+	require.NoError(t, os.Chmod(dir, 0o700))
+	open(t, dir)
 }
 
 // What is there is kept, byte for byte, and what is missing is made.
