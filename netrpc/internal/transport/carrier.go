@@ -108,7 +108,7 @@ func (s *stream) pay() {
 	if s.owner != nil && s.carrier.records >= recordsMax {
 		n := s.carrier.records
 		s.carrier.records = 0
-		s.owner.slow(n)
+		s.owner.slow(n, n)
 	}
 }
 

@@ -154,8 +154,10 @@ func workOf(list []core.Envelope) int {
 
 // slow makes a connection wait that asks for more than anybody needs, or than its part when
 // many ask for much: else it would keep the processors busy, and others would wait for these.
-func (c *conn) slow(work int) {
-	rate := min(workRate, sharedRate*runtime.GOMAXPROCS(0)/c.s.heavy.count(c, work))
+// What it asks for counts as so much work for itself, and as so much of what many ask for: who
+// pays a penalty shall not have others pay too.
+func (c *conn) slow(work, effort int) {
+	rate := min(workRate, sharedRate*runtime.GOMAXPROCS(0)/c.s.heavy.count(c, effort))
 	if wait := c.work.take(work, rate, time.Now()); wait > 0 {
 		c.duplex.Load().pause()
 		select {

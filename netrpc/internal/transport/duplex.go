@@ -260,7 +260,7 @@ func (d *duplex) next() error {
 	switch {
 	case d.owner == nil:
 	case b[0] == methodHello: // which only asks for a sign of life
-		d.owner.slow(helloWork)
+		d.owner.slow(helloWork, batchWork)
 	default:
 		d.owner.usedAt.Store(d.owner.clock())
 	}
@@ -303,7 +303,7 @@ func (d *duplex) deliver(b *Batch) {
 		work := workOf(list)
 		list = d.owner.received(list)
 		d.settled(bytesOf(list))
-		d.owner.slow(work)
+		d.owner.slow(work, work)
 	} else {
 		list = d.t.strangers(list)
 		d.settled(0)

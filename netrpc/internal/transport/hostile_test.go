@@ -239,6 +239,30 @@ func TestConnectionsThatDeliverMuchAreCounted(t *testing.T) {
 	})
 }
 
+// A Hello counts for much where it is said too often, but that slows down nobody else: with few
+// of them on many connections, one name would slow down all others.
+func TestASignOfLifeSlowsDownNobodyElse(t *testing.T) {
+	eachGate(t, func(g gate) {
+		e := g.node(listen(g.T, "127.0.0.1:0"))
+		c := g.dial(e.addr)
+		_, err := c.Write(append(request(methodHello, 1, nil), request(methodHello, 2, nil)...))
+		require.NoError(g, err)
+		e.eventually(func() bool {
+			list := e.server.all()
+			return len(list) == 1 && list[0].duplex.Load() != nil
+		}, "it is there")
+		s := e.server.all()[0]
+		_, err = c.Read(make([]byte, 1))
+		require.NoError(g, err, "it is answered")
+		c.Close()
+		<-s.duplex.Load().broken
+		require.GreaterOrEqual(g, s.work.lacks, helloWork)
+		e.server.heavy.mu.Lock()
+		defer e.server.heavy.mu.Unlock()
+		require.Zero(g, e.server.heavy.now)
+	})
+}
+
 // An address of a connection that a message contains leads nowhere.
 func TestNobodySpeaksOnTheConnectionOfAnother(t *testing.T) {
 	eachGate(t, func(g gate) {
