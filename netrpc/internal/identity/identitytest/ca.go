@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -43,6 +44,18 @@ func New(tb testing.TB) *CA {
 	require.NoError(tb, err)
 	ca.PEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})
 	return ca
+}
+
+// NewUnder makes what a certificate has signed that is no CA's: the configuration of somebody who
+// shows another one, node n2's of cluster prod.
+func NewUnder(tb testing.TB, signer tls.Certificate) *tls.Config {
+	tb.Helper()
+	ca := &CA{tb: tb, dir: tb.TempDir(), cert: signer.Leaf, key: signer.PrivateKey.(*ecdsa.PrivateKey)}
+	f := ca.Issue("gtstore://prod/node/n2")
+	c, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	require.NoError(tb, err)
+	c.Certificate = append(c.Certificate, signer.Certificate...)
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"gtstore"}, Certificates: []tls.Certificate{c}}
 }
 
 func newKey(tb testing.TB) *ecdsa.PrivateKey {
