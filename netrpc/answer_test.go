@@ -82,8 +82,9 @@ func TestANodeAnswersOnlyWhatItWasAsked(t *testing.T) {
 	go get("a")
 	locate(1, nodes[0])
 	owner, asked := next[*core.Op](nodes[0])
-	for n := range uint64(64) {
+	for n := range uint64(64) { // what follows its own, and what begins a row
 		nodes[1].say(client, reply(1, op.Req+n, "forged"))
+		nodes[1].say(client, reply(1, n, "forged"))
 	}
 	go get("b")
 	_, op = next[*core.Op](nodes[1])

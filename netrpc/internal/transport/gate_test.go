@@ -274,6 +274,7 @@ func TestANodeSpeaksUnderItsOwnIDOnly(t *testing.T) {
 	register := func(p core.Peer) core.Envelope { return core.Envelope{From: p, Body: &core.Register{Boot: 2}} }
 	m.forbids(say(evil), register(peer(5, "n6")), "that id is n5's")
 	m.forbids(say(evil), register(peer(5, "n5")), "that address is n5's")
+	m.forbids(say(evil), register(peer(66, "n5")), "likewise under an id that nobody has")
 	m.forbids(say(evil), register(core.Peer{ID: 6, Addr: "127.0.0.1:6"}), "that address is nobody's")
 	m.forbids(say(evil), envelopeOf(core.Peer{ID: 5}, &core.Farewell{Boot: 1}), "it says farewell for n5")
 	require.Equal(t, peer(5, "n5"), m.delivered(say(primary), register(peer(5, "n5"))))

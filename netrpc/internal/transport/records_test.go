@@ -106,7 +106,7 @@ func (r *rawRecords) keyUpdate(dst []byte) []byte {
 // charged for, and that are held until something else is said.
 func TestWhoAsksForNewKeysLosesItsConnection(t *testing.T) {
 	g := gate{T: t, ca: identitytest.New(t)}
-	e := g.node(listen(t, "127.0.0.1:0"))
+	e := g.node(listen(t, "127.0.0.1:0"), func(o *Options) { o.FrameTimeout = 10 * patience })
 	r := rawTo(t, e.addr, g.ca.Issue("gtstore://test/client/n5"))
 	_, err := r.conn.Write(r.append(nil, recordData, request(methodHello, 1, nil)))
 	require.NoError(t, err)
