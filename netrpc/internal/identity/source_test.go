@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -327,6 +328,36 @@ func TestFilesThatDoNotFitChangeNothing(t *testing.T) {
 	require.NoError(t, os.Remove(nodeFiles.Deny))
 	m = meet(t, client, node, anyNode("node1"))
 	require.ErrorIs(t, m.serverErr, identity.ErrDenied, "a deny-list that is gone is the last one")
+}
+
+// Kubernetes has all files of a secret change at once, by a link to their directory.
+func TestFilesThatChangeByALink(t *testing.T) {
+	ca, next := identitytest.New(t), identitytest.New(t)
+	dir := t.TempDir()
+	swap := func(version string, ca *identitytest.CA) {
+		t.Helper()
+		f := ca.Issue("gtstore://prod/node/node1")
+		ca.Write(f.CA, append(bytes.Clone(ca.PEM), next.PEM...))
+		require.NoError(t, os.Symlink(filepath.Dir(f.Cert), filepath.Join(dir, version)))
+		require.NoError(t, os.Rename(filepath.Join(dir, version), filepath.Join(dir, "..data")))
+	}
+	swap("..1", ca)
+	for _, name := range []string{"cert.pem", "key.pem", "ca.pem", "deny"} {
+		require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	node := load(t, identity.Files{Cert: in("cert.pem"), Key: in("key.pem"), CA: in("ca.pem"), Deny: in("deny")})
+	identity.SetEvery(0, node)
+	files := ca.Issue("gtstore://prod/client/app")
+	ca.Write(files.CA, append(bytes.Clone(ca.PEM), next.PEM...))
+	client := load(t, files)
+	first := meet(t, client, node, anyNode("node1"))
+	require.NoError(t, errors.Join(first.clientErr, first.serverErr))
+	swap("..2", next)
+	require.Error(t, first.server.Over(), "the first CA is gone")
+	m := meet(t, client, node, anyNode("node1"))
+	require.ErrorContains(t, m.serverErr, "unknown authority")
+	require.EqualValues(t, 1, node.Reads(), "all at once")
 }
 
 // A line of the deny-list that can be of nobody is an error at the start.
