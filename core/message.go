@@ -479,7 +479,7 @@ type ManagersReply struct {
 type ManagerStatus struct {
 	Peer
 	Leads   bool
-	Silent  bool   // it has not answered for about an election time-out
+	Silent  bool   // its connection broke, or it has not answered for about an election time-out
 	Lag     uint64 // entries of the managers' log that it is not known to hold
 	Leaving bool   // amid a change: it is to be removed
 }

@@ -25,25 +25,41 @@ const calmGap = 10
 // may take its place.
 const silenceMax = 2
 
-// voice is when a member was heard last.
+// voice is when a member was heard last, and whether its connection broke since.
 type voice struct {
-	id core.NodeID
-	at core.Time
+	id    core.NodeID
+	at    core.Time
+	broke bool
 }
 
-// listen notes that a member was heard, for a leader.
-func (n *Node) listen(id core.NodeID) {
+// voice is that of a member, for a leader; nil for all others.
+func (n *Node) voice(id core.NodeID) *voice {
 	if n.leads == 0 {
-		return
+		return nil
 	}
 	if _, member := n.members.peer(id); !member {
-		return
+		return nil
 	}
 	i := slices.IndexFunc(n.voices, func(v voice) bool { return v.id == id })
 	if i < 0 {
 		i, n.voices = len(n.voices), append(n.voices, voice{id: id})
 	}
-	n.voices[i].at = n.now
+	return &n.voices[i]
+}
+
+// listen notes that a member was heard.
+func (n *Node) listen(id core.NodeID) {
+	if v := n.voice(id); v != nil {
+		v.at, v.broke = n.now, false
+	}
+}
+
+// silent tells whether a leader cannot count on a member now, for people: its connection broke,
+// and it was not heard since; or it was not heard for long. A process that ended is silent at
+// once so, though what is at its address by now may be another one that lacks its data.
+func (n *Node) silent(id core.NodeID) bool {
+	v := n.voice(id)
+	return v != nil && v.broke || !n.hears(id)
 }
 
 // Output collects what the driver must do, as core.Output does; see there.
@@ -169,9 +185,13 @@ func (n *Node) Tick(now core.Time, out *Output) {
 
 // Down takes the hint that a member's connection broke or was refused. If that is the leader,
 // an election begins sooner than its silence would bring it about. The others take no part
-// in it while they hear the leader, so a hint that is wrong does no harm.
+// in it while they hear the leader, so a hint that is wrong does no harm. A leader tells people
+// that the member is silent, until it hears it.
 func (n *Node) Down(now core.Time, id core.NodeID, out *Output) {
 	n.begin(now, out)
+	if v := n.voice(id); v != nil {
+		v.broke = true
+	}
 	if n.role.Lead == uint64(id) && id != n.self.ID {
 		n.forgetAt = now
 		n.electAt = min(n.electAt, now.After(n.draw()/4))

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,37 @@ func TestAWrongHintDeposesNobody(t *testing.T) {
 		w.run(w.now.After(60 * time.Millisecond))
 	}
 	require.Equal(t, 1, w.counts["lead"])
+}
+
+// A member whose process has ended is said to be silent at once. Until the leader hears it again it
+// may be another process that is at its address, without its data: who reads that all follow, and
+// that nobody lags, takes the next one down, and with it the last copy.
+func TestAMemberWhoseConnectionBrokeIsSilentAtOnce(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	w.write(t, "a")
+	l := w.leader()
+	silent := func() (list []core.NodeID) {
+		for _, m := range l.node.managers() {
+			if m.Silent {
+				list = append(list, m.ID)
+			}
+		}
+		return list
+	}
+	require.Empty(t, silent())
+	others := slices.DeleteFunc(slices.Clone(w.hosts), func(h *host) bool { return h == l })
+	ended, well := others[0], others[1]
+	ended.crash()
+	l.down(ended.peer.ID)
+	require.Equal(t, []core.NodeID{ended.peer.ID}, silent())
+	w.run(w.now.After(time.Second))
+	require.Equal(t, []core.NodeID{ended.peer.ID}, silent())
+
+	l.down(well.peer.ID) // wrong, or only the connection broke: it is heard by the next beat
+	w.run(w.now.After(time.Second))
+	require.Equal(t, []core.NodeID{ended.peer.ID}, silent())
+	require.Equal(t, l, w.leader())
+	w.fine(t)
 }
 
 func TestAMemberThatWasCutOffDisturbsNobody(t *testing.T) {

@@ -507,7 +507,7 @@ func (n *Node) managers() (list []core.ManagerStatus) {
 		if known {
 			s.Lag -= min(s.Lag, progress.Match)
 		}
-		s.Silent = !s.Leads && !n.hears(p.ID)
+		s.Silent = !s.Leads && n.silent(p.ID)
 		list = append(list, s)
 	}
 	for _, p := range n.members.Voters {
