@@ -159,7 +159,7 @@ func (c *chair) do(f func(out *core.Output)) {
 			c.s.counts["waits"]++
 		case core.EventFounded:
 			c.s.counts["founded"]++
-		case core.EventAwaits, core.EventTooFew, core.EventDirectoryGone, core.EventRemoved, core.EventCopyRuns:
+		case core.EventAwaits, core.EventTooFew, core.EventDirectoryGone, core.EventRemoved, core.EventCopyRuns, core.EventListsDiffer:
 			c.told = append(c.told, e)
 		}
 	}

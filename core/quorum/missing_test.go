@@ -135,6 +135,23 @@ func TestManagersSayForWhomTheyWait(t *testing.T) {
 	require.Empty(t, s.hosts[2].told)
 }
 
+// A manager that is to become one more is started with the list that will be true, which the
+// others do not have yet. That is no fault: it only says that it waits to be taken in.
+func TestAManagerThatIsToBeTakenInMayHaveAnotherList(t *testing.T) {
+	s := foundedByThree()
+	fresh := &chair{s: s, addr: "m4", records: map[string]string{}}
+	s.hosts = append(s.hosts, fresh)
+	fresh.start()
+	s.run(s.now.After(4 * time.Second))
+	require.NotZero(t, s.counts["waits"])
+	require.Empty(t, fresh.told)
+	leader := s.leads()
+	leader.do(func(*core.Output) { require.NoError(t, leader.node.node.Change([]core.Peer{fresh.node.Self()}, nil)) })
+	s.run(s.now.After(4 * time.Second))
+	require.Equal(t, leader.node.inner.Index(), fresh.node.inner.Index())
+	require.Empty(t, s.wrong)
+}
+
 // Lists that differ are told apart by their addresses, and by who has the other one.
 func TestListsThatDifferAreToldApart(t *testing.T) {
 	f, err := newFounding([]string{"a", "b", "c"}, "a", true)

@@ -325,7 +325,7 @@ func (m *Manager) onAsk(in core.Envelope, a *ask, out *core.Output) {
 		m.node.Found(core.Peer{ID: in.From.ID, Addr: a.address})
 	}
 	agrees := m.agrees(a.durable, a.managers)
-	if !agrees && m.inner == nil {
+	if !agrees && m.inner == nil && !(m.waits && m.promise != 0) { // who waits to be taken in founds nothing
 		m.tellOf(core.EventListsDiffer, in.From.ID, m.difference(a.address, a.durable, a.managers), &m.differs, out)
 	}
 	if a.founding != 0 && agrees && m.inner == nil && m.place != 0 {
