@@ -1,9 +1,9 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,6 +34,8 @@ type Admin struct {
 	listener   net.Listener
 	http       http.Server
 	observer   *observer
+	pages      chan struct{}                 // holds a token for each that is being made
+	followers  chan struct{}                 // for each that follows the events
 	server     atomic.Pointer[netrpc.Server] // nil before it was attached
 }
 
@@ -50,7 +52,7 @@ func Listen(address string, o Options) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Admin{role: o.Role, name: o.Name, pprof: o.Pprof, linesLost: o.Lost, listener: l, observer: newObserver(o.Name)}
+	a := &Admin{role: o.Role, name: o.Name, pprof: o.Pprof, linesLost: o.Lost, listener: few{l, make(chan struct{}, callersMax)}, observer: newObserver(o.Name), pages: make(chan struct{}, pagesMax), followers: make(chan struct{}, followersMax)}
 	a.http = http.Server{
 		Handler: a.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, IdleTimeout: time.Minute, MaxHeaderBytes: headerMax,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
@@ -83,12 +85,6 @@ func (a *Admin) id() string {
 	return ""
 }
 
-// Bounds of what strangers may cost: there is no authentication.
-const (
-	headerTime = 5 * time.Second
-	headerMax  = 16 << 10
-)
-
 // Serve answers until the process ends, or Close.
 func (a *Admin) Serve() { _ = a.http.Serve(a.listener) } // it ends with Close only
 
@@ -100,24 +96,42 @@ func (a *Admin) Close() {
 
 func (a *Admin) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.newRegistry(), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
-	mux.HandleFunc("GET /healthz", a.healthz)
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.HandleFunc("GET /events", a.events)
-	mux.HandleFunc("GET /statusz", a.statusz)
+	mux.Handle("GET /metrics", a.page(promhttp.HandlerFor(a.newRegistry(), promhttp.HandlerOpts{}).ServeHTTP))
+	mux.Handle("GET /healthz", a.page(a.healthz))
+	mux.Handle("GET /readyz", a.page(a.readyz))
+	mux.Handle("GET /statusz", a.page(a.statusz))
+	recent := a.page(a.recent)
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("follow") == "1" {
+			a.follow(w, r)
+		} else {
+			recent.ServeHTTP(w, r)
+		}
+	})
 	mux.Handle("GET /{$}", http.RedirectHandler("/statusz", http.StatusFound))
 	if a.pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		long := func(h http.HandlerFunc) http.HandlerFunc { // a profile takes as long as it is to
+			return func(w http.ResponseWriter, r *http.Request) {
+				allow(w, 0)
+				h(w, r)
+			}
+		}
+		mux.HandleFunc("GET /debug/pprof/", long(pprof.Index))
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/profile", long(pprof.Profile))
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/trace", long(pprof.Trace))
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allow(w, makeTime+takeTime)
+		mux.ServeHTTP(w, r)
+	})
 }
 
+// healthz fails only where a restart may help. A node that starts is not restarted for that: it
+// would have to read its data once more.
 func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
-	if take(a.server.Load()) == nil {
+	if s := a.server.Load(); s != nil && take(s) == nil {
 		http.Error(w, "the node's loop does not answer", http.StatusServiceUnavailable)
 		return
 	}
@@ -125,33 +139,55 @@ func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
-	if why := take(a.server.Load()).unready(); len(why) > 0 {
+	if _, why := a.look(); len(why) > 0 {
 		http.Error(w, strings.Join(why, "\n"), http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ready")
 }
 
-// events writes the recent events as JSON lines, the oldest first. With ?follow=1 it goes on
-// with those that come, until the caller is gone.
-func (a *Admin) events(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out, last := http.NewResponseController(w), uint64(0)
-	write := func(list []Event) bool {
-		enc := json.NewEncoder(w)
-		for i := range list {
-			if enc.Encode(&list[i]) != nil {
-				return false
-			}
-			last = list[i].number
-		}
-		return out.Flush() == nil
-	}
+// recent writes the recent events as JSON lines, the oldest first.
+func (a *Admin) recent(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", eventsType)
 	list, _ := a.observer.recent.after(0)
-	for ok := write(list); ok && r.FormValue("follow") == "1"; {
-		next, cancel := context.WithTimeout(r.Context(), time.Minute)
-		list = a.observer.recent.await(next, last)
-		cancel()
-		ok = r.Context().Err() == nil && write(list)
+	_ = writeEvents(w, list) // who asked may be gone
+}
+
+// follow writes the recent events, and then those that come, until the caller is gone, or takes
+// nothing any more.
+func (a *Admin) follow(w http.ResponseWriter, r *http.Request) {
+	select {
+	case a.followers <- struct{}{}:
+		defer func() { <-a.followers }()
+	default:
+		http.Error(w, fmt.Sprintf("%d follow the events of this node already", followersMax), http.StatusServiceUnavailable)
+		return
 	}
+	w.Header().Set("Content-Type", eventsType)
+	list, _ := a.observer.recent.after(0)
+	for last := uint64(0); ; {
+		allow(w, takeTime)
+		if writeEvents(w, list) != nil || http.NewResponseController(w).Flush() != nil {
+			return
+		}
+		if len(list) > 0 {
+			last = list[len(list)-1].number
+		}
+		if list = a.observer.recent.await(r.Context(), last); r.Context().Err() != nil {
+			return
+		}
+	}
+}
+
+// eventsType is the Content-Type of events.
+const eventsType = "application/x-ndjson"
+
+func writeEvents(w io.Writer, list []Event) error {
+	enc := json.NewEncoder(w)
+	for i := range list {
+		if err := enc.Encode(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -9,7 +9,7 @@
 //	/debug/pprof/   only if asked for
 //
 // There is no authentication, so it listens on loopback unless told otherwise. Nothing here
-// can change a node.
+// can change a node, and what all callers together cost it is bounded (bounds.go).
 //
 // What happens often is counted by an Observer, which the node's loop calls: a few atomic
 // additions for each message. What is so at a moment is read when somebody asks, between two

@@ -70,14 +70,14 @@ func (a *Admin) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (a *Admin) Collect(to chan<- prometheus.Metric) {
 	s := sink(to)
-	st := take(a.server.Load())
+	st, why := a.look()
 	o := a.observer
 	cluster := ""
 	if st != nil && st.cluster != 0 {
 		cluster = st.cluster.String()
 	}
 	s.gauge(nodeInfo, 1, a.role, a.name, a.id(), cluster)
-	s.gauge(ready, truth(len(st.unready()) == 0))
+	s.gauge(ready, truth(len(why) == 0))
 	for k := core.EventKind(1); int(k) < core.EventKindCount; k++ {
 		s.counter(eventsTotal, o.events[k].Load(), k.String())
 	}

@@ -102,12 +102,22 @@ func (st *state) take(l *netrpc.Look, self core.NodeID) {
 // often.
 const quietMax = 3 * time.Second
 
-// unready says why a node does not do what it is there for; nothing if it does.
+// look copies the state of the node, as take does, and says why the node does not do what it is
+// there for; nothing if it does.
+func (a *Admin) look() (*state, []string) {
+	s := a.server.Load()
+	if s == nil {
+		return nil, []string{"the node is starting: it reads its data first"}
+	}
+	st := take(s)
+	if st == nil {
+		return nil, []string{"the node's loop does not answer"}
+	}
+	return st, st.unready()
+}
+
 func (st *state) unready() (why []string) {
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
-	if st == nil {
-		return []string{"the node's loop does not answer"}
-	}
 	if s := st.storage; s != nil {
 		switch {
 		case s.stopping:
@@ -121,8 +131,11 @@ func (st *state) unready() (why []string) {
 			say("the disk has not ended a sync for %v", s.diskLag.Round(time.Second))
 		}
 		for i := range s.groups {
-			if g := &s.groups[i]; g.role == rolePrimary && !g.Serving {
+			switch g := &s.groups[i]; {
+			case g.role == rolePrimary && !g.Serving:
 				say("group %d: does not serve yet in epoch %d", g.Group, g.Config.Epoch)
+			case g.role == roleJoining:
+				say("group %d: joins it, and has not caught up yet", g.Group)
 			}
 		}
 		return why

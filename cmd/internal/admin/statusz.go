@@ -46,7 +46,7 @@ const eventsShown = 100
 
 func (a *Admin) statusz(w http.ResponseWriter, _ *http.Request) {
 	var b bytes.Buffer
-	if err := statuszPage.Execute(&b, a.page()); err != nil {
+	if err := statuszPage.Execute(&b, a.status()); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -57,9 +57,9 @@ func (a *Admin) statusz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(b.Bytes()) // who asked may be gone
 }
 
-func (a *Admin) page() *page {
-	st := take(a.server.Load())
-	p := &page{Name: a.name, Role: a.role, ID: a.id(), Now: time.Now().Format(time.DateTime), Why: st.unready()}
+func (a *Admin) status() *page {
+	st, why := a.look()
+	p := &page{Name: a.name, Role: a.role, ID: a.id(), Now: time.Now().Format(time.DateTime), Why: why}
 	if st != nil {
 		if st.cluster != 0 {
 			p.Cluster = st.cluster.String()

@@ -25,7 +25,8 @@ func (f *adminFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.pprof, "admin-pprof", false, "with --admin: serve /debug/pprof/ too")
 }
 
-// listen opens the listener, if there is to be one.
+// listen opens the listener, if there is to be one, and answers from then on: that the node starts,
+// for as long as it reads its data.
 func (f *adminFlags) listen(role, name string, log *slog.Logger) (err error) {
 	if f.address.Value == "" {
 		if f.pprof {
@@ -40,6 +41,7 @@ func (f *adminFlags) listen(role, name string, log *slog.Logger) (err error) {
 	if f.of.Beyond() {
 		log.Warn("the admin listener is open beyond this machine, and has no authentication: whoever reaches it sees the names, addresses and sizes of the cluster", "admin", f.of.Address())
 	}
+	go f.of.Serve()
 	return nil
 }
 
@@ -53,12 +55,6 @@ func (f *adminFlags) observer() netrpc.Observer {
 func (f *adminFlags) attach(s *netrpc.Server) {
 	if f.of != nil {
 		f.of.Attach(s)
-	}
-}
-
-func (f *adminFlags) serve() {
-	if f.of != nil {
-		go f.of.Serve()
 	}
 }
 

@@ -290,7 +290,6 @@ func run(cmd *cobra.Command, c *common, s *netrpc.Server, log *slog.Logger) erro
 			}
 		}()
 	}
-	c.admin.serve()
 	if _, err := fmt.Fprint(cmd.OutOrStdout(), "listening ", s.Self().Addr, "\n", c.admin.line()); err != nil {
 		s.Close()
 		return cli.Failed(err)
