@@ -76,7 +76,10 @@ func (a *Admin) Beyond() bool {
 }
 
 // Attach says which server the Admin is of: another one, when a manager begins anew.
-func (a *Admin) Attach(s *netrpc.Server) { a.server.Store(s) }
+func (a *Admin) Attach(s *netrpc.Server) {
+	a.observer.removed.Store(false)
+	a.server.Store(s)
+}
 
 func (a *Admin) id() string {
 	if s := a.server.Load(); s != nil {

@@ -179,3 +179,17 @@ func TestANodeThatJoinsIsNotReady(t *testing.T) {
 	st.storage.groups[1].role = roleReplica
 	require.Empty(t, st.unready())
 }
+
+// A manager that was removed is not ready, though it may hear one that leads, until it begins anew.
+func TestARemovedManagerIsNotReady(t *testing.T) {
+	m := startRig(t, 1, 1).manager
+	code, body := m.get("/readyz")
+	require.Equal(t, http.StatusOK, code, body)
+	m.Observer().Events([]core.Event{{Kind: core.EventRemoved}}, func(core.NodeID) string { return "" })
+	code, body = m.get("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.Equal(t, "this manager was removed from its cluster: stop it\n", body)
+	m.Attach(m.s)
+	code, body = m.get("/readyz")
+	require.Equal(t, http.StatusOK, code, body)
+}

@@ -30,6 +30,8 @@ type observer struct {
 	causes [core.CauseCount]atomic.Uint64
 	recent *ring
 
+	removed atomic.Bool // the manager that this is of was removed from its cluster, for good
+
 	requests *prometheus.HistogramVec
 	answered [opsMax][statusesMax]prometheus.Observer // of requests, once there was one
 	syncs    prometheus.Histogram
@@ -72,6 +74,9 @@ func (o *observer) Events(list []core.Event, name func(core.NodeID) string) {
 	for i := range list {
 		e := &list[i]
 		o.events[e.Kind].Add(1)
+		if e.Kind == core.EventRemoved {
+			o.removed.Store(true)
+		}
 		_, text := netrpc.Said(e)
 		if text == "" {
 			continue

@@ -113,7 +113,11 @@ func (a *Admin) look() (*state, []string) {
 	if st == nil {
 		return nil, []string{"the node's loop does not answer"}
 	}
-	return st, st.unready()
+	why := st.unready()
+	if a.observer.removed.Load() {
+		why = append(why, "this manager was removed from its cluster: stop it")
+	}
+	return st, why
 }
 
 func (st *state) unready() (why []string) {
