@@ -102,8 +102,9 @@ func Duration(flags *pflag.FlagSet, at *time.Duration, name string, value, least
 
 // Address is the value of a flag that names where a process is, or is to be.
 type Address struct {
-	Value  string
-	Listen bool // where to listen: the host may be left out, and port 0 lets the system choose
+	Value   string
+	Several string // the flag that takes several, if there is one
+	Listen  bool   // where to listen: the host may be left out, and port 0 lets the system choose
 }
 
 // String implements pflag.Value, as do Set and Type.
@@ -111,6 +112,9 @@ func (a *Address) String() string { return a.Value }
 
 // Set takes an address that can be one, whether or not anybody is there.
 func (a *Address) Set(text string) error {
+	if a.Several != "" && strings.Contains(text, ",") {
+		return fmt.Errorf("%q: want one HOST:PORT; several are named with %s", text, a.Several)
+	}
 	check := text
 	if host, port, err := net.SplitHostPort(text); a.Listen && err == nil {
 		if host == "" {

@@ -31,7 +31,7 @@ func readConfig(cmd *cobra.Command, name string) error {
 	if err != nil || root == nil {
 		return err
 	}
-	known := settingsOf(cmd.Root())
+	known, open := settingsOf(cmd.Root()), unsaid(cmd.Flags())
 	lines := make(map[string]int) // by setting
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -51,7 +51,7 @@ func readConfig(cmd *cobra.Command, name string) error {
 		if err != nil {
 			return wrong("%s: %w", key.Value, err)
 		}
-		if f := cmd.Flags().Lookup(key.Value); f == nil || f.Changed {
+		if !open[key.Value] { // or it is another command's
 			continue
 		}
 		if err := set(cmd.Flags(), key.Value, text); err != nil {
@@ -102,6 +102,8 @@ func settingText(value *yaml.Node) (string, error) {
 	switch {
 	case value.Kind == yaml.ScalarNode && value.Tag != "!!null":
 		return value.Value, nil
+	case value.Kind == yaml.AliasNode:
+		return "", fmt.Errorf("*%s is an alias: write the value itself", value.Value)
 	case value.Kind == yaml.SequenceNode && len(value.Content) > 0:
 		list := make([]string, len(value.Content))
 		for i, one := range value.Content {

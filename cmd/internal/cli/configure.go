@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,8 +25,9 @@ func Configurable(flags *pflag.FlagSet) {
 // is in neither keeps its default.
 func Configure(cmd *cobra.Command) error {
 	var err error
+	open := unsaid(cmd.Flags())
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Hidden || f.Name == "help" || err != nil {
+		if !open[f.Name] || f.Hidden || f.Name == "help" || err != nil {
 			return
 		}
 		name := Variable(f.Name)
@@ -43,8 +46,35 @@ func Configure(cmd *cobra.Command) error {
 	return nil
 }
 
+// otherwise annotates a flag with the one that says the same in another way.
+const otherwise = "gtstore_otherwise"
+
+// Alternatives says that two flags say one thing in two ways. Who says it in one has said it: what
+// comes after that (the environment, the file) is passed over for both.
+func Alternatives(flags *pflag.FlagSet, a, b string) {
+	for _, names := range [][2]string{{a, b}, {b, a}} {
+		if err := flags.SetAnnotation(names[0], otherwise, names[1:]); err != nil {
+			panic(err) // only when there is no such flag
+		}
+	}
+}
+
+// unsaid are the flags that nobody has set yet, in one way or another.
+func unsaid(flags *pflag.FlagSet) map[string]bool {
+	open := make(map[string]bool)
+	flags.VisitAll(func(f *pflag.Flag) {
+		open[f.Name] = !f.Changed && !slices.ContainsFunc(f.Annotations[otherwise], flags.Changed)
+	})
+	return open
+}
+
 // set gives a flag a value. The error is without pflag's words on a command line.
 func set(flags *pflag.FlagSet, name, value string) error {
+	if flags.Lookup(name).Value.Type() == "bool" {
+		if _, err := strconv.ParseBool(value); err != nil {
+			return errors.New("want true or false")
+		}
+	}
 	err := flags.Set(name, value)
 	if cause := errors.Unwrap(err); cause != nil {
 		return cause

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,8 @@ func program(s *settings) *cobra.Command {
 	one.Flags().Var(&s.list, "list", "addresses")
 	one.Flags().BoolVar(&s.on, "on", false, "a switch")
 	one.Flags().Bool("moved", false, "consent")
+	one.Flags().Var(&Address{Several: "--list"}, "only", "an address")
+	Alternatives(one.Flags(), "only", "list")
 	one.Flags().Bool("secret", false, "of the program itself")
 	if err := one.Flags().MarkHidden("secret"); err != nil {
 		panic(err)
@@ -79,6 +82,39 @@ func TestSettingsComeFromTheCommandLineTheEnvironmentAndAFile(t *testing.T) {
 	require.Equal(t, Addresses{"c:3", "d:4"}, s.list, "the environment may name the file")
 }
 
+// Of two flags that say one thing in two ways, what is said first counts: a variable that is there
+// for other commands is in nobody's way.
+func TestOneOfTwoAlternativesIsSaid(t *testing.T) {
+	said := func(file string, args ...string) (list Addresses, only string) {
+		t.Helper()
+		var s settings
+		name := filepath.Join(t.TempDir(), "settings.yaml")
+		require.NoError(t, os.WriteFile(name, []byte(file), 0o600))
+		root, errors := program(&s), &bytes.Buffer{}
+		require.Zero(t, Execute(t.Context(), root, append([]string{"one", "--config", name}, args...), nil, io.Discard, errors), errors)
+		one, _, err := root.Find([]string{"one"})
+		require.NoError(t, err)
+		return s.list, one.Flags().Lookup("only").Value.String()
+	}
+	t.Setenv(Variable("only"), "a:1,b:2") // as other commands understand it
+	list, only := said("", "--list", "c:3,d:4")
+	require.Equal(t, Addresses{"c:3", "d:4"}, list)
+	require.Empty(t, only)
+
+	t.Setenv(Variable("only"), "a:1")
+	list, only = said("list: c:3,d:4\n")
+	require.Empty(t, list, "the environment has said it")
+	require.Equal(t, "a:1", only)
+	list, only = said("list: c:3,d:4\n", "--only", "e:5")
+	require.Empty(t, list)
+	require.Equal(t, "e:5", only)
+
+	t.Setenv(Variable("list"), "c:3,d:4")
+	list, only = said("")
+	require.NotEmpty(t, list, "one source has said both: it is for the command to refuse that")
+	require.NotEmpty(t, only)
+}
+
 func TestWrongSettingsSayInWhichLine(t *testing.T) {
 	for _, c := range []struct{ name, file, want string }{
 		{"unknown", "number: 2\n\nnumbr: 3\n", `FILE:3: there is no setting "numbr": the settings are the flags of 'program one --help'`},
@@ -94,6 +130,9 @@ func TestWrongSettingsSayInWhichLine(t *testing.T) {
 		{"an empty list", "list: []\n", "FILE:1: list: want a value, or a list of values"},
 		{"a mapping", "number: {a: 1}\n", "FILE:1: number: want a value"},
 		{"a list of lists", "list:\n- a:1\n- [b:2]\n", "FILE:1: list: line 3 of the list has no plain value"},
+		{"no switch", "on: yes\n", "FILE:1: on: want true or false"},
+		{"an alias of a value", "number: &x 1\nlist: *x\n", "FILE:2: list: *x is an alias: write the value itself"},
+		{"several where there is one", "only: a:1,b:2\n", `FILE:1: only: "a:1,b:2": want one HOST:PORT; several are named with --list`},
 		{"an alias", "on: &x true\nsecond: *x\n", `FILE:2: there is no setting "second"`},
 		{"no YAML at the end", "number: [1\n", "FILE:1: did not find expected ',' or ']'"},
 		{"no mapping", "- number\n", "FILE:1: want settings"},

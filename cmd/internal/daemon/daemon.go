@@ -200,7 +200,7 @@ address there is 'gtstore managers replace'.`,
 // NewStorage returns the command that runs a storage node.
 func NewStorage() *cobra.Command {
 	var c common
-	var manager cli.Address
+	manager := cli.Address{Several: "--managers"}
 	var managers cli.Addresses
 	cmd := &cobra.Command{
 		Use:   "storage --listen HOST:PORT --manager HOST:PORT | --managers HOST:PORT,…",
@@ -253,6 +253,7 @@ anew: the other members of its group fill it.`,
 	c.add(cmd.Flags())
 	cmd.Flags().Var(&manager, "manager", "address of the manager, if there is one")
 	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several")
+	cli.Alternatives(cmd.Flags(), "manager", "managers")
 	return cmd
 }
 
