@@ -25,6 +25,7 @@ import (
 const (
 	eventBytesMax = 64 << 10 // a line
 	eventLinesMax = 4096     // without --follow
+	whyBytesMax   = 512      // why it tells none
 	askAgainAfter = time.Second
 )
 
@@ -72,9 +73,9 @@ not answer is said, and asked again.`,
 	return cmd
 }
 
-// ask reads the events of a node, and calls each for every one, in order. It returns when the
-// node has told all, or at an error.
-func (f *eventsFlags) ask(ctx context.Context, address string, each func(*admin.Event)) error {
+// ask reads the events of a node. It calls begins when the node answers, with its run, and each for
+// every event, in order. It returns when the node has told all, or at an error.
+func (f *eventsFlags) ask(ctx context.Context, address string, begins func(run string), each func(*admin.Event)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	late := time.AfterFunc(f.timeout, func() { cancel(fmt.Errorf("no answer within %v", f.timeout)) })
@@ -92,12 +93,17 @@ func (f *eventsFlags) ask(ctx context.Context, address string, each func(*admin.
 		return cmp.Or(context.Cause(ctx), err)
 	}
 	defer r.Body.Close()
+	if r.StatusCode == http.StatusServiceUnavailable { // it says why
+		why, _ := bufio.NewReader(io.LimitReader(r.Body, whyBytesMax)).ReadString('\n')
+		return errors.New(cmp.Or(netrpc.Printable(strings.TrimSpace(why)), r.Status))
+	}
 	if r.StatusCode != http.StatusOK {
 		return fmt.Errorf("it answers %q: it is no admin listener of a GTStore node", r.Status)
 	}
 	if f.follow {
 		late.Stop()
 	}
+	begins(r.Header.Get(admin.RunHeader))
 	lines := bufio.NewScanner(r.Body)
 	lines.Buffer(nil, eventBytesMax)
 	for n := 0; lines.Scan(); n++ {
@@ -117,7 +123,7 @@ func (f *eventsFlags) showAll(ctx context.Context, p *eventPrinter) error {
 	var all sync.WaitGroup
 	for i, address := range f.from {
 		all.Go(func() {
-			errs[i] = f.ask(ctx, address, func(e *admin.Event) { lists[i] = append(lists[i], *e) })
+			errs[i] = f.ask(ctx, address, func(string) {}, func(e *admin.Event) { lists[i] = append(lists[i], *e) })
 		})
 	}
 	all.Wait()
@@ -148,15 +154,21 @@ func (f *eventsFlags) followAll(ctx context.Context, p *eventPrinter) error {
 }
 
 func (f *eventsFlags) followOne(ctx context.Context, address string, p *eventPrinter) {
-	var last time.Time // of the events that were printed: after a break the node tells all again
+	// Of the events that were printed: after a break a node tells all again that it still knows, and
+	// one that was started anew has others.
+	run, last := "", uint64(0)
 	for said := false; ; {
-		err := f.ask(ctx, address, func(e *admin.Event) {
+		err := f.ask(ctx, address, func(now string) {
+			if now != run {
+				run, last = now, 0
+			}
 			if said {
 				said = false
 				p.say("%s answers again", address)
 			}
-			if e.Time.After(last) {
-				last = e.Time
+		}, func(e *admin.Event) {
+			if e.Number > last {
+				last = e.Number
 				p.print(e)
 			}
 		})

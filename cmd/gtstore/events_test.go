@@ -82,6 +82,47 @@ func TestEventsOfSomethingElse(t *testing.T) {
 	require.Contains(t, stderr, "--admin is missing")
 }
 
+// After a break a node tells again what it knows. What was printed is not printed twice, and what a
+// node tells that was started anew is, even if its clock was set back.
+func TestFollowedEventsAreToldOnce(t *testing.T) {
+	now := time.Now()
+	answers := make(chan []admin.Event, 4)
+	answers <- nil
+	answers <- []admin.Event{{Time: now, Node: "first run", Text: "one", Number: 1}, {Time: now.Add(-time.Hour), Node: "first run", Text: "two", Number: 2}}
+	answers <- []admin.Event{{Time: now, Node: "first run", Text: "one", Number: 1}, {Time: now.Add(-time.Hour), Node: "first run", Text: "two", Number: 2}, {Time: now.Add(-time.Hour), Node: "first run", Text: "three", Number: 3}}
+	answers <- []admin.Event{{Time: now.Add(-2 * time.Hour), Node: "second run", Text: "four", Number: 1}}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		list := <-answers
+		if list == nil {
+			http.Error(w, "many follow already", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set(admin.RunHeader, list[0].Node)
+		for i := range list {
+			_ = json.NewEncoder(w).Encode(&list[i])
+		}
+	}))
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, errs lockedBuffer
+	code := make(chan int, 1)
+	go func() {
+		code <- cli.Execute(ctx, newRoot(), []string{"events", "--follow", "--admin", s.Listener.Addr().String()}, strings.NewReader(""), &out, &errs)
+	}()
+	require.Eventually(t, func() bool { return strings.Count(errs.String(), "no events from") == 4 }, patience, time.Millisecond, "%s", &errs)
+	close(answers)
+	cancel()
+	require.Zero(t, <-code)
+	require.Contains(t, errs.String(), ": many follow already; asking again")
+	var told []string
+	for line := range strings.Lines(out.String()) {
+		told = append(told, strings.Fields(line)[len(strings.Fields(line))-1])
+	}
+	require.Equal(t, []string{"one", "two", "three", "four"}, told)
+	require.Equal(t, 3, strings.Count(errs.String(), "answers again"), "%s", &errs)
+}
+
 // Who watches a cluster sees that its manager is gone, and that it is back.
 func TestWatchGoesOnWhenTheManagerComesBack(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -151,7 +151,7 @@ func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
 
 // recent writes the recent events as JSON lines, the oldest first.
 func (a *Admin) recent(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", eventsType)
+	a.announceEvents(w)
 	list, _ := a.observer.recent.after(0)
 	_ = writeEvents(w, list) // who asked may be gone
 }
@@ -166,7 +166,7 @@ func (a *Admin) follow(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("%d follow the events of this node already", followersMax), http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", eventsType)
+	a.announceEvents(w)
 	list, _ := a.observer.recent.after(0)
 	for last := uint64(0); ; {
 		allow(w, takeTime)
@@ -174,7 +174,7 @@ func (a *Admin) follow(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if len(list) > 0 {
-			last = list[len(list)-1].number
+			last = list[len(list)-1].Number
 		}
 		if list = a.observer.recent.await(r.Context(), last); r.Context().Err() != nil {
 			return
@@ -182,8 +182,10 @@ func (a *Admin) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// eventsType is the Content-Type of events.
-const eventsType = "application/x-ndjson"
+func (a *Admin) announceEvents(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set(RunHeader, a.observer.recent.run)
+}
 
 func writeEvents(w io.Writer, list []Event) error {
 	enc := json.NewEncoder(w)

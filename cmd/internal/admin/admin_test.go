@@ -299,7 +299,7 @@ func TestTheRingIsBounded(t *testing.T) {
 	list, _ = r.after(0)
 	require.Len(t, list, ringMax)
 	require.EqualValues(t, 2*ringMax-1, list[len(list)-1].Epoch)
-	next, _ := r.after(list[len(list)-2].number)
+	next, _ := r.after(list[len(list)-2].Number)
 	require.Len(t, next, 1)
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 )
@@ -24,8 +25,12 @@ type Event struct {
 	Cause string    `json:"cause,omitempty"`
 	Times int       `json:"times,omitempty"` // more than once, the last of them at Time
 
-	number uint64 // of all events of this process, from 1; one that is repeated gets another
+	Number uint64 `json:"number"` // of all events of the run, from 1; one that is repeated gets another
 }
+
+// RunHeader names the header of /events that has the run, another one for each start of a process:
+// numbers of one run tell which events are new, whatever the clock does.
+const RunHeader = "Gtstore-Run"
 
 // same tells whether two events differ in their times only. One that comes again and again
 // takes one place.
@@ -36,12 +41,13 @@ func (e *Event) same(o *Event) bool {
 // ring keeps the last events. Who adds one waits for nobody but who copies some.
 type ring struct {
 	mu    sync.Mutex
+	run   string
 	list  []Event // the oldest first
 	last  uint64
 	added chan struct{} // closed when something is added, and then another one
 }
 
-func newRing() *ring { return &ring{added: make(chan struct{})} }
+func newRing() *ring { return &ring{run: rand.Text(), added: make(chan struct{})} }
 
 // lookBack is how many events are searched for the same one.
 const lookBack = 8
@@ -50,7 +56,7 @@ func (r *ring) add(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last++
-	e.number = r.last
+	e.Number = r.last
 	for i := len(r.list) - 1; i >= max(0, len(r.list)-lookBack); i-- {
 		if r.list[i].same(&e) {
 			e.Times = max(r.list[i].Times, 1) + 1
@@ -71,7 +77,7 @@ func (r *ring) after(number uint64) ([]Event, chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := len(r.list)
-	for i > 0 && r.list[i-1].number > number {
+	for i > 0 && r.list[i-1].Number > number {
 		i--
 	}
 	return append([]Event(nil), r.list[i:]...), r.added
