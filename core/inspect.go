@@ -23,8 +23,8 @@ type DiskReport struct {
 	Manager NodeID    // a storage node's; 0 while it is not registered
 
 	Groups    []DiskGroup   // a storage node's, by their ids
-	Directory DiskDirectory // a manager's that is alone
-	Quorum    int           // records of one of several managers, in which its Directory is: of these only the checksums are read
+	Directory DiskDirectory // a manager's; of one of several, package core/quorum reads it
+	Quorum    int           // records of one of several managers, in which its Directory is: of these Inspect reads only the checksums
 
 	Records int   // that were read, damaged ones included
 	Bytes   int64 // of their keys and contents
@@ -60,6 +60,7 @@ type DiskDirectory struct {
 	Index    Index // with the commands
 	Folded   Index // which the records are of
 	Commands int   // that are after that, damaged ones included
+	Pending  int   // the last of them, which may not be agreed on by several managers
 	Cut      bool  // it shows only what was read before the first damage
 
 	Nodes     []NodeView // in the order of registration
@@ -143,9 +144,7 @@ func (in *inspection) damage(key string, err error) {
 	if what := (*wire.Error)(nil); errors.As(err, &what) {
 		err = what // the type of the record stands in its key
 	}
-	if in.Damaged++; len(in.Damage) < DamageMax {
-		in.Damage = append(in.Damage, DiskDamage{printable(key), err})
-	}
+	in.Note(DiskDamage{printable(key), err})
 }
 
 // read reads a record. It notes the damage, and returns false, if that fails.

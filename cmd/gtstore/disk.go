@@ -180,7 +180,7 @@ func times(n uint64) string {
 func (r *diskResult) writeDirectory(w io.Writer) {
 	d := r.Directory
 	if r.Quorum > 0 {
-		fmt.Fprintf(w, "One of several managers: %s of its log and its Directory, which 'gtstore status' shows\n", counted(r.Quorum, "record"))
+		fmt.Fprintf(w, "One of several managers: %s of its log and its Directory\n", counted(r.Quorum, "record"))
 	}
 	if d == nil {
 		return
@@ -191,6 +191,9 @@ func (r *diskResult) writeDirectory(w io.Writer) {
 	}
 	fmt.Fprintf(w, "Directory at index %d, placement %s, %s mapped: records of index %d, and %s since\n",
 		d.Index, cmp.Or(d.Placement, "?"), counted(d.Units, unit), d.Folded, counted(d.Commands, "command"))
+	if d.Pending > 0 {
+		fmt.Fprintf(w, "Not known here to be agreed on: the last %s.\n", counted(d.Pending, "command"))
+	}
 	if d.Cut {
 		fmt.Fprintln(w, "It is shown only as far as it was read before the first damage.")
 	}

@@ -19,7 +19,7 @@ type diskResult struct {
 	ID            string         `json:"id"`      // empty when it cannot be read, as the cluster
 	Cluster       string         `json:"cluster"` // empty while a storage node is not registered
 	Boots         core.Boot      `json:"boots"`
-	Directory     *diskDirectory `json:"directory"` // of a manager that is alone
+	Directory     *diskDirectory `json:"directory"` // of a manager; null where it cannot be read, or is not there yet
 	Quorum        int            `json:"quorum"`    // records of one of several managers
 	Groups        []diskGroup    `json:"groups"`    // of a storage node
 	Files         diskFiles      `json:"files"`
@@ -35,6 +35,7 @@ type diskDirectory struct {
 	Index     core.Index       `json:"index"`
 	Folded    core.Index       `json:"folded"`    // which the records are of
 	Commands  int              `json:"commands"`  // that are after that
+	Pending   int              `json:"pending"`   // the last of these, which several managers may not have agreed on
 	Cut       bool             `json:"cut"`       // it shows only what was read before the first damage
 	Placement string           `json:"placement"` // which units there are: key, or slots=N; empty if it cannot be read
 	Units     int              `json:"units"`     // that are mapped
@@ -177,7 +178,7 @@ func (r *diskResult) take(c *core.DiskReport) {
 	for _, d := range c.Damage {
 		r.Damage = append(r.Damage, diskDamage{Record: d.Record, What: damageText(d.Err)})
 	}
-	if r.Quorum = c.Quorum; r.Role == string(disk.Manager) && r.Quorum == 0 {
+	if r.Quorum = c.Quorum; r.Role == string(disk.Manager) && (r.Quorum == 0 || c.Directory.Placement != 0) {
 		r.Directory = newDiskDirectory(&c.Directory)
 	}
 	for i := range c.Groups {
@@ -227,7 +228,7 @@ func newDiskPeer(p core.Peer) diskPeer {
 }
 
 func newDiskDirectory(d *core.DiskDirectory) *diskDirectory {
-	out := &diskDirectory{Index: d.Index, Folded: d.Folded, Commands: d.Commands, Cut: d.Cut, Units: d.Units, Nodes: []diskNode{}, Groups: []directoryGroup{}}
+	out := &diskDirectory{Index: d.Index, Folded: d.Folded, Commands: d.Commands, Pending: d.Pending, Cut: d.Cut, Units: d.Units, Nodes: []diskNode{}, Groups: []directoryGroup{}}
 	if d.Placement != 0 {
 		out.Placement = d.Placement.String()
 	}

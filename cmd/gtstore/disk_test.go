@@ -127,6 +127,38 @@ func TestDiskShowsWhatAClusterLeft(t *testing.T) {
 	require.Regexp(t, `\n1 +1 +primary +1 to \d+ `, stdout)
 }
 
+// Each of several managers has the Directory, too.
+func TestDiskShowsTheDirectoryOfSeveralManagers(t *testing.T) {
+	dir := t.TempDir()
+	u := startUp(t, nil, "--managers", "3", "--nodes", "3", "--dir", dir)
+	u.byAll(t, "put", "hello", "world")
+	u.byAll(t, "put", "second", "key")
+	u.stop(t)
+	all := disksOf(t, cli.ExitOK, dir)
+	require.Len(t, all, 6)
+	newest := &diskDirectory{}
+	for _, name := range []string{"manager1", "manager2", "manager3"} {
+		r := all[name]
+		require.Positive(t, r.Quorum)
+		require.NotNil(t, r.Directory, name)
+		require.LessOrEqual(t, r.Directory.Pending, r.Directory.Commands)
+		if r.Directory.Index > newest.Index {
+			newest = r.Directory
+		}
+	}
+	require.Equal(t, 2, newest.Units, "more than half of them have all that was agreed on")
+	require.Len(t, newest.Groups, 1)
+	require.Equal(t, 2, newest.Groups[0].Units)
+	require.Len(t, newest.Nodes, 3)
+	for _, n := range newest.Nodes {
+		require.Equal(t, all[n.Name].ID, n.ID)
+		require.Equal(t, all[n.Name].Groups[0].Part, n.Role)
+	}
+	code, stdout, stderr := run(t, "", "disk", dir)
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Contains(t, stdout, "2 keys mapped")
+}
+
 // Format is what a directory says of its format.
 type Format struct{ Format, Records int }
 

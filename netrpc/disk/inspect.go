@@ -20,6 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 )
 
 // Report is what a node's directory is, and what it holds.
@@ -302,7 +303,11 @@ func (in *inspector) read(ctx context.Context, r *Report, verify bool) (err erro
 }
 
 func (in *inspector) readAll(ctx context.Context, r *Report, verify bool) (err error) {
-	if r.Contents, err = core.Inspect(interruptible{ctx, in}); err == nil && verify {
+	space := interruptible{ctx, in}
+	if r.Contents, err = core.Inspect(space); err == nil && r.Contents.Quorum > 0 {
+		err = quorum.Inspect(space, r.Contents)
+	}
+	if err == nil && verify {
 		r.Verified, err = in.verify(ctx)
 	}
 	return err
