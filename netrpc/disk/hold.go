@@ -26,7 +26,7 @@ func (h *holdFS) done(err error) error {
 		return err
 	}
 	if isFull(err) {
-		err = fmt.Errorf("%w: %w: free some, or move the directory to a larger disk", errFull, err)
+		err = fmt.Errorf("%w: %w: free some, or move the directory to a larger disk, and start the node again", errFull, err)
 	}
 	h.d.fail.with(fmt.Errorf("disk: %s: writing: %w", h.d.dir.name, err))
 	select {}

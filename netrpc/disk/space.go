@@ -34,7 +34,7 @@ func (d *Disk) checkSpace() error {
 		return fmt.Errorf("disk: %s: asking for the space left: %w", d.dir.name, err)
 	}
 	if want := min(reserveBytes, usage.TotalBytes/reserveShare); usage.AvailBytes < want {
-		return fmt.Errorf("disk: %s: %w: %d KiB are left of %d KiB, and at least %d KiB must be: free some, or move the directory to a larger disk",
+		return fmt.Errorf("disk: %s: %w: %d KiB are left of %d KiB, and at least %d KiB must be: free some, or move the directory to a larger disk, and start the node again",
 			d.dir.name, errFull, usage.AvailBytes>>10, usage.TotalBytes>>10, want>>10)
 	}
 	return nil

@@ -338,8 +338,6 @@ func (c *common) await(ctx context.Context, s *netrpc.Server, log *slog.Logger) 
 // failed.
 func (c *common) advice(err error) string {
 	switch {
-	case c.dir != "" && errors.Is(err, syscall.ENOSPC):
-		return ".\nFree some space, or move the directory to a larger disk, and start the node again"
 	case c.dir != "" && (errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO)):
 		return ".\nThe disk takes no more writes: look for what the system says of it, and start the node again when it is well, or in an empty --dir on another disk"
 	case c.dir != "" && errors.Is(err, os.ErrNotExist):
