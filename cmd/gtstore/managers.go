@@ -161,6 +161,9 @@ stopped then. Their data are of no more use.`,
 // another asks an address which manager is there, to be one more. One that is there already
 // would make them fewer, in the place of another.
 func (t *target) another(ctx context.Context, m *netrpc.Managers, address string) (core.Peer, error) {
+	if err := netrpc.CheckAddress(address); err != nil {
+		return core.Peer{}, cli.Errorf(cli.ExitUsage, "the manager's address %w", err)
+	}
 	p, err := t.dialer().AskManager(ctx, address)
 	if err == nil && slices.ContainsFunc(m.Managers, func(s core.ManagerStatus) bool { return s.ID == p.ID }) {
 		err = cli.Errorf(cli.ExitUsage, "the manager at %s, %v, is one of them already, and nothing was changed: see 'gtstore managers'", address, p.ID)

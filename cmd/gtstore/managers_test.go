@@ -57,6 +57,9 @@ func TestUpWithSeveralManagers(t *testing.T) {
 	require.Equal(t, 1, strings.Count(text, "follows"))
 	code, _, stderr := run(t, "", "managers", "remove", "nobody", "--manager", u.all())
 	require.Equal(t, cli.ExitNotFound, code, stderr)
+	code, _, stderr = run(t, "", "managers", "add", "nowhere", "--manager", u.all())
+	require.Equal(t, cli.ExitUsage, code, stderr)
+	require.Contains(t, stderr, `gtstore: the manager's address "nowhere": want HOST:PORT`)
 	for _, args := range [][]string{{"add", s.Manager.Addr}, {"replace", leader.Addr, s.Manager.Addr}} { // they would be fewer
 		code, _, stderr := run(t, "", append([]string{"managers"}, append(args, "--manager", u.all())...)...)
 		require.Equal(t, cli.ExitUsage, code, stderr)

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"go.etcd.io/raft/v3"
 
@@ -489,7 +490,7 @@ func (m *Manager) onManagersQuery(in core.Envelope, b *core.ManagersQuery, out *
 	r := &core.ManagersReply{Req: b.Req, Status: core.StatusOK}
 	if len(b.Add)+len(b.Remove) > 0 {
 		if err := m.node.Change(b.Add, b.Remove); err != nil {
-			r.Status, r.Why = core.StatusUnavailable, err.Error()
+			r.Status, r.Why = core.StatusUnavailable, strings.TrimPrefix(err.Error(), "quorum: ")
 			r.Why = r.Why[:min(len(r.Why), core.WhyBytesMax)]
 		}
 	}
