@@ -139,7 +139,6 @@ var managerHidden = map[string]hidden{
 	"Manager.opt":         {apart, "options never change"},
 	"Manager.several":     {apart, "only a manager that is alone is copied"},
 	"Manager.leads":       {apart, "a manager that is alone always does"},
-	"Manager.enlistAt":    {apart, "a manager that is alone has none"},
 	"Manager.term":        {apart, "a manager that is alone has none"},
 	"watch.presuming":     {apart, "a manager that is alone presumes by itself"},
 	"Manager.consensus":   {apart, "only a manager that is alone is copied, and its consensus has no state"},

@@ -56,12 +56,11 @@ type Manager struct {
 	renewals   int               // groups that may still get this manager's terms in this round
 	tooManyAt  Time              // when more were missing than the others could be asked about in one round
 
-	started  bool
-	ready    bool // the identity is durable
-	pingAt   Time
-	enlistAt Time // of one of several that has no data
-	haltAt   Time // Never, or when a lost group ends this manager
-	calm     Time // since when the cluster is not just starting: there has been a manager
+	started bool
+	ready   bool // the identity is durable
+	pingAt  Time
+	haltAt  Time // Never, or when a lost group ends this manager
+	calm    Time // since when the cluster is not just starting: there has been a manager
 
 	// In the manager now is its own time, which stands still while the manager stalls:
 	// see begin. All its times are measured in it.
@@ -154,9 +153,6 @@ func (m *Manager) Tick(now Time, out *Output) {
 		m.haltForLoss()
 	}
 	m.tellDiskLate()
-	if m.several != nil {
-		m.enlist()
-	}
 	if m.ready { // until then only its own Synced can move it
 		m.wakeBy(min(m.pingAt, m.haltAt))
 	}
@@ -263,9 +259,6 @@ func (m *Manager) onSelf(b Message) {
 		}
 		m.ready = true
 		m.wakeBy(m.pingAt)
-		if m.several != nil {
-			m.wakeBy(m.now)
-		}
 	case *Committed:
 		m.onCommitted(b)
 	case *PeerDown:

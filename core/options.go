@@ -158,8 +158,6 @@ type ManagerOptions struct {
 	// before; see package core/quorum. Nil for a manager that is alone. It has the Self that
 	// the data say. With it Cluster may be 0, for a manager that is to join others.
 	Consensus func(m Machine, self Peer, space Space) (Consensus, error)
-	// Managers are the addresses of several managers, for one that is to join them.
-	Managers []Peer
 
 	Replicas   int       // k, 0 to ReplicasMax: a group has k+1 members
 	MinChain   int       // from 1 (the default) to k+1: a shorter chain takes no writes

@@ -289,25 +289,6 @@ func Elsewhere(asked Message) (answer NotLeader, ok bool) {
 	return answer, true
 }
 
-// enlistInterval is how often a manager without data asks to be taken in.
-const enlistInterval = 100 * time.Millisecond
-
-// enlist has a manager that is none of the cluster's yet ask to be one.
-func (m *Manager) enlist() {
-	switch {
-	case m.cluster != 0 || !m.ready:
-		return
-	case m.now >= m.enlistAt:
-		m.enlistAt = m.now.After(enlistInterval)
-		for _, p := range m.opt.Managers {
-			if p.Addr != m.self.Addr {
-				m.send(p, &Enlist{Durable: m.opt.Durable})
-			}
-		}
-	}
-	m.wakeBy(m.enlistAt)
-}
-
 // onEnlist takes a manager in that has lost its data, as another one. So those in memory, and
 // those whose disks are replaced, are as many again.
 func (m *Manager) onEnlist(from Peer, b *Enlist) {

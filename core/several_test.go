@@ -573,24 +573,18 @@ func TestManagersAloneAndOfSeveralDoNotMix(t *testing.T) {
 // A manager that joins others learns the cluster with the Directory. One that has a cluster
 // takes no other's.
 func TestAManagerLearnsItsClusterWithTheDirectory(t *testing.T) {
-	c := newCouncil(t, func(o *ManagerOptions) { o.Cluster, o.Managers = 0, []Peer{{Addr: "m"}, {Addr: "m2"}} })
+	c := newCouncil(t, func(o *ManagerOptions) { o.Cluster = 0 })
 	d := directoryOf("n1", "n2")
 	c.consensus.leader = c.consensus.others[0]
 	c.stepRaw(Envelope{From: peerOf("c1"), To: Peer{Addr: "m"}, Body: &Lookup{Req: 1, Key: "a"}})
 	c.serve()
 	require.Empty(t, received[*NotLeader](c.realm, "c1"), "it has nothing to say yet")
-	c.pass(250 * time.Millisecond)
-	require.Len(t, received[*Enlist](c.realm, "m2"), 3, "it asks to be taken in")
-	require.Empty(t, received[*Enlist](c.realm, "m"))
 	require.NoError(t, c.consensus.m.Restore(d.text(rigCluster)))
 	require.Equal(t, rigCluster, c.manager().Cluster())
 	require.EqualValues(t, 2, c.manager().Index())
 	require.Equal(t, d.text(rigCluster), c.consensus.m.Snapshot())
 	require.ErrorContains(t, c.consensus.m.Restore(d.text(rigCluster+1)), "was sent the Directory of cluster")
 	require.ErrorIs(t, c.consensus.m.Restore("\x01"), ErrDamaged)
-	c.letters = nil
-	c.pass(time.Second)
-	require.Empty(t, received[*Enlist](c.realm, "m2"), "it is one of them")
 }
 
 // The leader has a manager without data take the place of the one that was at its address.

@@ -73,7 +73,7 @@ func (w *table) start(s *seat) {
 		cluster, founders = 0, nil
 	}
 	node, err := core.NewManager(core.ManagerOptions{
-		Self: s.peer, Cluster: cluster, Durable: true, Replicas: 0, Managers: w.founders,
+		Self: s.peer, Cluster: cluster, Durable: true, Replicas: 0,
 		Consensus: ForManager(Options{Found: founders, Durable: true, Seed: uint64(s.peer.ID), LogBytes: 100}),
 	}, s)
 	require.NoError(w.t, err)
@@ -106,14 +106,9 @@ func (w *table) carryOut(s *seat, call func(out *core.Output)) {
 	require.NoError(w.t, out.Halt)
 	s.write(out.Persist)
 	for _, e := range append(out.Send, out.After...) {
-		if i := slices.IndexFunc(w.seats, func(s *seat) bool {
-			return s.peer.ID == e.To.ID || core.KindOf(e.Body) == core.KindEnlist && s.peer.Addr == e.To.Addr
-		}); i < 0 {
+		if i := slices.IndexFunc(w.seats, func(s *seat) bool { return s.peer.ID == e.To.ID }); i < 0 {
 			w.mail = append(w.mail, e)
 		} else if to := w.seats[i]; to.node != nil {
-			if core.KindOf(e.Body) == core.KindEnlist {
-				e.To.ID = 0
-			}
 			w.carryOut(to, func(out *core.Output) { to.node.Step(w.now, e, out) })
 		}
 	}
@@ -196,7 +191,10 @@ func TestAManagerWithoutDataTakesItsPlace(t *testing.T) {
 			w.pass(time.Second)
 			w.say(w.leader(), core.Peer{ID: 99, Addr: "c"}, &core.Register{Boot: 1, Durable: true, Secret: 1})
 			w.start(s)
-			w.pass(time.Second)
+			for range 10 { // until the former one has been silent for long enough
+				w.say(w.leader(), s.peer, &core.Enlist{Durable: true})
+				w.pass(100 * time.Millisecond)
+			}
 			leader := w.leader().node
 			require.Len(t, leader.Council(), 3)
 			require.Contains(t, leader.Council(), s.peer, "the manager at %s is taken in", s.peer.Addr)
