@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
+	"gtstore/core/quorum"
 	"gtstore/netrpc/disk"
 )
 
@@ -69,7 +70,7 @@ func (d *diskReader) show(ctx context.Context, name string) error {
 	slices.SortFunc(dirs, byNumber)
 	damaged, unread := 0, 0
 	for i, dir := range dirs {
-		r, err := disk.Inspect(ctx, dir, d.verify, disk.Options{})
+		r, err := disk.Inspect(ctx, dir, d.verify, disk.Options{Inspect: quorum.Inspect})
 		if err != nil {
 			err = diskError(ctx, dir, err)
 			if len(dirs) == 1 || ctx.Err() != nil {

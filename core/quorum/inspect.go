@@ -9,14 +9,22 @@ import (
 	"gtstore/core"
 )
 
-// Inspect adds to a report of core.Inspect on one of several managers what its records hold: the
+// Inspect is core.Inspect, and of one of several managers it reads the quorum's records, too: the
 // Directory as far as the log goes, and how many commands at the end may not be agreed on. What
 // does not fit together is noted as damage. Where there was damage before, or nothing was agreed
 // on yet, it adds nothing. The error is one of reading that is no damage.
-func Inspect(space core.Space, r *core.DiskReport) error {
-	if r.Damaged > 0 {
-		return nil
+func Inspect(space core.Space) (*core.DiskReport, error) {
+	r, err := core.Inspect(space)
+	if err == nil && r.Quorum > 0 && r.Damaged == 0 {
+		err = inspect(space, r)
 	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func inspect(space core.Space, r *core.DiskReport) error {
 	dir := new(core.DirectoryReader)
 	n := &Node{opt: Options{Durable: true}, machine: dir}
 	n.log.node = n

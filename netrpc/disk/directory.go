@@ -66,6 +66,9 @@ type Options struct {
 	// not say any more whose it is: with Moved, it is the node's that is started.
 	Moved bool
 
+	// Inspect is what the function Inspect reads the records by; default: core.Inspect.
+	Inspect func(core.Space) (*core.DiskReport, error)
+
 	memTable  uint64        // bytes; a smaller one is for tests
 	closeTime time.Duration // likewise
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gtstore/core"
-	"gtstore/core/quorum"
 )
 
 // Report is what a node's directory is, and what it holds.
@@ -123,7 +122,8 @@ func isDirectory(fs vfs.FS, name string) error {
 // inspector reads one directory.
 type inspector struct {
 	Disk
-	damage map[string]error // by file, what is wrong first
+	records func(core.Space) (*core.DiskReport, error)
+	damage  map[string]error // by file, what is wrong first
 }
 
 // Inspect reads a node's directory, and changes nothing in it. With verify it also reads
@@ -144,7 +144,10 @@ func Inspect(ctx context.Context, name string, verify bool, o Options) (*Report,
 	}
 	fs := &readOnlyFS{FS: o.fs()}
 	name = fs.PathJoin(name) // as the engine writes it
-	in := &inspector{Disk: Disk{dir: &directory{name: name, fs: fs}, fs: fs, log: log}, damage: map[string]error{}}
+	in := &inspector{Disk: Disk{dir: &directory{name: name, fs: fs}, fs: fs, log: log}, records: o.Inspect, damage: map[string]error{}}
+	if in.records == nil {
+		in.records = core.Inspect
+	}
 	r, err := in.recognise(fs.FS)
 	if err != nil {
 		return nil, err
@@ -303,11 +306,7 @@ func (in *inspector) read(ctx context.Context, r *Report, verify bool) (err erro
 }
 
 func (in *inspector) readAll(ctx context.Context, r *Report, verify bool) (err error) {
-	space := interruptible{ctx, in}
-	if r.Contents, err = core.Inspect(space); err == nil && r.Contents.Quorum > 0 {
-		err = quorum.Inspect(space, r.Contents)
-	}
-	if err == nil && verify {
+	if r.Contents, err = in.records(interruptible{ctx, in}); err == nil && verify {
 		r.Verified, err = in.verify(ctx)
 	}
 	return err
