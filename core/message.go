@@ -130,7 +130,8 @@ type Pong struct {
 }
 
 // JoinProgress tells how far a primary has brought a joining node. What was sent
-// counts up while the join makes progress, and starts anew with a new attempt.
+// counts up while the join makes progress, and starts anew with a new attempt. Its
+// bytes count as fast as the primary's rate allows them, not as fast as they leave.
 type JoinProgress struct {
 	Group             GroupID
 	Start             Epoch

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +139,53 @@ func TestASnapshotIsFasterWhileNobodyAsks(t *testing.T) {
 	}
 	require.Less(t, whole(false), time.Second)
 	require.Greater(t, whole(true), 3*time.Second)
+}
+
+// asked is the primary of group 1, which a client has just asked for something, with values
+// of 1 MiB and a joining node that takes in each chunk at once, at a rate of a value in 16 s.
+func asked(t *testing.T, values int) *rig {
+	t.Helper()
+	n := serving(t, config(1, "n1"), joinRate(64<<10), chunkItems(1))
+	large := strings.Repeat("v", ValueBytesMax)
+	for i := range uint64(values) {
+		n.step("c1", put(i+2, 1, i+1, fmt.Sprint("large", i), large))
+	}
+	n.step("c1", put(100, 1, uint64(values+1), "small", "s"))
+	n.tick(idleMin / 2)
+	n.step("m", joined(2, 2, "n3", "n1"))
+	return n
+}
+
+// Rule R10: the rate is for what is still to be read. When all was, nothing is waited for.
+func TestTheEndOfASnapshotDoesNotWaitForTheRate(t *testing.T) {
+	n := asked(t, 1)
+	require.Len(t, n.ackChunks("n3"), 3, "small, large, and that this was all")
+	require.True(t, n.storage().groups[0].tenure.transfer.installed)
+}
+
+// Manager 6: a join whose primary waits for the rate makes progress, as the manager is told.
+// Else it is given up, again and again, where the wait after a value is longer than JoinTimeout.
+func TestAJoinMovesWhileItsPrimaryWaitsForTheRate(t *testing.T) {
+	n := asked(t, 2)
+	require.Len(t, n.ackChunks("n3"), 2, "small and large")
+	nonce := uint64(0)
+	told := func() JoinProgress {
+		nonce++
+		n.step("m", &Ping{Nonce: nonce, Boot: 1})
+		return *latest[*Pong](n, "m").Join
+	}
+	before := told()
+	require.Less(t, before.Bytes, uint64(64<<10), "what the rate does not allow yet")
+	for second := range uint64(15) {
+		n.tick(time.Second)
+		require.Empty(t, sent[*Chunk](n, "n3"))
+		now := told()
+		require.InDelta(t, 64<<10, now.Bytes-before.Bytes, 1<<10, "second %d", second)
+		before = now
+	}
+	n.tick(time.Second)
+	require.Len(t, n.ackChunks("n3"), 2, "the other value, and that this was all")
+	require.GreaterOrEqual(t, told().Bytes, before.Bytes)
 }
 
 // Rule R10: more is written than the joining node can take in. Writers are held

@@ -14,7 +14,8 @@ import "time"
 //
 // It must end under any load that the group can carry. The rate limits only keys
 // that are read for the first time; what changes goes as fast as the joining
-// node takes it. Where that is not enough, the writers are held back: see squeeze.
+// node takes it, and so does the end. Where that is not enough, the writers are held
+// back: see squeeze.
 
 // chunksMin and chunksMax bound the chunks sent and not acked; in between lies what
 // the rate needs over a long round trip.
@@ -109,7 +110,7 @@ func (g *group) pump() {
 		x.behind += weight(g.log.at(x.counted + 1).bytes())
 	}
 	for !x.complete && g.hasRoom(x) {
-		early := g.s.now < x.sendAt
+		early := g.s.now < x.sendAt && x.cursor > 0 // the rate is for what is still to be read
 		if early && x.behind < ChunkBytesMax {
 			g.s.wakeBy(x.sendAt)
 			return
@@ -398,9 +399,13 @@ func (g *group) joinNeeds(x *transfer) Seq {
 	return x.position
 }
 
-// progress tells the manager how far the join is.
+// progress tells the manager how far the join is. What was sent counts as the rate allows
+// it: so the join makes progress while its primary waits for the rate, for longer than
+// JoinTimeout perhaps after a large value, and is not given up for that.
 func (g *group) progress() *JoinProgress {
 	x := g.tenure.transfer
 	total := uint64(g.state.values.bytes)
-	return &JoinProgress{Group: g.id, Start: x.start, Keys: x.keys, KeysTotal: uint64(g.state.values.len()), Bytes: x.bytes, BytesTotal: max(total, x.bytes)}
+	early := int64(max(0, x.sendAt.Since(g.s.now))) * int64(g.s.opt.JoinRate) / int64(time.Second)
+	bytes := x.bytes - min(x.bytes, uint64(early))
+	return &JoinProgress{Group: g.id, Start: x.start, Keys: x.keys, KeysTotal: uint64(g.state.values.len()), Bytes: bytes, BytesTotal: max(total, x.bytes)}
 }
