@@ -348,8 +348,13 @@ func (c *canon) transfer(g *group, x *transfer) {
 	// What is not sent for longer than chunksMin chunks take is not made up for.
 	longest := time.Duration(chunkItemBytesMax) * time.Second / time.Duration(g.s.opt.JoinRate)
 	c.ago(x.sendAt, chunksMin*longest)
-	c.due(x.resendAt)
-	c.span(x.resendAfter)
+	if len(x.window) > 0 {
+		c.due(x.resendAt)
+		c.ago(x.sentAt, forever)
+		c.span(x.resendAfter)
+	}
+	c.span(x.trips.mean)
+	c.span(x.trips.deviation)
 	c.due(x.proposeAt)
 }
 

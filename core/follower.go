@@ -29,14 +29,11 @@ type follower struct {
 
 	// What it owes. A follower that owes an answer is sent what it lacks again, at longer
 	// and longer intervals, and is reported when it makes no progress.
-	since       Time // when it last made progress while it owed something; Never when it owes nothing
-	sentAt      Time // when it was last sent again what it lacks, or made progress
-	resendAt    Time
-	resendAfter time.Duration
-	reportAt    Time // Never before it has owed anything
+	since     Time // when it last made progress while it owed something; Never when it owes nothing
+	reportAt  Time // Never before it has owed anything
+	resending      // its trips are those of rounds
 
-	trips    roundTrips // of rounds
-	question question   // of somebody who wants to know whether it still moves
+	question question // of somebody who wants to know whether it still moves
 }
 
 // question is a Probe that is not answered yet; nobody asks if nonce is 0.
@@ -47,7 +44,7 @@ type question struct {
 
 // newFollower knows nothing of a follower yet: it is sent the log from there on, at once.
 func newFollower(p Peer, from Seq, now Time) follower {
-	return follower{peer: p, from: from, next: from, since: Never, resendAt: now, reportAt: Never}
+	return follower{peer: p, from: from, next: from, since: Never, resending: resending{resendAt: now}, reportAt: Never}
 }
 
 // take counts an ack of the current epoch, and returns whether it says anything new.
@@ -76,31 +73,17 @@ func (f *follower) holds(last Seq) bool { return f.round == f.asked && f.matched
 // expect starts the time in which a follower must make progress: the least that is given,
 // and more where round trips are long.
 func (f *follower) expect(now Time, resend, report time.Duration) {
-	f.since, f.sentAt = now, now
-	f.resendAfter = resend
-	if f.trips.known() {
-		f.resendAfter = f.trips.patience(resend)
-	}
-	f.resendAt = now.After(f.resendAfter)
+	f.since = now
+	f.resending.expect(now, resend)
 	f.reportAt = now.After(f.trips.patience(report))
 }
 
 // rest notes that it owes nothing, and is next asked at that time.
 func (f *follower) rest(until Time) { f.since, f.resendAt = Never, until }
 
-// overdue tells whether what it lacks is to be sent again. If not, resendAt says when to
-// look. Bytes that are under way to all followers add to the time.
-func (f *follower) overdue(now Time, underWay int) bool {
-	f.resendAt = f.sentAt.After(f.resendAfter + transferTime(underWay))
-	return now >= f.resendAt
-}
-
-// again has it sent all that it lacks once more, and waits twice as long until the next
-// time, up to a bound.
+// again has it sent all that it lacks once more.
 func (f *follower) again(now Time, most time.Duration) {
-	f.sentAt = now
-	f.resendAfter = min(2*f.resendAfter, max(f.resendAfter, most))
-	f.resendAt = now.After(f.resendAfter)
+	f.resending.again(now, most)
 	f.next = f.from
 }
 

@@ -129,14 +129,13 @@ type Pong struct {
 	Lag    time.Duration // how long the node's disk has owed it a sync; 0 when it owes none
 }
 
-// JoinProgress tells how far a primary has brought a joining node. What was sent
-// counts up while the join makes progress, and starts anew with a new attempt. Its
-// bytes count as fast as the primary's rate allows them, not as fast as they leave.
+// JoinProgress tells how far a primary has brought a joining node. Its numbers count up
+// while the join makes progress, and start anew with a new attempt.
 type JoinProgress struct {
 	Group             GroupID
 	Start             Epoch
 	Keys, KeysTotal   uint64 // sent, and in the group; what the joining node held already counts as sent
-	Bytes, BytesTotal uint64 // of the keys and values sent, and about as many as there are
+	Bytes, BytesTotal uint64 // of the keys and values that it has, as fast as the rate allows them, and about as many as there are
 }
 
 // Probe asks a node for proof that it works: in durable mode the reply follows

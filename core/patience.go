@@ -58,3 +58,36 @@ func (r *roundTrips) patience(floor time.Duration) time.Duration {
 func transferTime(bytes int) time.Duration {
 	return time.Duration(bytes/(slowRate/1000)) * time.Millisecond
 }
+
+// resending is when something is sent again that was not answered: at longer and longer
+// intervals, later where round trips are long, and later where much is under way.
+type resending struct {
+	trips       roundTrips
+	sentAt      Time // when it was last sent again, or answered in part
+	resendAt    Time // when to look
+	resendAfter time.Duration
+}
+
+// expect begins to wait for an answer, for the least that is given.
+func (r *resending) expect(now Time, least time.Duration) {
+	r.sentAt, r.resendAfter = now, least
+	if r.trips.known() {
+		r.resendAfter = r.trips.patience(least)
+	}
+	r.resendAt = now.After(r.resendAfter)
+}
+
+// overdue tells whether it is to be sent again. If not, resendAt says when to look. Bytes
+// that are under way, to whomever, add to the time.
+func (r *resending) overdue(now Time, underWay int) bool {
+	r.resendAt = r.sentAt.After(r.resendAfter + transferTime(underWay))
+	return now >= r.resendAt
+}
+
+// again notes that it is sent again, and waits twice as long until the next time, up to a
+// bound.
+func (r *resending) again(now Time, most time.Duration) {
+	r.sentAt = now
+	r.resendAfter = min(2*r.resendAfter, max(r.resendAfter, most))
+	r.resendAt = now.After(r.resendAfter)
+}

@@ -141,24 +141,37 @@ func TestASnapshotIsFasterWhileNobodyAsks(t *testing.T) {
 	require.Greater(t, whole(true), 3*time.Second)
 }
 
-// asked is the primary of group 1, which a client has just asked for something, with values
-// of 1 MiB and a joining node that takes in each chunk at once, at a rate of a value in 16 s.
-func asked(t *testing.T, values int) *rig {
+// large is the primary of group 1, with values of 1 MiB and a small one, which is read first,
+// that a client has just written.
+func large(t *testing.T, values int, options ...func(*StorageOptions)) *rig {
 	t.Helper()
-	n := serving(t, config(1, "n1"), joinRate(64<<10), chunkItems(1))
-	large := strings.Repeat("v", ValueBytesMax)
+	n := serving(t, config(1, "n1"), options...)
+	v := strings.Repeat("v", ValueBytesMax)
 	for i := range uint64(values) {
-		n.step("c1", put(i+2, 1, i+1, fmt.Sprint("large", i), large))
+		n.step("c1", put(i+2, 1, i+1, fmt.Sprint("large", i), v))
 	}
 	n.step("c1", put(100, 1, uint64(values+1), "small", "s"))
 	n.tick(idleMin / 2)
+	return n
+}
+
+// progress is that of a join, of which the manager is told.
+func (n *rig) progress() JoinProgress {
+	n.step("m", &Ping{Nonce: 1, Boot: 1})
+	return *latest[*Pong](n, "m").Join
+}
+
+// joinsAt is the primary of group 1 from whom a node joins at a rate of a large value in 16 s.
+func joinsAt(t *testing.T, values int) *rig {
+	t.Helper()
+	n := large(t, values, joinRate(64<<10), chunkItems(1))
 	n.step("m", joined(2, 2, "n3", "n1"))
 	return n
 }
 
 // Rule R10: the rate is for what is still to be read. When all was, nothing is waited for.
 func TestTheEndOfASnapshotDoesNotWaitForTheRate(t *testing.T) {
-	n := asked(t, 1)
+	n := joinsAt(t, 1)
 	require.Len(t, n.ackChunks("n3"), 3, "small, large, and that this was all")
 	require.True(t, n.storage().groups[0].tenure.transfer.installed)
 }
@@ -166,26 +179,121 @@ func TestTheEndOfASnapshotDoesNotWaitForTheRate(t *testing.T) {
 // Manager 6: a join whose primary waits for the rate makes progress, as the manager is told.
 // Else it is given up, again and again, where the wait after a value is longer than JoinTimeout.
 func TestAJoinMovesWhileItsPrimaryWaitsForTheRate(t *testing.T) {
-	n := asked(t, 2)
+	n := joinsAt(t, 2)
 	require.Len(t, n.ackChunks("n3"), 2, "small and large")
-	nonce := uint64(0)
-	told := func() JoinProgress {
-		nonce++
-		n.step("m", &Ping{Nonce: nonce, Boot: 1})
-		return *latest[*Pong](n, "m").Join
-	}
-	before := told()
+	before := n.progress()
 	require.Less(t, before.Bytes, uint64(64<<10), "what the rate does not allow yet")
 	for second := range uint64(15) {
 		n.tick(time.Second)
 		require.Empty(t, sent[*Chunk](n, "n3"))
-		now := told()
+		now := n.progress()
 		require.InDelta(t, 64<<10, now.Bytes-before.Bytes, 1<<10, "second %d", second)
 		before = now
 	}
 	n.tick(time.Second)
 	require.Len(t, n.ackChunks("n3"), 2, "the other value, and that this was all")
-	require.GreaterOrEqual(t, told().Bytes, before.Bytes)
+	require.GreaterOrEqual(t, n.progress().Bytes, before.Bytes)
+}
+
+// slowly has the joining node take in what it is sent over a network that needs so long for
+// a large value, until it has the snapshot. It returns the numbers of the chunks that were
+// sent, in order.
+func (n *rig) slowly(each time.Duration) (numbers []uint64) {
+	n.t.Helper()
+	var queue []*Chunk
+	var free Time
+	next := uint64(0)
+	for x := n.storage().groups[0].tenure.transfer; !x.installed; n.tick(time.Millisecond) {
+		require.Less(n.t, len(numbers), 1000, "it is never over")
+		for _, c := range sent[*Chunk](n, "n3") {
+			numbers = append(numbers, c.Number)
+			if queue = append(queue, c); len(queue) == 1 {
+				free = n.now.After(each)
+			}
+		}
+		if len(queue) == 0 || n.now < free {
+			continue
+		}
+		c := queue[0]
+		queue, free = queue[1:], n.now.After(each)
+		if c.Number == next {
+			next++
+		}
+		n.step("n3", &ChunkAck{Group: 1, Epoch: c.Epoch, Start: c.Start, Tenure: c.Tenure, Attempt: c.Attempt, Next: next})
+	}
+	return numbers
+}
+
+// Rule R10: a network of 100 Mbit/s needs 84 ms for a large value, and one that is half as fast
+// twice as long. What is under way is not sent again meanwhile: else each answer comes behind
+// more and more of what the joining node has already, until the join is given up.
+func TestNoChunkIsSentAgainWhileItIsUnderWay(t *testing.T) {
+	for _, each := range []time.Duration{84 * time.Millisecond, 168 * time.Millisecond} {
+		n := large(t, 20)
+		n.step("m", joined(2, 2, "n3", "n1"))
+		for i, number := range n.slowly(each) {
+			require.EqualValues(t, i, number, "%v for a chunk", each)
+		}
+	}
+}
+
+// Rule R10: a chunk that was lost is sent again, at longer and longer intervals.
+func TestALostChunkIsSentAgain(t *testing.T) {
+	n := large(t, 0)
+	n.step("m", joined(2, 2, "n3", "n1"))
+	only[*Chunk](n, "n3")
+	last := n.now
+	for i := range 6 {
+		for len(sent[*Chunk](n, "n3")) == 0 {
+			require.Less(t, n.now.Since(last), time.Second)
+			n.tick(time.Millisecond)
+		}
+		took := n.now.Since(last)
+		require.InDelta(t, min(40*time.Millisecond<<i, 320*time.Millisecond), took, float64(2*time.Millisecond), "time %d", i)
+		last = n.now
+	}
+	n.step("n3", &ChunkAck{Group: 1, Epoch: 2, Start: 2, Tenure: 2, Attempt: 1, Next: 1})
+	require.True(t, n.storage().groups[0].tenure.transfer.installed)
+}
+
+// Manager 6: what is under way to a joining node is no progress yet. It counts when the
+// node has it, so that the join moves on until the last of it has come.
+func TestAJoinHasMovedWhenTheNodeHasWhatWasSent(t *testing.T) {
+	n := large(t, 2, joinRate(1<<30))
+	n.step("m", joined(2, 2, "n3", "n1"))
+	chunks := sent[*Chunk](n, "n3")
+	require.Len(t, chunks, 3, "all that there is")
+	require.Zero(t, n.progress().Bytes)
+	for i, c := range chunks[:2] {
+		n.step("n3", &ChunkAck{Group: 1, Epoch: c.Epoch, Start: c.Start, Tenure: c.Tenure, Attempt: c.Attempt, Next: c.Number + 1})
+		require.InDelta(t, (i+1)<<20, n.progress().Bytes, 1<<10)
+	}
+}
+
+// Rule R4: what goes to a joining node goes over the network that the members' entries
+// share. A member that has to wait for it is not reported.
+func TestAMemberWaitsBehindWhatAJoiningNodeIsSent(t *testing.T) {
+	wait := func(joins bool) time.Duration {
+		n := serving(t, config(1, "n1", "n2"), joinRate(1<<30))
+		for i := range uint64(4) {
+			n.step("c1", put(i+2, 1, i+1, fmt.Sprint("large", i), strings.Repeat("v", ValueBytesMax)))
+			n.answer("n2")
+		}
+		next := config(2, "n1", "n2")
+		if joins {
+			next = joined(2, 2, "n3", "n1", "n2")
+		}
+		n.step("m", next)
+		n.answer("n2")
+		n.step("c1", put(9, 1, 5, "x", "b"))
+		from := n.now
+		for len(sent[*Suspect](n, "m")) == 0 {
+			require.Less(t, n.now.Since(from), 5*time.Second)
+			n.tick(time.Millisecond)
+		}
+		return n.now.Since(from)
+	}
+	require.InDelta(t, transferTime(4*ValueBytesMax), wait(true)-wait(false), float64(10*time.Millisecond))
 }
 
 // Rule R10: more is written than the joining node can take in. Writers are held

@@ -424,10 +424,13 @@ func (g *group) tickFollower(f *follower) {
 	}
 }
 
-// underWay is how many bytes of keys and values were sent to the followers and not
-// acked: all of it shares this node's network.
+// underWay is how many bytes of keys and values were sent to the followers and a joining
+// node and not acked: all of it shares this node's network.
 func (g *group) underWay() int {
 	bytes := 0
+	if x := g.tenure.transfer; x != nil {
+		bytes = x.underWay()
+	}
 	for i := range g.tenure.followers {
 		f := &g.tenure.followers[i]
 		for seq := max(f.matched, g.log.base.Seq) + 1; seq < f.next; seq++ {

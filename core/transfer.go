@@ -59,10 +59,9 @@ type transfer struct {
 
 	squeeze
 
-	sendAt      Time // when the next chunk may go
-	resendAt    Time
-	resendAfter time.Duration
-	proposeAt   Time // when to ask the manager again
+	sendAt    Time // when the next chunk may go
+	resending      // of the window
+	proposeAt Time // when to ask the manager again
 }
 
 // joining tells whether a node is the one that joins.
@@ -94,11 +93,9 @@ func (g *group) attemptTransfer() {
 	}
 	*x = transfer{
 		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered, sendAt: x.sendAt,
-		reading: g.beginReading(), counted: g.commit, resendAfter: g.s.opt.ResendInterval, timedAt: Never, trip: x.trip, squeeze: x.squeeze,
+		reading: g.beginReading(), counted: g.commit, timedAt: Never, trip: x.trip, resending: resending{trips: x.trips}, squeeze: x.squeeze,
 	}
 	x.caughtUpAt = g.s.now
-	x.resendAt = g.s.now.After(x.resendAfter)
-	g.s.wakeBy(x.resendAt)
 	g.pump()
 }
 
@@ -119,12 +116,21 @@ func (g *group) pump() {
 		// Time lost since it was due is made up for, by up to chunksMin chunks.
 		pace := time.Duration(read) * time.Second / time.Duration(g.joinRate())
 		x.sendAt = max(x.sendAt, g.s.now.After(-chunksMin*pace)).After(pace)
+		if len(x.window) == 0 {
+			g.expectChunkAck(x)
+		}
 		x.window = append(x.window, c)
 		if x.timedAt == Never {
 			x.timed, x.timedAt = c.Number, g.s.now
 		}
 		g.sendChunk(x, c)
 	}
+}
+
+// expectChunkAck begins to wait for the joining node to take in something of the window.
+func (g *group) expectChunkAck(x *transfer) {
+	x.expect(g.s.now, g.s.opt.ResendInterval)
+	g.s.wakeBy(x.resendAt)
 }
 
 const (
@@ -150,16 +156,21 @@ func (g *group) hasRoom(x *transfer) bool {
 	if len(x.window) < chunksMin {
 		return true
 	}
-	bytes := 0
-	for _, c := range x.window {
-		for i := range c.Items {
-			bytes += len(c.Items[i].Key) + len(c.Items[i].Value)
-		}
-	}
 	// As many as the rate fills in the shortest round trip that was seen. A longer one
 	// shows that the node is busy, not that it is far away.
 	fill := int64(g.joinRate()) * int64(min(x.trip, time.Second)) / int64(time.Second) / ChunkBytesMax
-	return len(x.window) < int(min(fill, chunksMax)) && bytes < windowBytesMax
+	return len(x.window) < int(min(fill, chunksMax)) && x.underWay() < windowBytesMax
+}
+
+// underWay is how many bytes of keys and values are in chunks that were sent and not acked.
+func (x *transfer) underWay() int {
+	bytes := 0
+	for _, c := range x.window {
+		for i := range c.Items {
+			bytes += c.Items[i].bytes()
+		}
+	}
+	return bytes
 }
 
 // sendChunk sends a chunk under the current epoch. A message is never changed
@@ -241,16 +252,15 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 		return
 	}
 	if x.timedAt != Never && a.Next > x.timed {
-		if trip := g.s.now.Since(x.timedAt); x.trip == 0 || trip < x.trip {
+		trip := g.s.now.Since(x.timedAt)
+		if x.trips.observe(trip); x.trip == 0 || trip < x.trip {
 			x.trip = trip
 		}
 		x.timedAt = Never
 	}
 	x.movedAt = g.s.now
 	x.window = append([]*Chunk(nil), x.window[a.Next-acked:]...)
-	x.resendAfter = g.s.opt.ResendInterval
-	x.resendAt = g.s.now.After(x.resendAfter)
-	g.s.wakeBy(x.resendAt)
+	g.expectChunkAck(x)
 	if x.complete && len(x.window) == 0 {
 		g.feed(x)
 		return
@@ -359,15 +369,16 @@ func (g *group) tickTransfer() {
 	if x.installed {
 		return
 	}
-	if g.s.now >= x.resendAt {
-		x.resendAfter = min(2*x.resendAfter, 8*g.s.opt.ResendInterval)
-		x.resendAt = g.s.now.After(x.resendAfter)
+	if len(x.window) > 0 && g.s.now >= x.resendAt && x.overdue(g.s.now, g.underWay()) {
+		x.again(g.s.now, 8*g.s.opt.ResendInterval)
 		for _, c := range x.window {
 			g.sendChunk(x, c)
 		}
 	}
 	g.pump()
-	g.s.wakeBy(x.resendAt)
+	if len(x.window) > 0 {
+		g.s.wakeBy(x.resendAt)
+	}
 }
 
 // keepFor returns how far the log may be trimmed, upTo at most. A joining node that
@@ -399,13 +410,13 @@ func (g *group) joinNeeds(x *transfer) Seq {
 	return x.position
 }
 
-// progress tells the manager how far the join is. What was sent counts as the rate allows
-// it: so the join makes progress while its primary waits for the rate, for longer than
-// JoinTimeout perhaps after a large value, and is not given up for that.
+// progress tells the manager how far the join is. What was sent counts once the joining
+// node has it, and once the rate allows it: so a join makes progress, and is not given up,
+// while much is under way on a slow network, and while its primary waits for the rate.
 func (g *group) progress() *JoinProgress {
 	x := g.tenure.transfer
 	total := uint64(g.state.values.bytes)
 	early := int64(max(0, x.sendAt.Since(g.s.now))) * int64(g.s.opt.JoinRate) / int64(time.Second)
-	bytes := x.bytes - min(x.bytes, uint64(early))
+	bytes := x.bytes - min(x.bytes, max(uint64(early), uint64(x.underWay())))
 	return &JoinProgress{Group: g.id, Start: x.start, Keys: x.keys, KeysTotal: uint64(g.state.values.len()), Bytes: bytes, BytesTotal: max(total, x.bytes)}
 }
