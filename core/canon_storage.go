@@ -353,8 +353,6 @@ func (c *canon) transfer(g *group, x *transfer) {
 		c.ago(x.sentAt, forever)
 		c.span(x.resendAfter)
 	}
-	c.span(x.trips.mean)
-	c.span(x.trips.deviation)
 	c.due(x.proposeAt)
 }
 

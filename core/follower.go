@@ -29,11 +29,12 @@ type follower struct {
 
 	// What it owes. A follower that owes an answer is sent what it lacks again, at longer
 	// and longer intervals, and is reported when it makes no progress.
-	since     Time // when it last made progress while it owed something; Never when it owes nothing
-	reportAt  Time // Never before it has owed anything
-	resending      // its trips are those of rounds
+	since    Time // when it last made progress while it owed something; Never when it owes nothing
+	reportAt Time // Never before it has owed anything
+	resending
 
-	question question // of somebody who wants to know whether it still moves
+	trips    roundTrips // of rounds
+	question question   // of somebody who wants to know whether it still moves
 }
 
 // question is a Probe that is not answered yet; nobody asks if nonce is 0.
@@ -73,6 +74,9 @@ func (f *follower) holds(last Seq) bool { return f.round == f.asked && f.matched
 // expect starts the time in which a follower must make progress: the least that is given,
 // and more where round trips are long.
 func (f *follower) expect(now Time, resend, report time.Duration) {
+	if f.trips.known() {
+		resend = f.trips.patience(resend)
+	}
 	f.since = now
 	f.resending.expect(now, resend)
 	f.reportAt = now.After(f.trips.patience(report))

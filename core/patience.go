@@ -60,21 +60,17 @@ func transferTime(bytes int) time.Duration {
 }
 
 // resending is when something is sent again that was not answered: at longer and longer
-// intervals, later where round trips are long, and later where much is under way.
+// intervals, and later the more is under way.
 type resending struct {
-	trips       roundTrips
 	sentAt      Time // when it was last sent again, or answered in part
 	resendAt    Time // when to look
 	resendAfter time.Duration
 }
 
-// expect begins to wait for an answer, for the least that is given.
+// expect begins to wait for an answer, for so long at least.
 func (r *resending) expect(now Time, least time.Duration) {
 	r.sentAt, r.resendAfter = now, least
-	if r.trips.known() {
-		r.resendAfter = r.trips.patience(least)
-	}
-	r.resendAt = now.After(r.resendAfter)
+	r.resendAt = now.After(least)
 }
 
 // overdue tells whether it is to be sent again. If not, resendAt says when to look. Bytes

@@ -93,7 +93,7 @@ func (g *group) attemptTransfer() {
 	}
 	*x = transfer{
 		peer: x.peer, start: x.start, tenure: x.tenure, attempt: x.attempt + 1, answered: x.answered, sendAt: x.sendAt,
-		reading: g.beginReading(), counted: g.commit, timedAt: Never, trip: x.trip, resending: resending{trips: x.trips}, squeeze: x.squeeze,
+		reading: g.beginReading(), counted: g.commit, timedAt: Never, trip: x.trip, squeeze: x.squeeze,
 	}
 	x.caughtUpAt = g.s.now
 	g.pump()
@@ -129,7 +129,7 @@ func (g *group) pump() {
 
 // expectChunkAck begins to wait for the joining node to take in something of the window.
 func (g *group) expectChunkAck(x *transfer) {
-	x.expect(g.s.now, g.s.opt.ResendInterval)
+	x.expect(g.s.now, max(g.s.opt.ResendInterval, 2*min(x.trip, time.Second)))
 	g.s.wakeBy(x.resendAt)
 }
 
@@ -252,8 +252,7 @@ func (g *group) onChunkAck(from Peer, a *ChunkAck) {
 		return
 	}
 	if x.timedAt != Never && a.Next > x.timed {
-		trip := g.s.now.Since(x.timedAt)
-		if x.trips.observe(trip); x.trip == 0 || trip < x.trip {
+		if trip := g.s.now.Since(x.timedAt); x.trip == 0 || trip < x.trip {
 			x.trip = trip
 		}
 		x.timedAt = Never

@@ -1,7 +1,8 @@
 package mutants
 
 // ofWaits are mutants in which something that is asked for waits for an event that has
-// nothing to do with it, such as the next heartbeat: a wake-up is missing.
+// nothing to do with it, such as the next heartbeat: a wake-up is missing. In the last ones
+// somebody does not wait for as long as honest work takes.
 var ofWaits = []Mutant{
 	{
 		Name: `get-waits-for-a-heartbeat`, Rule: `R8`,
@@ -69,5 +70,26 @@ var ofWaits = []Mutant{
 			c.wakeFor(call)`,
 		New: `			call.route = c.routes[b.Config.Group]
 			c.wakeFor(call)`,
+	},
+	{
+		Name: `sent-again-while-under-way`, Rule: `R10`,
+		Story: `what is under way to a joining node is sent again and again, until nothing new gets through a slow network`,
+		File:  `core/transfer.go`,
+		Old:   `x.overdue(g.s.now, g.underWay())`,
+		New:   `x.overdue(g.s.now, 0)`,
+	},
+	{
+		Name: `no-progress-at-the-rate`, Rule: `manager 6`,
+		Story: `a join whose primary waits for the rate is given up`,
+		File:  `core/transfer.go`,
+		Old:   `max(uint64(early), uint64(x.underWay()))`,
+		New:   `max(0*uint64(early), uint64(x.underWay()))`,
+	},
+	{
+		Name: `sent-is-taken-in`, Rule: `manager 6`,
+		Story: `what was sent to a joining node is progress, so that there is none while the last of it is under way`,
+		File:  `core/transfer.go`,
+		Old:   `max(uint64(early), uint64(x.underWay()))`,
+		New:   `uint64(early)`,
 	},
 }
