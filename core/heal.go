@@ -159,16 +159,14 @@ func (c *contact) lastFlap() Time {
 	return c.flappedAt
 }
 
-// watchJoin gives up a join whose node does not answer, or that made no progress
-// for long. One ping missed in a large cluster is no silence yet: a node far away may answer
-// it a little later than the one before.
+// watchJoin gives up a join whose node is silent, or that made no progress for long. A node
+// that has just started, and is far away, may be asked to join before it answers a ping.
 func (m *Manager) watchJoin(w *watch, c *Config) {
 	j := &w.join
 	if j.start != c.Start { // of before a restart of the manager
 		*j = joinWatch{start: c.Start, begunAt: m.now, movedAt: m.now, failed: j.failed}
 	}
-	node := m.contact(c.Joining.ID)
-	if node.missed >= m.opt.MissesMax && m.now.Since(node.answeredAt) >= m.missesTime() || m.now.Since(j.movedAt) > m.opt.JoinTimeout {
+	if m.silent(m.contact(c.Joining.ID)) || m.now.Since(j.movedAt) > m.opt.JoinTimeout {
 		m.cancelJoin(c.Group)
 	}
 }

@@ -100,6 +100,37 @@ func TestAStalledJoinerMakesRoom(t *testing.T) {
 	require.Equal(t, []string{"n1", "n2"}, r.members(1), "it has caught up too late")
 }
 
+// Manager 6: a node starts again far away, and is asked to join before it can have answered a
+// ping. It has the time of a first round trip.
+func TestASpareFarAwayIsGivenTheTimeToAnswer(t *testing.T) {
+	r := newRealm(t, 4, inDurableMode)
+	r.trip = 300 * time.Millisecond
+	r.pass(5 * time.Second)
+	r.place("k")
+	r.ail(refusing, "n4")
+	r.pass(5 * time.Second)
+	r.ail(refusing, "n3")
+	r.pass(5 * time.Second)
+	require.Equal(t, []string{"n1", "n2"}, r.members(1))
+	require.Empty(t, r.joiningNode())
+	r.ail(well, "n4")
+	r.actors["n4"].boot++
+	r.present(r.actors["n4"])
+	r.happened(EventJoinEnded)
+	for i := 0; r.joiningNode() == ""; i++ {
+		require.Less(t, i, 100)
+		r.pass(ping)
+	}
+	for range 30 {
+		r.pass(ping)
+		require.Empty(t, r.happened(EventJoinEnded))
+	}
+	require.Equal(t, "n4", r.joiningNode())
+	r.ail(silent, "n4")
+	r.pass(2 * time.Second)
+	require.NotEmpty(t, r.happened(EventJoinEnded), "now it is silent")
+}
+
 // Manager 6: every group that is short gets a spare, the one with the fewest
 // members first.
 func TestMostEndangeredGroupIsHealedFirst(t *testing.T) {
