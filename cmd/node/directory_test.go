@@ -171,6 +171,7 @@ func TestNothingHaltsForANodeWhoseAddressAnotherHas(t *testing.T) {
 	require.Contains(t, manager.stderr.String(), "presumed lost", "for the new node, which may be on the same disk")
 	require.NotContains(t, manager.stderr.String(), "fatal")
 	d.again(node)
+	d.whole(1, 1) // until the node is heard, clients are told of the loss
 	require.Equal(t, "value", d.get("key"))
 }
 

@@ -17,7 +17,8 @@
 // come back, table_suspicion.go those of how deaths are found out, table_stripped.go those
 // that lack more than one rule. README.md has the results.
 //
-// The third shows that each trace of the gallery breaks the mutant that it names. The
+// The third shows that each trace of the gallery breaks the mutant that it names;
+// GTSTORE_GALLERY=2/3 has the second third of the mutants do. The
 // last is about the check of linearizability: its mutants, in sweep_test.go, lack one rule
 // of the sweep (package history), and the tests of that package must catch each.
 package mutants

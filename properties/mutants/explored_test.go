@@ -23,8 +23,12 @@ func TestScenariosBite(t *testing.T) {
 		s, err := cluster.Load(file)
 		require.NoError(t, err)
 		for _, m := range s.Mutants {
+			if !inThisPart(t, m.Name) {
+				continue
+			}
 			bitten++
 			t.Run(s.Name+"/"+m.Name, func(t *testing.T) {
+				t.Parallel()
 				mutant := Find(m.Name)
 				require.NotNil(t, mutant, "there is no such mutant")
 				found, err := mutant.Explore(root, t.TempDir(), 1_000_000, []string{file})

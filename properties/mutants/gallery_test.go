@@ -1,13 +1,46 @@
 package mutants
 
 import (
+	"hash/fnv"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"gtstore/sim/fuzz"
 )
 
+// galleryEnv is 1 for all mutants of the gallery, or a part of them such as 2/3: the second of
+// three.
 const galleryEnv = "GTSTORE_GALLERY"
+
+// inThisPart tells whether a mutant is of those that galleryEnv names.
+func inThisPart(t *testing.T, mutant string) bool {
+	t.Helper()
+	value := os.Getenv(galleryEnv)
+	if value == "1" {
+		return true
+	}
+	shard, err := fuzz.ParseShard(value)
+	require.NoError(t, err, "%s=%s", galleryEnv, value)
+	sum := fnv.New32a()
+	sum.Write([]byte(mutant))
+	return int(sum.Sum32()%uint32(shard.N)) == shard.I-1
+}
+
+// TestThePartsOfTheGalleryAreAll: each mutant is of one of them.
+func TestThePartsOfTheGalleryAreAll(t *testing.T) {
+	for i := range Table {
+		parts := 0
+		for _, part := range []string{"1/3", "2/3", "3/3"} {
+			t.Setenv(galleryEnv, part)
+			if inThisPart(t, Table[i].Name) {
+				parts++
+			}
+		}
+		require.Equal(t, 1, parts, Table[i].Name)
+	}
+}
 
 // TestGalleryIsWhole: each trace of the gallery tells a story of some sentences, and names
 // the rule that its mutant lacks. TestTraces in package properties shows that the core
@@ -33,7 +66,9 @@ func TestGallery(t *testing.T) {
 	require.NoError(t, err)
 	of := map[*Mutant][]Exhibit{}
 	for _, e := range list {
-		of[e.Mutant] = append(of[e.Mutant], e)
+		if inThisPart(t, e.Mutant.Name) {
+			of[e.Mutant] = append(of[e.Mutant], e)
+		}
 	}
 	for m, list := range of {
 		t.Run(m.Name, func(t *testing.T) {
