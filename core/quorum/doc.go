@@ -56,7 +56,8 @@
 //     (ErrAnew). They do so only before they have applied a command. An answer cannot be too
 //     old: it is to a question that was asked after the group was founded, and who is not of it
 //     then never will be.
-//   - Who begins anew was counted on after all: by members who have changed meanwhile, say. Then one member has lost its data, which the others outlive.
+//   - Who begins anew was counted on after all: by members who have changed meanwhile, say. Then
+//     one member has lost its data, which the others outlive.
 //   - A promise holds the next founder up. It is given to another one once it was not asked for
 //     during promiseTime. Until then a late word of an earlier founder cannot have it back.
 //

@@ -101,7 +101,7 @@ type founding struct {
 	promise    core.ClusterID // of which this empty manager is to be; 0 for none
 	promisedAt core.Time      // when it was last asked for that, or has asked for it
 
-	round   uint64         // of its first questions: see answers. What was said to an earlier start does not count
+	round   uint64         // of its first questions: see questionsMax. What was said to an earlier start does not count
 	asks    core.ClusterID // what this round asks for; 0 for nothing
 	askAt   core.Time      // of the next round
 	wait    time.Duration
