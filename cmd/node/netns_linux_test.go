@@ -32,6 +32,7 @@ import (
 //	                  more, as many at once as -parallel says
 //	GTSTORE_ROUNDS    rounds of those scenarios that have some (default: its own)
 //	GTSTORE_SECONDS   length of those that last (default: its own)
+//	GTSTORE_SEED     of what the managers' scenario cuts (default: by the clock)
 //	GTSTORE_OVERLOAD  length of the overload, such as 10m (default 30s)
 //	GTSTORE_LOGS      directory for the nodes' logs; each cluster has one in it
 const (

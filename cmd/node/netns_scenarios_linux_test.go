@@ -47,6 +47,7 @@ var scenarios = slices.Concat(hiccups(), []scenario{
 	{"stop", primaryGone(500*time.Millisecond, 500*time.Millisecond, stopped)},
 	{"partition", primaryGone(500*time.Millisecond, 500*time.Millisecond, partitioned)},
 	{"overload", overload},
+	{"managers", managersInNet},
 })
 
 // formed starts a cluster of the usual size.
