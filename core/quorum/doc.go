@@ -69,6 +69,10 @@
 //     seeded, so each node has its own timer, and campaigns by it. A member that does not tick
 //     holds its leader for alive: after ElectionTimeout of silence it is made to forget it, else
 //     it would refuse its vote to all others until it campaigns itself.
+//   - Those who hear that their leader's connection broke ask for votes at about the same time.
+//     Who has said that it would vote for another one gives that one time to ask, and of two that
+//     have asked each other the one with the lesser id leaves it to the other. Else each would
+//     vote for itself, and nobody would be elected before a whole time-out was over.
 //   - PreVote and CheckQuorum: who was cut off deposes nobody, and a leader that reaches no
 //     majority steps down, within two ElectionTimeouts.
 //   - An ElectionTimeout lasts three round trips at least: two ask for votes, and one more comes

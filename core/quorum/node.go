@@ -101,6 +101,8 @@ type Node struct {
 	tickAt   core.Time     // a leader's next heartbeat
 	forgetAt core.Time     // when a silent leader is forgotten
 	electAt  core.Time     // when to ask for votes
+	doubtTo  core.Time     // until then what the leader says may be from before its connection broke
+	yields   bool          // what it has asked whether there would be votes for it, it leaves to another one
 
 	proposals []string // since the library was last given some
 	pending   int      // bytes of commands that this leader has proposed and not applied
@@ -193,7 +195,7 @@ func (n *Node) Down(now core.Time, id core.NodeID, out *Output) {
 		v.broke = true
 	}
 	if n.role.Lead == uint64(id) && id != n.self.ID {
-		n.forgetAt = now
+		n.forgetAt, n.doubtTo = now, now.After(n.heartbeat())
 		n.electAt = min(n.electAt, now.After(n.draw()/4))
 	}
 	n.out = nil
@@ -370,7 +372,7 @@ func (n *Node) begin(now core.Time, out *Output) {
 		return
 	}
 	n.started = true
-	n.lostAt, n.calm = now, now
+	n.lostAt, n.calm, n.doubtTo = now, now, now
 	n.forgetAt = now.After(n.timeout)
 	n.electAt = n.forgetAt.After(n.draw())
 	if len(n.members.Voters) == 1 && len(n.members.Outgoing) == 0 {
@@ -428,6 +430,7 @@ func (n *Node) tickTimers() {
 	}
 	if n.now >= n.electAt && n.mayCampaign() {
 		n.mustStep(n.raft.Campaign())
+		n.yields = false
 		n.electAt, n.dirty = n.now.After(n.timeout+n.draw()), true
 	}
 }
@@ -442,6 +445,32 @@ func (n *Node) mustStep(err error) {
 func (n *Node) wait() {
 	n.forgetAt = n.now.After(n.timeout)
 	n.electAt = n.forgetAt.After(n.draw())
+}
+
+// follow puts off the next election, as the leader was heard. What comes just after its
+// connection broke may be from before that: a leader that is there is soon heard again.
+func (n *Node) follow() {
+	if n.wait(); n.now < n.doubtTo {
+		n.forgetAt = n.now.After(2 * n.heartbeat())
+		n.electAt = n.forgetAt.After(n.draw() / 4)
+	}
+}
+
+// favour is called when this node has told another one that it would vote for it. That one is
+// about to ask for votes, and gets the time to. Of two that have asked each other the one with
+// the lesser id leaves it to the other: else each votes for itself, and nobody is elected until
+// a whole time-out later. When a connection of a leader breaks, many ask at the same time.
+func (n *Node) favour(id core.NodeID) {
+	at := n.now.After(n.timeout/2 + n.draw()/4)
+	switch n.raft.BasicStatus().RaftState {
+	case raft.StateFollower:
+		n.electAt = max(n.electAt, at)
+	case raft.StatePreCandidate:
+		if id > n.self.ID {
+			n.yields = true
+			n.electAt = min(n.electAt, at)
+		}
+	}
 }
 
 // mayHear tells whether a message can be from a member that works, as far as this node can
@@ -472,6 +501,9 @@ func (n *Node) onMessage(in Envelope) {
 		n.heard = append(n.heard, in.From) // to be answered, also if it is not known here yet
 	}
 	before := n.raft.BasicStatus()
+	if v, ok := in.Body.(*Voted); ok && v.Pre && !v.Refused && n.yields && before.RaftState == raft.StatePreCandidate {
+		return // as if that were lost
+	}
 	if n.raft.Step(toRaft(in.From.ID, n.self.ID, in.Body)) != nil {
 		return // of somebody who is no member any more
 	}
@@ -480,7 +512,7 @@ func (n *Node) onMessage(in Envelope) {
 	switch in.Body.(type) {
 	case *Append, *Beat:
 		if after.Lead == uint64(in.From.ID) {
-			n.wait()
+			n.follow()
 		}
 	case *Vote:
 		if after.GetVote() == uint64(in.From.ID) && (before.GetVote() != after.GetVote() || before.GetTerm() != after.GetTerm()) {

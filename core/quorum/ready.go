@@ -109,6 +109,9 @@ func (n *Node) store(m *pb.Message) {
 			own = append(own, r)
 		} else if to, ok := n.address(r); ok {
 			n.out.After = append(n.out.After, Envelope{n.self, to, fromRaft(r)})
+			if r.GetType() == pb.MsgPreVoteResp && !r.GetReject() {
+				n.favour(to.ID)
+			}
 		}
 	}
 	if len(own) > 0 {

@@ -110,6 +110,26 @@ func TestASilentLeaderIsFollowedByAnother(t *testing.T) {
 	}
 }
 
+// When the leader's process ends, the others hear of it together, and ask for votes within a
+// quarter of a time-out; or two heartbeats later, where a beat comes after the news. Those who ask
+// at the same time do not hold each other up.
+func TestALeaderWhoseProcessEndsIsFollowedSoon(t *testing.T) {
+	for _, size := range []int{3, 5} {
+		for seed := range uint64(300) {
+			w := calmOf(seed+1, size, 0, shortTimes)
+			w.hints = 100
+			w.write(t, "a")
+			if seed%2 == 0 {
+				w.run(w.leader().wakeAt) // and its beats are under way
+			}
+			w.leader().crash()
+			w.run(w.now.After(shortTimes.ElectionTimeout * 3 / 4))
+			require.NotNil(t, w.leader(), "%d members, seed %d", size, seed+1)
+			w.fine(t)
+		}
+	}
+}
+
 func TestAWrongHintDeposesNobody(t *testing.T) {
 	w := calm(3, 0, shortTimes)
 	l := w.leader()

@@ -132,6 +132,17 @@ var ofQuorum = []Mutant{
 `, New: ``,
 	},
 	{
+		Name: `nobody-leaves-it-to-the-other`, Rule: `several managers`,
+		Story: `two managers that ask for votes at the same time both fail, and wait for a whole time-out`, File: quorumNode,
+		Old: `			n.yields = true
+`, New: ``,
+	},
+	{
+		Name: `late-beat-believed`, Rule: `several managers`,
+		Story: `a beat that comes after the news that the leader's connection broke puts the election off`, File: quorumNode,
+		Old: `n.now < n.doubtTo {`, New: `false {`,
+	},
+	{
 		Name: `leader-too-early`, Rule: `several managers`,
 		Story: `a leader is one before it has applied what was committed`, File: quorumReady,
 		Old: ` && n.applied.Term == n.log.hard.term:`, New: `:`,
