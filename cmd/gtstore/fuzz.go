@@ -16,6 +16,7 @@ import (
 	"gtstore/cmd/internal/cli"
 	"gtstore/sim/fuzz"
 	"gtstore/sim/generate"
+	"gtstore/sim/schedule"
 )
 
 const (
@@ -78,6 +79,7 @@ them ends with exit code 1, since its verdict would mean nothing.`,
 		Example: `  gtstore fuzz
   gtstore fuzz --for 5m
   gtstore fuzz --length 1h --schedules 100
+  gtstore fuzz --managers 3 --schedules 100000
   gtstore fuzz --seed 7 --schedules 100000 -o json
   gtstore fuzz --for 8h --out nightly
   gtstore fuzz --for 8h --out nightly --seed 7 --shard 2/4
@@ -96,6 +98,7 @@ them ends with exit code 1, since its verdict would mean nothing.`,
 	cli.Int(flags, &f.options.Schedules, "schedules", schedulesDefault, 1, schedulesMax, "how many schedules to run")
 	cli.Duration(flags, &f.options.For, "for", 0, searchMin, searchMax, "how long to go on, instead of a number of schedules")
 	cli.Duration(flags, &f.options.Length, "length", 0, generate.LongMin, generate.LongMax, "virtual time of each schedule, with failures that groups have the time to heal")
+	cli.Int(flags, &f.options.Managers, "managers", 0, 0, schedule.ManagersMax, "managers of every schedule: 1, 3 or 5 (default: as drawn, 1 in five of six)")
 	cli.Uint64(flags, &f.options.Seed, "seed", 0, "seed of the schedules (default: from the clock)")
 	cli.Int(flags, &f.options.Workers, "workers", runtime.GOMAXPROCS(0), 1, workersMax, "schedules run at the same time")
 	flags.BoolVar(&f.options.Learn, "learn", false, "vary the schedules that did something new, instead of drawing each from nothing")
@@ -117,6 +120,10 @@ func (f *fuzzFlags) check(given func(string) bool) error {
 	switch {
 	case given("schedules") && given("for"):
 		return cli.Errorf(cli.ExitUsage, "--schedules and --for both say when to end: give one of them")
+	case o.Managers != 0 && !generate.IsManagers(o.Managers):
+		return cli.Errorf(cli.ExitUsage, "--managers %d: want 1, 3 or 5", o.Managers)
+	case o.Learn && o.Managers != 0:
+		return cli.Errorf(cli.ExitUsage, "--learn varies schedules as they are drawn: leave --managers out")
 	case o.Learn && o.Length > 0:
 		return cli.Errorf(cli.ExitUsage, "--learn varies short schedules: leave --length out")
 	case f.keepGoing && !given("out"):
@@ -227,6 +234,9 @@ func (f *fuzzFlags) repeatCommand(schedules int) string {
 	command := fmt.Sprintf("go run ./cmd/gtstore fuzz --seed %d --schedules %d", f.options.Seed, schedules)
 	if f.options.Length > 0 {
 		command += " --length " + f.options.Length.String()
+	}
+	if f.options.Managers > 0 {
+		command += " --managers " + strconv.Itoa(f.options.Managers)
 	}
 	if f.options.Learn {
 		command += " --learn"

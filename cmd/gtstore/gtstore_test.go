@@ -49,6 +49,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"fuzz --seed 1 --shard auto/4", "there is no JOB_COMPLETION_INDEX, which Kubernetes sets", "gtstore fuzz --help"},
 		{"fuzz merge", "want OUT, a directory that is not there yet, and the DIR of at least one archive", "gtstore fuzz merge --help"},
 		{"fuzz merge out", "want OUT, a directory that is not there yet, and the DIR of at least one archive", "gtstore fuzz merge --help"},
+		{"fuzz --managers 2", "--managers 2: want 1, 3 or 5", "gtstore fuzz --help"},
+		{"fuzz --learn --managers 3", "--learn varies schedules as they are drawn: leave --managers out", "gtstore fuzz --help"},
 		{"fuzz --learn --length 1h", "--learn varies short schedules: leave --length out", "gtstore fuzz --help"},
 		{"fuzz --workers 0", `"--workers" flag: want a number from 1 to 1024`, "gtstore fuzz --help"},
 		{"fuzz -o xml", "want text or json", "gtstore fuzz --help"},

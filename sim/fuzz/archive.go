@@ -57,7 +57,7 @@ func fileName(property, place string) string {
 }
 
 // OpenArchive opens the archive of a search, or makes a new one. An archive that exists
-// must be of this Build, and of the same Length, Learn and Shard. If seedGiven, it must be of the same Seed, too;
+// must be of this Build, and of the same Length, Managers, Learn and Shard. If seedGiven, it must be of the same Seed, too;
 // else the search goes on with the archive's seed. tell, if not nil, is called after each
 // trace that was written. Its calls do not overlap, and must not use the archive. Until
 // Close no other process can open the archive.
@@ -89,7 +89,7 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 	case err != nil:
 		return err
 	case s == nil:
-		a.state = state{Format: stateFormat, Build: ThisBuild(), Seed: search.Seed, Length: search.Length, Learn: search.Learn, Shard: a.shard.String(), Next: a.shard.first()}
+		a.state = state{Format: stateFormat, Build: ThisBuild(), Seed: search.Seed, Length: search.Length, Managers: search.Managers, Learn: search.Learn, Shard: a.shard.String(), Next: a.shard.first()}
 		return a.state.write(a.file) // a directory that takes no file is noticed now, not in the morning
 	case seedGiven && search.Seed != s.Seed:
 		return fmt.Errorf("%s is the state of a search of seed %d, not of seed %d: leave the seed out to go on with it, or choose another directory", a.file, s.Seed, search.Seed)
@@ -99,6 +99,8 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 		return fmt.Errorf("%s is the state of a search that learns: %v; of this one: %v: choose another directory", a.file, s.Learn, search.Learn)
 	case search.Length != s.Length:
 		return fmt.Errorf("%s is the state of a search of schedules of length %v, not %v (0s are the usual ones): choose another directory", a.file, s.Length, search.Length)
+	case search.Managers != s.Managers:
+		return fmt.Errorf("%s is the state of a search of schedules with %d managers, not %d (0 is as they are drawn): choose another directory", a.file, s.Managers, search.Managers)
 	}
 	a.state = *s
 	for _, f := range s.Found {
@@ -111,7 +113,7 @@ func (a *Archive) load(search *Options, seedGiven bool) error {
 func (a *Archive) remake(schedule func(i int) *schedule.Schedule) {
 	s := &a.state
 	for _, i := range s.Pending {
-		a.jobs = append(a.jobs, &Failure{Seed: s.Seed, Index: i, Length: s.Length, Learn: s.Learn, Shard: a.shard, Schedule: schedule(i)})
+		a.jobs = append(a.jobs, &Failure{Seed: s.Seed, Index: i, Length: s.Length, Managers: s.Managers, Learn: s.Learn, Shard: a.shard, Schedule: schedule(i)})
 	}
 }
 

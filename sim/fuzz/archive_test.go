@@ -243,6 +243,9 @@ func TestArchiveOfAnotherSearch(t *testing.T) {
 	_, err = OpenArchive(dir, Options{Seed: 7, Length: time.Hour}, true, nil)
 	require.ErrorContains(t, err, "of schedules of length 0s, not 1h0m0s")
 
+	_, err = OpenArchive(dir, Options{Seed: 7, Managers: 3}, true, nil)
+	require.ErrorContains(t, err, "of schedules with 0 managers, not 3")
+
 	a, err := OpenArchive(dir, Options{Seed: 99}, false, nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 7, a.Seed(), "without a seed it goes on with its own")

@@ -31,12 +31,13 @@ type Options struct {
 	For       time.Duration // after this no new schedule begins; 0 for no bound
 	Workers   int           // from 1
 	Length    time.Duration // of each schedule, by generate.LongSchedule; 0 for generate.Schedule
+	Managers  int           // of each schedule, for which generate.IsManagers holds; 0 for as it is drawn
 	Shard     Shard         // the part of the schedules to run
-	Learn     bool          // vary schedules that did something new; not with a Length
+	Learn     bool          // vary schedules that did something new; not with a Length, nor with Managers
 
 	// Archive, if not nil, takes in every failure, and the search goes on after it. The
 	// search begins where the archive's state says that an earlier one ended, with the
-	// totals of that. It must be of the same Seed, Length and Shard.
+	// totals of that. It must be of the same Seed, Length, Managers and Shard.
 	Archive *Archive
 
 	// Progress, if not nil, is called now and then. Calls do not overlap.
@@ -50,6 +51,7 @@ type Failure struct {
 	Seed      uint64
 	Index     int
 	Length    time.Duration // as in Options
+	Managers  int           // as in Options
 	Learn     bool          // then Index is in the search of that Shard
 	Shard     Shard
 	Schedule  *schedule.Schedule
@@ -58,15 +60,23 @@ type Failure struct {
 
 // Schedule returns schedule i of a seed.
 func Schedule(seed uint64, i int) *schedule.Schedule {
-	return generate.Schedule(generate.NewSource(splitmix.Spread(splitmix.Spread(seed) + uint64(i))))
+	return generate.Schedule(source(seed, i))
+}
+
+func source(seed uint64, i int) generate.Source {
+	return generate.NewSource(splitmix.Spread(splitmix.Spread(seed) + uint64(i)))
 }
 
 // schedule returns schedule i of the search.
 func (o *Options) schedule(i int) *schedule.Schedule {
-	if o.Length == 0 {
-		return Schedule(o.Seed, i)
+	src := source(o.Seed, i)
+	if o.Managers > 0 {
+		src = generate.WithManagers(src, o.Managers)
 	}
-	return generate.LongSchedule(generate.NewSource(splitmix.Spread(splitmix.Spread(o.Seed)+uint64(i))), o.Length)
+	if o.Length == 0 {
+		return generate.Schedule(src)
+	}
+	return generate.LongSchedule(src, o.Length)
 }
 
 // PropertyPanic is the property that a panic of the simulator itself violates. A panic
@@ -269,7 +279,7 @@ func (l *search) run(i int) (r *report) {
 	r.sample = sampleOf(s, out)
 	if out.Violation != nil {
 		o := &l.options
-		r.failure = &Failure{Seed: o.Seed, Index: i, Length: o.Length, Learn: o.Learn, Shard: o.Shard, Schedule: s, Violation: out.Violation}
+		r.failure = &Failure{Seed: o.Seed, Index: i, Length: o.Length, Managers: o.Managers, Learn: o.Learn, Shard: o.Shard, Schedule: s, Violation: out.Violation}
 	}
 	return r
 }

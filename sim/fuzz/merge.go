@@ -24,13 +24,14 @@ const (
 
 // Merged is what came of the archives of one search, which ran on many machines.
 type Merged struct {
-	Format string        `json:"format"`
-	Build  Build         `json:"build"` // that searched
-	Seed   uint64        `json:"seed"`
-	Length time.Duration `json:"length_ns"`
-	Learn  bool          `json:"learn"`
-	Of     int           `json:"of"`    // into how many shards the search was split; 0 when it was not
-	Parts  []Part        `json:"parts"` // those that were merged, in the order of their shards
+	Format   string        `json:"format"`
+	Build    Build         `json:"build"` // that searched
+	Seed     uint64        `json:"seed"`
+	Length   time.Duration `json:"length_ns"`
+	Managers int           `json:"managers,omitempty"`
+	Learn    bool          `json:"learn"`
+	Of       int           `json:"of"`    // into how many shards the search was split; 0 when it was not
+	Parts    []Part        `json:"parts"` // those that were merged, in the order of their shards
 	// Missing are the shards, by number, of which there was no archive, or one of a search
 	// that ran nothing.
 	Missing []int `json:"missing"`
@@ -64,7 +65,7 @@ func (m *Merged) Stats() *Stats {
 // shards. For each property and place it takes the shortest trace that this build sees
 // fail there, and it adds the totals up.
 //
-// The archives must be of one search: of the same Build, Seed and Length, and each of
+// The archives must be of one search: of the same Build, Seed, Length and Managers, and each of
 // another Shard. out must not exist. It appears as a whole when all is done, and not after
 // an error. The error says what is wrong with which
 // archive, and what to do. Search does not go on in out, and Merge does not take it in.
@@ -216,6 +217,8 @@ func checkParts(parts []*Part) error {
 			return differ("seed", first.state.Seed, p.state.Seed)
 		case p.state.Length != first.state.Length:
 			return differ("schedules of length", first.state.Length, p.state.Length)
+		case p.state.Managers != first.state.Managers:
+			return differ("managers of each schedule", first.state.Managers, p.state.Managers)
 		case p.state.Learn != first.state.Learn:
 			return differ("a search that learns:", first.state.Learn, p.state.Learn)
 		case p.state.Build != first.state.Build:
@@ -233,7 +236,7 @@ func checkParts(parts []*Part) error {
 // newMerged adds up what the parts know.
 func newMerged(parts []*Part) *Merged {
 	s := parts[0].state
-	m := &Merged{Format: mergedFormat, Build: s.Build, Seed: s.Seed, Length: s.Length, Learn: s.Learn, Of: parts[0].shard.N,
+	m := &Merged{Format: mergedFormat, Build: s.Build, Seed: s.Seed, Length: s.Length, Managers: s.Managers, Learn: s.Learn, Of: parts[0].shard.N,
 		Missing: []int{}, Found: []Found{}, Gone: []Found{}}
 	ran := map[int]bool{}
 	for _, p := range parts {

@@ -202,6 +202,7 @@ func TestMergeRefuses(t *testing.T) {
 		want string
 	}{
 		{"another seed", []string{dirs[0], other(Shard{2, 3}, func(s *state) { s.Seed = 8 })}, "of seed 7, but"},
+		{"other managers", []string{dirs[0], other(Shard{2, 3}, func(s *state) { s.Managers = 3 })}, "of managers of each schedule 0, but"},
 		{"another length", []string{dirs[0], other(Shard{2, 3}, func(s *state) { s.Length = time.Hour })}, "of schedules of length 0s, but"},
 		{"another revision", []string{dirs[0], other(Shard{2, 3}, func(s *state) { s.Build.Revision = "x" })}, "only the parts of one search can be merged"},
 		{"another Go", []string{dirs[0], other(Shard{2, 3}, func(s *state) { s.Build.Go = "go1.1" })}, "go1.1"},

@@ -23,16 +23,17 @@ const (
 
 // state is what an archive knows of its search. Its file holds it as JSON.
 type state struct {
-	Format string        `json:"format"`
-	Build  Build         `json:"build"` // of every process that worked on it
-	Seed   uint64        `json:"seed"`
-	Length time.Duration `json:"length_ns"` // as in Options
-	Learn  bool          `json:"learn"`     // as in Options
-	Shard  string        `json:"shard"`     // as Shard.String
-	Next   int           `json:"next"`      // the shard's schedules before this index are in Totals
-	Totals totals        `json:"totals"`
-	Found  []*Found      `json:"found"`  // in the order in which they were found
-	Others int           `json:"others"` // failures at further places, when Found is full
+	Format   string        `json:"format"`
+	Build    Build         `json:"build"` // of every process that worked on it
+	Seed     uint64        `json:"seed"`
+	Length   time.Duration `json:"length_ns"`          // as in Options
+	Managers int           `json:"managers,omitempty"` // as in Options
+	Learn    bool          `json:"learn"`              // as in Options
+	Shard    string        `json:"shard"`              // as Shard.String
+	Next     int           `json:"next"`               // the shard's schedules before this index are in Totals
+	Totals   totals        `json:"totals"`
+	Found    []*Found      `json:"found"`  // in the order in which they were found
+	Others   int           `json:"others"` // failures at further places, when Found is full
 
 	Pending []int `json:"pending"`          // the indices of failures that are still to be shrunk
 	Learnt  []int `json:"learnt,omitempty"` // the indices of the schedules that a learner has kept

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func (f *Failure) flags() string {
 	flags := ""
 	if f.Length > 0 {
 		flags += " --length " + f.Length.String()
+	}
+	if f.Managers > 0 {
+		flags += " --managers " + strconv.Itoa(f.Managers)
 	}
 	if f.Learn {
 		flags += " --learn"

@@ -296,3 +296,16 @@ func TestGeneratedRoundTrip(t *testing.T) {
 		require.Equal(t, text, back.String(), "seed %d", seed)
 	}
 }
+
+func TestSchedulesWithSoManyManagers(t *testing.T) {
+	for _, managers := range []int{1, 3, 5} {
+		require.True(t, IsManagers(managers))
+		for seed := range uint64(50) {
+			s := Schedule(WithManagers(NewSource(seed), managers))
+			require.NoError(t, s.Validate())
+			require.Equal(t, managers, s.Shape.Managers)
+		}
+		require.Equal(t, managers, LongSchedule(WithManagers(NewSource(1), managers), LongMin).Shape.Managers)
+	}
+	require.False(t, IsManagers(2))
+}

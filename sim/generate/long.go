@@ -57,10 +57,10 @@ func LongSchedule(src Source, length time.Duration) *schedule.Schedule {
 // drawLongManagers draws whether there are several managers. Then one of them ends with many
 // of the failures, with its data or without.
 func (g *generator) drawLongManagers(failures []time.Duration) {
-	if !g.chance("several managers", 6) {
+	if !g.chance(labelSeveral, 6) {
 		return
 	}
-	g.s.Shape.Managers = oneOf(g, "managers", 3, 3, 3, 5)
+	g.s.Shape.Managers = oneOf(g, labelManagers, managerCounts...)
 	g.sortActions()
 	g.spreadOverManagers()
 	for _, at := range failures {

@@ -9,14 +9,47 @@ import (
 	"gtstore/sim/schedule"
 )
 
+// Labels of draws that WithManagers makes for itself.
+const (
+	labelSeveral  = "several managers"
+	labelManagers = "managers"
+)
+
+// managerCounts are how many managers there are where there are several, each as likely.
+var managerCounts = []int{3, 3, 3, 5}
+
+// IsManagers tells whether schedules can be drawn that all have n managers.
+func IsManagers(n int) bool { return n == 1 || slices.Contains(managerCounts, n) }
+
+// WithManagers returns a source from which every schedule is drawn with n managers, for which
+// IsManagers holds. All else is drawn from src.
+func WithManagers(src Source, n int) Source { return &managersSource{src, n} }
+
+type managersSource struct {
+	Source
+	managers int
+}
+
+func (s *managersSource) Intn(label string, n int) int {
+	switch {
+	case label == labelSeveral && s.managers == 1:
+		return 0
+	case label == labelSeveral:
+		return n - 1 // that is what chance takes for yes
+	case label == labelManagers:
+		return slices.Index(managerCounts, s.managers)
+	}
+	return s.Source.Intn(label, n)
+}
+
 // drawManagers draws in one schedule of six that there are several managers. What was to
 // happen to the one manager happens to some of them then, and more besides.
 func (g *generator) drawManagers(calm bool) {
 	sh := &g.s.Shape
-	if !g.chance("several managers", 6) {
+	if !g.chance(labelSeveral, 6) {
 		return
 	}
-	sh.Managers = oneOf(g, "managers", 3, 3, 3, 5)
+	sh.Managers = oneOf(g, labelManagers, managerCounts...)
 	g.sortActions()
 	g.spreadOverManagers()
 	if !calm {
