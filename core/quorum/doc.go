@@ -53,9 +53,10 @@
 //     promise is written before it is said, so that a crash does not end it. But who answered
 //     may lose its data before it is taken up. If that makes a majority, or if all who know the
 //     founders are gone, those who are left find out by their own questions, and begin anew
-//     (ErrAnew). They do so only before they have applied a command. An answer cannot be too
-//     old: it is to a question that was asked after the group was founded, and who is not of it
-//     then never will be.
+//     (ErrAnew). They do so only before they have applied a command, and a durable one writes
+//     down that it has: the first commit point that covers one. An answer cannot be too old: it
+//     is to a question that was asked after the group was founded, and who is not of it then
+//     never will be.
 //   - Who begins anew was counted on after all: by members who have changed meanwhile, say. Then
 //     one member has lost its data, which the others outlive.
 //   - A promise holds the next founder up. It is given to another one once it was not asked for
@@ -78,8 +79,8 @@
 //   - An ElectionTimeout lasts three round trips at least: two ask for votes, and one more comes
 //     before a new leader's first word is answered. Heartbeats are as much rarer then. A Manager
 //     measures the trips by its questions to the others, before there is a leader.
-//   - A commit point is written with the next entries, not by itself. At a restart it may be
-//     older than the snapshot, and is raised.
+//   - A commit point is written with the next entries, not by itself, but for that of the first
+//     command. At a restart it may be older than the snapshot, and is raised.
 //   - A snapshot goes in Parts, each answered before the next. It is made when it is asked for.
 //
 // # What is on the disk

@@ -610,3 +610,57 @@ func TestManagersThatMovedFindEachOther(t *testing.T) {
 		}
 	}
 }
+
+// Two of three managers lose their data when there was one command only, and the third is started
+// anew. It knows by its disk that the command was agreed on, and gives nothing up: that a cluster
+// has lost its majority is for an operator to see.
+func TestWhoHasAppliedACommandNeverBeginsAnew(t *testing.T) {
+	for last := range 3 {
+		s := newSite(1)
+		s.durable, s.hosts = true, s.hosts[:0]
+		for i := range 3 {
+			s.hosts = append(s.hosts, &chair{s: s, addr: fmt.Sprintf("m%d", i+1), records: map[string]string{}})
+		}
+		for _, c := range s.hosts {
+			c.start()
+		}
+		s.run(core.Time(2 * time.Second))
+		for len(s.relied) == 0 {
+			s.register()
+			s.run(s.now.After(200 * time.Millisecond))
+		}
+		c := s.hosts[last]
+		require.EqualValues(t, 1, c.node.inner.Index())
+		cluster, id := c.node.cluster(), c.node.Self().ID
+		for _, other := range s.hosts {
+			other.crash(other != c)
+		}
+		for _, other := range s.hosts {
+			other.start()
+		}
+		s.run(s.now.After(10 * time.Second))
+		require.Empty(t, s.wrong)
+		require.Zero(t, s.counts["anew"])
+		require.Equal(t, id, c.node.Self().ID)
+		require.Equal(t, cluster, c.node.cluster())
+		require.EqualValues(t, 1, c.node.inner.Index())
+	}
+}
+
+// What a durable member writes for that is one record in its life.
+func TestTheFirstCommandIsNotedOnce(t *testing.T) {
+	w := calmOf(1, 3, 0, durably(shortTimes))
+	l := w.leader()
+	states := func() (n int) { return l.writes[keyState] }
+	before := states()
+	w.write(t, "a")
+	require.Equal(t, before+2, states(), "one with the entry, and one when it was agreed on")
+	w.write(t, "b")
+	require.Equal(t, before+3, states())
+	l.crash()
+	l.start()
+	w.run(w.now.After(time.Second))
+	before = states()
+	w.write(t, "c")
+	require.Equal(t, before+1, states())
+}

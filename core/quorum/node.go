@@ -120,6 +120,9 @@ type Node struct {
 	folded    Position // the position of the durable snapshot
 	foldBytes int      // its size
 	parts     uint64   // in how many records it is
+
+	relied  bool  // what is durable here tells that a command was agreed on
+	written Index // the commit point in it
 }
 
 // readRound is the round of beats that confirms reads. There is one at a time: the next

@@ -82,7 +82,7 @@ func (n *Node) address(m *pb.Message) (core.Peer, bool) {
 // it. A commit point alone is not written. But no entry is written without the commit point
 // that was known when it came: a change of the members comes behind the one before it is
 // committed, so no node that holds the second is started again by the members before the
-// first.
+// first. That of the first command is written by itself: see rely.
 func (n *Node) store(m *pb.Message) {
 	changed := false
 	if !raft.IsEmptySnap(m.GetSnapshot()) {
@@ -100,8 +100,8 @@ func (n *Node) store(m *pb.Message) {
 		n.storeEntries(m.GetEntries())
 		changed = true
 	}
-	if changed && n.opt.Durable {
-		n.persist(keyState, tagState, &stateRecord{id: n.self.ID, hardState: n.log.hard})
+	if changed {
+		n.persistState()
 	}
 	var own []*pb.Message
 	for _, r := range m.GetResponses() {
@@ -119,6 +119,23 @@ func (n *Node) store(m *pb.Message) {
 		n.owed = append(n.owed, owed{n.nonce, own})
 		n.out.After = append(n.out.After, Envelope{n.self, n.self, &Stored{Nonce: n.nonce}})
 	}
+}
+
+func (n *Node) persistState() {
+	if n.opt.Durable {
+		n.persist(keyState, tagState, &stateRecord{id: n.self.ID, hardState: n.log.hard})
+		n.written = n.log.hard.commit
+	}
+}
+
+// rely notes that a command was agreed on. The first one is written down, with the commit point:
+// a restart could else not tell it from one that was never agreed on, and where all others have
+// lost their data this node would give it up. It is one record in the life of a member.
+func (n *Node) rely() {
+	if !n.relied && n.written < n.applied.Index {
+		n.persistState()
+	}
+	n.relied = true
 }
 
 func (n *Node) storeEntries(entries []*pb.Entry) {
@@ -167,6 +184,7 @@ func (n *Node) applyEntry(e *pb.Entry) {
 		if n.leads != 0 {
 			n.pending -= len(e.GetData())
 		}
+		n.rely()
 		n.machine.Apply(string(e.GetData()))
 	case n.leads != 0:
 		n.changing = n.closing || len(n.members.Outgoing) > 0

@@ -97,6 +97,7 @@ type host struct {
 	node    *Node // nil while it is down
 	starts  int
 	records map[string]string // durable
+	writes  map[string]int    // of each key
 	batches []batch           // not durable yet
 	syncing bool
 	wakeAt  core.Time
@@ -128,6 +129,7 @@ func (h *host) write(writes []core.Write) {
 		switch {
 		case !w.Delete:
 			h.records[w.Key] = w.Value
+			h.writes[w.Key]++
 		case w.End == "":
 			delete(h.records, w.Key)
 		default:
@@ -418,7 +420,7 @@ func (h *host) read() {
 
 func (w *world) newHost(addr string) *host {
 	w.nextID++
-	h := &host{w: w, peer: core.Peer{ID: w.nextID, Addr: addr}, records: map[string]string{}}
+	h := &host{w: w, peer: core.Peer{ID: w.nextID, Addr: addr}, records: map[string]string{}, writes: map[string]int{}}
 	return h
 }
 

@@ -23,6 +23,12 @@ var ofQuorum = []Mutant{
 `,
 	},
 	{
+		Name: `first-command-not-noted`, Rule: `several managers`,
+		Story: `a manager that was started anew does not know that its only command was agreed on, and gives it up`, File: quorumReady,
+		Old: `		n.rely()
+`, New: ``,
+	},
+	{
 		Name: `promise-before-the-disk`, Rule: `several managers`,
 		Story: `an empty manager promises itself before it has written that down`, File: quorumSeat,
 		Old: `		out.After = append(out.After, e)
