@@ -62,6 +62,7 @@ const (
 	EventDirectoryGone // Text (who is missing): so many have lost their data that none ever can
 	EventRemoved       // Node (who says so, 0 for this one): this manager is none of its cluster any more
 	EventCopyRuns      // Text (the address): a manager with this one's identity is heard there: this is on a copy of its data
+	EventYields        // Node: this leader has heard no node for long, and has that manager lead, which does
 	eventKindEnd
 )
 
@@ -78,7 +79,7 @@ var eventKindNames = [...]string{
 	EventTrimmed: "trimmed", EventDiscarded: "discarded", EventInstalled: "installed", EventCaughtUp: "caught-up", EventChunkRefused: "chunk-refused", EventSqueezed: "squeezed",
 	EventKept: "kept", EventResumed: "resumed", EventFenced: "fenced", EventResigns: "resigns", EventEvicted: "evicted",
 	EventLeads: "leads", EventFollows: "follows", EventWaits: "waits", EventListsDiffer: "lists-differ", EventFounded: "founded",
-	EventAwaits: "awaits", EventTooFew: "too-few", EventDirectoryGone: "directory-gone", EventRemoved: "removed", EventCopyRuns: "copy-runs",
+	EventAwaits: "awaits", EventTooFew: "too-few", EventDirectoryGone: "directory-gone", EventRemoved: "removed", EventCopyRuns: "copy-runs", EventYields: "yields",
 	EventJoining: "joining", EventJoinEnded: "join-ended", EventJoined: "joined", EventQuarantined: "quarantined",
 }
 

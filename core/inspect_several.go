@@ -44,6 +44,7 @@ func (r *DirectoryReader) Apply(text string) {
 func (*DirectoryReader) Lead(Term, time.Duration) {}
 func (*DirectoryReader) Follow()                  {}
 func (*DirectoryReader) Confirmed(uint64)         {}
+func (*DirectoryReader) Offered(NodeID)           {}
 
 // Snapshot is asked by nobody.
 func (*DirectoryReader) Snapshot() string { return "" }

@@ -41,13 +41,18 @@ type Consensus interface {
 	// address, and that has not been heard for some time. It does nothing where that cannot
 	// be done, or not now.
 	Replace(p Peer)
+	// Offer tells the leader, if another one leads, that this manager could.
+	Offer()
+	// Yield has another manager lead, if this one does. It does nothing where that cannot be done
+	// now. Follow comes when it is done.
+	Yield(id NodeID)
 	// Managers are all managers, also amid a change of them.
 	Managers() []Peer
 }
 
 // Machine is the state that a Consensus keeps the same on all managers. It may be called
-// back within any call but Propose, Confirm, Deadline, Leader and Managers, and may itself
-// call these.
+// back within any call but Propose, Confirm, Offer, Yield, Deadline, Leader and Managers, and
+// may itself call these.
 type Machine interface {
 	// Apply takes in the next committed command. Every manager applies the same ones, in
 	// the same order. It is durable here, and on a majority.
@@ -62,6 +67,8 @@ type Machine interface {
 	// Confirmed says that the state held, after Confirm(read) was called, all that any
 	// leader had applied before that.
 	Confirmed(read uint64)
+	// Offered says that another manager has made an Offer to this one, which leads.
+	Offered(id NodeID)
 	// Snapshot returns the state; the same state gives the same text.
 	Snapshot() string
 	// Restore replaces the state by a snapshot's. An error ends the manager.
@@ -75,6 +82,10 @@ type several struct {
 	backlog []string // commands for which there was no room
 	reads   uint64   // confirmations asked for
 	told    []Peer   // the managers of whom this leader has told the nodes
+
+	// While it follows:
+	sought, soughtSince Time // when a node asked it last to be registered that is, and since when they do again and again
+	offerAt             Time // when it may tell the leader
 }
 
 func (s *several) propose(_ *Manager, _ Index, c Command) {
@@ -131,6 +142,7 @@ func (a machine) Apply(text string) {
 
 func (a machine) Lead(t Term, calm time.Duration) { a.m.lead(t, calm) }
 func (a machine) Follow()                         { a.m.follow() }
+func (a machine) Offered(id NodeID)               { a.m.offered(id) }
 
 func (a machine) Confirmed(read uint64) {
 	if a.m.leads && read == a.m.several.reads {
@@ -255,6 +267,9 @@ func (m *Manager) takes(in Envelope) bool {
 	if m.leads {
 		return false
 	}
+	if b, ok := in.Body.(*Register); ok {
+		m.offer(in.From, b)
+	}
 	answer, ok := Elsewhere(in.Body)
 	if !ok {
 		return true // an answer to an earlier term, or a report that comes again
@@ -265,6 +280,43 @@ func (m *Manager) takes(in Envelope) bool {
 		m.sendElsewhere(in.From, answer.Req, answer.Token)
 	}
 	return true
+}
+
+const (
+	// offerAfter is how long nodes must have asked a follower to register them, though they are,
+	// before it tells the leader. One that has just started asks once, and then the leader.
+	offerAfter = 300 * time.Millisecond
+	// offerGap is how long it may take until one asks again, if they ask again and again.
+	offerGap = time.Second
+)
+
+// offer is called when a node asks this follower to be registered. One that is registered does so
+// when the leader does not reach it. Where the leader hears no node at all, this one is to lead.
+func (m *Manager) offer(from Peer, b *Register) {
+	n, s := m.dir.node(from.ID), m.several
+	if n == nil || n.gone || n.secret != b.Secret && (b.Inherited == 0 || n.secret != b.Inherited) {
+		return
+	}
+	if m.now.Since(s.sought) > offerGap {
+		s.soughtSince = m.now
+	}
+	if s.sought = m.now; m.now.Since(s.soughtSince) >= offerAfter && m.now >= s.offerAt {
+		s.offerAt = m.now.After(offerAfter)
+		s.council.Offer()
+	}
+}
+
+// offered is called when nodes ask another manager to register them, though they are. A leader that
+// has heard no node for so long lets that one lead. Else it stays: who hears one may soon hear all,
+// and where no manager hears any there is nobody to offer. So the leadership does not go to and fro.
+func (m *Manager) offered(to NodeID) {
+	for _, c := range m.contacts {
+		if m.now.Since(c.quietSince) < firstPatience {
+			return
+		}
+	}
+	m.event(Event{Kind: EventYields, Node: to})
+	m.several.council.Yield(to)
 }
 
 // Elsewhere is what a manager that does not lead, and knows nobody who does, answers to what only

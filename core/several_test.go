@@ -32,6 +32,9 @@ type scripted struct {
 	toLead   bool
 	calm     time.Duration // how long there have been leaders, when it leads
 	toFollow bool
+	offers   int
+	offered  NodeID // by whom, with the next Tick
+	yielded  []NodeID
 }
 
 func (s *scripted) Step(_ Time, from Peer, text string, _ *Output) {
@@ -40,11 +43,13 @@ func (s *scripted) Step(_ Time, from Peer, text string, _ *Output) {
 func (s *scripted) Replace(p Peer)                         { s.replaced = append(s.replaced, p) }
 func (s *scripted) Stored(_ Time, nonce uint64, _ *Output) { s.stored = append(s.stored, nonce) }
 func (s *scripted) Down(_ Time, id NodeID, _ *Output)      { s.downs = append(s.downs, id) }
+func (s *scripted) Offer()                                 { s.offers++ }
+func (s *scripted) Yield(id NodeID)                        { s.yielded = append(s.yielded, id) }
 func (s *scripted) Leader() (Peer, Term)                   { return s.leader, s.term }
 func (s *scripted) Managers() []Peer                       { return append([]Peer{s.self}, s.others...) }
 
 func (s *scripted) busy() bool {
-	return s.toLead || s.toFollow || len(s.say) > 0 || !s.held && len(s.proposed)+len(s.reads) > 0
+	return s.toLead || s.toFollow || s.offered != 0 || len(s.say) > 0 || !s.held && len(s.proposed)+len(s.reads) > 0
 }
 
 func (s *scripted) Deadline() Time {
@@ -57,6 +62,10 @@ func (s *scripted) Deadline() Time {
 func (s *scripted) Tick(_ Time, out *Output) {
 	out.Send = append(out.Send, s.say...)
 	s.say = nil
+	if s.offered != 0 {
+		s.m.Offered(s.offered)
+		s.offered = 0
+	}
 	if s.toFollow {
 		s.toFollow, s.proposed, s.reads = false, nil, nil
 		s.m.Follow()
@@ -609,4 +618,59 @@ func wireDecoder(text string) (c Command) {
 	d := wire.NewDecoder([]byte(text))
 	c.code(&d)
 	return c
+}
+
+// A node that is registered asks again and again when the leader does not reach it. A follower that
+// it asks offers the leader to lead. One that has just started asks once, and then the leader.
+func TestAFollowerWhomNodesAskOffersToLead(t *testing.T) {
+	c := newCouncil(t)
+	c.agreed(registration("n1"))
+	c.consensus.leader = c.consensus.others[0]
+	asks := func(name string, secret uint64, every, during time.Duration) {
+		for range during / every {
+			c.stepRaw(Envelope{From: peerOf(name), To: Peer{Addr: "m"}, Body: &Register{Boot: 1, Name: name, Secret: secret}})
+			c.pass(every)
+		}
+	}
+	c.pass(5 * time.Second)
+	asks("n1", 0, 2*time.Second, 10*time.Second)
+	asks("n2", 0, 100*time.Millisecond, 2*time.Second)
+	require.Zero(t, c.consensus.offers, "one that starts now and then, and one that is not registered")
+	asks("n1", 7, 100*time.Millisecond, 2*time.Second)
+	require.Zero(t, c.consensus.offers, "one that is not who it says")
+	asks("n1", 0, 100*time.Millisecond, 2*time.Second)
+	require.Positive(t, c.consensus.offers)
+	require.LessOrEqual(t, c.consensus.offers, 6, "once in 300 ms at most")
+}
+
+// A leader that has heard no node for long has another one lead, of whom nodes ask to be registered.
+// While it hears a single one it stays, however that is, and as long as it may hear some yet.
+func TestALeaderThatHearsNoNodeLetsAnotherOneLead(t *testing.T) {
+	c := leading(t, 3)
+	offered := func() {
+		c.consensus.offered = 0x202
+		c.turn()
+	}
+	c.pass(3 * time.Second)
+	offered()
+	c.ail(silent, "n1", "n2")
+	c.pass(10 * time.Second)
+	offered()
+	require.Empty(t, c.consensus.yielded, "it hears n3")
+	c.ail(silent, "n3")
+	c.pass(firstPatience / 2)
+	offered()
+	require.Empty(t, c.consensus.yielded)
+	c.pass(firstPatience)
+	offered()
+	require.Equal(t, []NodeID{0x202}, c.consensus.yielded)
+
+	c.deposed()
+	c.leads() // who leads anew hears nobody yet
+	c.pass(firstPatience / 2)
+	offered()
+	c.say("n1", &Register{Boot: 1, Name: "n1"}) // heard, though no ping comes back
+	c.pass(firstPatience * 3 / 4)
+	offered()
+	require.Len(t, c.consensus.yielded, 1)
 }

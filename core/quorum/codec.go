@@ -76,6 +76,10 @@ func newMessage(kind Kind) Message {
 		return new(Part)
 	case KindPartTaken:
 		return new(PartTaken)
+	case KindOffer:
+		return new(Offer)
+	case KindLead:
+		return new(Lead)
 	}
 	panic(fmt.Sprintf("quorum: no message of kind %d", kind))
 }
@@ -87,6 +91,8 @@ func codeMessage(c *wire.Coder, m Message) {
 	case *Vote:
 		codeTerm(c, &m.Term)
 		c.Bool(&m.Pre)
+		c.Bool(&m.Yielded)
+		c.Check(!m.Pre || !m.Yielded, "vote that only asks, and is to count")
 		m.Last.code(c)
 	case *Voted:
 		codeTerm(c, &m.Term)
@@ -118,6 +124,9 @@ func codeMessage(c *wire.Coder, m Message) {
 		count(c, &m.At)
 		count(c, &m.Next)
 		c.Bool(&m.Done)
+	case *Offer:
+	case *Lead:
+		codeTerm(c, &m.Term)
 	default:
 		panic(fmt.Sprintf("quorum: no codec for a message of kind %d", m.kind()))
 	}

@@ -33,6 +33,8 @@ func samples(t *testing.T) []Message {
 		&Beaten{Term: 3, Round: 5},
 		&Part{Term: 3, At: Position{2, 9}, Members: sampleMembers(), Number: 4, Last: true, Data: "d"},
 		&PartTaken{Term: 3, At: 9, Next: 5, Done: true},
+		&Offer{},
+		&Lead{Term: 3},
 	}
 }
 
@@ -57,7 +59,7 @@ func TestMessagesGoThroughTheLibrarysForm(t *testing.T) {
 	for _, m := range samples(t)[:6] {
 		require.Equal(t, m, fromRaft(toRaft(1, 2, m)))
 	}
-	for _, m := range []Message{&Vote{Term: 1}, &Voted{Term: 1, Pre: true}, &Append{Term: 1}, &Beat{Term: 1}, &Beaten{Term: 1}} {
+	for _, m := range []Message{&Vote{Term: 1}, &Vote{Term: 1, Yielded: true}, &Lead{Term: 1}, &Voted{Term: 1, Pre: true}, &Append{Term: 1}, &Beat{Term: 1}, &Beaten{Term: 1}} {
 		require.Equal(t, m, fromRaft(toRaft(1, 2, m)))
 	}
 }
@@ -80,6 +82,7 @@ func TestMessagesThatNobodySends(t *testing.T) {
 		m    Message
 	}{
 		{"no term", &Vote{Pre: true}},
+		{"a vote that only asks, and counts", &Vote{Term: 1, Pre: true, Yielded: true}},
 		{"a term above any", &Beat{Term: countMax}},
 		{"a commit point above any", &Beat{Term: 1, Commit: countMax}},
 		{"entries behind nothing", &Append{Term: 5}},
@@ -142,9 +145,9 @@ func TestHostileMessagesEndNobody(t *testing.T) {
 		}
 		for range 400 {
 			var m Message
-			switch Kind(1 + rng.IntN(8)) {
+			switch Kind(1 + rng.IntN(10)) {
 			case KindVote:
-				m = &Vote{term(), rng.IntN(2) == 0, position()}
+				m = &Vote{term(), rng.IntN(2) == 0, rng.IntN(2) == 0, position()}
 			case KindVoted:
 				m = &Voted{term(), rng.IntN(2) == 0, rng.IntN(2) == 0}
 			case KindAppend:
@@ -162,6 +165,10 @@ func TestHostileMessagesEndNobody(t *testing.T) {
 				m = &Part{Term: term(), At: position(), Members: Members{Voters: peers(), Outgoing: peers()}, Number: number(2) % 4, Last: rng.IntN(2) == 0, Data: "d"}
 			case KindPartTaken:
 				m = &PartTaken{term(), index(), number(2), rng.IntN(2) == 0}
+			case KindOffer:
+				m = &Offer{}
+			case KindLead:
+				m = &Lead{term()}
 			}
 			c := wire.NewEncoder(nil)
 			codeMessage(&c, m)

@@ -54,7 +54,9 @@ func (c *council) Propose(command string) bool { return c.node.Propose(command) 
 func (c *council) Confirm(read uint64) bool    { return c.node.Confirm(read) }
 func (c *council) Leader() (core.Peer, Term)   { return c.node.Leader() }
 
-func (c *council) Replace(p core.Peer) { c.node.Replace(p) }
+func (c *council) Replace(p core.Peer)  { c.node.Replace(p) }
+func (c *council) Offer()               { c.node.Offer() }
+func (c *council) Yield(id core.NodeID) { c.node.Yield(id) }
 
 func (c *council) Managers() []core.Peer {
 	m := c.node.Members()

@@ -42,6 +42,8 @@ const (
 	KindBeaten
 	KindPart
 	KindPartTaken
+	KindOffer
+	KindLead
 	KindStored // local: never on a wire
 	kindEnd
 )
@@ -61,6 +63,8 @@ func (*Beat) kind() Kind      { return KindBeat }
 func (*Beaten) kind() Kind    { return KindBeaten }
 func (*Part) kind() Kind      { return KindPart }
 func (*PartTaken) kind() Kind { return KindPartTaken }
+func (*Offer) kind() Kind     { return KindOffer }
+func (*Lead) kind() Kind      { return KindLead }
 func (*Stored) kind() Kind    { return KindStored }
 
 // Envelope carries one message between two members.
@@ -72,9 +76,10 @@ type Envelope struct {
 // Vote asks for a vote. With Pre it only asks whether there would be one: so a member that
 // was cut off does not depose a leader whom the others hear.
 type Vote struct {
-	Term Term // to be led
-	Pre  bool
-	Last Position // the end of the sender's log
+	Term    Term // to be led
+	Pre     bool
+	Yielded bool     // the leader has asked the sender to lead: it is to be deposed though it is heard
+	Last    Position // the end of the sender's log
 }
 
 // Voted answers a Vote.
@@ -132,6 +137,12 @@ type PartTaken struct {
 	Next uint64 // the part that is needed next
 	Done bool   // none is: the sender has the whole state, or a later one
 }
+
+// Offer tells the leader that the sender could lead in its place.
+type Offer struct{}
+
+// Lead is the leader's word to a member that it is to lead now.
+type Lead struct{ Term Term }
 
 // Stored is a node's message to itself by way of Output.After. When it comes, all is durable
 // that was to be durable before it.

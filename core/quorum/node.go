@@ -102,7 +102,7 @@ type Node struct {
 	forgetAt core.Time     // when a silent leader is forgotten
 	electAt  core.Time     // when to ask for votes
 	doubtTo  core.Time     // until then what the leader says may be from before its connection broke
-	yields   bool          // what it has asked whether there would be votes for it, it leaves to another one
+	defers   bool          // what it has asked whether there would be votes for it, it leaves to another one
 
 	proposals []string // since the library was last given some
 	pending   int      // bytes of commands that this leader has proposed and not applied
@@ -110,6 +110,9 @@ type Node struct {
 	round     readRound
 
 	inChange bool // the library is taking over other members
+
+	offers  bool        // the leader is to be told that this node could lead
+	yieldTo core.NodeID // whom this leader is to have lead in its place; 0 for nobody
 
 	nonce uint64 // of the last Stored
 	owed  []owed // by nonce
@@ -254,6 +257,26 @@ func (n *Node) Confirm(read uint64) bool {
 	return true
 }
 
+// Offer tells the leader that this node could lead in its place. It does nothing where nobody else
+// leads.
+func (n *Node) Offer() {
+	if n.leads == 0 && n.role.Lead != raft.None {
+		n.offers, n.dirty = true, true
+	}
+}
+
+// Yield has another member lead in place of this node, if it leads and that one is there: it is
+// brought up to date, and asks for votes at once. Until it leads, or for an election time-out, what
+// is proposed waits. It does nothing amid a change of the members.
+func (n *Node) Yield(id core.NodeID) {
+	if _, member := n.members.peer(id); member && n.Settled() && id != n.self.ID {
+		n.yieldTo, n.dirty = id, true
+	}
+}
+
+// isYielding tells whether the library takes nothing, since another one is about to lead.
+func (n *Node) isYielding() bool { return n.raft.BasicStatus().LeadTransferee != raft.None }
+
 // Change proposes other members: those in add, with their addresses, and without those in
 // remove. It is one step, in which the old and the new majority both have to agree. Whoever
 // is added begins empty. Naming a member again gives it another address.
@@ -261,7 +284,7 @@ func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
 	switch {
 	case n.leads == 0 || n.raft.BasicStatus().RaftState != raft.StateLeader: // the library may know more
 		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrNotLeader)
-	case n.changing:
+	case n.changing, n.isYielding():
 		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrChanging)
 	}
 	if err := n.members.plan(add, remove); err != nil {
@@ -433,7 +456,7 @@ func (n *Node) tickTimers() {
 	}
 	if n.now >= n.electAt && n.mayCampaign() {
 		n.mustStep(n.raft.Campaign())
-		n.yields = false
+		n.defers = false
 		n.electAt, n.dirty = n.now.After(n.timeout+n.draw()), true
 	}
 }
@@ -470,7 +493,7 @@ func (n *Node) favour(id core.NodeID) {
 		n.electAt = max(n.electAt, at)
 	case raft.StatePreCandidate:
 		if id > n.self.ID {
-			n.yields = true
+			n.defers = true
 			n.electAt = min(n.electAt, at)
 		}
 	}
@@ -484,6 +507,8 @@ func (n *Node) mayHear(m Message) bool {
 		return m.Commit <= n.log.last()
 	case *Appended:
 		return m.Refused || m.Index <= n.log.last()
+	case *Lead: // comes behind all that the leader has; and there is to be one more term
+		return m.Term == Term(n.raft.BasicStatus().GetTerm()) && m.Term < countMax-1
 	case *Stored:
 		return false
 	}
@@ -499,12 +524,17 @@ func (n *Node) onMessage(in Envelope) {
 	case *PartTaken:
 		n.onPartTaken(in.From, b)
 		return
+	case *Offer:
+		if _, member := n.members.peer(in.From.ID); member && n.leads != 0 {
+			n.machine.Offered(in.From.ID)
+		}
+		return
 	}
 	if i := find(n.heard, in.From.ID); i < 0 {
 		n.heard = append(n.heard, in.From) // to be answered, also if it is not known here yet
 	}
 	before := n.raft.BasicStatus()
-	if v, ok := in.Body.(*Voted); ok && v.Pre && !v.Refused && n.yields && before.RaftState == raft.StatePreCandidate {
+	if v, ok := in.Body.(*Voted); ok && v.Pre && !v.Refused && n.defers && before.RaftState == raft.StatePreCandidate {
 		return // as if that were lost
 	}
 	if n.raft.Step(toRaft(in.From.ID, n.self.ID, in.Body)) != nil {
@@ -517,6 +547,8 @@ func (n *Node) onMessage(in Envelope) {
 		if after.Lead == uint64(in.From.ID) {
 			n.follow()
 		}
+	case *Lead:
+		n.wait() // it has asked for votes just now
 	case *Vote:
 		if after.GetVote() == uint64(in.From.ID) && (before.GetVote() != after.GetVote() || before.GetTerm() != after.GetTerm()) {
 			n.wait()
@@ -527,7 +559,14 @@ func (n *Node) onMessage(in Envelope) {
 // flush hands to the library what has come together since the last call: one batch of
 // entries, and one round for all that is to be confirmed.
 func (n *Node) flush() {
-	if len(n.proposals) > 0 {
+	if leader, known := n.members.peer(core.NodeID(n.role.Lead)); n.offers && known && n.leads == 0 {
+		n.out.Send = append(n.out.Send, Envelope{n.self, n.peerNow(leader), &Offer{}})
+	}
+	if n.yieldTo != 0 && n.leads != 0 && !n.changing {
+		n.raft.TransferLeader(uint64(n.yieldTo))
+	}
+	n.offers, n.yieldTo = false, 0
+	if len(n.proposals) > 0 && !n.isYielding() {
 		n.propose()
 	}
 	if len(n.reads) > 0 && len(n.round.reads) == 0 && n.leads != 0 {

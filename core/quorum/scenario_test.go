@@ -539,3 +539,60 @@ func TestTheLogAndTheDiskAreBounded(t *testing.T) {
 		w.fine(t)
 	}
 }
+
+// A member offers to lead, and the leader lets it. What is proposed meanwhile is agreed on, too: by
+// the leader, if it leads on, since the word was lost.
+func TestALeaderLetsAnotherOneLead(t *testing.T) {
+	for _, size := range []int{2, 3, 5} {
+		for _, lost := range []bool{false, true} {
+			w := calm(size, 0, durably(shortTimes))
+			w.write(t, "a")
+			old := w.leader()
+			next := w.hosts[slices.IndexFunc(w.hosts, func(h *host) bool { return h != old })]
+			w.drop = func(e Envelope) bool { return lost && KindOf(e.Body) == KindLead }
+			old.do(func(*Output) { old.node.Offer() })
+			w.run(w.now.After(20 * time.Millisecond))
+			require.Zero(t, w.counts["offer"], "it leads")
+
+			next.do(func(*Output) { next.node.Offer() })
+			w.until(t, func() bool { return w.counts["offer"] == 1 })
+			require.Equal(t, old, w.leader())
+			if lost {
+				require.True(t, old.node.isYielding())
+				require.ErrorIs(t, old.node.Change([]core.Peer{{ID: 99, Addr: "n99"}}, nil), ErrChanging)
+				require.True(t, old.node.Propose("meanwhile"))
+				old.mine["meanwhile"] = true
+				w.run(w.now.After(2 * shortTimes.ElectionTimeout))
+				require.Equal(t, old, w.leader())
+				require.Equal(t, []string{"a", "meanwhile"}, next.commands)
+			} else {
+				w.run(w.now.After(30 * time.Millisecond))
+				require.Equal(t, next, w.leader(), "%d members: before any time-out", size)
+				w.run(w.now.After(time.Second))
+				require.Equal(t, next, w.leader(), "who led before disturbs nobody")
+				w.write(t, "b")
+				require.Equal(t, []string{"a", "b"}, old.commands)
+			}
+			w.fine(t)
+		}
+	}
+}
+
+// A leader is left to nobody who is no member, nor amid a change of the members.
+func TestALeaderStaysWhereNobodyCanFollow(t *testing.T) {
+	w := calm(3, 1, shortTimes)
+	l, fresh := w.leader(), w.hosts[3]
+	stays := func(id core.NodeID) {
+		l.do(func(*Output) { l.node.Yield(id) })
+		require.False(t, l.node.isYielding())
+	}
+	stays(l.peer.ID)
+	stays(fresh.peer.ID)
+	l.do(func(*Output) {
+		require.NoError(t, l.node.Change([]core.Peer{fresh.peer}, nil))
+	})
+	stays(w.hosts[slices.IndexFunc(w.hosts, func(h *host) bool { return h != l })].peer.ID)
+	w.run(w.now.After(time.Second))
+	require.Equal(t, l, w.leader())
+	w.fine(t)
+}

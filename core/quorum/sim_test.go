@@ -349,6 +349,12 @@ func (h *host) Lead(t Term, _ time.Duration) {
 	}
 }
 
+// Offered implements Machine.
+func (h *host) Offered(id core.NodeID) {
+	h.w.counts["offer"]++
+	h.node.Yield(id)
+}
+
 // Follow implements Machine.
 func (h *host) Follow() {
 	h.leads, h.mine = 0, map[string]bool{}
@@ -638,6 +644,11 @@ func live(seed uint64, durable bool, bug string) *world {
 	w := emptyWorld(seed, Options{Durable: durable, HeartbeatInterval: 25 * time.Millisecond, ElectionTimeout: 150 * time.Millisecond, LogBytes: 600, partBytes: 300})
 	w.bug, w.faults, w.hints = bug, true, 50
 	w.found(3+w.rng.IntN(3), w.rng.IntN(3))
+	w.every(400*time.Millisecond, func() {
+		if h := w.any(); h.node != nil {
+			h.do(func(*Output) { h.node.Offer() })
+		}
+	})
 	w.every(15*time.Millisecond, func() {
 		if h := w.any(); h.node != nil {
 			h.propose()

@@ -9,8 +9,8 @@ import (
 	"gtstore/core"
 )
 
-// toRaft turns a message into the library's. A Part and a PartTaken have none: the library
-// hears of a snapshot once all of it is there.
+// toRaft turns a message into the library's. Parts have none: the library
+// hears of a snapshot once all of it is there. Nor has an Offer, of which the owner hears.
 func toRaft(from, to core.NodeID, m Message) *pb.Message {
 	r := &pb.Message{From: new(uint64(from)), To: new(uint64(to))}
 	switch m := m.(type) {
@@ -20,6 +20,9 @@ func toRaft(from, to core.NodeID, m Message) *pb.Message {
 			r.Type = pb.MsgPreVote.Enum()
 		}
 		r.LogTerm, r.Index = new(uint64(m.Last.Term)), new(uint64(m.Last.Index))
+		if m.Yielded {
+			r.Context = []byte(yielded)
+		}
 	case *Voted:
 		r.Type, r.Term, r.Reject = pb.MsgVoteResp.Enum(), new(uint64(m.Term)), new(m.Refused)
 		if m.Pre {
@@ -38,18 +41,23 @@ func toRaft(from, to core.NodeID, m Message) *pb.Message {
 		r.Type, r.Term, r.Commit, r.Context = pb.MsgHeartbeat.Enum(), new(uint64(m.Term)), new(uint64(m.Commit)), context(m.Round)
 	case *Beaten:
 		r.Type, r.Term, r.Context = pb.MsgHeartbeatResp.Enum(), new(uint64(m.Term)), context(m.Round)
+	case *Lead:
+		r.Type, r.Term = pb.MsgTimeoutNow.Enum(), new(uint64(m.Term))
 	default:
 		panic(fmt.Sprintf("quorum: a message of kind %d is not for the library", m.kind()))
 	}
 	return r
 }
 
+// yielded goes with a vote in the library's messages that its leader has asked for.
+const yielded = "CampaignTransfer"
+
 // fromRaft turns a message of the library into one of ours.
 func fromRaft(r *pb.Message) Message {
 	term := Term(r.GetTerm())
 	switch r.GetType() {
 	case pb.MsgVote, pb.MsgPreVote:
-		return &Vote{Term: term, Pre: r.GetType() == pb.MsgPreVote, Last: Position{Term(r.GetLogTerm()), Index(r.GetIndex())}}
+		return &Vote{Term: term, Pre: r.GetType() == pb.MsgPreVote, Yielded: string(r.GetContext()) == yielded, Last: Position{Term(r.GetLogTerm()), Index(r.GetIndex())}}
 	case pb.MsgVoteResp, pb.MsgPreVoteResp:
 		return &Voted{Term: term, Pre: r.GetType() == pb.MsgPreVoteResp, Refused: r.GetReject()}
 	case pb.MsgApp:
@@ -64,6 +72,8 @@ func fromRaft(r *pb.Message) Message {
 		return &Beat{Term: term, Commit: Index(r.GetCommit()), Round: round(r.GetContext())}
 	case pb.MsgHeartbeatResp:
 		return &Beaten{Term: term, Round: round(r.GetContext())}
+	case pb.MsgTimeoutNow:
+		return &Lead{Term: term}
 	}
 	panic(fmt.Sprintf("quorum: the library sends a message of kind %v, which this group never asks for", r.GetType()))
 }

@@ -180,6 +180,21 @@ var ofManagers = []Mutant{
 		New: ``,
 	},
 	{
+		Name: `leader-without-nodes-leads-on`, Rule: `several managers`,
+		Story: `a leader that hears no node leads on, while another manager would reach all`,
+		File:  `core/several.go`,
+		Old: `	m.several.council.Yield(to)
+`,
+		New: ``,
+	},
+	{
+		Name: `leads-by-turns`, Rule: `several managers`,
+		Story: `a leader lets another one lead though it hears nodes itself`,
+		File:  `core/several.go`,
+		Old:   `		if m.now.Since(c.quietSince) < firstPatience {`,
+		New:   `		if false {`,
+	},
+	{
 		Name: `text-without-losses`, Rule: `several managers`,
 		Story: `a manager that gets the Directory as one text does not know what is held for lost`,
 		File:  `core/snapshot.go`,

@@ -140,8 +140,13 @@ var ofQuorum = []Mutant{
 	{
 		Name: `nobody-leaves-it-to-the-other`, Rule: `several managers`,
 		Story: `two managers that ask for votes at the same time both fail, and wait for a whole time-out`, File: quorumNode,
-		Old: `			n.yields = true
+		Old: `			n.defers = true
 `, New: ``,
+	},
+	{
+		Name: `proposes-while-another-takes-over`, Rule: `several managers`,
+		Story: `a leader hands the library what it was to propose, while that lets another one lead`, File: quorumNode,
+		Old: `	if len(n.proposals) > 0 && !n.isYielding() {`, New: `	if len(n.proposals) > 0 {`,
 	},
 	{
 		Name: `late-beat-believed`, Rule: `several managers`,
