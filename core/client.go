@@ -266,9 +266,14 @@ func (c *Client) chooseManager() {
 	}
 }
 
+// leaderlessMost is how many attempts count for the back-off where no manager leads: 80 ms at most,
+// by default. An election is soon over, and who has backed off for long finds the leader late.
+const leaderlessMost = 5
+
 // onNotLeader asks the manager that leads, or if none does, another one after a while.
 func (c *Client) onNotLeader(call *call, b *NotLeader) {
 	c.owed = false
+	call.attempts = min(call.attempts, leaderlessMost)
 	switch follows := c.leaders.follow(b, &c.manager); {
 	case follows && call.route != nil:
 		c.lookup(call)

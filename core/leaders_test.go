@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -168,6 +169,20 @@ func TestAClientFindsTheLeader(t *testing.T) {
 	require.Equal(t, []string{"m2"}, n.lookedUp(), "nobody leads, as far as m1 knows")
 	n.from(chairs[1], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1", "n2")})
 	require.Len(t, sent[*Op](n, "n1"), 1)
+}
+
+// While nobody leads a client asks again and again, at most 80 ms later: an election is soon over.
+func TestAClientFindsANewLeaderSoon(t *testing.T) {
+	n := newClientAt(t, "c1", atSeveral)
+	n.step("", &Call{ID: 1, Kind: OpPut, Key: "a", Timeout: time.Minute})
+	asked := n.lookedUp()
+	for range 20 {
+		require.Len(t, asked, 1)
+		i := slices.IndexFunc(chairs, func(p Peer) bool { return p.Addr == asked[0] })
+		n.from(chairs[i], &NotLeader{Req: 1, Term: 5})
+		n.tick(80 * time.Millisecond)
+		asked = n.lookedUp()
+	}
 }
 
 // While an operation waits for its group, a manager that owes an answer is passed over too.

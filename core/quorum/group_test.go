@@ -66,7 +66,7 @@ func TestTheChecksNoticeAFaultyDriver(t *testing.T) {
 	} {
 		t.Run(c.bug, func(t *testing.T) {
 			var said []string
-			for seed := uint64(1); seed <= 300 && !slices.ContainsFunc(said, regexp.MustCompile(c.noticed).MatchString); seed++ {
+			for seed := uint64(1); seed <= 1500 && !slices.ContainsFunc(said, regexp.MustCompile(c.noticed).MatchString); seed++ {
 				if w := live(seed, c.durable, c.bug); w.wrong != "" {
 					said = append(said, w.wrong)
 				}

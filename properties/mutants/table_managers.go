@@ -192,7 +192,7 @@ var ofManagers = []Mutant{
 		Story: `a leader lets another one lead though it hears nodes itself`,
 		File:  `core/several.go`,
 		Old:   `		if m.now.Since(c.quietSince) < firstPatience {`,
-		New:   `		if false {`,
+		New:   `		if c == nil {`,
 	},
 	{
 		Name: `text-without-losses`, Rule: `several managers`,
