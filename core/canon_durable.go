@@ -20,7 +20,7 @@ func (s *Storage) AppendDurable(b []byte) []byte {
 		kept = 0
 	}
 	c.peer(&Peer{ID: kept})
-	c.texts(s.leaders.kept)
+	c.peers(s.leaders.kept)
 	c.fixed(s.known)
 	c.span(s.leaseMax)
 	boot, noted := s.boot, s.seen.noted

@@ -44,17 +44,14 @@ func (s *Storage) AppendState(b []byte, now Time) []byte {
 func (c *canon) leaders(l *leaders) {
 	c.num(uint64(l.told))
 	c.text(l.asked)
-	c.num(uint64(len(l.known)))
-	for i := range l.known {
-		c.peer(&l.known[i])
-	}
-	c.texts(l.kept)
+	c.peers(l.known)
+	c.peers(l.kept)
 }
 
-func (c *canon) texts(list []string) {
+func (c *canon) peers(list []Peer) {
 	c.num(uint64(len(list)))
-	for _, text := range list {
-		c.text(text)
+	for i := range list {
+		c.peer(&list[i])
 	}
 }
 

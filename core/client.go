@@ -396,6 +396,7 @@ func (c *Client) onLookupReply(in Envelope, call *call, b *LookupReply) {
 		return
 	}
 	c.manager, c.displaced, c.owed = in.From, false, false
+	c.leaders.meet(in.From)
 	switch b.Status {
 	case StatusOK:
 		if b.Config == nil {

@@ -136,40 +136,69 @@ func (s *Storage) managerKept() NodeID {
 	return s.manager.ID
 }
 
-// managersRecord are the addresses of several managers, of which a storage node was told last.
-type managersRecord struct{ addresses []string }
+// managersRecord are the managers of whom a storage node was told last.
+type managersRecord struct{ managers []Peer }
 
 func (r *managersRecord) code(c *wire.Coder) {
+	for i := range wire.Slice(c, &r.managers, ManagersMax, 8+1) {
+		r.managers[i].code(c)
+	}
+}
+
+// addressesRecord is what came before managersRecord: it had no ids.
+type addressesRecord struct{ addresses []string }
+
+func (r *addressesRecord) code(c *wire.Coder) {
 	for i := range wire.Slice(c, &r.addresses, ManagersMax, 1) {
 		wire.String(c, &r.addresses[i], AddrBytesMax)
 	}
 }
 
+// readManagers reads the record of either form.
+func readManagers(key, text string) ([]Peer, error) {
+	var r managersRecord
+	err := readRecord(key, text, tagManagers, &r)
+	var old addressesRecord
+	if err == nil || readRecord(key, text, tagAddresses, &old) != nil {
+		return r.managers, err
+	}
+	list := make([]Peer, len(old.addresses))
+	for i, a := range old.addresses {
+		list[i].Addr = a
+	}
+	return list, nil
+}
+
 // learn takes in who the managers are. A later start is told where they were when it was
-// started first, and all of those may have been replaced: so it remembers where they are.
+// started first, and all of those may have been replaced: so it remembers where they are, and
+// with a certificate whom to expect there. Then it remembers the name of one that is alone, too.
 func (s *Storage) learn(managers []Peer) {
 	s.leaders.learn(managers)
-	if !s.opt.Durable || !s.leaders.several() || len(managers) == 0 {
-		return
+	if !s.leaders.several() {
+		managers = nil
+		if isNamed(s.manager.Addr) || len(s.leaders.kept) > 0 {
+			managers = []Peer{s.manager}
+		}
 	}
-	addresses := make([]string, len(managers))
-	for i, p := range managers {
-		addresses[i] = p.Addr
-	}
-	if !slices.Equal(addresses, s.leaders.kept) {
-		s.leaders.kept = addresses
-		s.persist(keyManagers, tagManagers, &managersRecord{addresses})
+	if s.opt.Durable && len(managers) > 0 && !slices.Equal(managers, s.leaders.kept) {
+		s.leaders.kept = slices.Clone(managers)
+		s.persist(keyManagers, tagManagers, &managersRecord{s.leaders.kept})
 	}
 }
 
-// restoreManagers adds the managers of which an earlier start was told to those of the list.
+// restoreManagers adds the managers of which an earlier start was told to those of the list. The
+// one that is alone may be at another place by now, but has its name.
 func (s *Storage) restoreManagers(space Space) error {
 	return records(space, keyManagers, func(key, text string) error {
-		var r managersRecord
-		if err := readRecord(key, text, tagManagers, &r); err != nil {
+		kept, err := readManagers(key, text)
+		if err != nil {
 			return fmt.Errorf("core: node %v: the managers: %w", s.self.ID, err)
 		}
-		s.leaders.recall(r.addresses)
+		certified := isNamed(s.self.Addr)
+		s.leaders.recall(kept, certified)
+		if !s.leaders.several() && len(kept) == 1 && certified {
+			s.manager.Addr = NamedAddr(nameIn(kept[0].Addr), s.manager.Addr)
+		}
 		return nil
 	})
 }

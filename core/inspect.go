@@ -291,7 +291,7 @@ func (in *inspection) endFolding() {
 }
 
 func (in *inspection) managers(key, text string) {
-	if err := readRecord(key, text, tagManagers, new(managersRecord)); err != nil {
+	if _, err := readManagers(key, text); err != nil {
 		in.damage(key, err)
 	}
 }

@@ -232,3 +232,96 @@ func TestTheDisksOfSeveralManagersAndTheirNodesAreWhole(t *testing.T) {
 		require.Equal(t, rigCluster, report.Cluster)
 	}
 }
+
+// sealedNode is a durable node with a certificate, of several managers that it was told without names.
+func sealedNode(t *testing.T, change ...func(*StorageOptions)) *rig {
+	return newStorageAt(t, "n1", append([]func(*StorageOptions){ofSeveral, durable, func(o *StorageOptions) { o.Self.Addr = "n1@n1" }}, change...)...)
+}
+
+func called(name string, p Peer) Peer { return Peer{p.ID, JoinAddr(name, p.Addr)} }
+
+// tries are the addresses that a node with a certificate tries, in the order in which it does.
+func (n *rig) tries(count int) (who []string) {
+	for range count {
+		for _, e := range n.node.(*Storage).leaders.known {
+			if len(sent[*Register](n, e.Addr)) > 0 {
+				who = append(who, e.Addr)
+			}
+		}
+		n.tick(100 * time.Millisecond)
+	}
+	return who
+}
+
+// A node with a certificate expects the managers of whom it was told by their names: at the places
+// of its list, too, and when it is started again. It knows whose an id is then. Without a certificate
+// it expects none.
+func TestANodeRemembersTheNamesOfTheManagers(t *testing.T) {
+	n := sealedNode(t)
+	names := []Peer{called("a", chairs[0]), called("b", chairs[1]), called("c", Peer{ID: 0x204, Addr: "m4"})}
+	n.from(names[0], &Registered{Boot: 1, Secret: 77, Managers: names})
+	known := n.storage().leaders.known
+	require.Equal(t, append(names, Peer{Addr: "m3"}), known, "nobody is expected without a name where one with a name is")
+	n.crash(n.gate.Pending())
+	n.restart()
+	require.Equal(t, []string{"a@m1", "b@m2", "m3", "c@m4", "a@m1"}, n.tries(5))
+	require.Contains(t, slices.Collect(n.storage().Peers()), names[2], "whoever uses that id must have that name")
+
+	n.crash(n.gate.Pending())
+	n.boot = func(s Space) (Node, error) {
+		return NewStorage(StorageOptions{Self: peerOf("n1"), Managers: threeManagers, Secret: 77, Durable: true}, s)
+	}
+	n.restart()
+	require.Equal(t, []string{"m1", "m2", "m3", "m4", "m1"}, n.tries(5))
+}
+
+// The names of an operator's list count, and the others that a node has heard of are tried after them.
+func TestANameInTheListIsTriedFirst(t *testing.T) {
+	l := leaders{known: []Peer{{Addr: "z@m1"}, {Addr: "m2"}}}
+	l.recall([]Peer{{1, "a@m1"}, {2, "b@m2"}}, true)
+	require.Equal(t, []Peer{{Addr: "z@m1"}, {Addr: "b@m2"}, {Addr: "a@m1"}}, l.known)
+	var who []string
+	p := l.known[0]
+	for range 4 {
+		p = l.after(p)
+		who = append(who, p.Addr)
+	}
+	require.Equal(t, []string{"b@m2", "a@m1", "z@m1", "b@m2"}, who)
+	require.Equal(t, "b@m2", l.after(Peer{Addr: "m1"}).Addr, "an address without a name is that place's")
+	l.meet(Peer{3, "c@m2"})
+	require.Equal(t, "b@m2", l.known[1].Addr, "whoever is met under another name is another one")
+}
+
+// One manager that is alone has its name wherever an operator says that it is, unless he says another.
+func TestANodeRemembersTheNameOfTheManager(t *testing.T) {
+	sealed := func(manager string) func(*StorageOptions) {
+		return func(o *StorageOptions) {
+			o.Self.Addr, o.Secret, o.Durable, o.Manager.Addr = "n1@n1", 77, true, manager
+		}
+	}
+	n := newStorageAt(t, "n1", sealed("m"))
+	n.from(Peer{0x201, "a@m"}, &Registered{Boot: 1, Secret: 77})
+	for list, want := range map[string]string{"m": "a@m", "m9": "a@m9", "b@m": "b@m"} {
+		n.crash(n.gate.Pending())
+		n.boot = func(s Space) (Node, error) {
+			o := StorageOptions{Self: peerOf("n1")}
+			sealed(list)(&o)
+			return NewStorage(o, s)
+		}
+		n.restart()
+		require.Len(t, sent[*Register](n, want), 1)
+		require.Contains(t, slices.Collect(n.storage().Peers()), Peer{0x201, want})
+	}
+}
+
+// A record of the managers from before it had their ids is read.
+func TestTheFormerRecordOfTheManagersIsRead(t *testing.T) {
+	text := new(recorder).record(keyManagers, tagAddresses, &addressesRecord{[]string{"m4", "m1"}})
+	list, err := readManagers(keyManagers, text)
+	require.NoError(t, err)
+	require.Equal(t, []Peer{{Addr: "m4"}, {Addr: "m1"}}, list)
+	_, err = readManagers(keyManagers, text[:len(text)-1])
+	require.Error(t, err)
+	_, err = readManagers("manager", text)
+	require.Error(t, err, "it was written elsewhere")
+}

@@ -11,9 +11,11 @@ func (s *Storage) Peers() iter.Seq[Peer] {
 		if s.manager.ID != 0 && !yield(s.manager) {
 			return
 		}
-		for _, p := range s.leaders.known {
-			if p.ID != 0 && !yield(p) {
-				return
+		for _, list := range [...][]Peer{s.leaders.known, s.leaders.kept} {
+			for _, p := range list {
+				if p.ID != 0 && !yield(p) {
+					return
+				}
 			}
 		}
 		for _, g := range s.groups {

@@ -21,6 +21,7 @@ const (
 	tagMapping
 	tagCluster
 	tagLoss
+	tagAddresses
 	tagManagers
 )
 

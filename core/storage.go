@@ -52,7 +52,7 @@ func NewStorage(opt StorageOptions, space Space) (*Storage, error) {
 		}
 	}
 	if s.leaders.several() {
-		s.manager.Addr = opt.Managers[0].Addr
+		s.manager.Addr = s.leaders.known[0].Addr
 	}
 	s.boot++
 	s.relays.last = firstNonce(s.boot)

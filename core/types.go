@@ -56,7 +56,8 @@ type (
 func (id NodeID) String() string    { return fmt.Sprintf("%016x", uint64(id)) }
 func (id ClusterID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 
-// Peer is a node and where to reach it. The core never interprets Addr.
+// Peer is a node and where to reach it. The core dials nobody: of Addr it knows no more than
+// SplitAddr does.
 type Peer struct {
 	ID   NodeID
 	Addr string

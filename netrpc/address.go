@@ -11,6 +11,36 @@ import (
 	"gtstore/netrpc/internal/identity"
 )
 
+// CheckManagerAddress is CheckAddress for that of a manager, which may be NAME@HOST:PORT: then who
+// answers there has to have a certificate of that name.
+func CheckManagerAddress(text string) error {
+	address, err := identity.ManagerAddress(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%.200q: want HOST:PORT or NAME@HOST:PORT: %w", text, err)
+	case len(address) > core.AddrBytesMax:
+		return fmt.Errorf("%.20q…: want NAME@HOST:PORT of at most %d bytes", text, core.AddrBytesMax)
+	}
+	return CheckAddress(hostPort(address))
+}
+
+// ManagerAddresses turns the addresses of managers as people write them, HOST:PORT or
+// NAME@HOST:PORT, into what a core.Peer and package core/quorum have. Without TLS a name is an
+// error: nobody could tell whether it is true.
+func ManagerAddresses(list []string, tls bool) ([]string, error) {
+	addresses := make([]string, len(list))
+	for i, text := range list {
+		if err := CheckManagerAddress(text); err != nil {
+			return nil, fmt.Errorf("netrpc: the manager's address %w", err)
+		}
+		addresses[i], _ = identity.ManagerAddress(text) // which has been checked
+		if plain := hostPort(addresses[i]); !tls && plain != addresses[i] {
+			return nil, fmt.Errorf("netrpc: the manager's address %q has a name, which nobody can check without certificates: give this process --tls-cert, --tls-key and --tls-ca, or write %s", text, plain)
+		}
+	}
+	return addresses, nil
+}
+
 // CheckAddress tells what is wrong with an address that nobody can ever be reached at:
 // one that is not HOST:PORT, with a host and a port from 1 to 65535. A name that cannot
 // be looked up now, or a port where nobody listens, is nothing wrong with the address.
@@ -18,6 +48,8 @@ func CheckAddress(address string) error {
 	host, text, err := net.SplitHostPort(address)
 	port, portErr := strconv.ParseUint(text, 10, 16)
 	switch {
+	case strings.Contains(address, "@"):
+		return fmt.Errorf("%q: want HOST:PORT, without a name", address)
 	case strings.Contains(address, "://"):
 		return fmt.Errorf("%q: want HOST:PORT, without %q", address, address[:strings.Index(address, "://")+3])
 	case len(address) > core.AddrBytesMax:
@@ -32,9 +64,12 @@ func CheckAddress(address string) error {
 	return nil
 }
 
-// SplitAddress splits an address as a cluster keeps it. Where nodes have certificates it is
-// NAME@HOST:PORT, and else name is "".
+// SplitAddress splits an address as a cluster keeps it. Where processes have certificates it has
+// the name, of a node or a manager, and else name is "".
 func SplitAddress(address string) (name, hostPort string) { return identity.SplitAddress(address) }
+
+// ShownAddress is an address as people write it and read it: NAME@HOST:PORT or HOST:PORT.
+func ShownAddress(address string) string { return identity.ShownAddress(address) }
 
 // AddressName is what people call a node that is known by its address alone: the name in it, or
 // the address where it has none.

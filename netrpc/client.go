@@ -57,7 +57,9 @@ type Dialer struct {
 	Core   core.ClientOptions // Self, Manager, Managers and Seed are set by Dial
 }
 
-// Dial connects to a cluster by the addresses (host:port) of its managers. Where there are
+// Dial connects to a cluster by the addresses (HOST:PORT) of its managers; with TLS (Dialer) by
+// NAME@HOST:PORT, of the name in the manager's certificate: who answers is then known from the
+// first word on. Where there are
 // several, the client follows whichever of them leads: name them all, and it needs any majority
 // of them. With managers that are alone the first that answers is used. Dial fails at once when
 // every address refuses, and at the latest when the context ends; then the error is of class
@@ -71,44 +73,45 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 	if len(managers) == 0 {
 		return nil, errors.New("netrpc: no manager named: give the address (host:port) of one")
 	}
-	for _, address := range managers {
-		if err := CheckAddress(address); err != nil { // of no class: to try again is of no use
-			return nil, fmt.Errorf("netrpc: the manager's address %w", err)
-		}
+	managers, err := ManagerAddresses(managers, d.TLS != TLS{})
+	if err != nil { // of no class: to try again is of no use
+		return nil, err
 	}
 	id, err := d.TLS.load(logger(d.Logger), "a client", core.RoleClient, core.RoleOperator)
 	if err != nil {
 		return nil, err
 	}
 	var failures []string
-	for _, address := range managers {
+	for i, address := range managers {
 		hello, err := transport.Ask(ctx, id, address)
 		switch {
 		case err != nil:
-			err = fmt.Errorf("manager %s: %w", address, err)
-		case hello.Role == transport.RoleSeveral:
-			return d.connect(core.Peer{}, managers, address, id)
+			err = fmt.Errorf("manager %s: %w", ShownAddress(address), err)
+		case hello.Role == transport.RoleSeveral: // those before it did not answer
+			managers[i] = hello.Addr
+			return d.connect(core.Peer{}, slices.Concat(managers[i:], managers[:i]), id)
 		case hello.Role != transport.RoleManager:
 			err = fmt.Errorf("%s is a %v, not a manager: name the manager's address", address, hello.Role)
 		default:
-			return d.connect(core.Peer{ID: hello.ID, Addr: address}, nil, "", id)
+			return d.connect(core.Peer{ID: hello.ID, Addr: hello.Addr}, nil, id)
 		}
 		failures = append(failures, Printable(err.Error())) // it may be the words of whoever is there
 	}
 	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: strings.Join(failures, "; "), Cause: context.Cause(ctx)}
 }
 
-// connect makes a client of a manager that is alone, or of several, of which the one at first
-// has answered.
-func (d *Dialer) connect(manager core.Peer, several []string, first string, id *identity.Source) (*Client, error) {
+// connect makes a client of a manager that is alone, or of several, of which the first has
+// answered.
+func (d *Dialer) connect(manager core.Peer, several []string, id *identity.Source) (*Client, error) {
 	opt := d.Core
 	opt.Self, opt.Manager, opt.Seed = core.Peer{ID: core.NodeID(random())}, manager, random()
 	role := core.RoleOperator
 	if id != nil {
 		opt.Self.ID, role = id.Name().Bind(opt.Self.ID), id.Name().Role // as whoever is asked has it
 	}
-	if at := slices.Index(several, first); at >= 0 { // those before it did not answer
-		several = slices.Concat(several[at:], several[:at])
+	first := core.Peer{}
+	if len(several) > 0 {
+		first.Addr = several[0]
 	}
 	for _, address := range several {
 		opt.Managers = append(opt.Managers, core.Peer{Addr: address})
@@ -117,7 +120,7 @@ func (d *Dialer) connect(manager core.Peer, several []string, first string, id *
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{manager: manager, role: role, leaders: leaders{addresses: several, at: core.Peer{Addr: first}}, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
+	c := &Client{manager: manager, role: role, leaders: leaders{addresses: several, at: first}, calls: make(map[uint64]chan *core.Result), asked: make(map[uint64]chan core.Envelope)}
 	log := logger(d.Logger)
 	c.host = &host{node: node, self: opt.Self, log: &eventLog{Logger: log}, id: id, local: c.ended, other: c.operate}
 	c.host.start(nil, transport.Options{Logger: log})

@@ -110,7 +110,7 @@ func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) e
 
 // displaced says which cluster is now at the manager's address, and what to do.
 func (c *Client) displaced() string {
-	return Displaced(c.manager.Addr, core.ClusterID(c.cluster.Load()), core.ClusterID(c.other.Load()))
+	return Displaced(hostPort(c.manager.Addr), core.ClusterID(c.cluster.Load()), core.ClusterID(c.other.Load()))
 }
 
 // Displaced says that another cluster's manager is now at the address of a cluster's

@@ -20,14 +20,22 @@ type leaders struct {
 
 func (l *leaders) several() bool { return len(l.addresses) > 0 }
 
-func (l *leaders) text() string { return strings.Join(l.addresses, ", ") }
+func (l *leaders) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []string
+	for _, a := range l.addresses {
+		list = append(list, hostPort(a))
+	}
+	return strings.Join(list, ", ")
+}
 
 // next has another one asked, if that one is asked still.
 func (l *leaders) next(was core.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.at == was {
-		i := slices.Index(l.addresses, was.Addr)
+		i := slices.IndexFunc(l.addresses, func(a string) bool { return core.SameAddr(a, was.Addr) })
 		l.at = core.Peer{Addr: l.addresses[(i+1)%len(l.addresses)]}
 	}
 }
@@ -47,5 +55,8 @@ func (l *leaders) follow(m *core.NotLeader) bool {
 		return false
 	}
 	l.told, l.at = m.Term, m.Leader
+	if i := slices.IndexFunc(l.addresses, func(a string) bool { return core.SameAddr(a, m.Leader.Addr) }); i >= 0 && m.Leader.Addr != hostPort(m.Leader.Addr) {
+		l.addresses[i] = m.Leader.Addr // from now on it has its name
+	}
 	return true
 }

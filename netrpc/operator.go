@@ -39,6 +39,7 @@ const nodesMax = core.SparesMax
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s, err := c.status(ctx)
 	if err == nil {
+		s.Manager.Addr = hostPort(s.Manager.Addr)
 		for i := range s.Nodes {
 			s.Nodes[i].Addr = hostPort(s.Nodes[i].Addr)
 		}
@@ -81,8 +82,8 @@ func (c *Client) status(ctx context.Context) (*Status, error) {
 	return s, nil
 }
 
-// Managers are those of a cluster, as the one that leads sees them. One that is alone leads in
-// term 0.
+// Managers are those of a cluster, as the one that leads sees them, each at its HOST:PORT, with TLS
+// as NAME@HOST:PORT. One that is alone leads in term 0.
 type Managers struct {
 	Cluster  core.ClusterID
 	Term     core.Term
@@ -92,7 +93,13 @@ type Managers struct {
 
 // Managers asks who the managers are.
 func (c *Client) Managers(ctx context.Context) (*Managers, error) {
-	return c.askManagers(ctx, nil, nil)
+	m, err := c.askManagers(ctx, nil, nil)
+	if err == nil {
+		for i := range m.Managers {
+			m.Managers[i].Addr = ShownAddress(m.Managers[i].Addr)
+		}
+	}
+	return m, err
 }
 
 // ChangeManagers adds managers, which must be started and empty, and removes others, in one
@@ -103,7 +110,7 @@ func (c *Client) ChangeManagers(ctx context.Context, add []core.Peer, remove []c
 	var refused error // the answer to the wish: one that was said twice is refused, as it is being done
 	asked := false
 	for {
-		m, err := c.Managers(ctx)
+		m, err := c.askManagers(ctx, nil, nil)
 		if err == nil && !m.Changing {
 			switch {
 			case m.are(add, remove):
@@ -154,28 +161,30 @@ func (c *Client) askManagers(ctx context.Context, add []core.Peer, remove []core
 	return &Managers{e.Cluster, r.Term, r.Changing, r.Managers}, nil
 }
 
-// AskManager asks an address which manager is there, one of several.
+// AskManager asks an address, of the forms that Dial takes, which manager is there, one of several.
+// With TLS the peer's address has the name in its certificate.
 func AskManager(ctx context.Context, address string) (core.Peer, error) {
 	return new(Dialer).AskManager(ctx, address)
 }
 
 // AskManager is the function AskManager with the options of the Dialer.
 func (d *Dialer) AskManager(ctx context.Context, address string) (core.Peer, error) {
-	if err := CheckAddress(address); err != nil {
-		return core.Peer{}, fmt.Errorf("netrpc: the manager's address %w", err)
+	list, err := ManagerAddresses([]string{address}, d.TLS != TLS{})
+	if err != nil {
+		return core.Peer{}, err
 	}
 	id, err := d.TLS.load(logger(d.Logger), "a client", core.RoleOperator, core.RoleClient)
 	if err != nil {
 		return core.Peer{}, err
 	}
-	hello, err := transport.Ask(ctx, id, address)
+	hello, err := transport.Ask(ctx, id, list[0])
 	switch {
 	case err != nil:
 		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: Printable(fmt.Sprintf("manager %s: %v", address, err)), Cause: context.Cause(ctx)}
 	case hello.Role != transport.RoleSeveral:
 		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: fmt.Sprintf("at %s there is a %v: start one with 'node manager --managers'", address, hello.Role)}
 	}
-	return core.Peer{ID: hello.ID, Addr: address}, nil
+	return core.Peer{ID: hello.ID, Addr: hello.Addr}, nil
 }
 
 // Forget tells the manager that a node's data is gone for good: the node is
@@ -316,7 +325,7 @@ func (c *Client) silence() string {
 	if c.leaders.several() {
 		return "none of the managers, " + c.leaders.text() + ", has answered in time as the one that leads: more than half of them must be up"
 	}
-	text := "the manager at " + c.manager.Addr + " did not answer in time"
+	text := "the manager at " + hostPort(c.manager.Addr) + " did not answer in time"
 	if c.refused.Load() {
 		text += ": its address refuses connections, so its process has ended"
 	}

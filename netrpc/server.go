@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"gtstore/core"
@@ -62,6 +63,9 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
 	id, err := o.TLS.load(logger(o.Logger), "a manager", core.RoleManager)
+	if err == nil {
+		err = ofCertificate(id, &opt.Self)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +88,7 @@ func ServeManager(l net.Listener, opt core.ManagerOptions, o Options) (*Server, 
 }
 
 // ServeStorage runs a storage node on a listener, as ServeManager does a manager. Of several
-// managers all are named, in opt.Managers.
+// managers all are named, in opt.Managers. Their addresses have the forms that Dial takes.
 func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, error) {
 	opt.Durable = o.Disk != nil
 	identify(&opt.Self, l)
@@ -95,17 +99,27 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	opt.Secret = random()
-	node, err := core.NewStorage(opt, o.space())
-	if err != nil {
-		return nil, err
-	}
 	managers := []string{opt.Manager.Addr}
 	if len(opt.Managers) > 0 {
 		managers = nil
 		for _, m := range opt.Managers {
 			managers = append(managers, m.Addr)
 		}
+	}
+	if managers, err = ManagerAddresses(managers, id != nil); err != nil {
+		return nil, err
+	}
+	if len(opt.Managers) == 0 {
+		opt.Manager.Addr = managers[0]
+	}
+	opt.Managers = slices.Clone(opt.Managers)
+	for i := range opt.Managers {
+		opt.Managers[i].Addr = managers[i]
+	}
+	opt.Secret = random()
+	node, err := core.NewStorage(opt, o.space())
+	if err != nil {
+		return nil, err
 	}
 	watch := newManagerWatch(node.Self(), managers, id, logger(o.Logger))
 	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, id, o)

@@ -44,8 +44,20 @@ func (f TLS) load(log *slog.Logger, what string, roles ...core.Role) (*identity.
 	return nil, fmt.Errorf("netrpc: TLS: %s is the certificate of %v, and %s needs one of role %v", f.Cert, s.Name(), what, roles[0])
 }
 
-// named gives a storage node the name of its certificate, in its address too: so whoever is
-// told where it is knows whom to expect there.
+// ofCertificate gives the address of a process the name of its certificate: so whoever is told
+// where it is knows whom to expect there.
+func ofCertificate(id *identity.Source, self *core.Peer) error {
+	if id == nil {
+		return nil
+	}
+	self.Addr = id.Name().At(self.Addr)
+	if len(self.Addr) > core.AddrBytesMax {
+		return fmt.Errorf("netrpc: TLS: the name and address of this process, %q, have %d bytes: at most %d", self.Addr, len(self.Addr), core.AddrBytesMax)
+	}
+	return nil
+}
+
+// named gives a storage node the name of its certificate.
 func named(id *identity.Source, opt *core.StorageOptions) error {
 	if id == nil {
 		return nil
@@ -55,11 +67,8 @@ func named(id *identity.Source, opt *core.StorageOptions) error {
 		return fmt.Errorf("netrpc: TLS: the node's name is %q, and its certificate is of %v: they must be the same", opt.Name, id.Name())
 	}
 	opt.SessionsShared = true
-	opt.Name, opt.Self.Addr = name, identity.Address(name, opt.Self.Addr)
-	if len(opt.Self.Addr) > core.AddrBytesMax {
-		return fmt.Errorf("netrpc: TLS: the node's name and address, %q, have %d bytes: at most %d", opt.Self.Addr, len(opt.Self.Addr), core.AddrBytesMax)
-	}
-	return nil
+	opt.Name = name
+	return ofCertificate(id, &opt.Self)
 }
 
 // hostPort is the part of an address that can be dialled: those of nodes with a certificate
@@ -76,7 +85,7 @@ type Security struct {
 	Ends  time.Time // when that ends
 	Reads uint64    // how often the files were read, since they had changed
 
-	Handshakes uint64 // connections without a certificate that is good here
+	Handshakes uint64 // connections without a certificate that is good here, or to somebody else than belongs there
 	Messages   uint64 // connections that were ended as their peer said what it may not
 	Ended      uint64 // connections that were ended with a certificate, or as its name was denied
 }

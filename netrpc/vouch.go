@@ -38,7 +38,8 @@ type asking struct {
 
 func newVouch(take func(*core.Envelope), id *identity.Source) *vouch {
 	ask := func(ctx context.Context, address string) (transport.Hello, error) {
-		return transport.Ask(ctx, id, address)
+		a, err := transport.Ask(ctx, id, address)
+		return a.Hello, err
 	}
 	return &vouch{take: take, ask: ask, known: make(map[core.Peer]bool), asked: make(map[core.Peer]*asking)}
 }

@@ -36,7 +36,16 @@ type managerWatch struct {
 }
 
 func newManagerWatch(self core.Peer, managers []string, id *identity.Source, log *slog.Logger) *managerWatch {
-	return &managerWatch{log: log, id: id, self: self, managers: managers, address: strings.Join(managers, ","), began: time.Now()}
+	return &managerWatch{log: log, id: id, self: self, managers: managers, address: shownList(managers), began: time.Now()}
+}
+
+// shownList is a list of managers for people.
+func shownList(managers []string) string {
+	list := make([]string, len(managers))
+	for i, a := range managers {
+		list[i] = ShownAddress(a)
+	}
+	return strings.Join(list, ",")
 }
 
 func (w *managerWatch) several() bool { return len(w.managers) > 1 }
@@ -46,7 +55,7 @@ func (w *managerWatch) note(e *core.Envelope) bool {
 	switch e.Body.(type) {
 	case *core.Registered:
 		if w.manager.CompareAndSwap(0, uint64(e.From.ID)) || w.several() && w.manager.Swap(uint64(e.From.ID)) != uint64(e.From.ID) {
-			w.log.Info("registered with the manager", "manager", Printable(e.From.Addr), "id", e.From.ID.String(), "cluster", e.Cluster.String())
+			w.log.Info("registered with the manager", "manager", Printable(hostPort(e.From.Addr)), "id", e.From.ID.String(), "cluster", e.Cluster.String())
 		}
 	case *core.Ping:
 	default:
@@ -104,7 +113,7 @@ func (w *managerWatch) why(ctx context.Context) string {
 	if w.several() {
 		return w.whySeveral(ctx)
 	}
-	hello, err := transport.Ask(ctx, w.id, w.address)
+	hello, err := transport.Ask(ctx, w.id, w.managers[0])
 	known := core.NodeID(w.manager.Load())
 	switch {
 	case err != nil:
@@ -134,9 +143,9 @@ func (w *managerWatch) whySeveral(ctx context.Context) string {
 	for _, address := range w.managers {
 		switch hello, err := transport.Ask(ctx, w.id, address); {
 		case err != nil:
-			wrong = append(wrong, "nobody at "+address+" answers as a GTStore node: "+Printable(err.Error()))
+			wrong = append(wrong, "nobody at "+ShownAddress(address)+" answers as a GTStore node: "+Printable(err.Error()))
 		case hello.Role != transport.RoleSeveral:
-			wrong = append(wrong, fmt.Sprintf("at %s there is a %v", address, hello.Role))
+			wrong = append(wrong, fmt.Sprintf("at %s there is a %v", ShownAddress(address), hello.Role))
 		default:
 			there++
 		}

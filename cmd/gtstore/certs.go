@@ -227,12 +227,16 @@ func (r *certsResult) text() string {
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "FILE\tNAME\tGOOD UNTIL\t")
 	var show certResult // whose files the example below has
+	manager := ""       // the name of the first
 	for _, c := range r.Certs {
 		name, what := fmt.Sprintf("gtstore://%s/%s/%s", r.Cluster, c.Role, c.Name), "kept"
 		if c.Role == "ca" {
 			name = "CA of " + r.Cluster
 		} else if show.File == "" || c.Role == operatorName.Role {
 			show = c
+		}
+		if c.Role == "manager" && manager == "" {
+			manager = c.Name
 		}
 		if c.Made {
 			what = "made"
@@ -246,6 +250,9 @@ func (r *certsResult) text() string {
 	if show.File != "" {
 		fmt.Fprintf(&b, "\nWhoever is %s:%s says so with --tls-ca, --tls-cert and --tls-key, or:\n\n%s", show.Role, show.Name,
 			tlsExports(r.Certs[0].File, show.File, strings.TrimSuffix(show.File, ".crt")+".key"))
+	}
+	if manager != "" {
+		fmt.Fprintf(&b, "\nWrite %[1]s@HOST:PORT where manager:%[1]s is, in %[2]s, --manager and --managers: then nobody else answers in its place.\n", manager, cli.Variable("manager"))
 	}
 	return b.String()
 }

@@ -23,7 +23,7 @@ const defaultPort = 7400
 // target is the cluster that a command talks to, and the flags that all such commands
 // have.
 type target struct {
-	manager cli.Addresses
+	manager cli.Managers
 	timeout time.Duration
 	output  format
 	waits   waits
@@ -34,8 +34,8 @@ func (t *target) add(cmd *cobra.Command) { t.addFor(cmd, 5*time.Second, "bound o
 
 // addFor is add for a command whose --timeout is another by default, or bounds something else.
 func (t *target) addFor(cmd *cobra.Command, timeout time.Duration, bounds string) {
-	t.manager = cli.Addresses{"127.0.0.1:" + strconv.Itoa(defaultPort)}
-	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager, or of all of its managers, with commas")
+	t.manager = cli.Managers{"127.0.0.1:" + strconv.Itoa(defaultPort)}
+	cmd.Flags().Var(&t.manager, "manager", "address of the cluster's manager, or of all of its managers, with commas; with TLS and NAME@, who answers must have a certificate of that name")
 	cli.Duration(cmd.Flags(), &t.timeout, "timeout", timeout, time.Millisecond, 24*time.Hour, bounds)
 	cli.TLS(cmd.Flags(), &t.tls, "a client, or of an operator for what administers the cluster")
 	cli.Configurable(cmd.Flags())

@@ -19,8 +19,9 @@ import (
 // statusMember is one of the managers.
 type statusMember struct {
 	ID    string `json:"id"`
-	Addr  string `json:"addr"`
-	PID   uint64 `json:"pid,omitempty"` // which only up knows
+	Addr  string `json:"addr"`           // HOST:PORT
+	Name  string `json:"name,omitempty"` // in its certificate
+	PID   uint64 `json:"pid,omitempty"`  // which only up knows
 	Leads bool   `json:"leads"`
 	// Silent: the one that leads has heard nothing from it for a while.
 	Silent bool `json:"silent"`
@@ -33,7 +34,8 @@ type statusMember struct {
 func newStatusMembers(list []core.ManagerStatus) []statusMember {
 	members := []statusMember{}
 	for _, m := range list {
-		members = append(members, statusMember{ID: m.ID.String(), Addr: netrpc.Printable(m.Addr), Leads: m.Leads, Silent: m.Silent, Lag: m.Lag, Leaving: m.Leaving})
+		name, address := netrpc.SplitAddress(m.Addr)
+		members = append(members, statusMember{ID: m.ID.String(), Addr: netrpc.Printable(address), Name: netrpc.Printable(name), Leads: m.Leads, Silent: m.Silent, Lag: m.Lag, Leaving: m.Leaving})
 	}
 	return members
 }
@@ -56,7 +58,11 @@ func (m *statusMember) state() string {
 func writeMembers(w io.Writer, list []statusMember) {
 	fmt.Fprintln(w, "MANAGER\tADDRESS\tSTATE\tLAG")
 	for _, m := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.ID, m.Addr, m.state(), cli.Grouped(int(m.Lag)))
+		address := m.Addr
+		if m.Name != "" { // as it is written in a list of managers
+			address = core.JoinAddr(m.Name, address)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.ID, address, m.state(), cli.Grouped(int(m.Lag)))
 	}
 }
 
@@ -89,7 +95,8 @@ func newManagers() *cobra.Command {
 		Long: `Shows the managers: which of them leads, and by how many entries of their log the others
 lag. With add, remove and replace there are others from then on: after one step only the new
 ones count. A new manager is started first, empty, with 'node manager --managers' and the list
-that will be true. More than half of the managers have to be up, both of the old and of the new
+that will be true. With TLS an address may be NAME@HOST:PORT: then who is there must have that
+name, and else the name that it has is written down. More than half of the managers have to be up, both of the old and of the new
 ones. Clients that start, and storage nodes without a --dir, know only the managers of their own
 lists: change these, too, while one of them is still there.`,
 		Args: knownCommand,
@@ -161,7 +168,7 @@ stopped then. Their data are of no more use.`,
 // another asks an address which manager is there, to be one more. One that is there already
 // would make them fewer, in the place of another.
 func (t *target) another(ctx context.Context, m *netrpc.Managers, address string) (core.Peer, error) {
-	if err := netrpc.CheckAddress(address); err != nil {
+	if err := netrpc.CheckManagerAddress(address); err != nil {
 		return core.Peer{}, cli.Errorf(cli.ExitUsage, "the manager's address %w", err)
 	}
 	p, err := t.dialer().AskManager(ctx, address)
@@ -171,9 +178,10 @@ func (t *target) another(ctx context.Context, m *netrpc.Managers, address string
 	return p, err
 }
 
-// findManager returns the manager that a person means, by its id or its address.
+// findManager returns the manager that a person means, by its id, or its address with or without the
+// name.
 func findManager(m *netrpc.Managers, text string) (core.NodeID, error) {
-	i := slices.IndexFunc(m.Managers, func(s core.ManagerStatus) bool { return s.ID.String() == text || s.Addr == text })
+	i := slices.IndexFunc(m.Managers, func(s core.ManagerStatus) bool { return s.ID.String() == text || core.SameAddr(s.Addr, text) })
 	if i < 0 {
 		return 0, cli.Errorf(cli.ExitNotFound, "there is no manager %q: see 'gtstore managers' for their ids and addresses", text)
 	}

@@ -313,7 +313,7 @@ func (f *upFlags) startManagers(ctx context.Context, b *children, args, addresse
 		all.Go(func() {
 			own := append(slices.Clone(args), "--listen", address, "--name", f.managerName(i))
 			if f.managers > 1 {
-				own = append(own, "--managers", strings.Join(addresses, ","))
+				own = append(own, "--managers", f.managerList(addresses))
 			}
 			own = append(own, f.tlsFlags("manager", f.managerName(i))...)
 			managers[i], errs[i] = b.start(ctx, f.managerName(i), append(own, f.dirFlag(f.managerName(i))...))
@@ -402,7 +402,7 @@ func (f *upFlags) startNode(ctx context.Context, b *children, i int, managers []
 	if f.managers > 1 {
 		flag = "--managers"
 	}
-	args := []string{"node", "storage", "--listen", f.address(f.managers + i), flag, strings.Join(managers, ","), "--name", name, "--log-level", f.logLevel.Value}
+	args := []string{"node", "storage", "--listen", f.address(f.managers + i), flag, f.managerList(managers), "--name", name, "--log-level", f.logLevel.Value}
 	args = append(args, f.tlsFlags("node", name)...)
 	return b.start(ctx, name, append(args, f.dirFlag(name)...))
 }
@@ -410,7 +410,7 @@ func (f *upFlags) startNode(ctx context.Context, b *children, i int, managers []
 func (f *upFlags) dialSoon(ctx context.Context, managers []string) (*netrpc.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	return f.dialer().Dial(ctx, managers)
+	return f.dialer().Dial(ctx, strings.Split(f.managerList(managers), ","))
 }
 
 // assembled waits until the nodes of all processes that were started are registered, and
@@ -464,8 +464,8 @@ func (f *upFlags) present(w io.Writer, managers []*child, admins map[string]stri
 	}
 	t.Flush()
 	flag := ""
-	if _, other := os.LookupEnv(cli.Variable("manager")); other || f.basePort != defaultPort || f.managers > 1 {
-		flag = " --manager " + strings.Join(addresses, ",")
+	if _, other := os.LookupEnv(cli.Variable("manager")); !f.withTLS && (other || f.basePort != defaultPort || f.managers > 1) {
+		flag = " --manager " + f.managerList(addresses)
 	}
 	count := ""
 	if f.managers > 1 {
@@ -490,7 +490,7 @@ A cluster of %[6]s%[1]d storage nodes, %[2]d replicas, %[3]s. In another shell:
   %[4]s status%[5]s
 %[8]s
 Ctrl-C stops it.
-`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count, f.tlsHint(), page)
+`, f.nodes, f.manager.Options().Replicas, where, self(), flag, count, f.tlsHint(addresses), page)
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"gtstore/cmd/gtstore/internal/certs"
 	"gtstore/cmd/internal/cli"
+	"gtstore/core"
 	"gtstore/netrpc"
 )
 
@@ -101,13 +104,25 @@ func (f *upFlags) tlsResult() *tlsResult {
 	return &tlsResult{tls.CA, tls.Cert, tls.Key}
 }
 
+// managerList is how the managers at these addresses are named to others: with TLS each by the name
+// in its certificate, so that nobody else answers in its place.
+func (f *upFlags) managerList(addresses []string) string {
+	list := slices.Clone(addresses)
+	if f.withTLS {
+		for i := range list {
+			list[i] = core.JoinAddr(f.managerName(i), list[i])
+		}
+	}
+	return strings.Join(list, ",")
+}
+
 // tlsHint is what to type in a shell before the commands on a cluster with TLS.
-func (f *upFlags) tlsHint() string {
+func (f *upFlags) tlsHint(managers []string) string {
 	if f.certs == nil {
 		return ""
 	}
 	tls := f.tlsOf(operatorName)
-	return tlsExports(tls.CA, tls.Cert, tls.Key)
+	return fmt.Sprintf("  export %s=%s\n", cli.Variable("manager"), f.managerList(managers)) + tlsExports(tls.CA, tls.Cert, tls.Key)
 }
 
 // tlsExports are the lines with which a shell's commands are whom a certificate names.

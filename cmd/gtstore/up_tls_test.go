@@ -82,10 +82,10 @@ func TestUpTellsHowToUseTLS(t *testing.T) {
 	_, err := f.makeCerts()
 	require.NoError(t, err)
 	own := filepath.Join(f.dir, certsName)
-	require.Equal(t, "  export GTSTORE_TLS_CA="+own+"/ca.crt\n  export GTSTORE_TLS_CERT="+own+"/operator-operator.crt\n  export GTSTORE_TLS_KEY="+own+"/operator-operator.key\n", f.tlsHint())
+	require.Equal(t, "  export GTSTORE_MANAGER=manager@127.0.0.1:7400\n  export GTSTORE_TLS_CA="+own+"/ca.crt\n  export GTSTORE_TLS_CERT="+own+"/operator-operator.crt\n  export GTSTORE_TLS_KEY="+own+"/operator-operator.key\n", f.tlsHint([]string{"127.0.0.1:7400"}))
 	text, err := json.Marshal(upResult{&statusResult{}, f.tlsResult()})
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"tls":{"ca":"`+own+`/ca.crt","cert":"`+own+`/operator-operator.crt","key":"`+own+`/operator-operator.key"}`)
-	require.Empty(t, (&upFlags{}).tlsHint())
+	require.Empty(t, (&upFlags{}).tlsHint(nil))
 	require.Nil(t, (&upFlags{}).tlsResult())
 }

@@ -44,7 +44,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"storage --listen 127.0.0.1:0", cli.ExitUsage, "--manager is missing: say where the manager is"},
 		{"storage --listen 127.0.0.1:0 --manager http://127.0.0.1:7400", cli.ExitUsage, `want HOST:PORT, without "http://"`},
 		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:1 --name " + strings.Repeat("n", 65), cli.ExitUsage, "name of 65 bytes, at most 64"},
-		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:1,127.0.0.1:2", cli.ExitUsage, "want one HOST:PORT; several are named with --managers"},
+		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:1,127.0.0.1:2", cli.ExitUsage, "want one [NAME@]HOST:PORT; several are named with --managers"},
 		{"storage --listen 127.0.0.1:0 --manager 127.0.0.1:1 --managers 127.0.0.1:1", cli.ExitUsage, "leave one of them out"},
 		{"storage --nonsense", cli.ExitUsage, "unknown flag: --nonsense"},
 		{"paint", cli.ExitUsage, `unknown command "paint"`},

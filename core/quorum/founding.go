@@ -94,7 +94,8 @@ func (s *say) code(c *wire.Coder) {
 
 // founding is what a manager does until it knows a command of its cluster.
 type founding struct {
-	managers []string // all, in the order in which each of them was told
+	told     []string // the addresses of all, in the order in which each of them was told
+	managers []string // the same, with the names that the cluster has where the list has none: see resolve
 	place    int      // of this one
 	durable  bool
 
@@ -130,24 +131,51 @@ type asking struct {
 
 // answer is what a manager has said in a round.
 type answer struct {
-	from core.NodeID
+	from core.Peer
 	say
 }
 
 func newFounding(managers []string, self string, durable bool) (founding, error) {
-	f := founding{managers: managers, place: slices.Index(managers, self), durable: durable, wait: askWait, answers: make([]answer, len(managers))}
+	f := founding{told: slices.Clone(managers), place: placeOf(managers, self), durable: durable, wait: askWait, answers: make([]answer, len(managers))}
 	switch {
 	case len(managers) == 0 || len(managers) > MembersMax:
 		return f, fmt.Errorf("quorum: %d managers, want 1 to %d, best 3 or 5", len(managers), MembersMax)
 	case f.place < 0:
-		return f, fmt.Errorf("quorum: the managers are %q, and this one, %s, is not among them: name it as the others do", managers, self)
+		return f, fmt.Errorf("quorum: the managers are %q, and this one, %s, is not among them: name it as the others do", managers, core.Place(self))
+	case core.OtherName(managers[f.place], self):
+		return f, fmt.Errorf("quorum: the list of managers has %s, and this one is %s by its certificate: correct the list of each manager, or give this one the certificate of that name", managers[f.place], self)
 	}
 	for i, address := range managers {
-		if slices.Contains(managers[:i], address) {
-			return f, fmt.Errorf("quorum: manager %s is named twice", address)
+		if placeOf(managers[:i], address) >= 0 {
+			return f, fmt.Errorf("quorum: manager %s is named twice", core.Place(address))
 		}
 	}
+	f.told[f.place] = self
+	f.managers = f.told
 	return f, nil
+}
+
+// placeOf is where on a list the place of an address is; -1 for nowhere.
+func placeOf(list []string, address string) int {
+	return slices.IndexFunc(list, func(a string) bool { return core.Place(a) == core.Place(address) })
+}
+
+// indexOf is where on a list the manager at an address is: one at that place that has no other
+// name; -1 for nowhere.
+func indexOf(list []string, address string) int {
+	return slices.IndexFunc(list, func(a string) bool { return core.SameAddr(a, address) })
+}
+
+// resolve gives the addresses of the list the names that members at these places have. So a
+// cluster that was founded goes by names, whatever the list says.
+func (f *founding) resolve(members []core.Peer) {
+	f.managers = slices.Clone(f.told)
+	for _, p := range members {
+		if i := placeOf(f.managers, p.Addr); i >= 0 {
+			name, _ := core.SplitAddr(p.Addr)
+			f.managers[i] = core.NamedAddr(name, f.managers[i])
+		}
+	}
 }
 
 // begin begins a round.
@@ -165,7 +193,7 @@ func (f *founding) begin(now core.Time, asks core.ClusterID) *ask {
 
 // again is one more question of this round, for one who has not answered yet, but is there.
 func (f *founding) again(now core.Time, address string) *ask {
-	a, q := &f.asked[slices.Index(f.managers, address)], f.question()
+	a, q := &f.asked[indexOf(f.managers, address)], f.question()
 	if a.last < questionsMax-1 {
 		a.last++
 		a.at[a.last] = now
@@ -196,14 +224,14 @@ func (f *founding) isLapsed(now core.Time) bool { return now.Since(f.promisedAt)
 
 // take takes in an answer of this round.
 func (f *founding) take(now core.Time, from core.Peer, s *say) {
-	i := slices.Index(f.managers, from.Addr)
+	i := indexOf(f.managers, from.Addr)
 	if i < 0 || i == f.place {
 		return
 	}
 	if !f.answers[i].is() {
 		f.measure(&f.asked[i], now.Since(f.asked[i].at[s.round%questionsMax]))
 	}
-	f.answers[i] = answer{from.ID, *s}
+	f.answers[i] = answer{from, *s}
 }
 
 // measure takes in how long the first answer of a round took. One that took long for another
@@ -225,7 +253,7 @@ func (f *founding) isOfThisRound(s *say) bool {
 
 // misses tells whether that address has not answered in this round.
 func (f *founding) misses(address string) bool {
-	i := slices.Index(f.managers, address)
+	i := indexOf(f.managers, address)
 	return i >= 0 && i != f.place && !f.answers[i].is()
 }
 
@@ -249,9 +277,10 @@ func (f *founding) all(holds func(a *answer) bool) bool {
 
 func (a *answer) is() bool { return a.round != 0 }
 
-// agrees tells whether one was started with the same managers, and in the same mode.
+// agrees tells whether one was started with the same managers, and in the same mode. A list
+// without a name agrees with one that has it.
 func (f *founding) agrees(durable bool, managers []string) bool {
-	return f.durable == durable && slices.Equal(f.managers, managers)
+	return f.durable == durable && slices.EqualFunc(f.managers, managers, core.SameAddr)
 }
 
 // isDead tells whether a cluster can never have a leader, by what was said in this round. Who
@@ -262,7 +291,7 @@ func (f *founding) isDead(c core.ClusterID, self core.NodeID, founders *Members,
 	gone, newer, informed := 0, false, len(founders.Voters) > 0
 	for i := range f.answers {
 		a := &f.answers[i]
-		_, founder := founders.peer(a.from)
+		_, founder := founders.peer(a.from.ID)
 		switch {
 		case !a.is():
 		case a.cluster != c, a.state == statePromised && informed && !founder: // it may be taken in yet, but it holds nothing
@@ -286,10 +315,10 @@ func (f *founding) isDead(c core.ClusterID, self core.NodeID, founders *Members,
 func (f *founding) tooFew(c core.ClusterID, self core.NodeID, members []core.Peer) bool {
 	gone := 0
 	for _, p := range members {
-		i := slices.Index(f.managers, p.Addr)
+		i := indexOf(f.managers, p.Addr)
 		switch {
 		case p.ID == self || i < 0:
-		case i == f.place, f.answers[i].is() && (f.answers[i].from != p.ID || f.answers[i].cluster != c):
+		case i == f.place, f.answers[i].is() && (f.answers[i].from.ID != p.ID || f.answers[i].cluster != c):
 			gone++ // another one is there now, or it is of another cluster
 		}
 	}

@@ -1,10 +1,6 @@
 package quorum
 
-import (
-	"slices"
-
-	"gtstore/core"
-)
+import "gtstore/core"
 
 // ForManager returns the consensus of one of several managers, for core.ManagerOptions. The
 // Self of the options need not be given: it is the manager's.
@@ -58,16 +54,7 @@ func (c *council) Replace(p core.Peer)  { c.node.Replace(p) }
 func (c *council) Offer()               { c.node.Offer() }
 func (c *council) Yield(id core.NodeID) { c.node.Yield(id) }
 
-func (c *council) Managers() []core.Peer {
-	m := c.node.Members()
-	list := slices.Clone(m.Voters)
-	for _, p := range m.Outgoing {
-		if find(list, p.ID) < 0 {
-			list = append(list, p)
-		}
-	}
-	return list
-}
+func (c *council) Managers() []core.Peer { return c.node.current() }
 
 // handOut puts what the node wants done into core's form.
 func (c *council) handOut(out *core.Output) {

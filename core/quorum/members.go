@@ -19,6 +19,7 @@ var (
 	ErrNotLeader = errors.New("this manager does not lead: ask the leader")
 	ErrChanging  = errors.New("another change of the managers is under way: ask again when it has ended")
 	ErrRetired   = errors.New("this manager was removed, and its data must not be used again: start it empty")
+	ErrName      = errors.New("a manager keeps the name of its certificate: start it empty to have it under another one")
 	ErrMembers   = errors.New("there must be 1 to 15 managers, each with an id of its own")
 )
 
@@ -128,6 +129,8 @@ func (m *Members) plan(add []core.Peer, remove []core.NodeID) error {
 			return fmt.Errorf("quorum: manager %v at %s cannot be added: %w", p.ID, p.Addr, ErrMembers)
 		case i < 0:
 			voters = append(voters, p)
+		case core.OtherName(voters[i].Addr, p.Addr):
+			return fmt.Errorf("quorum: manager %v is %s, and cannot be %s: %w", p.ID, voters[i].Addr, p.Addr, ErrName)
 		}
 	}
 	voters = slices.DeleteFunc(voters, func(p core.Peer) bool { return slices.Contains(remove, p.ID) })

@@ -21,9 +21,9 @@ const (
 	saidMax = 3 * askWaitMax
 )
 
-// said is what was last heard from an address, over all rounds.
+// said is what was last heard from a place, over all rounds.
 type said struct {
-	address string
+	place   string
 	from    core.NodeID
 	cluster core.ClusterID
 	state   state
@@ -32,16 +32,17 @@ type said struct {
 
 // note keeps an answer. There are no more than addresses that were asked.
 func (f *founding) note(now core.Time, from core.Peer, s *say) {
-	i := slices.IndexFunc(f.said, func(o said) bool { return o.address == from.Addr })
+	place := core.Place(from.Addr)
+	i := slices.IndexFunc(f.said, func(o said) bool { return o.place == place })
 	if i < 0 {
 		i, f.said = len(f.said), append(f.said, said{})
 	}
-	f.said[i] = said{from.Addr, from.ID, s.cluster, s.state, now}
+	f.said[i] = said{place, from.ID, s.cluster, s.state, now}
 }
 
 // last is the last answer from an address, if it is not old.
 func (f *founding) last(now core.Time, address string) (s said, ok bool) {
-	i := slices.IndexFunc(f.said, func(o said) bool { return o.address == address && now.Since(o.at) <= saidMax })
+	i := slices.IndexFunc(f.said, func(o said) bool { return o.place == core.Place(address) && now.Since(o.at) <= saidMax })
 	if i < 0 {
 		return s, false
 	}
@@ -61,11 +62,12 @@ func (m *Manager) absent(members []core.Peer) (text []string, gone int) {
 			continue
 		}
 		p = m.node.peerNow(p)
-		if _, answers := m.last(m.now, p.Addr); answers || p.Addr == m.Self().Addr {
+		place := core.Place(p.Addr)
+		if _, answers := m.last(m.now, place); answers || place == core.Place(m.Self().Addr) {
 			gone++
-			text = append(text, p.Addr+" has lost its data")
+			text = append(text, place+" has lost its data")
 		} else {
-			text = append(text, p.Addr+" does not answer")
+			text = append(text, place+" does not answer")
 		}
 	}
 	return text, gone
@@ -102,6 +104,7 @@ func (m *Manager) awaited() string {
 	}
 	var list []string
 	for i, address := range m.managers {
+		address = core.Place(address)
 		s, answers := m.last(m.now, address)
 		switch {
 		case i == m.place:
@@ -167,11 +170,11 @@ const (
 // knows whom it hears; who follows, only that it hears the leader.
 func (n *Node) verdict(id core.NodeID, address string) (verdict, string) {
 	p, member := n.members.peer(id)
-	at := n.peerNow(p).Addr
+	at := core.Place(n.peerNow(p).Addr)
 	switch {
 	case slices.Contains(n.members.Retired, id):
 		return verdictRemoved, ""
-	case member && at != address && (n.leads != 0 && id != n.self.ID && n.hears(id) || n.leads == 0 && n.role.Lead == uint64(id)):
+	case member && at != core.Place(address) && (n.leads != 0 && id != n.self.ID && n.hears(id) || n.leads == 0 && n.role.Lead == uint64(id)):
 		return verdictElsewhere, at
 	}
 	return verdictNone, ""
@@ -198,7 +201,7 @@ func (f *founding) difference(address string, durable bool, managers []string) s
 	}
 	lacks := func(a, b []string) (list []string) {
 		for _, address := range a {
-			if !slices.Contains(b, address) {
+			if indexOf(b, address) < 0 {
 				list = append(list, address)
 			}
 		}
@@ -213,5 +216,5 @@ func (f *founding) difference(address string, durable bool, managers []string) s
 	if len(parts) == 0 {
 		parts = append(parts, "has the same addresses in another order: "+strings.Join(managers, ","))
 	}
-	return "the manager at " + address + " " + strings.Join(parts, "; it ")
+	return "the manager at " + core.Place(address) + " " + strings.Join(parts, "; it ")
 }

@@ -167,5 +167,36 @@ func TestListsThatDifferAreToldApart(t *testing.T) {
 		{false, []string{"a", "b", "c"}, "the manager at d has no --dir, and this one has one"},
 	} {
 		require.Equal(t, test.says, f.difference("d", test.durable, test.list))
+		require.False(t, f.agrees(test.durable, test.list))
 	}
+}
+
+// A list with names agrees with one that has none, and not with one that has others. Each goes by the
+// names that the members have, where the list has none.
+func TestListsWithNamesAreHeldAgainstOthers(t *testing.T) {
+	plain := []string{"h1:1", "h2:1", "h3:1"}
+	f, err := newFounding(plain, "manager/a@h1:1", true)
+	require.NoError(t, err)
+	require.Equal(t, []string{"manager/a@h1:1", "h2:1", "h3:1"}, f.managers, "it knows its own name")
+	require.Equal(t, []string{"h1:1", "h2:1", "h3:1"}, plain)
+	require.True(t, f.agrees(true, plain))
+	require.True(t, f.agrees(true, []string{"h1:1", "manager/b@h2:1", "h3:1"}))
+	other := []string{"manager/z@h1:1", "h2:1", "h3:1"}
+	require.False(t, f.agrees(true, other))
+	require.Equal(t, "the manager at h2:1 has manager/z@h1:1 in its list, which this one has not; it has not manager/a@h1:1, which this one has", f.difference("manager/b@h2:1", true, other))
+
+	f.resolve([]core.Peer{{ID: 2, Addr: "manager/b@h2:1"}, {ID: 9, Addr: "manager/x@h9:1"}})
+	require.Equal(t, []string{"manager/a@h1:1", "manager/b@h2:1", "h3:1"}, f.managers)
+	f.begin(1, 0)
+	f.take(2, core.Peer{ID: 7, Addr: "manager/z@h2:1"}, &say{round: f.round, state: stateEmpty})
+	require.True(t, f.misses("h2:1"), "who has another name than the member there is not that one")
+	f.take(2, core.Peer{ID: 2, Addr: "manager/b@h2:1"}, &say{round: f.round, state: stateEmpty})
+	require.False(t, f.misses("h2:1"))
+	f.resolve([]core.Peer{{ID: 3, Addr: "manager/c@h2:1"}})
+	require.Equal(t, []string{"manager/a@h1:1", "manager/c@h2:1", "h3:1"}, f.managers, "it was replaced")
+
+	_, err = newFounding([]string{"manager/z@h1:1", "h2:1"}, "manager/a@h1:1", true)
+	require.ErrorContains(t, err, "has manager/z@h1:1, and this one is manager/a@h1:1 by its certificate")
+	_, err = newFounding([]string{"h1:1", "manager/a@h1:1"}, "manager/a@h1:1", true)
+	require.ErrorContains(t, err, "named twice")
 }

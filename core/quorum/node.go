@@ -300,11 +300,12 @@ func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
 	return nil
 }
 
-// Replace changes the members like Change: p for another one that was at its address. It does
+// Replace changes the members like Change: p for another one that was at its address, and of the
+// same name where there are names. It does
 // nothing, and returns false, if there is none, if that has been heard lately, or if the
 // members cannot be changed now.
 func (n *Node) Replace(p core.Peer) bool {
-	i := slices.IndexFunc(n.members.Voters, func(v core.Peer) bool { return v.Addr == p.Addr && v.ID != p.ID })
+	i := slices.IndexFunc(n.members.Voters, func(v core.Peer) bool { return core.SameAddr(v.Addr, p.Addr) && v.ID != p.ID })
 	if i < 0 || n.leads == 0 {
 		return false
 	}
@@ -332,9 +333,12 @@ func (n *Node) Members() Members { return n.members }
 // to believe, and not while it hears the member at the address that it knows.
 func (n *Node) Found(p core.Peer) {
 	known, member := n.members.peer(p.ID)
+	now := n.peerNow(known)
+	name, _ := core.SplitAddr(now.Addr)
+	p.Addr = core.NamedAddr(name, p.Addr) // nobody loses the name that it has
 	switch {
-	case !member:
-	case p.ID != n.self.ID && n.peerNow(known) != p && n.hears(p.ID):
+	case !member, core.OtherName(known.Addr, p.Addr):
+	case p.ID != n.self.ID && !core.SameAddr(now.Addr, p.Addr) && n.hears(p.ID):
 	case known.Addr == p.Addr:
 		delete(n.moved, p.ID)
 	default:
@@ -377,12 +381,30 @@ func (n *Node) Relist() {
 	}
 }
 
-// peerNow is a member at the address at which it was found.
+// peerNow is a member at the address at which it was found. Where this one has no certificate,
+// nobody has a name.
 func (n *Node) peerNow(p core.Peer) core.Peer {
 	if addr, ok := n.moved[p.ID]; ok {
 		p.Addr = addr
 	}
+	if name, _ := core.SplitAddr(n.self.Addr); name == "" {
+		p.Addr = core.Place(p.Addr)
+	}
 	return p
+}
+
+// current are all members, also amid a change, at the addresses at which they were found.
+func (n *Node) current() []core.Peer {
+	list := make([]core.Peer, 0, len(n.members.Voters))
+	for _, p := range n.members.Voters {
+		list = append(list, n.peerNow(p))
+	}
+	for _, p := range n.members.Outgoing {
+		if find(list, p.ID) < 0 {
+			list = append(list, n.peerNow(p))
+		}
+	}
+	return list
 }
 
 // Settled tells whether this node leads, and no change of the members is under way. Then

@@ -375,6 +375,63 @@ func TestAMemberGetsAnotherAddress(t *testing.T) {
 	require.Empty(t, w.hosts[1].node.Members().Retired)
 }
 
+// Members have names once they have certificates. One is known by its name from then on, whatever
+// somebody says; and another name does not take its place by itself.
+func TestAMemberKeepsItsName(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	l := w.leader()
+	var p core.Peer
+	for _, h := range w.hosts {
+		h.node.self.Addr = core.NamedAddr("manager/own", h.node.self.Addr) // it has a certificate
+		if h != l {
+			p = h.peer
+		}
+	}
+	plain := p.Addr
+	at := func(addr string) core.Peer { return core.Peer{ID: p.ID, Addr: addr} }
+	known := func() core.Peer {
+		now, _ := l.node.members.peer(p.ID)
+		return now
+	}
+	l.do(func(*Output) { l.node.Found(at("manager/a@" + plain)); l.node.Relist() })
+	w.run(w.now.After(time.Second))
+	require.Equal(t, at("manager/a@"+plain), known(), "that it has a name is believed while it is heard")
+	for _, addr := range []string{"manager/b@" + plain, plain, "manager/b@elsewhere"} {
+		l.do(func(*Output) { l.node.Found(at(addr)); l.node.Relist() })
+		w.run(w.now.After(time.Second))
+		require.Equal(t, at("manager/a@"+plain), known(), addr)
+	}
+	l.do(func(*Output) { require.ErrorIs(t, l.node.Change([]core.Peer{at("manager/b@" + plain)}, nil), ErrName) })
+
+	for _, h := range w.hosts {
+		if h.peer.ID == p.ID {
+			h.crash()
+		}
+	}
+	w.run(w.now.After(4 * time.Second))
+	l = w.leader()
+	l.do(func(*Output) {
+		require.False(t, l.node.Replace(core.Peer{ID: 99, Addr: "manager/b@" + plain}), "an operator can do that")
+		require.True(t, l.node.Replace(core.Peer{ID: 99, Addr: "manager/a@" + plain}))
+	})
+}
+
+// Without a certificate nobody is expected by a name: a member that had one is listed without it.
+func TestMembersWithoutCertificatesHaveNoNames(t *testing.T) {
+	w := calm(3, 0, shortTimes)
+	l := w.leader()
+	p := w.hosts[0].peer
+	l.do(func(*Output) {
+		require.NoError(t, l.node.Change([]core.Peer{{ID: p.ID, Addr: "manager/a@" + p.Addr}}, nil))
+	})
+	w.run(w.now.After(time.Second))
+	require.Contains(t, l.node.current(), p)
+	l.do(func(*Output) { l.node.Relist() })
+	w.run(w.now.After(time.Second))
+	got, _ := l.node.members.peer(p.ID)
+	require.Equal(t, p, got)
+}
+
 func TestChangesThatAreRefused(t *testing.T) {
 	w := calm(4, 0, shortTimes)
 	l := w.leader()

@@ -100,6 +100,10 @@ func (m *Manager) enter(cluster core.ClusterID, founders []core.Peer, space core
 		m.node = nil
 		return err
 	}
+	if p, member := m.node.members.peer(inner.Self().ID); member && core.OtherName(p.Addr, inner.Self().Addr) {
+		m.node = nil
+		return fmt.Errorf("quorum: manager %v is %s in its cluster, and now %s by its certificate: give it one of the name that it had, or start it empty and have it replace that one by 'gtstore managers replace'", p.ID, p.Addr, inner.Self().Addr)
+	}
 	m.inner, m.promise = inner, 0
 	m.node.Far(m.trip)
 	return nil
@@ -263,6 +267,9 @@ func (m *Manager) askAll(founding core.ClusterID, out *core.Output) {
 	if m.looks--; m.inner == nil || m.node.role.Lead == raft.None {
 		m.looks = looksMax
 	}
+	if m.inner != nil {
+		m.resolve(m.node.current())
+	}
 	a := m.founding.begin(m.now, founding)
 	text := textOf(a)
 	for i, address := range m.managers {
@@ -354,7 +361,7 @@ func (m *Manager) onSay(from core.Peer, s *say, out *core.Output) {
 	}
 	m.note(m.now, from, s)
 	m.heed(from, s, out)
-	if m.inner != nil && s.cluster == m.cluster() && slices.Contains(m.managers, from.Addr) {
+	if m.inner != nil && s.cluster == m.cluster() && indexOf(m.managers, from.Addr) >= 0 {
 		m.node.Found(from)
 	}
 	switch {
@@ -438,7 +445,8 @@ func (m *Manager) found(out *core.Output) {
 	founders := []core.Peer{m.opt.Self}
 	for i := range m.answers {
 		if i != m.place {
-			founders = append(founders, core.Peer{ID: m.answers[i].from, Addr: m.managers[i]})
+			name, _ := core.SplitAddr(m.answers[i].from.Addr)
+			founders = append(founders, core.Peer{ID: m.answers[i].from.ID, Addr: core.NamedAddr(name, m.managers[i])})
 		}
 	}
 	if err := m.enter(m.opt.Cluster, founders, core.Empty{}); err != nil {

@@ -304,7 +304,7 @@ func (w *world) deliver(e Envelope, text []byte) {
 
 func (w *world) at(addr string) *host {
 	for _, h := range w.hosts {
-		if h.peer.Addr == addr {
+		if h.peer.Addr == core.Place(addr) {
 			return h
 		}
 	}

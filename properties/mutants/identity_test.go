@@ -43,6 +43,11 @@ func identifies(file, name, story, old, new, run string) identityMutant {
 	return identityMutant{Mutant{Name: name, Story: story, File: file, Old: old, New: new}, "./" + identityDir, run}
 }
 
+// names is a mutant of what knows managers by their names.
+func names(file, name, story, old, new, run string) identityMutant {
+	return identityMutant{Mutant{Name: name, Story: story, File: file, Old: old, New: new}, "./netrpc", run}
+}
+
 var identityMutants = []identityMutant{
 	says(`clients-forget`, `a client gives nodes up`, `{{RoleOperator, RoleManager}},
 	KindForgotten:`, `{{usersOnly, RoleManager}},
@@ -77,19 +82,36 @@ var identityMutants = []identityMutant{
 		`			e.From.ID = p.Bind(e.From.ID)
 `, ``, "TestWhatARoleMaySayArrives"),
 	transports(`who.go`, `nodes-choose-their-ids`, `a node speaks for another`,
-		`	case known && name != "" && name != p.Name.Name:
+		`	case known && name != "" && name != p.Owner():
 `, `	case known && name != "" && name == "":
 `, "TestANodeSpeaksUnderItsOwnIDOnly"),
 	transports(`who.go`, `registers-anywhere`, `a node registers at the address of another`,
-		`claimed != p.Name.Name {`, `claimed == "" {`, "TestANodeSpeaksUnderItsOwnIDOnly"),
+		`claimed != p.Owner() {`, `claimed == "" {`, "TestANodeSpeaksUnderItsOwnIDOnly"),
 	transports(`who.go`, `configs-of-strangers`, `a node tells of a config in which it is not`,
 		`	if !found {`, `	if !found && !keep {`, "TestANodeSpeaksUnderItsOwnIDOnly"),
 	transports(`who.go`, `configs-rename`, `a config gives a node the name of another`,
 		`		if known != "" && name != "" && name != known {`, `		if known != "" && name != "" && known == "" {`, "TestANodeSpeaksUnderItsOwnIDOnly"),
 	transports(`who.go`, `managers-choose-their-ids`, `a manager speaks for another`,
-		`name != p.Name.Name {
-				err`, `name == "" {
-				err`, "TestAManagerSpeaksUnderItsOwnIDOnly"),
+		`	if owner != own {`, `	if owner == "" {`, "TestAManagerSpeaksUnderItsOwnIDOnly"),
+	transports(`who.go`, `managers-known-to-nobody`, `who uses the id of a manager first has it, whatever the cluster knows`,
+		`	owner, _ := d.t.nameOf(e.From.ID)
+	if owner == "" {`, `	owner := ""
+	if owner == "" {`, "TestAManagerSpeaksUnderItsOwnIDOnly"),
+	transports(`who.go`, `managers-answer-from-anywhere`, `a manager has its answers be those of another address`,
+		`claimed != own && (d.owner`, `claimed == "" && (d.owner`, "TestAManagerSpeaksUnderItsOwnIDOnly"),
+	names(`core/leaders.go`, `names-of-managers-forgotten`, `a node that is started again takes any manager at an address of its list`,
+		`			l.known[i].Addr = NamedAddr(nameIn(a), l.known[i].Addr)
+`, `			_ = i
+`, "TestNobodyAnswersInThePlaceOfAnotherManager"),
+	names(`core/leaders.go`, `managers-that-were-met-forgotten`, `a client takes any manager at the address of one that it has met`,
+		`i >= 0 && l.known[i].Addr != p.Addr && isNamed`, `i < 0 && isNamed`, "TestWhoHasMetAManagerExpectsIt"),
+	names(`core/durable.go`, `name-of-the-manager-forgotten`, `a node that is started again takes any manager for the one that is alone`,
+		`len(kept) == 1 && certified {`, `len(kept) == 0 {`, "TestWhoHasMetAManagerExpectsIt"),
+	names(`core/quorum/seat.go`, `managers-ask-anybody`, `a manager that is started again takes any other at an address of its list`,
+		`		m.resolve(m.node.current())
+`, ``, "TestNobodyAnswersInThePlaceOfAnotherManager"),
+	names(`core/quorum/seat.go`, `managers-change-their-names`, `a manager goes on with its data under the name of another`,
+		`member && core.OtherName(p.Addr, inner.Self().Addr) {`, `member && p.ID == 0 {`, "TestAManagerUnderAnotherNameIsAnotherOne"),
 	transports(`carrier.go`, `handshakes-without-end`, `TLS keeps a certificate of 256 KiB of anybody`,
 		`	if c.opening && c.got`, `	if c.rest < 0 && c.got`, "TestWhoSaysTooMuchInTheHandshakeIsRefused"),
 	transports(`carrier.go`, `keys-on-request`, `answers to requests for new keys are held without end`,

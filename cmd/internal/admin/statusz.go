@@ -131,7 +131,7 @@ func (p *page) manager(m *managerState) {
 	r := m.status
 	switch {
 	case r == nil && m.leader.ID != 0:
-		p.Lead = fmt.Sprintf("This manager follows the one at %s, whose page shows the cluster.", netrpc.Printable(m.leader.Addr))
+		p.Lead = fmt.Sprintf("This manager follows the one at %s, whose page shows the cluster.", netrpc.Printable(core.Place(m.leader.Addr)))
 	case m.term != 0 && m.leads:
 		p.Lead = fmt.Sprintf("This manager leads in term %d. ", m.term)
 	}

@@ -105,6 +105,7 @@ type Address struct {
 	Value   string
 	Several string // the flag that takes several, if there is one
 	Listen  bool   // where to listen: the host may be left out, and port 0 lets the system choose
+	Manager bool   // a manager's, with or without its name
 }
 
 // String implements pflag.Value, as do Set and Type.
@@ -113,7 +114,7 @@ func (a *Address) String() string { return a.Value }
 // Set takes an address that can be one, whether or not anybody is there.
 func (a *Address) Set(text string) error {
 	if a.Several != "" && strings.Contains(text, ",") {
-		return fmt.Errorf("%q: want one HOST:PORT; several are named with %s", text, a.Several)
+		return fmt.Errorf("%q: want one %s; several are named with %s", text, a.Type(), a.Several)
 	}
 	check := text
 	if host, port, err := net.SplitHostPort(text); a.Listen && err == nil {
@@ -125,7 +126,11 @@ func (a *Address) Set(text string) error {
 		}
 		check = net.JoinHostPort(host, port)
 	}
-	if err := netrpc.CheckAddress(check); err != nil {
+	checks := netrpc.CheckAddress
+	if a.Manager {
+		checks = netrpc.CheckManagerAddress
+	}
+	if err := checks(check); err != nil {
 		return err
 	}
 	a.Value = text
@@ -133,7 +138,12 @@ func (a *Address) Set(text string) error {
 }
 
 // Type is the word for the value in the help.
-func (*Address) Type() string { return "HOST:PORT" }
+func (a *Address) Type() string {
+	if a.Manager {
+		return "[NAME@]HOST:PORT"
+	}
+	return "HOST:PORT"
+}
 
 // Addresses is the value of a flag that names one process or several, with commas.
 type Addresses []string
@@ -142,17 +152,37 @@ type Addresses []string
 func (a *Addresses) String() string { return strings.Join(*a, ",") }
 
 // Set takes addresses that can be one, each of them.
-func (a *Addresses) Set(text string) error {
-	list := strings.Split(text, ",")
-	for i, one := range list {
-		list[i] = strings.TrimSpace(one)
-		if err := netrpc.CheckAddress(list[i]); err != nil {
-			return err
-		}
-	}
-	*a = list
-	return nil
+func (a *Addresses) Set(text string) (err error) {
+	*a, err = addressesIn(text, netrpc.CheckAddress)
+	return err
 }
 
 // Type is the word for the value in the help.
 func (*Addresses) Type() string { return "HOST:PORT,…" }
+
+// Managers is the value of a flag that names one manager or several, as Addresses does, each with or
+// without its name.
+type Managers []string
+
+// String implements pflag.Value, as do Set and Type.
+func (m *Managers) String() string { return strings.Join(*m, ",") }
+
+// Set takes addresses that can be a manager's, each of them.
+func (m *Managers) Set(text string) (err error) {
+	*m, err = addressesIn(text, netrpc.CheckManagerAddress)
+	return err
+}
+
+// Type is the word for the value in the help.
+func (*Managers) Type() string { return "[NAME@]HOST:PORT,…" }
+
+func addressesIn(text string, check func(string) error) ([]string, error) {
+	list := strings.Split(text, ",")
+	for i, one := range list {
+		list[i] = strings.TrimSpace(one)
+		if err := check(list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

@@ -138,10 +138,10 @@ func (c *common) logger(stderr io.Writer, self *core.Peer) (*slog.Logger, func()
 // NewManager returns the command that runs a manager.
 func NewManager() *cobra.Command {
 	var c common
-	var managers cli.Addresses
+	var managers cli.Managers
 	f := NewManagerFlags()
 	cmd := &cobra.Command{
-		Use:   "manager --listen HOST:PORT [--managers HOST:PORT,…]",
+		Use:   "manager --listen HOST:PORT [--managers [NAME@]HOST:PORT,…]",
 		Short: "Run a manager",
 		Long: `Runs the manager of a cluster, or with --managers one of several. Every storage node and
 client is told of it, or of all of them. With --dir a manager that is started again goes on
@@ -192,7 +192,7 @@ address there is 'gtstore managers replace'.`,
 		},
 	}
 	c.add(cmd.Flags())
-	cmd.Flags().Var(&managers, "managers", "addresses of all managers, this one among them: the same list, in the same order, for each; three or five (default: this one alone)")
+	cmd.Flags().Var(&managers, "managers", "addresses of all managers, this one among them: the same list, in the same order, for each; three or five (default: this one alone); with TLS and NAME@, who answers must have a certificate of that name")
 	f.Add(cmd.Flags())
 	return cmd
 }
@@ -200,10 +200,10 @@ address there is 'gtstore managers replace'.`,
 // NewStorage returns the command that runs a storage node.
 func NewStorage() *cobra.Command {
 	var c common
-	manager := cli.Address{Several: "--managers"}
-	var managers cli.Addresses
+	manager := cli.Address{Several: "--managers", Manager: true}
+	var managers cli.Managers
 	cmd := &cobra.Command{
-		Use:   "storage --listen HOST:PORT --manager HOST:PORT | --managers HOST:PORT,…",
+		Use:   "storage --listen HOST:PORT --manager [NAME@]HOST:PORT | --managers [NAME@]HOST:PORT,…",
 		Short: "Run a storage node",
 		Long: `Runs a storage node. With --dir it keeps its data on disk, and goes on with them when
 it is started again. Without, they live as long as the process, and one that is started
@@ -251,8 +251,8 @@ anew: the other members of its group fill it.`,
 		},
 	}
 	c.add(cmd.Flags())
-	cmd.Flags().Var(&manager, "manager", "address of the manager, if there is one")
-	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several")
+	cmd.Flags().Var(&manager, "manager", "address of the manager, if there is one; with TLS and NAME@, who answers must have a certificate of that name")
+	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several; with or without NAME@, likewise")
 	cli.Alternatives(cmd.Flags(), "manager", "managers")
 	return cmd
 }

@@ -9,8 +9,10 @@
 // (Kind.MaySend). NAME is that of the node, or free. No host name or address is in a
 // certificate, so a node can move.
 //
-// A node's address carries its name: NAME@HOST:PORT. Whoever connects there expects a node of
-// that name. An address without a name is a manager's, and any manager is expected there.
+// An address carries the name of who is there: that of a node is NAME@HOST:PORT, that of a
+// manager manager/NAME@HOST:PORT. Whoever connects there expects that one. An address without a
+// name is that of a manager of which no more is known, and any manager is expected there. People
+// write NAME@HOST:PORT for a manager, as they name nobody else by an address.
 //
 // # Files
 //

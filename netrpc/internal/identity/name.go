@@ -98,19 +98,19 @@ func (n Name) Bind(id core.NodeID) core.NodeID {
 	return core.NodeID(binary.BigEndian.Uint64(sum[:])>>ownBits<<ownBits | uint64(id)&(1<<ownBits-1))
 }
 
-// nameMark is between the name and the rest of an address.
-const nameMark = "@"
+// managerMark begins the name of a manager in an address. Without it the name is a node's.
+var managerMark = core.RoleManager.String() + "/"
 
-// Address returns the address of a node with its name.
-func Address(name, hostPort string) string { return name + nameMark + hostPort }
-
-// SplitAddress returns the name in an address, or "", and the rest, which can be dialled.
-func SplitAddress(address string) (name, hostPort string) {
-	if name, rest, ok := strings.Cut(address, nameMark); ok {
-		return name, rest
+// Owner is how an address names whom it is of: a node by NAME, a manager by manager/NAME.
+func (n Name) Owner() string {
+	if n.Role == core.RoleManager {
+		return managerMark + n.Name
 	}
-	return "", address
+	return n.Name
 }
+
+// At returns the address of a node or a manager that is to be expected at HOST:PORT.
+func (n Name) At(hostPort string) string { return core.JoinAddr(n.Owner(), hostPort) }
 
 // Wanted is whom somebody expects at an address.
 type Wanted struct {
@@ -118,20 +118,55 @@ type Wanted struct {
 	Name string // "" for any
 }
 
-// WantedAt returns whom an address is of, and the part of it that can be dialled.
+// WantedAt returns whom an address is of, and the part of it that can be dialled. An address
+// without a name is a manager's: any is expected there.
 func WantedAt(address string) (w Wanted, hostPort string) {
-	name, hostPort := SplitAddress(address)
-	if name == "" {
-		return Wanted{Role: core.RoleManager}, hostPort
+	owner, hostPort := core.SplitAddr(address)
+	name, isManager := strings.CutPrefix(owner, managerMark)
+	if isManager || name == "" {
+		return Wanted{core.RoleManager, name}, hostPort
 	}
 	return Wanted{core.RoleNode, name}, hostPort
 }
+
+// SplitAddress returns the name in an address, of a node or a manager, or "", and the part that
+// can be dialled.
+func SplitAddress(address string) (name, hostPort string) {
+	w, hostPort := WantedAt(address)
+	return w.Name, hostPort
+}
+
+// ManagerAddress makes of NAME@HOST:PORT, as people write the address of a manager, what WantedAt
+// reads. HOST:PORT stays what it is. The error says what is wrong with the name.
+func ManagerAddress(text string) (string, error) {
+	owner, hostPort := core.SplitAddr(text)
+	if owner == "" && hostPort == text {
+		return text, nil
+	}
+	n := Name{Cluster: "any", Role: core.RoleManager, Name: strings.TrimPrefix(owner, managerMark)}
+	if err := n.Check(); err != nil {
+		return "", err
+	}
+	return n.At(hostPort), nil
+}
+
+// ShownAddress is an address as people write it: NAME@HOST:PORT or HOST:PORT.
+func ShownAddress(address string) string { return strings.TrimPrefix(address, managerMark) }
 
 func (w Wanted) String() string {
 	if w.Name == "" {
 		return "a " + w.Role.String()
 	}
 	return w.Role.String() + "/" + w.Name
+}
+
+// missed says that somebody else is there, and what to do.
+func (w Wanted) missed(n Name) error {
+	text := ""
+	if w.Role == core.RoleManager && w.Name != "" && n.Role == core.RoleManager {
+		text = fmt.Sprintf(": if %[1]s has taken its place, write %[1]s@ in the lists of managers; else find out who has the key of %[1]s, and deny it with --tls-deny", n.Name)
+	}
+	return fmt.Errorf("there is %s, and %v is expected%s", n.Short(), w, text)
 }
 
 func (w Wanted) is(n Name) bool { return n.Role == w.Role && (w.Name == "" || w.Name == n.Name) }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -76,7 +77,10 @@ func (s *Source) Client(ctx context.Context, c net.Conn, want Wanted) (*tls.Conn
 	config.VerifyConnection = func(c tls.ConnectionState) error {
 		n, err := s.check(st, c.PeerCertificates, x509.ExtKeyUsageServerAuth)
 		if err == nil && !want.is(n) {
-			err = fmt.Errorf("there is %s, and %v is expected", n.Short(), want)
+			err = want.missed(n)
+		}
+		if err != nil {
+			err = &stranger{err}
 		}
 		return err
 	}
@@ -85,6 +89,22 @@ func (s *Source) Client(ctx context.Context, c net.Conn, want Wanted) (*tls.Conn
 		return nil, nil, fmt.Errorf("TLS: %w", explain(err))
 	}
 	return t, s.peer(st, t, x509.ExtKeyUsageServerAuth), nil
+}
+
+// stranger is the error of a process that has dialled, and for which the certificate of whoever is
+// there is not good.
+type stranger struct{ error }
+
+func (s *stranger) Unwrap() error { return s.error }
+
+// IsStranger tells whether that is why a connection could not be made: somebody is there, whose
+// certificate is not good, or not that of whom this process expects.
+func IsStranger(err error) bool { return errors.As(err, new(*stranger)) }
+
+// IsGone tells whether a handshake ended because the other end went away. That says nothing of
+// who it was.
+func IsGone(err error) bool {
+	return errors.Is(err, errLeft) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // Server makes TLS on a connection that somebody has made to this process.
@@ -144,7 +164,7 @@ func explain(err error) error {
 	case errors.As(err, &network) && network.Op == "remote error":
 		return rejected(err)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("the peer closed the connection in the handshake: its log says why")
+		return errLeft
 	}
 	return err
 }
@@ -157,6 +177,8 @@ func Rejection(err error) error {
 	}
 	return err
 }
+
+var errLeft = errors.New("the peer closed the connection in the handshake: its log says why")
 
 func rejected(err error) error {
 	return fmt.Errorf("the peer refuses the certificate of this process: its log says why; compare --tls-ca on both sides, the names in the certificates, and the peer's --tls-deny (%w)", err)

@@ -63,9 +63,25 @@ func TestTheIDOfAClientIsOfItsName(t *testing.T) {
 }
 
 func TestAddressesHaveNames(t *testing.T) {
-	w, rest := identity.WantedAt(identity.Address("node1", "10.0.0.1:7401"))
-	require.Equal(t, identity.Wanted{Role: core.RoleNode, Name: "node1"}, w)
+	at := func(role core.Role) string {
+		return identity.Name{Cluster: "c", Role: role, Name: "a1"}.At("10.0.0.1:7401")
+	}
+	w, rest := identity.WantedAt(at(core.RoleNode))
+	require.Equal(t, identity.Wanted{Role: core.RoleNode, Name: "a1"}, w)
 	require.Equal(t, "10.0.0.1:7401", rest)
+	w, rest = identity.WantedAt(at(core.RoleManager))
+	require.Equal(t, identity.Wanted{Role: core.RoleManager, Name: "a1"}, w)
+	require.Equal(t, "10.0.0.1:7401", rest)
+	require.Equal(t, "a1@10.0.0.1:7401", identity.ShownAddress(at(core.RoleManager)))
+	for _, text := range []string{"a1@10.0.0.1:7401", "manager/a1@10.0.0.1:7401"} {
+		read, err := identity.ManagerAddress(text)
+		require.NoError(t, err)
+		require.Equal(t, at(core.RoleManager), read)
+	}
+	for _, text := range []string{"@h:1", "manager/@h:1", "node/a1@h:1", "a b@h:1", strings.Repeat("a", 65) + "@h:1"} {
+		_, err := identity.ManagerAddress(text)
+		require.Error(t, err, text)
+	}
 	w, rest = identity.WantedAt("[::1]:7400")
 	require.Equal(t, identity.Wanted{Role: core.RoleManager}, w)
 	require.Equal(t, "[::1]:7400", rest)

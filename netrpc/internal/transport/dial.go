@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"gtstore/core"
 	"gtstore/netrpc/internal/identity"
 )
 
@@ -71,7 +72,7 @@ func dial(ctx context.Context, address string, o *Options) (*stream, error) {
 func dialOnce(ctx context.Context, address string, o *Options) (*stream, error) {
 	want, hostPort := identity.WantedAt(address)
 	if o.Identity == nil && want.Name != "" {
-		return nil, fmt.Errorf("node %s had a certificate when it registered, and this process has none: give it --tls-cert, --tls-key and --tls-ca, or start that node again without", want.Name)
+		return nil, fmt.Errorf("%v had a certificate when it was last heard, and this process has none: give it --tls-cert, --tls-key and --tls-ca, or start that one again without", want)
 	}
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", hostPort)
 	if err != nil {
@@ -89,13 +90,22 @@ func dialOnce(ctx context.Context, address string, o *Options) (*stream, error) 
 	return s, nil
 }
 
+// Answer is what an address has answered to Ask.
+type Answer struct {
+	Hello
+	Addr string // the address, with the name of whoever is there, if it has a certificate
+}
+
 // Ask connects to an address and asks what it is; with TLS, if there is an identity.
-func Ask(ctx context.Context, id *identity.Source, address string) (Hello, error) {
+func Ask(ctx context.Context, id *identity.Source, address string) (Answer, error) {
 	o := DefaultOptions()
 	o.Identity = id
 	s, err := dial(ctx, address, &o)
 	if err != nil {
-		return Hello{}, err
+		return Answer{}, err
+	}
+	if s.peer != nil {
+		address = s.peer.At(core.Place(address))
 	}
 	t := &Transport{opt: o, rpc: rpc.NewServer()} // which serves nothing
 	d := newDuplex(t, s, nil, newQueue(0, newBudget(0).account()), nil)
@@ -110,8 +120,8 @@ func Ask(ctx context.Context, id *identity.Source, address string) (Hello, error
 	}
 	select {
 	case <-call.Done:
-		return *call.Reply.(*Hello), call.Error
+		return Answer{*call.Reply.(*Hello), address}, call.Error
 	case <-ctx.Done():
-		return Hello{}, fmt.Errorf("call: %w", context.Cause(ctx))
+		return Answer{}, fmt.Errorf("call: %w", context.Cause(ctx))
 	}
 }

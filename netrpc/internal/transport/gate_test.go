@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +17,24 @@ import (
 	"gtstore/netrpc/internal/identity"
 	"gtstore/netrpc/internal/identity/identitytest"
 )
+
+// lockedBuffer is a log that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
 
 // gate is by which a test comes in: plain, or over TLS with the certificate of a role.
 type gate struct {
@@ -58,7 +78,7 @@ func (g gate) at(e *end) core.Peer {
 	if g.ca == nil {
 		return core.Peer{ID: 1, Addr: e.addr}
 	}
-	return core.Peer{ID: 1, Addr: identity.Address("n1", e.addr)}
+	return core.Peer{ID: 1, Addr: core.JoinAddr("n1", e.addr)}
 }
 
 // dial connects as somebody who has the certificate of the gate's role.
@@ -156,8 +176,8 @@ func (g gate) accept(e *end, s *identity.Source, role core.Role) net.Conn {
 	l := listen(g.T, "127.0.0.1:0")
 	defer l.Close()
 	address := l.Addr().String()
-	if role == core.RoleNode {
-		address = identity.Address(s.Name().Name, address)
+	if role.Listens() {
+		address = s.Name().At(address)
 	}
 	m := core.Message(&core.Op{Group: 1, Kind: core.OpGet, Key: "k"})
 	e.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: core.Peer{ID: 5, Addr: address}, Body: m}})
@@ -236,7 +256,7 @@ func TestANodeSpeaksUnderItsOwnIDOnly(t *testing.T) {
 	g := gate{T: t, ca: identitytest.New(t)}
 	primary, evil := g.source("node/n5"), g.source("node/n6")
 	peer := func(id core.NodeID, name string) core.Peer {
-		return core.Peer{ID: id, Addr: identity.Address(name, "127.0.0.1:1")}
+		return core.Peer{ID: id, Addr: core.JoinAddr(name, "127.0.0.1:1")}
 	}
 	chain := func(epoch core.Epoch, members ...core.Peer) *core.Config {
 		return &core.Config{Group: 1, Epoch: epoch, Reads: core.ReadConfirm, MinChain: 1, Chain: members}
@@ -281,7 +301,8 @@ func TestANodeSpeaksUnderItsOwnIDOnly(t *testing.T) {
 	require.Equal(t, peer(9, "n6"), m.delivered(say(evil), register(peer(9, "n6"))), "9 has had no name yet")
 }
 
-// The id of a manager is that of the name that used it first.
+// The id of a manager is that of the name in the address under which the cluster knows it, else that of
+// the name that used it first. It answers from no address of another.
 func TestAManagerSpeaksUnderItsOwnIDOnly(t *testing.T) {
 	g := gate{T: t, ca: identitytest.New(t)}
 	e := g.node(listen(t, "127.0.0.1:0"))
@@ -291,6 +312,50 @@ func TestAManagerSpeaksUnderItsOwnIDOnly(t *testing.T) {
 	e.delivered(second, envelope(core.Peer{ID: 6}, core.Peer{ID: 1}, 1))
 	e.forbids(second, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1), "that id is a's")
 	e.delivered(first, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
+
+	e.Expect(func(yield func(core.Peer) bool) { // it was told by now, whoever came first
+		_ = yield(core.Peer{ID: 5, Addr: "manager/c@127.0.0.1:1"}) && yield(core.Peer{ID: 7, Addr: "manager/a@127.0.0.1:2"}) && yield(core.Peer{ID: 8, Addr: "127.0.0.1:3"})
+	})
+	second = g.dialAs(g.source("manager/b"), e.addr, want)
+	e.delivered(second, envelope(core.Peer{ID: 8}, core.Peer{ID: 1}, 1))
+	e.forbids(second, envelope(core.Peer{ID: 7}, core.Peer{ID: 1}, 1), "that id is a's, which has not used it")
+	third := g.dialAs(g.source("manager/c"), e.addr, want)
+	e.delivered(third, envelope(core.Peer{ID: 5}, core.Peer{ID: 1}, 1))
+	e.forbids(g.dialAs(g.source("node/c"), e.addr, want), envelopeOf(core.Peer{ID: 5}, &core.Replicate{Group: 1, Epoch: 2}), "a node of that name is another one")
+
+	registered := func(address string) core.Envelope {
+		return core.Envelope{From: core.Peer{ID: 6, Addr: address}, To: core.Peer{ID: 1}, Body: &core.Registered{Boot: 1}}
+	}
+	for _, address := range []string{"manager/a@127.0.0.1:2", "b@127.0.0.1:2", "127.0.0.1:2"} {
+		e.forbids(g.dialAs(g.source("manager/b"), e.addr, want), registered(address), address)
+	}
+	e.delivered(g.dialAs(g.source("manager/b"), e.addr, want), registered("manager/b@127.0.0.1:2"))
+}
+
+// Where somebody else is than belongs there, who dials says so as a warning, and counts it. One that
+// only goes away while a connection is made is nobody to warn of.
+func TestWhoIsNotExpectedIsSaid(t *testing.T) {
+	g := gate{T: t, ca: identitytest.New(t)}
+	log := func(b *lockedBuffer) func(*Options) {
+		return func(o *Options) {
+			o.Logger = slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		}
+	}
+	var there, here lockedBuffer
+	m := newEnd(t, 3, listen(t, "127.0.0.1:0"), log(&there), func(o *Options) { o.Identity = g.source("manager/m2") })
+	n := newEnd(t, 1, nil, log(&here), func(o *Options) { o.Identity = g.source("node/n1") })
+	for _, to := range []string{"manager/m1@" + m.addr, "m2@" + m.addr} {
+		before := n.Refusals().Handshakes.Load()
+		n.Send([]core.Envelope{{From: core.Peer{ID: 1}, To: core.Peer{ID: 3, Addr: to}, Body: &core.Probe{Reach: true}}})
+		n.eventually(func() bool { return n.Refusals().Handshakes.Load() > before }, to)
+	}
+	require.Contains(t, here.String(), `level=WARN msg="a connection was refused: at this address is not who belongs there" peer=`+m.addr+` name=m1 err="TLS: there is manager/m2, and manager/m1 is expected: if m2 has taken its place, write m2@`)
+	m.eventually(func() bool { return m.Refusals().Handshakes.Load() == 2 }, "it has seen why")
+
+	dialRaw(t, m.addr, false).Close()
+	m.eventually(func() bool { return strings.Contains(there.String(), "given up by its peer") }, "it says that")
+	require.NotContains(t, there.String(), `level=WARN msg="a connection was given up`)
+	require.EqualValues(t, 2, m.Refusals().Handshakes.Load(), "nobody was refused")
 }
 
 // Connections of a name have a part of all there is together, however many they are.

@@ -142,6 +142,7 @@ func (c *line) second(ctx context.Context, m *movement) bool {
 	s, err := dial(ctx, c.address, &c.t.opt)
 	switch {
 	case err != nil:
+		c.t.failedDial(c.address, err)
 		return isRefused(err) && c.giveUp(lineEnd{refused: true})
 	case !c.due() || m.moved(c.stream) || !c.giveUp(lineEnd{next: s}):
 		s.Close()

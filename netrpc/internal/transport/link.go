@@ -122,7 +122,7 @@ func (l *link) connect() bool {
 
 // fail loses what waits to be sent.
 func (l *link) fail(err error) {
-	l.t.notes.say(noteDial, "cannot connect", l.address, err)
+	l.t.failedDial(l.address, err)
 	list, bytes := l.queue.Take(nil, l.t.opt.QueueMax, math.MaxInt)
 	l.queue.account.give(bytes)
 	l.t.lost.unreachable.Add(uint64(len(list)))

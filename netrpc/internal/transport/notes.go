@@ -20,6 +20,8 @@ const (
 	noteSilent                // one on which nothing moves
 	noteReplaced              // a silent one that another took the place of
 	noteHandshake             // one that another made, and that was refused
+	noteLeft                  // one that another gave up while it was being made
+	noteStranger              // one that this process gave up, as somebody else was there
 	noteForbidden             // one that ended for what was said on it
 	noteOver                  // one that ended with a certificate
 	noteCount
@@ -43,7 +45,8 @@ type notes struct {
 
 func (n *notes) say(kind note, text, peer string, err error) {
 	level := slog.LevelDebug
-	if kind == noteAccept || kind == noteHandshake || kind == noteForbidden {
+	switch kind {
+	case noteAccept, noteHandshake, noteStranger, noteForbidden:
 		level = slog.LevelWarn
 	}
 	if !n.log.Enabled(context.Background(), level) {

@@ -4,7 +4,6 @@ import (
 	"iter"
 
 	"gtstore/core"
-	"gtstore/netrpc/internal/identity"
 )
 
 // Expect tells the transport from whom messages about groups are expected. On the
@@ -13,7 +12,7 @@ import (
 func (t *Transport) Expect(peers iter.Seq[core.Peer]) {
 	set := make(map[core.NodeID]string)
 	for p := range peers {
-		if name, _ := identity.SplitAddress(p.Addr); set[p.ID] == "" {
+		if name, _ := core.SplitAddr(p.Addr); set[p.ID] == "" {
 			set[p.ID] = name
 		}
 	}
@@ -26,8 +25,8 @@ func (t *Transport) Expects(id core.NodeID) bool {
 	return known
 }
 
-// nameOf returns the name of a node that was in the last call of Expect; "" if it has none in
-// its address.
+// nameOf returns the name of a node or a manager that was in the last call of Expect, as its
+// address has it; "" if that has none.
 func (t *Transport) nameOf(id core.NodeID) (name string, known bool) {
 	if set := t.expected.Load(); set != nil {
 		name, known = (*set)[id]

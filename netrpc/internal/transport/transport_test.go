@@ -404,7 +404,7 @@ func TestHello(t *testing.T) {
 	e := newEnd(t, 42, listen(t, "127.0.0.1:0"), func(o *Options) { o.Role = RoleManager })
 	hello, err := Ask(t.Context(), nil, e.addr)
 	require.NoError(t, err)
-	require.Equal(t, Hello{RoleManager, 42}, hello)
+	require.Equal(t, Hello{RoleManager, 42}, hello.Hello)
 }
 
 // Whatever a stranger sends, the connection ends and nothing else does.

@@ -82,9 +82,26 @@ func (t *Transport) Refusals() *Refusals { return &t.refusals }
 
 var errForbidden = errors.New("it may not say that")
 
+// refusedHandshake notes that one who has connected did not show a certificate that is good here.
+// One that went away in the middle may be any that ended just then.
 func (t *Transport) refusedHandshake(peer string, err error) {
+	if identity.IsGone(err) {
+		t.notes.say(noteLeft, "a connection was given up by its peer in the handshake", peer, err)
+		return
+	}
 	t.refusals.Handshakes.Add(1)
 	t.notes.say(noteHandshake, "a connection was refused", peer, err)
+}
+
+// failedDial notes why a connection could not be made. Where somebody else is than was expected,
+// a person has to know.
+func (t *Transport) failedDial(address string, err error) {
+	if !identity.IsStranger(err) {
+		t.notes.say(noteDial, "cannot connect", address, err)
+		return
+	}
+	t.refusals.Handshakes.Add(1)
+	t.notes.say(noteStranger, "a connection was refused: at this address is not who belongs there", address, err)
 }
 
 // ended notes why a connection ended, if that was for what somebody may not say.
@@ -109,9 +126,9 @@ func (d *duplex) maySend(frame []byte) error {
 }
 
 // believe holds who the senders of envelopes claim to be against who the peer is. A client is
-// who its certificate says, whatever it claims. The id of a node belongs to the name in the
-// address under which its cluster knows it; that of a manager to the name that used it
-// first. What is neither known nor harmful passes, or is taken off the list.
+// who its certificate says, whatever it claims. The id of a node or a manager belongs to the name
+// in the address under which its cluster knows it; that of a manager whose name the cluster does
+// not know yet to the name that used it first. What is neither known nor harmful passes, or is taken off the list.
 func (d *duplex) believe(list []core.Envelope) ([]core.Envelope, error) {
 	p := d.peer
 	if p == nil {
@@ -127,9 +144,7 @@ func (d *duplex) believe(list []core.Envelope) ([]core.Envelope, error) {
 		case core.RoleNode:
 			keep, err = d.believeNode(e)
 		case core.RoleManager:
-			if name := d.t.managers.bind(e.From.ID, p.Name.Name); name != p.Name.Name {
-				err = fmt.Errorf("%w: %s claims to be manager %v, which is %s", errForbidden, p.Short(), e.From.ID, name)
-			}
+			err = d.believeManager(e)
 		}
 		if err != nil {
 			return nil, err
@@ -141,19 +156,35 @@ func (d *duplex) believe(list []core.Envelope) ([]core.Envelope, error) {
 	return kept, nil
 }
 
+// believeManager is believe for a manager.
+func (d *duplex) believeManager(e *core.Envelope) error {
+	own := d.peer.Owner()
+	if claimed, _ := core.SplitAddr(e.From.Addr); claimed != own && (d.owner == nil || namesAddress(e.Body)) {
+		return fmt.Errorf("%w: %s answers from %q, an address that is not its own: it must begin with its name", errForbidden, d.peer.Short(), e.From.Addr)
+	}
+	owner, _ := d.t.nameOf(e.From.ID)
+	if owner == "" {
+		owner = d.t.managers.bind(e.From.ID, own)
+	}
+	if owner != own {
+		return fmt.Errorf("%w: %s claims to be manager %v, which is %s", errForbidden, d.peer.Short(), e.From.ID, owner)
+	}
+	return nil
+}
+
 // believeNode is believe for a node.
 func (d *duplex) believeNode(e *core.Envelope) (keep bool, err error) {
 	p := d.peer
 	name, known := d.t.nameOf(e.From.ID)
 	_, registers := e.Body.(*core.Register)
 	if registers {
-		if claimed, _ := identity.SplitAddress(e.From.Addr); claimed != p.Name.Name {
+		if claimed, _ := core.SplitAddr(e.From.Addr); claimed != p.Owner() {
 			return false, fmt.Errorf("%w: %s registers at %q, an address that is not its own: it must begin with its name", errForbidden, p.Short(), e.From.Addr)
 		}
 	}
 	switch {
-	case known && name != "" && name != p.Name.Name:
-		return false, fmt.Errorf("%w: %s claims to be node %v, which is node/%s", errForbidden, p.Short(), e.From.ID, name)
+	case known && name != "" && name != p.Owner():
+		return false, fmt.Errorf("%w: %s claims to be node %v, which is %s", errForbidden, p.Short(), e.From.ID, name)
 	case known && name == "" && !registers:
 		return false, nil // known from before there were certificates, until it registers
 	}
@@ -175,13 +206,13 @@ func (d *duplex) believeConfig(from core.NodeID, c *core.Config) (keep bool, err
 	keep = true
 	found := false
 	for _, p := range append(c.Chain[:len(c.Chain):len(c.Chain)], c.Joining) {
-		name, _ := identity.SplitAddress(p.Addr)
+		name, _ := core.SplitAddr(p.Addr)
 		known, _ := d.t.nameOf(p.ID)
 		keep = keep && (known == "" || name != "")
 		if known != "" && name != "" && name != known {
 			return false, fmt.Errorf("%w: %s has a config in which node %v is %q, and it is %q", errForbidden, d.peer.Short(), p.ID, name, known)
 		}
-		found = found || p.ID == from && name == d.peer.Name.Name
+		found = found || p.ID == from && name == d.peer.Owner()
 	}
 	if !found {
 		return false, fmt.Errorf("%w: %s has a config in which it is not", errForbidden, d.peer.Short())
@@ -189,7 +220,9 @@ func (d *duplex) believeConfig(from core.NodeID, c *core.Config) (keep bool, err
 	return keep, nil
 }
 
-// managers binds the ids of managers to the names that used them first, in this process.
+// managers binds the ids of managers whose names the cluster does not know to those that used them
+// first, in this process: of managers from before there were certificates, and of those of whom
+// this process was not told yet.
 type managers struct {
 	mu    sync.Mutex
 	names map[core.NodeID]string
