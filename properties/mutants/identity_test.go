@@ -149,6 +149,8 @@ var identityMutants = []identityMutant{
 		`	if was == nil && err != nil {
 		return nil, err`, `	if err != nil {
 		return nil, err`, testFiles),
+	identifies(identityFiles, `denied-but-for-a-moment`, `a deny-list that is just being written lets all in`,
+		`	if !lifts || s.lifts`, `	if lifts || !lifts || s.lifts`, "TestADenyListIsNotEmptyForAMoment"),
 	identifies(identityFiles, `lines-of-nobody`, `a line that denies nobody is taken without a word`,
 		`		case err == nil:
 `, `		case err == nil && number < 0:

@@ -19,7 +19,8 @@
 // A Source reads certificate, key, CA bundle and deny-list, and again when they have changed.
 // It needs no goroutine: whoever makes a connection, or looks whether one may go on, has it
 // look at the files, at most once a second. What does not fit together, is not whole or is not good
-// now is logged, and what was read before stays; the deny-list is taken whatever the others are. The name of a process does not change while it runs.
+// now is logged, and what was read before stays; the deny-list is taken whatever the others are,
+// but a name that is gone from it is let in only when the list is the same at the next look. The name of a process does not change while it runs.
 //
 // # When a connection ends
 //

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ type Source struct {
 	state   atomic.Pointer[state]
 	reads   atomic.Uint64 // of files that had changed
 	reading sync.Mutex    // who looks
-	failure string        // that was logged last; of whoever looks
+	lifts   []byte        // a deny-list that lifts names, as it was found at the last look; of whoever looks
+	failure string        // that was logged last; likewise
 	warned  bool          // that the own certificate has ended; likewise
 }
 
@@ -104,29 +106,48 @@ func (s *Source) read(was *state) (*state, error) {
 	if !fresh {
 		st = new(state)
 		*st = *was
+	} else if was != nil {
+		st.deny, st.denied = was.deny, was.denied
 	}
 	text, denyErr := s.readDeny()
 	switch {
 	case denyErr != nil && was == nil:
 		return nil, denyErr
-	case denyErr != nil:
-		st.deny, st.denied = was.deny, was.denied
-	case was != nil && bytes.Equal(text, was.deny):
-		st.deny, st.denied = was.deny, was.denied
+	case denyErr != nil, was != nil && bytes.Equal(text, was.deny):
 	default:
-		fresh = true
-		st.deny = text
-		if st.denied, denyErr = parseDeny(text); denyErr != nil {
-			if denyErr = fmt.Errorf("deny-list %s: %w", s.files.Deny, denyErr); was == nil {
+		denied, err := parseDeny(text)
+		if denyErr = err; err != nil {
+			if denyErr = fmt.Errorf("deny-list %s: %w", s.files.Deny, err); was == nil {
 				return nil, denyErr
 			}
 			denyErr = fmt.Errorf("%w; its other lines hold", denyErr)
 		}
+		fresh = s.deny(st, text, denied) || fresh
 	}
 	if err = errors.Join(err, denyErr); !fresh {
 		st = nil
 	}
 	return st, err
+}
+
+// deny takes a list over, and tells whether anything has changed. A name is let in again only when
+// the list is the same at the next look: one that is just being written may be empty for a moment.
+// Whoever is new on it is kept off at once.
+func (s *Source) deny(st *state, text []byte, denied map[string]bool) (changed bool) {
+	lifts := false
+	for name := range st.denied {
+		lifts = lifts || !denied[name]
+	}
+	if !lifts || s.lifts != nil && bytes.Equal(text, s.lifts) {
+		st.deny, st.denied, s.lifts = text, denied, nil
+		return true
+	}
+	s.lifts = append([]byte{}, text...) // not nil, also where it is empty
+	all := maps.Clone(st.denied)
+	maps.Copy(all, denied)
+	changed = len(all) > len(st.denied)
+	st.denied = all
+	return changed
 }
 
 func (s *Source) readDeny() ([]byte, error) {

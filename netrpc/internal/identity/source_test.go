@@ -287,7 +287,42 @@ func TestFilesAreReadAgain(t *testing.T) {
 	require.ErrorIs(t, m.serverErr, identity.ErrDenied)
 	require.ErrorContains(t, m.clientErr, "--tls-deny")
 	next.Write(nodeFiles.Deny, nil)
+	require.ErrorIs(t, last.server.Over(), identity.ErrDenied, "not at the first look: who writes the file may have emptied it first")
 	good("it is denied no more")
+}
+
+// A deny-list that is being written anew lets nobody in meanwhile: what is gone from it holds until
+// the file is the same at two looks, and what is new at once.
+func TestADenyListIsNotEmptyForAMoment(t *testing.T) {
+	ca := identitytest.New(t)
+	files := ca.Issue("gtstore://prod/node/node1")
+	ca.Write(files.Deny, []byte("thief\n"))
+	node := load(t, files)
+	identity.SetEvery(0, node)
+	peers := make(map[string]*identity.Peer)
+	for _, name := range []string{"app", "thief"} {
+		m := meet(t, load(t, ca.Issue("gtstore://prod/client/"+name)), node, anyNode("node1"))
+		peers[name] = m.server
+		require.Equal(t, name == "thief", errors.Is(m.serverErr, identity.ErrDenied))
+	}
+	app := peers["app"]
+	thief := load(t, ca.Issue("gtstore://prod/client/thief"))
+	denied := func(when string) {
+		t.Helper()
+		// the first look is that of the connection that is there, so none comes between
+		m := meet(t, thief, node, anyNode("node1"))
+		require.ErrorIs(t, m.serverErr, identity.ErrDenied, when)
+	}
+	for _, text := range []string{"", "thie", "other\n", "\n"} {
+		require.NoError(t, os.WriteFile(files.Deny, []byte(text), 0o600)) // in place
+		denied("the file has " + text)
+		require.NoError(t, os.WriteFile(files.Deny, []byte("thief\n# again\n"), 0o600))
+		denied("and is whole again")
+		require.NoError(t, app.Over())
+	}
+	require.NoError(t, os.WriteFile(files.Deny, []byte("client/app\n"), 0o600))
+	require.ErrorIs(t, app.Over(), identity.ErrDenied, "who is new on it is denied at once")
+	require.NoError(t, meet(t, thief, node, anyNode("node1")).serverErr, "and who is gone from it at the next look")
 }
 
 // Files that are changed clumsily change nothing: of those that do not fit, what was read before
