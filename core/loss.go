@@ -1,8 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -228,5 +230,10 @@ func (m *Manager) groupLost(c *Config, certain bool) error {
 	if certain {
 		how = "certainly: each said farewell or was forgotten"
 	}
-	return fmt.Errorf("core: manager %v: %w: group %d, epoch %d, members %v are gone, %s", m.self.ID, ErrGroupLost, c.Group, c.Epoch, c.Chain, how)
+	members := make([]string, len(c.Chain))
+	for i, p := range c.Chain {
+		name, place := SplitAddr(p.Addr)
+		members[i] = fmt.Sprintf("%s at %s", cmp.Or(name, p.ID.String()), place)
+	}
+	return fmt.Errorf("core: manager %v: %w: group %d, epoch %d, members %s are gone, %s", m.self.ID, ErrGroupLost, c.Group, c.Epoch, strings.Join(members, ", "), how)
 }

@@ -457,3 +457,10 @@ func TestARestartedManagerJudgesPresumedLossesAfresh(t *testing.T) {
 	r.pass(200 * time.Millisecond)
 	r.requireLost(true, false)
 }
+
+// An operator is told where the members were, and with certificates by which name.
+func TestAFatalLossTellsPlacesAndNames(t *testing.T) {
+	m := newManagerAt(t).manager()
+	err := m.groupLost(&Config{Group: 1, Epoch: 2, Chain: []Peer{{0x101, "node1@10.0.0.1:7401"}, {0x102, "10.0.0.2:7401"}}}, true)
+	require.ErrorContains(t, err, "group 1, epoch 2, members node1 at 10.0.0.1:7401, 0000000000000102 at 10.0.0.2:7401 are gone, certainly")
+}
