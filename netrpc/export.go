@@ -79,6 +79,10 @@ func (e *Exporter) Group(ctx context.Context, group core.GroupID, part func(*cor
 	}
 }
 
+// Allowed tells, before any group is asked, whether the client's certificate is good for that: if not,
+// the error is of class ErrNotAllowed.
+func (e *Exporter) Allowed() error { return e.client.allowed("export", core.KindExport) }
+
 // Keys tells how many keys a group has. The errors are those of Group.
 func (e *Exporter) Keys(ctx context.Context, group core.GroupID) (uint64, error) {
 	e.primary, e.epoch = core.Peer{}, 0

@@ -260,10 +260,18 @@ func (c *Client) askManager(ctx context.Context, op string, request func(req uin
 	return c.ask(ctx, op, core.Peer{}, askAgain, request)
 }
 
+// allowed tells why the client's certificate is not good for a request; nil if it is.
+func (c *Client) allowed(op string, k core.Kind) error {
+	if k.MaySend(c.role, core.RoleManager) || k.MaySend(c.role, core.RoleNode) {
+		return nil
+	}
+	return &Error{Class: ErrNotAllowed, Op: op, Detail: fmt.Sprintf("the certificate is of a %v, and this needs one of an operator", c.role)}
+}
+
 // ask sends a request, again and again, until it is answered: to the manager, if to is zero.
 func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Duration, request func(req uint64) core.Message) (core.Envelope, error) {
-	if k := core.KindOf(request(0)); !k.MaySend(c.role, core.RoleManager) && !k.MaySend(c.role, core.RoleNode) {
-		return core.Envelope{}, &Error{Class: ErrNotAllowed, Op: op, Detail: fmt.Sprintf("the certificate is of a %v, and this needs one of an operator", c.role)}
+	if err := c.allowed(op, core.KindOf(request(0))); err != nil {
+		return core.Envelope{}, err
 	}
 	several := to == core.Peer{} && c.leaders.several()
 	if to == (core.Peer{}) {

@@ -91,6 +91,9 @@ func restore(cmd *cobra.Command, t *target, name string) error {
 		return err
 	}
 	defer c.Close()
+	if err := c.Exporter(backupRate, t.timeout).Allowed(); err != nil { // else what it has done could not be verified
+		return err
+	}
 	cluster, keys, err := countKeys(dialled, c, t.timeout)
 	switch {
 	case err != nil:
