@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,11 +26,13 @@ const (
 // from its manager. The node itself tries on and on, whatever is at the address. It is
 // for people only: nothing that the node does depends on it.
 type managerWatch struct {
-	log      *slog.Logger
-	id       *identity.Source
-	self     core.Peer
-	managers []string // their addresses
-	address  string   // the same in one text
+	log     *slog.Logger
+	id      *identity.Source
+	self    core.Peer
+	address string // of all managers, for people
+
+	mu       sync.Mutex
+	managers []string // their addresses, each with its name once that is known
 
 	manager atomic.Uint64 // id of the manager that registered the node last, 0 before
 	heardAt atomic.Int64  // since began
@@ -48,12 +52,29 @@ func shownList(managers []string) string {
 	return strings.Join(list, ",")
 }
 
+// meet learns the name of a manager.
+func (w *managerWatch) meet(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.IndexFunc(w.managers, func(m string) bool { return core.SameAddr(m, address) }); i >= 0 && hostPort(address) != address {
+		w.managers[i] = address
+	}
+}
+
+// known are the addresses of the managers, as far as is known by now.
+func (w *managerWatch) known() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.managers)
+}
+
 func (w *managerWatch) several() bool { return len(w.managers) > 1 }
 
 // note looks at what arrives. It leaves everything to the node.
 func (w *managerWatch) note(e *core.Envelope) bool {
 	switch e.Body.(type) {
 	case *core.Registered:
+		w.meet(e.From.Addr)
 		if w.manager.CompareAndSwap(0, uint64(e.From.ID)) || w.several() && w.manager.Swap(uint64(e.From.ID)) != uint64(e.From.ID) {
 			w.log.Info("registered with the manager", "manager", Printable(hostPort(e.From.Addr)), "id", e.From.ID.String(), "cluster", e.Cluster.String())
 		}
@@ -113,7 +134,7 @@ func (w *managerWatch) why(ctx context.Context) string {
 	if w.several() {
 		return w.whySeveral(ctx)
 	}
-	hello, err := transport.Ask(ctx, w.id, w.managers[0])
+	hello, err := transport.Ask(ctx, w.id, w.known()[0])
 	known := core.NodeID(w.manager.Load())
 	switch {
 	case err != nil:
@@ -140,7 +161,7 @@ func (w *managerWatch) why(ctx context.Context) string {
 // whySeveral is why of several managers: each is asked who it is.
 func (w *managerWatch) whySeveral(ctx context.Context) string {
 	there, wrong := 0, []string(nil)
-	for _, address := range w.managers {
+	for _, address := range w.known() {
 		switch hello, err := transport.Ask(ctx, w.id, address); {
 		case err != nil:
 			wrong = append(wrong, "nobody at "+ShownAddress(address)+" answers as a GTStore node: "+Printable(err.Error()))

@@ -56,6 +56,7 @@ func TestCertsOfACluster(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, stdout, "  export GTSTORE_TLS_CA="+dir+"/ca.crt\n  export GTSTORE_TLS_CERT="+dir+"/operator-operator.crt\n  export GTSTORE_TLS_KEY="+dir+"/operator-operator.key\n")
 	require.Contains(t, stdout, "gtstore://dev/node/node1")
+	require.Contains(t, stdout, "Write manager@HOST:PORT where manager:manager is, in GTSTORE_MANAGER, --manager and --managers")
 }
 
 func TestCertsThatCannotBe(t *testing.T) {

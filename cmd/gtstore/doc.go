@@ -26,7 +26,8 @@
 //	gtstore forget NODE --yes | drain NODE
 //
 // talk to a cluster, by default the one that up runs on this machine; --manager
-// HOST:PORT or GTSTORE_MANAGER names another, with commas all managers of one. --timeout bounds the command. The
+// [NAME@]HOST:PORT or GTSTORE_MANAGER names another, with commas all managers of one; with TLS and
+// NAME@, who answers there must have a certificate of that name. --timeout bounds the command. The
 // value - is read from standard input. A command that takes longer than two
 // seconds says on standard error for what it waits. events reads what has happened from the
 // admin listeners of nodes; up prints the manager's.
@@ -114,7 +115,7 @@
 // -o json a result is one JSON object on a line.
 //
 // The commands on a cluster with TLS take --tls-cert, --tls-key and --tls-ca, the certificate of
-// a client, or of an operator for forget, drain, backup and managers.
+// a client, or of an operator for forget, drain, backup, restore and managers.
 //
 // gtstore man DIR writes manual pages, gtstore completion SHELL prints what completes
 // commands in a shell, and --version tells what the program was built from.

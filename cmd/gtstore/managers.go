@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -104,16 +105,16 @@ lists: change these, too, while one of them is still there.`,
 	}
 	t.add(cmd)
 	cmd.AddCommand(
-		newChange("add ADDRESS", "Add a manager", 1, func(ctx context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
+		newChange("add ADDRESS", "Add a manager", 1, func(ctx context.Context, t *target, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
 			p, err := t.another(ctx, m, args[0])
 			return []core.Peer{p}, nil, err
 		}),
-		newChange("remove MANAGER", "Remove a manager, named by its id or address", 1, func(_ context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
+		newChange("remove MANAGER", "Remove a manager, named by its id or address", 1, func(_ context.Context, _ *target, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
 			id, err := findManager(m, args[0])
 			return nil, []core.NodeID{id}, err
 		}),
 		newChange("replace MANAGER ADDRESS", "Put the manager that is at an address in the place of another one, named by its id or address", 2,
-			func(ctx context.Context, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
+			func(ctx context.Context, t *target, m *netrpc.Managers, args []string) ([]core.Peer, []core.NodeID, error) {
 				id, err := findManager(m, args[0])
 				if err != nil {
 					return nil, nil, err
@@ -136,7 +137,7 @@ func (t *target) showManagers(cmd *cobra.Command) error {
 }
 
 // newChange is a command that changes the managers, and shows them when that is over.
-func newChange(use, short string, args int, wish func(context.Context, *netrpc.Managers, []string) ([]core.Peer, []core.NodeID, error)) *cobra.Command {
+func newChange(use, short string, args int, wish func(context.Context, *target, *netrpc.Managers, []string) ([]core.Peer, []core.NodeID, error)) *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: named(args),
@@ -149,7 +150,7 @@ stopped then. Their data are of no more use.`,
 				if err != nil {
 					return err
 				}
-				add, remove, err := wish(ctx, m, args)
+				add, remove, err := wish(ctx, &t, m, args)
 				if err != nil {
 					return err
 				}
@@ -172,6 +173,9 @@ func (t *target) another(ctx context.Context, m *netrpc.Managers, address string
 		return core.Peer{}, cli.Errorf(cli.ExitUsage, "the manager's address %w", err)
 	}
 	p, err := t.dialer().AskManager(ctx, address)
+	if err != nil && !errors.Is(err, netrpc.ErrUnavailable) { // nobody was asked
+		err = cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "netrpc: "))
+	}
 	if err == nil && slices.ContainsFunc(m.Managers, func(s core.ManagerStatus) bool { return s.ID == p.ID }) {
 		err = cli.Errorf(cli.ExitUsage, "the manager at %s, %v, is one of them already, and nothing was changed: see 'gtstore managers'", address, p.ID)
 	}

@@ -3,13 +3,14 @@
 //
 // Usage:
 //
-//	node manager --listen HOST:PORT [--managers HOST:PORT,...] [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
+//	node manager --listen HOST:PORT [--managers [NAME@]HOST:PORT,...] [--replicas 2] [--lost-after 2s] [--on-group-loss halt|continue]
 //	             [--reads confirm|lease] [--lease 100ms] [--min-chain 1] [--ping-interval 50ms] [--misses 3] [--spares 0]
 //	             [--placement key|slots=N] [--dir DIR]
-//	node storage --listen HOST:PORT --manager HOST:PORT [--advertise HOST:PORT] [--name NAME] [--dir DIR]
+//	node storage --listen HOST:PORT --manager [NAME@]HOST:PORT [--advertise HOST:PORT] [--name NAME] [--dir DIR]
 //
 // With --managers a manager is one of several. All of them are started with the same list, and
-// storage nodes with --managers in place of --manager.
+// storage nodes with --managers in place of --manager. With TLS and NAME@, who answers at an address
+// must have a certificate of that name.
 //
 // Both take --name, --advertise, --moved, --log-level and --log-format; and --tls-cert, --tls-key,
 // --tls-ca and --tls-deny, by which they show who they are and who may connect. With --admin

@@ -13,6 +13,8 @@ type Stats struct {
 	LostFull        uint64 // messages for which a queue had no room
 	LostUnreachable uint64 // that waited for a connection which could not be made
 	LostGone        uint64 // to a client whose connection is gone
+
+	RefusedHandshakes, RefusedMessages, RefusedEnded uint64 // as of Refusals
 }
 
 // lost counts messages that did not leave. Replies to clients are among them: who waits for
@@ -28,6 +30,7 @@ func (t *Transport) Stats() Stats {
 		Held:           int(t.server.budget.used.Load()), HeldMax: t.server.budget.max,
 		Queued: int(t.queued.used.Load()), QueuedMax: t.queued.max,
 		LostFull: t.lost.full.Load(), LostUnreachable: t.lost.unreachable.Load(), LostGone: t.lost.gone.Load(),
+		RefusedHandshakes: t.refusals.Handshakes.Load(), RefusedMessages: t.refusals.Messages.Load(), RefusedEnded: t.refusals.Ended.Load(),
 	}
 	t.server.mu.Lock()
 	s.Connections = len(t.server.conns)
