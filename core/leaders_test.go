@@ -292,7 +292,7 @@ func TestANameInTheListIsTriedFirst(t *testing.T) {
 	require.Equal(t, "b@m2", l.known[1].Addr, "whoever is met under another name is another one")
 }
 
-// One manager that is alone has its name wherever an operator says that it is, unless he says another.
+// One manager that is alone has its name wherever an operator says that it is, unless another name is said.
 func TestANodeRemembersTheNameOfTheManager(t *testing.T) {
 	sealed := func(manager string) func(*StorageOptions) {
 		return func(o *StorageOptions) {

@@ -36,7 +36,9 @@
 // # Trust
 //
 // With TLS (Options.TLS, Dialer.TLS) each process shows a certificate, and says only what its
-// role may: tls.go, package internal/identity, and PROTOCOL.md on identities. Without, peers are
+// role may. The addresses of nodes and managers have their names, by which whoever connects expects
+// them; those of managers that people write down, too, where they write NAME@HOST:PORT: tls.go,
+// address.go, package internal/identity, and PROTOCOL.md on identities. Without, peers are
 // trusted to be GTStore nodes and clients of one cluster. What is defended against is nonsense and greed: other protocols,
 // damaged or endless frames, connections without end, readers that do not read,
 // floods. Whoever floods a node delays itself; LIMITS.md has the bounds. A manager

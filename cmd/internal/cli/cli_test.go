@@ -49,3 +49,19 @@ func TestGrouped(t *testing.T) {
 		require.Equal(t, text, Grouped(n))
 	}
 }
+
+// Where managers are named each may have its name; all other addresses have none.
+func TestOnlyTheAddressesOfManagersHaveNames(t *testing.T) {
+	var managers Managers
+	require.NoError(t, managers.Set("m1@a:1, b:2"))
+	require.Equal(t, Managers{"m1@a:1", "b:2"}, managers)
+	require.Equal(t, "m1@a:1,b:2", managers.String())
+	require.ErrorContains(t, managers.Set("m1@a:1,m 2@b:2"), "NAME@HOST:PORT")
+	one := Address{Several: "--managers", Manager: true}
+	require.NoError(t, one.Set("m1@a:1"))
+	require.ErrorContains(t, one.Set("m1@a:1,m2@b:2"), "want one [NAME@]HOST:PORT; several are named with --managers")
+	var plain Addresses
+	require.ErrorContains(t, plain.Set("m1@a:1"), "without a name")
+	require.ErrorContains(t, new(Address).Set("m1@a:1"), "without a name")
+	require.ErrorContains(t, (&Address{Listen: true}).Set("m1@a:1"), "without a name")
+}

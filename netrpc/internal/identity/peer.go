@@ -16,6 +16,7 @@ import (
 // Peer is who is at the other end of a connection.
 type Peer struct {
 	Name
+	owner  string // see Owner
 	source *Source
 	chain  []*x509.Certificate
 	usage  x509.ExtKeyUsage
@@ -123,11 +124,15 @@ func (s *Source) Server(ctx context.Context, c net.Conn) (*tls.Conn, *Peer, erro
 func (s *Source) peer(st *state, t *tls.Conn, usage x509.ExtKeyUsage) *Peer {
 	p := &Peer{source: s, chain: t.ConnectionState().PeerCertificates, usage: usage}
 	p.Name, _ = nameIn(p.chain[0]) // VerifyConnection has looked
+	p.owner = p.Name.Owner()
 	if p.ends = p.chain[0].NotAfter; st.ends.Before(p.ends) {
 		p.ends = st.ends
 	}
 	return p
 }
+
+// Owner is that of the peer's name, made once for all of its messages.
+func (p *Peer) Owner() string { return p.owner }
 
 // Over tells why the connection with a peer must end: a certificate has ended, or what was read
 // since refuses the peer. It is nil when the connection may go on.
