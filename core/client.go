@@ -162,6 +162,7 @@ func (c *Client) onReply(in Envelope) {
 		c.onRefused(in, b)
 	case *NotLeader:
 		if call := c.calls[b.Req]; call != nil && c.leaders.several() {
+			c.leaders.meet(in.From)
 			c.onNotLeader(call, b)
 		}
 	default:

@@ -185,6 +185,27 @@ func TestAClientFindsANewLeaderSoon(t *testing.T) {
 	}
 }
 
+// A client expects by their names those managers that have answered it, and those that it was told lead,
+// though it was given their addresses alone. One that answers from somewhere else is nobody of its list.
+func TestAClientLearnsTheNamesOfTheManagers(t *testing.T) {
+	n := newClientAt(t, "c1", atSeveral)
+	known := func() (list []string) {
+		for _, p := range n.node.(*Client).leaders.known {
+			list = append(list, p.Addr)
+		}
+		return list
+	}
+	n.step("", &Call{ID: 1, Kind: OpPut, Key: "a", Timeout: time.Minute})
+	n.from(called("a", chairs[0]), &NotLeader{Req: 1, Leader: called("c", chairs[2]), Term: 4})
+	require.Equal(t, []string{"a@m1", "m2", "c@m3"}, known())
+	n.from(called("x", Peer{0x209, "m9"}), &NotLeader{Req: 1, Term: 4})
+	n.from(chairs[0], &NotLeader{Req: 1, Term: 4})
+	require.Equal(t, []string{"a@m1", "m2", "c@m3"}, known())
+	n.from(called("b", chairs[1]), &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1", "n2")})
+	require.Equal(t, []string{"a@m1", "b@m2", "c@m3"}, known())
+	require.Equal(t, []Peer{{Addr: "m1"}, {Addr: "m2"}, {Addr: "m3"}}, threeManagers, "the list is the caller's")
+}
+
 // While an operation waits for its group, a manager that owes an answer is passed over too.
 func TestAClientAsksAnotherManagerAboutItsGroup(t *testing.T) {
 	n := newClientAt(t, "c1", atSeveral)

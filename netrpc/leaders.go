@@ -35,9 +35,27 @@ func (l *leaders) next(was core.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.at == was {
-		i := slices.IndexFunc(l.addresses, func(a string) bool { return core.SameAddr(a, was.Addr) })
-		l.at = core.Peer{Addr: l.addresses[(i+1)%len(l.addresses)]}
+		l.at = core.Peer{Addr: l.addresses[(l.find(was.Addr)+1)%len(l.addresses)]}
 	}
+}
+
+// meet learns the name of a manager that has answered.
+func (l *leaders) meet(p core.Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.learn(p.Addr)
+}
+
+// learn has a manager of the list go by its name from now on. The caller holds mu.
+func (l *leaders) learn(address string) {
+	if i := l.find(address); i >= 0 && address != hostPort(address) {
+		l.addresses[i] = address
+	}
+}
+
+// find is where the manager at an address is on the list; -1 for nowhere.
+func (l *leaders) find(address string) int {
+	return slices.IndexFunc(l.addresses, func(a string) bool { return core.SameAddr(a, address) })
 }
 
 func (l *leaders) asked() core.Peer {
@@ -55,8 +73,6 @@ func (l *leaders) follow(m *core.NotLeader) bool {
 		return false
 	}
 	l.told, l.at = m.Term, m.Leader
-	if i := slices.IndexFunc(l.addresses, func(a string) bool { return core.SameAddr(a, m.Leader.Addr) }); i >= 0 && m.Leader.Addr != hostPort(m.Leader.Addr) {
-		l.addresses[i] = m.Leader.Addr // from now on it has its name
-	}
+	l.learn(m.Leader.Addr)
 	return true
 }

@@ -307,6 +307,7 @@ func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Du
 			case !ok:
 				return core.Envelope{}, &Error{Class: ErrClosed, Op: op}
 			case core.KindOf(e.Body) == core.KindNotLeader:
+				c.leaders.meet(e.From)
 				if c.leaders.follow(e.Body.(*core.NotLeader)) {
 					continue
 				}

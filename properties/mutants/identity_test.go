@@ -103,8 +103,8 @@ var identityMutants = []identityMutant{
 		`			l.known[i].Addr = NamedAddr(nameIn(a), l.known[i].Addr)
 `, `			_ = i
 `, "TestNobodyAnswersInThePlaceOfAnotherManager"),
-	names(`core/leaders.go`, `managers-that-were-met-forgotten`, `a client takes any manager at the address of one that it has met`,
-		`i >= 0 && l.known[i].Addr != p.Addr && isNamed`, `i >= 0 && p == (Peer{}) && isNamed`, "TestWhoHasMetAManagerExpectsIt"),
+	{Mutant{Name: `managers-that-were-met-forgotten`, Story: `a client takes any manager at the address of one that it has met`, File: "core/leaders.go",
+		Old: `i >= 0 && l.known[i].Addr != p.Addr && isNamed`, New: `i >= 0 && p == (Peer{}) && isNamed`}, "./core", "TestAClientLearnsTheNamesOfTheManagers"},
 	names(`core/durable.go`, `name-of-the-manager-forgotten`, `a node that is started again takes any manager for the one that is alone`,
 		`len(kept) == 1 && certified {`, `len(kept) == 0 {`, "TestWhoHasMetAManagerExpectsIt"),
 	names(`core/quorum/seat.go`, `managers-ask-anybody`, `a manager that is started again takes any other at an address of its list`,
