@@ -175,7 +175,7 @@ func (c *Client) onReply(in Envelope) {
 // that end meanwhile say so.
 func (c *Client) onRefused(in Envelope, b *Refused) {
 	if c.leaders.several() {
-		if b.Reason == RefusedOtherCluster && in.From.Addr == c.manager.Addr { // another cluster's is there by now
+		if b.Reason == RefusedOtherCluster && SameAddr(in.From.Addr, c.manager.Addr) { // another cluster's is there by now
 			c.onPeerDown(c.manager, true)
 		}
 	} else if b.Wanted == c.manager.ID && (b.Reason == RefusedOtherNode || b.Reason == RefusedOtherCluster) {

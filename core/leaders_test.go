@@ -239,6 +239,26 @@ func TestAClientPassesAnotherClustersManagerOver(t *testing.T) {
 	require.Equal(t, []string{"m3"}, n.lookedUp())
 }
 
+// Whether an address is that of the manager that was asked does not hang on its name, which may be known
+// only from the answer.
+func TestAManagerThatWasAskedWithoutItsNameIsKnownByItsAnswer(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral)
+	n.asked()
+	n.from(called("a", chairs[0]), &Registered{Boot: 1, Secret: 77, Managers: []Peer{called("a", chairs[0]), chairs[1]}})
+	n.tick(time.Second)
+	require.Equal(t, []string{"m2"}, n.asked(), "the leader is silent, and the next one is asked at once")
+
+	c := newClientAt(t, "c1", atSeveral)
+	c.step("", &Call{ID: 1, Kind: OpPut, Key: "a", Timeout: time.Minute})
+	c.from(chairs[0], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1")})
+	c.stepRaw(Envelope{From: c.self, To: c.self, Body: &PeerDown{Peer: chairs[0], Refused: true}})
+	c.step("", &Call{ID: 2, Kind: OpPut, Key: "b", Timeout: time.Minute})
+	c.lookedUp()
+	c.from(called("x", Peer{0x902, "m2"}), &Refused{Reason: RefusedOtherCluster, Wanted: 0x902, What: KindLookup})
+	c.tick(10 * time.Millisecond)
+	require.Equal(t, []string{"m3"}, c.lookedUp(), "at m2 there is another cluster's by now")
+}
+
 // What a node and a manager of several have on their disks reads as whole.
 func TestTheDisksOfSeveralManagersAndTheirNodesAreWhole(t *testing.T) {
 	n := newStorageAt(t, "n1", ofSeveral, durable)

@@ -150,7 +150,7 @@ func (s *Storage) tickNode() {
 		return
 	}
 	if s.now >= s.registerAt {
-		if s.leaders.several() && !s.stopping() && s.manager.Addr == s.leaders.asked { // and it does not answer
+		if s.leaders.several() && !s.stopping() && SameAddr(s.manager.Addr, s.leaders.asked) { // and it does not answer
 			s.manager = s.leaders.after(s.manager)
 		}
 		s.register()
