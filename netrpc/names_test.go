@@ -415,6 +415,26 @@ func TestAManagerUnderAnotherNameIsAnotherOne(t *testing.T) {
 	c.works(client, "c")
 }
 
+// A manager that is alone is refused by its nodes under another name, until they are told of that.
+func TestAManagerThatIsAloneIsRenamed(t *testing.T) {
+	c := newNamedCluster(t, 1, 2)
+	c.startAll()
+	c.works(c.dial("client/app"), "a")
+	c.stopAll()
+	_, err := c.tryStart("m1", "manager/m2")
+	require.NoError(t, err)
+	c.start("n1")
+	c.refuses("n1")
+	c.stop("n1")
+	c.list[0] = "m2@" + c.list[0]
+	c.start("n1", "n2")
+	client := c.dial("client/app")
+	c.works(client, "b")
+	v, err := client.Get(c.ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, "a", string(v.Data))
+}
+
 // A name in the list of a process is checked; that of the process itself must be that of its
 // certificate, and without a certificate nobody can have one.
 func TestNamesInTheListAreChecked(t *testing.T) {
