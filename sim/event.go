@@ -219,7 +219,7 @@ func (w *World) flush(h *Host) {
 	w.sync(h)
 	why := out.Halt
 	out.Reset()
-	h.told, h.sent = 0, 0
+	h.told, h.sent, h.held = 0, 0, 0
 	if why != nil {
 		w.halt(h, why)
 	}
@@ -284,7 +284,7 @@ func (w *World) afterEvent(h *Host) {
 	if w.options.Observer != nil {
 		w.options.Observer.AfterEvent(w, h)
 	}
-	h.told, h.sent = len(h.out.Events), len(h.out.Send)
+	h.told, h.sent, h.held = len(h.out.Events), len(h.out.Send), len(h.out.After)
 }
 
 // changed tells of what happened to a host.

@@ -43,6 +43,7 @@ type Host struct {
 	out     core.Output
 	told    int      // events of out of which Observers were told
 	sent    int      // messages of out, likewise
+	held    int      // those that wait for the disk, likewise
 	backlog []uint32 // what arrived during a pause, in order
 	disk    disk
 	slow    int64 // by how much whatever it does begins later
@@ -123,6 +124,10 @@ func (h *Host) Events() []core.Event { return h.out.Events[h.told:] }
 // Sent returns what the event under way added to the Output's Send; it is good only within an
 // Observer's AfterEvent.
 func (h *Host) Sent() []core.Envelope { return h.out.Send[h.sent:] }
+
+// Held returns what the event under way added to the Output's After; it is good only within an
+// Observer's AfterEvent.
+func (h *Host) Held() []core.Envelope { return h.out.After[h.held:] }
 
 // PausedAt returns when the process was last paused, in virtual time.
 func (h *Host) PausedAt() time.Duration { return time.Duration(h.pausedAt) }

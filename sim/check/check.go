@@ -54,6 +54,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	disk-refused       a process starts over a disk that nothing has damaged
 //	restored           a start finds what was made durable, and nothing else
 //	limits             nothing is taken in beyond a bound, or refused below it; no session ends early
+//	said               what a node says is so, what it counts on was said to it, and who is asked answers
 //	waits              at rest an operation, or a join, takes its round trips and no more
 //	books              where nothing is under way nothing is counted, or held back
 //	dead-data          nothing stays of groups that a node is out of, but of one at a spare
@@ -88,6 +89,8 @@ type checker struct {
 	inquiries []inquiries // by GroupID-1
 	suspicion sim.Suspicion
 	limits    limits
+	promises  map[nodeGroup]promise
+	turns     turns
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -115,6 +118,7 @@ type hostRef struct {
 	groups  []*hostGroup // in the node's own order
 	index   core.Index   // at which it was last looked at; of one of several managers
 	durable map[nodeGroup]core.Epoch
+	spoken  spokenFor // of a client
 }
 
 type nodeGroup struct {
@@ -132,9 +136,10 @@ type hostGroup struct {
 	serving  bool
 	// For the marks.
 	primary    bool
-	reconciled bool          // and serves
-	out        bool          // neither a member nor joining, in its own epoch
-	pending    int           // writes that are not committed
+	reconciled bool // and serves
+	out        bool // neither a member nor joining, in its own epoch
+	pending    int  // writes that are not committed
+	words      words
 	since      time.Duration // when it became the primary
 	installed  core.Seq      // what is known from a snapshot alone
 	fromDisk   bool          // the process found it when it started
@@ -149,6 +154,7 @@ func (c *checker) Begin(w *sim.World) {
 	c.whole = make(map[core.NodeID]*core.Storage)
 	c.keys = make(map[string]core.GroupID)
 	c.directory = directory{}
+	c.promises = make(map[nodeGroup]promise)
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
 	c.leases = w.Schedule().Leases()
 	c.limits.begin(w.Schedule())
@@ -171,6 +177,7 @@ func (c *checker) AfterResult(w *sim.World, op *history.Operation) {
 func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	c.marks.change(w, h, ch)
 	if h.Role() == sim.RoleManager {
+		c.turns.failed = 0    // who leads then knows nothing of it
 		c.joins = c.joins[:0] // a manager that stalls or is down stands in their way
 		if ch == sim.HostCrashed || ch == sim.HostWiped {
 			c.onManagerLoss(w)
@@ -184,6 +191,9 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	}
 	if ch == sim.HostHalted {
 		c.onHalted(w, h)
+	}
+	if h.Role() == sim.RoleClient && ch == sim.HostStarted {
+		c.hosts[h.Index()].spoken = spokenFor{}
 	}
 	if h.Role() != sim.RoleStorage {
 		return
@@ -282,11 +292,13 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		if in := w.Taken(); in != nil {
 			c.marks.takenByStorage(w, h, r, in, events)
 			c.checkRefusals(w, h, s, in)
+			c.checkDuties(w, h, s, in)
 		}
 		for i := range events {
 			c.marks.storageEvent(w, h, r, &events[i])
 			c.onStorageEvent(w, h, r, &events[i])
 		}
+		c.checkSaid(w, h, s, r)
 		c.checkStorage(w, h, s, r)
 	case sim.RoleManager:
 		m := h.Manager()
@@ -311,6 +323,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 			c.marks.takenByManager(w, h, in, events)
 			if _, ok := in.Body.(*core.ProbeReply); ok {
 				c.onProbeReply(m, in.From.ID)
+				c.onProof(in.From.ID)
 			}
 		}
 		for i := range events {
@@ -320,10 +333,12 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		c.marks.sentByManager(h)
 		c.onAnswers(w, h, m)
 		c.checkJoins(w, m)
+		c.checkTurns(w, m, events)
 	case sim.RoleClient:
 		if in := w.Taken(); in != nil {
 			c.marks.takenByClient(w, in)
 		}
+		c.checkClient(w, h, w.Taken())
 		if held := h.Node().(*core.Client).HeldBack(); held != "" {
 			w.Fail("books", "%s has no call under way, and keeps %s", h.Name(), held)
 		}

@@ -103,6 +103,19 @@ func (c *checker) hear(w *sim.World, h *sim.Host, group core.GroupID, session co
 	}
 }
 
+// onAppended looks at what a primary has taken into its log: no write where the chain is too
+// short for that (rule R4).
+func (c *checker) onAppended(w *sim.World, h *sim.Host, hg *hostGroup, e *core.Entry, v *core.GroupView) {
+	switch e.Kind {
+	case core.OpExpire:
+		c.onExpire(w, h, hg, e, v)
+	case core.OpPut, core.OpDelete, core.OpCAS:
+		if len(v.Config.Chain) < int(v.Config.MinChain) {
+			w.Fail("limits", "%s, primary of group %d at epoch %d, took in a write with %d members, and it takes %d", h.Name(), v.Group, v.Config.Epoch, len(v.Config.Chain), v.Config.MinChain)
+		}
+	}
+}
+
 // onExpire: a primary ends a session that is open only when it was idle for too long, or to
 // make room for another.
 func (c *checker) onExpire(w *sim.World, h *sim.Host, hg *hostGroup, e *core.Entry, v *core.GroupView) {

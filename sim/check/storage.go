@@ -193,8 +193,8 @@ func (c *checker) checkLog(w *sim.World, h *sim.Host, s *core.Storage, i int, hg
 			w.Fail("log-matching", "%s: group %d's log up to seq %d, epoch %d, is not what another node has", h.Name(), hg.id, seq, e.Epoch)
 		}
 		hg.prefixes = append(hg.prefixes, hash)
-		if e.Kind == core.OpExpire && v.Primary && e.Epoch == v.Config.Epoch {
-			c.onExpire(w, h, hg, e, v)
+		if v.Primary && e.Epoch == v.Config.Epoch {
+			c.onAppended(w, h, hg, e, v)
 		}
 	}
 }

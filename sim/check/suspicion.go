@@ -36,6 +36,7 @@ func (c *checker) onEvictions(w *sim.World, before, n *core.Config) {
 			continue
 		}
 		c.suspicion.Evicted++
+		c.checkProof(w, n, p.ID)
 		if hosts := c.hostsOf(w, before); hosts != nil && w.Calm(hosts) {
 			c.suspicion.Uncaused++
 			w.Fail("eviction-without-cause", "%s was removed from group %d at epoch %d, although it, the others and the manager had been within the bounds for %v",

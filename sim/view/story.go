@@ -62,6 +62,7 @@ var meanings = map[string]string{
 	"directory-kept":         "A manager that restarts must have the Directory that it had.",
 	"disk-refused":           "A process must start over a disk that nothing has damaged.",
 	"restored":               "A start must find on its disk what was made durable, and nothing else.",
+	"said":                   "What a node says must be so, what it counts on must have been said to it, and it must answer what it is asked.",
 	"books":                  "Where nothing is under way, nothing may be counted as such, or held back for it.",
 	"waits":                  "In a cluster at rest an operation, or a join, must take its round trips, and wait for nothing else.",
 	"limits":                 "A primary must take in what the schedule's limits allow, and nothing beyond; a session ends only when it is due, or another needs room.",
