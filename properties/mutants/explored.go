@@ -11,51 +11,65 @@ import (
 	"strings"
 )
 
-// Explored says what the explorer found in a mutant; By is "" for nothing.
-type Explored struct {
-	By, Scenario string
-	Text         string
-	Steps        int     // of the shortest way
-	States       int64   // searched until then, of all scenarios
-	Seconds      float64 // likewise
+// Searcher is a program that searches with a mutant as its core: see package searcher.
+type Searcher struct{ root, binary string }
+
+// Searcher builds one of the module at root, in dir. Close removes it.
+func (m *Mutant) Searcher(root, dir string) (*Searcher, error) {
+	binary, err := m.build(root, dir, "./properties/mutants/searcher")
+	return &Searcher{root, binary}, err
 }
 
-// Explore builds the explorer with the mutant as its core, in dir, and has it search the
-// scenarios of the module at root, so many states of each at most. What the core says by
+// Close removes the program.
+func (s *Searcher) Close() error { return os.Remove(s.binary) }
+
+// Found says what a search found; By, a property, is "" for nothing.
+type Found struct {
+	By        string `json:"Property"`
+	Text      string
+	Scenario  string  // of the explorer
+	Steps     int     // of the shortest way
+	States    int64   // searched until then, of all scenarios
+	Schedules int     // run until then
+	Seconds   float64 // until then
+}
+
+// Explore searches the scenarios in files, so many states of each at most. What the core says by
 // ending counts too: that is a panic outside of a step.
-func (m *Mutant) Explore(root, dir string, states int64, scenarios []string) (*Explored, error) {
-	binary, err := m.build(root, dir, "./properties/mutants/explorer")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(binary)
-	args := []string{fmt.Sprint(states)}
-	for _, s := range scenarios {
-		file, err := filepath.Abs(s)
+func (s *Searcher) Explore(states int64, files []string) (*Found, error) {
+	words := []string{"explore", fmt.Sprint(states)}
+	for _, f := range files {
+		file, err := filepath.Abs(f)
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, file)
+		words = append(words, file)
 	}
-	cmd := exec.Command(binary, args...)
+	return s.run(words...)
+}
+
+// Draw runs so many schedules of a seed at most, each drawn from nothing, or learning.
+func (s *Searcher) Draw(learn bool, seed, schedules int) (*Found, error) {
+	how := "draw"
+	if learn {
+		how = "learn"
+	}
+	return s.run(how, fmt.Sprint(seed), fmt.Sprint(schedules))
+}
+
+func (s *Searcher) run(words ...string) (*Found, error) {
+	cmd := exec.Command(s.binary, words...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		if text := stderr.String(); strings.Contains(text, "panic: core: ") {
-			return &Explored{By: "panic", Text: text}, nil
+			return &Found{By: "panic", Text: text}, nil
 		}
-		return nil, fmt.Errorf("the explorer ended otherwise: %w\n%s", err, stderr.Bytes())
+		return nil, fmt.Errorf("the searcher ended otherwise: %w\n%s", err, stderr.Bytes())
 	} else if err != nil {
 		return nil, err
 	}
-	var found struct {
-		Explored
-		Property string
-	}
-	if err := json.Unmarshal(out, &found); err != nil {
-		return nil, err
-	}
-	found.By = found.Property
-	return &found.Explored, nil
+	f := &Found{}
+	return f, json.Unmarshal(out, f)
 }

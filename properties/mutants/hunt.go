@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -41,21 +40,6 @@ func (m *Mutant) Hunt(root, dir string, seeds, schedules int, learn bool) (*Caug
 	}
 	c.By, err = m.tested(root, dir)
 	return c, err
-}
-
-// Search builds the mutant as Hunt does, and looks for it by generated schedules alone, twice:
-// each drawn from nothing, and learning.
-func (m *Mutant) Search(root, dir string, seeds, schedules int) (plain, learnt *Caught, err error) {
-	binary, err := m.Build(root, dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer os.Remove(binary)
-	plain, learnt = &Caught{Seeds: seeds}, &Caught{Seeds: seeds}
-	if err := plain.search(root, dir, binary, schedules, false); err != nil {
-		return nil, nil, err
-	}
-	return plain, learnt, learnt.search(root, dir, binary, schedules, true)
 }
 
 // search has gtstore fuzz search for a schedule that breaks the mutant.
@@ -123,25 +107,50 @@ func (m *Mutant) exhibited(root, binary string) (string, error) {
 	return "", nil
 }
 
+// drawn are, by package, the tests that draw what happens, and know no mutant: commands for the
+// Directory, messages of strangers, faults of managers that found a cluster and agree.
+var drawn = map[string]string{
+	"core":        "^(TestADirectoryKeepsItsRulesUnderAnyCommands|TestHostileMessagesHarmNobody|TestNobodyHarmsWhatItsRoleMayNot)$",
+	"core/quorum": "^(TestAGroupAgreesUnderEveryFault|TestOneClusterIsFounded|TestHostileMessagesEndNobody)$",
+}
+
+// Drawn names a test of the mutant's package that draws what happens, and that fails with the
+// mutant; "" for none.
+func (m *Mutant) Drawn(root, dir string) (string, error) {
+	run, ok := drawn[filepath.Dir(m.File)]
+	if !ok {
+		return "", nil
+	}
+	return m.tested(root, dir, "-run="+run)
+}
+
 var failedTest = regexp.MustCompile(`--- FAIL: (\S+)`)
 
-// tested names a test of the mutant's package that fails with it; "" for none.
-func (m *Mutant) tested(root, dir string) (string, error) {
+// tested names a test of the mutant's package that fails with it; "" for none. The flags are
+// those of go test.
+func (m *Mutant) tested(root, dir string, flags ...string) (string, error) {
 	overlay, err := m.Overlay(root, dir)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-failfast", "./"+filepath.Dir(m.File))
+	return testOver(root, overlay, "./"+filepath.Dir(m.File), flags...)
+}
+
+// testOver runs the tests of a package over an overlay of the module's sources, and names the
+// first that fails; "" for none. The flags are those of go test.
+func testOver(root, overlay, pkg string, flags ...string) (string, error) {
+	cmd := exec.Command("go", slices.Concat([]string{"test", "-vet=off", "-overlay", overlay, "-count=1", "-failfast"}, flags, []string{pkg})...)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
-	if err == nil {
+	switch found := failedTest.FindSubmatch(out); {
+	case err == nil:
 		return "", nil
-	}
-	if found := failedTest.FindSubmatch(out); found != nil {
+	case found != nil:
 		return string(found[1]), nil
-	}
-	if strings.Contains(string(out), "panic: core: ") {
+	case strings.Contains(string(out), "panic: core: "):
 		return "an assertion of the core", nil
+	case strings.Contains(string(out), "panic: test timed out"):
+		return "a test that does not end", nil
 	}
-	return "", fmt.Errorf("the tests of its package ended otherwise: %w\n%s", err, out)
+	return "", fmt.Errorf("the tests of %s ended otherwise: %w\n%s", pkg, err, out)
 }

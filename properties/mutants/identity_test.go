@@ -1,8 +1,6 @@
 package mutants
 
 import (
-	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -170,20 +168,8 @@ func TestIdentityMutantsStillApply(t *testing.T) {
 
 // TestIdentityMutants: each falls to its tests.
 func TestIdentityMutants(t *testing.T) {
-	if os.Getenv(env) == "" {
-		t.Skipf("it takes some minutes; run: %s=1 go test ./properties/mutants -run TestIdentityMutants -timeout 1h -v", env)
-	}
-	for i := range identityMutants {
+	fallToTests(t, len(identityMutants), func(i int) (*Mutant, string, string) {
 		m := &identityMutants[i]
-		t.Run(m.Name, func(t *testing.T) {
-			overlay, err := m.Overlay(root, t.TempDir())
-			require.NoError(t, err)
-			cmd := exec.Command("go", "test", "-vet=off", "-overlay", overlay, "-failfast", "-timeout", "3m", "-run", m.Run, m.Package)
-			cmd.Dir = root
-			out, _ := cmd.CombinedOutput()
-			text := string(out)
-			require.NotContains(t, text, "[build failed]", text)
-			require.Contains(t, text, "--- FAIL: ", "nobody caught it: %s\n%s", m.Story, text)
-		})
-	}
+		return &m.Mutant, m.Package, m.Run
+	})
 }

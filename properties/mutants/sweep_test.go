@@ -1,9 +1,6 @@
 package mutants
 
 import (
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -249,23 +246,7 @@ func TestSweepMutantsStillApply(t *testing.T) {
 
 // TestSweepMutants: the tests of package history catch every mutant of the sweep.
 func TestSweepMutants(t *testing.T) {
-	if os.Getenv(env) == "" {
-		t.Skipf("it takes some minutes; run: %s=1 go test ./properties/mutants -run TestSweepMutants -timeout 1h -v", env)
-	}
-	for i := range sweepMutants {
-		m := &sweepMutants[i]
-		t.Run(m.Name, func(t *testing.T) {
-			overlay, err := m.Overlay(root, t.TempDir())
-			require.NoError(t, err)
-			cmd := exec.Command("go", "test", "-vet=off", "-overlay", overlay, "-run", "^(TestLinearizable|TestChecksAgree)", "./sim/history")
-			cmd.Dir = root
-			out, _ := cmd.CombinedOutput()
-			require.Contains(t, string(out), "--- FAIL", "nobody caught it: %s", m.Story)
-			for _, line := range strings.Split(string(out), "\n") {
-				if _, name, ok := strings.Cut(line, "--- FAIL: "); ok {
-					t.Log(name)
-				}
-			}
-		})
-	}
+	fallToTests(t, len(sweepMutants), func(i int) (*Mutant, string, string) {
+		return &sweepMutants[i], "./sim/history", "^(TestLinearizable|TestChecksAgree)"
+	})
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,17 +17,19 @@ func main() {
 	schedules := flag.Int("schedules", 4000, "schedules of a seed, at most")
 	learn := flag.Bool("learn", false, "vary the schedules that did something new: gtstore fuzz --learn")
 	states := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
-	beside := flag.Bool("beside", false, "with --explore: the explorer, plain search and a search that learns side by side, and nothing else")
+	beside := flag.Bool("beside", false, "tests that draw, the explorer if --explore says how far, plain search and a search that learns, side by side")
+	once := flag.Bool("once", false, "with --beside: end with a mutant when something has found it")
 	scenarios := flag.String("scenarios", "traces/explore/*.scenario", "with --explore: which files")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
 	do := func(dir string, names []string) error { return hunt(*seeds, *schedules, *learn, dir, names) }
+	l := &limit{*states, *scenarios}
 	if *states > 0 {
-		do = func(dir string, names []string) error { return explore(*states, *scenarios, dir, names) }
+		do = func(dir string, names []string) error { return explore(l, dir, names) }
 	}
-	if *beside {
+	if *beside { // without --explore: all but the explorer
 		do = func(dir string, names []string) error {
-			return compare(*states, *seeds, *schedules, *scenarios, dir, names)
+			return compare(l, *seeds, *schedules, *once, dir, names)
 		}
 	}
 	if err := inDir(*out, flag.Args(), do); err != nil {
@@ -99,14 +103,8 @@ func row(m *mutants.Mutant, c *mutants.Caught) string {
 	return head + fmt.Sprintf("| %s | 0 of %d | | | | |", c.By, c.Seeds)
 }
 
-// explored has something done for each mutant that is not equivalent, with what the explorer
-// finds in it in all scenarios that match. The client is no part of its model, and the manager of
-// those with the line "manager real" only; the consensus of several managers is none either.
-func explored(states int64, match, dir string, names []string, do func(m *mutants.Mutant, e *mutants.Explored) error) error {
-	scenarios, err := filepath.Glob(match)
-	if err != nil || len(scenarios) == 0 {
-		return fmt.Errorf("no scenarios in %s: run this at the root of the module (%v)", match, err)
-	}
+// searched has something done for each mutant of these names that is not equivalent.
+func searched(dir string, names []string, do func(m *mutants.Mutant, s *mutants.Searcher) error) error {
 	for _, name := range names {
 		m := mutants.Find(name)
 		if m == nil {
@@ -115,12 +113,9 @@ func explored(states int64, match, dir string, names []string, do func(m *mutant
 		if m.Equivalent != "" {
 			continue
 		}
-		e, err := &mutants.Explored{}, error(nil)
-		if !strings.HasPrefix(m.File, "core/quorum/") { // the library's state cannot be copied
-			e, err = m.Explore(".", dir, states, scenarios)
-		}
+		s, err := m.Searcher(".", dir)
 		if err == nil {
-			err = do(m, e)
+			err = errors.Join(do(m, s), s.Close())
 		}
 		if err != nil {
 			return fmt.Errorf("mutant %s: %w", name, err)
@@ -129,11 +124,35 @@ func explored(states int64, match, dir string, names []string, do func(m *mutant
 	return nil
 }
 
+// limit is how far the explorer goes.
+type limit struct {
+	states    int64 // of each scenario; 0 for none at all
+	scenarios string
+}
+
+// explore has the explorer search all scenarios that match. The client is no part of its model,
+// and the manager of those with the line "manager real" only; the consensus of several managers
+// is none either, as the library's state cannot be copied.
+func (l *limit) explore(m *mutants.Mutant, s *mutants.Searcher) (*mutants.Found, error) {
+	if l.states == 0 || strings.HasPrefix(m.File, "core/quorum/") || m.File == "core/client.go" {
+		return &mutants.Found{}, nil
+	}
+	files, err := filepath.Glob(l.scenarios)
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no scenarios in %s: run this at the root of the module (%v)", l.scenarios, err)
+	}
+	return s.Explore(l.states, files)
+}
+
 // explore prints what the explorer finds.
-func explore(states int64, match, dir string, names []string) error {
+func explore(l *limit, dir string, names []string) error {
 	found, all := 0, 0
 	fmt.Println("| mutant | without rule | explorer: violates | scenario | steps | states | seconds |\n|---|---|---|---|---|---|---|")
-	err := explored(states, match, dir, names, func(m *mutants.Mutant, e *mutants.Explored) error {
+	err := searched(dir, names, func(m *mutants.Mutant, s *mutants.Searcher) error {
+		e, err := l.explore(m, s)
+		if err != nil {
+			return err
+		}
 		if all++; e.By == "" {
 			fmt.Printf("| %s | %s | - | | | %d | %.1f |\n", m.Name, m.Rule, e.States, e.Seconds)
 			return nil
@@ -149,25 +168,34 @@ func explore(states int64, match, dir string, names []string) error {
 }
 
 // compare has everything that draws or enumerates search the mutants: what is left falls to
-// tests by hand only, or to nothing. A mutant after the other is printed when it is done.
-func compare(states int64, seeds, schedules int, match, dir string, names []string) error {
-	if states == 0 {
-		return fmt.Errorf("--beside needs --explore STATES")
-	}
-	all, any, found := 0, 0, [3]int{}
-	fmt.Println("| mutant | without rule | explorer | plain | learning |\n|---|---|---|---|---|")
-	err := explored(states, match, dir, names, func(m *mutants.Mutant, e *mutants.Explored) error {
-		plain, learnt, err := m.Search(".", dir, seeds, schedules)
-		if err != nil {
-			return err
-		}
-		cell := "-"
-		if e.By != "" {
-			cell = fmt.Sprintf("%s, %s: %d steps, %d states, %.1f s", e.By, e.Scenario, e.Steps, e.States, e.Seconds)
-		}
-		fell := false
-		for i, by := range []string{e.By, plain.By, learnt.By} {
-			if by != "" {
+// tests by hand only, or to nothing. A mutant after the other is printed when it is done. With
+// once each is done with when something has found it. The tests that draw are run only where
+// nothing else has, as they take the longest to build.
+func compare(l *limit, seeds, schedules int, once bool, dir string, names []string) error {
+	all, any, found := 0, 0, [4]int{}
+	fmt.Println("| mutant | without rule | plain | learning | explorer | tests that draw |\n|---|---|---|---|---|---|")
+	err := searched(dir, names, func(m *mutants.Mutant, s *mutants.Searcher) error {
+		cells, fell := [4]string{}, false
+		for i, search := range []func() (cell string, err error){
+			func() (string, error) { return draw(s, false, seeds, schedules) },
+			func() (string, error) { return draw(s, true, seeds, schedules) },
+			func() (string, error) {
+				e, err := l.explore(m, s)
+				if err != nil || e.By == "" {
+					return "", err
+				}
+				return fmt.Sprintf("%s, %s: %d steps, %d states", e.By, e.Scenario, e.Steps, e.States), nil
+			},
+			func() (string, error) { return m.Drawn(".", dir) },
+		} {
+			if fell && (once || i == 3) {
+				continue
+			}
+			cell, err := search()
+			if err != nil {
+				return err
+			}
+			if cells[i] = cmp.Or(cell, "-"); cell != "" {
 				found[i]++
 				fell = true
 			}
@@ -175,19 +203,32 @@ func compare(states int64, seeds, schedules int, match, dir string, names []stri
 		if all++; fell {
 			any++
 		}
-		fmt.Printf("| %s | %s | %s | %s | %s |\n", m.Name, m.Rule, cell, searched(plain), searched(learnt))
+		fmt.Printf("| %s | %s | %s |\n", m.Name, m.Rule, strings.Join(cells[:], " | "))
 		return nil
 	})
 	if err == nil {
-		fmt.Printf("\n%d of %d mutants caught: %d by the explorer, %d by plain search, %d by a search that learns\n", any, all, found[0], found[1], found[2])
+		fmt.Printf("\n%d of %d mutants caught: %d by plain search, %d by a search that learns, %d by the explorer, %d by tests that draw\n", any, all, found[0], found[1], found[2], found[3])
 	}
 	return err
 }
 
-// searched is a cell of the table: what was violated, after how many schedules, in how many seeds.
-func searched(c *mutants.Caught) string {
-	if c.Found == 0 {
-		return "-"
+// draw runs schedules of some seeds. It returns what was violated first, after how many schedules
+// and in how many seeds; "" for nothing.
+func draw(s *mutants.Searcher, learn bool, seeds, schedules int) (cell string, err error) {
+	var counts []int
+	property := ""
+	for seed := 1; seed <= seeds; seed++ {
+		f, err := s.Draw(learn, seed, schedules)
+		if err != nil {
+			return "", err
+		}
+		if f.By != "" {
+			property = cmp.Or(property, f.By)
+			counts = append(counts, f.Schedules)
+		}
 	}
-	return fmt.Sprintf("%s: %d, %d of %d, %.1f s", c.By, c.Schedules, c.Found, c.Seeds, c.Seconds)
+	if property == "" {
+		return "", nil
+	}
+	return fmt.Sprintf("%s: %d, %d of %d", property, mutants.Median(counts), len(counts), seeds), nil
 }
