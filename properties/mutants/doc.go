@@ -15,7 +15,8 @@
 // a row to a table: table.go has most, table_disk.go those of what is on the disk,
 // table_managers.go those of several managers, table_peers.go those of whom a message is believed, table_rejoin.go those of nodes that
 // come back, table_suspicion.go those of how deaths are found out, table_stripped.go those
-// that lack more than one rule. README.md has the results.
+// that lack more than one rule, table_unseen.go those that nobody had looked for, and
+// table_outside.go which of all no simulated run can come to. README.md has the results.
 //
 // The third shows that each trace of the gallery breaks the mutant that it names;
 // GTSTORE_GALLERY=2/3 has the second third of the mutants do. The
