@@ -17,6 +17,16 @@ func sends[M core.Message](h *sim.Host, to core.NodeID, is func(M) bool) bool {
 	return slices.ContainsFunc(h.Sent(), says) || slices.ContainsFunc(h.Held(), says)
 }
 
+// knows tells whether a node has been told of another one, or of a manager.
+func knows(s *core.Storage, id core.NodeID) bool {
+	for p := range s.Peers() {
+		if p.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
 // checkDuties: who is asked answers, or acts, in the same event. Otherwise the other waits until
 // it asks again, and no run ends differently for that.
 func (c *checker) checkDuties(w *sim.World, h *sim.Host, s *core.Storage, in *core.Envelope) {
@@ -26,12 +36,13 @@ func (c *checker) checkDuties(w *sim.World, h *sim.Host, s *core.Storage, in *co
 	from, missed := in.From.ID, ""
 	switch b := in.Body.(type) {
 	case *core.Ping:
-		if in.Cluster == s.Cluster() && s.Registered() && !sends(h, from, func(p *core.Pong) bool { return p.Nonce == b.Nonce }) &&
+		// Who has taken a manager's place since the node was told of them is nobody to it yet.
+		if in.Cluster == s.Cluster() && s.Registered() && knows(s, from) && !sends(h, from, func(p *core.Pong) bool { return p.Nonce == b.Nonce }) &&
 			!sends(h, from, func(r *core.Refused) bool { return r.What == core.KindPing }) {
 			missed = "a ping"
 		}
 	case *core.Probe:
-		self := b.Reach || b.Target.ID == 0 || b.Target.ID == s.ID()
+		self := b.Reach || knows(s, from) && (b.Target.ID == 0 || b.Target.ID == s.ID())
 		if in.Cluster == s.Cluster() && s.Registered() && self && !sends(h, from, func(p *core.ProbeReply) bool { return p.Nonce == b.Nonce }) {
 			missed = "a probe"
 		}
