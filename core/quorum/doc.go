@@ -25,6 +25,9 @@
 //   - Confirm asks for a majority's word that no other leads. One round of heartbeats serves all
 //     that wait; those that come meanwhile wait for the next. After Confirmed the state has all
 //     that any leader had applied when Confirm was called.
+//   - Offer tells the leader that this member could lead, and Yield has a leader let another
+//     one: by the library's transfer of leadership, which takes two ways there and back. What is
+//     proposed meanwhile waits, for an election time-out at most.
 //   - Change replaces members in one step, by a joint configuration. When the leader is Settled
 //     again, a majority of the new members knows durably that they alone count: those who were
 //     removed can be shut down. They are told nothing. Nobody comes back under their id.
