@@ -30,6 +30,8 @@ func (m *marker) manager(w *sim.World, h *sim.Host, node *core.Manager) {
 		case core.EventLeads:
 			m.reachIf(mark.LeaderChanged, a.leader != 0 && a.leader != node.ID() && m.c.council.index > 0)
 			a.leader = node.ID()
+		case core.EventYields:
+			m.reach(mark.LeaderLetAnotherLead)
 		case core.EventFollows:
 			for _, sent := range h.Sent() {
 				b, ok := sent.Body.(*core.NotLeader)

@@ -168,7 +168,7 @@ func (g *generator) drawManagerFaults(spare *int) {
 		at := ms(300) + time.Duration(g.src.Intn("when", int(g.end-ms(200))))
 		at = at.Truncate(time.Millisecond)
 		host := oneOf(g, "manager", hosts...)
-		switch oneOf(g, "manager fault", "crash", "crash", "isolate", "one way", "pause", "wipe", "all", "with a node") {
+		switch oneOf(g, "manager fault", "crash", "crash", "isolate", "one way", "pause", "wipe", "all", "with a node", "no nodes") {
 		case "crash":
 			g.crashOneManager(at, host, spare)
 		case "with a node":
@@ -187,6 +187,12 @@ func (g *generator) drawManagerFaults(spare *int) {
 				g.add(schedule.Action{At: at, Verb: schedule.VerbCut, Link: link})
 			}
 			g.until("one way", at, breakTimes, schedule.Action{Verb: schedule.VerbHeal})
+		case "no nodes": // it hears the other managers
+			for _, node := range g.nodes() {
+				g.add(schedule.Action{At: at, Verb: schedule.VerbCut, Link: schedule.Link{From: host, To: node}})
+				g.add(schedule.Action{At: at, Verb: schedule.VerbCut, Link: schedule.Link{From: node, To: host}})
+			}
+			g.until("no nodes", at, []int{300, 2000, -1}, schedule.Action{Verb: schedule.VerbHeal})
 		case "pause":
 			g.pause(host, at)
 		case "wipe":

@@ -132,6 +132,7 @@ const (
 	// Several managers.
 	LeaderChanged
 	DeposedLeaderSentElsewhere
+	LeaderLetAnotherLead
 	DirectoryFromASnapshot
 	ManagerReplaced
 	DenialConfirmed

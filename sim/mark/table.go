@@ -210,6 +210,8 @@ var specs = [Count]spec{
 		"Another manager began to lead, and had all that was agreed on before."},
 	DeposedLeaderSentElsewhere: {"deposed-leader-sent-elsewhere", "a deposed leader answers",
 		"A manager led no more, and sent who waited for it to another one."},
+	LeaderLetAnotherLead: {"leader-let-another-lead", "several managers",
+		"A leader had heard no storage node for long, and had a manager lead that nodes asked to be registered."},
 	DirectoryFromASnapshot: {"directory-from-a-snapshot", "several managers",
 		"A manager lacked more than the leader's log had, and got the whole Directory."},
 	ManagerReplaced: {"manager-replaced", "several managers",
