@@ -26,7 +26,8 @@ func CheckManagerAddress(text string) error {
 
 // ManagerAddresses turns the addresses of managers as people write them, HOST:PORT or
 // NAME@HOST:PORT, into what a core.Peer and package core/quorum have. Without TLS a name is an
-// error: nobody could tell whether it is true.
+// error: nobody could tell whether it is true. So is a name at two places, or a place with two:
+// nobody could be there.
 func ManagerAddresses(list []string, tls bool) ([]string, error) {
 	addresses := make([]string, len(list))
 	for i, text := range list {
@@ -36,6 +37,13 @@ func ManagerAddresses(list []string, tls bool) ([]string, error) {
 		addresses[i], _ = identity.ManagerAddress(text) // which has been checked
 		if plain := hostPort(addresses[i]); !tls && plain != addresses[i] {
 			return nil, fmt.Errorf("netrpc: the manager's address %q has a name, which nobody can check without certificates: give this process --tls-cert, --tls-key and --tls-ca, or write %s", text, plain)
+		}
+		name, place := SplitAddress(addresses[i])
+		for j, other := range addresses[:i] {
+			otherName, otherPlace := SplitAddress(other)
+			if name != "" && otherName != "" && (name == otherName) != (place == otherPlace) {
+				return nil, fmt.Errorf("netrpc: of the managers' addresses %s and %s one is wrong: each manager has a place and a name of its own", list[j], text)
+			}
 		}
 	}
 	return addresses, nil

@@ -46,6 +46,10 @@ func TestTheAddressOfAManagerMayHaveAName(t *testing.T) {
 	require.Equal(t, []string{"m1@h:1", "h:2"}, []string{ShownAddress(list[0]), ShownAddress(list[1])})
 	_, err = ManagerAddresses([]string{"h:2", "m1@h:1"}, false)
 	require.ErrorContains(t, err, `"m1@h:1" has a name, which nobody can check without certificates`)
+	for _, wrong := range [][]string{{"m1@h:1", "h:3", "m1@h:2"}, {"m1@h:1", "m2@h:1"}} {
+		_, err = ManagerAddresses(wrong, true)
+		require.ErrorContains(t, err, "m1@h:1 and "+wrong[len(wrong)-1]+" one is wrong")
+	}
 	_, err = ManagerAddresses([]string{"h"}, true)
 	require.ErrorContains(t, err, `the manager's address "h": want HOST:PORT`)
 }

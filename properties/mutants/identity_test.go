@@ -148,7 +148,16 @@ var identityMutants = []identityMutant{
 		return nil, err`, `	if err != nil {
 		return nil, err`, testFiles),
 	identifies(identityFiles, `denied-but-for-a-moment`, `a deny-list that is just being written lets all in`,
-		`	if !lifts || s.lifts`, `	if lifts || !lifts || s.lifts`, "TestADenyListIsNotEmptyForAMoment"),
+		`l.read && bytes.Equal(text, l.text)`, `l.read`, "TestADenyListIsNotEmptyForAMoment"),
+	identifies(identityFiles, `denied-but-for-two-moments`, `two looks at a deny-list with one between them that found none are one after the other`,
+		`l.read && bytes.Equal(text, l.text)`, `bytes.Equal(text, l.text)`, "TestADenyListIsNotEmptyForAMoment"),
+	identifies(identityFiles, `half-a-name-stays-denied`, `what a deny-list said for a moment holds on`,
+		`	all := maps.Clone(l.steady)
+	maps.Copy(all, denied)
+`, `	all := maps.Clone(l.steady)
+	maps.Copy(all, denied)
+	maps.Copy(l.steady, denied)
+`, "TestADenyListIsNotEmptyForAMoment"),
 	identifies(identityFiles, `lines-of-nobody`, `a line that denies nobody is taken without a word`,
 		`		case err == nil:
 `, `		case err == nil && number < 0:

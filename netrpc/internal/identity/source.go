@@ -40,7 +40,7 @@ type Source struct {
 	state   atomic.Pointer[state]
 	reads   atomic.Uint64 // of files that had changed
 	reading sync.Mutex    // who looks
-	lifts   []byte        // a deny-list that lifts names, as it was found at the last look; of whoever looks
+	list    denyList      // of whoever looks
 	failure string        // that was logged last; likewise
 	warned  bool          // that the own certificate has ended; likewise
 }
@@ -51,7 +51,6 @@ type state struct {
 	own      *tls.Certificate
 	ends     time.Time // of the own certificate
 	roots    *x509.CertPool
-	deny     []byte
 	denied   map[string]bool
 	sessions tls.ClientSessionCache // under this certificate
 }
@@ -107,22 +106,14 @@ func (s *Source) read(was *state) (*state, error) {
 		st = new(state)
 		*st = *was
 	} else if was != nil {
-		st.deny, st.denied = was.deny, was.denied
+		st.denied = was.denied
 	}
-	text, denyErr := s.readDeny()
-	switch {
-	case denyErr != nil && was == nil:
+	denied, denyErr := s.readDeny()
+	if was == nil && denyErr != nil {
 		return nil, denyErr
-	case denyErr != nil, was != nil && bytes.Equal(text, was.deny):
-	default:
-		denied, err := parseDeny(text)
-		if denyErr = err; err != nil {
-			if denyErr = fmt.Errorf("deny-list %s: %w", s.files.Deny, err); was == nil {
-				return nil, denyErr
-			}
-			denyErr = fmt.Errorf("%w; its other lines hold", denyErr)
-		}
-		fresh = s.deny(st, text, denied) || fresh
+	}
+	if denied != nil && !maps.Equal(denied, st.denied) {
+		st.denied, fresh = denied, true
 	}
 	if err = errors.Join(err, denyErr); !fresh {
 		st = nil
@@ -130,31 +121,43 @@ func (s *Source) read(was *state) (*state, error) {
 	return st, err
 }
 
-// deny takes a list over, and tells whether anything has changed. A name is let in again only when
-// the list is the same at the next look: one that is just being written may be empty for a moment.
-// Whoever is new on it is kept off at once.
-func (s *Source) deny(st *state, text []byte, denied map[string]bool) (changed bool) {
-	lifts := false
-	for name := range st.denied {
-		lifts = lifts || !denied[name]
-	}
-	if !lifts || s.lifts != nil && bytes.Equal(text, s.lifts) {
-		st.deny, st.denied, s.lifts = text, denied, nil
-		return true
-	}
-	s.lifts = append([]byte{}, text...) // not nil, also where it is empty
-	all := maps.Clone(st.denied)
-	maps.Copy(all, denied)
-	changed = len(all) > len(st.denied)
-	st.denied = all
-	return changed
+// denyList is what the file of those who are denied says. A name is let in again only once the file
+// is the same at two looks, one after the other: one that is just being written may be empty for a
+// moment. Whoever is new on it is kept off at once.
+type denyList struct {
+	text   []byte          // at the last look
+	read   bool            // there was a last look, and it found a file
+	steady map[string]bool // what the file said when it was last the same at two looks; nil before the first look
 }
 
-func (s *Source) readDeny() ([]byte, error) {
-	if s.files.Deny == "" {
-		return nil, nil
+// take returns who is denied now, with what is wrong with the first line that is no name.
+func (l *denyList) take(text []byte) (map[string]bool, error) {
+	denied, err := parseDeny(text)
+	if l.steady == nil || l.read && bytes.Equal(text, l.text) {
+		l.steady = denied
 	}
-	return readFile(s.files.Deny)
+	l.text, l.read = text, true
+	all := maps.Clone(l.steady)
+	maps.Copy(all, denied)
+	return all, err
+}
+
+// readDeny returns who is denied, nil where the file cannot be read. With an error beside it, that
+// is what its other lines say.
+func (s *Source) readDeny() (map[string]bool, error) {
+	if s.files.Deny == "" {
+		return map[string]bool{}, nil
+	}
+	text, err := readFile(s.files.Deny)
+	if err != nil {
+		s.list.read = false
+		return nil, err
+	}
+	denied, err := s.list.take(text)
+	if err != nil {
+		err = fmt.Errorf("deny-list %s: %w; its other lines hold", s.files.Deny, err)
+	}
+	return denied, err
 }
 
 // parseDeny returns the names on a deny-list, and what is wrong with the first line that is no name.

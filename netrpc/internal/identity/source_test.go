@@ -320,8 +320,24 @@ func TestADenyListIsNotEmptyForAMoment(t *testing.T) {
 		denied("and is whole again")
 		require.NoError(t, app.Over())
 	}
-	require.NoError(t, os.WriteFile(files.Deny, []byte("client/app\n"), 0o600))
+	for range 3 { // however often it is found empty, the same list in between
+		require.NoError(t, os.WriteFile(files.Deny, nil, 0o600))
+		denied("it is empty")
+		require.NoError(t, os.Remove(files.Deny))
+		denied("it is not there")
+		require.NoError(t, os.WriteFile(files.Deny, nil, 0o600))
+		denied("it is empty again, but was not there in between")
+		require.NoError(t, os.WriteFile(files.Deny, []byte("thief\n"), 0o600))
+		denied("it is whole")
+		denied("it is whole at two looks")
+	}
+	require.NoError(t, os.WriteFile(files.Deny, []byte("thief\nclient/app"), 0o600))
 	require.ErrorIs(t, app.Over(), identity.ErrDenied, "who is new on it is denied at once")
+	require.NoError(t, os.WriteFile(files.Deny, []byte("thief\nclient/application\n"), 0o600))
+	require.NoError(t, app.Over(), "that was only the half of another's name")
+	denied("who was on it all the time")
+	require.NoError(t, os.WriteFile(files.Deny, []byte("client/app\n"), 0o600))
+	require.ErrorIs(t, app.Over(), identity.ErrDenied)
 	require.NoError(t, meet(t, thief, node, anyNode("node1")).serverErr, "and who is gone from it at the next look")
 }
 
