@@ -62,7 +62,7 @@ const (
 	EventDirectoryGone // Text (who is missing): so many have lost their data that none ever can
 	EventRemoved       // Node (who says so, 0 for this one): this manager is none of its cluster any more
 	EventCopyRuns      // Text (the address): a manager with this one's identity is heard there: this is on a copy of its data
-	EventYields        // Node: this leader has heard no node for long, and has that manager lead, which does
+	EventYields        // Node: no node has answered this leader for long, and it has that manager lead, whom nodes ask
 	eventKindEnd
 )
 

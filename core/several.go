@@ -288,6 +288,9 @@ const (
 	offerAfter = 300 * time.Millisecond
 	// offerGap is how long it may take until one asks again, if they ask again and again.
 	offerGap = time.Second
+	// offerPause is how long a manager makes no offer that has let another one lead: it would reach
+	// no more nodes than before.
+	offerPause = 10 * time.Second
 )
 
 // offer is called when a node asks this follower to be registered. One that is registered does so
@@ -306,15 +309,18 @@ func (m *Manager) offer(from Peer, b *Register) {
 	}
 }
 
-// offered is called when nodes ask another manager to register them, though they are. A leader that
-// has heard no node for so long lets that one lead. Else it stays: who hears one may soon hear all,
-// and where no manager hears any there is nobody to offer. So the leadership does not go to and fro.
+// offered is called when nodes ask another manager to register them, though they are. A leader whose
+// pings no node has answered for so long lets that one lead. That it hears a node proves nothing: who
+// is cut off from it one way asks it again and again. Else it stays: whom one answers all may soon
+// answer, and where no manager hears any there is nobody to offer. So the leadership does not go to
+// and fro.
 func (m *Manager) offered(to NodeID) {
 	for _, c := range m.contacts {
-		if m.now.Since(c.quietSince) < firstPatience {
+		if m.now.Since(max(c.since, c.answeredAt)) < firstPatience {
 			return
 		}
 	}
+	m.several.offerAt = m.now.After(offerPause)
 	m.event(Event{Kind: EventYields, Node: to})
 	m.several.council.Yield(to)
 }

@@ -52,7 +52,7 @@ var said = [core.EventKindCount]struct {
 	core.EventSqueezed:      {slog.LevelInfo, "writes are held back until the joining node has caught up"},
 	core.EventLeads:         {slog.LevelInfo, "this manager leads the others from now on"},
 	core.EventFollows:       {slog.LevelWarn, "this manager leads no more"},
-	core.EventYields:        {slog.LevelWarn, "this manager has heard no storage node for long, and another one does: it lets that one lead: look at the network between this machine and those of the nodes"},
+	core.EventYields:        {slog.LevelWarn, "no storage node has answered this manager for long, and they ask another one, which it lets lead: look at the network between this machine and those of the nodes"},
 	core.EventWaits:         {slog.LevelWarn, "this manager is empty, but the others are of a cluster: it founds none, and waits to be taken in there. The one that leads has it replace the one that was at this address; at another one 'gtstore managers' adds it"},
 	core.EventListsDiffer:   {slog.LevelError, "this manager was started with other --managers than another one, or with a --dir and that one without: no cluster can be founded until both are the same"},
 	core.EventFounded:       {slog.LevelInfo, "founded a cluster with the other managers"},

@@ -181,7 +181,7 @@ var ofManagers = []Mutant{
 	},
 	{
 		Name: `leader-without-nodes-leads-on`, Rule: `several managers`,
-		Story: `a leader that hears no node leads on, while another manager would reach all`,
+		Story: `a leader that no node answers leads on, while another manager would reach all`,
 		File:  `core/several.go`,
 		Old: `	m.several.council.Yield(to)
 `,
@@ -189,9 +189,9 @@ var ofManagers = []Mutant{
 	},
 	{
 		Name: `leads-by-turns`, Rule: `several managers`,
-		Story: `a leader lets another one lead though it hears nodes itself`,
+		Story: `a leader lets another one lead though nodes answer it`,
 		File:  `core/several.go`,
-		Old:   `		if m.now.Since(c.quietSince) < firstPatience {`,
+		Old:   `		if m.now.Since(max(c.since, c.answeredAt)) < firstPatience {`,
 		New:   `		if c == nil {`,
 	},
 	{
