@@ -345,6 +345,28 @@ func TestAJoiningNodeThatStopsHoldsUpNobody(t *testing.T) {
 	require.Equal(t, l.written, l.answered)
 }
 
+// Rule R10: a request that comes again while it waits keeps its place, and takes no second one.
+func TestAHeldBackWriteThatComesAgainWaitsOnce(t *testing.T) {
+	l := newLoaded(t, 100, chunkItems(2))
+	l.trip, l.each = time.Millisecond, 20*time.Millisecond
+	l.squeezed()
+	l.tick(100 * time.Millisecond)
+	for l.written == l.answered {
+		l.write()
+	}
+	again := put(uint64(l.written+1), 1, uint64(l.written), fmt.Sprint("k", l.written%l.keys), fmt.Sprintf("%100d", l.written))
+	parked := func() int { return len(l.storage().groups[0].tenure.parked) }
+	was := parked()
+	require.Positive(t, was)
+	for range 3 {
+		l.step("c1", again)
+	}
+	require.Equal(t, was, parked())
+	l.tick(squeezeStall)
+	l.count()
+	require.Equal(t, l.written, l.answered, "it is answered once")
+}
+
 // Rule R10: the join ends, one way or another, or another primary takes over while
 // writers are held back. All of them are answered.
 func TestWritersAreReleasedWhenTheJoinEnds(t *testing.T) {

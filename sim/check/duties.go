@@ -73,7 +73,7 @@ func (c *checker) checkDuties(w *sim.World, h *sim.Host, s *core.Storage, in *co
 		f.nacked = max(f.nacked, now) // what answers an earlier one says nothing more
 	}
 	if missed != "" {
-		w.Fail("said", "%s was told by %v of %s, and said nothing", h.Name(), from, missed)
+		c.saidWrongly(w, "%s was told by %v of %s, and said nothing", h.Name(), from, missed)
 	}
 }
 
@@ -112,7 +112,7 @@ func (c *checker) checkClient(w *sim.World, h *sim.Host, in *core.Envelope) {
 			}
 			use := clientUse{clientSession{b.Group, b.Session}, b.OpSeq}
 			if at, doubt := r.doubts[use.clientSession]; doubt && b.OpSeq > at {
-				w.Fail("said", "%s writes in session %d of group %d, and does not know how its operation %d there has ended", h.Name(), b.Session, b.Group, at)
+				c.saidWrongly(w, "%s writes in session %d of group %d, and does not know how its operation %d there has ended", h.Name(), b.Session, b.Group, at)
 			}
 			r.used[b.Req>>1] = use
 		case *core.Result:
@@ -133,7 +133,7 @@ func (c *checker) checkClient(w *sim.World, h *sim.Host, in *core.Envelope) {
 			op, ok := e.Body.(*core.Op)
 			return ok && op.Kind == core.OpClose && op.Group == id
 		}) {
-			w.Fail("said", "%s ends, and leaves its sessions of group %d open", h.Name(), id)
+			c.saidWrongly(w, "%s ends, and leaves its sessions of group %d open", h.Name(), id)
 		}
 	}
 }
