@@ -72,8 +72,8 @@ func FuzzGate(f *testing.F) {
 				clear(persist) // the Gate has copied both
 				clear(after)
 			}
-			for _, need := range needs {
-				require.Greater(t, need, synced, "it waits for nothing, and did not leave")
+			if len(needs) > 0 { // the others need no less
+				require.Greater(t, needs[0], synced, "it waits for nothing, and did not leave")
 			}
 			require.Equal(t, taken > synced, g.Pending() > 0)
 		}
