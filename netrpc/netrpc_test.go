@@ -482,7 +482,7 @@ func TestStrangersDoNoHarm(t *testing.T) {
 		for i := range b {
 			b[i] = byte(random.Uint32())
 		}
-		return append([]byte("GTStore\x02"), b...)
+		return append([]byte("GTStore\x08"), b...)
 	}
 	var open []net.Conn
 	for i := range idle {
@@ -543,7 +543,7 @@ func TestAClientThatNeverReads(t *testing.T) {
 // deafRequests is what a client sends that collects a little and gets a lot: the
 // preface, two Collects, and Delivers of a get each.
 func deafRequests(cluster core.ClusterID, to core.Peer, group core.GroupID, key string, n int) []byte {
-	out := []byte("GTStore\x02")
+	out := []byte("GTStore\x08")
 	frame := func(payload []byte) {
 		out = append(out, byte(len(payload)), byte(len(payload)>>8), byte(len(payload)>>16), 0)
 		out = append(out, payload...)

@@ -11,7 +11,7 @@ import (
 // Those of backups are counted from 64 and those of records from 128, so that none meets
 // another.
 const (
-	MessageVersion = 7
+	MessageVersion = 8
 	BackupVersion  = 64 + 1
 	RecordVersion  = 128 + 6
 )
