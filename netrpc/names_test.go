@@ -295,11 +295,14 @@ func TestNobodyAnswersInThePlaceOfAnotherManager(t *testing.T) {
 		c.works(client, "c"+name)
 	}
 
+	// A node that found m1 slow to refuse it would ask another manager, and not m1 again.
+	c.stop("m2", "m3")
 	for _, name := range []string{"n1", "n2", "n3"} {
 		c.stop(name)
 		c.start(name) // its list begins with m1, and has no name
 		c.refuses(name)
 	}
+	c.start("m2", "m3")
 	c.works(client, "d")
 
 	byName := make([]string, len(c.list))
