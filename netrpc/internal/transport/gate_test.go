@@ -147,7 +147,9 @@ func TestEveryRoleSaysOnlyWhatItMay(t *testing.T) {
 
 func everyKind(g gate, from, to core.Role) {
 	speaker := g.source(from.String() + "/n5")
-	e := newEnd(g.T, 1, listen(g.T, "127.0.0.1:0"), func(o *Options) { o.Identity = g.source(to.String() + "/n1") })
+	e := newEnd(g.T, 1, listen(g.T, "127.0.0.1:0"), func(o *Options) {
+		o.Identity, o.DialTimeout = g.source(to.String()+"/n1"), patience // many handshakes, on a machine that may be slow
+	})
 	forbidden := uint64(0)
 	for k := core.Kind(0); int(k) <= core.KindCount; k++ {
 		var c net.Conn
