@@ -2,8 +2,10 @@ package netrpc_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -477,12 +479,13 @@ func TestStrangersDoNoHarm(t *testing.T) {
 		ports = append(ports, s.Self().Addr)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
+	preface := prefaceOf(t, ports[0])
 	prefaced := func(n int) []byte {
 		b := make([]byte, n)
 		for i := range b {
 			b[i] = byte(random.Uint32())
 		}
-		return append([]byte("GTStore\x08"), b...)
+		return append(preface[:len(preface):len(preface)], b...)
 	}
 	var open []net.Conn
 	for i := range idle {
@@ -511,7 +514,21 @@ func TestStrangersDoNoHarm(t *testing.T) {
 	}
 }
 
-// A client that reads none of the values it asks for costs a bounded amount of
+// prefaceOf is what both ends of a connection send first.
+func prefaceOf(t *testing.T, address string) []byte {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	preface := make([]byte, 8)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	_, err = io.ReadFull(conn, preface)
+	require.NoError(t, err)
+	require.Equal(t, "GTStore", string(preface[:7]))
+	return preface
+}
+
+// A client that asks for values, and reads one of them and no more, costs a bounded amount of
 // memory, and nobody else anything.
 func TestAClientThatNeverReads(t *testing.T) {
 	c := startCluster(t, 1, core.ManagerOptions{})
@@ -521,14 +538,21 @@ func TestAClientThatNeverReads(t *testing.T) {
 	require.NoError(t, err)
 	stop := watched(t, c)
 
-	deaf, err := net.Dial("tcp", c.nodes[0].Self().Addr)
+	node := c.nodes[0].Self()
+	deaf, err := net.Dial("tcp", node.Addr)
 	require.NoError(t, err)
 	defer deaf.Close()
-	require.NoError(t, deaf.SetWriteDeadline(time.Now().Add(2*time.Second)))
 	status, err := client.Status(t.Context())
 	require.NoError(t, err)
-	flood := deafRequests(status.Cluster, c.nodes[0].Self(), r.Group, "big", 2000)
-	_, _ = deaf.Write(flood) // it is cut off some time
+	flood := append(prefaceOf(t, node.Addr), deafRequests(status.Cluster, node, r.Group, "big", 2000)...)
+	written := make(chan struct{})
+	go func() {
+		_, _ = deaf.Write(flood) // it is cut off some time
+		close(written)
+	}()
+	require.NoError(t, deaf.SetReadDeadline(time.Now().Add(patience)))
+	_, err = io.ReadFull(deaf, make([]byte, len(big)))
+	require.NoError(t, err, "it is answered")
 
 	var m runtime.MemStats
 	for range 10 {
@@ -538,23 +562,21 @@ func TestAClientThatNeverReads(t *testing.T) {
 		require.Less(t, m.HeapAlloc, uint64(256<<20), "2000 values of 1 MiB were asked for")
 	}
 	stop()
+	deaf.Close()
+	<-written
 }
 
-// deafRequests is what a client sends that collects a little and gets a lot: the
-// preface, two Collects, and Delivers of a get each.
-func deafRequests(cluster core.ClusterID, to core.Peer, group core.GroupID, key string, n int) []byte {
-	out := []byte("GTStore\x08")
-	frame := func(payload []byte) {
-		out = append(out, byte(len(payload)), byte(len(payload)>>8), byte(len(payload)>>16), 0)
-		out = append(out, payload...)
-	}
-	frame([]byte{3, 1}) // Collect
-	frame([]byte{3, 2})
+// deafRequests is n frames that each Deliver a get.
+func deafRequests(cluster core.ClusterID, to core.Peer, group core.GroupID, key string, n int) (frames []byte) {
+	const deliver = 2
 	for i := range n {
 		e := core.AppendEnvelope(nil, &core.Envelope{Cluster: cluster, From: core.Peer{ID: 99}, To: to,
 			Body: &core.Op{Group: group, Req: uint64(i), Kind: core.OpGet, Key: key}})
-		payload := []byte{2, byte(i%100) + 3, 1, byte(len(e)), byte(len(e) >> 8), 0, 0} // Deliver of a batch of one
-		frame(append(payload, e...))
+		frame := binary.AppendUvarint([]byte{deliver}, uint64(i+1))
+		frame = append(frame, 1) // one envelope
+		frame = binary.LittleEndian.AppendUint32(frame, uint32(len(e)))
+		frame = append(frame, e...)
+		frames = append(binary.LittleEndian.AppendUint32(frames, uint32(len(frame))), frame...)
 	}
-	return out
+	return frames
 }

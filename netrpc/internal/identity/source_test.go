@@ -474,7 +474,7 @@ func TestAPeerWithoutTLS(t *testing.T) {
 		near, far := net.Pipe()
 		defer near.Close()
 		go func() {
-			go func() { _, _ = far.Write([]byte("GTStore\x08")) }()
+			go func() { _, _ = far.Write([]byte("GTStore\x07")) }()
 			_, _ = io.Copy(io.Discard, far)
 		}()
 		return f(near)
