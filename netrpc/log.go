@@ -54,7 +54,7 @@ var said = [core.EventKindCount]struct {
 	core.EventFollows:       {slog.LevelWarn, "this manager leads no more"},
 	core.EventYields:        {slog.LevelWarn, "no storage node has answered this manager for long, and they ask another one, which it lets lead: look at the network between this machine and those of the nodes"},
 	core.EventWaits:         {slog.LevelWarn, "this manager is empty, but the others are of a cluster: it founds none, and waits to be taken in there. The one that leads has it replace the one that was at this address; at another one 'gtstore managers' adds it"},
-	core.EventListsDiffer:   {slog.LevelError, "this manager was started with other --managers than another one, or with a --dir and that one without: no cluster can be founded until both are the same"},
+	core.EventListsDiffer:   {slog.LevelError, "this manager was started with other --managers than another one, or with a --dir and that one without: make them the same, or a cluster may never be founded"},
 	core.EventFounded:       {slog.LevelInfo, "founded a cluster with the other managers"},
 	core.EventResigns:       {slog.LevelInfo, "asked the manager to have the group go on without this node"},
 	core.EventFenced:        {slog.LevelInfo, "refused a message of an earlier epoch: its sender was told of the config"},

@@ -332,7 +332,7 @@ func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Du
 // silence says that the manager did not answer, and why, if that is known.
 func (c *Client) silence() string {
 	if c.leaders.several() {
-		return "none of the managers, " + c.leaders.text() + ", has answered in time as the one that leads: more than half of them must be up"
+		return "none of the managers, " + c.leaders.text() + ", has answered in time as the one that leads: more than half of them must be up, with their data"
 	}
 	text := "the manager at " + hostPort(c.manager.Addr) + " did not answer in time"
 	if c.refused.Load() {

@@ -148,7 +148,7 @@ func (st *state) unready() (why []string) {
 	case !m.in:
 		say("this manager is in no cluster yet: it waits for the others")
 	case !m.leads && m.leader.ID == 0:
-		say("no manager leads: more than half of them must be up")
+		say("no manager leads: more than half of them must be up, with their data")
 	case m.leads && m.status.DiskLag >= core.DiskLate:
 		say("the last change of the cluster has waited for %v to be durable", m.status.DiskLag.Round(time.Second))
 	}
