@@ -79,6 +79,7 @@ type Node struct {
 	log     storage
 	members Members
 	moved   map[core.NodeID]string // members that are at another address than they list
+	listed  []core.Peer            // what current returns; nil when members or moved have changed since
 	applied Position
 	random  rand.PCG
 
@@ -333,6 +334,9 @@ func (n *Node) Members() Members { return n.members }
 // to believe, and not while it hears the member at the address that it knows.
 func (n *Node) Found(p core.Peer) {
 	known, member := n.members.peer(p.ID)
+	if member && known.Addr == p.Addr && len(n.moved) == 0 {
+		return // as the members list it: so it nearly always is, and a leader looks at each Tick
+	}
 	now := n.peerNow(known)
 	name, _ := core.SplitAddr(now.Addr)
 	p.Addr = core.NamedAddr(name, p.Addr) // nobody loses the name that it has
@@ -341,11 +345,13 @@ func (n *Node) Found(p core.Peer) {
 	case p.ID != n.self.ID && !core.SameAddr(now.Addr, p.Addr) && n.hears(p.ID):
 	case known.Addr == p.Addr:
 		delete(n.moved, p.ID)
+		n.listed = nil
 	default:
 		if n.moved == nil {
 			n.moved = make(map[core.NodeID]string)
 		}
 		n.moved[p.ID] = p.Addr
+		n.listed = nil
 	}
 }
 
@@ -371,9 +377,10 @@ func (n *Node) Relist() {
 	}
 	n.Found(n.self)
 	var add []core.Peer
-	for _, p := range n.members.Voters {
-		if now := n.peerNow(p); now != p {
-			add = append(add, now)
+	now := n.current()
+	for i, p := range n.members.Voters {
+		if now[i] != p {
+			add = append(add, now[i])
 		}
 	}
 	if len(add) > 0 {
@@ -393,8 +400,16 @@ func (n *Node) peerNow(p core.Peer) core.Peer {
 	return p
 }
 
-// current are all members, also amid a change, at the addresses at which they were found.
+// current are all members, also amid a change, at the addresses at which they were found. The
+// list must not be changed; whoever keeps it keeps what it was.
 func (n *Node) current() []core.Peer {
+	if n.listed == nil {
+		n.listed = n.list()
+	}
+	return n.listed
+}
+
+func (n *Node) list() []core.Peer {
 	list := make([]core.Peer, 0, len(n.members.Voters))
 	for _, p := range n.members.Voters {
 		list = append(list, n.peerNow(p))

@@ -69,11 +69,10 @@ func (n *Node) drain() {
 // once that the leader's process has ended.
 func (n *Node) address(m *pb.Message) (core.Peer, bool) {
 	id := core.NodeID(m.GetTo())
-	if p, ok := n.members.peer(id); ok {
-		return n.peerNow(p), true
-	}
-	if i := find(n.heard, id); i >= 0 {
-		return n.heard[i], true
+	for _, list := range [...][]core.Peer{n.current(), n.heard} {
+		if i := find(list, id); i >= 0 {
+			return list[i], true
+		}
 	}
 	return core.Peer{}, false
 }
@@ -207,7 +206,7 @@ func (n *Node) applyChange(data string) {
 	n.inChange = true
 	state := n.raft.ApplyConfChange(ch.conf)
 	n.inChange = false
-	n.members = n.members.after(state, ch.added)
+	n.members, n.listed = n.members.after(state, ch.added), nil
 	n.voices = slices.DeleteFunc(n.voices, func(v voice) bool {
 		_, stays := n.members.peer(v.id)
 		return !stays

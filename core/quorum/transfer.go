@@ -152,6 +152,6 @@ func (n *Node) install() {
 	}
 	n.unpersistLog(n.log.base.Index+1, n.log.last())
 	n.log.reset(in.at)
-	n.applied, n.members = in.at, in.members
+	n.applied, n.members, n.listed = in.at, in.members, nil
 	n.persistSnapshot()
 }

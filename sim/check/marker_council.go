@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"gtstore/core"
 	"gtstore/core/quorum"
 	"gtstore/sim"
@@ -13,6 +15,7 @@ type councilMarks struct {
 	founded bool
 	asked   map[uint64]core.Term   // by the operator's request: the first leader that got it
 	members map[string]core.NodeID // by address, as a leader had them
+	council []core.Peer            // that was last taken over into members
 	parts   map[core.NodeID]bool   // who has been sent a part of a snapshot since it last applied something
 }
 
@@ -48,7 +51,12 @@ func (m *marker) manager(w *sim.World, h *sim.Host, node *core.Manager) {
 		return
 	}
 	m.answers(h, node, in)
-	for _, p := range node.Council() {
+	council := node.Council()
+	if slices.Equal(council, a.council) {
+		return
+	}
+	a.council = council
+	for _, p := range council {
 		if before := a.members[p.Addr]; before != p.ID {
 			if a.members == nil {
 				a.members = make(map[string]core.NodeID)
