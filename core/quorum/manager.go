@@ -18,13 +18,15 @@ func ForManager(opt Options) func(core.Machine, core.Peer, core.Space) (core.Con
 
 // council is a Node whose messages travel in core's envelopes.
 type council struct {
-	node *Node
-	out  Output
+	node    *Node
+	out     Output
+	scratch []byte // of the message that is being read, or written
 }
 
 // Step implements core.Consensus, as do all that follow. What does not decode is dropped.
 func (c *council) Step(now core.Time, from core.Peer, text string, out *core.Output) {
-	if m, err := DecodeMessage([]byte(text)); err == nil {
+	c.scratch = append(c.scratch[:0], text...)
+	if m, err := DecodeMessage(c.scratch); err == nil {
 		c.node.Step(now, Envelope{from, c.node.self, m}, &c.out)
 	}
 	c.handOut(out)
@@ -58,8 +60,8 @@ func (c *council) Managers() []core.Peer { return c.node.current() }
 
 // handOut puts what the node wants done into core's form.
 func (c *council) handOut(out *core.Output) {
-	out.Send = appendEnvelopes(out.Send, c.out.Send)
-	out.After = appendEnvelopes(out.After, c.out.After)
+	out.Send = c.appendEnvelopes(out.Send, c.out.Send)
+	out.After = c.appendEnvelopes(out.After, c.out.After)
 	out.Persist = append(out.Persist, c.out.Persist...)
 	out.Halt = c.out.Halt
 	clear(c.out.Send) // so that they keep no message alive
@@ -68,13 +70,14 @@ func (c *council) handOut(out *core.Output) {
 	c.out = Output{Send: c.out.Send[:0], After: c.out.After[:0], Persist: c.out.Persist[:0]}
 }
 
-func appendEnvelopes(to []core.Envelope, list []Envelope) []core.Envelope {
+func (c *council) appendEnvelopes(to []core.Envelope, list []Envelope) []core.Envelope {
 	for _, e := range list {
 		var body core.Message
 		if stored, ok := e.Body.(*Stored); ok {
 			body = &core.Synced{Nonce: stored.Nonce}
 		} else {
-			body = &core.Quorum{Text: string(AppendMessage(nil, e.Body))}
+			c.scratch = AppendMessage(c.scratch[:0], e.Body)
+			body = &core.Quorum{Text: string(c.scratch)}
 		}
 		to = append(to, core.Envelope{From: e.From, To: e.To, Body: body})
 	}

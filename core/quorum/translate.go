@@ -9,44 +9,79 @@ import (
 	"gtstore/core"
 )
 
+// inbound is a message of the library's, together with all that it points to: so it takes one
+// piece of memory, and not one for each field.
+type inbound struct {
+	message                                   pb.Message
+	kind                                      pb.MessageType
+	from, to, term, commit, at, logTerm, hint uint64
+	refused                                   bool
+	round                                     [8]byte
+}
+
 // toRaft turns a message into the library's. Parts have none: the library
 // hears of a snapshot once all of it is there. Nor has an Offer, of which the owner hears.
 func toRaft(from, to core.NodeID, m Message) *pb.Message {
-	r := &pb.Message{From: new(uint64(from)), To: new(uint64(to))}
+	in := &inbound{from: uint64(from), to: uint64(to)}
+	r := &in.message
+	r.Type, r.From, r.To, r.Term = &in.kind, &in.from, &in.to, &in.term
 	switch m := m.(type) {
 	case *Vote:
-		r.Type, r.Term = pb.MsgVote.Enum(), new(uint64(m.Term))
+		in.kind, in.term = pb.MsgVote, uint64(m.Term)
 		if m.Pre {
-			r.Type = pb.MsgPreVote.Enum()
+			in.kind = pb.MsgPreVote
 		}
-		r.LogTerm, r.Index = new(uint64(m.Last.Term)), new(uint64(m.Last.Index))
+		in.place(m.Last)
 		if m.Yielded {
 			r.Context = []byte(yielded)
 		}
 	case *Voted:
-		r.Type, r.Term, r.Reject = pb.MsgVoteResp.Enum(), new(uint64(m.Term)), new(m.Refused)
+		in.kind, in.term = pb.MsgVoteResp, uint64(m.Term)
 		if m.Pre {
-			r.Type = pb.MsgPreVoteResp.Enum()
+			in.kind = pb.MsgPreVoteResp
 		}
+		in.refuse(m.Refused)
 	case *Append:
-		r.Type, r.Term, r.Commit = pb.MsgApp.Enum(), new(uint64(m.Term)), new(uint64(m.Commit))
-		r.LogTerm, r.Index = new(uint64(m.Prev.Term)), new(uint64(m.Prev.Index))
+		in.kind, in.term = pb.MsgApp, uint64(m.Term)
+		in.commitTo(m.Commit)
+		in.place(m.Prev)
 		for i := range m.Entries {
 			r.Entries = append(r.Entries, entryToRaft(m.Prev.Index+1+Index(i), &m.Entries[i]))
 		}
 	case *Appended:
-		r.Type, r.Term, r.Index, r.Reject = pb.MsgAppResp.Enum(), new(uint64(m.Term)), new(uint64(m.Index)), new(m.Refused)
-		r.LogTerm, r.RejectHint = new(uint64(m.Hint.Term)), new(uint64(m.Hint.Index))
+		in.kind, in.term = pb.MsgAppResp, uint64(m.Term)
+		in.place(Position{m.Hint.Term, m.Index})
+		in.refuse(m.Refused)
+		in.hint, r.RejectHint = uint64(m.Hint.Index), &in.hint
 	case *Beat:
-		r.Type, r.Term, r.Commit, r.Context = pb.MsgHeartbeat.Enum(), new(uint64(m.Term)), new(uint64(m.Commit)), context(m.Round)
+		in.kind, in.term = pb.MsgHeartbeat, uint64(m.Term)
+		in.commitTo(m.Commit)
+		in.confirm(m.Round)
 	case *Beaten:
-		r.Type, r.Term, r.Context = pb.MsgHeartbeatResp.Enum(), new(uint64(m.Term)), context(m.Round)
+		in.kind, in.term = pb.MsgHeartbeatResp, uint64(m.Term)
+		in.confirm(m.Round)
 	case *Lead:
-		r.Type, r.Term = pb.MsgTimeoutNow.Enum(), new(uint64(m.Term))
+		in.kind, in.term = pb.MsgTimeoutNow, uint64(m.Term)
 	default:
 		panic(fmt.Sprintf("quorum: a message of kind %d is not for the library", m.kind()))
 	}
 	return r
+}
+
+func (in *inbound) place(p Position) {
+	in.logTerm, in.at = uint64(p.Term), uint64(p.Index)
+	in.message.LogTerm, in.message.Index = &in.logTerm, &in.at
+}
+
+func (in *inbound) refuse(refused bool) { in.refused, in.message.Reject = refused, &in.refused }
+
+func (in *inbound) commitTo(i Index) { in.commit, in.message.Commit = uint64(i), &in.commit }
+
+// confirm has a number go with a beat, or nothing for 0.
+func (in *inbound) confirm(round uint64) {
+	if round != 0 {
+		in.message.Context = binary.LittleEndian.AppendUint64(in.round[:0], round)
+	}
 }
 
 // yielded goes with a vote in the library's messages that its leader has asked for.
@@ -78,10 +113,19 @@ func fromRaft(r *pb.Message) Message {
 	panic(fmt.Sprintf("quorum: the library sends a message of kind %v, which this group never asks for", r.GetType()))
 }
 
+// inboundEntry is an entry of the library's, together with all that it points to but the data.
+type inboundEntry struct {
+	entry    pb.Entry
+	term, at uint64
+	kind     pb.EntryType
+}
+
 func entryToRaft(i Index, e *Entry) *pb.Entry {
-	r := &pb.Entry{Term: new(uint64(e.Term)), Index: new(uint64(i)), Type: pb.EntryNormal.Enum()}
+	in := &inboundEntry{term: uint64(e.Term), at: uint64(i), kind: pb.EntryNormal}
+	r := &in.entry
+	r.Term, r.Index, r.Type = &in.term, &in.at, &in.kind
 	if e.Kind == EntryMembers {
-		r.Type = pb.EntryConfChangeV2.Enum()
+		in.kind = pb.EntryConfChangeV2
 	}
 	if e.Data != "" {
 		r.Data = []byte(e.Data)
@@ -101,14 +145,7 @@ func entryFromRaft(r *pb.Entry) Entry {
 	return e
 }
 
-// context is what goes with a beat in the library's messages: a number, or nothing for 0.
-func context(round uint64) []byte {
-	if round == 0 {
-		return nil
-	}
-	return binary.LittleEndian.AppendUint64(nil, round)
-}
-
+// round is the number that goes with a beat, 0 for none.
 func round(context []byte) uint64 {
 	if len(context) == 0 {
 		return 0
