@@ -57,12 +57,10 @@ func (w *World) transmit(from, to *Host, k core.Kind, e *core.Envelope) {
 		w.logLost(from, to, number, e, fate.Lost.String())
 		return
 	}
-	var read core.Envelope
 	if !w.options.CheckImmutable && w.samples(k, number) { // who changes a copy is not noticed
-		if read = w.throughCodec(from, e); read.Body == nil {
+		if e = w.throughCodec(from, e); e.Body == nil {
 			return
 		}
-		e = &read
 	}
 	for i := range fate.Copies() {
 		slot := w.queue.alloc()
@@ -93,7 +91,7 @@ func (w *World) samples(k core.Kind, number uint64) bool {
 
 // throughCodec returns a message as its receiver reads it from the wire. What the codec
 // leaves out is missing there, and what it does not take stops the run.
-func (w *World) throughCodec(from *Host, e *core.Envelope) core.Envelope {
+func (w *World) throughCodec(from *Host, e *core.Envelope) *core.Envelope {
 	w.inCore = from
 	frame := core.AppendEnvelope(w.scratch[:0], e)
 	w.inCore = nil
@@ -102,7 +100,7 @@ func (w *World) throughCodec(from *Host, e *core.Envelope) core.Envelope {
 	if err != nil {
 		w.Fail("codec", "a %v of %s cannot be read by its receiver: %v", core.KindOf(e.Body), from.name, err)
 	}
-	return read
+	return &read
 }
 
 // hold makes a slot hold a message.
