@@ -91,6 +91,7 @@ type checker struct {
 	limits    limits
 	promises  map[nodeGroup]promise
 	turns     turns
+	views     []core.GroupView // of viewsOf
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -221,7 +222,7 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	c.owner[s.ID()] = h
 	c.onStarted(w, h, s)
 	r.groups = r.groups[:0]
-	c.checkStorage(w, h, s, r)
+	c.checkStorage(w, h, s, r, c.viewsOf(w, h, s))
 	for k, epoch := range r.durable {
 		if k.node == s.ID() && c.epochOf(r, k.group) < epoch {
 			w.Fail("epoch-memory", "%s restarted and knows epoch %d of group %d, but epoch %d was durable", h.Name(), c.epochOf(r, k.group), k.group, epoch)
@@ -298,8 +299,9 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 			c.marks.storageEvent(w, h, r, &events[i])
 			c.onStorageEvent(w, h, r, &events[i])
 		}
-		c.checkSaid(w, h, s, r)
-		c.checkStorage(w, h, s, r)
+		views := c.viewsOf(w, h, s)
+		c.checkSaid(w, h, s, r, views)
+		c.checkStorage(w, h, s, r, views)
 	case sim.RoleManager:
 		m := h.Manager()
 		if c.several(w) {

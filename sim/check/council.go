@@ -60,8 +60,9 @@ func (c *checker) onAgreed(w *sim.World, h *sim.Host, m *core.Manager) {
 	if a.hashes == nil {
 		a.hashes = make(map[core.Index]uint64)
 	}
-	if hash, known := a.hashes[m.Index()]; m.Index() > 0 && m.Index() != c.looked(h) {
-		if sum := m.DirectoryHash(); !known {
+	if m.Index() > 0 && m.Index() != c.looked(h) {
+		sum := m.DirectoryHash()
+		if hash, known := a.hashes[m.Index()]; !known {
 			a.hashes[m.Index()] = sum
 		} else if sum != hash {
 			w.Fail("directory-agreement", "%s has another Directory at index %d than another manager had", h.Name(), m.Index())

@@ -115,7 +115,9 @@ func (m *marker) answers(h *sim.Host, node *core.Manager, in *core.Envelope) {
 		case *core.Forgotten:
 			req, status = b.Req, b.Status
 		}
-		first, ok := a.asked[req]
-		m.reachIf(mark.RequestOutlivedItsLeader, ok && status == core.StatusOK && first < node.Term())
+		if req != 0 && status == core.StatusOK {
+			first, ok := a.asked[req]
+			m.reachIf(mark.RequestOutlivedItsLeader, ok && first < node.Term())
+		}
 	}
 }

@@ -81,27 +81,27 @@ func (s *words) of(id core.NodeID) *heard {
 // checkSaid holds what a storage node says and does in the event under way against what it
 // knows: nothing leaves in an epoch that is not durable, an ack speaks of what is verified, and a
 // primary serves, commits and answers gets only on the word of every member.
-func (c *checker) checkSaid(w *sim.World, h *sim.Host, s *core.Storage, r *hostRef) {
+func (c *checker) checkSaid(w *sim.World, h *sim.Host, s *core.Storage, r *hostRef, views []core.GroupView) {
 	in := w.Taken()
 	if in != nil && in.To.ID != s.ID() { // the node that was there before the disk was wiped
 		in = nil
 	}
-	for i := range s.Groups() {
-		v := s.Group(i, w.Local(h))
+	for i := range views {
+		v := &views[i]
 		said := &r.group(v.Group).words
 		switch {
 		case !v.Primary:
-			c.checkDeposed(w, h, said, &v)
+			c.checkDeposed(w, h, said, v)
 			said.leads, said.serves, said.heard, said.gets, said.round = false, false, said.heard[:0], said.gets[:0], 0
 		case !said.leads:
 			said.leads, said.serves, said.heard, said.gets, said.round = true, false, said.heard[:0], said.gets[:0], 0
 		}
 		if in != nil {
-			c.onHeard(w, h, said, &v, in)
+			c.onHeard(w, h, said, v, in)
 		}
-		c.checkSent(w, h, said, &v)
+		c.checkSent(w, h, said, v)
 		if v.Primary {
-			c.checkCounted(w, h, said, &v)
+			c.checkCounted(w, h, said, v)
 		}
 		said.commit, said.waiting = v.Commit, v.Waiting
 	}

@@ -93,24 +93,33 @@ func (c *checker) onApplied(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRe
 	}
 }
 
-// checkStorage looks at what an event may have changed in a storage node.
-func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *hostRef) {
-	now := w.Local(h)
+// viewsOf shows a node's part in its groups, in the node's own order. The views are good until the
+// next call.
+func (c *checker) viewsOf(w *sim.World, h *sim.Host, s *core.Storage) []core.GroupView {
+	c.views = c.views[:0]
 	for i := range s.Groups() {
-		v := s.Group(i, now)
+		c.views = append(c.views, s.Group(i, w.Local(h)))
+	}
+	return c.views
+}
+
+// checkStorage looks at what an event may have changed in a storage node.
+func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *hostRef, views []core.GroupView) {
+	for i := range views {
+		v := &views[i]
 		hg := r.group(v.Group)
 		fromDisk := v.Base > 0 || v.Commit > 0 && hg.digest == 0 // it was never seen to apply anything
-		if fromDisk && len(hg.prefixes) == 0 && !c.restored(w, h, hg, &v) {
+		if fromDisk && len(hg.prefixes) == 0 && !c.restored(w, h, hg, v) {
 			return
 		}
 		if int(v.Base) > len(hg.prefixes) && !c.trimmed(w, h, hg, v.Base) {
 			return
 		}
 		if int(v.Last) != len(hg.prefixes) {
-			c.checkLog(w, h, s, i, hg, &v)
+			c.checkLog(w, h, s, i, hg, v)
 		}
 		if v.Config.Epoch != hg.epoch || v.Durable != hg.durable {
-			c.checkEpoch(w, h, s, r, hg, &v)
+			c.checkEpoch(w, h, s, r, hg, v)
 			c.checkFormer(w, h, s)
 		}
 		if v.Commit != hg.commit {
@@ -132,13 +141,13 @@ func (c *checker) checkStorage(w *sim.World, h *sim.Host, s *core.Storage, r *ho
 			w.Fail("required-set", "%s, primary of group %d at epoch %d, requires %d of %d members", h.Name(), v.Group, v.Config.Epoch, v.Required, len(v.Config.Chain))
 		}
 		if v.Primary {
-			c.checkLimits(w, h, &v)
+			c.checkLimits(w, h, v)
 		}
 		if v.Primary && !v.Counted {
 			w.Fail("books", "%s, primary of group %d at epoch %d, has no write under way, and counts some", h.Name(), v.Group, v.Config.Epoch)
 		}
 		if c.leases && v.Serving {
-			c.checkReaders(w, h, &v)
+			c.checkReaders(w, h, v)
 		}
 	}
 }
