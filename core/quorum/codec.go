@@ -43,14 +43,17 @@ func AppendMessage(dst []byte, m Message) []byte {
 
 // DecodeMessage reads what AppendMessage wrote. What it returns does not refer to b. The
 // error matches one of package wire's classes.
-func DecodeMessage(b []byte) (Message, error) {
+func DecodeMessage(b []byte) (Message, error) { return decodeMessage(b, newMessage) }
+
+// decodeMessage reads into what is made for the message's kind.
+func decodeMessage(b []byte, empty func(Kind) Message) (Message, error) {
 	c := wire.NewDecoder(b)
 	var kind Kind
 	wire.Enum(&c, &kind, KindStored)
 	if err := c.Err(); err != nil {
 		return nil, fmt.Errorf("quorum: message: %w", err)
 	}
-	m := newMessage(kind)
+	m := empty(kind)
 	codeMessage(&c, m)
 	if err := c.End(); err != nil {
 		return nil, fmt.Errorf("quorum: message of kind %d: %w", kind, err)

@@ -21,15 +21,31 @@ type council struct {
 	node    *Node
 	out     Output
 	scratch []byte // of the message that is being read, or written
+	// Nearly all messages are these, and the node keeps none of them: their memory is used again.
+	beat   Beat
+	beaten Beaten
 }
 
 // Step implements core.Consensus, as do all that follow. What does not decode is dropped.
 func (c *council) Step(now core.Time, from core.Peer, text string, out *core.Output) {
 	c.scratch = append(c.scratch[:0], text...)
-	if m, err := DecodeMessage(c.scratch); err == nil {
+	if m, err := decodeMessage(c.scratch, c.message); err == nil {
 		c.node.Step(now, Envelope{from, c.node.self, m}, &c.out)
 	}
 	c.handOut(out)
+}
+
+// message is an empty message to be read into, which is good until the next one.
+func (c *council) message(kind Kind) Message {
+	switch kind {
+	case KindBeat:
+		c.beat = Beat{}
+		return &c.beat
+	case KindBeaten:
+		c.beaten = Beaten{}
+		return &c.beaten
+	}
+	return newMessage(kind)
 }
 
 func (c *council) Stored(now core.Time, nonce uint64, out *core.Output) {
