@@ -59,7 +59,8 @@
 //     (ErrAnew). They do so only before they have applied a command, and a durable one writes
 //     down that it has: the first commit point that covers one. An answer cannot be too old: it
 //     is to a question that was asked after the group was founded, and who is not of it then
-//     never will be.
+//     never will be. Who does not know the founders may yet be told, though: what it says
+//     counts only if it was asked after all those were gone who could tell it.
 //   - Who begins anew was counted on after all: by members who have changed meanwhile, say. Then
 //     one member has lost its data, which the others outlive.
 //   - A promise holds the next founder up. It is given to another one once it was not asked for

@@ -107,6 +107,7 @@ type founding struct {
 	askAt   core.Time      // of the next round
 	wait    time.Duration
 	answers []answer // of this round, by place in managers
+	gone    []uint64 // by place: the round in which it was first heard that it is gone; 0 if it is not
 
 	asked [MembersMax]asking // by place in managers
 	trip  time.Duration      // the longest way to one of them and back; 0 while none is known
@@ -136,7 +137,7 @@ type answer struct {
 }
 
 func newFounding(managers []string, self string, durable bool) (founding, error) {
-	f := founding{told: slices.Clone(managers), place: placeOf(managers, self), durable: durable, wait: askWait, answers: make([]answer, len(managers))}
+	f := founding{told: slices.Clone(managers), place: placeOf(managers, self), durable: durable, wait: askWait, answers: make([]answer, len(managers)), gone: make([]uint64, len(managers))}
 	switch {
 	case len(managers) == 0 || len(managers) > MembersMax:
 		return f, fmt.Errorf("quorum: %d managers, want 1 to %d, best 3 or 5", len(managers), MembersMax)
@@ -262,6 +263,7 @@ func (f *founding) anew(now core.Time) {
 	f.round += questionsMax
 	f.asks = 0
 	clear(f.answers)
+	clear(f.gone)
 	f.wait, f.askAt = askWait, now.After(askWait)
 }
 
@@ -304,11 +306,41 @@ func (f *founding) isDead(c core.ClusterID, self core.NodeID, founders *Members,
 	case holdsCommands && !f.all(func(a *answer) bool { return a.cluster != c || a.state < stateMember }):
 		return false
 	case !informed:
-		return left < len(f.managers)/2+1 || f.all(func(a *answer) bool { return a.cluster != c || a.state <= stateTaken })
+		return left < len(f.managers)/2+1 || f.nobodyKnows(c)
 	case newer: // the members have changed since, and are to be heard of
 		return false
 	}
 	return f.tooFew(c, self, founders.Voters) || f.tooFew(c, self, founders.Outgoing)
+}
+
+// nobodyKnows tells whether all who knew the founders of a cluster are gone. One that did not know
+// them when it answered may have been told since, by another one that lost its data only after that.
+// So who is gone must have been so before this round: then all others were asked later than that.
+func (f *founding) nobodyKnows(c core.ClusterID) bool {
+	for i := range f.answers {
+		a := &f.answers[i]
+		switch {
+		case i == f.place:
+		case !a.is(), a.cluster == c && a.state > stateTaken, a.cluster != c && (f.gone[i] == 0 || f.gone[i] == f.round):
+			return false
+		}
+	}
+	return true
+}
+
+// noteGone notes who is gone: it has said that it is not of that cluster, and never will be under the
+// id that the founders know. It tells whether one was not known to be before this round.
+func (f *founding) noteGone(c core.ClusterID) (news bool) {
+	for i := range f.answers {
+		switch a := &f.answers[i]; {
+		case !a.is():
+		case a.cluster == c:
+			f.gone[i] = 0
+		case f.gone[i] == 0:
+			f.gone[i], news = f.round, true
+		}
+	}
+	return news
 }
 
 // tooFew tells whether no majority of these members of a cluster is left.

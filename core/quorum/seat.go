@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/raft/v3"
 
@@ -111,6 +112,15 @@ func (m *Manager) enter(cluster core.ClusterID, founders []core.Peer, space core
 
 // Core is the manager that this one is in its cluster; nil before it is in one. It is for views.
 func (m *Manager) Core() *core.Manager { return m.inner }
+
+// ElectionTimeout is for how long a leader has to be silent, as this manager counts it now, before
+// another one is elected; 0 before it is in a cluster. It grows with the way to the others.
+func (m *Manager) ElectionTimeout() time.Duration {
+	if m.node == nil {
+		return 0
+	}
+	return m.node.timeout
+}
 
 // Self is who this manager is: it stays so until it ends.
 func (m *Manager) Self() core.Peer {
@@ -420,8 +430,12 @@ func (m *Manager) judge(out *core.Output) {
 	switch {
 	case m.ending:
 	case m.inner != nil:
-		if m.isBlank() && m.isDead(m.cluster(), m.Self().ID, &m.node.members, m.node.log.bytes > 0) {
+		switch gone := m.noteGone(m.cluster()); {
+		case !m.isBlank():
+		case m.isDead(m.cluster(), m.Self().ID, &m.node.members, m.node.log.bytes > 0):
 			m.beginAnew(out)
+		case gone && !m.knowsFounders(): // the others are to be asked after that
+			m.askAt = m.now
 		}
 	case m.place != 0:
 	case m.asks == 0:

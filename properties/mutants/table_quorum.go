@@ -16,9 +16,9 @@ var ofQuorum = []Mutant{
 	{
 		Name: `nobody-begins-anew`, Rule: `several managers`,
 		Story: `a cluster whose founders are gone is waited for`, File: quorumSeat,
-		Old: `&m.node.members, m.node.log.bytes > 0) {
+		Old: `&m.node.members, m.node.log.bytes > 0):
 			m.beginAnew(out)
-`, New: `&m.node.members, m.node.log.bytes > 0) {
+`, New: `&m.node.members, m.node.log.bytes > 0):
 			_ = out
 `,
 	},
