@@ -85,6 +85,18 @@ func TestANodeFollowsWhoPingsIt(t *testing.T) {
 	require.Empty(t, sent[*Pong](n, "m2"))
 }
 
+// To nodes a term is as a start of the manager, but it may be above all boots that there can be.
+func TestANodeHearsALeaderOfAnyTerm(t *testing.T) {
+	n := newStorageAt(t, "n1", ofSeveral)
+	n.from(chairs[0], &Registered{Boot: 1, Secret: 77, Managers: chairs})
+	for i, term := range []Boot{bootMax, bootMax + 1, 1 << 40, Boot(TermMax) - 1} {
+		n.from(chairs[0], &Ping{Nonce: uint64(i), Boot: term, Start: 9, Token: 5})
+		require.Len(t, sent[*Pong](n, "m1"), 1, term)
+	}
+	n.from(chairs[0], &Ping{Nonce: 9, Boot: Boot(TermMax), Start: 9, Token: 5})
+	require.Empty(t, sent[*Pong](n, "m1"))
+}
+
 // A new manager in the place of another is one that the leader names.
 func TestANodeLearnsOfNewManagers(t *testing.T) {
 	n := newStorageAt(t, "n1", ofSeveral)

@@ -15,6 +15,8 @@ const (
 	// countMax bounds all that counts up: epochs, positions, rounds, indexes. No count
 	// gets there in a million years, and none that is there overflows.
 	countMax = 1 << 56
+	// TermMax is above every term of a leader among several managers.
+	TermMax = Term(countMax)
 	// bootMax bounds boots: nonces begin at a boot times 2^32.
 	bootMax = 1 << 30
 	// groupMax bounds group numbers: a group never loses its last member, and a node is in
@@ -38,7 +40,8 @@ func inRange(in *Envelope) bool {
 	case *Refused:
 		return m.Reason >= 1 && m.Reason < refusalEnd && m.What >= 1 && m.What < kindEnd
 	case *Ping:
-		return m.Index <= countMax && m.Began <= m.Index && m.Boot.inRange()
+		// The Boot of one of several managers is its term, and no nonce begins at that.
+		return m.Index <= countMax && m.Began <= m.Index && m.Boot >= 1 && m.Boot < Boot(TermMax)
 	case *Pong:
 		return m.inRange()
 	case *Probe:
@@ -72,7 +75,7 @@ func inRange(in *Envelope) bool {
 	case *Enlist:
 		return in.From.Addr != ""
 	case *NotLeader:
-		return len(m.Leader.Addr) <= AddrBytesMax && m.Term <= countMax
+		return len(m.Leader.Addr) <= AddrBytesMax && m.Term < TermMax
 	case *Lookup, *ProbeReply, *StatusQuery, *Forget, *Drain, *ManagersQuery:
 		return true // all that they say is answered
 	}

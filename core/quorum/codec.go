@@ -22,8 +22,12 @@ const (
 	peerBytesMin  = 9
 )
 
-// countMax is above every term, index and number that a group can come to.
-const countMax = 1 << 62
+// countMax is above every index and number that a group can come to, termMax above every term:
+// core tells nodes of terms, and counts to less.
+const (
+	countMax = 1 << 62
+	termMax  = core.TermMax
+)
 
 // AppendMessage appends the encoding of m to dst, without a frame: whoever carries it has
 // one. It panics if m is local or outside the limits: no receiver would take it.
@@ -118,6 +122,7 @@ func codeMessage(c *wire.Coder, m Message) {
 	case *Part:
 		codeTerm(c, &m.Term)
 		m.At.code(c)
+		c.Check(m.At.Index < countMax/2, "snapshot behind which there is no room for a log")
 		m.Members.code(c)
 		count(c, &m.Number)
 		c.Bool(&m.Last)
@@ -162,8 +167,9 @@ func count[T ~uint64](c *wire.Coder, n *T) {
 
 // codeTerm codes the term of a message. The library takes one of term 0 for its own.
 func codeTerm(c *wire.Coder, t *Term) {
-	count(c, t)
+	wire.Uint(c, t)
 	c.Check(*t > 0, "message of no term")
+	c.Check(*t < termMax, "term above any that can be")
 }
 
 func (p *Position) code(c *wire.Coder) {

@@ -147,3 +147,28 @@ type Lead struct{ Term Term }
 // Stored is a node's message to itself by way of Output.After. When it comes, all is durable
 // that was to be durable before it.
 type Stored struct{ Nonce uint64 }
+
+// termOf is the term of a message; 0 where it has none.
+func termOf(m Message) Term {
+	switch m := m.(type) {
+	case *Vote:
+		return m.Term
+	case *Voted:
+		return m.Term
+	case *Append:
+		return m.Term
+	case *Appended:
+		return m.Term
+	case *Beat:
+		return m.Term
+	case *Beaten:
+		return m.Term
+	case *Part:
+		return m.Term
+	case *PartTaken:
+		return m.Term
+	case *Lead:
+		return m.Term
+	}
+	return 0
+}

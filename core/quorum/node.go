@@ -471,9 +471,11 @@ func (n *Node) draw() time.Duration {
 	return time.Duration(n.random.Uint64() % uint64(n.timeout))
 }
 
+// mayCampaign tells whether this node may ask to lead a further term: it is a member, and there is
+// one more that can be written.
 func (n *Node) mayCampaign() bool {
 	_, member := n.members.peer(n.self.ID)
-	return member
+	return member && Term(n.raft.BasicStatus().GetTerm()) < termMax-1
 }
 
 func (n *Node) tickTimers() {
@@ -536,16 +538,25 @@ func (n *Node) favour(id core.NodeID) {
 	}
 }
 
+// termsAhead is how many terms a message may be ahead of a node that knows of any: as many as there
+// are in thirteen years in which somebody is elected ten times a second. A member that is behind is
+// told of the present term. Who says more lies: beyond the last term that can be written there would
+// be no leader any more, for ever, as a term is durable.
+const termsAhead = 1 << 32
+
 // mayHear tells whether a message can be from a member that works, as far as this node can
 // tell. The library takes one that cannot for a fault, and panics.
 func (n *Node) mayHear(m Message) bool {
+	if known := Term(n.raft.BasicStatus().GetTerm()); known > 0 && termOf(m) > known+termsAhead {
+		return false
+	}
 	switch m := m.(type) {
 	case *Beat: // tells a member of no more than what that has acknowledged
 		return m.Commit <= n.log.last()
 	case *Appended:
 		return m.Refused || m.Index <= n.log.last()
-	case *Lead: // comes behind all that the leader has; and there is to be one more term
-		return m.Term == Term(n.raft.BasicStatus().GetTerm()) && m.Term < countMax-1
+	case *Lead: // comes behind all that the leader has
+		return m.Term == Term(n.raft.BasicStatus().GetTerm()) && n.mayCampaign()
 	case *Stored:
 		return false
 	}

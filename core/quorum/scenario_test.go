@@ -653,3 +653,35 @@ func TestALeaderStaysWhereNobodyCanFollow(t *testing.T) {
 	require.Equal(t, l, w.leader())
 	w.fine(t)
 }
+
+// A term is durable, and every leader's is higher. So one word of somebody who lies, or of a
+// stranger where nobody shows who it is, must not bring the managers to the last one.
+func TestALieAboutTheTermDoesNotEndTheElections(t *testing.T) {
+	w := calm(3, 0, durably(shortTimes))
+	w.write(t, "a")
+	for _, term := range []Term{termMax - 1, termMax / 2, 1 << 40} {
+		for _, h := range w.hosts {
+			for _, m := range []Message{&Append{Term: term, Prev: Position{1, 1}}, &Beat{Term: term}, &Vote{Term: term, Yielded: true, Last: Position{term, countMax - 1}}, &Voted{Term: term, Refused: true}} {
+				h.do(func(out *Output) {
+					h.node.Step(w.now, Envelope{core.Peer{ID: 0x999, Addr: "stranger"}, h.peer, m}, out)
+				})
+			}
+		}
+		w.run(w.now.After(2 * time.Second))
+		require.NotNil(t, w.leader())
+		w.write(t, fmt.Sprint("after ", term))
+	}
+	require.Less(t, w.leader().node.leads, Term(1<<34))
+	for _, h := range w.hosts {
+		require.Less(t, h.node.log.hard.term, Term(1<<34))
+	}
+	// Where the last one has come all the same, nobody panics.
+	for _, h := range w.hosts {
+		last := hardState{term: termMax - 1, commit: h.node.log.hard.commit}
+		h.crash()
+		h.set(keyState, tagState, &stateRecord{id: h.peer.ID, hardState: last})
+		h.start()
+	}
+	require.NotPanics(t, func() { w.run(w.now.After(2 * time.Second)) })
+	require.Nil(t, w.leader())
+}
