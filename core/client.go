@@ -163,7 +163,7 @@ func (c *Client) onReply(in Envelope) {
 	case *NotLeader:
 		if call := c.calls[b.Req]; call != nil && c.leaders.several() {
 			c.leaders.meet(in.From)
-			c.onNotLeader(call, b)
+			c.onNotLeader(in.From, call, b)
 		}
 	default:
 		c.drop(in.From)
@@ -271,10 +271,14 @@ func (c *Client) chooseManager() {
 // by default. An election is soon over, and who has backed off for long finds the leader late.
 const leaderlessMost = 5
 
-// onNotLeader asks the manager that leads, or if none does, another one after a while.
-func (c *Client) onNotLeader(call *call, b *NotLeader) {
+// onNotLeader asks the manager that leads, or if none does, another one after a while: who knows
+// of no leader may be cut off from the others.
+func (c *Client) onNotLeader(from Peer, call *call, b *NotLeader) {
 	c.owed = false
 	call.attempts = min(call.attempts, leaderlessMost)
+	if b.Leader.ID == 0 && SameAddr(from.Addr, c.manager.Addr) {
+		c.manager = c.leaders.after(c.manager)
+	}
 	switch follows := c.leaders.follow(b, &c.manager); {
 	case follows && call.route != nil:
 		c.lookup(call)
@@ -282,9 +286,6 @@ func (c *Client) onNotLeader(call *call, b *NotLeader) {
 		c.attempt(call)
 		c.wakeFor(call)
 	case b.Leader.ID == 0 && call.route == nil:
-		if call.target == c.manager {
-			c.manager = c.leaders.after(c.manager)
-		}
 		c.backOff(call, 0)
 	case call.route == nil && !call.waiting && call.target != c.manager: // others have been told before
 		c.attempt(call)

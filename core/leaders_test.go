@@ -233,6 +233,33 @@ func TestAClientAsksAnotherManagerAboutItsGroup(t *testing.T) {
 	require.Len(t, sent[*Op](n, "n2"), 1)
 }
 
+// So is one that knows of nobody who leads: it may be cut off from the others, and they go on.
+func TestAClientAsksPastAManagerThatIsCutOff(t *testing.T) {
+	n := newClientAt(t, "c1", atSeveral)
+	n.step("", &Call{ID: 1, Kind: OpGet, Key: "a", Timeout: time.Minute})
+	n.from(chairs[0], &LookupReply{Req: 1, Status: StatusOK, Placement: PlacementKey, Config: config(1, "n1", "n2")})
+	for id := uint64(2); id < 5; id++ { // others wait for the same primary
+		n.step("", &Call{ID: id, Kind: OpGet, Key: "a", Timeout: time.Minute})
+	}
+	n.lookedUp()
+	var asked []string
+	for range 100 { // n1 does not answer
+		n.tick(20 * time.Millisecond)
+		for i, m := range chairs[:2] {
+			for _, l := range sent[*Lookup](n, m.Addr) {
+				asked = append(asked, m.Addr)
+				n.from(chairs[i], &NotLeader{Req: l.Req})
+			}
+		}
+		if l := sent[*Lookup](n, "m3"); len(l) > 0 {
+			n.from(chairs[2], &LookupReply{Req: l[0].Req, Status: StatusOK, Placement: PlacementKey, Config: config(2, "n2")})
+			break
+		}
+	}
+	require.Len(t, sent[*Op](n, "n2"), 4, "asked before: %v", asked)
+	require.LessOrEqual(t, len(asked), 8, "no storm")
+}
+
 // A client that is bound to a cluster passes the manager of another one over, and follows no
 // word of it.
 func TestAClientPassesAnotherClustersManagerOver(t *testing.T) {
