@@ -276,6 +276,11 @@ func (c *canon) requests(m *Manager) {
 		c.waiter(&m.early[i].waiter)
 		c.message(m.early[i].lookup)
 	}
+	c.num(uint64(len(m.listing)))
+	for _, id := range slices.Sorted(maps.Keys(m.listing)) {
+		c.fixed(uint64(id))
+		c.bool(m.listing[id])
+	}
 	for _, list := range [...][]operatorRequest{m.forgets, m.drains} {
 		c.num(uint64(len(list)))
 		for i := range list {

@@ -277,6 +277,7 @@ var moreStates = map[string]func(t *testing.T) *rig{
 		r.say("c2", &Lookup{Req: 12, Key: "new", Create: true})
 		r.say("c1", &Forget{Req: 13, Node: peerOf("n4").ID})
 		r.say("c1", &Drain{Req: 14, Node: peerOf("n2").ID})
+		r.shortLived(1)
 		return r.rig
 	},
 	"a manager of nodes that have not answered": func(t *testing.T) *rig {

@@ -95,6 +95,7 @@ func (m *Manager) Clone() *Manager {
 	}
 	n.early = slices.Clip(m.early)
 	n.waits = maps.Clone(m.waits)
+	n.listing = maps.Clone(m.listing)
 	n.forgets = slices.Clone(m.forgets)
 	n.drains = slices.Clone(m.drains)
 	n.refused = slices.Clip(m.refused)

@@ -42,6 +42,7 @@ type Manager struct {
 	waiting    int               // in waiters
 	early      []early
 	waits      map[waiter]bool   // who is in waiters (true) or in early only: who asks again is there already
+	listing    map[NodeID]bool   // nodes not on the list that a command under way puts there
 	forgets    []operatorRequest // to forget a node, until it is gone
 	drains     []operatorRequest // to drain a node, until it is in no chain, or has to stay
 	refused    []refusedDrain
@@ -86,7 +87,7 @@ func NewManager(opt ManagerOptions, space Space) (*Manager, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), consensus: sole{}, leads: true, waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
+	m := &Manager{common: common{self: opt.Self, cluster: opt.Cluster}, opt: opt, dir: newDirectory(cmp.Or(opt.Placement, PlacementKey)), consensus: sole{}, leads: true, waiters: make(map[Unit][]waiter), waits: make(map[waiter]bool), listing: make(map[NodeID]bool), about: make(map[uint64]NodeID), shares: 1, haltAt: Never, tooManyAt: longAgo, tokens: *rand.NewChaCha8(opt.Seed)}
 	if opt.Durable {
 		if err := m.restore(space); err != nil {
 			return nil, err
@@ -417,7 +418,9 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case b.Inherited != 0 && n != nil && b.Inherited == n.secret:
 		m.confirm(&c)
 		return
-	case n == nil && len(m.dir.nodes) >= nodesMax:
+	case n == nil && m.listing[in.From.ID]:
+		return // it is answered when that is agreed on
+	case n == nil && len(m.dir.nodes)+len(m.listing) >= nodesMax:
 		m.send(in.From, &Refused{Reason: RefusedFull, Wanted: in.To.ID, What: KindRegister, Token: b.Secret})
 		return
 	case n != nil && !n.follows(&c):
@@ -430,6 +433,9 @@ func (m *Manager) onRegister(in Envelope, b *Register) {
 	case n != nil && !n.gone:
 		m.claim(m.contact(n.ID), &c)
 		return
+	}
+	if n == nil {
+		m.listing[in.From.ID] = true
 	}
 	m.propose(c)
 }
@@ -498,6 +504,7 @@ func (m *Manager) missingBy(node NodeID, b *Pong) (missing string) {
 }
 
 func (m *Manager) registered(c *Command, a applied) {
+	delete(m.listing, c.Node.ID)
 	n := m.dir.node(c.Node.ID)
 	if n.number == len(m.contacts) {
 		m.contacts = append(m.contacts, m.newContact(n))

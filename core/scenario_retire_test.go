@@ -154,3 +154,35 @@ func TestADrainOfANodeThatRetires(t *testing.T) {
 	require.Equal(t, StatusNotFound, received[*Drained](r, "c1")[0].Status)
 	require.Empty(t, r.manager().drains)
 }
+
+// While nothing is agreed on, since disks are slow, those who register are not on the list yet.
+// They are counted all the same: else all of them would be listed afterwards, however many they
+// are, and would be held until then.
+func TestNodesThatAreAboutToBeListedHaveTheirPlaces(t *testing.T) {
+	c := leading(t, 3)
+	c.consensus.held = true
+	for i := range 2 * nodesMax {
+		c.shortLived(i)
+		c.mail = nil
+	}
+	c.shortLived(1) // asks again
+	require.LessOrEqual(t, len(c.manager().underWay), nodesMax)
+	c.consensus.held = false
+	c.turn()
+	require.Equal(t, nodesMax, c.manager().Nodes())
+	require.Empty(t, c.manager().listing)
+
+	// The leader that has gone has left nothing of that.
+	c = leading(t, 3)
+	c.consensus.held = true
+	for i := range nodesMax {
+		c.shortLived(i)
+		c.mail = nil
+	}
+	c.deposed()
+	c.consensus.held = false
+	c.leads()
+	c.shortLived(nodesMax)
+	c.turn()
+	require.Equal(t, 4, c.manager().Nodes())
+}

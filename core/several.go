@@ -238,6 +238,7 @@ func (m *Manager) follow() {
 	m.waiters, m.waiting, m.early, m.waits = make(map[Unit][]waiter), 0, nil, make(map[waiter]bool)
 	m.denials, m.confirming = nil, 0
 	m.forgets, m.drains, m.refused = nil, nil, nil
+	clear(m.listing)
 	m.about, m.shares, m.turn, m.askedAbout, m.renewals, m.tooManyAt = make(map[uint64]NodeID), 1, 0, 0, 0, longAgo
 	m.pingAt = Never
 	m.haltingChanged()
