@@ -666,6 +666,7 @@ func (n *Node) noteRole() {
 	case leads && was.RaftState != raft.StateLeader:
 		n.tickAt = n.now.After(n.heartbeat())
 	case !leads && was.RaftState == raft.StateLeader:
+		n.changing, n.closing = false, false // also where it has not led yet
 		n.wait()
 	}
 	if !leads {

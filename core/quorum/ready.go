@@ -189,8 +189,10 @@ func (n *Node) applyEntry(e *pb.Entry) {
 		n.changing = n.closing || len(n.members.Outgoing) > 0
 	case n.role.RaftState == raft.StateLeader && n.applied.Term == n.log.hard.term:
 		// The entry with which this node began its term: all before it is applied, and
-		// nothing of another leader can come.
+		// nothing of another leader can come. Amid a change of the members that an earlier one
+		// began, the library ends it.
 		n.leads, n.ledAt, n.voices = n.applied.Term, n.now, nil
+		n.changing = n.closing || len(n.members.Outgoing) > 0
 		n.machine.Lead(n.leads, n.now.Since(n.calm))
 	}
 }

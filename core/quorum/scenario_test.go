@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"gtstore/core"
 )
@@ -684,4 +685,91 @@ func TestALieAboutTheTermDoesNotEndTheElections(t *testing.T) {
 	}
 	require.NotPanics(t, func() { w.run(w.now.After(2 * time.Second)) })
 	require.Nil(t, w.leader())
+}
+
+// still is a Machine without a state.
+type still struct{ led int }
+
+func (*still) Apply(string)               {}
+func (m *still) Lead(Term, time.Duration) { m.led++ }
+func (*still) Follow()                    {}
+func (*still) Confirmed(uint64)           {}
+func (*still) Offered(core.NodeID)        {}
+func (*still) Snapshot() string           { return "" }
+func (*still) Restore(string) error       { return nil }
+
+// byHand is a node that a test answers as the others.
+type byHand struct {
+	*still
+	node *Node
+	now  core.Time
+	held []Envelope // what waits for the disk
+}
+
+// hears steps a message in, or none, and ticks the node. What it makes durable is, at once, unless
+// the disk is slow.
+func (h *byHand) hears(slow bool, from core.Peer, list ...Message) {
+	var out Output
+	for _, m := range list {
+		h.node.Step(h.now, Envelope{from, h.node.self, m}, &out)
+	}
+	for {
+		for h.node.Deadline() <= h.now {
+			h.node.Tick(h.now, &out)
+		}
+		h.held = append(h.held, out.After...)
+		if out = (Output{}); slow || len(h.held) == 0 {
+			return
+		}
+		if e := h.held[0]; e.To.ID == h.node.self.ID {
+			h.node.Step(h.now, e, &out)
+		}
+		h.held = h.held[1:]
+	}
+}
+
+// elected has the node elected, by the votes of others.
+func (h *byHand) elected(t *testing.T, slow bool, term Term, by ...core.Peer) {
+	t.Helper()
+	h.now = h.now.After(time.Second)
+	h.hears(false, core.Peer{})
+	for _, p := range by {
+		h.hears(false, p, &Voted{Term: term, Pre: true})
+	}
+	for _, p := range by {
+		h.hears(slow, p, &Voted{Term: term})
+	}
+	require.Equal(t, uint64(h.node.self.ID), h.node.raft.BasicStatus().Lead)
+	require.EqualValues(t, term, h.node.log.hard.term)
+}
+
+// A leader that applies a change of the members, and is deposed before it has applied the entry with
+// which its term began, has left nothing of that when it leads again: the members can be changed.
+func TestAChangeThatAFormerLeaderHasEndedIsOver(t *testing.T) {
+	a, b, c, d := core.Peer{ID: 1, Addr: "a"}, core.Peer{ID: 2, Addr: "b"}, core.Peer{ID: 3, Addr: "c"}, core.Peer{ID: 4, Addr: "d"}
+	opt := durably(shortTimes)
+	opt.Self, opt.Found = a, []core.Peer{a, b, c}
+	h := &byHand{still: &still{}}
+	var err error
+	h.node, err = New(opt, core.Empty{}, h.still)
+	require.NoError(t, err)
+
+	text, err := proto.Marshal(change([]core.Peer{d}, nil))
+	require.NoError(t, err)
+	h.hears(false, b, &Append{Term: 2, Prev: founded, Entries: []Entry{{2, EntryCommand, ""}, {2, EntryMembers, string(text)}}, Commit: 2})
+	h.elected(t, true, 3, b, c) // its disk takes time
+	h.hears(true, b, &Appended{Term: 3, Index: 4})
+	h.hears(true, c, &Appended{Term: 3, Index: 4})
+	require.Len(t, h.node.members.Outgoing, 3)
+	require.Zero(t, h.led)
+
+	h.hears(false, b, &Append{Term: 4, Prev: Position{3, 4}, Entries: []Entry{{4, EntryCommand, ""}, {4, EntryMembers, ""}, {4, EntryCommand, ""}}, Commit: 7})
+	require.Equal(t, Position{4, 7}, h.node.Applied())
+	require.Empty(t, h.node.members.Outgoing)
+	h.elected(t, false, 5, b, c)
+	h.hears(false, b, &Appended{Term: 5, Index: 8})
+	h.hears(false, c, &Appended{Term: 5, Index: 8})
+	require.Equal(t, 1, h.led)
+	require.True(t, h.node.Settled())
+	require.NoError(t, h.node.Change(nil, []core.NodeID{d.ID}))
 }

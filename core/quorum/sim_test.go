@@ -347,6 +347,12 @@ func (h *host) Lead(t Term, _ time.Duration) {
 	if len(h.mine) > 0 {
 		h.w.fail("%v leads again without having followed", h.peer.Addr)
 	}
+	if outgoing := h.node.Members().Outgoing; len(outgoing) > 0 {
+		h.w.counts["lead amid a change"]++
+		if h.node.Settled() {
+			h.w.fail("%v leads amid a change of the members, and says that it is over", h.peer.Addr)
+		}
+	}
 }
 
 // Offered implements Machine.
