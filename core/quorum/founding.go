@@ -225,12 +225,12 @@ func (f *founding) isLapsed(now core.Time) bool { return now.Since(f.promisedAt)
 
 // take takes in an answer of this round.
 func (f *founding) take(now core.Time, from core.Peer, s *say) {
-	i := indexOf(f.managers, from.Addr)
-	if i < 0 || i == f.place {
+	i, question := indexOf(f.managers, from.Addr), int(s.round%questionsMax)
+	if i < 0 || i == f.place || question > f.asked[i].last {
 		return
 	}
 	if !f.answers[i].is() {
-		f.measure(&f.asked[i], now.Since(f.asked[i].at[s.round%questionsMax]))
+		f.measure(&f.asked[i], now.Since(f.asked[i].at[question]))
 	}
 	f.answers[i] = answer{from, *s}
 }

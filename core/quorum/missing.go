@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,12 +31,21 @@ type said struct {
 	at      core.Time
 }
 
-// note keeps an answer. There are no more than addresses that were asked.
+// saidPlacesMax bounds the places of which an answer is kept: those of the list and of all members,
+// amid a change of them, too. More there are only where one that was asked answers from elsewhere.
+const saidPlacesMax = 3 * MembersMax
+
+// note keeps an answer. The oldest makes room.
 func (f *founding) note(now core.Time, from core.Peer, s *say) {
 	place := core.Place(from.Addr)
 	i := slices.IndexFunc(f.said, func(o said) bool { return o.place == place })
-	if i < 0 {
+	switch {
+	case i >= 0:
+	case len(f.said) < saidPlacesMax:
 		i, f.said = len(f.said), append(f.said, said{})
+	default:
+		oldest := slices.MinFunc(f.said, func(a, b said) int { return cmp.Compare(a.at, b.at) })
+		i = slices.Index(f.said, oldest)
 	}
 	f.said[i] = said{place, from.ID, s.cluster, s.state, now}
 }

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -242,4 +243,29 @@ func TestHowFarOthersAre(t *testing.T) {
 	}
 	answers("m3", questionsMax-1, 3*ms)
 	require.Equal(t, 2*ms, f.trip)
+
+	// An answer to a question that was not put tells nothing.
+	f, err = newFounding([]string{"m1", "m2", "m3"}, "m1", true)
+	require.NoError(t, err)
+	f.begin(now, 0)
+	answers("m2", questionsMax-1, ms)
+	require.Zero(t, f.trip)
+}
+
+// Whoever is asked may answer from anywhere, again and again: what is kept of that has a bound, and
+// what the others have said stays.
+func TestWhatIsKeptOfAnswersHasABound(t *testing.T) {
+	f, err := newFounding([]string{"m1", "m2", "m3"}, "m1", true)
+	require.NoError(t, err)
+	now := core.Time(time.Second)
+	for i := range 10 * saidPlacesMax {
+		now = now.After(time.Millisecond)
+		f.note(now, core.Peer{ID: 7, Addr: fmt.Sprint("elsewhere", i)}, &say{state: stateEmpty})
+		if i%saidPlacesMax == 0 {
+			f.note(now, core.Peer{ID: 8, Addr: "m2"}, &say{state: stateEmpty})
+		}
+	}
+	require.Len(t, f.said, saidPlacesMax)
+	_, known := f.last(now, "m2")
+	require.True(t, known)
 }
