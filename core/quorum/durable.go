@@ -142,7 +142,7 @@ func (n *Node) fold() {
 		return
 	}
 	for i := n.applied.Index + 1; i <= n.log.last(); i++ {
-		bytes -= len(n.log.at(i).GetData())
+		bytes -= sizeOf(n.log.at(i))
 	}
 	if bytes <= limit {
 		return
@@ -150,7 +150,7 @@ func (n *Node) fold() {
 	to, gone := n.log.base.Index, 0
 	for to < n.applied.Index && bytes-gone > n.opt.LogBytes && (bytes > 4*limit || !n.sends(to)) {
 		to++
-		gone += len(n.log.at(to).GetData())
+		gone += sizeOf(n.log.at(to))
 	}
 	if gone < limit/4 {
 		return // for so little no snapshot is worth it
@@ -240,8 +240,9 @@ func (n *Node) restoreLog(space core.Space) error {
 		if before, _ := n.log.term(next - 1); e.Term < before || e.Term > n.log.hard.term {
 			return fmt.Errorf("the entry at %d is of term %d, the one before it of %d, and the present term is %d", next, e.Term, before, n.log.hard.term)
 		}
-		n.log.entries = append(n.log.entries, entryToRaft(next, &e))
-		n.log.bytes += len(e.Data)
+		held := entryToRaft(next, &e)
+		n.log.entries = append(n.log.entries, held)
+		n.log.bytes += sizeOf(held)
 		return nil
 	})
 }

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -13,7 +14,7 @@ type storage struct {
 	node    *Node
 	base    Position    // the entry before the first
 	entries []*pb.Entry // never changed in place: the library shares them
-	bytes   int         // of data in entries
+	bytes   int         // of entries: see sizeOf
 	hard    hardState
 }
 
@@ -51,7 +52,7 @@ func (s *storage) append(entries []*pb.Entry) {
 		panic(fmt.Sprintf("quorum: manager %v: entry %d behind a log that ends at %d", s.node.self.ID, entries[0].GetIndex(), s.last()))
 	}
 	for _, e := range s.entries[keep:] {
-		s.bytes -= len(e.GetData())
+		s.bytes -= sizeOf(e)
 	}
 	// The library may still hold a slice of what was there.
 	if int(keep) < len(s.entries) {
@@ -59,7 +60,7 @@ func (s *storage) append(entries []*pb.Entry) {
 	}
 	s.entries = append(s.entries, entries...)
 	for _, e := range entries {
-		s.bytes += len(e.GetData())
+		s.bytes += sizeOf(e)
 	}
 }
 
@@ -68,7 +69,7 @@ func (s *storage) trim(to Index) {
 	term, _ := s.term(to)
 	gone := s.entries[:to-s.base.Index]
 	for _, e := range gone {
-		s.bytes -= len(e.GetData())
+		s.bytes -= sizeOf(e)
 	}
 	// A new slice, so that the old one's memory goes.
 	s.entries = append([]*pb.Entry(nil), s.entries[len(gone):]...)
@@ -94,7 +95,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	found := s.entries[Index(lo)-s.base.Index-1 : Index(hi)-s.base.Index-1]
 	size, end := uint64(0), 0
 	for end < len(found) {
-		size += uint64(len(found[end].GetData())) + entryOverhead
+		size += uint64(sizeOf(found[end]))
 		if end > 0 && size > maxSize {
 			break
 		}
@@ -105,6 +106,15 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 
 // entryOverhead is more than what an entry takes beside its data, as the library counts.
 const entryOverhead = 32
+
+// sizeOf is what an entry counts for. One that holds no command takes something, too: every leader
+// makes one.
+func sizeOf(e *pb.Entry) int { return len(e.GetData()) + entryOverhead }
+
+// holdsData tells whether there is a command, or a change of the members.
+func (s *storage) holdsData() bool {
+	return slices.ContainsFunc(s.entries, func(e *pb.Entry) bool { return len(e.GetData()) > 0 })
+}
 
 // Term implements raft.Storage.
 func (s *storage) Term(i uint64) (uint64, error) {

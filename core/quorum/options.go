@@ -24,7 +24,7 @@ type Options struct {
 
 	HeartbeatInterval time.Duration // between a leader's words, 25 ms by default
 	ElectionTimeout   time.Duration // of silence before an election, 8 heartbeats by default, at least 2, more where members are far; up to twice as long for each node, at random
-	LogBytes          int           // of commands that are kept behind a snapshot, 8 MiB by default
+	LogBytes          int           // of commands, each with entryOverhead, that are kept behind a snapshot, 8 MiB by default
 	PendingBytes      int           // of commands that are proposed and not committed, 16 MiB by default
 
 	partBytes int // of a snapshot in one message or record; partBytesMax but in tests

@@ -773,3 +773,24 @@ func TestAChangeThatAFormerLeaderHasEndedIsOver(t *testing.T) {
 	require.True(t, h.node.Settled())
 	require.NoError(t, h.node.Change(nil, []core.NodeID{d.ID}))
 }
+
+// Each leader begins its term with an entry that holds no command. Where leaders follow each other
+// again and again, those are trimmed, too.
+func TestTermsWithoutCommandsDoNotFillTheLog(t *testing.T) {
+	a, b, c := core.Peer{ID: 1, Addr: "a"}, core.Peer{ID: 2, Addr: "b"}, core.Peer{ID: 3, Addr: "c"}
+	for _, durable := range []bool{true, false} {
+		opt := shortTimes
+		opt.Self, opt.Found, opt.Durable, opt.LogBytes = a, []core.Peer{a, b, c}, durable, 2000
+		h := &byHand{still: &still{}}
+		var err error
+		h.node, err = New(opt, core.Empty{}, h.still)
+		require.NoError(t, err)
+		for term := Term(2); term < 2000; term++ {
+			at := Position{term - 1, Index(term - 1)}
+			h.hears(false, b, &Append{Term: term, Prev: at, Entries: []Entry{{term, EntryCommand, ""}}, Commit: at.Index + 1})
+		}
+		require.EqualValues(t, 1999, h.node.Applied().Index)
+		require.Less(t, len(h.node.log.entries), 200, "durable %v", durable)
+		require.NotEmpty(t, h.node.log.entries)
+	}
+}

@@ -432,7 +432,7 @@ func (m *Manager) judge(out *core.Output) {
 	case m.inner != nil:
 		switch gone := m.noteGone(m.cluster()); {
 		case !m.isBlank():
-		case m.isDead(m.cluster(), m.Self().ID, &m.node.members, m.node.log.bytes > 0):
+		case m.isDead(m.cluster(), m.Self().ID, &m.node.members, m.node.log.holdsData()):
 			m.beginAnew(out)
 		case gone && !m.knowsFounders(): // the others are to be asked after that
 			m.askAt = m.now

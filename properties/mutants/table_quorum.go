@@ -16,9 +16,9 @@ var ofQuorum = []Mutant{
 	{
 		Name: `nobody-begins-anew`, Rule: `several managers`,
 		Story: `a cluster whose founders are gone is waited for`, File: quorumSeat,
-		Old: `&m.node.members, m.node.log.bytes > 0):
+		Old: `&m.node.members, m.node.log.holdsData()):
 			m.beginAnew(out)
-`, New: `&m.node.members, m.node.log.bytes > 0):
+`, New: `&m.node.members, m.node.log.holdsData()):
 			_ = out
 `,
 	},
@@ -245,7 +245,7 @@ var ofQuorum = []Mutant{
 		Name: `log-trimmed-before-it-is-applied`, Rule: `several managers`,
 		Story: `a log is trimmed beyond its snapshot`, File: quorumDurable,
 		Old: `	for to < n.applied.Index && bytes-gone`, New: `	for to < n.log.last() && bytes-gone`,
-		Also: []Edit{{quorumDurable, `		bytes -= len(n.log.at(i).GetData())
+		Also: []Edit{{quorumDurable, `		bytes -= sizeOf(n.log.at(i))
 `, ``}, {quorumDurable, `bytes-gone > n.opt.LogBytes`, `bytes-gone > 0`}},
 	},
 	{
