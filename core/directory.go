@@ -27,7 +27,21 @@ type Directory struct {
 const (
 	unitBytesMax = 2 << 30
 	unitOverhead = 128 // of an entry of a map
+
+	// DirectoryTextMax bounds the Directory as one of several managers gets it that lags: a larger
+	// one could never be taken in. In the text a unit takes less than in memory, and the rest has
+	// room for nodes and groups.
+	DirectoryTextMax = 1 << 30
+	directoryRest    = 64 << 20
 )
+
+// hasRoom tells whether there is room for another unit.
+func (m *Manager) hasRoom() bool {
+	if m.several != nil {
+		return m.dir.unitBytes < DirectoryTextMax-directoryRest
+	}
+	return m.dir.unitBytes < unitBytesMax
+}
 
 // nodeEntry is a registered node. It is a member of the group that group names, or on
 // the way to become a member of the one that joining names. When both are 0 it is an

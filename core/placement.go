@@ -27,7 +27,7 @@ func (m *Manager) onLookup(from Peer, b *Lookup) {
 		m.deny(denial{waiter: w, unit: u})
 		return
 	}
-	if m.waiting >= m.opt.WaitersMax || m.dir.unitBytes >= unitBytesMax {
+	if m.waiting >= m.opt.WaitersMax || !m.hasRoom() {
 		m.answer(w, LookupReply{Status: StatusOverloaded})
 		return
 	}

@@ -2,7 +2,9 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -423,6 +425,48 @@ func TestALeaderThatLacksSomethingAsksWhetherItLeads(t *testing.T) {
 			require.ErrorIs(t, c.halted, ErrAmnesia)
 		})
 	}
+}
+
+// Whatever the Directory of several managers holds, one that lags can get it in a snapshot. New keys
+// are refused before.
+func TestTheDirectoryOfSeveralManagersFitsInASnapshot(t *testing.T) {
+	c := leading(t, 3)
+	c.pass(time.Second)
+	require.EqualValues(t, 1, c.place("a"))
+	d := c.manager().dir
+	text := func() int { return len(d.text(rigCluster)) }
+	for _, size := range []int{1, 100, KeyBytesMax} {
+		before, kept := text(), d.unitBytes
+		for i := range 40 {
+			u := Unit(strings.Repeat(string(rune('0'+i)), size))
+			d.units[u] = groupMax
+			d.unitBytes += len(u) + unitOverhead
+		}
+		require.Less(t, text()-before, d.unitBytes-kept, "keys of %d bytes", size)
+	}
+
+	d = newDirectory(PlacementKey) // as large as can be but for the units
+	addr := strings.Repeat("a", AddrBytesMax)
+	for i := range NodeID(nodesMax) {
+		d.apply(&Command{Kind: CommandRegister, Node: NodeRecord{Peer{i + 1, addr}, strings.Repeat("n", NameBytesMax), math.MaxUint64, bootMax}, Secret: math.MaxUint64})
+	}
+	config := &Config{Group: groupMax, Epoch: countMax, Joining: Peer{nodesMax, addr}, Start: countMax, Reads: ReadLease, Lease: LeaseMax, MinChain: ChainMax}
+	for i := range NodeID(ChainMax) {
+		config.Chain = append(config.Chain, Peer{i + 1, addr})
+	}
+	for range groupMax {
+		d.groups = append(d.groups, &groupEntry{config: config})
+	}
+	underWay := c.manager().opt.WaitersMax * (KeyBytesMax + unitOverhead)
+	require.Less(t, text()+underWay, directoryRest)
+
+	c.manager().dir.unitBytes = DirectoryTextMax - directoryRest
+	require.Equal(t, StatusOverloaded, c.lookup("new", true).Status)
+	require.Equal(t, StatusOK, c.lookup("a", true).Status)
+	alone := newRealm(t, 3)
+	alone.pass(time.Second)
+	alone.manager().dir.unitBytes = DirectoryTextMax
+	require.EqualValues(t, 1, alone.place("a"))
 }
 
 // A start of a manager is told from an earlier one by its count; the terms of several are

@@ -16,7 +16,7 @@ import (
 // of it when all of it is there.
 
 // snapshotBytesMax bounds the memory of a snapshot that comes in.
-const snapshotBytesMax = 1 << 30
+const snapshotBytesMax = core.DirectoryTextMax
 
 // transfer is a snapshot on its way to a member.
 type transfer struct {
