@@ -171,6 +171,9 @@ func (a machine) Restore(text string) error {
 			m.persistIdentity()
 		}
 	}
+	if m.started { // else it is what an earlier start has left, and a leader's word is to come
+		m.haltingChanged()
+	}
 	return nil
 }
 

@@ -571,7 +571,18 @@ func TestManagersHaltTogether(t *testing.T) {
 	f.agreed(registration("n1"), Command{Kind: CommandPlace, Unit: "a", Members: []NodeID{1}, Terms: Terms{ReadConfirm, 0, 1}},
 		Command{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: 1}}}, Command{Kind: CommandHalt})
 	f.consensus.leader = f.consensus.others[0]
+	late := f.manager().dir.text(rigCluster)
 	f.pass(2 * time.Second)
+	require.ErrorIs(t, f.halted, ErrGroupLost)
+
+	// So does one that lagged, and hears of it with the Directory. Who starts with that waits for a
+	// leader's word.
+	f = newCouncil(t)
+	require.NoError(t, f.consensus.m.Restore(late))
+	f.pass(2 * time.Second)
+	require.NotNil(t, f.node, "nobody leads")
+	f.consensus.leader = f.consensus.others[0]
+	f.pass(time.Second)
 	require.ErrorIs(t, f.halted, ErrGroupLost)
 }
 
