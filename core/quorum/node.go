@@ -288,6 +288,11 @@ func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
 	case n.changing, n.isYielding():
 		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrChanging)
 	}
+	for i, p := range add {
+		if find(add[:i], p.ID) >= 0 {
+			return fmt.Errorf("quorum: manager %v is named twice: name it once: %w", p.ID, ErrMembers)
+		}
+	}
 	if err := n.members.plan(add, remove); err != nil {
 		return err
 	}

@@ -687,6 +687,27 @@ func TestALieAboutTheTermDoesNotEndTheElections(t *testing.T) {
 	require.Nil(t, w.leader())
 }
 
+// An operator's message may name one manager many times. The members that there would be are few
+// then, but not what would have to be written of the change.
+func TestAManagerThatIsNamedAgainAndAgainIsRefused(t *testing.T) {
+	w := calm(3, 1, durably(shortTimes))
+	l, fourth := w.leader(), w.hosts[3].peer
+	for _, times := range []int{2, MembersMax, MembersMax + 1, core.ManagersMax} {
+		var add []core.Peer
+		for range times {
+			add = append(add, fourth)
+		}
+		l.do(func(*Output) {
+			err := l.node.Change(add, nil)
+			require.ErrorIs(t, err, ErrMembers)
+			require.ErrorContains(t, err, "twice")
+		})
+		w.run(w.now.After(200 * time.Millisecond))
+		w.write(t, fmt.Sprint(times))
+	}
+	w.fine(t)
+}
+
 // still is a Machine without a state.
 type still struct{ led int }
 
