@@ -346,7 +346,7 @@ func (n *Node) Found(p core.Peer) {
 	name, _ := core.SplitAddr(now.Addr)
 	p.Addr = core.NamedAddr(name, p.Addr) // nobody loses the name that it has
 	switch {
-	case !member, core.OtherName(known.Addr, p.Addr):
+	case !member, core.OtherName(known.Addr, p.Addr), len(p.Addr) > core.AddrBytesMax:
 	case p.ID != n.self.ID && !core.SameAddr(now.Addr, p.Addr) && n.hears(p.ID):
 	case known.Addr == p.Addr:
 		delete(n.moved, p.ID)

@@ -404,6 +404,14 @@ func TestAMemberKeepsItsName(t *testing.T) {
 	}
 	l.do(func(*Output) { require.ErrorIs(t, l.node.Change([]core.Peer{at("manager/b@" + plain)}, nil), ErrName) })
 
+	// Nor is one found where the address with its name is longer than any: no message could go there.
+	w.now = w.now.After(time.Minute) // the leader has not heard it
+	l.node.now = w.now
+	l.node.Found(at(strings.Repeat("0", core.AddrBytesMax)))
+	for _, now := range l.node.current() {
+		require.LessOrEqual(t, len(now.Addr), core.AddrBytesMax)
+	}
+
 	for _, h := range w.hosts {
 		if h.peer.ID == p.ID {
 			h.crash()
