@@ -26,7 +26,7 @@ func (sole) confirm(m *Manager) { m.confirmed() }
 
 // denial is a question to which the answer rests on what the Directory lacks. To give it
 // takes the word that the Directory lacks nothing: another manager may have mapped the unit,
-// or listed the node.
+// listed the node, or heard that a drained one was started anew.
 type denial struct {
 	waiter
 	unit Unit    // of a Lookup
@@ -85,9 +85,12 @@ func (m *Manager) settle(d denial) {
 			m.onForget(d.client, ask)
 		}
 	case *Drain:
-		if m.dir.node(ask.Node) == nil {
+		switch n := m.dir.node(ask.Node); {
+		case n == nil:
 			m.send(d.client, &Drained{Req: d.req, Status: StatusNotFound})
-		} else {
+		case n.drained():
+			m.send(d.client, &Drained{Req: d.req, Status: StatusOK})
+		default:
 			m.onDrain(d.client, ask)
 		}
 	case *Pong:

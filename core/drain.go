@@ -28,8 +28,8 @@ func (m *Manager) onDrain(from Peer, b *Drain) {
 	switch {
 	case n == nil:
 		m.deny(denial{waiter: d.waiter, ask: b})
-	case n.drained():
-		answer(StatusOK)
+	case n.drained(): // it may have been started anew since, if another manager leads by now
+		m.deny(denial{waiter: d.waiter, ask: b})
 	case again >= 0:
 		answer(m.refused[again].status)
 	case waits >= 0:

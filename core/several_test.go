@@ -400,6 +400,31 @@ func TestADenialTakesTheWordOfTheOthers(t *testing.T) {
 	require.Equal(t, []*Drained{{Req: 3, Status: StatusNotFound}}, received[*Drained](c.realm, "c3"))
 }
 
+// Nor does one that was deposed say of a node that it is drained: the node may have been started anew
+// since, and be a member.
+func TestThatANodeIsDrainedTakesTheWordOfTheOthers(t *testing.T) {
+	for _, deposed := range []bool{true, false} {
+		c := leading(t, 3)
+		c.pass(time.Second)
+		drained := func(req uint64) []*Drained {
+			c.say("c3", &Drain{Req: req, Node: peerOf("n3").ID})
+			return received[*Drained](c.realm, "c3")
+		}
+		require.Equal(t, []*Drained{{Req: 1, Status: StatusOK}}, drained(1))
+		c.consensus.held = true // it does not reach the others
+		require.Empty(t, drained(2))
+		require.Empty(t, drained(2), "asked again")
+		if deposed {
+			c.deposed()
+			require.Equal(t, []*NotLeader{{Req: 2, Leader: c.consensus.others[0], Term: 2}}, received[*NotLeader](c.realm, "c3"))
+			continue
+		}
+		c.consensus.held = false
+		c.turn()
+		require.Equal(t, []*Drained{{Req: 2, Status: StatusOK}}, received[*Drained](c.realm, "c3"))
+	}
+}
+
 // A leader that was deposed may hear of epochs that it does not know. It has lost nothing,
 // and does not halt; one that leads all the same has.
 func TestALeaderThatLacksSomethingAsksWhetherItLeads(t *testing.T) {

@@ -736,8 +736,8 @@ var bare = []Mutant{
 		Name: `drain-answered-too-soon`, Rule: `manager 6`,
 		Story: `the answer to a drain ignores that a command under way is about to use the node`,
 		File:  `core/drain.go`,
-		Old: `	case n.drained():
-		answer(StatusOK)`,
+		Old: `	case n.drained(): // it may have been started anew since, if another manager leads by now
+		m.deny(denial{waiter: d.waiter, ask: b})`,
 		New: `	case n.gone || n.isSpare():
 		m.proposeDrain(m.contact(n.ID))
 		answer(StatusOK)`,
