@@ -1,6 +1,11 @@
 package sim
 
-import "gtstore/sim/bounds"
+import (
+	"slices"
+	"time"
+
+	"gtstore/sim/bounds"
+)
 
 func (w *World) initLedger() {
 	w.ledger = bounds.NewLedger(len(w.hosts))
@@ -82,6 +87,38 @@ func (h *Host) drifts() bool {
 // passable tells whether a link has been within the bounds for the whole horizon.
 func (w *World) passable(from, to *Host) bool {
 	return w.net.Sound(from.index, to.index) && w.ledger.LinkQuiet(from.index, to.index, w.now)
+}
+
+// Free tells whether nothing at all is wrong with a host just now.
+func (w *World) Free(h *Host) bool {
+	return h.up && !h.paused && !h.stopped && h.slow == 0 && !h.busy && !h.drifts() && !w.net.Narrow(h.index) &&
+		h.disk.latency <= int64(w.schedule.Shape.SyncLatency) && h.disk.stalled <= w.now && !h.disk.full && h.disk.failing == nil
+}
+
+// FreeSince returns since when something was last wrong with some hosts, or with what they send to
+// each other; false if something is now.
+func (w *World) FreeSince(hosts []*Host) (since time.Duration, free bool) {
+	last := int64(0)
+	for i, h := range hosts {
+		if !w.Free(h) {
+			return 0, false
+		}
+		last = max(last, w.ledger.HostSince(h.index))
+		for _, other := range hosts[:i] {
+			if !w.net.Free(w.now, h.index, other.index) || !w.net.Free(w.now, other.index, h.index) {
+				return 0, false
+			}
+			last = max(last, w.ledger.LinkSince(h.index, other.index), w.ledger.LinkSince(other.index, h.index))
+		}
+	}
+	return time.Duration(last), true
+}
+
+// CutOff tells whether nothing passes between a host and some others, either way.
+func (w *World) CutOff(h *Host, others []*Host) bool {
+	return !slices.ContainsFunc(others, func(other *Host) bool {
+		return other != h && (w.net.Passes(h.index, other.index) || w.net.Passes(other.index, h.index))
+	})
 }
 
 // Calm tells whether some hosts, and the links among them, have been within the

@@ -96,4 +96,10 @@ func (l *Ledger) LinkQuiet(from, to int, now int64) bool {
 	return !noted || past(at, now)
 }
 
+// HostSince is until when a host was beyond the bounds, or paused or stalled, the last time.
+func (l *Ledger) HostSince(h int) int64 { return max(l.hosts[h], l.ends[h], 0) }
+
+// LinkSince is until when a link was beyond the bounds the last time.
+func (l *Ledger) LinkSince(from, to int) int64 { return l.links[from*len(l.hosts)+to] }
+
 func past(at, now int64) bool { return at == neverYet || now-at > int64(Horizon) }

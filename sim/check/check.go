@@ -49,6 +49,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	directory-kept     a manager that restarts has the Directory that it had
 //	one-cluster        several managers found one cluster, and none who counts there begins anew
 //	one-leader         of several managers one leads in a term
+//	leaderless         a majority of them with which nothing is wrong has a leader in time
 //	directory-agreement  they have the same Directory at the same index
 //	command-lost       a leader has all commands that any manager has applied
 //	disk-refused       a process starts over a disk that nothing has damaged
@@ -306,6 +307,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		m := h.Manager()
 		if c.several(w) {
 			c.marks.manager(w, h, m)
+			c.checkLeader(w, events)
 		}
 		if m == nil { // it has not founded a cluster yet, nor was taken in
 			break

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"gtstore/core"
 	"gtstore/sim"
@@ -20,6 +19,8 @@ type council struct {
 	led     []core.Index          // by term: the highest that its leader has applied
 	hashes  map[core.Index]uint64 // of the Directory
 	applies *core.Manager         // who has applied something in the event under way
+
+	election election
 }
 
 // term is one of a cluster. A cluster that nobody relies on may be given up, and another founded.
@@ -177,11 +178,8 @@ func (c *checker) apart(w *sim.World, leader *core.Manager) string {
 	return ""
 }
 
-// leaderTime is how long several managers may take to have a leader that is at work, once
-// nothing stands in their way.
-const leaderTime = 3 * time.Second
-
-// leaderless says that no manager leads, though enough of several are well; else "".
+// leaderless says that no manager leads, though enough of several are well, and the faults are over;
+// else "". For how long that may be so is for checkLeader to say.
 func (c *checker) leaderless(w *sim.World) string {
 	if !c.several(w) || c.council.over {
 		return ""
@@ -195,8 +193,7 @@ func (c *checker) leaderless(w *sim.World) string {
 			well++
 		}
 	}
-	since, healed := w.Healed()
-	if 2*well > len(w.Managers()) && healed && w.Now()-since > leaderTime+100*w.Schedule().Shape.BeyondNear() {
+	if _, healed := w.Healed(); healed && 2*well > len(w.Managers()) {
 		return "no manager leads"
 	}
 	return ""

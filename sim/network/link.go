@@ -26,8 +26,13 @@ type Rates struct {
 
 // Connected reports that messages pass between the two both ways.
 func (n *Network) Connected(a, b int) bool {
-	to, from := n.link(a, b), n.link(b, a)
-	return !to.cut && !to.clogged && !from.cut && !from.clogged
+	return n.Passes(a, b) && n.Passes(b, a)
+}
+
+// Passes tells whether messages pass on a link.
+func (n *Network) Passes(from, to int) bool {
+	l := n.link(from, to)
+	return !l.cut && !l.clogged
 }
 
 // Talk notes that a message was taken in: the two processes have a connection.

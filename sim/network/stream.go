@@ -292,6 +292,12 @@ func (n *Network) Sound(from, to int) bool {
 	return !s.mute && s.loss <= bounds.LossMaxPermille
 }
 
+// Free tells whether nothing at all is wrong with a link just now, and nothing that was lost on it
+// a moment ago may still be missing.
+func (n *Network) Free(now int64, from, to int) bool {
+	return n.Sound(from, to) && !n.LosesOrDid(now, from, to)
+}
+
 // healStreams ends what is wrong with the streams, and reports whether anything was.
 func (n *Network) healStreams(now int64) bool {
 	changed := false
