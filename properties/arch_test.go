@@ -131,7 +131,11 @@ var layers = []layer{
 		why: "a search knows nothing of what it searches",
 	},
 	{
-		dir: "sim/explore/cluster", project: []string{"core", "sim/explore", "sim/history"}, denied: unrepeatable,
+		dir: "sim/explore/canon", project: []string{"core"}, denied: unrepeatable,
+		why: "it reads any value, and knows of the core what a time is",
+	},
+	{
+		dir: "sim/explore/cluster", project: []string{"core", "core/quorum", "sim/explore", "sim/explore/canon", "sim/history"}, denied: unrepeatable,
 		why: "it drives the core alone, with an explorer in the simulator's place",
 	},
 	{

@@ -131,10 +131,9 @@ type limit struct {
 }
 
 // explore has the explorer search all scenarios that match. The client is no part of its model,
-// and the manager of those with the line "manager real" only; the consensus of several managers
-// is none either, as the library's state cannot be copied.
+// and the manager of those with the line "manager real", or managers=N, only.
 func (l *limit) explore(m *mutants.Mutant, s *mutants.Searcher) (*mutants.Found, error) {
-	if l.states == 0 || strings.HasPrefix(m.File, "core/quorum/") || m.File == "core/client.go" {
+	if l.states == 0 || m.File == "core/client.go" {
 		return &mutants.Found{}, nil
 	}
 	files, err := filepath.Glob(l.scenarios)

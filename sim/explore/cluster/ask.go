@@ -21,25 +21,26 @@ const (
 	askDrain
 	askStop    // the node itself, which says farewell
 	askReport  // a client says that a member's address refuses
+	askFind    // a lookup that maps no key
 	asksMax    = 4
 	askFirstID = 100 // of the clients' ids
 )
 
-var askVerbs = map[string]askVerb{"lookup": askLookup, "forget": askForget, "drain": askDrain, "stop": askStop, "report": askReport}
+var askVerbs = map[string]askVerb{"lookup": askLookup, "forget": askForget, "drain": askDrain, "stop": askStop, "report": askReport, "find": askFind}
 
-var askNames = [...]string{askLookup: "lookup", askForget: "forget", askDrain: "drain", askStop: "stop", askReport: "report"}
+var askNames = [...]string{askLookup: "lookup", askForget: "forget", askDrain: "drain", askStop: "stop", askReport: "report", askFind: "find"}
 
 // String is the ask as in the scenario's text.
 func (a *ask) String() string {
-	if a.verb == askLookup {
-		return "lookup " + a.key
+	if a.key != "" {
+		return askNames[a.verb] + " " + a.key
 	}
 	return askNames[a.verb] + " " + hostName(a.host)
 }
 
 // node is whom it is about; 0 for nobody.
 func (a *ask) node() core.NodeID {
-	if a.verb == askLookup {
+	if a.key != "" {
 		return 0
 	}
 	return core.NodeID(a.host + 1)
@@ -53,8 +54,8 @@ func (a *ask) envelope(index int, c *core.Config) *core.Envelope {
 	e := &core.Envelope{Cluster: cluster, From: clientPeer(askFirstID + index), To: managerPeer}
 	req := uint64(index + 1)
 	switch a.verb {
-	case askLookup:
-		e.Body = &core.Lookup{Req: req, Key: a.key, Create: true}
+	case askLookup, askFind:
+		e.Body = &core.Lookup{Req: req, Key: a.key, Create: a.verb == askLookup}
 	case askForget:
 		e.Body = &core.Forget{Req: req, Node: a.node()}
 	case askDrain:
@@ -76,7 +77,7 @@ func (p *parser) ask(words []string) error {
 		return err
 	}
 	a := ask{verb: verb, key: words[1]}
-	if verb != askLookup {
+	if verb != askLookup && verb != askFind {
 		if a.host, err = p.host(words[1:]); err != nil {
 			return err
 		}

@@ -16,6 +16,11 @@ const silenceMax = time.Hour
 func New(s *Scenario) (*Model, error) {
 	m := &Model{scenario: s, drops: !s.Real} // a real manager's messages take time: what is under way matters
 	m.ops = append(m.ops, s.ops...)
+	if m.several() {
+		m.begin.left = s.budgets
+		m.begin.manager, m.begin.past = m.keepManager(&manager{boots: make([]core.Boot, s.Hosts())}), m.keepPast(&past{})
+		return m, m.foundSeats()
+	}
 	w := &m.begin
 	w.left = s.budgets
 	first := &manager{boots: make([]core.Boot, s.Hosts())}

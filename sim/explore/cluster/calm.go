@@ -52,6 +52,9 @@ func (w *worker) finishes() *broken {
 // ended tells whether there is nothing left to wait for: all is answered, or in memory mode
 // no member is left.
 func (m *Model) ended(w *world) bool {
+	if m.several() {
+		return m.seatsEnded(w)
+	}
 	if m.pasts.at(w.past).done() {
 		return true
 	}
@@ -67,6 +70,9 @@ func (m *Model) ended(w *world) bool {
 }
 
 func (m *Model) unanswered(w *world) string {
+	if m.several() {
+		return m.unsettled(w)
+	}
 	var list []string
 	for i, s := range m.pasts.at(w.past).states {
 		if s != opDone {
@@ -81,6 +87,9 @@ func (m *Model) unanswered(w *world) string {
 
 // calmStep does the next thing that takes no time and no client; false if there is none.
 func (m *Model) calmStep(w *world) (bool, *broken) {
+	if m.several() {
+		return m.calmSeat(w)
+	}
 	if !m.managers.at(w.manager).up() {
 		return true, m.applyOrder(w, m.order(w.manager, orderStart))
 	}
@@ -157,6 +166,9 @@ func (m *Model) calmCall(w *world, again bool) (bool, *broken) {
 // rest is what happens when nothing is under way: the manager tells its config to those who
 // do not know it, as it does with its pings; clients ask once more; the next timer goes off.
 func (m *Model) rest(w *world) *broken {
+	if m.several() {
+		return m.nextTimer(w)
+	}
 	g := m.managers.at(w.manager)
 	if m.scenario.Real {
 		if b := m.calmAsks(w); b != nil {

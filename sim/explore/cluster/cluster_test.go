@@ -130,6 +130,8 @@ func TestTheReductionsLeaveNothingOut(t *testing.T) {
 		{"cluster members=2", "c1 put x a", "budget evict=1 timeout=1 again=1"},
 		{"cluster members=1 spares=1", "before put x old", "c1 put x a", "budget join=1"},
 		{"cluster members=2 mode=durable", "c1 put x a", "budget crash=1 restart=1"},
+		{"cluster managers=2 mode=durable", "budget timeout=1"},
+		{"cluster managers=2 mode=memory", "budget crash=1 restart=1"},
 	} {
 		m, err := New(parse(t, lines...))
 		require.NoError(t, err)
@@ -215,6 +217,13 @@ func TestAWrongScenarioIsRefusedWithTheLine(t *testing.T) {
 		{"# x\ncluster members=2\nmanager real\nbudget manager-crash=1", "mode=durable"},
 		{"# x\ncluster members=2\nmanager real\ncut n1", "budget late=1"},
 		{"# x\ncluster members=2\nmanager real\nbefore nothing\nc1 get x", "no operations"},
+		{"# x\ncluster managers=1", "from 2 to 5"},
+		{"# x\ncluster managers=2 members=2", "no storage nodes"},
+		{"# x\ncluster managers=2\nc1 put x a", "no storage nodes"},
+		{"# x\ncluster managers=2\nbudget evict=1", "no evict happens"},
+		{"# x\ncluster managers=2\nask lookup y", "before founded"},
+		{"# x\ncluster managers=2\nbefore founded\nask drain n1", "lookup KEY or find KEY"},
+		{"# x\ncluster members=2\nc1 put x a\nbudget wipe=1", "managers=2"},
 	} {
 		_, err := Parse("test", c.text)
 		require.ErrorContains(t, err, c.wrong, c.text)

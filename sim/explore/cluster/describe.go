@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 )
 
 // describe says in a few words what a message says.
@@ -53,6 +54,8 @@ func describe(m *message) string {
 		return text
 	case *core.CaughtUp:
 		return text + fmt.Sprintf(": epoch %d, join %d, %s", b.Epoch, b.Start, hostName(int(b.Node)-1))
+	case *core.Quorum:
+		return fmt.Sprintf("%s's %s", from, quorum.TextOf(b.Text))
 	case *core.Register:
 		return text + fmt.Sprintf(": boot %d", b.Boot)
 	}
@@ -83,6 +86,7 @@ type label struct {
 	keep, pending int
 	order         string
 	lost          bool // the answer is
+	several       bool // the hosts are managers
 }
 
 type labelKind uint8
@@ -101,6 +105,8 @@ const (
 	labelRefused
 	labelVoid
 	labelStops
+	labelWiped
+	labelPut
 )
 
 func (l label) String() string {
@@ -113,7 +119,14 @@ func (l label) String() string {
 
 func (l label) text() string {
 	name := hostName(l.host)
+	if l.several {
+		name = seatName(l.host)
+	}
 	switch l.what {
+	case labelWiped:
+		return name + " ends, and its disk is lost"
+	case labelPut:
+		return name + " is asked to " + l.order
 	case labelTakes:
 		return name + " takes in " + describe(l.message)
 	case labelTakesAgain:

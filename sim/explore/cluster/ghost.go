@@ -11,6 +11,7 @@ import (
 type ghost struct {
 	key     key
 	entries []committed // by Seq-1
+	record  *record     // of several managers, else nil
 }
 
 type committed struct {
@@ -35,19 +36,26 @@ func (m *Model) keepGhost(g *ghost) uint32 {
 		b = appendNumber(appendNumber(appendNumber(b, e.hash), uint64(e.at)), e.values)
 		b = appendNumber(appendNumber(appendNumber(b, e.applied), e.effect[0]), e.effect[1])
 	}
+	if g.record != nil {
+		b = g.record.append(b)
+	}
 	g.key = keyOf(b)
 	return m.ghosts.put(g.key, g)
 }
 
 // look holds what a host has committed against what was committed before.
 func (m *Model) look(id, host uint32, e *edge) *ghostEdge {
-	if len(e.applied) > 0 {
-		return m.workLook(id, host, e)
+	work := m.workLook
+	if m.several() {
+		work = m.lookAtSeat
+	}
+	if len(e.applied)+len(e.answers) > 0 || e.gone != 0 {
+		return work(id, host, e)
 	}
 	if g, ok := m.seen.get(pair(id, host)); ok {
 		return g
 	}
-	return m.seen.put(pair(id, host), m.workLook(id, host, e))
+	return m.seen.put(pair(id, host), work(id, host, e))
 }
 
 func (m *Model) workLook(id, hostID uint32, e *edge) *ghostEdge {

@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 )
 
-// host is a storage node with its disk. It is never changed: whatever happens to a host
-// makes another one. So it is a part of many states, and what one message does to it is
-// worked out once.
+// host is a storage node, or one of several managers, with its disk. It is never changed:
+// whatever happens to a host makes another one. So it is a part of many states, and what one
+// message does to it is worked out once.
 type host struct {
 	key    key
 	name   uint64 // a hash of the key, and of which host it is
 	index  int
-	node   *core.Storage // nil while the host is down
+	node   *core.Storage // nil while the host is down, and of a manager
+	seat   *seat         // what is known of a manager; nil of a storage node
 	now    core.Time     // of its clock
 	due    time.Duration // until its next Tick, by no clock's drift
 	disk   *disk
@@ -31,7 +33,7 @@ type host struct {
 
 const neverDue = time.Duration(1<<63 - 1)
 
-func (h *host) up() bool { return h.node != nil }
+func (h *host) up() bool { return h.node != nil || h.seat != nil && h.seat.up }
 
 // batch is what one Output wants to be durable, and what waits for that.
 type batch struct {
@@ -44,6 +46,7 @@ type disk struct {
 	space map[string]string
 	hash  uint64
 	saved saved // of a real manager
+	kept  kept  // of one of several
 }
 
 // with returns the disk after some more writes.
@@ -104,11 +107,16 @@ type edge struct {
 	cut     core.Seq // the first position that it cut off its log, or 0
 	gave    bool     // it gave up what it held
 	applied []core.Event
+
+	// Of one of several managers:
+	answers []answer    // to clients
+	gone    core.NodeID // whose data is no more; 0 for none
+	anew    bool        // since it begins anew
 }
 
 // quiet tells whether the input has done nothing at all.
 func (e *edge) quiet(from uint32) bool {
-	return e.to == from && len(e.sent)+len(e.asked)+len(e.told) == 0 && e.broken == nil
+	return e.to == from && len(e.sent)+len(e.asked)+len(e.told)+len(e.answers) == 0 && e.broken == nil
 }
 
 // What may happen to a host, beside a message: these stand above all numbers of messages.
@@ -119,6 +127,7 @@ const (
 	inputCrash   // with inputKeep times the batches that the disk has written all the same
 	inputStop    // an operator wants it to stop
 	inputRefused // with inputKeep times the index of the host whose address refuses
+	inputWipe    // a process ends, and its disk is lost
 	inputKeep    = 1 << 8
 	inputSpecial = 1 << 31
 )
@@ -133,38 +142,55 @@ func (m *Model) after(id, input uint32) *edge {
 
 // work works out what an input makes of a host.
 func (m *Model) work(h *host, id, input uint32) *edge {
-	s := &stepper{m: m, was: h, h: &host{index: h.index, now: h.now, disk: h.disk, gate: h.gate, knew: h.knew, ended: h.ended, node: h.node, origin: origin{from: id, input: input}}, e: &edge{}}
+	s := m.stepper(h, id, input)
+	s.take(input)
+	if s.h.seat != nil {
+		s.e.to = m.keepSeat(s)
+	} else {
+		s.e.to = m.keepHost(s.h)
+	}
+	return s.e
+}
+
+func (m *Model) stepper(h *host, id, input uint32) *stepper {
+	n := *h
+	n.origin = origin{from: id, input: input}
+	return &stepper{m: m, from: id, was: h, h: &n, e: &edge{}}
+}
+
+// take has the host take in the input.
+func (s *stepper) take(input uint32) {
 	s.run(func() {
 		switch {
 		case input < inputSpecial:
-			s.clone()
-			s.step(m.messages.at(input).envelope)
+			s.step(s.m.messages.at(input).envelope)
 		case input == inputTick:
-			s.clone()
 			s.tick()
 		case input == inputSync:
 			s.sync()
 		case input == inputStart:
 			s.start()
 		case input == inputStop:
-			s.clone()
 			s.toSelf(&core.Stop{})
+		case input == inputWipe:
+			s.crash(0)
+			s.h.disk = &disk{}
 		case (input-inputRefused)%inputKeep == 0:
-			s.clone()
 			s.toSelf(&core.PeerDown{Peer: hostPeer(int(input-inputRefused) / inputKeep), Refused: true})
 		default:
 			s.crash(int(input-inputCrash) / inputKeep)
 		}
 		s.settle()
 	})
-	s.e.to = m.keepHost(s.h)
-	return s.e
 }
 
 // later returns a host some time later, in which nothing happened to it.
 func (m *Model) later(id uint32, d time.Duration) uint32 {
 	if d == 0 {
 		return id
+	}
+	if m.several() {
+		return m.laterSeat(id, d)
 	}
 	h := *m.hosts.at(id)
 	h.now, h.origin = h.now.After(m.local(h.index, d)), origin{from: id, took: d}
@@ -200,38 +226,62 @@ func (m *Model) global(index int, local time.Duration) time.Duration {
 // stepper drives one node through one input, as the driver of package core has to.
 type stepper struct {
 	m    *Model
+	from uint32
 	was  *host
 	h    *host // what becomes of it
+	node core.Node
 	e    *edge
 	out  core.Output
 	self []core.Envelope // what it says to itself
+
+	again bool // all this was worked out before: only what becomes of the node is wanted
 }
 
 // run takes a panic of the core for what it is.
 func (s *stepper) run(do func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.e.broken = brokenf("panic", "%s: %v", hostName(s.h.index), p)
-			s.h.node, s.h.gate = nil, nil
+			s.e.broken = brokenf("panic", "%s: %v", s.m.nameOf(s.h.index), p)
+			s.end()
 		}
 	}()
 	do()
 }
 
-// clone gives the host a node of its own. A step that only the disk takes needs none.
-func (s *stepper) clone() { s.h.node = s.h.node.Clone() }
+// own gives the host a node of its own. A step that only the disk takes needs none.
+func (s *stepper) own() {
+	switch {
+	case s.node != nil:
+	case s.h.seat != nil:
+		s.node = s.m.revive(s.from)
+	default:
+		s.h.node = s.h.node.Clone()
+		s.node = s.h.node
+	}
+}
+
+// end ends the process, and what was not durable is gone.
+func (s *stepper) end() {
+	s.node, s.h.node, s.h.gate = nil, nil, nil
+	if s.h.seat != nil {
+		s.h.seat = s.h.seat.down()
+	}
+}
 
 func (s *stepper) step(e core.Envelope) {
-	s.h.node.Step(s.h.now, e, &s.out)
+	s.own()
+	s.node.Step(s.h.now, e, &s.out)
 	s.ready()
 }
 
 func (s *stepper) toSelf(b core.Message) {
-	s.step(core.Envelope{From: hostPeer(s.h.index), To: hostPeer(s.h.index), Body: b})
+	self := hostPeer(s.h.index)
+	s.step(core.Envelope{From: self, To: self, Body: b})
 }
 
 func (s *stepper) tick() {
-	s.h.node.Tick(s.h.now, &s.out)
+	s.own()
+	s.node.Tick(s.h.now, &s.out)
 	s.ready()
 }
 
@@ -240,12 +290,12 @@ const ticksMax = 100
 
 // ready lets the node do what is due, and carries out its Output.
 func (s *stepper) ready() {
-	for n := 0; s.h.node.Deadline() <= s.h.now; n++ {
+	for n := 0; s.node.Deadline() <= s.h.now; n++ {
 		if n == ticksMax {
-			s.e.broken = brokenf("driver-contract", "%s wants a Tick again and again", hostName(s.h.index))
+			s.e.broken = brokenf("driver-contract", "%s wants a Tick again and again", s.m.nameOf(s.h.index))
 			break
 		}
-		s.h.node.Tick(s.h.now, &s.out)
+		s.node.Tick(s.h.now, &s.out)
 	}
 	for i := range s.out.Events {
 		s.note(&s.out.Events[i])
@@ -263,27 +313,33 @@ func (s *stepper) ready() {
 	for i := range s.h.gate {
 		s.h.gate[i].writes, s.h.gate[i].after = gate.Batch(i)
 	}
-	if why := s.out.Halt; why != nil && s.m.scenario.Real && (errors.Is(why, core.ErrStopped) || errors.Is(why, core.ErrForgotten)) {
-		s.h.knew, s.h.node, s.h.gate, s.h.ended = s.was.facts.durable, nil, nil, true
-	} else if why != nil && s.e.broken == nil {
-		s.e.broken = brokenf("halt", "%s halted: %v", hostName(s.h.index), why)
+	switch why := s.out.Halt; {
+	case why == nil:
+	case s.m.scenario.Real && (errors.Is(why, core.ErrStopped) || errors.Is(why, core.ErrForgotten)):
+		s.h.knew, s.h.ended = s.was.facts.durable, true
+		s.end()
+	case errors.Is(why, quorum.ErrAnew):
+		s.beginsAnew()
+	case s.e.broken == nil:
+		s.e.broken = brokenf("halt", "%s halted: %v", s.m.nameOf(s.h.index), why)
 	}
 	s.out.Reset()
 }
 
 // settle lets the node hear what it says to itself.
 func (s *stepper) settle() {
-	for len(s.self) > 0 && s.h.node != nil {
+	for len(s.self) > 0 && s.h.up() {
 		e := s.self[0]
 		s.self = s.self[1:]
-		if s.h.node == s.was.node {
-			s.clone()
-		}
 		s.step(e)
 	}
 }
 
 func (s *stepper) leave(e *core.Envelope) {
+	if s.h.seat != nil {
+		s.leaveSeat(e)
+		return
+	}
 	switch {
 	case e.To.ID == core.NodeID(s.h.index+1):
 		s.self = append(s.self, *e)
@@ -331,13 +387,17 @@ func (s *stepper) crash(keep int) {
 	for _, b := range s.h.gate[:keep] {
 		s.h.disk = s.h.disk.with(b.writes)
 	}
-	s.h.node, s.h.gate = nil, nil
+	s.end()
 	if !s.m.scenario.Durable {
 		s.h.disk = &disk{}
 	}
 }
 
 func (s *stepper) start() {
+	if s.h.seat != nil {
+		s.startSeat()
+		return
+	}
 	var space core.Space = core.Empty{}
 	secret := uint64(s.h.index) + 1
 	if s.m.scenario.Durable {
@@ -349,7 +409,7 @@ func (s *stepper) start() {
 		s.e.broken = brokenf("disk-refused", "%s cannot start: %v", hostName(s.h.index), err)
 		return
 	}
-	s.h.node = node
+	s.h.node, s.node = node, node
 	s.tick()
 	if g := factsOf(node, s.h.now); g.epoch < s.h.knew && s.e.broken == nil {
 		s.e.broken = brokenf("epoch-memory", "%s restarted and knows epoch %d, but epoch %d was durable", hostName(s.h.index), g.epoch, s.h.knew)

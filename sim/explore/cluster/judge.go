@@ -4,6 +4,9 @@ import "gtstore/core"
 
 // judge judges a state in which the i-th host has just changed.
 func (m *Model) judge(w *world, i int, from uint32, e *edge) *broken {
+	if m.several() {
+		return m.judgeSeats(w, i, from)
+	}
 	h := m.hosts.at(w.hosts[i])
 	f := &h.facts
 	g, c := m.ghosts.at(w.ghost), m.managers.at(w.manager).config()

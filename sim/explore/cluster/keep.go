@@ -64,6 +64,9 @@ func (m *Model) Save() ([]byte, error) {
 }
 
 func (g *ghost) append(b []byte) []byte {
+	if g.record != nil {
+		return appendText(b, g.record.text())
+	}
 	b = appendNumber(b, uint64(len(g.entries)))
 	for i := range g.entries {
 		e := &g.entries[i]
@@ -123,7 +126,11 @@ func (m *Model) Load(saved []byte) error {
 		}
 	}
 	for id := range l.number() {
-		if uint64(m.keepGhost(l.ghost())) != id {
+		g, err := l.ghost(m.several())
+		if err != nil {
+			return err
+		}
+		if uint64(m.keepGhost(g)) != id {
 			return errOtherCode
 		}
 	}
@@ -190,8 +197,13 @@ func (l *loader) text() string {
 	return text
 }
 
-func (l *loader) ghost() *ghost {
+func (l *loader) ghost(several bool) (*ghost, error) {
 	g := &ghost{}
+	if several {
+		var err error
+		g.record, err = parseRecord(l.text())
+		return g, err
+	}
 	for range l.number() {
 		var e committed
 		e.epoch, e.hash, e.op = core.Epoch(l.number()), l.number(), [2]uint64{l.number(), l.number()}
@@ -199,7 +211,7 @@ func (l *loader) ghost() *ghost {
 		e.values, e.applied, e.effect = l.number(), l.number(), [2]uint64{l.number(), l.number()}
 		g.entries = append(g.entries, e)
 	}
-	return g
+	return g, nil
 }
 
 func (l *loader) past(ops int) *past {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"gtstore/core"
@@ -51,6 +52,15 @@ type Model struct {
 	seen    memo[*ghostEdge] // ghost, host
 	endings set              // prints of states, without budgets, from which all ends well
 
+	// Of several managers: see seat.go.
+	live      alive
+	laters    memo[uint32] // host, span of time
+	spans     sync.Map     // numbers of spans
+	spanCount atomic.Uint32
+	played    atomic.Int64           // inputs that were played back
+	lookups   [][]uint32             // of each ask, to each host
+	heard     func(e *core.Envelope) // what managers say before the search; nil in it
+
 	// What is known of dead messages: see dead.go.
 	drops   bool
 	dropped set // host, message
@@ -71,7 +81,7 @@ type Model struct {
 type message struct {
 	key      key
 	envelope core.Envelope // as the codec gave it back
-	to       int           // the host's index; -1 for the manager
+	to       int           // the host's index; -1 for the manager, where that is no host
 }
 
 // keepMessage returns the number of a message. All messages pass through the codec.
@@ -86,7 +96,10 @@ func (m *Model) keepMessage(e *core.Envelope) uint32 {
 		panic(fmt.Sprintf("a %v does not decode: %v", core.KindOf(e.Body), err))
 	}
 	v := &message{key: k, envelope: decoded, to: indexOf(e.To)}
-	if e.To.Addr == managerAddr {
+	switch {
+	case m.several():
+		v.to = m.seatAt(e.To.Addr)
+	case e.To.Addr == managerAddr:
 		v.to = -1
 	}
 	m.bytes.Add(int64(512 + len(frame)))
@@ -164,5 +177,5 @@ func (m *Model) Worker() explore.Worker { return &worker{m: m} }
 // Memory implements explore.Keeper: about what the parts of states take, and what is
 // remembered of them.
 func (m *Model) Memory() int64 {
-	return m.bytes.Load() + 250*int64(m.edges.len()) + 16*int64(m.endings.len()+m.dropped.len()+m.wakes.len()+m.became.len()) + 100*int64(m.seen.len()+m.orders.len())
+	return m.bytes.Load() + m.live.memory() + 250*int64(m.edges.len()) + 16*int64(m.endings.len()+m.dropped.len()+m.wakes.len()+m.became.len()) + 100*int64(m.seen.len()+m.orders.len())
 }

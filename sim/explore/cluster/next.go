@@ -25,6 +25,7 @@ func (w *worker) name(to *explore.Sink, l label) {
 	if !to.Naming() {
 		return
 	}
+	l.several = w.m.several()
 	to.Name(l.String())
 	if w.labels != nil {
 		*w.labels = append(*w.labels, l)
@@ -59,6 +60,7 @@ func (w *worker) Next(state []byte, to *explore.Sink) {
 	if m.scenario.Real {
 		w.chief(to)
 	}
+	w.seatAsks(to)
 	for i, id := range w.at.hosts {
 		h := m.hosts.at(id)
 		if len(h.gate) > 0 {
@@ -146,7 +148,7 @@ func (w *worker) operations(to *explore.Sink) {
 func (w *worker) faults(to *explore.Sink, i int, h *host) {
 	left := &w.at.left
 	if !h.up() {
-		if w.next.set(&w.at); !h.ended && w.spend(budgetRestart) {
+		if w.next.set(&w.at); h.seat != nil && h.seat.free || !h.ended && w.spend(budgetRestart) {
 			w.step(to, i, inputStart, -1, label{what: labelStarts, host: i})
 		}
 		return
@@ -156,6 +158,9 @@ func (w *worker) faults(to *explore.Sink, i int, h *host) {
 			w.spend(budgetTimeout)
 			w.step(to, i, inputTick, -1, label{what: labelTimer, host: i, due: h.due})
 		}
+	}
+	if w.next.set(&w.at); w.spend(budgetWipe) {
+		w.step(to, i, inputWipe, -1, label{what: labelWiped, host: i})
 	}
 	if left[budgetCrash] == 0 {
 		return
@@ -287,7 +292,7 @@ func (m *Model) apply(w *world, i int, e *edge, called int, heard bool) *broken 
 	if m.scenario.Real && !m.hosts.at(e.to).up() {
 		w.left[awaySlot] |= 1 << i
 	}
-	if !m.scenario.Real && m.hosts.at(from).up() && !m.hosts.at(e.to).up() && (!m.scenario.Durable || w.left[budgetRestart] == 0) {
+	if !m.scenario.Real && m.hosts.at(from).up() && !m.hosts.at(e.to).up() && !m.startsAgain(w, e.to) {
 		m.forgetMessages(w, i)
 	}
 	if e.broken != nil {
@@ -302,6 +307,14 @@ func (m *Model) apply(w *world, i int, e *edge, called int, heard bool) *broken 
 	g := m.look(w.ghost, e.to, e)
 	w.ghost = g.to
 	return g.broken
+}
+
+// startsAgain tells whether a host that is down may start, and be what it was to its messages.
+func (m *Model) startsAgain(w *world, id uint32) bool {
+	if s := m.hosts.at(id).seat; s != nil {
+		return s.free || w.left[budgetRestart] > 0
+	}
+	return m.scenario.Durable && w.left[budgetRestart] > 0
 }
 
 // forgetMessages drops what is under way to a host that is down for good.

@@ -13,6 +13,7 @@ import (
 // Bounds of a scenario: beyond them no search would end.
 const (
 	hostsMax     = 8
+	managersMax  = 5
 	opsMax       = 8
 	budgetMax    = 20
 	settleMax    = 20
@@ -33,6 +34,7 @@ const (
 //	repeat Chunk                    which kind of message may come again; any without this line
 //	cut n1                          with a real manager: late are only n1's messages, which are lost then
 //	manager real                    the core's manager; before nothing: without a group
+//	cluster managers=2              several managers, and no storage nodes; before founded: they have a cluster
 //	ask drain n2                    what it is asked: lookup KEY, forget, drain, stop or report and a node
 //	finish                          all is answered in the end, from every state
 //	large                           it takes longer than a minute
@@ -132,8 +134,12 @@ func (p *parser) host(words []string) (int, error) {
 }
 
 func (p *parser) before(words []string) error {
-	if len(words) == 1 && words[0] == "nothing" {
+	switch {
+	case len(words) == 1 && words[0] == "nothing":
 		p.s.Fresh = true
+		return nil
+	case len(words) == 1 && words[0] == "founded":
+		p.s.Founded = true
 		return nil
 	}
 	if len(words) == 2 && words[0] == "evict" {
@@ -222,6 +228,8 @@ func (p *parser) cluster(words []string) error {
 	s := p.s
 	return pairs(words, func(name, value string) (err error) {
 		switch name {
+		case "managers":
+			s.Managers, err = number(value, 2, managersMax)
 		case "members":
 			s.Members, err = number(value, 1, hostsMax)
 		case "spares":
@@ -304,6 +312,10 @@ func (p *parser) end() error {
 	switch {
 	case s.About == "":
 		return errors.New("want a line that says what it is about, such as: # a put over a promotion")
+	case s.Managers > 0:
+		return p.endSeveral()
+	case s.Founded || s.budgets[budgetWipe] > 0 || slices.ContainsFunc(s.asks, func(a ask) bool { return a.verb == askFind }):
+		return errors.New("before founded, ask find and a disk that is lost (wipe) need: cluster managers=2")
 	case s.Members == 0:
 		return errors.New("want a line such as: cluster members=2")
 	case s.Hosts() > hostsMax:
@@ -342,8 +354,36 @@ func (p *parser) endManager() error {
 	case s.Fresh && len(s.ops)+len(s.before) > 0:
 		return errors.New("before nothing goes with no operations, since there is no group")
 	}
-	for i := range s.asks {
-		s.budgets[askSlot+i] = 1
+	p.endAsks()
+	return nil
+}
+
+func (p *parser) endAsks() {
+	for i := range p.s.asks {
+		p.s.budgets[askSlot+i] = 1
 	}
+}
+
+// endSeveral judges what several managers may be asked, and what may happen to them.
+func (p *parser) endSeveral() error {
+	s := p.s
+	for b, n := range s.budgets[:budgetCount] {
+		switch budget(b) {
+		case budgetCrash, budgetRestart, budgetWipe, budgetTimeout, budgetLate, budgetRepeat, budgetAgain:
+			continue
+		}
+		if n > 0 {
+			return fmt.Errorf("to several managers no %s happens: want crash, restart, wipe, timeout, late, repeat and again", budgetNames[b])
+		}
+	}
+	for i := range s.asks {
+		if s.asks[i].key == "" || !s.Founded {
+			return errors.New("several managers are asked to lookup KEY or find KEY, and that: before founded")
+		}
+	}
+	if s.Members+s.Spares > 0 || s.Real || s.Fresh || s.Cut > 0 || s.Drift > 0 || s.Settle > 0 || s.CommandsKeep > 0 || s.Placement != 0 || len(s.ops)+len(s.before) > 0 {
+		return errors.New("where several managers are searched there are no storage nodes: want no members, operations, or options of these")
+	}
+	p.endAsks()
 	return nil
 }

@@ -15,6 +15,11 @@ type Scenario struct {
 	Name  string
 	About string // what it is about, for a reader
 
+	// Managers is how many managers there are that found a cluster, and then there are no storage
+	// nodes; 0 for a cluster of storage nodes with one manager.
+	Managers int
+	Founded  bool // they have a cluster before the search, and one leads
+
 	Members int // of the group, from the beginning
 	Spares  int
 	Durable bool
@@ -60,8 +65,8 @@ type earlier struct {
 // Mutant is the core without one rule, and what the scenario finds that it violates.
 type Mutant struct{ Name, Property string }
 
-// Hosts is how many storage nodes there are.
-func (s *Scenario) Hosts() int { return s.Members + s.Spares }
+// Hosts is how many storage nodes there are, or managers where these are searched.
+func (s *Scenario) Hosts() int { return max(s.Managers, s.Members+s.Spares) }
 
 func (s *Scenario) lease() time.Duration {
 	if s.Reads == core.ReadLease {
@@ -75,6 +80,9 @@ func (s *Scenario) Mode() string {
 	mode := "memory"
 	if s.Durable {
 		mode = "durable"
+	}
+	if s.Managers > 0 {
+		return fmt.Sprintf("%d managers, %s", s.Managers, mode)
 	}
 	if s.Real {
 		mode += ", real manager"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gtstore/core"
+	"gtstore/core/quorum"
 	"gtstore/sim/explore"
 )
 
@@ -94,12 +95,16 @@ type viewer struct {
 	at     world
 	flying map[uint32][]int // of a message of the model, those of the way that are under way
 	state  map[string]string
+	first  int // of the model's hosts among the way's
 }
 
 func (v *viewer) hosts() {
-	v.way.Hosts = []string{managerAddr}
+	if !v.m.several() {
+		v.way.Hosts = []string{managerAddr}
+	}
+	v.first = len(v.way.Hosts)
 	for i := range v.m.scenario.Hosts() {
-		v.way.Hosts = append(v.way.Hosts, hostName(i))
+		v.way.Hosts = append(v.way.Hosts, v.m.nameOf(i))
 	}
 	for i := range v.m.ops {
 		if name := clientName(v.m.ops[i].client); !slices.Contains(v.way.Hosts, name) {
@@ -115,7 +120,7 @@ func (v *viewer) begin(state []byte) {
 	}
 	v.way.Begin = make([][][2]string, len(v.way.Hosts))
 	for i := range v.at.hosts {
-		v.way.Begin[i+1] = v.news(i)
+		v.way.Begin[v.first+i] = v.news(i)
 	}
 }
 
@@ -126,7 +131,9 @@ func (v *viewer) send(id uint32, step int) {
 		from = managerAddr // what is asked of a real manager comes from no client that is shown
 	}
 	text := describe(v.m.messages.at(id))
-	if _, after, ok := strings.Cut(text, ": "); ok {
+	if q, ok := e.Body.(*core.Quorum); ok {
+		text = quorum.TextOf(q.Text)
+	} else if _, after, ok := strings.Cut(text, ": "); ok {
 		text = kind.String() + " " + after
 	}
 	v.flying[id] = append(v.flying[id], len(v.way.Messages))
@@ -165,7 +172,7 @@ func (v *viewer) step(index int, to *explore.Successor) {
 	for _, id := range left { // the process to which it was under way has ended for good
 		v.flying[id] = v.flying[id][1:]
 	}
-	if index := slices.Index(v.way.Hosts, s.Host) - 1; index >= 0 {
+	if index := slices.Index(v.way.Hosts, s.Host) - v.first; index >= 0 {
 		s.State = v.news(index)
 	}
 	s.Done = v.done(&was)
@@ -190,17 +197,42 @@ func (v *viewer) news(index int) (news [][2]string) {
 	case h.up():
 		role = "no primary"
 	}
-	for _, x := range [][2]string{
+	values := [][2]string{
 		{"role", role}, {"epoch", strconv.FormatUint(uint64(f.epoch), 10)}, {"durable epoch", strconv.FormatUint(uint64(f.durable), 10)},
 		{"commit point", strconv.FormatUint(uint64(f.commit), 10)}, {"log up to", strconv.FormatUint(uint64(f.last()), 10)},
 		{"batches that are not durable", strconv.Itoa(len(h.gate))},
-	} {
+	}
+	if h.seat != nil {
+		name, values = seatName(index), h.seat.values(len(h.gate))
+	}
+	for _, x := range values {
 		if key := name + "/" + x[0]; v.state[key] != x[1] {
 			v.state[key] = x[1]
 			news = append(news, x)
 		}
 	}
 	return news
+}
+
+// values are what a picture shows of one of several managers.
+func (s *seat) values(pending int) [][2]string {
+	v := &s.view
+	role := "down"
+	switch {
+	case s.leads != 0:
+		role = "leader"
+	case s.up && v.Cluster != 0:
+		role = "of a cluster"
+	case s.up && v.Promise != 0:
+		role = "empty, and promised"
+	case s.up:
+		role = "empty"
+	}
+	return [][2]string{
+		{"role", role}, {"id", s.self.String()}, {"cluster", max(v.Cluster, v.Promise).String()}, {"term", strconv.FormatUint(uint64(v.Term), 10)},
+		{"log up to", strconv.FormatUint(uint64(v.Last.Index), 10)}, {"applied up to", strconv.FormatUint(uint64(v.Applied.Index), 10)},
+		{"batches that are not durable", strconv.Itoa(pending)},
+	}
 }
 
 // done returns the operations that are answered in the step.
@@ -232,7 +264,7 @@ func (l *label) kind() WayKind {
 		return WaySyncs
 	case labelTimer:
 		return WayTimer
-	case labelCrashes, labelStops:
+	case labelCrashes, labelStops, labelWiped:
 		return WayEnds
 	case labelStarts:
 		return WayStarts
@@ -249,6 +281,8 @@ func (l *label) at() string {
 		return managerAddr
 	case l.what == labelVoid:
 		return l.message.envelope.To.Addr
+	case l.several:
+		return seatName(l.host)
 	}
 	return hostName(l.host)
 }

@@ -20,6 +20,7 @@ const (
 	budgetRepeat
 	budgetAgain
 	budgetManagerCrash
+	budgetWipe
 	budgetCount
 
 	awaySlot = int(budgetCount) // which hosts were ever down, asked about, or late
@@ -27,7 +28,7 @@ const (
 	leftSize = askSlot + asksMax
 )
 
-var budgetNames = [budgetCount]string{"evict", "join", "end-join", "crash", "restart", "timeout", "late", "lose", "repeat", "again", "manager-crash"}
+var budgetNames = [budgetCount]string{"evict", "join", "end-join", "crash", "restart", "timeout", "late", "lose", "repeat", "again", "manager-crash", "wipe"}
 
 // world is a state: which of the parts it consists of, and what is left of the budgets.
 type world struct {
