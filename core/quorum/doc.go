@@ -11,7 +11,7 @@
 //
 // ForManager makes a Node the consensus of a core.Manager. A Node cannot be copied, as core's
 // nodes can, since the library's state cannot: a search that goes on from one state in many
-// ways has to do without it.
+// ways makes it again, by playing back what it has taken in (sim/explore/cluster/seat.go).
 //
 // # What the owner gets
 //
@@ -107,6 +107,7 @@
 //	a confirmed read is not stale                 judgeRead                  /
 //	once the faults end, the group works          judgeEnd
 //	one cluster is founded, whatever happens      TestOneClusterIsFounded
+//	all this in small groups, in every order      the explorer, traces/explore/managers-*
 //	members that all moved find each other        TestManagersThatMovedFindEachOther
 //	the same seed gives the same run              TestEqualRunsAreEqual
 //	these checks notice what they are for         TestTheChecksNoticeAFaultyDriver, and the

@@ -13,7 +13,7 @@
 // each: the simulator over generated schedules, else a trace of traces/gallery, else the
 // scenario tests of the core. A mutant that nobody catches is a failure. To add one, add
 // a row to a table: table.go has most, table_disk.go those of what is on the disk,
-// table_managers.go those of several managers, table_peers.go those of whom a message is believed, table_rejoin.go those of nodes that
+// table_managers.go, table_quorum.go and table_founding.go those of several managers, table_peers.go those of whom a message is believed, table_rejoin.go those of nodes that
 // come back, table_suspicion.go those of how deaths are found out, table_stripped.go those
 // that lack more than one rule, table_unseen.go those that nobody had looked for, and
 // table_outside.go which of all no simulated run can come to. README.md has the results.

@@ -11,6 +11,7 @@ type ask struct {
 	verb askVerb
 	key  string // to be looked up
 	host int
+	at   int // which of several managers it is put to; -1 for any
 }
 
 type askVerb uint8
@@ -32,6 +33,9 @@ var askNames = [...]string{askLookup: "lookup", askForget: "forget", askDrain: "
 
 // String is the ask as in the scenario's text.
 func (a *ask) String() string {
+	if a.key != "" && a.at >= 0 {
+		return askNames[a.verb] + " " + a.key + " " + seatName(a.at)
+	}
 	if a.key != "" {
 		return askNames[a.verb] + " " + a.key
 	}
@@ -66,9 +70,17 @@ func (a *ask) envelope(index int, c *core.Config) *core.Envelope {
 	return e
 }
 
-// ask reads a line such as: ask drain n2
+// ask reads a line such as: ask drain n2. Of several managers one can be named: ask lookup y m1.
 func (p *parser) ask(words []string) error {
 	s := p.s
+	at := -1
+	if len(words) == 3 && s.Managers > 0 {
+		host, err := p.host(words[2:])
+		if err != nil {
+			return err
+		}
+		at, words = host-1, words[:2]
+	}
 	if len(words) != 2 || len(s.asks) == asksMax {
 		return fmt.Errorf("want one of at most %d asks: lookup KEY, or forget, drain, stop or report and a node", asksMax)
 	}
@@ -76,7 +88,7 @@ func (p *parser) ask(words []string) error {
 	if err != nil {
 		return err
 	}
-	a := ask{verb: verb, key: words[1]}
+	a := ask{verb: verb, key: words[1], at: at}
 	if verb != askLookup && verb != askFind {
 		if a.host, err = p.host(words[1:]); err != nil {
 			return err

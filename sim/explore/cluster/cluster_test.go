@@ -222,7 +222,7 @@ func TestAWrongScenarioIsRefusedWithTheLine(t *testing.T) {
 		{"# x\ncluster managers=2\nc1 put x a", "no storage nodes"},
 		{"# x\ncluster managers=2\nbudget evict=1", "no evict happens"},
 		{"# x\ncluster managers=2\nask lookup y", "before founded"},
-		{"# x\ncluster managers=2\nbefore founded\nask drain n1", "lookup KEY or find KEY"},
+		{"# x\ncluster managers=2\nbefore founded\nask drain m1", "lookup KEY or find KEY"},
 		{"# x\ncluster members=2\nc1 put x a\nbudget wipe=1", "managers=2"},
 	} {
 		_, err := Parse("test", c.text)

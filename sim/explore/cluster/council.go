@@ -22,7 +22,7 @@ func (w *worker) seatAsks(to *explore.Sink) {
 			continue
 		}
 		for host, id := range w.at.hosts {
-			if !m.hosts.at(id).up() {
+			if at := m.scenario.asks[i].at; !m.hosts.at(id).up() || at >= 0 && at != host {
 				continue
 			}
 			w.next.set(&w.at)
@@ -68,15 +68,18 @@ func (m *Model) holds(w *world, id core.NodeID, at quorum.Position) bool {
 }
 
 // calmSeat does the next thing that takes no time; false if there is none.
-func (m *Model) calmSeat(w *world) (bool, *broken) {
+func (m *Model) calmSeat(w *world) (bool, *broken) { return m.calmOf(w, 0) }
+
+// calmOf is the same for the managers from an index on.
+func (m *Model) calmOf(w *world, first int) (bool, *broken) {
 	for i, id := range w.messages {
 		if to := m.messages.at(id).to; m.hosts.at(w.hosts[to]).up() {
 			m.take(w, i)
 			return true, m.input(w, to, id, -1)
 		}
 	}
-	for i, id := range w.hosts {
-		switch h := m.hosts.at(id); {
+	for i := first; i < len(w.hosts); i++ {
+		switch h := m.hosts.at(w.hosts[i]); {
 		case len(h.gate) > 0:
 			return true, m.input(w, i, inputSync, -1)
 		case !h.up():
@@ -133,12 +136,41 @@ func (m *Model) foundSeats() error {
 	if !s.Founded {
 		return nil
 	}
-	if err := m.lead(w); err != nil || len(s.asks) == 0 {
+	if err := m.lead(w); err != nil {
 		return err
 	}
 	if err := m.formOne(w); err != nil {
 		return err
 	}
+	if s.Durable { // started anew, they have less behind them that would be played back again and again
+		for i := range w.hosts {
+			if b := m.input(w, i, inputCrash, -1); b != nil {
+				return b.err()
+			}
+		}
+		if err := m.lead(w); err != nil {
+			return err
+		}
+	}
+	for range 3 { // until no manager is about to ask the others what they are
+		if b := m.nextTimer(w); b != nil {
+			return b.err()
+		}
+		if err := m.settle(w); err != nil {
+			return err
+		}
+	}
+	if s.Deposed {
+		if err := m.depose(w); err != nil {
+			return err
+		}
+	}
+	if s.Replacing {
+		if err := m.replace(w); err != nil {
+			return err
+		}
+	}
+	m.quiet = s.budgets[budgetWipe] == 0 && !s.Replacing
 	for i := range s.asks {
 		var to []uint32
 		for host := range w.hosts {
@@ -168,6 +200,50 @@ func (m *Model) lead(w *world) error {
 			return b.err()
 		}
 	}
+}
+
+// depose has another manager than m1 lead, of which m1 hears nothing: it stands still meanwhile.
+func (m *Model) depose(w *world) error {
+	first := w.hosts[0]
+	still := &host{disk: &disk{}, seat: m.hosts.at(first).seat.down()}
+	m.encodeSeat(still, nil)
+	w.hosts[0] = m.hosts.put(still.key, still)
+	defer func() { w.hosts[0] = first }()
+	for range calmRounds {
+		if slices.ContainsFunc(w.hosts, func(id uint32) bool { return m.hosts.at(id).seat.leads != 0 }) {
+			return nil
+		}
+		if b := m.nextTimer(w); b != nil {
+			return b.err()
+		}
+		for moved := true; moved; {
+			m.forgetMessages(w, 0)
+			var b *broken
+			if moved, b = m.calmOf(w, 1); b != nil {
+				return b.err()
+			}
+		}
+	}
+	return errors.New("before the search: nobody leads in the place of m1")
+}
+
+// replace has the last manager come back without data, until the leader proposes to replace it.
+func (m *Model) replace(w *world) error {
+	b := m.input(w, len(w.hosts)-1, inputWipe, -1)
+	for rounds := 0; b == nil && rounds < calmRounds; {
+		if slices.ContainsFunc(w.hosts, func(id uint32) bool { s := m.hosts.at(id).seat; return s.leads != 0 && !s.view.Settled }) {
+			return nil
+		}
+		var moved bool
+		if moved, b = m.calmSeat(w); b == nil && !moved {
+			rounds++
+			b = m.nextTimer(w)
+		}
+	}
+	if b != nil {
+		return b.err()
+	}
+	return errors.New("before the search: nobody replaces the manager that has lost its data")
 }
 
 // formOne has a storage node register, and a group form, so that there are commands to agree on.

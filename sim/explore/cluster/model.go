@@ -60,6 +60,7 @@ type Model struct {
 	played    atomic.Int64           // inputs that were played back
 	lookups   [][]uint32             // of each ask, to each host
 	heard     func(e *core.Envelope) // what managers say before the search; nil in it
+	quiet     bool                   // what managers ask each other of what they are is lost: see seat.go
 
 	// What is known of dead messages: see dead.go.
 	drops   bool

@@ -34,7 +34,7 @@ const (
 //	repeat Chunk                    which kind of message may come again; any without this line
 //	cut n1                          with a real manager: late are only n1's messages, which are lost then
 //	manager real                    the core's manager; before nothing: without a group
-//	cluster managers=2              several managers, and no storage nodes; before founded: they have a cluster
+//	cluster managers=2              several managers, and no storage nodes; before founded, deposed or replacing
 //	ask drain n2                    what it is asked: lookup KEY, forget, drain, stop or report and a node
 //	finish                          all is answered in the end, from every state
 //	large                           it takes longer than a minute
@@ -126,11 +126,11 @@ func (p *parser) cut(words []string) (err error) {
 // host reads the name of a node, and counts from 1.
 func (p *parser) host(words []string) (int, error) {
 	for i := range p.s.Hosts() {
-		if len(words) == 1 && words[0] == hostName(i) {
+		if len(words) == 1 && (words[0] == hostName(i) && p.s.Managers == 0 || words[0] == seatName(i) && p.s.Managers > 0) {
 			return i + 1, nil
 		}
 	}
-	return 0, errors.New("want a node, such as n2, behind the line that begins with cluster")
+	return 0, errors.New("want a node, such as n2, or one of several managers, such as m2, behind the line that begins with cluster")
 }
 
 func (p *parser) before(words []string) error {
@@ -140,6 +140,12 @@ func (p *parser) before(words []string) error {
 		return nil
 	case len(words) == 1 && words[0] == "founded":
 		p.s.Founded = true
+		return nil
+	case len(words) == 1 && words[0] == "deposed":
+		p.s.Founded, p.s.Deposed = true, true
+		return nil
+	case len(words) == 1 && words[0] == "replacing":
+		p.s.Founded, p.s.Replacing = true, true
 		return nil
 	}
 	if len(words) == 2 && words[0] == "evict" {
@@ -315,7 +321,7 @@ func (p *parser) end() error {
 	case s.Managers > 0:
 		return p.endSeveral()
 	case s.Founded || s.budgets[budgetWipe] > 0 || slices.ContainsFunc(s.asks, func(a ask) bool { return a.verb == askFind }):
-		return errors.New("before founded, ask find and a disk that is lost (wipe) need: cluster managers=2")
+		return errors.New("before founded, deposed or replacing, ask find and a disk that is lost (wipe) need: cluster managers=2")
 	case s.Members == 0:
 		return errors.New("want a line such as: cluster members=2")
 	case s.Hosts() > hostsMax:
@@ -378,8 +384,11 @@ func (p *parser) endSeveral() error {
 	}
 	for i := range s.asks {
 		if s.asks[i].key == "" || !s.Founded {
-			return errors.New("several managers are asked to lookup KEY or find KEY, and that: before founded")
+			return errors.New("several managers are asked to lookup KEY or find KEY, and that: before founded, deposed or replacing")
 		}
+	}
+	if (s.Deposed || s.Replacing) && s.Managers < 3 {
+		return errors.New("before deposed and before replacing need three managers: of two none leads without the other")
 	}
 	if s.Members+s.Spares > 0 || s.Real || s.Fresh || s.Cut > 0 || s.Drift > 0 || s.Settle > 0 || s.CommandsKeep > 0 || s.Placement != 0 || len(s.ops)+len(s.before) > 0 {
 		return errors.New("where several managers are searched there are no storage nodes: want no members, operations, or options of these")

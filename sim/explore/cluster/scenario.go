@@ -18,7 +18,10 @@ type Scenario struct {
 	// Managers is how many managers there are that found a cluster, and then there are no storage
 	// nodes; 0 for a cluster of storage nodes with one manager.
 	Managers int
-	Founded  bool // they have a cluster before the search, and one leads
+	Founded  bool // they have a cluster before the search, and m1 leads
+	// What happens then, before the search:
+	Deposed   bool // m2 comes to lead, of which m1 has heard nothing
+	Replacing bool // the last manager comes back without data, and the change that replaces it is proposed
 
 	Members int // of the group, from the beginning
 	Spares  int

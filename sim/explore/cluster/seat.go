@@ -109,8 +109,10 @@ func (s *stepper) leaveSeat(e *core.Envelope) {
 	}
 	switch b := e.Body.(type) {
 	case *core.Quorum:
-		if quorum.WordOf(b.Text).Repeated > int(s.m.scenario.budgets[budgetAgain]) {
-			return // lost
+		// Where all are of a cluster, and no disk is lost, nothing depends on the questions. Of those
+		// that are repeated some are enough. The others are lost.
+		if w := quorum.WordOf(b.Text); w.Founding && s.m.quiet || w.Repeated > int(s.m.scenario.budgets[budgetAgain]) {
+			return
 		}
 		if s.m.scenario.Durable {
 			s.rests(e.To.ID, b.Text)
@@ -232,6 +234,7 @@ var seatCanon = canon.New(map[string]string{
 	"core.Manager.glance":           "of the call under way",
 	"core.Directory.byID":           "follows of the nodes",
 	"quorum.Node.out":               "of the call under way",
+	"quorum.Node.listed":            "follows of the members and of who has moved",
 	"quorum.Node.machine":           "the owner, which is at hand",
 	"quorum.storage.node":           "the owner, which is at hand",
 	"quorum.Manager.now":            "set by each call before it is read",
