@@ -95,7 +95,7 @@ func (m *Manager) settle(d denial) {
 		}
 	case *Pong:
 		if missing := m.missingBy(d.client.ID, ask); missing != "" {
-			m.haltForAmnesia(missing)
+			m.contradicted(d.client.ID, missing)
 		}
 	}
 }

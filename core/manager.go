@@ -477,14 +477,18 @@ func (m *Manager) forgotMore(node NodeID, b *Pong) bool {
 		m.deny(denial{waiter: waiter{client: Peer{ID: node}}, ask: b})
 		return true
 	}
-	m.event(Event{Kind: EventAhead, Node: node})
-	if m.opt.Durable {
-		m.haltForAmnesia(missing)
-	}
+	m.contradicted(node, missing)
 	return true
 }
 
-func (m *Manager) haltForAmnesia(missing string) {
+// contradicted warns of what a node says that the Directory lacks, and ends the manager where that
+// can be. In memory mode who lost the Directory is of another cluster, also of several
+// managers, who have agreed on all that this one has: there the node is wrong.
+func (m *Manager) contradicted(node NodeID, missing string) {
+	m.event(Event{Kind: EventAhead, Node: node})
+	if !m.opt.Durable {
+		return
+	}
 	m.out.Halt = fmt.Errorf("core: manager %v: %w: %s; if another manager runs, leave it to that; else restore the newer state, or start a new cluster", m.self.ID, ErrAmnesia, missing)
 }
 

@@ -79,11 +79,12 @@ var ofManagers = []Mutant{
 		m.deny(denial{waiter: waiter{client: Peer{ID: node}}, ask: b})
 		return true
 	}
-	m.event(Event{Kind: EventAhead, Node: node})
-	if m.opt.Durable {`,
+`,
 		New: `	}
-	m.event(Event{Kind: EventAhead, Node: node})
-	if m.opt.Durable || m.several != nil {`,
+	if m.several != nil {
+		m.out.Halt = ErrAmnesia
+	}
+`,
 	},
 	{
 		Name: `terms-are-no-starts`, Rule: `several managers`,
