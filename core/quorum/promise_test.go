@@ -111,6 +111,28 @@ func TestALateAnswerFoundsNothing(t *testing.T) {
 	require.NotNil(t, f.inner, "all have promised in one round")
 }
 
+// Two that answer with one id cannot both be founders. The first of the list begins anew, and so do
+// they when it asks them again.
+func TestTwoFoundersOfOneIDBeginAnew(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 1, Addr: "m1"})
+	list := []string{"m1", "m2", "m3"}
+	var out core.Output
+	f.Tick(f.at, &out)
+	asks, _ := f.words(&out)
+	var halt error
+	for range 2 {
+		s := say{round: asks[0].round, state: stateEmpty, durable: true, managers: list, verdict: verdictNone}
+		if asks[0].founding != 0 {
+			s.state, s.cluster = statePromised, asks[0].founding
+		}
+		_, _, halt = f.hears(core.Peer{ID: 2, Addr: "m2"}, &s)
+		require.NoError(t, halt)
+		asks, _, halt = f.hears(core.Peer{ID: 2, Addr: "m3"}, &s)
+	}
+	require.ErrorIs(t, halt, ErrAnew)
+	require.Nil(t, f.inner)
+}
+
 // A manager promises itself to one founder. Another one may be counting on the same id, and gets no
 // promise before the first has not asked for some time; and then under another id.
 func TestAPromiseIsToOneFounder(t *testing.T) {

@@ -460,11 +460,16 @@ func (m *Manager) found(out *core.Output) {
 	for i := range m.answers {
 		if i != m.place {
 			name, _ := core.SplitAddr(m.answers[i].from.Addr)
-			founders = append(founders, core.Peer{ID: m.answers[i].from.ID, Addr: core.NamedAddr(name, m.managers[i])})
+			p := core.Peer{ID: m.answers[i].from.ID, Addr: core.NamedAddr(name, m.managers[i])}
+			if find(founders, p.ID) >= 0 { // drawn twice, or somebody answers for another: both have promised
+				m.beginAnew(out)
+				return
+			}
+			founders = append(founders, p)
 		}
 	}
 	if err := m.enter(m.opt.Cluster, founders, core.Empty{}); err != nil {
-		out.Halt = err // two of them have drawn the same id: it is started again
+		out.Halt = err
 		return
 	}
 	out.Events = append(out.Events, core.Event{Kind: core.EventFounded})
