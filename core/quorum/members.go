@@ -20,7 +20,7 @@ var (
 	ErrChanging  = errors.New("another change of the managers is under way: ask again when it has ended")
 	ErrRetired   = errors.New("this manager was removed, and its data must not be used again: start it empty")
 	ErrName      = errors.New("a manager keeps the name of its certificate: start it empty to have it under another one")
-	ErrMembers   = errors.New("there must be 1 to 15 managers, each with an id of its own")
+	ErrMembers   = errors.New("there must be 1 to 15 managers, each with an id and an address of its own")
 )
 
 // Members are those whose votes count. Amid a change, a majority of each of the two lists

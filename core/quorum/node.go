@@ -282,16 +282,38 @@ func (n *Node) isYielding() bool { return n.raft.BasicStatus().LeadTransferee !=
 // remove. It is one step, in which the old and the new majority both have to agree. Whoever
 // is added begins empty. Naming a member again gives it another address.
 func (n *Node) Change(add []core.Peer, remove []core.NodeID) error {
+	for i, p := range add {
+		if find(add[:i], p.ID) >= 0 {
+			return fmt.Errorf("quorum: manager %v is named twice: name it once: %w", p.ID, ErrMembers)
+		}
+		if other, ok := n.shares(p, add, remove); ok {
+			return fmt.Errorf("quorum: manager %v cannot be at %s, where manager %v is, as only one of them would be reached: give one another address, or remove the other one in the same step: %w", p.ID, p.Addr, other, ErrMembers)
+		}
+	}
+	return n.proposeMembers(add, remove)
+}
+
+// shares tells with whom a member would share its place after a change.
+func (n *Node) shares(p core.Peer, add []core.Peer, remove []core.NodeID) (other core.NodeID, ok bool) {
+	is := func(o core.Peer) bool { return o.ID != p.ID && core.Place(o.Addr) == core.Place(p.Addr) }
+	if i := slices.IndexFunc(add, is); i >= 0 {
+		return add[i].ID, true
+	}
+	for _, o := range n.current() {
+		if is(o) && find(add, o.ID) < 0 && !slices.Contains(remove, o.ID) {
+			return o.ID, true
+		}
+	}
+	return 0, false
+}
+
+// proposeMembers is Change, but for what only an operator can get wrong.
+func (n *Node) proposeMembers(add []core.Peer, remove []core.NodeID) error {
 	switch {
 	case n.leads == 0 || n.raft.BasicStatus().RaftState != raft.StateLeader: // the library may know more
 		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrNotLeader)
 	case n.changing, n.isYielding():
 		return fmt.Errorf("quorum: manager %v: %w", n.self.ID, ErrChanging)
-	}
-	for i, p := range add {
-		if find(add[:i], p.ID) >= 0 {
-			return fmt.Errorf("quorum: manager %v is named twice: name it once: %w", p.ID, ErrMembers)
-		}
 	}
 	if err := n.members.plan(add, remove); err != nil {
 		return err
@@ -389,7 +411,9 @@ func (n *Node) Relist() {
 		}
 	}
 	if len(add) > 0 {
-		_ = n.Change(add, nil) // if that is not possible now, it is later
+		// If that is not possible now, it is later. One may be found where another one is listed
+		// that has moved as well and is not found yet.
+		_ = n.proposeMembers(add, nil)
 	}
 }
 

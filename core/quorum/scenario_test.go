@@ -458,7 +458,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 	}
 	var many []core.Peer
 	for i := range MembersMax {
-		many = append(many, core.Peer{ID: core.NodeID(1000000 + i), Addr: "x"})
+		many = append(many, core.Peer{ID: core.NodeID(1000000 + i), Addr: fmt.Sprint("x", i)})
 	}
 	for _, c := range []struct {
 		name   string
@@ -475,11 +475,16 @@ func TestChangesThatAreRefused(t *testing.T) {
 		{"added and removed", l, many[:1], []core.NodeID{many[0].ID}, ErrMembers},
 		{"no id", l, []core.Peer{{Addr: "x"}}, nil, ErrMembers},
 		{"an id of the library's", l, []core.Peer{{ID: ^core.NodeID(0), Addr: "x"}}, nil, ErrMembers},
+		{"two at one place", l, []core.Peer{{ID: 1000001, Addr: "x"}, {ID: 1000002, Addr: "manager/a@x"}}, nil, ErrMembers},
+		{"where another one is", l, []core.Peer{{ID: 1000001, Addr: follower.peer.Addr}}, nil, ErrMembers},
+		{"moved to where another one is", l, []core.Peer{{ID: l.peer.ID, Addr: follower.peer.Addr}}, nil, ErrMembers},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.ErrorIs(t, c.at.node.Change(c.add, c.remove), c.why)
 		})
 	}
+	where := []core.Peer{{ID: 1000001, Addr: follower.peer.Addr}}
+	require.ErrorContains(t, l.node.Change(where, nil), fmt.Sprintf("manager %v cannot be at %s, where manager %v is", where[0].ID, where[0].Addr, follower.peer.ID))
 	w.write(t, "a")
 }
 
