@@ -162,6 +162,8 @@ func (c *canon) contact(m *Manager, n *contact) {
 	c.evidence(m, &n.evidence)
 	c.num(uint64(n.witness))
 	c.bool(n.reserved)
+	c.bool(n.registering)
+	c.bool(n.ending)
 	c.bool(n.deciding)
 	c.num(uint64(n.refusal))
 	if n.node.draining {

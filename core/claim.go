@@ -44,12 +44,17 @@ func (m *Manager) away(c *contact) bool {
 	return e.refusedSince != Never || e.otherSince != Never || m.silent(c) && m.now.Since(c.quietSince) >= m.lostAfter()
 }
 
-// take has the managers know a start from now on. It lives, though that is not durable yet.
+// take has the managers know a start from now on. It lives, though that is not durable yet. It
+// asks again and again, so there is one command about a node at a time: while the disk is late, or
+// the managers agree on nothing, there would be ever more.
 func (m *Manager) take(c *contact, start *Command) {
 	if start.Inherited == 0 {
 		m.heard(c)
 	}
-	m.propose(*start)
+	if !c.registering {
+		c.registering = true
+		m.propose(*start)
+	}
 }
 
 // settleClaims takes in that a start of the node answered at its address. If it is the known

@@ -31,6 +31,8 @@ type contact struct {
 
 	reserved bool // a command under way makes it a member, or lets it join
 
+	registering bool   // a command about a start of it is under way
+	ending      bool   // one is that says that its data is gone
 	deciding    bool   // a command about its drain is under way
 	refusal     Status // what to answer if that command lets it stay
 	drainSince  Time   // when the drain began, or this manager did, if that was later

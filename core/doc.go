@@ -168,7 +168,7 @@
 //	           evidence, loss presumed      judged afresh
 //	         quarantined, failed, flaps     forgotten: a node may be tried once more too soon
 //	         reserved, deciding, proposed,  the command under way is durable, and applied first, or is not
-//	           listing
+//	           registering, ending, listing
 //	         watch.inquiry, about           Suspect and CaughtUp name group and epoch; probes by nonce
 //	         waiters, forgets, drains       who waits asks again; a drain itself is in the Directory
 //	         refused                        a refused request that comes again is decided anew

@@ -513,6 +513,7 @@ func (m *Manager) registered(c *Command, a applied) {
 	if n.number == len(m.contacts) {
 		m.contacts = append(m.contacts, m.newContact(n))
 	}
+	m.contacts[n.number].registering = false
 	if c.Inherited != 0 {
 		if n.secret == c.Inherited {
 			m.confirm(c)
@@ -553,21 +554,32 @@ func (m *Manager) onFarewell(in Envelope, b *Farewell) {
 		m.suspect(n.group, n.ID, 0)
 		return
 	}
-	m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
+	m.proposeGone(n)
+}
+
+// proposeGone has the managers know that a node's data is gone. Whoever says so says it again.
+func (m *Manager) proposeGone(n *nodeEntry) {
+	if c := m.contact(n.ID); !c.ending {
+		c.ending = true
+		m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
+	}
 }
 
 func (m *Manager) onForget(from Peer, b *Forget) {
-	n := m.dir.node(b.Node)
+	n, r := m.dir.node(b.Node), operatorRequest{waiter{from, b.Req}, b.Node}
+	waits := slices.IndexFunc(m.forgets, func(w operatorRequest) bool { return w.is(&r) })
 	switch {
 	case n == nil:
-		m.deny(denial{waiter: waiter{from, b.Req}, ask: b})
+		m.deny(denial{waiter: r.waiter, ask: b})
 	case n.gone:
 		m.send(from, &Forgotten{Req: b.Req, Status: StatusOK})
+	case waits >= 0:
+		m.forgets[waits] = r
 	case len(m.forgets) >= nodesMax:
 		m.send(from, &Forgotten{Req: b.Req, Status: StatusOverloaded})
 	default:
-		m.forgets = append(m.forgets, operatorRequest{waiter{from, b.Req}, b.Node})
-		m.propose(Command{Kind: CommandGone, Node: NodeRecord{Peer: n.Peer}})
+		m.forgets = append(m.forgets, r)
+		m.proposeGone(n)
 	}
 }
 

@@ -155,6 +155,52 @@ func TestADrainOfANodeThatRetires(t *testing.T) {
 	require.Empty(t, r.manager().drains)
 }
 
+// While nothing is agreed on, what a known node or an operator says again and again asks for one
+// command, and so holds no more memory the longer that lasts.
+func TestWhatIsSaidAgainAsksForOneCommand(t *testing.T) {
+	underWay := func(c *council) int { return len(c.manager().underWay) }
+	t.Run("a start in place of one that is away", func(t *testing.T) {
+		c := leading(t, 3, inDurableMode)
+		c.pass(time.Second)
+		c.ail(refusing, "n3")
+		c.pass(time.Second)
+		c.consensus.held = true
+		before := underWay(c)
+		copies := []*actor{{peer: Peer{peerOf("n3").ID, "n8"}, boot: 2}, {peer: Peer{peerOf("n3").ID, "n9"}, boot: 2}}
+		for range 100 {
+			for _, a := range copies {
+				c.present(a)
+			}
+		}
+		require.Equal(t, 1, underWay(c)-before)
+		c.consensus.held = false
+		c.turn()
+		require.Equal(t, "n8", c.manager().dir.node(peerOf("n3").ID).Addr)
+		c.actors["n8"] = &actor{peer: copies[0].peer, health: refusing}
+		c.pass(time.Second)
+		c.present(&actor{peer: Peer{peerOf("n3").ID, "n7"}, boot: 3})
+		require.Equal(t, "n7", c.manager().dir.node(peerOf("n3").ID).Addr, "the next start is taken as well")
+	})
+	t.Run("its data is gone", func(t *testing.T) {
+		c := leading(t, 3)
+		c.pass(time.Second)
+		c.consensus.held = true
+		before := underWay(c)
+		for range 100 {
+			c.say("n3", &Farewell{Boot: 1})
+			c.say("c1", &Forget{Req: 1, Node: peerOf("n3").ID})
+			c.say("c2", &Forget{Req: 1, Node: peerOf("n3").ID})
+		}
+		require.Equal(t, 1, underWay(c)-before)
+		require.Len(t, c.manager().forgets, 2)
+		c.consensus.held = false
+		c.turn()
+		for _, who := range []string{"c1", "c2"} {
+			require.Equal(t, []*Forgotten{{Req: 1, Status: StatusOK}}, received[*Forgotten](c.realm, who))
+		}
+	})
+}
+
 // While nothing is agreed on, since disks are slow, those who register are not on the list yet.
 // They are counted all the same: else all of them would be listed afterwards, however many they
 // are, and would be held until then.
