@@ -374,3 +374,26 @@ func TestARejoinCostsWhatWasMissed(t *testing.T) {
 	require.Less(t, again, int(lacks)*(size+100)+ChunkBytesMax+4<<10)
 	require.Greater(t, first, keys*size)
 }
+
+// A node that has been in many groups goes on to be used: it remembers the epoch of each group that
+// there can be. One that ignored a config would answer pings and prove itself, and as the primary of
+// a new group it would stay that, and never serve.
+func TestANodeRemembersEveryGroupThatItWasIn(t *testing.T) {
+	n := newStorageAt(t, "n1")
+	n.tick(0)
+	n.step("m", &Registered{Boot: 1})
+	for id := GroupID(1); id <= groupMax; id++ {
+		c := config(1, "n1", "n2")
+		c.Group = id
+		n.step("m", c)
+		require.Equal(t, c, n.node.(*Storage).group(id).config)
+		if id < groupMax {
+			c = config(2, "n2")
+			c.Group = id
+			n.step("m", c)
+		}
+		n.mail = nil
+	}
+	require.EqualValues(t, nodesMax, groupMax, "a group has a member of its own")
+	require.Len(t, n.node.(*Storage).groups, GroupsMax)
+}

@@ -505,7 +505,7 @@ func (s *Storage) adopt(from Peer, c *Config) {
 	}
 	g := s.group(c.Group)
 	if g == nil {
-		if c.Epoch == 0 || c.Position(s.self.ID) < 0 && c.Joining.ID != s.self.ID || len(s.groups) == GroupsMax {
+		if c.Epoch == 0 || c.Position(s.self.ID) < 0 && c.Joining.ID != s.self.ID { // there are GroupsMax at most
 			return
 		}
 		g = newGroup(s, c.Group)

@@ -80,7 +80,7 @@ const (
 	ChainMax      = 32      // members of a chain: above k+1 while nodes are being drained
 	ManagersMax   = 32      // managers of a cluster that a message names
 	WhyBytesMax   = 1 << 9  // the reason in a ManagersReply
-	GroupsMax     = 1 << 10 // groups one storage node may remember
+	GroupsMax     = 1 << 12 // groups of a cluster, all of which one storage node may remember
 	StatusPageMax = 1 << 8  // nodes, and groups, in one StatusReply
 
 	SessionsMax   = 1 << 14 // sessions of a group, open or ended, and so in the last chunk of a snapshot

@@ -21,7 +21,7 @@ const (
 	bootMax = 1 << 30
 	// groupMax bounds group numbers: a group never loses its last member, and a node is in
 	// one chain at most.
-	groupMax = nodesMax
+	groupMax = GroupsMax
 )
 
 // inRange tells whether a message from elsewhere, and its sender, are within the limits.
