@@ -589,6 +589,27 @@ func TestALateWordOfAFormerManagerPutsNobodyOut(t *testing.T) {
 	require.Equal(t, leader.node.inner.Index(), c.node.inner.Index())
 }
 
+// Whoever asks to be taken in at an address where no member is missing is in nobody's way: neither a
+// stranger nor one at the address of a member that is well, however often they ask.
+func TestNobodyKeepsAManagerFromBeingTakenIn(t *testing.T) {
+	s := foundedByThree()
+	at := slices.IndexFunc(s.hosts, func(c *chair) bool { return c.node.node.leads == 0 })
+	c, leader := s.hosts[at], s.hosts[slices.IndexFunc(s.hosts, func(c *chair) bool { return c.node.node.leads != 0 })]
+	for i, addr := range []string{"elsewhere", s.hosts[3-at-slices.Index(s.hosts, leader)].addr, leader.addr} {
+		stranger := core.Peer{ID: core.NodeID(1)<<40 + core.NodeID(i), Addr: addr}
+		s.every(time.Millisecond, func() {
+			leader.do(func(out *core.Output) {
+				leader.node.Step(s.now, core.Envelope{From: stranger, To: core.Peer{Addr: leader.addr}, Body: &core.Enlist{Durable: true}}, out)
+			})
+		})
+	}
+	c.crash(true)
+	c.start()
+	s.run(s.now.After(5 * time.Second))
+	require.Empty(t, s.wrong)
+	require.GreaterOrEqual(t, find(leader.node.node.Members().Voters, c.node.Self().ID), 0)
+}
+
 // Managers that come back with their data at other addresses, all of them at once, find each
 // other by the list with which they are started, and are listed there from then on.
 func TestManagersThatMovedFindEachOther(t *testing.T) {

@@ -333,15 +333,18 @@ func (n *Node) proposeMembers(add []core.Peer, remove []core.NodeID) error {
 // nothing, and returns false, if there is none, if that has been heard lately, or if the
 // members cannot be changed now.
 func (n *Node) Replace(p core.Peer) bool {
+	old, ok := n.former(p)
+	return ok && n.Change([]core.Peer{p}, []core.NodeID{old}) == nil
+}
+
+// former is who was at the address of one that wants to be taken in, and has not been heard lately.
+func (n *Node) former(p core.Peer) (old core.NodeID, ok bool) {
 	i := slices.IndexFunc(n.members.Voters, func(v core.Peer) bool { return core.SameAddr(v.Addr, p.Addr) && v.ID != p.ID })
 	if i < 0 || n.leads == 0 {
-		return false
+		return 0, false
 	}
-	old := n.members.Voters[i].ID
-	if old == n.self.ID || n.hears(old) {
-		return false
-	}
-	return n.Change([]core.Peer{p}, []core.NodeID{old}) == nil
+	old = n.members.Voters[i].ID
+	return old, old != n.self.ID && !n.hears(old)
 }
 
 // Leader tells whom this node holds for the leader, and in which term; the zero Peer for

@@ -168,6 +168,10 @@ func (m *Manager) Step(now core.Time, in core.Envelope, out *core.Output) {
 		// It may come late, of a process that has ended since. It would put another one out then
 		// that has taken the place meanwhile.
 		if m.inner != nil && m.node.leads != 0 {
+			// Nobody else is in the way of one that can be taken in.
+			if _, ok := m.node.former(in.From); !ok {
+				return
+			}
 			m.enlists = in
 			if !m.asksOthers() {
 				m.round += questionsMax // what was said before does not count

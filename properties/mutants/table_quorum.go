@@ -129,7 +129,7 @@ var ofQuorum = []Mutant{
 	{
 		Name: `replaces-who-is-heard`, Rule: `several managers`,
 		Story: `whoever says that it is at a member's address takes its place`, File: quorumNode,
-		Old: `	if old == n.self.ID || n.hears(old) {`, New: `	if old == n.self.ID {`,
+		Old: `	return old, old != n.self.ID && !n.hears(old)`, New: `	return old, old != n.self.ID`,
 	},
 	{
 		Name: `nobody-campaigns`, Rule: `several managers`,
