@@ -305,7 +305,7 @@ type flight struct {
 func newFlight(t *testing.T, seed uint64) *flight {
 	f := &flight{
 		t: t, random: rand.New(rand.NewPCG(seed, 2)), nodes: map[string]*rig{}, names: []string{"n1", "n2", "n3"}, gone: map[string]bool{}, cut: map[string]bool{},
-		states: map[Seq]map[string]Versioned{}, commit: map[string]Seq{}, backup: Export{Group: 1},
+		states: map[Seq]map[string]Versioned{0: {}}, commit: map[string]Seq{}, backup: Export{Group: 1},
 	}
 	for _, name := range f.names {
 		f.nodes[name] = newStorageAt(t, name, chunkItems(2+f.random.IntN(3)), keep(2), func(o *StorageOptions) { o.JoinLagMax = 20 }).registered()
@@ -436,7 +436,8 @@ func TestABackupIsOfOneStateWhateverHappens(t *testing.T) {
 				f.failOver()
 				failAt = failAt[1:]
 			case step%10 == 0:
-				for _, n := range f.nodes {
+				for i := range 3 {
+					n := f.nodes[fmt.Sprint("n", 1+i)]
 					n.tick(time.Duration(1+f.random.IntN(20)) * time.Millisecond)
 					n.took, n.past = nil, nil
 				}
