@@ -667,6 +667,13 @@ func (e *Entry) code(c *wire.Coder) {
 	wire.Uint(c, &e.Version)
 }
 
+// readCommand reads a command that several managers agree on.
+func readCommand(text string) (c Command, err error) {
+	d := wire.NewDecoder([]byte(text))
+	c.code(&d)
+	return c, d.End()
+}
+
 func (cmd *Command) code(c *wire.Coder) {
 	wire.Enum(c, &cmd.Kind, commandKindEnd)
 	cmd.Node.Peer.code(c)

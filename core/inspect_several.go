@@ -3,8 +3,6 @@ package core
 import (
 	"fmt"
 	"time"
-
-	"gtstore/core/wire"
 )
 
 // DirectoryReader is a Machine that only keeps a Directory, to be looked at: what one of several
@@ -30,16 +28,18 @@ func (r *DirectoryReader) Apply(text string) {
 	if r.dir == nil || r.err != nil {
 		return
 	}
-	var c Command
-	d := wire.NewDecoder([]byte(text))
-	c.code(&d)
-	if err := d.End(); err != nil {
+	c, err := readCommand(text)
+	if err != nil {
 		r.err = fmt.Errorf("the command after index %d of the Directory does not read: %w", r.dir.index, err)
 		return
 	}
 	r.commands++
 	r.dir.apply(&c)
 }
+
+// Reads and ReadsSnapshot are asked by nobody.
+func (*DirectoryReader) Reads(string) bool         { return true }
+func (*DirectoryReader) ReadsSnapshot(string) bool { return true }
 
 func (*DirectoryReader) Lead(Term, time.Duration) {}
 func (*DirectoryReader) Follow()                  {}

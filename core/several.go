@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,6 +70,11 @@ type Machine interface {
 	Confirmed(read uint64)
 	// Offered says that another manager has made an Offer to this one, which leads.
 	Offered(id NodeID)
+	// Reads tells whether a command that another manager, or whoever says that he is one, has
+	// sent can be one. No other is agreed on, so Apply gets no other.
+	Reads(command string) bool
+	// ReadsSnapshot is the same of a snapshot. No other is restored from another manager.
+	ReadsSnapshot(text string) bool
 	// Snapshot returns the state; the same state gives the same text.
 	Snapshot() string
 	// Restore replaces the state by a snapshot's. An error ends the manager.
@@ -123,10 +129,8 @@ type machine struct{ m *Manager }
 
 // Apply implements Machine, as do all that follow.
 func (a machine) Apply(text string) {
-	var c Command
-	d := wire.NewDecoder([]byte(text))
-	c.code(&d)
-	if err := d.End(); err != nil {
+	c, err := readCommand(text)
+	if err != nil {
 		panic(fmt.Sprintf("core: manager %v: the command after index %d, which is agreed on, does not read: %v; start the managers with the same release", a.m.self.ID, a.m.dir.index, err))
 	}
 	if a.m.leads {
@@ -150,19 +154,37 @@ func (a machine) Confirmed(read uint64) {
 	}
 }
 
+func (a machine) Reads(command string) bool {
+	_, err := readCommand(command)
+	return err == nil
+}
+
+func (a machine) ReadsSnapshot(text string) bool {
+	_, _, err := a.read(text)
+	return err == nil || errors.Is(err, ErrPlacement) && a.m.dir.index == 0 // its operator is to know
+}
+
 func (a machine) Snapshot() string { return a.m.dir.text(a.m.cluster) }
+
+// read reads a snapshot, and looks whether it can be of the cluster that this manager is of.
+func (a machine) read(text string) (*Directory, ClusterID, error) {
+	m := a.m
+	d, cluster, err := readDirectory(text)
+	switch p := m.opt.Placement; {
+	case err != nil:
+	case m.cluster != 0 && cluster != m.cluster:
+		err = fmt.Errorf("core: manager %v is of cluster %v, and was sent the Directory of cluster %v", m.self.ID, m.cluster, cluster)
+	case p != 0 && p != d.placement:
+		err = fmt.Errorf("core: manager %v: %w: it is %v, and %v was asked for", m.self.ID, ErrPlacement, d.placement, p)
+	}
+	return d, cluster, err
+}
 
 func (a machine) Restore(text string) error {
 	m := a.m
-	d, cluster, err := readDirectory(text)
+	d, cluster, err := a.read(text)
 	if err != nil {
 		return err
-	}
-	if m.cluster != 0 && cluster != m.cluster {
-		return fmt.Errorf("core: manager %v is of cluster %v, and was sent the Directory of cluster %v", m.self.ID, m.cluster, cluster)
-	}
-	if p := m.opt.Placement; p != 0 && p != d.placement {
-		return fmt.Errorf("core: manager %v: %w: it is %v, and %v was asked for", m.self.ID, ErrPlacement, d.placement, p)
 	}
 	m.dir = d
 	if learnt := m.cluster == 0; learnt {

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -768,4 +769,79 @@ func TestALeaderThatHearsNoNodeLetsAnotherOneLead(t *testing.T) {
 	}
 	offered()
 	require.Len(t, c.consensus.yielded, 2, "it reaches nobody")
+}
+
+// What another manager sends, or whoever says that he is one, is read before it is agreed on or restored.
+// Whatever reads can be applied.
+func TestAManagerReadsWhatItIsToAgreeOn(t *testing.T) {
+	c := leading(t, 3)
+	m := c.consensus.m
+	good := encoded(&Command{Kind: CommandGone, Node: NodeRecord{Peer: peerOf("n1")}})
+	require.True(t, m.Reads(good))
+	for _, bad := range []string{"", "\xff\xffnonsense", good[:len(good)-1], good + "x"} {
+		require.False(t, m.Reads(bad), "%q", bad)
+	}
+	state := m.Snapshot()
+	require.True(t, m.ReadsSnapshot(state))
+	for _, bad := range []string{"", "\xff\xffnonsense", state[:len(state)-1], c.manager().dir.text(c.manager().cluster + 1)} {
+		require.False(t, m.ReadsSnapshot(bad))
+	}
+
+	rng := rand.New(rand.NewPCG(1, 2))
+	read := 0
+	for i := range 20_000 {
+		switch i % 100 {
+		case 0:
+			c.deposed()
+		case 99: // it leads with what others have made of the Directory
+			c.leads()
+			continue
+		}
+		command := randomCommand(rng, c.manager().dir, commandKindEnd)
+		mad(rng, command)
+		e := wire.NewEncoder(nil)
+		if command.code(&e); e.Err() != nil {
+			continue
+		}
+		text := string(e.Seal())
+		if !m.Reads(text) {
+			continue
+		}
+		read++
+		require.NotPanics(t, func() { m.Apply(text) }, "%+v", command)
+	}
+	require.Greater(t, read, 10_000)
+}
+
+// mad gives a command some values that no manager would.
+func mad(rng *rand.Rand, c *Command) {
+	id := func() NodeID {
+		return []NodeID{0, 999, peerOf("n1").ID, peerOf("n9").ID, NodeID(math.MaxUint64)}[rng.IntN(5)]
+	}
+	ids := func() (list []NodeID) {
+		for range rng.IntN(4) {
+			list = append(list, id())
+		}
+		return list
+	}
+	for range rng.IntN(3) {
+		switch rng.IntN(8) {
+		case 0:
+			c.Group = []GroupID{0, 1, 77, groupMax}[rng.IntN(4)]
+		case 1:
+			c.Epoch = []Epoch{0, 1, countMax}[rng.IntN(3)]
+		case 2:
+			c.Node.ID = id()
+		case 3:
+			c.Node.Boot = []Boot{0, 1, bootMax}[rng.IntN(3)]
+		case 4:
+			c.Members = ids()
+		case 5:
+			c.Remove = ids()
+		case 6:
+			c.Skip = []GroupID{0, 1, 77, groupMax}[:rng.IntN(5)]
+		case 7:
+			c.Terms = Terms{Reads: ReadMode(rng.IntN(4)), MinChain: []uint32{0, 1, math.MaxUint32}[rng.IntN(3)]}
+		}
+	}
 }

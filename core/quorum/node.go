@@ -175,6 +175,8 @@ func (n *Node) Step(now core.Time, in Envelope, out *Output) {
 		if stored, ok := in.Body.(*Stored); ok {
 			n.onStored(stored)
 		}
+	case n.isAhead(in.Body):
+		n.climb(in)
 	case n.mayHear(in.Body):
 		n.onMessage(in)
 	}
@@ -570,23 +572,48 @@ func (n *Node) favour(id core.NodeID) {
 	}
 }
 
-// termsAhead is how many terms a message may be ahead of a node that knows of any: as many as there
-// are in thirteen years in which somebody is elected ten times a second. A member that is behind is
-// told of the present term. Who says more lies: beyond the last term that can be written there would
-// be no leader any more, for ever, as a term is durable.
-const termsAhead = 1 << 32
+// termsAhead is how many terms a message may be ahead of a node that knows of any, and be believed at
+// once: as many as there are in a day in which somebody is elected ten times a second. A term is
+// durable, and the next one is higher: a lie about it must not bring the managers to the last that
+// there is, beyond which nobody can lead.
+const termsAhead = 1 << 20
+
+func (n *Node) isAhead(m Message) bool {
+	known := Term(n.raft.BasicStatus().GetTerm())
+	return known > 0 && termOf(m) > known+termsAhead
+}
+
+// climb takes in of a message that is of a term far ahead no more than that there are later terms, and
+// goes on by termsAhead of them, if it is in the name of a member. Were it dropped, those whom lies have
+// brought far from each other could never elect a leader again. Who only asks, or would vote, tells
+// nothing of terms.
+func (n *Node) climb(in Envelope) {
+	switch m := in.Body.(type) {
+	case *Vote:
+		if m.Pre {
+			return
+		}
+	case *Voted:
+		if m.Pre && !m.Refused {
+			return
+		}
+	}
+	known := Term(n.raft.BasicStatus().GetTerm())
+	_ = n.raft.Step(toRaft(in.From.ID, n.self.ID, &Voted{Term: min(known+termsAhead, termMax-1), Refused: true}))
+	n.electAt = min(n.electAt, n.now.After(n.draw()/4)) // there may be further to go
+	n.dirty = true
+}
 
 // mayHear tells whether a message can be from a member that works, as far as this node can
-// tell. The library takes one that cannot for a fault, and panics.
+// tell. The library takes one that cannot for a fault, and panics; so does a Machine.
 func (n *Node) mayHear(m Message) bool {
-	if known := Term(n.raft.BasicStatus().GetTerm()); known > 0 && termOf(m) > known+termsAhead {
-		return false
-	}
 	switch m := m.(type) {
 	case *Beat: // tells a member of no more than what that has acknowledged
 		return m.Commit <= n.log.last()
 	case *Appended:
 		return m.Refused || m.Index <= n.log.last()
+	case *Append:
+		return !slices.ContainsFunc(m.Entries, func(e Entry) bool { return e.Kind == EntryCommand && e.Data != "" && !n.machine.Reads(e.Data) })
 	case *Lead: // comes behind all that the leader has
 		return m.Term == Term(n.raft.BasicStatus().GetTerm()) && n.mayCampaign()
 	case *Stored:

@@ -382,6 +382,14 @@ func (h *host) judgeRead(acked int) {
 	}
 }
 
+// Reads implements Machine, as does ReadsSnapshot.
+func (h *host) Reads(command string) bool { return command != nonsense }
+
+func (h *host) ReadsSnapshot(text string) bool { return text != nonsense }
+
+// nonsense is no command, and no snapshot.
+const nonsense = "\xff"
+
 // Snapshot implements Machine.
 func (h *host) Snapshot() string { return strings.Join(h.commands, "\n") }
 

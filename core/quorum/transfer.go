@@ -126,6 +126,10 @@ func (n *Node) onPart(from core.Peer, m *Part) {
 		n.tookPart(from, m, in.next, false)
 		return
 	}
+	if !n.machine.ReadsSnapshot(in.text.String()) { // no manager has sent it
+		n.incoming = incoming{}
+		return
+	}
 	whole := snapshot{at: in.at, members: in.members}
 	message := &pb.Message{Type: pb.MsgSnap.Enum(), From: new(uint64(from.ID)), To: new(uint64(n.self.ID)), Term: new(uint64(m.Term)), Snapshot: whole.toRaft()}
 	n.heard = append(n.heard, from)
