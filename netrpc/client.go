@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,9 +60,11 @@ type Dialer struct {
 // NAME@HOST:PORT, of the name in the manager's certificate: who answers is then known from the
 // first word on. Where there are
 // several, the client follows whichever of them leads: name them all, and it needs any majority
-// of them. With managers that are alone the first that answers is used. Dial fails at once when
-// every address refuses, and at the latest when the context ends; then the error is of class
-// ErrUnavailable. An address that can be nobody's (see CheckAddress) is an error of no class.
+// of them. With managers that are alone the first that answers is used. They are asked in the order
+// of the list; one that does not answer within 250 ms is waited for no longer before the next is
+// asked, too. Dial fails at once when every address refuses, and at the latest when the context
+// ends; then the error is of class ErrUnavailable, and says what became of each. An address that can
+// be nobody's (see CheckAddress) is an error of no class.
 func Dial(ctx context.Context, managers []string) (*Client, error) {
 	return new(Dialer).Dial(ctx, managers)
 }
@@ -81,23 +82,24 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var failures []string
-	for i, address := range managers {
+	at, hello, err := firstToAnswer(ctx, managers, func(ctx context.Context, address string) (transport.Answer, error) {
 		hello, err := transport.Ask(ctx, id, address)
 		switch {
 		case err != nil:
 			err = fmt.Errorf("manager %s: %w", ShownAddress(address), err)
-		case hello.Role == transport.RoleSeveral: // those before it did not answer
-			managers[i] = hello.Addr
-			return d.connect(core.Peer{}, slices.Concat(managers[i:], managers[:i]), id)
-		case hello.Role != transport.RoleManager:
+		case hello.Role != transport.RoleSeveral && hello.Role != transport.RoleManager:
 			err = fmt.Errorf("%s is a %v, not a manager: name the manager's address", address, hello.Role)
-		default:
-			return d.connect(core.Peer{ID: hello.ID, Addr: hello.Addr}, nil, id)
 		}
-		failures = append(failures, Printable(err.Error())) // it may be the words of whoever is there
+		return hello, err
+	})
+	switch {
+	case err != nil:
+		return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: err.Error(), Cause: context.Cause(ctx)}
+	case hello.Role == transport.RoleSeveral: // those before it were slower, or did not answer
+		managers[at] = hello.Addr
+		return d.connect(core.Peer{}, slices.Concat(managers[at:], managers[:at]), id)
 	}
-	return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: strings.Join(failures, "; "), Cause: context.Cause(ctx)}
+	return d.connect(core.Peer{ID: hello.ID, Addr: hello.Addr}, nil, id)
 }
 
 // connect makes a client of a manager that is alone, or of several, of which the first has

@@ -305,9 +305,26 @@ func TestDialFailures(t *testing.T) {
 	require.Less(t, time.Since(begin), time.Second, "when the context ends")
 	require.ErrorIs(t, err, netrpc.ErrUnavailable)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = netrpc.Dial(ctx, []string{silent.Addr().String()})
+	require.ErrorContains(t, err, "not asked any more", "the context has ended before")
 
 	client, err := netrpc.Dial(t.Context(), []string{nobody.Addr().String(), c.manager.Self().Addr})
 	require.NoError(t, err, "the first that answers")
+	client.Close()
+}
+
+// Managers that stand still, so that the system connects in their place and nobody says a word,
+// cost whoever connects little: the next ones are asked beside them.
+func TestManagersThatStandStillArePassedOver(t *testing.T) {
+	c := startCluster(t, 1, core.ManagerOptions{})
+	var list []string
+	for range 12 { // a dial time-out of each would be more than all of the patience
+		silent := listen(t)
+		defer silent.Close()
+		list = append(list, silent.Addr().String())
+	}
+	client, err := netrpc.Dial(patient(t), append(list, c.manager.Self().Addr))
+	require.NoError(t, err)
 	client.Close()
 }
 
