@@ -67,7 +67,8 @@ func newUp() *cobra.Command {
 		Long: `Starts a manager, or several, and storage nodes, each a process of its own, and waits. All of
 them end with this command, however it ends. A process that dies is reported and not
 replaced. The data live in memory; with --dir they are on disk, and the next up with the
-same directory finds them again: as many managers and nodes, and more nodes if --nodes says so. The other
+same directory finds them again: as many managers and nodes, and more nodes if --nodes says so.
+A directory that is a single node's, or has other files in it, is refused. The other
 flags may differ from the last time, and hold for the groups that are there, too. A group
 keeps the members that it has when --replicas is less, and gets more from the spares when
 it is more. It has other --reads, --lease and --min-chain within seconds; status shows that.
@@ -148,6 +149,8 @@ func (f *upFlags) resume(nodesGiven, managersGiven bool) error {
 		f.managers = managers
 	}
 	switch {
+	case f.found == 0 && managers == 0:
+		return f.checkNew()
 	case f.found == 0:
 	case managers == 0:
 		return cli.Errorf(cli.ExitError, "--dir %s: %s has data there, but the manager has none: only the manager knows which node has what. Bring %s back, or choose an empty directory",
@@ -157,6 +160,34 @@ func (f *upFlags) resume(nodesGiven, managersGiven bool) error {
 	case f.nodes < f.found:
 		return cli.Errorf(cli.ExitUsage, "--nodes %d: %s has data in %s: start at least %d nodes, or leave --nodes out. To have fewer for good, have 'gtstore drain %s' say OK first, and then remove %s",
 			f.nodes, last, f.dir, f.found, last, f.dirOf(last))
+	}
+	return nil
+}
+
+// checkNew refuses a directory for a new cluster that is a single node's own, or has other things
+// in it. What an earlier up left that did not come far is no such thing.
+func (f *upFlags) checkNew() error {
+	files, err := os.ReadDir(f.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return cli.Errorf(cli.ExitError, "--dir %s: what is in it cannot be read: %w", f.dir, err)
+	}
+	if disk.Used(f.dir) {
+		return cli.Errorf(cli.ExitError, "--dir %s: it has the data of a single node, and a whole cluster needs another directory: choose an empty one, or that of an earlier up", f.dir)
+	}
+	own := []string{certsName, "lost+found"}
+	for _, count := range []int{1, managersMax} {
+		of := upFlags{managers: count}
+		for i := range count {
+			own = append(own, of.managerName(i))
+		}
+	}
+	for i := range nodesMax {
+		own = append(own, nodeName(i))
+	}
+	for _, file := range files {
+		if !slices.Contains(own, file.Name()) {
+			return cli.Errorf(cli.ExitError, "--dir %s: it is no directory of a cluster: there is %q in it; choose an empty one, or that of an earlier up", f.dir, file.Name())
+		}
 	}
 	return nil
 }

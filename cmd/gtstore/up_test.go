@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +48,9 @@ func TestUpFindsItsClusterAgain(t *testing.T) {
 // starts is the program that it is itself, and in the process of the test that is the test.
 func upFails(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], append([]string{"up", "--base-port", "0"}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // or one that runs a cluster after all never ends
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"up", "--base-port", "0"}, args...)...)
 	cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, string(out))
@@ -207,6 +210,53 @@ func TestUpDoesNotLeaveOutANodeOfWhichAPartIsGone(t *testing.T) {
 	}
 	u = startUp(t, nil, "--dir", dir, "--replicas", "1")
 	require.Len(t, u.now(t).Nodes, 3)
+}
+
+// Nobody's files are mixed with a cluster's: a new one is founded only where nothing else is. What
+// is refused stays as it was.
+func TestUpFoundsNoClusterAmongOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	u := startUp(t, nil, "--dir", dir, "--nodes", "1", "--replicas", "0")
+	require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, u.cmd.Wait())
+	file := write(t, "hosts", "127.0.0.1 localhost\n")
+	other := filepath.Dir(file)
+	require.NoError(t, os.Mkdir(filepath.Join(other, "manager"), 0o700))
+	for _, c := range []struct{ dir, want string }{
+		{filepath.Join(dir, "node1"), "it has the data of a single node"},
+		{filepath.Join(dir, "manager"), "it has the data of a single node"},
+		{other, `there is "hosts" in it; choose an empty one`},
+		{file, "cannot be read"},
+	} {
+		was := treeOf(t, c.dir)
+		for _, more := range [][]string{nil, {"--tls"}, {"--moved"}, {"--managers", "3"}} {
+			code, stderr := upFails(t, append(more, "--dir", c.dir, "--nodes", "1", "--replicas", "0")...)
+			require.Equal(t, cli.ExitError, code, stderr)
+			require.Contains(t, stderr, "--dir "+c.dir+": ")
+			require.Contains(t, stderr, c.want)
+			require.Equal(t, was, treeOf(t, c.dir), "nothing is written")
+		}
+	}
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes"), []byte("of whoever has the cluster"), 0o600))
+	u = startUp(t, nil, "--dir", dir, "--replicas", "0")
+	require.Len(t, u.now(t).Nodes, 1, "its own goes on")
+	begun := t.TempDir()
+	for _, name := range []string{"lost+found", "certs", "manager", "manager3", "node1"} {
+		require.NoError(t, os.Mkdir(filepath.Join(begun, name), 0o700))
+	}
+	require.NoError(t, (&upFlags{dir: begun, managers: 1}).resume(false, false), "and one that did not come far")
+	require.NoError(t, (&upFlags{dir: filepath.Join(begun, "new"), managers: 1}).resume(false, false))
+}
+
+// treeOf lists all that is in a directory.
+func treeOf(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(name string, _ os.DirEntry, err error) error {
+		list = append(list, name)
+		return err
+	}))
+	return list
 }
 
 // Other ports are the advice only where a process ended because another has its port.
