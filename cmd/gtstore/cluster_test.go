@@ -230,8 +230,8 @@ func TestBadInputOnACluster(t *testing.T) {
 		code        int
 		want        string
 	}{
-		{"empty key", "", []string{"put", "", "v"}, cli.ExitError, "a key of 0 bytes"},
-		{"long key", "", []string{"get", strings.Repeat("k", core.KeyBytesMax+1)}, cli.ExitError, "a key of 1025 bytes"},
+		{"empty key", "", []string{"put", "", "v"}, cli.ExitUsage, "a key of 0 bytes"},
+		{"long key", "", []string{"get", strings.Repeat("k", core.KeyBytesMax+1)}, cli.ExitUsage, "a key of 1025 bytes"},
 		{"long value", big, []string{"put", "k", "-"}, cli.ExitError, "the value on standard input has more than 1048576 bytes"},
 		{"no version", "", []string{"cas", "k", "first", "v"}, cli.ExitUsage, `VERSION "first": want a number`},
 		{"not so sure", "", []string{"forget", "node1"}, cli.ExitUsage, "add --yes"},
@@ -284,6 +284,36 @@ func TestNoManager(t *testing.T) {
 		require.Contains(t, stderr, "gtstore up", line)
 	}
 	require.Less(t, time.Since(begin), 5*time.Second, "at once, and not after a time-out")
+}
+
+// What is wrong with a command line whatever the cluster is, is said where none can be reached.
+func TestArgumentsAreCheckedBeforeAnybodyIsAsked(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l.Close() // now nobody listens there
+	t.Setenv(cli.Variable("manager"), l.Addr().String())
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"put", "", "v"}, "a key of 0 bytes: want 1 to 1024"},
+		{[]string{"get", ""}, "a key of 0 bytes"},
+		{[]string{"delete", strings.Repeat("k", core.KeyBytesMax+1)}, "a key of 1025 bytes"},
+		{[]string{"cas", "", "1", "v"}, "a key of 0 bytes"},
+		{[]string{"cas", "k", "first", "v"}, `VERSION "first": want a number`},
+		{[]string{"cas", "k", "-1", "v"}, "-1"},
+		{[]string{"managers", "add", "1.2.3"}, `the manager's address "1.2.3": want HOST:PORT`},
+		{[]string{"managers", "replace", "m", "127.0.0.1:0"}, "want a port from 1 to 65535"},
+		{[]string{"managers", "add", "name@127.0.0.1:7400"}, "has a name, which nobody can check without certificates"},
+		{[]string{"forget", "node1"}, "add --yes"},
+	} {
+		code, stdout, stderr := run(t, "", c.args...)
+		require.Equal(t, cli.ExitUsage, code, "%v: %s", c.args, stderr)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, c.want)
+	}
+	code, _, stderr := run(t, "", "managers", "remove", "1.2.3")
+	require.Equal(t, cli.ExitUnavailable, code, stderr, "only the cluster knows that")
 }
 
 // Who watches a cluster is not shown another's state as if it were the same.

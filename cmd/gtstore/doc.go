@@ -126,7 +126,7 @@
 // up read neither: up tells them all.
 //
 // Exit codes: 0 all is well, 1 an error, 2 a wrong command line, 3 the key is
-// absent, 4 unreachable or unavailable (nothing was done), 5 the outcome is
+// absent, or there is no such node or manager, 4 unreachable or unavailable (nothing was done), 5 the outcome is
 // unknown (it may have happened), 6 a property was violated, 7 the key
 // has another version, 8 the group is lost, 9 overloaded.
 package main

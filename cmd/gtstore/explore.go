@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -135,15 +136,17 @@ func (f *exploreFlags) scenarios(files []string) ([]*cluster.Scenario, error) {
 	}
 	named := len(files) > 0
 	if !named {
-		var err error
-		if files, err = filepath.Glob(filepath.Join(scenariosDir, "*"+cluster.Suffix)); err != nil || len(files) == 0 {
-			return nil, cli.Errorf(cli.ExitUsage, "there are no scenarios in %s: name files, or go to the root of the project", scenariosDir)
+		if files = scenarioFiles(); len(files) == 0 {
+			return nil, cli.Errorf(cli.ExitUsage, "%s", scenariosThere())
 		}
 	}
 	var list []*cluster.Scenario
 	n := 0
 	for _, file := range files {
 		s, err := cluster.Load(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, cli.Errorf(cli.ExitUsage, "%w; %s", err, scenariosThere())
+		}
 		if err != nil {
 			return nil, cli.Errorf(cli.ExitUsage, "%w", err)
 		}
@@ -155,6 +158,25 @@ func (f *exploreFlags) scenarios(files []string) ([]*cluster.Scenario, error) {
 		}
 	}
 	return list, nil
+}
+
+// scenarioFiles are those of the project.
+func scenarioFiles() []string {
+	files, _ := filepath.Glob(filepath.Join(scenariosDir, "*"+cluster.Suffix)) // whose only error is a bad pattern
+	return files
+}
+
+// scenariosThere says which scenarios can be named.
+func scenariosThere() string {
+	files := scenarioFiles()
+	if len(files) == 0 {
+		return fmt.Sprintf("there are no scenarios in %s: name files, or go to the root of the project", scenariosDir)
+	}
+	text := fmt.Sprintf("a SCENARIO is a file such as %s; those in %s are:", files[0], scenariosDir)
+	for _, file := range files {
+		text += "\n  " + strings.TrimSuffix(filepath.Base(file), cluster.Suffix)
+	}
+	return text
 }
 
 func (f *exploreFlags) search(ctx context.Context, s *cluster.Scenario, p *progress) (*exploreResult, error) {

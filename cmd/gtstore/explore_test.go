@@ -156,3 +156,20 @@ func TestExploreShards(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{"a", "b", "c"}, all)
 }
+
+// A scenario that is not there is answered with those that are.
+func TestExploreSaysWhichScenariosThereAre(t *testing.T) {
+	t.Chdir(filepath.Join("..", ".."))
+	code, stdout, stderr := run(t, "", "explore", "nosuch")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "nosuch")
+	require.Contains(t, stderr, "a SCENARIO is a file such as "+filepath.Join(scenariosDir, "boot-not-durable.scenario"))
+	require.Contains(t, stderr, "\n  durable-join-restart\n")
+	t.Chdir(t.TempDir())
+	for _, args := range [][]string{{"explore"}, {"explore", "nosuch"}} {
+		code, _, stderr = run(t, "", args...)
+		require.Equal(t, cli.ExitUsage, code)
+		require.Contains(t, stderr, "name files, or go to the root of the project")
+	}
+}

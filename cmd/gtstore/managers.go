@@ -144,6 +144,14 @@ func newChange(use, short string, args int, wish func(context.Context, *target, 
 		Long: short + `. Returns when that is over: those who were removed can be
 stopped then. Their data are of no more use.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := cli.Configure(cmd); err != nil {
+				return err
+			}
+			if strings.HasSuffix(use, "ADDRESS") { // which can be wrong whoever the managers are
+				if _, err := netrpc.ManagerAddresses(args[len(args)-1:], t.tls != netrpc.TLS{}); err != nil {
+					return cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "netrpc: "))
+				}
+			}
 			err := t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 				t.waits.on("more than half of the managers, both of the old and of the new ones, have to agree")
 				m, err := c.Managers(ctx)
@@ -169,9 +177,6 @@ stopped then. Their data are of no more use.`,
 // another asks an address which manager is there, to be one more. One that is there already
 // would make them fewer, in the place of another.
 func (t *target) another(ctx context.Context, m *netrpc.Managers, address string) (core.Peer, error) {
-	if err := netrpc.CheckManagerAddress(address); err != nil {
-		return core.Peer{}, cli.Errorf(cli.ExitUsage, "the manager's address %w", err)
-	}
 	p, err := t.dialer().AskManager(ctx, address)
 	if err != nil && !errors.Is(err, netrpc.ErrUnavailable) { // nobody was asked
 		err = cli.Errorf(cli.ExitUsage, "%s", strings.TrimPrefix(err.Error(), "netrpc: "))

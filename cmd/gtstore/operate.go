@@ -54,20 +54,33 @@ func newDelete() *cobra.Command {
 }
 
 func newCAS() *cobra.Command {
-	return newOperation("cas KEY VERSION VALUE", "Set a key if it has a version", `Sets a key if its version is VERSION, which get -o json prints; 0 stands for a key that is
+	cmd := newOperation("cas KEY VERSION VALUE", "Set a key if it has a version", `Sets a key if its version is VERSION, which get -o json prints; 0 stands for a key that is
 absent. Another version is an error that tells the current one (exit code 7).
 The value - is read from standard input.`, 3,
 		func(ctx context.Context, c *netrpc.Client, args []string, read readValue) (netrpc.Result, error) {
-			version, err := strconv.ParseUint(args[1], 10, 64)
+			version, err := versionOf(args[1])
 			if err != nil {
-				return netrpc.Result{}, cli.Errorf(cli.ExitUsage, "VERSION %q: want a number; get -o json tells a key's version", args[1])
+				return netrpc.Result{}, err
 			}
 			value, err := read(ctx, args[2])
 			if err != nil {
 				return netrpc.Result{}, err
 			}
-			return c.CompareAndSwap(ctx, args[0], core.Seq(version), value)
+			return c.CompareAndSwap(ctx, args[0], version, value)
 		})
+	cmd.Args = cobra.MatchAll(cmd.Args, func(_ *cobra.Command, args []string) error {
+		_, err := versionOf(args[1])
+		return err
+	})
+	return cmd
+}
+
+func versionOf(text string) (core.Seq, error) {
+	version, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, cli.Errorf(cli.ExitUsage, "VERSION %q: want a number; get -o json tells a key's version", text)
+	}
+	return core.Seq(version), nil
 }
 
 // newOperation is a command that does one write.
@@ -76,7 +89,7 @@ func newOperation(use, short, long string, args int,
 	var t target
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long,
-		Args: named(args),
+		Args: cobra.MatchAll(named(args), goodKey),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 				r, err := do(ctx, c, args, t.reader(cmd.InOrStdin()))
@@ -123,6 +136,14 @@ func named(n int) cobra.PositionalArgs {
 	}
 }
 
+// goodKey refuses a first argument that can be no key, before anybody is asked.
+func goodKey(_ *cobra.Command, args []string) error {
+	if n := len(args[0]); n == 0 || n > core.KeyBytesMax {
+		return cli.Errorf(cli.ExitUsage, "KEY: a key of %d bytes: want 1 to %d", n, core.KeyBytesMax)
+	}
+	return nil
+}
+
 func newGet() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
@@ -131,7 +152,7 @@ func newGet() *cobra.Command {
 		Long: `Prints the value of a key, exactly; on a terminal a line break follows. A key that is
 absent is an error (exit code 3). With -o json its version is printed too; a value that
 is not UTF-8 is then in base64 ("encoding"), and so is such a key ("key_encoding").`,
-		Args: named(1),
+		Args: cobra.MatchAll(named(1), goodKey),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd, func(ctx context.Context, c *netrpc.Client) error {
 				v, err := c.Get(ctx, args[0])

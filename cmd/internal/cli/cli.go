@@ -13,7 +13,7 @@ const (
 	ExitOK          = 0
 	ExitError       = 1
 	ExitUsage       = 2
-	ExitNotFound    = 3 // the key is absent, or there is no such node
+	ExitNotFound    = 3 // the key is absent, or there is no such node or manager
 	ExitUnavailable = 4 // unreachable or unavailable: nothing was done
 	ExitUnknown     = 5 // the outcome is unknown: the write may have happened
 	ExitViolated    = 6 // a property was violated
