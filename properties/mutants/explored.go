@@ -48,13 +48,14 @@ func (s *Searcher) Explore(states int64, files []string) (*Found, error) {
 	return s.run(words...)
 }
 
-// Draw runs so many schedules of a seed at most, each drawn from nothing, or learning.
-func (s *Searcher) Draw(learn bool, seed, schedules int) (*Found, error) {
+// Draw runs so many schedules of a seed at most, each drawn from nothing, or learning. Without
+// learning each may have so many managers; 0 for as they are drawn.
+func (s *Searcher) Draw(learn bool, seed, schedules, managers int) (*Found, error) {
 	how := "draw"
 	if learn {
 		how = "learn"
 	}
-	return s.run(how, fmt.Sprint(seed), fmt.Sprint(schedules))
+	return s.run(how, fmt.Sprint(seed), fmt.Sprint(schedules), fmt.Sprint(managers))
 }
 
 func (s *Searcher) run(words ...string) (*Found, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gtstore/properties/mutants"
@@ -19,6 +20,9 @@ func main() {
 	states := flag.Int64("explore", 0, "search the scenarios in traces/explore instead, so many states of each at most")
 	beside := flag.Bool("beside", false, "tests that draw, the explorer if --explore says how far, plain search and a search that learns, side by side")
 	once := flag.Bool("once", false, "with --beside: end with a mutant when something has found it")
+	by := flag.String("by", "plain,learning,explorer,drawn", "with --beside: which of these search")
+	first := flag.Int("first", 1, "with --beside: the first seed")
+	managers := flag.Int("managers", 0, "with --beside: each schedule has so many managers, and no search learns; 0 for as they are drawn")
 	scenarios := flag.String("scenarios", "traces/explore/*.scenario", "with --explore: which files")
 	out := flag.String("out", "", "directory for binaries and shrunk schedules (default: one that is removed)")
 	flag.Parse()
@@ -29,7 +33,7 @@ func main() {
 	}
 	if *beside { // without --explore: all but the explorer
 		do = func(dir string, names []string) error {
-			return compare(l, *seeds, *schedules, *once, dir, names)
+			return compare(l, &drawing{*first, *seeds, *schedules, *managers}, strings.Split(*by, ","), *once, dir, names)
 		}
 	}
 	if err := inDir(*out, flag.Args(), do); err != nil {
@@ -170,27 +174,30 @@ func explore(l *limit, dir string, names []string) error {
 // tests by hand only, or to nothing. A mutant after the other is printed when it is done. With
 // once each is done with when something has found it. The tests that draw are run only where
 // nothing else has, as they take the longest to build.
-func compare(l *limit, seeds, schedules int, once bool, dir string, names []string) error {
+func compare(l *limit, d *drawing, by []string, once bool, dir string, names []string) error {
 	all, any, found := 0, 0, [4]int{}
 	fmt.Println("| mutant | without rule | plain | learning | explorer | tests that draw |\n|---|---|---|---|---|---|")
 	err := searched(dir, names, func(m *mutants.Mutant, s *mutants.Searcher) error {
 		cells, fell := [4]string{}, false
-		for i, search := range []func() (cell string, err error){
-			func() (string, error) { return draw(s, false, seeds, schedules) },
-			func() (string, error) { return draw(s, true, seeds, schedules) },
-			func() (string, error) {
+		for i, search := range []struct {
+			name string
+			run  func() (cell string, err error)
+		}{
+			{"plain", func() (string, error) { return d.draw(s, false) }},
+			{"learning", func() (string, error) { return d.draw(s, true) }},
+			{"explorer", func() (string, error) {
 				e, err := l.explore(m, s)
 				if err != nil || e.By == "" {
 					return "", err
 				}
 				return fmt.Sprintf("%s, %s: %d steps, %d states", e.By, e.Scenario, e.Steps, e.States), nil
-			},
-			func() (string, error) { return m.Drawn(".", dir) },
+			}},
+			{"drawn", func() (string, error) { return m.Drawn(".", dir) }},
 		} {
-			if fell && (once || i == 3) {
+			if fell && (once || i == 3) || !slices.Contains(by, search.name) || d.managers > 0 && search.name == "learning" {
 				continue
 			}
-			cell, err := search()
+			cell, err := search.run()
 			if err != nil {
 				return err
 			}
@@ -211,13 +218,16 @@ func compare(l *limit, seeds, schedules int, once bool, dir string, names []stri
 	return err
 }
 
+// drawing says which schedules are drawn.
+type drawing struct{ first, seeds, schedules, managers int }
+
 // draw runs schedules of some seeds. It returns what was violated first, after how many schedules
 // and in how many seeds; "" for nothing.
-func draw(s *mutants.Searcher, learn bool, seeds, schedules int) (cell string, err error) {
+func (d *drawing) draw(s *mutants.Searcher, learn bool) (cell string, err error) {
 	var counts []int
 	property := ""
-	for seed := 1; seed <= seeds; seed++ {
-		f, err := s.Draw(learn, seed, schedules)
+	for seed := d.first; seed < d.first+d.seeds; seed++ {
+		f, err := s.Draw(learn, seed, d.schedules, d.managers)
 		if err != nil {
 			return "", err
 		}
@@ -229,5 +239,5 @@ func draw(s *mutants.Searcher, learn bool, seeds, schedules int) (cell string, e
 	if property == "" {
 		return "", nil
 	}
-	return fmt.Sprintf("%s: %d, %d of %d", property, mutants.Median(counts), len(counts), seeds), nil
+	return fmt.Sprintf("%s: %d, %d of %d", property, mutants.Median(counts), len(counts), d.seeds), nil
 }

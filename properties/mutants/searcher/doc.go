@@ -4,6 +4,6 @@
 // alone takes half the time that gtstore takes.
 //
 //	searcher explore STATES FILE...
-//	searcher draw SEED SCHEDULES
-//	searcher learn SEED SCHEDULES
+//	searcher draw SEED SCHEDULES MANAGERS
+//	searcher learn SEED SCHEDULES 0
 package main

@@ -33,8 +33,8 @@ type found struct {
 }
 
 func run(words []string) error {
-	if len(words) < 3 {
-		return errors.New("want explore STATES FILE..., draw SEED SCHEDULES or learn SEED SCHEDULES")
+	if len(words) < 3 || words[0] != "explore" && len(words) != 4 {
+		return errors.New("want explore STATES FILE..., draw SEED SCHEDULES MANAGERS or learn SEED SCHEDULES 0")
 	}
 	first, err := strconv.ParseUint(words[1], 10, 63)
 	if err != nil {
@@ -45,10 +45,14 @@ func run(words []string) error {
 	case "explore":
 		err = f.explore(int64(first), words[2:])
 	case "draw", "learn":
-		var schedules int
-		if schedules, err = strconv.Atoi(words[2]); err == nil {
-			err = f.draw(fuzz.Options{Seed: first, Schedules: schedules, Learn: words[0] == "learn", Workers: runtime.GOMAXPROCS(0)})
+		o := fuzz.Options{Seed: first, Learn: words[0] == "learn", Workers: runtime.GOMAXPROCS(0)}
+		if o.Schedules, err = strconv.Atoi(words[2]); err != nil {
+			return fmt.Errorf("the number of schedules: %w", err)
 		}
+		if o.Managers, err = strconv.Atoi(words[3]); err != nil {
+			return fmt.Errorf("the number of managers: %w", err)
+		}
+		err = f.draw(o)
 	default:
 		err = fmt.Errorf("want explore, draw or learn, and not %s", words[0])
 	}
