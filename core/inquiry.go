@@ -149,6 +149,23 @@ func (m *Manager) outsider(c *Config) NodeID {
 	return 0
 }
 
+// inquireAnew begins each inquiry anew, as nothing that was asked or proved before a long stall
+// says who works now, however little of the manager's own time has passed.
+func (m *Manager) inquireAnew() {
+	for i := range m.watches {
+		w := &m.watches[i]
+		s := w.inquiry
+		if s == nil || s.proposed {
+			continue
+		}
+		next := w.next
+		m.event(Event{Kind: EventCleared, Group: s.config.Group, Epoch: s.config.Epoch, Node: s.accused})
+		m.end(w)
+		m.inquire(w, s.config, s.accused, s.accuser, nil)
+		w.next = next
+	}
+}
+
 // release notes that an inquiry asks its node outside the chain no more.
 func (m *Manager) release(s *inquiry) {
 	if c := m.contact(s.outside.node); c != nil {

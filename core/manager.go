@@ -202,7 +202,11 @@ func (m *Manager) begin(now Time, out *Output) {
 	if stalled {
 		m.event(Event{Kind: EventPaused})
 	}
+	long := stalled && now.Since(m.driver) > patienceMax
 	m.now, m.driver, m.stalled = m.at(now), now, stalled
+	if long {
+		m.inquireAnew()
+	}
 }
 
 // at turns the driver's time into the manager's own.

@@ -68,6 +68,28 @@ func TestAStallIsNobodysSilence(t *testing.T) {
 	r.requireChain(1, "n1", "n2", "n3")
 }
 
+// What was proved before a long stall says nothing: who proved itself may have died since, and who
+// was silent is about to be back (manager 3).
+func TestALongStallEndsProofs(t *testing.T) {
+	r := newRealm(t, 3)
+	r.place("a")
+	r.pass(time.Second)
+	r.ail(silent, "n1")
+	r.say("c1", suspect(1, "n1"))
+	r.pass(100 * time.Millisecond)
+	r.ail(silent, "n2", "n3")
+	r.ail(refusing, "n1") // it is being started again
+	r.pause(time.Hour)
+	r.pass(100 * time.Millisecond)
+	r.requireChain(1, "n1", "n2", "n3")
+	r.pass(10 * time.Second)
+	r.requireChain(1, "n1", "n2", "n3")
+
+	r.ail(well, "n2", "n3")
+	r.pass(time.Second)
+	r.requireChain(2, "n2", "n3")
+}
+
 // A primary that only the others reached ends: what they said of it before is void, and it
 // goes at once (manager 3).
 func TestWhoEndsIsNotVouchedForAnyMore(t *testing.T) {

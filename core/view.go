@@ -23,6 +23,7 @@ type GroupView struct {
 	Primary  bool    // in a tenure
 	Serving  bool    // and reconciled
 	Alone    bool    // and may serve a get at this moment without asking anybody
+	Granted  Time    // until then it is bound by what it has promised to a primary that serves by a lease
 	Joining  bool    // on the way to become a member
 	Partial  bool    // and not in possession of a whole snapshot yet
 	Required int     // members without whose ack the primary commits nothing, itself included
@@ -65,7 +66,7 @@ func (s *Storage) Groups() int { return len(s.groups) }
 func (s *Storage) Group(i int, now Time) GroupView {
 	g := s.groups[i]
 	v := GroupView{
-		Group: g.id, Config: g.config, Durable: g.durable, Base: g.log.base.Seq, Last: g.log.last(), Commit: g.commit, Verified: g.verified,
+		Group: g.id, Config: g.config, Durable: g.durable, Base: g.log.base.Seq, Last: g.log.last(), Commit: g.commit, Verified: g.verified, Granted: g.grantUntil,
 		Sessions: g.state.sessions.openSize(), Keys: g.state.values.len(),
 		ValueBytes: g.state.values.bytes, LogBytes: g.log.bytes,
 	}

@@ -190,6 +190,15 @@ var ofSuspicion = []Mutant{
 }`,
 	},
 	{
+		Name: `proofs-outlive-a-stall`, Rule: `manager 3`,
+		Story: `a manager that stalled for an hour removes a member on a proof of before, though whoever gave it may have died`,
+		File:  `core/manager.go`,
+		Old: `	if long {
+`,
+		New: `	if false && long {
+`,
+	},
+	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
 		Story: `a member that proved itself and fell silent since is held to be fit to succeed`,
 		File:  `core/inquiry.go`,
