@@ -194,9 +194,15 @@ func (m *Manager) remind(c *contact, known []GroupEpoch) {
 }
 
 // welcome begins anew with a node that has started, or moved: how long its answers
-// take is not known yet.
+// take is not known yet. What it was asked before went to nobody, so it has the time anew that
+// it has to prove itself.
 func (m *Manager) welcome(c *contact) {
 	c.since, c.trips = m.now, roundTrips{}
+	if s := m.inquiry(c.node.group); s != nil {
+		if t := &s.members[s.config.Position(c.node.ID)]; t.proof == answerOpen {
+			t.since, t.again = m.now, false
+		}
+	}
 	m.answersPings(c)
 }
 

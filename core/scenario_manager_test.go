@@ -203,6 +203,28 @@ func TestAManagerThatJustStartedTakesNoRefusalForADeath(t *testing.T) {
 	r.requireChain(2, "n2", "n3")
 }
 
+// Who comes up after the manager, as after a power cut, has as much time to prove that it works as
+// anybody: what it was asked while it was down it has not heard (manager 3).
+func TestWhoStartsAfterTheManagerHasTimeToProveItself(t *testing.T) {
+	r := newRealm(t, 4, inDurableMode)
+	r.place("a")
+	r.crash(0)
+	r.ail(refusing, "n3")
+	r.restart()
+	r.serve()
+	for range 10 {
+		r.say("c1", suspect(1, "n3"))
+		r.pass(100 * time.Millisecond)
+	}
+	r.ail(hanging, "n3") // its disk has much to do
+	r.say("n3", &Register{Boot: 2, Durable: true})
+	r.pass(500 * time.Millisecond)
+	r.requireChain(1, "n1", "n2", "n3")
+
+	r.pass(2 * time.Second)
+	r.requireChain(2, "n1", "n2")
+}
+
 // A hiccup is not a death: who is silent for up to 250 ms, at whatever moment, is
 // not removed, nor is anybody else (manager 3).
 func TestAHiccupIsNoDeath(t *testing.T) {

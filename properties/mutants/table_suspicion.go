@@ -199,6 +199,15 @@ var ofSuspicion = []Mutant{
 `,
 	},
 	{
+		Name: `asked-before-it-started`, Rule: `manager 3`,
+		Story: `a node that comes up after the manager goes at once, since it has not proved in time what it was asked while it was down`,
+		File:  `core/contact.go`,
+		Old: `			t.since, t.again = m.now, false
+`,
+		New: `			t.again = false
+`,
+	},
+	{
 		Name: `proofs-never-lapse`, Rule: `manager 3`,
 		Story: `a member that proved itself and fell silent since is held to be fit to succeed`,
 		File:  `core/inquiry.go`,
