@@ -93,6 +93,9 @@ type checker struct {
 	promises  map[nodeGroup]promise
 	turns     turns
 	views     []core.GroupView // of viewsOf
+	joinAcks  map[nodeGroup]joinAck
+	nonces    map[core.NodeID]nonces
+	forgets   map[core.NodeID]bool // who was forgotten, in an event before the one under way
 }
 
 // groupRef is what must be true of a group everywhere.
@@ -121,6 +124,12 @@ type hostRef struct {
 	index   core.Index   // at which it was last looked at; of one of several managers
 	durable map[nodeGroup]core.Epoch
 	spoken  spokenFor // of a client
+	// Of one of several managers: who waits for it, and what it had applied, and held for lost, after
+	// the last event.
+	asks     []asking
+	applied  core.Index
+	lost     []bool
+	answered time.Duration // when a node last answered it
 }
 
 type nodeGroup struct {
@@ -157,6 +166,9 @@ func (c *checker) Begin(w *sim.World) {
 	c.keys = make(map[string]core.GroupID)
 	c.directory = directory{}
 	c.promises = make(map[nodeGroup]promise)
+	c.joinAcks = make(map[nodeGroup]joinAck)
+	c.nonces = make(map[core.NodeID]nonces)
+	c.forgets = make(map[core.NodeID]bool)
 	c.told = told{answered: make(map[uint64]bool), drained: make(map[core.NodeID]core.Boot)}
 	c.leases = w.Schedule().Leases()
 	c.limits.begin(w.Schedule())
@@ -188,11 +200,16 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
 		if m := h.Manager(); m != nil && !c.several(w) {
 			c.clusters = append(c.clusters, m.Cluster())
+			c.nonces[m.ID()] = nonces{c.nonces[m.ID()].highest, c.nonces[m.ID()].highest}
 			c.onRestart(w, m)
 		}
 	}
 	if ch == sim.HostHalted {
 		c.onHalted(w, h)
+	}
+	if h.Role() == sim.RoleManager && ch == sim.HostStarted {
+		r := c.hosts[h.Index()]
+		r.asks, r.applied, r.lost, r.answered = nil, 0, nil, 0
 	}
 	if h.Role() == sim.RoleClient && ch == sim.HostStarted {
 		c.hosts[h.Index()].spoken = spokenFor{}
@@ -299,6 +316,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		for i := range events {
 			c.marks.storageEvent(w, h, r, &events[i])
 			c.onStorageEvent(w, h, r, &events[i])
+			c.onJoinEvent(w, h, &events[i])
 		}
 		views := c.viewsOf(w, h, s)
 		c.checkSaid(w, h, s, r, views)
@@ -314,6 +332,8 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 		}
 		if c.several(w) {
 			c.onAgreed(w, h, m)
+			c.onAsked(w, h, m)
+			c.onAnswered(w, h, m)
 		}
 		if !m.Leads() {
 			break
@@ -330,6 +350,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 				c.onProof(in.From.ID)
 			}
 		}
+		c.checkLeading(w, h, m)
 		for i := range events {
 			c.marks.managerEvent(w, h, &events[i])
 			c.onManagerEvent(w, m, &events[i])

@@ -45,6 +45,11 @@ func (c *checker) checkDuties(w *sim.World, h *sim.Host, s *core.Storage, in *co
 		self := b.Reach || knows(s, from) && (b.Target.ID == 0 || b.Target.ID == s.ID())
 		if in.Cluster == s.Cluster() && s.Registered() && self && !sends(h, from, func(p *core.ProbeReply) bool { return p.Nonce == b.Nonce }) {
 			missed = "a probe"
+		} else if self && !b.Reach && w.Schedule().Shape.Durable && slices.ContainsFunc(h.Sent(), func(e core.Envelope) bool {
+			p, ok := e.Body.(*core.ProbeReply)
+			return ok && p.Nonce == b.Nonce && e.To.ID == from
+		}) {
+			c.saidWrongly(w, "%s proves to %v that it works, and has not written to its disk for that", h.Name(), from)
 		}
 	case *core.Replicate:
 		v, known := c.view(w, h, b.Group)

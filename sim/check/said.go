@@ -22,6 +22,11 @@ type words struct {
 	// granted are the rounds that it has answered by a promise, of which the primary has not
 	// heard yet.
 	granted []grantRef
+	leadsIn core.Epoch    // in which it is the primary,
+	since   time.Duration // since when,
+	untold  bool          // and has told nobody
+	busy    time.Duration // when a session may last have been used
+	pending bool          // there were writes under way after the event before
 }
 
 // heard is what a primary has been told by one node, each in the epoch that it was in then.
@@ -100,6 +105,9 @@ func (c *checker) checkSaid(w *sim.World, h *sim.Host, s *core.Storage, r *hostR
 			c.onHeard(w, h, said, v, in)
 		}
 		c.checkSent(w, h, said, v)
+		c.checkTells(w, h, said, v)
+		c.checkFollower(w, h, v, in)
+		c.checkIdle(w, h, said, v)
 		if v.Primary {
 			c.checkCounted(w, h, said, v)
 		}

@@ -22,6 +22,11 @@ import (
 func Schedule(src Source) *schedule.Schedule {
 	g := newGenerator(src)
 	g.drawShape()
+	if g.chance(labelLone, 6) {
+		g.drawLone()
+		g.tidy()
+		return g.s
+	}
 	calm := g.chance("calm", 8)
 	if calm {
 		g.drawClocks(bounds.DriftMaxPPM)

@@ -25,6 +25,26 @@ func (s *countingSource) Intn(label string, n int) int {
 	return s.Source.Intn(label, n)
 }
 
+// withoutLone draws no lone schedule, and withLone nothing else.
+type (
+	withoutLone struct{ Source }
+	withLone    struct{ Source }
+)
+
+func (s withoutLone) Intn(label string, n int) int {
+	if label == labelLone {
+		return 0
+	}
+	return s.Source.Intn(label, n)
+}
+
+func (s withLone) Intn(label string, n int) int {
+	if label == labelLone {
+		return n - 1
+	}
+	return s.Source.Intn(label, n)
+}
+
 // zeroSource always makes the simplest choice, as a source that has shrunk.
 type zeroSource struct{}
 
@@ -77,7 +97,7 @@ func TestGenerateIsWorthRunning(t *testing.T) {
 	durable, lease, halt, drift, unhealed, verbs, kinds := 0, 0, 0, 0, 0, map[schedule.Verb]int{}, map[core.Kind]int{}
 	longest := time.Duration(0)
 	for seed := range uint64(schedules) {
-		src := &countingSource{Source: NewSource(seed)}
+		src := &countingSource{Source: withoutLone{NewSource(seed)}}
 		s := Schedule(src)
 		require.NoError(t, s.Validate(), "seed %d", seed)
 		sh := &s.Shape
@@ -207,12 +227,41 @@ func BenchmarkGenerate(b *testing.B) {
 	}
 }
 
+// In a lone schedule one storage node has trouble, or one of several managers, or both; calls go on
+// before and after it.
+func TestGenerateLone(t *testing.T) {
+	several, verbs := 0, map[schedule.Verb]int{}
+	for seed := range uint64(600) {
+		s := Schedule(withLone{NewSource(seed)})
+		require.NoError(t, s.Validate(), "seed %d", seed)
+		require.Empty(t, s.Deviate)
+		require.Empty(t, s.Unhealed)
+		several += count(s.Shape.Managers > 1)
+		first, last, calls := time.Hour, time.Duration(0), 0
+		for i := range s.Actions {
+			a := &s.Actions[i]
+			if verbs[a.Verb]++; a.Verb.Operation() == 0 {
+				first, last = min(first, a.At), max(last, a.At)
+			} else {
+				calls++
+			}
+		}
+		require.Less(t, loneFrom, first, "seed %d", seed)
+		require.LessOrEqual(t, calls, loneCalls)
+		require.Less(t, last, s.Actions[len(s.Actions)-1].At, "seed %d: calls go on", seed)
+	}
+	require.InDelta(t, 100, several, 40)
+	for _, v := range []schedule.Verb{schedule.VerbCrash, schedule.VerbRestart, schedule.VerbWipe, schedule.VerbPause, schedule.VerbResume, schedule.VerbPartition, schedule.VerbCut, schedule.VerbHeal, schedule.VerbStop, schedule.VerbSlow, schedule.VerbSlowDisk, schedule.VerbStallDisk} {
+		require.Greater(t, verbs[v], 5, "%v", v)
+	}
+}
+
 // In a calm schedule only chance can bring something beyond the bounds: packets that are
 // lost again and again, and more large values than the bandwidth carries.
 func TestGenerateCalm(t *testing.T) {
 	drawn, calm, faults, verbs := 0, 0, 0, map[schedule.Verb]int{}
 	for seed := range uint64(400) {
-		s := Schedule(NewSource(seed))
+		s := Schedule(withoutLone{NewSource(seed)})
 		if s.Shape.OpTimeout < schedule.CalmTimeout {
 			continue
 		}
