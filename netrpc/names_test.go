@@ -214,6 +214,27 @@ func (c *namedCluster) whole() {
 	}, 3*patience, 10*time.Millisecond, "%v", &last)
 }
 
+// told waits until all nodes have on their disks how the managers are called.
+func (c *namedCluster) told() {
+	c.Helper()
+	for name, d := range c.disks {
+		if name[0] != 'n' {
+			continue
+		}
+		require.Eventually(c, func() bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			for i, address := range c.list {
+				knows := func(record string) bool { return strings.Contains(record, fmt.Sprintf("manager/m%d@%s", i+1, address)) }
+				if !slices.ContainsFunc(slices.Collect(maps.Values(d.records)), knows) {
+					return false
+				}
+			}
+			return true
+		}, 3*patience, 10*time.Millisecond, name)
+	}
+}
+
 // impostor is a manager that counts what others have told it.
 type impostor struct {
 	*Server
@@ -292,6 +313,7 @@ func TestNobodyAnswersInThePlaceOfAnotherManager(t *testing.T) {
 	client := c.dialByM1()
 	c.works(client, "a")
 	c.whole()
+	c.told()
 	m1, cluster := c.servers["m1"].Self(), core.ClusterID(client.cluster.Load())
 
 	c.stop("m1")
@@ -347,6 +369,7 @@ func TestWhoHasMetAManagerExpectsIt(t *testing.T) {
 			c.startAll()
 			client := c.dialByM1()
 			c.works(client, "a")
+			c.told()
 			m1 := c.servers["m1"].Self()
 			for i := range managers {
 				c.stop(fmt.Sprintf("m%d", i+1))
