@@ -27,7 +27,8 @@ func TestRecordingOfARun(t *testing.T) {
 		require.Nil(t, r.Compare(out.Events, out.Hash, out.Hashes))
 		other := s.Clone()
 		require.Equal(t, s, other)
-		other.Actions[0].At++
+		call := slices.IndexFunc(other.Actions, func(a schedule.Action) bool { return a.Verb.Operation() != 0 })
+		other.Actions[call].At++ // of a fault it need not show
 		slices.SortStableFunc(other.Actions, func(a, b schedule.Action) int { return int(a.At - b.At) })
 		out = check.RunWith(other, sim.RunOptions{KeepHashes: true})
 		require.NotNil(t, r.Compare(out.Events, out.Hash, out.Hashes), "source %d", source)
