@@ -270,7 +270,7 @@ func (m *Manager) onSelf(b Message) {
 		if m.several != nil {
 			m.consult(func(c Consensus, now Time, out *Output) { c.Down(now, b.Peer.ID, out) })
 		}
-		if m.leads {
+		if m.leads && m.ready { // else the question would have a number that the next start asks with, too
 			m.onPeerDown(b)
 		}
 	}

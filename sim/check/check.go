@@ -120,6 +120,7 @@ func (g *groupRef) config() *core.Config { return g.configs[len(g.configs)-1] }
 
 // hostRef is what was last seen of a host's storage node.
 type hostRef struct {
+	begun   bool         // it has had an event since it started: with the first it takes over what its disk has
 	groups  []*hostGroup // in the node's own order
 	index   core.Index   // at which it was last looked at; of one of several managers
 	durable map[nodeGroup]core.Epoch
@@ -241,6 +242,7 @@ func (c *checker) AfterChange(w *sim.World, h *sim.Host, ch sim.Change) {
 	c.onStarted(w, h, s)
 	r.groups = r.groups[:0]
 	c.checkStorage(w, h, s, r, c.viewsOf(w, h, s))
+	r.begun = false
 	for k, epoch := range r.durable {
 		if k.node == s.ID() && c.epochOf(r, k.group) < epoch {
 			w.Fail("epoch-memory", "%s restarted and knows epoch %d of group %d, but epoch %d was durable", h.Name(), c.epochOf(r, k.group), k.group, epoch)

@@ -42,7 +42,7 @@ func (c *checker) checkTells(w *sim.World, h *sim.Host, said *words, v *core.Gro
 
 // checkFollower: a replica applies what it knows to be the primary's, a node keeps what it has
 // promised, and one that joins what it has acked.
-func (c *checker) checkFollower(w *sim.World, h *sim.Host, v *core.GroupView, in *core.Envelope) {
+func (c *checker) checkFollower(w *sim.World, h *sim.Host, v *core.GroupView, in *core.Envelope, begun bool) {
 	key := nodeGroup{h.Peer().ID, v.Group}
 	if p := c.promises[key]; w.Now() < p.until && v.Granted <= w.Local(h) && !drifts(h) {
 		c.saidWrongly(w, "%s knows nothing of its promise to %v in group %d, which %v may count on for %v", h.Name(), p.to, v.Group, p.to, p.until-w.Now())
@@ -51,7 +51,7 @@ func (c *checker) checkFollower(w *sim.World, h *sim.Host, v *core.GroupView, in
 		return
 	}
 	commits := func(e core.Event) bool { return e.Kind == core.EventCommitted && e.Group == v.Group }
-	if b, ok := bodyOf[*core.Replicate](in); ok && b.Group == v.Group && b.Epoch == v.Config.Epoch && v.Commit > v.Verified && slices.ContainsFunc(h.Events(), commits) {
+	if b, ok := bodyOf[*core.Replicate](in); ok && begun && b.Group == v.Group && b.Epoch == v.Config.Epoch && v.Commit > v.Verified && slices.ContainsFunc(h.Events(), commits) {
 		c.saidWrongly(w, "%s applied group %d up to %d at epoch %d, and knows its log to be the primary's up to %d", h.Name(), v.Group, v.Commit, v.Config.Epoch, v.Verified)
 	}
 	if !v.Joining {

@@ -106,13 +106,14 @@ func (c *checker) checkSaid(w *sim.World, h *sim.Host, s *core.Storage, r *hostR
 		}
 		c.checkSent(w, h, said, v)
 		c.checkTells(w, h, said, v)
-		c.checkFollower(w, h, v, in)
+		c.checkFollower(w, h, v, in, r.begun)
 		c.checkIdle(w, h, said, v)
 		if v.Primary {
 			c.checkCounted(w, h, said, v)
 		}
 		said.commit, said.waiting = v.Commit, v.Waiting
 	}
+	r.begun = true
 }
 
 // checkDeposed: a primary that is one no more sends on all who wait for it.
