@@ -13,27 +13,32 @@ import (
 
 func TestASearchWithARealManagerGoesOnInAnotherProcess(t *testing.T) {
 	s := parse(t, "cluster members=1 mode=durable", "manager real", "budget crash=1 restart=1 manager-crash=1", "finish")
+	require.Positive(t, goesOn(t, s, 300))
+}
+
+// goesOn interrupts a search again and again, each time after so many steps more, and has another
+// process go on: it comes to the same. It returns how often that was.
+func goesOn(t *testing.T, s *Scenario, steps int) (interruptions int) {
+	t.Helper()
 	whole, err := Run(context.Background(), s, explore.Options{})
 	require.NoError(t, err)
 	require.True(t, whole.Complete)
 	file := filepath.Join(t.TempDir(), "state")
-	interruptions := 0
 	for {
 		ctx, cancel := context.WithCancel(context.Background())
 		m, err := New(s)
 		require.NoError(t, err)
-		r, err := explore.Search(ctx, &interrupting{m, 300 * (interruptions + 1), cancel}, explore.Options{Workers: 1, State: file, Key: s.Text()})
+		r, err := explore.Search(ctx, &interrupting{m, steps * (interruptions + 1), cancel}, explore.Options{Workers: 1, State: file, Key: s.Text()})
 		cancel()
 		require.NoError(t, err)
 		if !r.Interrupted {
 			require.True(t, r.Complete)
 			require.Equal(t, whole.States, r.States)
 			require.Equal(t, whole.Depth, r.Depth)
-			break
+			return interruptions
 		}
 		interruptions++
 	}
-	require.Positive(t, interruptions)
 }
 
 // TestARealManagerDecidesWhatAScenarioIsAbout looks for a state that each scenario must reach:

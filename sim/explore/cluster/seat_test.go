@@ -3,7 +3,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -97,27 +96,7 @@ func TestManagersThatAreSaidToBeEqualRunOnAlike(t *testing.T) {
 
 func TestASearchOfSeveralManagersGoesOnInAnotherProcess(t *testing.T) {
 	s := parse(t, "cluster managers=2 mode=durable", "budget timeout=1", "finish")
-	whole, err := Run(context.Background(), s, explore.Options{})
-	require.NoError(t, err)
-	require.True(t, whole.Complete)
-	file := filepath.Join(t.TempDir(), "state")
-	interruptions := 0
-	for {
-		ctx, cancel := context.WithCancel(context.Background())
-		m, err := New(s)
-		require.NoError(t, err)
-		r, err := explore.Search(ctx, &interrupting{m, 400 * (interruptions + 1), cancel}, explore.Options{Workers: 1, State: file, Key: s.Text()})
-		cancel()
-		require.NoError(t, err)
-		if !r.Interrupted {
-			require.True(t, r.Complete)
-			require.Equal(t, whole.States, r.States)
-			require.Equal(t, whole.Depth, r.Depth)
-			break
-		}
-		interruptions++
-	}
-	require.Greater(t, interruptions, 1)
+	require.Greater(t, goesOn(t, s, 400), 1)
 }
 
 func TestTheClaimOfSeveralManagersDoesNotDependOnTheWorkers(t *testing.T) {
