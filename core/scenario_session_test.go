@@ -91,9 +91,9 @@ func TestARetryInAnExpiredSessionDoesNotExecute(t *testing.T) {
 	same(t, map[string]Versioned{"x": {"b", 4}}, n.values())
 }
 
-// Rule R12: a write that was taken in before its session's end was committed is executed: nobody
-// was told otherwise. It is executed once.
-func TestAWriteBehindItsExpiryHappensOnce(t *testing.T) {
+// Rule R12: a write behind the end of its session is not executed, also if it was taken in before
+// that end was committed. Another primary may have told its client that it never will be.
+func TestAWriteBehindTheEndOfItsSessionIsNotExecuted(t *testing.T) {
 	n := serving(t, config(1, "n1", "n2"), func(o *StorageOptions) { o.SessionTTL = time.Second })
 	n.step("c1", put(2, 1, 1, "x", "a"))
 	n.answer("n2")
@@ -104,12 +104,36 @@ func TestAWriteBehindItsExpiryHappensOnce(t *testing.T) {
 	require.EqualValues(t, 4, n.view().Last)
 	require.Empty(t, sent[*Reply](n, "c1"))
 	n.answer("n2")
-	want := &Reply{Group: 1, Req: 3, Status: StatusOK, Epoch: 1, Version: 4}
+	want := &Reply{Group: 1, Req: 3, Status: StatusSessionEnded, Epoch: 1, Version: 1}
 	same(t, want, only[*Reply](n, "c1"))
 	n.step("c1", put(3, 1, 2, "x", "b"))
 	same(t, want, only[*Reply](n, "c1"))
+	n.step("c1", put(2, 1, 1, "x", "a"))
+	require.Empty(t, sent[*Reply](n, "c1"), "its client has moved on")
 	require.EqualValues(t, 4, n.view().Last)
-	same(t, map[string]Versioned{"x": {"b", 4}}, n.values())
+	same(t, map[string]Versioned{"x": {"a", 2}}, n.values())
+}
+
+// Rule R12: what a client is told of a session that has ended holds under every later primary,
+// whatever the log of that has behind the end. Else the client, which does the write again in
+// another session, would have it executed twice.
+func TestThatASessionEndedHoldsUnderALaterPrimary(t *testing.T) {
+	log := []Entry{opened(1), wrote(1, 1, "x", "a"), {Epoch: 1, Kind: OpExpire, Session: 1}, wrote(1, 2, "x", "b")}
+	n3 := following(t, "n3", config(1, "n1", "n2", "n3"))
+	n3.step("n1", replicate(1, 1, EntryID{}, 2, log...))
+
+	n2 := following(t, "n2", config(1, "n1", "n2", "n3"))
+	n2.step("n1", replicate(1, 1, EntryID{}, 2, log[:3]...)) // the last did not come
+	n2.step("m", config(2, "n2", "n3"))
+	n2.answer("n3")
+	n2.step("c1", put(3, 1, 2, "x", "b"))
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusSessionEnded, Epoch: 2, Version: 1}, only[*Reply](n2, "c1"))
+
+	n3.step("m", config(3, "n3"))
+	require.EqualValues(t, 4, n3.view().Commit)
+	same(t, map[string]Versioned{"x": {"a", 2}}, n3.values())
+	n3.step("c1", put(3, 1, 2, "x", "b"))
+	same(t, &Reply{Group: 1, Req: 3, Status: StatusSessionEnded, Epoch: 3, Version: 1}, only[*Reply](n3, "c1"))
 }
 
 // Rule R12: a session is its client's own. Its number is a position of the log, which
@@ -219,14 +243,10 @@ func TestAClientThatClosesEndsItsSessions(t *testing.T) {
 // in records and snapshots. Those that never wrote take no room from those that did.
 func TestEndedSessionsAreForgottenInTheOrderOfTheirEnd(t *testing.T) {
 	var all sessions
-	wrote := func(id, at Seq) { all.wrote(all.find(id), 1, at, result{StatusOK, at}) }
-	const writer, late = 1, 2
+	const writer = 1
 	all.open(writer, 7)
-	all.open(late, 7)
-	wrote(writer, 3)
-	all.end(all.find(late), 4)
+	all.wrote(all.find(writer), 1, result{StatusOK, 3})
 	all.end(all.find(writer), 5)
-	wrote(late, 6) // what was taken in before its end
 	for i := range Seq(endedMax + 2) {
 		all.open(100+i, 1)
 	}
@@ -234,14 +254,13 @@ func TestEndedSessionsAreForgottenInTheOrderOfTheirEnd(t *testing.T) {
 		all.end(all.find(100+endedMax+1-i), 100_000+i)
 	}
 	require.Zero(t, all.openSize())
-	require.Len(t, all.byID, endedMax+2)
+	require.Len(t, all.byID, endedMax+1)
 	require.Nil(t, all.find(100+endedMax+1), "it ended first")
 	require.Nil(t, all.find(100+endedMax))
 	require.NotNil(t, all.find(100))
 	require.NotNil(t, all.find(writer))
-	require.EqualValues(t, 6, all.find(late).ended)
 	all.end(all.find(100), 900_000)
-	require.Len(t, all.byID, endedMax+2, "it has ended already")
+	require.Len(t, all.byID, endedMax+1, "it has ended already")
 
 	copied := new(sessions)
 	copied.restore(all.records())
@@ -254,7 +273,7 @@ func TestEndedSessionsAreForgottenInTheOrderOfTheirEnd(t *testing.T) {
 		}
 		for id := range Seq(endedMax) {
 			t.open(400_000+id, 2)
-			t.wrote(t.find(400_000+id), 1, 500_000+id, result{StatusOK, 500_000 + id})
+			t.wrote(t.find(400_000+id), 1, result{StatusOK, 500_000 + id})
 			t.end(t.find(400_000+id), 600_000+id)
 		}
 	}

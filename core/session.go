@@ -18,7 +18,7 @@ type session struct {
 	// tenure; the write may be pending still. It is not replicated.
 	proposed uint64
 
-	ended Seq // of the entry that ended it, or of a write behind that; 0 while it is open
+	ended Seq // of the entry that ended it; 0 while it is open
 
 	// touched is when the primary last heard of the session in its tenure. It is not
 	// replicated.
@@ -173,10 +173,6 @@ func (t *sessions) end(s *session, seq Seq) {
 	if s.placed {
 		t.unplace(&t.idle, s)
 	}
-	t.remember(s, seq)
-}
-
-func (t *sessions) remember(s *session, seq Seq) {
 	s.ended = seq
 	order := t.endedAs(s)
 	t.place(order, s)
@@ -188,16 +184,10 @@ func (t *sessions) remember(s *session, seq Seq) {
 // endedAs is the list of ended sessions that a session belongs to.
 func (t *sessions) endedAs(s *session) *queue { return &t.ended[min(s.last, 1)] }
 
-// wrote notes the result of a session's write at seq. The session may have ended before.
-func (t *sessions) wrote(s *session, opSeq uint64, seq Seq, r result) {
-	if s.ended > 0 {
-		t.unplace(t.endedAs(s), s)
-	}
+// wrote notes the result of an open session's write.
+func (t *sessions) wrote(s *session, opSeq uint64, r result) {
 	t.touched = append(t.touched, s.id)
 	s.last, s.result = opSeq, r
-	if s.ended > 0 {
-		t.remember(s, seq)
-	}
 }
 
 func (t *sessions) remove(s *session) {
@@ -425,12 +415,12 @@ func (g *group) onWrite(from Peer, op *Op) {
 		return
 	}
 	switch {
-	case op.OpSeq == last:
-		g.retried(op, s.result.status)
-		g.answer(from, op.Req, s.result)
 	case op.OpSeq < last:
 		g.s.event(Event{Kind: EventDropped, Group: g.id, Node: from.ID})
-	case s.ended > 0:
+	case op.OpSeq == s.last:
+		g.retried(op, s.result.status)
+		g.answer(from, op.Req, s.result)
+	case s.ended > 0: // what was taken in behind its end was not executed either
 		g.answer(from, op.Req, result{StatusSessionEnded, s.id})
 	case g.admits(from, op):
 		s.proposed = op.OpSeq

@@ -37,9 +37,11 @@ func (st *state) apply(seq Seq, e *Entry) (r result, effect bool) {
 		return s.result, false // a retry that was appended before the first was known
 	case e.OpSeq < s.last:
 		return result{status: StatusUnknown}, false // its client has moved on; nobody waits
+	case s.ended > 0: // a primary whose log ends here says so, and must be right
+		return result{StatusSessionEnded, s.id}, false
 	}
 	r, effect = st.write(seq, e)
-	st.sessions.wrote(s, e.OpSeq, seq, r)
+	st.sessions.wrote(s, e.OpSeq, r)
 	return r, effect
 }
 

@@ -258,9 +258,9 @@ var bare = []Mutant{
 		Name: `retry-appended-again`, Rule: `R12`,
 		Story: `a retry of the last operation is appended again`,
 		File:  `core/session.go`,
-		Old: `	case op.OpSeq == last:
+		Old: `	case op.OpSeq == s.last:
 `,
-		New: `	case op.OpSeq == last && s.last == 0:
+		New: `	case false:
 `,
 	},
 	{
@@ -301,7 +301,12 @@ var bare = []Mutant{
 		File:  `core/session.go`,
 		Old: `		t.unplace(&t.idle, s)
 	}
-	t.remember(s, seq)
+	s.ended = seq
+	order := t.endedAs(s)
+	t.place(order, s)
+	if order.size > endedMax {
+		t.remove(t.at(order.first))
+	}
 `,
 		New: `		t.unplace(&t.idle, s)
 	}

@@ -340,7 +340,12 @@ var stripped = []Mutant{
 `}, {`core/session.go`,
 			`		t.unplace(&t.idle, s)
 	}
-	t.remember(s, seq)
+	s.ended = seq
+	order := t.endedAs(s)
+	t.place(order, s)
+	if order.size > endedMax {
+		t.remove(t.at(order.first))
+	}
 `,
 			`		t.unplace(&t.idle, s)
 	}
