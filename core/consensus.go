@@ -26,11 +26,11 @@ func (sole) confirm(m *Manager) { m.confirmed() }
 
 // denial is a question to which the answer rests on what the Directory lacks. To give it
 // takes the word that the Directory lacks nothing: another manager may have mapped the unit,
-// listed the node, or heard that a drained one was started anew.
+// listed the node, formed a group, or heard that a drained one was started anew.
 type denial struct {
 	waiter
 	unit Unit    // of a Lookup
-	ask  Message // a Forget, a Drain or a Pong; nil for a Lookup
+	ask  Message // a StatusQuery, a Forget, a Drain or a Pong; nil for a Lookup
 }
 
 // deny answers a question whose answer rests on what is not in the Directory, once that is
@@ -78,6 +78,8 @@ func (m *Manager) settle(d denial) {
 		} else {
 			m.answer(d.waiter, LookupReply{Status: StatusNotFound})
 		}
+	case *StatusQuery:
+		m.send(d.client, m.statusReply(ask))
 	case *Forget:
 		if m.dir.node(ask.Node) == nil {
 			m.send(d.client, &Forgotten{Req: d.req, Status: StatusNotFound})

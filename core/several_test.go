@@ -426,6 +426,29 @@ func TestThatANodeIsDrainedTakesTheWordOfTheOthers(t *testing.T) {
 	}
 }
 
+// Nor does it say which groups there are: a backup would lack those that another leader has formed,
+// and what was acknowledged in them before the backup began.
+func TestTheStatusTakesTheWordOfTheOthers(t *testing.T) {
+	for _, deposed := range []bool{true, false} {
+		c := leading(t, 3)
+		c.consensus.held = true
+		for range 3 {
+			c.say("c1", &StatusQuery{Req: 1})
+		}
+		require.Empty(t, received[*StatusReply](c.realm, "c1"))
+		if deposed {
+			c.deposed()
+			require.Equal(t, []*NotLeader{{Req: 1, Leader: c.consensus.others[0], Term: 2}}, received[*NotLeader](c.realm, "c1"))
+			continue
+		}
+		c.consensus.held = false
+		c.turn()
+		replies := received[*StatusReply](c.realm, "c1")
+		require.Len(t, replies, 1)
+		require.EqualValues(t, 1, replies[0].Req)
+	}
+}
+
 // A leader that was deposed may hear of epochs that it does not know. It has lost nothing,
 // and does not halt; one that leads all the same has. In memory mode it cannot have: there one
 // node that is wrong would halt one leader after the other.

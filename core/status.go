@@ -60,7 +60,11 @@ type JoinStatus struct {
 	Progress JoinProgress
 }
 
-func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) { m.send(from, m.statusReply(b)) }
+// onStatusQuery answers once it is confirmed that no other manager knows of further groups: a
+// backup goes by the answer.
+func (m *Manager) onStatusQuery(from Peer, b *StatusQuery) {
+	m.deny(denial{waiter: waiter{from, b.Req}, ask: b})
+}
 
 func (m *Manager) statusReply(b *StatusQuery) *StatusReply {
 	d := m.dir
