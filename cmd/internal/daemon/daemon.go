@@ -177,10 +177,9 @@ address there is 'gtstore managers replace'.`,
 			if len(managers) > 0 {
 				return c.runSeveral(cmd, managers, l, opt, log)
 			}
-			s, err := c.serve(disk.Manager, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeManager(l, opt, o) })
+			s, err := c.serve(cmd.Context(), disk.Manager, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeManager(l, opt, o) })
 			if err != nil {
-				l.Close()
-				return err
+				return notStarted(l, err, log)
 			}
 			f.placement.of = s.Placement() // what it is, whatever was asked for
 			if c.dir == "" {
@@ -237,10 +236,9 @@ anew: the other members of its group fill it.`,
 			for _, address := range managers {
 				opt.Managers = append(opt.Managers, core.Peer{Addr: address})
 			}
-			s, err := c.serve(disk.Storage, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeStorage(l, opt, o) })
+			s, err := c.serve(cmd.Context(), disk.Storage, log, func(o netrpc.Options) (*netrpc.Server, error) { return netrpc.ServeStorage(l, opt, o) })
 			if err != nil {
-				l.Close()
-				return err
+				return notStarted(l, err, log)
 			}
 			if c.dir == "" {
 				log.Info("storage node, in memory", settings(cmd, s)...)
@@ -255,6 +253,16 @@ anew: the other members of its group fill it.`,
 	cmd.Flags().Var(&managers, "managers", "addresses of all managers, if there are several; with or without NAME@, likewise")
 	cli.Alternatives(cmd.Flags(), "manager", "managers")
 	return cmd
+}
+
+// notStarted ends a process whose node did not start. That it was told to end is no error.
+func notStarted(l net.Listener, err error, log *slog.Logger) error {
+	l.Close()
+	if errors.Is(err, errToldToEnd) {
+		log.Info("stopping: the node had not started yet")
+		return nil
+	}
+	return err
 }
 
 // settings are what a node logs when it starts: its id, and every flag with its value.
@@ -320,7 +328,9 @@ func (c *common) await(ctx context.Context, s *netrpc.Server, log *slog.Logger) 
 			break
 		}
 		log.Warn(strings.TrimPrefix(s.Err().Error(), "quorum: "))
-		if s, err = c.again(); err != nil {
+		if s, err = c.again(); errors.Is(err, errToldToEnd) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -19,7 +20,7 @@ var Disk disk.Options
 // puts them aside, and begins anew: the others of its group have them. A manager does not,
 // as nobody else knows what it knew. Nor does a node of which only the file that says whose
 // data these are is damaged: a person can say so, and there may be no others.
-func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
+func (c *common) serve(ctx context.Context, role disk.Role, log *slog.Logger, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
 	o := netrpc.Options{Logger: log, TLS: c.tls, Observer: c.admin.observer()}
 	begin := start
 	start = func(o netrpc.Options) (*netrpc.Server, error) {
@@ -33,7 +34,7 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 		s, err := start(o)
 		return s, refused(err)
 	}
-	s, err := c.serveOver(role, o, start)
+	s, err := c.serveOver(ctx, role, o, start)
 	if !errors.Is(err, core.ErrDamaged) {
 		return s, refused(err)
 	}
@@ -50,19 +51,39 @@ func (c *common) serve(role disk.Role, log *slog.Logger, start func(netrpc.Optio
 		return nil, cli.Failed(failed)
 	}
 	log.Error("the data are damaged: this node begins anew, and is filled from its group, where that has other members", "why", err, "put aside", aside)
-	s, err = c.serveOver(role, o, start)
+	s, err = c.serveOver(ctx, role, o, start)
 	return s, refused(err)
 }
 
+// errToldToEnd is why a node did not start that was told to end before it had read its data.
+var errToldToEnd = errors.New("told to end before the node had read its data")
+
+// reading is a directory of which no more is read once the process is told to end: a node may have
+// to read for minutes before it can serve.
+type reading struct {
+	netrpc.Disk
+	ctx context.Context
+}
+
+// Range implements core.Space.
+func (r reading) Range(prefix string, f func(key, value string) error) error {
+	return r.Disk.Range(prefix, func(key, value string) error {
+		if r.ctx.Err() != nil {
+			return errToldToEnd
+		}
+		return f(key, value)
+	})
+}
+
 // serveOver starts a node over its directory. The node closes it.
-func (c *common) serveOver(role disk.Role, o netrpc.Options, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
+func (c *common) serveOver(ctx context.Context, role disk.Role, o netrpc.Options, start func(netrpc.Options) (*netrpc.Server, error)) (*netrpc.Server, error) {
 	directory := Disk
 	directory.Logger, directory.Moved = o.Logger, c.moved
 	d, err := disk.Open(c.dir, role, directory)
 	if err != nil {
 		return nil, err
 	}
-	o.Disk = d
+	o.Disk = reading{d, ctx}
 	s, err := start(o)
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -75,6 +96,8 @@ func refused(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errToldToEnd):
+		return err
 	case errors.Is(err, core.ErrDamaged), strings.HasPrefix(err.Error(), "disk: "):
 		return cli.Errorf(cli.ExitError, "%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "core: "), "disk: "))
 	}

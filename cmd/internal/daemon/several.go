@@ -54,7 +54,7 @@ func (c *common) runSeveral(cmd *cobra.Command, managers []string, l net.Listene
 	}
 	address := l.Addr().String()
 	start := func() (*netrpc.Server, error) {
-		return c.serve(disk.Manager, log, func(o netrpc.Options) (*netrpc.Server, error) {
+		return c.serve(cmd.Context(), disk.Manager, log, func(o netrpc.Options) (*netrpc.Server, error) {
 			o.NewManager = func(opt core.ManagerOptions, space core.Space) (netrpc.ManagerNode, error) {
 				return quorum.NewManager(opt, all, quorum.Options{}, space)
 			}
@@ -63,8 +63,7 @@ func (c *common) runSeveral(cmd *cobra.Command, managers []string, l net.Listene
 	}
 	s, err := start()
 	if err != nil {
-		l.Close()
-		return err
+		return notStarted(l, err, log)
 	}
 	c.again = func() (_ *netrpc.Server, err error) {
 		if l, err = net.Listen("tcp", address); err != nil {
