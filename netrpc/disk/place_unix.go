@@ -16,6 +16,11 @@ import (
 func isFull(err error) bool     { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
+// isOutOfFiles tells whether an error says that no more files can be opened.
+func isOutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // isHeld tells the error of a file that another has locked from all others of locking it.
 func isHeld(err error) bool {
 	var opening *os.PathError

@@ -8,8 +8,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-func isFull(error) bool     { return false }
-func isReadOnly(error) bool { return false }
+func isFull(error) bool       { return false }
+func isReadOnly(error) bool   { return false }
+func isOutOfFiles(error) bool { return false }
 
 const sharingViolation = syscall.Errno(32)
 

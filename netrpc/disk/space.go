@@ -45,12 +45,16 @@ const engineMarker = "marker.format-version."
 
 // checkThere returns an error when the directory is not there any more, or another one stands
 // under its name, as after an unmount. To the engine all is well: it writes to files that
-// nobody is going to find.
+// nobody is going to find. That no more files can be opened just now says nothing of the
+// directory: any process of the machine may have them all.
 func (d *Disk) checkThere() error {
 	d.selfMu.Lock()
 	defer d.selfMu.Unlock()
 	names, err := d.fs.List(d.dir.path(dataDir))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case isOutOfFiles(err):
+		return nil // it is looked again
+	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("disk: %s: %w", d.dir.name, err)
 	}
 	if d.self.Places == d.dir.places() && slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, engineMarker) }) {

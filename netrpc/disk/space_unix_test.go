@@ -5,9 +5,12 @@ package disk
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 
 	"gtstore/core"
@@ -41,5 +44,26 @@ func TestAPipeIsNoFileOfADirectory(t *testing.T) {
 		_, err := Open(dir, Storage, Options{memTable: smallTable})
 		require.ErrorContains(t, err, dir)
 		require.ErrorContains(t, err, "is no regular file")
+	}
+}
+
+// Where no more files can be opened, as some process of the machine has them all, the directory
+// is still there: a node that runs does not end for it.
+func TestADirectoryIsThereThoughNoFileCanBeOpened(t *testing.T) {
+	for _, why := range []error{syscall.EMFILE, syscall.ENFILE} {
+		var none atomic.Bool
+		fs := hooked(vfs.NewCrashableMem(), func(op errorfs.Op) error {
+			if none.Load() && op.Kind == errorfs.OpList {
+				return why
+			}
+			return nil
+		})
+		d, err := Open(nodeDir, Storage, smallOptions(fs))
+		require.NoError(t, err)
+		require.NoError(t, d.checkThere())
+		none.Store(true)
+		require.NoError(t, d.checkThere())
+		none.Store(false)
+		require.NoError(t, d.Close())
 	}
 }
