@@ -27,6 +27,12 @@ const (
 	memTablesMax  = 4        // of these, before the engine takes no more for a while
 	cacheBytes    = 8 << 20  // a node reads its data only when it starts
 
+	// openFilesMax bounds the tables that the engine keeps open, but for up to closingMax that
+	// it is about to close. By default it would keep a thousand, all those that a start reads:
+	// there is no start then where a process may have 1,024 files, nor a file for a connection.
+	openFilesMax = 96
+	closingMax   = 100
+
 	// queueLen is how many batches Write takes without waiting: more than a host has
 	// under way.
 	queueLen = 64
@@ -94,6 +100,7 @@ func (d *Disk) options() *pebble.Options {
 		MemTableSize:                d.memTable,
 		MemTableStopWritesThreshold: memTablesMax,
 		CacheSize:                   cacheBytes,
+		MaxOpenFiles:                openFilesMax,
 		Logger:                      engineLog{d},
 		EventListener: &pebble.EventListener{
 			BackgroundError: d.backgroundFailed,
@@ -101,6 +108,7 @@ func (d *Disk) options() *pebble.Options {
 			DataCorruption: func(i pebble.DataCorruptionInfo) { d.log.Error("the engine has found damage", "what", i.String()) },
 		},
 	}
+	o.Experimental.FileCacheShards = 1 // each has closingMax
 	return o
 }
 
