@@ -38,7 +38,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	commit-truncated   a chain member never truncates a committed entry
 //	serving-complete   a serving primary holds all that was committed in epochs up to its own
 //	state-agreement    equal states at equal commit points
-//	exactly-once       a session's operation takes effect at one seq at most
+//	exactly-once       a session's operation takes effect at one seq at most, and at none if its client was told so
 //	config-agreement   a node adopts only what the Directory issued
 //	config-rules       successive configs obey rule R2
 //	required-set       a primary requires its whole chain
@@ -109,6 +109,7 @@ type groupRef struct {
 	digests   []uint64      // of the results applied, by Seq-1
 	states    []uint64      // of values and sessions, by Seq-1; 0 where nobody was seen to stop there
 	effects   map[effect]core.Seq
+	denied    map[effect]struct{} // of which a client was told that they took no effect, and never will
 }
 
 type effect struct {
@@ -375,7 +376,7 @@ func (c *checker) AfterEvent(w *sim.World, h *sim.Host) {
 // ref returns the reference of a group.
 func (c *checker) ref(id core.GroupID) *groupRef {
 	for int(id) > len(c.groups) {
-		c.groups = append(c.groups, &groupRef{prefixes: make(map[core.EntryID]uint64), effects: make(map[effect]core.Seq)})
+		c.groups = append(c.groups, &groupRef{prefixes: make(map[core.EntryID]uint64), effects: make(map[effect]core.Seq), denied: make(map[effect]struct{})})
 	}
 	return c.groups[id-1]
 }

@@ -51,6 +51,10 @@ func (c *checker) checkDuties(w *sim.World, h *sim.Host, s *core.Storage, in *co
 		}) {
 			c.saidWrongly(w, "%s proves to %v that it works, and has not written to its disk for that", h.Name(), from)
 		}
+	case *core.Op:
+		if b.Session != 0 && sends(h, from, func(r *core.Reply) bool { return r.Req == b.Req && r.Status == core.StatusSessionEnded }) {
+			c.onDenied(w, h, c.ref(b.Group), effect{b.Session, b.OpSeq})
+		}
 	case *core.Replicate:
 		v, known := c.view(w, h, b.Group)
 		switch {
@@ -79,6 +83,15 @@ func (c *checker) checkDuties(w *sim.World, h *sim.Host, s *core.Storage, in *co
 	}
 	if missed != "" {
 		c.saidWrongly(w, "%s was told by %v of %s, and said nothing", h.Name(), from, missed)
+	}
+}
+
+// onDenied notes that a client was told of an operation that it never takes effect. It may do it
+// again, in another session.
+func (c *checker) onDenied(w *sim.World, h *sim.Host, g *groupRef, what effect) {
+	g.denied[what] = struct{}{}
+	if at, ok := g.effects[what]; ok {
+		w.Fail("exactly-once", "%s says of operation %d of session %d that it never takes effect, and it did at seq %d", h.Name(), what.opSeq, what.session, at)
 	}
 }
 

@@ -103,6 +103,19 @@ func TestWhatIsSaidWronglyIsNoticed(t *testing.T) {
 		{"a new epoch of which nobody is told", three, drops(sim.RoleStorage, any1[*core.Replicate]), "waits", "has told nobody"},
 		{"gets and puts of the deposed", apart, drops(sim.RoleStorage, func(_ *sim.World, b *core.Reply) bool { return b.Status == core.StatusNotPrimary }), "said", "who waited"},
 		{"a session that is left open", three + "at 300ms c1 close\n", drops(sim.RoleClient, func(_ *sim.World, b *core.Op) bool { return b.Kind == core.OpClose }), "said", "session"},
+		{"of a write that happened, that it never does", "cluster nodes=1 replicas=0 clients=1\nat 100ms c1 put a v1\n", alters(func(b *core.Reply) {
+			if b.Req&1 == 0 { // not the opening of the session
+				b.Status = core.StatusSessionEnded
+			}
+		}), "exactly-once", "that it never takes effect, and it did"},
+		{"of a write that is going to happen, that it never does", three, func(_ *checker, w *sim.World, h *sim.Host) {
+			if in := w.Taken(); in != nil {
+				if b, ok := in.Body.(*core.Op); ok && b.Kind == core.OpPut {
+					reply := &core.Reply{Group: b.Group, Req: b.Req, Status: core.StatusSessionEnded, Version: b.Session}
+					h.Output().Send = append(h.Output().Send, core.Envelope{Cluster: in.Cluster, From: in.To, To: in.From, Body: reply})
+				}
+			}
+		}, "exactly-once", "its client was told that it never does"},
 		{"a question with an old number", three + "at 300ms crash m\nat 310ms restart m\n", func(_ *checker, _ *sim.World, h *sim.Host) {
 			sent := h.Sent()
 			for i := range sent {

@@ -80,6 +80,9 @@ func (c *checker) onApplied(w *sim.World, h *sim.Host, hg *hostGroup, g *groupRe
 			w.Fail("exactly-once", "%s, group %d: operation %d of session %d took effect at seq %d and at seq %d", h.Name(), hg.id, e.OpSeq, e.Session, at, e.Seq)
 		}
 		g.effects[key] = e.Seq
+		if _, ok := g.denied[key]; ok {
+			w.Fail("exactly-once", "%s, group %d: operation %d of session %d takes effect at seq %d, and its client was told that it never does", h.Name(), hg.id, e.OpSeq, e.Session, e.Seq)
+		}
 	}
 	if hg.reconciled {
 		c.hear(w, h, hg.id, e.Session)
