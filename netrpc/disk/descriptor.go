@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -47,7 +48,21 @@ func (d *directory) isCopy(found *descriptor) bool {
 	if found.Places.Data == "" || now.Data == "" {
 		now.Data = found.Places.Data
 	}
-	return now != found.Places
+	return !now.are(found.Places)
+}
+
+// are tells whether these may be those places.
+func (p places) are(q places) bool {
+	return isPlace(p.File, q.File) && isPlace(p.Directory, q.Directory) && isPlace(p.Data, q.Data)
+}
+
+// isPlace tells whether two words of placeOf are of one file. With another kernel a system may begin
+// to tell when a file was made, or cease to: then the number counts alone, or no directory on it
+// would be taken for its own any more.
+func isPlace(a, b string) bool {
+	number, born, _ := strings.Cut(a, "-")
+	other, otherBorn, _ := strings.Cut(b, "-")
+	return number == other && (born == otherBorn || number != "" && (born == "" || otherBorn == ""))
 }
 
 func newDescriptor(role Role) *descriptor {

@@ -38,6 +38,38 @@ func holds(t *testing.T, dir string, o Options) {
 	require.NoError(t, d.Close())
 }
 
+// With another kernel a file system may begin to tell when files were made, or cease to. The
+// directory is no copy for that, and says from then on what the system tells.
+func TestADirectoryOutlivesThatASystemTellsMore(t *testing.T) {
+	dir := onSystem(t)
+	file := filepath.Join(dir, descriptorFile)
+	change := func(changed func(string) string) {
+		t.Helper()
+		var found descriptor
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.True(t, found.read(text))
+		for _, p := range []*string{&found.Places.File, &found.Places.Directory, &found.Places.Data} {
+			*p = changed(*p)
+		}
+		require.NoError(t, os.WriteFile(file, found.text(), 0o600))
+	}
+	number := func(place string) string { before, _, _ := strings.Cut(place, "-"); return before }
+	change(func(place string) string { return number(place) + "-" })
+	holds(t, dir, Options{})
+	change(func(place string) string {
+		if born := strings.TrimPrefix(place, number(place)+"-"); born == "" {
+			t.Skip("this system does not tell when files were made")
+		}
+		return number(place) + "-1.000000000"
+	})
+	_, err := Open(dir, Storage, Options{memTable: smallTable})
+	require.ErrorIs(t, err, ErrCopied, "it was made at another time")
+	change(func(place string) string { return "1" + number(place) + "-" })
+	_, err = Open(dir, Storage, Options{memTable: smallTable})
+	require.ErrorIs(t, err, ErrCopied, "it has another number")
+}
+
 // copied copies a directory as cp -r does.
 func copied(t *testing.T, dir string) string {
 	t.Helper()
