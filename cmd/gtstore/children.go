@@ -146,6 +146,22 @@ func (b *children) say(text string, args ...any) {
 	_, _ = b.log.Write(line.Bytes())
 }
 
+// ended returns one of the processes with those numbers that has ended; nil if none has.
+func (b *children) ended(pids map[uint64]bool) *child {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.all {
+		select {
+		case <-c.ended:
+			if pids[c.pid()] {
+				return c
+			}
+		default:
+		}
+	}
+	return nil
+}
+
 // admins are the admin listeners of all processes, by name.
 func (b *children) admins() map[string]string {
 	b.mu.Lock()

@@ -369,11 +369,11 @@ func (f *upFlags) startNew(ctx context.Context, b *children, managers []string) 
 			return nil, f.hint(append(make([]error, f.managers+i), err)...)
 		}
 		started[node.pid()] = true
-		if _, err := f.assembled(ctx, c, started, func(*core.NodeStatus) bool { return true }); err != nil {
+		if _, err := f.assembled(ctx, b, c, started, func(*core.NodeStatus) bool { return true }); err != nil {
 			return nil, err
 		}
 	}
-	return f.assembled(ctx, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+	return f.assembled(ctx, b, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
 }
 
 // startAgain starts a cluster that has data: first all nodes at once, and when each has
@@ -402,7 +402,7 @@ func (f *upFlags) startAgain(ctx context.Context, b *children, args, addresses [
 	for _, n := range nodes {
 		started[n.pid()] = true
 	}
-	status, err := f.assembled(ctx, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
+	status, err := f.assembled(ctx, b, c, started, func(n *core.NodeStatus) bool { return n.State == core.NodeUp })
 	return managers, status, err
 }
 
@@ -445,8 +445,8 @@ func (f *upFlags) dialSoon(ctx context.Context, managers []string) (*netrpc.Clie
 }
 
 // assembled waits until the nodes of all processes that were started are registered, and
-// as they should be.
-func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, started map[uint64]bool, well func(*core.NodeStatus) bool) (*netrpc.Status, error) {
+// as they should be. One that has ended is waited for no longer.
+func (f *upFlags) assembled(ctx context.Context, b *children, c *netrpc.Client, started map[uint64]bool, well func(*core.NodeStatus) bool) (*netrpc.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
@@ -462,6 +462,9 @@ func (f *upFlags) assembled(ctx context.Context, c *netrpc.Client, started map[u
 		}
 		if there == len(started) {
 			return s, nil
+		}
+		if gone := b.ended(started); gone != nil {
+			return nil, fmt.Errorf("%s has ended (%s) before the cluster was up: what it said stands above", gone.name, gone.how())
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):

@@ -212,6 +212,22 @@ func TestUpDoesNotLeaveOutANodeOfWhichAPartIsGone(t *testing.T) {
 	require.Len(t, u.now(t).Nodes, 3)
 }
 
+// A node that ends while the cluster is starting never comes up: nobody waits for it.
+func TestUpDoesNotWaitForANodeThatHasEnded(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	for _, dir := range dirs {
+		u := startUp(t, nil, "--dir", dir, "--nodes", "2", "--replicas", "1")
+		require.NoError(t, u.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, u.cmd.Wait())
+	}
+	require.NoError(t, os.RemoveAll(filepath.Join(dirs[0], "node2")))
+	require.NoError(t, os.Rename(filepath.Join(dirs[1], "node2"), filepath.Join(dirs[0], "node2")))
+	code, stderr := upFails(t, "--dir", dirs[0], "--replicas", "1")
+	require.Equal(t, cli.ExitError, code, stderr)
+	require.Contains(t, stderr, "the manager is of another cluster than this node's data")
+	require.Contains(t, stderr, "gtstore: node2 has ended (exit status 1) before the cluster was up: what it said stands above")
+}
+
 // Nobody's files are mixed with a cluster's: a new one is founded only where nothing else is. What
 // is refused stays as it was.
 func TestUpFoundsNoClusterAmongOtherFiles(t *testing.T) {
