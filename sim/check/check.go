@@ -50,6 +50,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	one-cluster        several managers found one cluster, and none who counts there begins anew
 //	one-leader         of several managers one leads in a term
 //	leaderless         a majority of them with which nothing is wrong has a leader in time
+//	deposed            the leader of such a majority leads on
 //	directory-agreement  they have the same Directory at the same index
 //	command-lost       a leader has all commands that any manager has applied
 //	disk-refused       a process starts over a disk that nothing has damaged

@@ -34,6 +34,9 @@ type election struct {
 	since   time.Duration // when there was one last, or no majority was able to elect one
 	timeout time.Duration // the longest that a member of that majority has counted since
 	looked  time.Duration
+
+	leader  *sim.Host     // of a majority with nothing wrong; nil where there is none
+	leading time.Duration // since when it leads
 }
 
 // checkLeader: where nothing is wrong with a majority of the managers, and the others are down or cut
@@ -41,7 +44,10 @@ type election struct {
 func (c *checker) checkLeader(w *sim.World, events []core.Event) {
 	e := &c.council.election
 	if happened(events, core.EventLeads) {
-		*e = election{since: w.Now(), looked: w.Now()}
+		e.since, e.timeout, e.looked = w.Now(), 0, w.Now()
+	}
+	if happened(events, core.EventYields) { // nodes ask another one, and none of them this one: see onManagerEvent
+		e.leader = nil
 	}
 	if w.Now()-e.looked < leaderLook {
 		return
@@ -49,6 +55,7 @@ func (c *checker) checkLeader(w *sim.World, events []core.Event) {
 	e.looked = w.Now()
 	able := c.able(w)
 	free, ok := w.FreeSince(able)
+	c.checkReign(w, able, free, ok)
 	if !ok || len(able) == 0 || slices.ContainsFunc(able, func(h *sim.Host) bool { return h.Manager() != nil && h.Manager().Leads() }) {
 		e.since, e.timeout = w.Now(), 0
 		return
@@ -61,6 +68,29 @@ func (c *checker) checkLeader(w *sim.World, events []core.Event) {
 	}
 	if took, most := w.Now()-e.since, electionBound(w, e.timeout); took > most {
 		w.Fail("leaderless", "no manager leads, though nothing is wrong with %d of %d managers since %v, and one is to lead within %v", len(able), len(c.council.members), e.since, most)
+	}
+}
+
+// checkReign: where nothing is wrong with a majority of the managers, and the others are down or cut off,
+// the one of them that leads goes on leading. Who comes back, or was cut off, deposes nobody. Free is
+// since when nothing is wrong with these hosts, if ok. The leader may let another one lead that nodes
+// ask, where it reaches none.
+func (c *checker) checkReign(w *sim.World, able []*sim.Host, free time.Duration, ok bool) {
+	e := &c.council.election
+	leads := func(h *sim.Host) bool { return h.Manager() != nil && h.Manager().Leads() }
+	if !ok || len(able) == 0 {
+		e.leader = nil
+		return
+	}
+	if e.leader != nil && slices.Contains(able, e.leader) && leads(e.leader) {
+		return
+	}
+	if h := e.leader; h != nil && slices.Contains(able, h) && w.Now()-max(free, e.leading) > electionBound(w, h.Node().(*quorum.Manager).ElectionTimeout())/2 {
+		w.Fail("deposed", "%s leads no more, though it led since %v, and nothing is wrong with it and %d of %d managers since %v", h.Name(), e.leading, len(able), len(c.council.members), free)
+	}
+	e.leader, e.leading = nil, w.Now()
+	if i := slices.IndexFunc(able, leads); i >= 0 {
+		e.leader = able[i]
 	}
 }
 

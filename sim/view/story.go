@@ -58,6 +58,7 @@ var meanings = map[string]string{
 	"one-cluster":            "Several managers found one cluster.",
 	"one-leader":             "Of several managers one leads in a term.",
 	"leaderless":             "Managers must have a leader in time, where nothing is wrong with a majority of them.",
+	"deposed":                "A leader goes on leading, where nothing is wrong with it and a majority of the managers.",
 	"directory-agreement":    "Several managers must have the same Directory at the same index.",
 	"command-lost":           "A manager that begins to lead must have all commands that earlier leaders have applied.",
 	"directory-kept":         "A manager that restarts must have the Directory that it had.",
