@@ -73,6 +73,8 @@ var scenarios = []scenario{
 		"TestANodeThatCrashesAgainAndAgainDoesNotFillTheList TestARetiredNodeComesBackAsASpare"},
 	{"a session expires and an old retry executes again", "R12",
 		"TestARetryInAnExpiredSessionDoesNotExecute TestAWriteBehindTheEndOfItsSessionIsNotExecuted TestThatASessionEndedHoldsUnderALaterPrimary gallery/expired-session-revived"},
+	{"a write happens of which its client was told that it never will", "R12",
+		"TestThatASessionEndedHoldsUnderALaterPrimary gallery/ended-session-executes"},
 	{"a deposed primary reports a failure or a conflict", "R12",
 		"TestADeposedPrimaryReportsNoConflict TestRefusalsThatEndACall TestTheOutcomeWhenTheTimeIsOver unknown-outcome gallery/deposed-primary-reports-a-conflict"},
 	{"a late NotFound answers a newer get", "every reply names its request",

@@ -13,6 +13,15 @@ var ofLimits = []Mutant{
 		New: `		return`,
 	},
 	{
+		Name: `executes-behind-the-end`, Rule: `R12`,
+		Story: `a write happens of which its client was told that it never will`,
+		File:  `core/state.go`,
+		Old: `	case s.ended > 0: // a primary whose log ends here says so, and must be right
+`,
+		New: `	case false:
+`,
+	},
+	{
 		Name: `session-ends-early`, Rule: `R12`,
 		Story: `a session ends after half of its time to live`,
 		File:  `core/session.go`,
