@@ -121,7 +121,7 @@ func ServeStorage(l net.Listener, opt core.StorageOptions, o Options) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	watch := newManagerWatch(node.Self(), managers, id, logger(o.Logger))
+	watch := newManagerWatch(node.Self(), managers, len(opt.Managers) > 0, id, logger(o.Logger))
 	s := serve(l, node, node.Self(), transport.RoleStorage, watch.note, id, o)
 	s.watch = watch
 	go watch.run(s.done)

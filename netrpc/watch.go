@@ -29,7 +29,8 @@ type managerWatch struct {
 	log     *slog.Logger
 	id      *identity.Source
 	self    core.Peer
-	address string // of all managers, for people
+	several bool   // there may be others than those that were named, perhaps one
+	address string // of all that were named, for people
 
 	mu       sync.Mutex
 	managers []string // their addresses, each with its name once that is known
@@ -39,8 +40,8 @@ type managerWatch struct {
 	began   time.Time
 }
 
-func newManagerWatch(self core.Peer, managers []string, id *identity.Source, log *slog.Logger) *managerWatch {
-	return &managerWatch{log: log, id: id, self: self, managers: managers, address: shownList(managers), began: time.Now()}
+func newManagerWatch(self core.Peer, managers []string, several bool, id *identity.Source, log *slog.Logger) *managerWatch {
+	return &managerWatch{log: log, id: id, self: self, several: several, managers: managers, address: shownList(managers), began: time.Now()}
 }
 
 // shownList is a list of managers for people.
@@ -68,21 +69,19 @@ func (w *managerWatch) known() []string {
 	return slices.Clone(w.managers)
 }
 
-func (w *managerWatch) several() bool { return len(w.managers) > 1 }
-
 // note looks at what arrives. It leaves everything to the node.
 func (w *managerWatch) note(e *core.Envelope) bool {
 	switch e.Body.(type) {
 	case *core.Registered:
 		w.meet(e.From.Addr)
-		if w.manager.CompareAndSwap(0, uint64(e.From.ID)) || w.several() && w.manager.Swap(uint64(e.From.ID)) != uint64(e.From.ID) {
+		if w.manager.CompareAndSwap(0, uint64(e.From.ID)) || w.several && w.manager.Swap(uint64(e.From.ID)) != uint64(e.From.ID) {
 			w.log.Info("registered with the manager", "manager", Printable(hostPort(e.From.Addr)), "id", e.From.ID.String(), "cluster", e.Cluster.String())
 		}
 	case *core.Ping:
 	default:
 		return false
 	}
-	if w.several() || uint64(e.From.ID) == w.manager.Load() {
+	if w.several || uint64(e.From.ID) == w.manager.Load() {
 		w.heardAt.Store(int64(time.Since(w.began)))
 	}
 	return false
@@ -131,7 +130,7 @@ func (w *managerWatch) quiet() time.Duration {
 func (w *managerWatch) why(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if w.several() {
+	if w.several {
 		return w.whySeveral(ctx)
 	}
 	hello, err := transport.Ask(ctx, w.id, w.known()[0])
