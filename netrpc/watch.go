@@ -157,19 +157,25 @@ func (w *managerWatch) why(ctx context.Context) string {
 	return fmt.Sprintf("the manager is there, but its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the manager can connect to", hostPort(w.self.Addr))
 }
 
-// whySeveral is why of several managers: each is asked who it is.
+// whySeveral is why of several managers: each is asked who it is, all at once, since one that stands
+// still takes all the time that there is.
 func (w *managerWatch) whySeveral(ctx context.Context) string {
-	there, wrong := 0, []string(nil)
-	for _, address := range w.known() {
-		switch hello, err := transport.Ask(ctx, w.id, address); {
-		case err != nil:
-			wrong = append(wrong, "nobody at "+ShownAddress(address)+" answers as a GTStore node: "+Printable(err.Error()))
-		case hello.Role != transport.RoleSeveral:
-			wrong = append(wrong, fmt.Sprintf("at %s there is a %v", ShownAddress(address), hello.Role))
-		default:
-			there++
-		}
+	addresses := w.known()
+	answers := make([]string, len(addresses)) // what is wrong there; "" where a manager answers
+	var all sync.WaitGroup
+	for i, address := range addresses {
+		all.Go(func() {
+			switch hello, err := transport.Ask(ctx, w.id, address); {
+			case err != nil:
+				answers[i] = "nobody at " + ShownAddress(address) + " answers as a GTStore node: " + Printable(err.Error())
+			case hello.Role != transport.RoleSeveral:
+				answers[i] = fmt.Sprintf("at %s there is a %v", ShownAddress(address), hello.Role)
+			}
+		})
 	}
+	all.Wait()
+	wrong := slices.DeleteFunc(answers, func(text string) bool { return text == "" })
+	there := len(addresses) - len(wrong)
 	text := fmt.Sprintf("%d of %d managers are there", there, len(w.managers))
 	if 2*there > len(w.managers) {
 		text += fmt.Sprintf(", enough for one of them to lead; if one does, its words do not reach this node: it sends them to %s, which --advertise must make an address of this node that the managers can connect to", hostPort(w.self.Addr))

@@ -1,7 +1,9 @@
 package netrpc
 
 import (
+	"context"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -25,4 +27,21 @@ func TestANodeHearsWhicheverOfSeveralManagersLeads(t *testing.T) {
 		require.True(t, hear(first, &core.Ping{}))
 		require.Equal(t, several, hear(second, &core.Ping{}))
 	}
+}
+
+// A manager that stands still, whose system connects in its place, keeps nobody from saying what is
+// wrong with the others.
+func TestWhatIsWrongIsSaidOfEachManager(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, gone.Close())
+	w := newManagerWatch(core.Peer{ID: 9, Addr: "node:1"}, []string{silent.Addr().String(), gone.Addr().String()}, true, nil, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	why := w.whySeveral(ctx)
+	require.Contains(t, why, "0 of 2 managers are there")
+	require.Contains(t, why, "nobody at "+gone.Addr().String()+" answers as a GTStore node: dial tcp "+gone.Addr().String()+": connect: connection refused")
 }
