@@ -11,9 +11,9 @@ import (
 // Those of backups are counted from 64 and those of records from 128, so that none meets
 // another.
 const (
-	MessageVersion = 8
+	MessageVersion = 9
 	BackupVersion  = 64 + 1
-	RecordVersion  = 128 + 6
+	RecordVersion  = 128 + 7
 )
 
 const checksumBytes = 4
