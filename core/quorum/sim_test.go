@@ -42,6 +42,8 @@ type world struct {
 	opened  int // commands proposed
 	reads   uint64
 	askedAt map[uint64]int // by read: how many commands were acked when it was asked
+	readAt  map[uint64]core.Time
+	votes   map[ballot]core.NodeID
 }
 
 type event struct {
@@ -105,6 +107,7 @@ type host struct {
 	commands []string
 	leads    Term
 	mine     map[string]bool // proposed in this term and not applied
+	ledger   ledger
 }
 
 // Range implements core.Space.
@@ -195,7 +198,12 @@ func (h *host) do(f func(out *Output)) {
 		}
 		h.w.leaders[t] = h.peer.ID
 	}
+	h.judgeOffice()
 	for _, e := range out.Send {
+		if _, ok := e.Body.(*Stored); ok {
+			h.w.fail("%v says at once that its disk has what that is to write yet", h.peer.Addr)
+		}
+		h.judgeSaid(e)
 		h.w.send(e)
 	}
 	h.w.note(fmt.Sprint(h.peer.Addr, len(out.Send), len(out.Persist), len(out.After)))
@@ -254,6 +262,7 @@ func (h *host) sync() {
 				if e.To.ID == h.peer.ID {
 					h.do(func(out *Output) { h.node.Step(h.w.now, e, out) })
 				} else {
+					h.judgeSaid(e)
 					h.w.send(e)
 				}
 			}
@@ -284,11 +293,12 @@ func (w *world) send(e Envelope) {
 		if w.faults && w.chance(5) {
 			took += time.Duration(w.rng.IntN(400)) * time.Millisecond
 		}
-		w.after(took, func() { w.deliver(e, text) })
+		left := w.now
+		w.after(took, func() { w.deliver(e, text, left) })
 	}
 }
 
-func (w *world) deliver(e Envelope, text []byte) {
+func (w *world) deliver(e Envelope, text []byte, left core.Time) {
 	body, err := DecodeMessage(text)
 	if err != nil {
 		w.fail("a %T does not read: %v", e.Body, err)
@@ -299,6 +309,7 @@ func (w *world) deliver(e Envelope, text []byte) {
 		return
 	}
 	e.Body = body
+	h.hears(e, left)
 	h.do(func(out *Output) { h.node.Step(w.now, e, out) })
 }
 
@@ -314,6 +325,7 @@ func (w *world) at(addr string) *host {
 // Apply implements Machine.
 func (h *host) Apply(command string) {
 	h.commands = append(h.commands, command)
+	h.judgeApplied()
 	h.check(h.node.Applied().Index)
 	if h.mine[command] {
 		h.w.acked = append(h.w.acked, command)
@@ -343,6 +355,8 @@ func fnv64(text string) uint64 {
 // Lead implements Machine.
 func (h *host) Lead(t Term, _ time.Duration) {
 	h.leads = t
+	h.begins()
+	h.w.after(time.Duration(h.w.rng.Int64N(int64(silenceMax*h.w.options.ElectionTimeout))), func() { h.w.intrude(h) })
 	h.w.counts["lead"]++
 	if len(h.mine) > 0 {
 		h.w.fail("%v leads again without having followed", h.peer.Addr)
@@ -358,6 +372,7 @@ func (h *host) Lead(t Term, _ time.Duration) {
 // Offered implements Machine.
 func (h *host) Offered(id core.NodeID) {
 	h.w.counts["offer"]++
+	h.ledger.changedAt = h.w.now
 	h.node.Yield(id)
 }
 
@@ -370,6 +385,7 @@ func (h *host) Follow() {
 // Confirmed implements Machine.
 func (h *host) Confirmed(read uint64) {
 	h.w.counts["read"]++
+	h.judgeConfirmed(read)
 	h.judgeRead(h.w.askedAt[read])
 }
 
@@ -427,7 +443,7 @@ func (h *host) propose() {
 func (h *host) read() {
 	h.do(func(*Output) {
 		h.w.reads++
-		h.w.askedAt[h.w.reads] = len(h.w.acked)
+		h.w.askedAt[h.w.reads], h.w.readAt[h.w.reads] = len(h.w.acked), h.w.now
 		if h.w.bug == "reads-without-a-round" && h.leads != 0 {
 			h.Confirmed(h.w.reads)
 			return
@@ -619,7 +635,7 @@ func emptyWorld(seed uint64, opt Options) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 1)), nextID: core.NodeID(seed << 8), options: opt,
 		cut: map[[2]core.NodeID]bool{}, agreed: map[Index]string{}, leaders: map[Term]core.NodeID{}, ended: map[core.NodeID]bool{},
-		counts: map[string]int{}, sent: map[Kind]int{}, askedAt: map[uint64]int{},
+		counts: map[string]int{}, sent: map[Kind]int{}, askedAt: map[uint64]int{}, readAt: map[uint64]core.Time{}, votes: map[ballot]core.NodeID{},
 	}
 }
 
@@ -674,6 +690,7 @@ func live(seed uint64, durable bool, bug string) *world {
 		}
 	})
 	w.every(500*time.Millisecond, func() { w.any().down(w.any().peer.ID) }) // a hint that may be wrong
+	w.every(20*time.Millisecond, func() { w.intrude(w.any()) })
 	w.every(400*time.Millisecond, w.cutSome)
 	w.every(200*time.Millisecond, w.change)
 	w.every(100*time.Millisecond, w.retire)

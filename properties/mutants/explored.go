@@ -12,16 +12,21 @@ import (
 )
 
 // Searcher is a program that searches with a mutant as its core: see package searcher.
-type Searcher struct{ root, binary string }
-
-// Searcher builds one of the module at root, in dir. Close removes it.
-func (m *Mutant) Searcher(root, dir string) (*Searcher, error) {
-	binary, err := m.build(root, dir, "./properties/mutants/searcher")
-	return &Searcher{root, binary}, err
+type Searcher struct {
+	mutant            *Mutant
+	root, dir, binary string // the binary is "" until it is built
 }
 
-// Close removes the program.
-func (s *Searcher) Close() error { return os.Remove(s.binary) }
+// Searcher is one of the module at root, which is built in dir by the first search. Close removes it.
+func (m *Mutant) Searcher(root, dir string) *Searcher { return &Searcher{m, root, dir, ""} }
+
+// Close removes the program, if there is one.
+func (s *Searcher) Close() error {
+	if s.binary == "" {
+		return nil
+	}
+	return os.Remove(s.binary)
+}
 
 // Found says what a search found; By, a property, is "" for nothing.
 type Found struct {
@@ -59,6 +64,12 @@ func (s *Searcher) Draw(learn bool, seed, schedules, managers int) (*Found, erro
 }
 
 func (s *Searcher) run(words ...string) (*Found, error) {
+	if s.binary == "" {
+		var err error
+		if s.binary, err = s.mutant.build(s.root, s.dir, "./properties/mutants/searcher"); err != nil {
+			return nil, err
+		}
+	}
 	cmd := exec.Command(s.binary, words...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

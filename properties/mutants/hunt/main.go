@@ -117,11 +117,8 @@ func searched(dir string, names []string, do func(m *mutants.Mutant, s *mutants.
 		if m.Equivalent != "" {
 			continue
 		}
-		s, err := m.Searcher(".", dir)
-		if err == nil {
-			err = errors.Join(do(m, s), s.Close())
-		}
-		if err != nil {
+		s := m.Searcher(".", dir)
+		if err := errors.Join(do(m, s), s.Close()); err != nil {
 			return fmt.Errorf("mutant %s: %w", name, err)
 		}
 	}
