@@ -106,7 +106,12 @@
 //	a term has one leader                         host.do                     / sim_test.go
 //	a confirmed read is not stale                 judgeRead                  /
 //	once the faults end, the group works          judgeEnd
+//	what is voted and acked is on the disk        judgeSaid, judgeApplied       \ laws_test.go, in
+//	who leads has heard a majority lately         judgeOffice, judgeConfirmed   | the same runs
+//	who is heard is not replaced                  intrude                       /
+//	elections are short, and seldom               TestALeaderIsFollowedSoonAndDeposedByNobody
 //	one cluster is founded, whatever happens      TestOneClusterIsFounded
+//	an empty manager keeps its word               TestAnEmptyManagerConcludesWhatIsSaid
 //	all this in small groups, in every order      the explorer, traces/explore/managers-*
 //	members that all moved find each other        TestManagersThatMovedFindEachOther
 //	the same seed gives the same run              TestEqualRunsAreEqual

@@ -111,6 +111,36 @@ func TestALateAnswerFoundsNothing(t *testing.T) {
 	require.NotNil(t, f.inner, "all have promised in one round")
 }
 
+// One that asks for founders hears in that round, from somebody who was started anew meanwhile, of a
+// cluster, and asks that to take it in. Then the word of the former comes, late: it founds nothing, by the
+// id that it has given to the other cluster.
+func TestWhoHasAskedToBeTakenInFoundsNothing(t *testing.T) {
+	f := newFounder(t, core.Peer{ID: 1, Addr: "m1"})
+	list := []string{"m1", "m2", "m3"}
+	var out core.Output
+	f.Tick(f.at, &out)
+	asks, _ := f.words(&out)
+	says := func(id core.NodeID, addr string, s state, c core.ClusterID) {
+		var next []ask
+		var out core.Output
+		f.Step(f.at, core.Envelope{From: core.Peer{ID: id, Addr: addr}, To: f.Self(), Body: &core.Quorum{Text: textOf(&say{round: asks[0].round, state: s, cluster: c, durable: true, managers: list, verdict: verdictNone})}}, &out)
+		if f.promise == 0 {
+			next, _ = f.words(&out)
+		}
+		if len(next) > 0 {
+			asks = next
+		}
+	}
+	says(2, "m2", stateEmpty, 0)
+	says(3, "m3", stateEmpty, 0)
+	require.EqualValues(t, 0xc1, asks[0].founding)
+	says(3, "m3", statePromised, 0xc1)
+	says(9, "m2", stateMember, 0xc9)
+	require.EqualValues(t, 0xc9, f.promise, "it has asked to be taken in")
+	says(2, "m2", statePromised, 0xc1)
+	require.Nil(t, f.inner)
+}
+
 // Two that answer with one id cannot both be founders. The first of the list begins anew, and so do
 // they when it asks them again.
 func TestTwoFoundersOfOneIDBeginAnew(t *testing.T) {

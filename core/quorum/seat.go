@@ -451,6 +451,7 @@ func (m *Manager) judge(out *core.Output) {
 				m.beginAnew(out) // it has asked a cluster that is no more to take it in
 			}
 		}
+	case m.promise != 0: // it has asked another cluster since to take it in, by this id
 	case m.all(func(a *answer) bool {
 		return a.state == statePromised && a.cluster == m.asks && m.agrees(a.durable, a.managers)
 	}):
