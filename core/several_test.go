@@ -38,6 +38,8 @@ type scripted struct {
 	offers   int
 	offered  NodeID // by whom, with the next Tick
 	yielded  []NodeID
+	noted    func(command string) // is told what is proposed; nil for nobody
+	agreedOn func(command string) // is told what was applied; nil for nobody
 }
 
 func (s *scripted) Step(_ Time, from Peer, text string, _ *Output) {
@@ -86,6 +88,9 @@ func (s *scripted) Tick(_ Time, out *Output) {
 		s.proposed = s.proposed[1:]
 		s.applied = append(s.applied, c)
 		s.m.Apply(c)
+		if s.agreedOn != nil {
+			s.agreedOn(c)
+		}
 	}
 	reads := s.reads
 	s.reads = nil
@@ -97,6 +102,9 @@ func (s *scripted) Tick(_ Time, out *Output) {
 func (s *scripted) Propose(command string) bool {
 	if s.leader != s.self || s.full {
 		return false
+	}
+	if s.noted != nil {
+		s.noted(command)
 	}
 	s.proposed = append(s.proposed, command)
 	return true
