@@ -1,6 +1,8 @@
 package quorum
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"gtstore/core"
@@ -43,6 +45,9 @@ func words(e *core.Envelope) (*ask, *say) {
 // leaves judges a word as it leaves. A manager is of one cluster under one id, whatever it is asked; and
 // what it has promised is on its disk.
 func (c *chair) leaves(e *core.Envelope) {
+	if q, ok := e.Body.(*core.Quorum); ok && q.Text[0] == byte(KindAppend) {
+		c.judgeChange(q.Text)
+	}
 	a, s := words(e)
 	switch id := e.From.ID; {
 	case a != nil && a.round-a.round%questionsMax != c.round:
@@ -78,16 +83,31 @@ func (c *chair) judgeFounded() {
 	}
 }
 
-// judgeMembers: who is taken in has said that it is there, to a question that was asked before it ended.
-func (c *chair) judgeMembers() {
-	for _, p := range c.node.node.Members().Voters {
-		if c.s.known[p.ID] {
+// judgeChange: whom a leader takes in has said that it is there, to a question that was asked before it ended.
+func (c *chair) judgeChange(text string) {
+	m, err := DecodeMessage([]byte(text))
+	if err != nil {
+		c.s.fail("%s sends what does not read: %v", c.addr, err)
+		return
+	}
+	for _, e := range m.(*Append).Entries {
+		if e.Kind != EntryMembers {
 			continue
 		}
-		c.s.known[p.ID] = true
-		began, vouched := c.s.vouched[p.ID]
-		if at, gone := c.s.endedAt[p.ID]; !vouched || gone && at < began {
-			c.s.fail("%v at %s is taken in, and has not said that it is there", p.ID, p.Addr)
+		ch, err := readChange(e.Data)
+		if err != nil {
+			c.s.fail("%s sends a change of the members that does not read: %v", c.addr, err)
+		}
+		for _, p := range ch.added {
+			if c.s.known[p.ID] {
+				continue
+			}
+			c.s.known[p.ID] = true
+			c.s.counts["taken in"]++
+			began, vouched := c.s.vouched[p.ID]
+			if at, gone := c.s.endedAt[p.ID]; !vouched || gone && at < began {
+				c.s.fail("%s takes %v at %s in, which has not said that it is there", c.addr, p.ID, p.Addr)
+			}
 		}
 	}
 }
@@ -114,6 +134,28 @@ func (s *site) disaster() {
 				c.start()
 			}
 		})
+	}
+}
+
+// copied starts copies of the managers' directories elsewhere, while these run. Nobody takes one for the
+// manager, wherever that leads or follows: two that are one could vote twice.
+func (s *site) copied() {
+	for range 2 {
+		original := s.hosts[s.rng.IntN(s.size)]
+		c := &chair{s: s, addr: "copy", records: maps.Clone(original.records)}
+		s.hosts = append(s.hosts[:s.size:s.size], c)
+		c.start()
+		s.run(s.now.After(time.Duration(500+s.rng.IntN(1500)) * time.Millisecond))
+		for _, h := range s.hosts[:s.size] {
+			if s.wrong == "" && slices.ContainsFunc(h.node.node.current(), func(p core.Peer) bool { return p.Addr == c.addr }) {
+				s.fail("to %s a copy is the manager at %s, which runs", h.addr, original.addr)
+			}
+		}
+		if c.node != nil {
+			c.crash(true)
+		}
+		s.hosts = s.hosts[:s.size]
+		s.counts["copied"]++
 	}
 }
 
