@@ -18,6 +18,7 @@ type seeker struct {
 	rng      *rand.Rand
 	seed     uint64
 	client   bool
+	restless bool   // managers are replaced all the time
 	managers []Peer // who is where now
 	term     Term
 	reqs     uint64 // of the last question
@@ -34,6 +35,7 @@ type seeker struct {
 func newSeeker(t *testing.T, seed uint64) *seeker {
 	s := &seeker{rng: rand.New(rand.NewPCG(seed, 7)), seed: seed, term: 1, known: map[string]bool{}}
 	var list []Peer
+	s.restless = s.chance(20)
 	for i := range 2 + s.rng.IntN(4) {
 		s.managers = append(s.managers, Peer{ID: NodeID(0x201 + i), Addr: fmt.Sprint("m", 1+i)})
 		list = append(list, Peer{Addr: s.managers[i].Addr})
@@ -104,6 +106,16 @@ func (s *seeker) registered() {
 	for _, p := range s.last {
 		s.known[p.Addr] = true
 	}
+	if len(s.known) > ManagersMax { // it remembers no more, and these first
+		s.known = map[string]bool{}
+		for _, p := range s.last {
+			s.known[p.Addr] = true
+		}
+	}
+	defer func() {
+		kept := len(s.storage().leaders.known)
+		s.require(kept <= ManagersMax, "it knows %d managers", kept)
+	}()
 	s.hears(s.any(), &Registered{Boot: s.storage().Boot(), Secret: s.storage().secret, Managers: s.last})
 }
 
@@ -131,7 +143,7 @@ func (s *seeker) silence() {
 		turn = 200 * time.Millisecond
 	}
 	least := time.Second // so long may a node be silent that has heard the leader
-	for end := s.now.After(least + time.Duration(len(s.known)+1)*turn); s.now < end; {
+	for end := s.now.After(least + time.Duration(ManagersMax+1)*turn); s.now < end; {
 		s.tick(10 * time.Millisecond)
 		s.looks()
 	}
@@ -157,7 +169,27 @@ func (s *seeker) restarts() {
 	s.mail = nil
 }
 
+// replaces has another manager be where one was, or elsewhere.
+func (s *seeker) replaces() {
+	i := s.rng.IntN(len(s.managers))
+	s.managers[i].ID += 0x10
+	most := 9
+	if s.restless {
+		most = 200
+	}
+	if addr := fmt.Sprint("m", 1+s.rng.IntN(most)); !slices.ContainsFunc(s.managers, func(p Peer) bool { return p.Addr == addr }) {
+		s.managers[i].Addr = addr
+	}
+}
+
 func (s *seeker) act() {
+	if s.restless && s.chance(50) {
+		for range 1 + s.rng.IntN(4) {
+			s.replaces()
+		}
+		s.registered()
+		return
+	}
 	switch s.rng.IntN(12) {
 	case 0, 1, 2, 3:
 		s.sendsOn()
@@ -167,12 +199,8 @@ func (s *seeker) act() {
 		s.pings()
 	case 7:
 		s.term += Term(s.rng.IntN(3))
-	case 8: // another one is there, or elsewhere
-		i := s.rng.IntN(len(s.managers))
-		s.managers[i].ID += 0x10
-		if addr := fmt.Sprint("m", 1+s.rng.IntN(9)); !slices.ContainsFunc(s.managers, func(p Peer) bool { return p.Addr == addr }) {
-			s.managers[i].Addr = addr
-		}
+	case 8:
+		s.replaces()
 	case 9:
 		if s.chance(30) {
 			s.restarts()

@@ -44,6 +44,8 @@ type office struct {
 	wellAt   Time // when a node was well last
 	toldAt   map[string]Time
 	since    Time            // since when this manager leads with these others
+	sought   Time            // when a node that is registered has asked this follower last to register it
+	seeking  Time            // since when they do again and again
 	odd      map[string]bool // nodes that know more than the Directory: they are not believed
 	counts   map[string]int
 }
@@ -360,10 +362,60 @@ func (o *office) watched(d time.Duration) {
 	}
 }
 
+// seeks has a node that is registered ask this follower again and again. It offers to lead where
+// nodes do so for longer than offerAfter, and not before.
+func (o *office) seeks(n *nodeEntry) {
+	every := time.Duration(50+o.rng.IntN(200)) * time.Millisecond
+	for range 1 + o.rng.IntN(8) {
+		if o.now.Since(o.sought) > offerGap {
+			o.seeking = o.now
+		}
+		o.sought = o.now
+		before := o.consensus.offers
+		o.stepRaw(Envelope{From: n.Peer, To: Peer{Addr: "m"}, Body: &Register{Boot: n.Boot, Durable: o.durable, Secret: n.secret}})
+		o.serve()
+		o.after()
+		o.require(o.consensus.offers == before || o.now.Since(o.seeking) >= offerAfter, "it offers to lead, and nodes have asked it for %v", o.now.Since(o.seeking))
+		o.counts["offers"] += o.consensus.offers - before
+		o.passes(every)
+		if o.node == nil {
+			return
+		}
+	}
+}
+
+// othersEnd has the others agree that the nodes of a group are gone, and that all managers end. This one
+// hears of it command by command, or with the Directory, and ends too, as somebody leads.
+func (o *office) othersEnd() {
+	d := o.manager().dir
+	if len(d.groups) == 0 {
+		return
+	}
+	var list []Command
+	for _, p := range d.groups[o.rng.IntN(len(d.groups))].config.Chain {
+		list = append(list, Command{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: p.ID}}})
+	}
+	list = append(list, Command{Kind: CommandHalt})
+	if o.chance(50) {
+		o.agreed(list...)
+	} else {
+		shadow, cluster, err := readDirectory(o.consensus.m.Snapshot())
+		require.NoError(o.t, err)
+		for i := range list {
+			shadow.apply(&list[i])
+		}
+		require.NoError(o.t, o.consensus.m.Restore(shadow.text(cluster)))
+	}
+	o.halting = true
+	o.consensus.leader = o.consensus.others[0]
+	o.passes(o.manager().opt.DrainTime + time.Second)
+	o.require(o.node == nil, "the managers have agreed to end, and it does not")
+}
+
 func (o *office) act() {
 	nodes := o.manager().dir.nodes
 	n := nodes[o.rng.IntN(len(nodes))]
-	switch o.rng.IntN(20) {
+	switch o.rng.IntN(22) {
 	case 0, 1:
 		key := o.key()
 		if o.leads {
@@ -408,8 +460,16 @@ func (o *office) act() {
 			require.NoError(o.t, o.consensus.m.Restore(o.consensus.m.Snapshot()))
 		}
 	case 14:
-		if !o.leads {
+		switch {
+		case o.leads:
+		case o.chance(10):
+			o.othersEnd()
+		default:
 			o.othersAgree()
+		}
+	case 19:
+		if !o.leads && !n.gone {
+			o.seeks(n)
 		}
 	case 15:
 		o.consensus.others = slices.Clone(o.consensus.others)
@@ -500,7 +560,7 @@ func TestAManagerSaysWhatItsOfficeAllows(t *testing.T) {
 		}
 	}
 	t.Log(all)
-	for what, least := range map[string]int{"leads": 300, "ends": 10, "died with the leader": 20, "told group-lost": 20} {
+	for what, least := range map[string]int{"leads": 300, "ends": 10, "offers": 20, "died with the leader": 20, "told group-lost": 20} {
 		require.Greater(t, all[what], least, "too few of what is to happen: %v", all)
 	}
 }

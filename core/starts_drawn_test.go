@@ -165,6 +165,8 @@ func (v *village) judge() {
 	if n == nil {
 		return
 	}
+	claims := len(v.manager.manager().contact(1).claims)
+	v.require(claims <= claimsMax, "%d claims are remembered", claims)
 	i := slices.IndexFunc(v.starts, func(s *start) bool { return s.secret == n.secret })
 	if i < 0 {
 		return
@@ -218,7 +220,7 @@ func (v *village) act() {
 	if v.copies {
 		last = v.any()
 	}
-	switch v.rng.IntN(8) {
+	switch v.rng.IntN(9) {
 	case 0, 1: // it ends, and starts again, here or elsewhere; syncs under way are lost, or not
 		if !last.runs() {
 			break
@@ -257,6 +259,16 @@ func (v *village) act() {
 	case 3:
 		if last.runs() {
 			last.stallsTo = v.now.After(time.Duration(v.rng.IntN(1500)) * time.Millisecond)
+		}
+	case 5: // many say that they are started on copies
+		if was := v.known; v.copies && was != nil && was.runs() && was.storage().registered && was.stallsTo <= v.now && v.chance(30) {
+			for range v.rng.IntN(20) {
+				m := &Register{Boot: was.storage().Boot() + 1, Secret: 1 + v.rng.Uint64N(1<<60), Before: was.secret, Durable: true, Name: "n1"}
+				v.manager.now = v.now
+				v.manager.stepRaw(Envelope{From: Peer{ID: 1, Addr: v.hidden()}, To: Peer{Addr: "m"}, Body: m})
+				v.flies(nil, v.manager)
+				v.judge()
+			}
 		}
 	case 4:
 		if v.copies && last.runs() && v.chance(50) && len(v.running()) > 1 {

@@ -324,7 +324,7 @@ func (s *site) relies(c *chair) {
 	}
 	if first {
 		if s.reckless {
-			s.after(time.Duration(s.rng.IntN(1500))*time.Millisecond, s.disaster)
+			s.after(time.Duration(s.rng.IntN(150))*time.Millisecond, s.disaster)
 		}
 		r = &reliance{}
 		s.relied[cluster] = r

@@ -671,7 +671,7 @@ func calmOf(seed uint64, voters, beside int, opt Options) *world {
 // live runs a schedule of faults to its end, on three to five founders with up to two nodes
 // beside them.
 func live(seed uint64, durable bool, bug string) *world {
-	w := emptyWorld(seed, Options{Durable: durable, HeartbeatInterval: 25 * time.Millisecond, ElectionTimeout: 150 * time.Millisecond, LogBytes: 600, partBytes: 300})
+	w := emptyWorld(seed, Options{Durable: durable, HeartbeatInterval: 25 * time.Millisecond, ElectionTimeout: 150 * time.Millisecond, LogBytes: 600, PendingBytes: 400, partBytes: 300})
 	w.bug, w.faults, w.hints = bug, true, 50
 	w.found(3+w.rng.IntN(3), w.rng.IntN(3))
 	w.every(400*time.Millisecond, func() {

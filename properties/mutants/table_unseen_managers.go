@@ -51,10 +51,11 @@ var ofUnseenManagers = []Mutant{
 	},
 	{
 		Name: `introduced-in-an-earlier-term`, Rule: `several managers`,
-		Story: `who leads again tells the nodes nothing, as it has told them in its first term`,
-		File:  `core/several.go`,
-		Old:   `	m.several.backlog, m.several.told = nil, nil`,
-		New:   `	m.several.backlog = nil`,
+		Story:      `who leads again tells the nodes nothing, as it has told them in its first term`,
+		Equivalent: `a node that has not answered in this term is told with the first ping of it`,
+		File:       `core/several.go`,
+		Old:        `	m.several.backlog, m.several.told = nil, nil`,
+		New:        `	m.several.backlog = nil`,
 	},
 	{
 		Name: `denials-outlive-their-term`, Rule: `several managers`,
