@@ -146,6 +146,7 @@ func TestAManagerThatIsToBeTakenInMayHaveAnotherList(t *testing.T) {
 	require.NotZero(t, s.counts["waits"])
 	require.Empty(t, fresh.told)
 	leader := s.leads()
+	s.known[fresh.node.Self().ID] = true // an operator knows it
 	leader.do(func(*core.Output) { require.NoError(t, leader.node.node.Change([]core.Peer{fresh.node.Self()}, nil)) })
 	s.run(s.now.After(4 * time.Second))
 	require.Equal(t, leader.node.inner.Index(), fresh.node.inner.Index())
