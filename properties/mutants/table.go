@@ -21,7 +21,7 @@ type Mutant struct {
 type Edit struct{ File, Old, New string }
 
 // Table lists the mutants: those that lack one rule, and the stripped ones.
-var Table = slices.Concat(bare, ofPlacement, ofRejoining, ofTheDisk, ofTerms, ofLimits, ofWaits, ofPeers, ofSuspicion, ofManagers, ofQuorum, ofFounding, ofUnseen, ofUnseenManager, ofUnseenManagers, stripped)
+var Table = slices.Concat(bare, ofPlacement, ofRejoining, ofTheDisk, ofTerms, ofLimits, ofWaits, ofPeers, ofSuspicion, ofManagers, ofQuorum, ofFounding, ofUnseen, ofUnseenStorage, ofUnseenManager, ofUnseenManagers, stripped)
 
 // bare are mutants that lack one rule, in the order of the rules.
 var bare = []Mutant{
