@@ -354,10 +354,10 @@ func (g *group) advance() {
 	if t.transfer != nil && !t.transfer.complete {
 		g.pump()
 	}
-	g.unparkSoon()
 	to := g.keepFor(min(matched, g.commit)) // less than before when a node has come back with what it held
 	t.trimmed = max(t.trimmed, to)
 	g.trim(g.keepForExport(to))
+	g.unparkSoon() // after the trim, which can end what holds writers back
 }
 
 // mayServe tells whether a new primary has done its duty (rule R5).

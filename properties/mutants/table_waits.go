@@ -42,6 +42,16 @@ var ofWaits = []Mutant{
 	}`,
 	},
 	{
+		Name: `parked-behind-a-trim`, Rule: `R10`,
+		Story: `writers that a long log holds back are not let go when it is trimmed`,
+		File:  `core/tenure.go`,
+		Old:   `	to := g.keepFor(min(matched, g.commit)) // less`,
+		New: `	g.unparkSoon()
+	to := g.keepFor(min(matched, g.commit)) // less`,
+		Also: []Edit{{`core/tenure.go`, `	g.unparkSoon() // after the trim, which can end what holds writers back
+`, ``}},
+	},
+	{
 		Name: `nack-waits-for-the-resend`, Rule: `R7`,
 		Story: `a replica that lacks entries gets them when those that it has were due again`,
 		File:  `core/tenure.go`,
