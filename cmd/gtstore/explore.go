@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,10 @@ import (
 // scenariosDir is where the scenarios are, from the root of the project.
 const scenariosDir = "traces/explore"
 
-// waySuffix is that of the names of counterexamples.
-const waySuffix = ".way"
+const (
+	waySuffix   = ".way"  // of the names of counterexamples
+	wayBytesMax = 1 << 20 // of such a file: a step takes some hundred bytes, and there are few
+)
 
 const memoryMost = 1 << 20 // MiB
 
@@ -82,23 +85,32 @@ nothing.`,
 // run searches all scenarios, also after a violation, so that one run tells about all.
 func (f *exploreFlags) run(ctx context.Context, files []string, stdout, stderr io.Writer) error {
 	if f.replayed {
-		return f.replayAll(files, stdout)
+		return f.replayAll(ctx, files, stdout)
 	}
 	scenarios, err := f.scenarios(files)
 	if err != nil {
 		return err
 	}
+	if f.claims != "" {
+		if _, _, err := aroundClaims(f.claims); err != nil { // now, and not after hours
+			return err
+		}
+	}
 	p := &progress{w: stderr, on: cli.IsTerminal(stderr)}
 	var claims []*exploreResult
-	violated, open := 0, 0
+	var failed []error
+	violated, open, interrupted := 0, 0, false
 	for _, s := range scenarios {
 		r, err := f.search(ctx, s, p)
 		p.clear()
 		if err != nil {
-			return err
+			failed = append(failed, err)
+		}
+		if r == nil {
+			continue
 		}
 		if err := f.output.show(stdout, r); err != nil {
-			return err
+			failed = append(failed, err)
 		}
 		claims = append(claims, r)
 		switch {
@@ -107,22 +119,21 @@ func (f *exploreFlags) run(ctx context.Context, files []string, stdout, stderr i
 		case !r.Complete:
 			open++
 		}
-		if r.Interrupted {
+		if interrupted = r.Interrupted; interrupted {
 			break
 		}
 	}
-	if f.claims != "" {
-		if err := writeClaims(f.claims, claims); err != nil {
-			return err
-		}
+	if f.claims != "" && !interrupted {
+		failed = append(failed, writeClaims(f.claims, claims))
 	}
 	switch {
 	case violated > 0:
-		return cli.Errorf(cli.ExitViolated, "%d of %d scenarios are violated", violated, len(claims))
+		failed = slices.Insert(failed, 0, fmt.Errorf("%d of %d scenarios are violated", violated, len(claims)))
+		return cli.Errorf(cli.ExitViolated, "%w", errors.Join(failed...))
 	case open > 0:
-		return fmt.Errorf("%d of %d scenarios were not searched completely", open, len(claims))
+		failed = slices.Insert(failed, 0, fmt.Errorf("%d of %d scenarios were not searched completely", open, len(claims)))
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // scenarios are those that are named, or those of the project.
@@ -179,6 +190,8 @@ func scenariosThere() string {
 	return text
 }
 
+// search searches a scenario. What it found is there also where it could not be saved, which the
+// error says then.
 func (f *exploreFlags) search(ctx context.Context, s *cluster.Scenario, p *progress) (*exploreResult, error) {
 	o := f.options
 	o.MemoryMax, o.StatesMax, o.Key = int64(f.memory)<<20, int64(f.states), s.Text()
@@ -199,32 +212,46 @@ func (f *exploreFlags) search(ctx context.Context, s *cluster.Scenario, p *progr
 		return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
 	}
 	r := &exploreResult{Claim: c}
-	if c.Violation != nil {
-		if err := os.MkdirAll(f.out, 0o777); err != nil {
-			return nil, err
-		}
-		r.File = filepath.Join(f.out, s.Name+waySuffix)
-		if err := fuzz.WriteFile(r.File, []byte(cluster.FoundText(s, c.Violation))); err != nil {
-			return nil, err
-		}
+	if c.Violation == nil {
+		return r, nil
 	}
+	file := filepath.Join(f.out, s.Name+waySuffix)
+	err = os.MkdirAll(f.out, 0o777)
+	if err == nil {
+		err = fuzz.WriteFile(file, []byte(cluster.FoundText(s, c.Violation)))
+	}
+	if err != nil {
+		return r, fmt.Errorf("scenario %s: the counterexample cannot be saved, and its steps stand above only: %w\nName another directory with --out to search for it again", s.Name, err)
+	}
+	r.File = file
 	return r, nil
 }
 
-// replayAll takes the steps of counterexamples again.
-func (f *exploreFlags) replayAll(files []string, stdout io.Writer) error {
+// readWay reads a counterexample, and its text.
+func readWay(ctx context.Context, file string) (*cluster.Found, string, error) {
+	text, err := cli.ReadAll(ctx, "the counterexample "+file, func() (io.ReadCloser, error) { return os.Open(file) }, wayBytesMax)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := cluster.ParseFound(file, string(text))
+	if err != nil {
+		return nil, "", cli.Errorf(cli.ExitUsage, "%w", err)
+	}
+	return found, string(text), nil
+}
+
+// replayAll takes the steps of counterexamples again. It goes on after a file that does not read.
+func (f *exploreFlags) replayAll(ctx context.Context, files []string, stdout io.Writer) error {
 	if len(files) == 0 {
 		return cli.Errorf(cli.ExitUsage, "which counterexamples? Give at least one file")
 	}
 	violated := 0
+	var failed []error
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		found, _, err := readWay(ctx, file)
 		if err != nil {
-			return err
-		}
-		found, err := cluster.ParseFound(file, string(text))
-		if err != nil {
-			return cli.Errorf(cli.ExitUsage, "%w", err)
+			failed = append(failed, err)
+			continue
 		}
 		v, err := found.Replay()
 		r := &wayResult{File: file, Verdict: "holds"}
@@ -242,9 +269,10 @@ func (f *exploreFlags) replayAll(files []string, stdout io.Writer) error {
 		}
 	}
 	if violated > 0 {
-		return cli.Errorf(cli.ExitViolated, "%d of %d are violated", violated, len(files))
+		failed = slices.Insert(failed, 0, fmt.Errorf("%d of %d are violated", violated, len(files)))
+		return cli.Errorf(cli.ExitViolated, "%w", errors.Join(failed...))
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // exploreResult is what explore prints of a scenario.
@@ -263,6 +291,8 @@ func (r *exploreResult) text() string {
 		for i, step := range v.Steps {
 			text += fmt.Sprintf("  %2d. %s\n", i+1, step)
 		}
+	}
+	if r.File != "" {
 		text += fmt.Sprintf("\nSaved: %s\nReplay with: go run ./cmd/gtstore explore --replay %s\nPicture: go run ./cmd/gtstore view %s\n", r.File, r.File, r.File)
 	}
 	return text
@@ -285,16 +315,25 @@ func (r *wayResult) text() string {
 // The table of claims stands between these lines of its file.
 const claimsBegin, claimsEnd = "<!-- claims -->", "<!-- end of claims -->"
 
-// writeClaims writes the table of claims anew.
-func writeClaims(file string, claims []*exploreResult) error {
+// aroundClaims is what stands before and after the table of claims in its file.
+func aroundClaims(file string) (before, after string, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return "", "", fmt.Errorf("--claims: %w", err)
 	}
 	before, rest, ok := strings.Cut(string(text), claimsBegin)
 	_, after, ok2 := strings.Cut(rest, claimsEnd)
 	if !ok || !ok2 {
-		return cli.Errorf(cli.ExitUsage, "--claims %s: it has no lines %s and %s, between which the table belongs", file, claimsBegin, claimsEnd)
+		return "", "", cli.Errorf(cli.ExitUsage, "--claims %s: it has no lines %s and %s, between which the table belongs", file, claimsBegin, claimsEnd)
+	}
+	return before, after, nil
+}
+
+// writeClaims writes the table of claims anew.
+func writeClaims(file string, claims []*exploreResult) error {
+	before, after, err := aroundClaims(file)
+	if err != nil {
+		return err
 	}
 	table := "\n| scenario | cluster | at most | states | depth | seconds | verdict |\n|---|---|---|---|---|---|---|\n"
 	for _, r := range claims {

@@ -106,10 +106,8 @@ Picture: go run ./cmd/gtstore view traces/found/x.way
 `, r.text())
 }
 
-// TestViewShowsACounterexampleOfTheExplorer lets clocks drift by more than leases allow for, as
-// the core itself violates nothing within its bounds.
 func TestViewShowsACounterexampleOfTheExplorer(t *testing.T) {
-	scenario := scenarioFile(t, "drift", "# Clocks drift too much.\ncluster members=2 reads=lease drift=50000\nbefore put x old\nsettle 2\nc1 get x\nbudget evict=1 timeout=6\n")
+	scenario := scenarioFile(t, "drift", driftScenario)
 	dir := t.TempDir()
 	code, stdout, _ := run(t, "", "explore", "--out", dir, scenario)
 	require.Equal(t, cli.ExitViolated, code)
@@ -172,4 +170,72 @@ func TestExploreSaysWhichScenariosThereAre(t *testing.T) {
 		require.Equal(t, cli.ExitUsage, code)
 		require.Contains(t, stderr, "name files, or go to the root of the project")
 	}
+}
+
+// driftScenario is violated, as clocks drift by more than leases allow for: the core itself
+// violates nothing within its bounds.
+const driftScenario = "# Clocks drift too much.\ncluster members=2 reads=lease drift=50000\nbefore put x old\nsettle 2\nc1 get x\nbudget evict=1 timeout=6\n"
+
+// What was found is told also where it cannot be saved, where another scenario cannot be searched,
+// and where the table of claims cannot be written.
+func TestExploreTellsAViolationWhateverElseFails(t *testing.T) {
+	drift, small, dir := scenarioFile(t, "drift", driftScenario), scenarioFile(t, "small", smallScenario), t.TempDir()
+	taken := filepath.Join(dir, "taken")
+	require.NoError(t, os.WriteFile(taken, nil, 0o666))
+	code, stdout, stderr := run(t, "", "explore", "--out", taken, drift)
+	require.Equal(t, cli.ExitViolated, code, stderr)
+	require.Contains(t, stdout, "drift: violates two-readers")
+	require.Contains(t, stdout, "   1. ")
+	require.NotContains(t, stdout, "Saved")
+	require.Contains(t, stderr, "Name another directory with --out")
+
+	state := filepath.Join(dir, "state")
+	require.NoError(t, os.Mkdir(state, 0o777))
+	require.NoError(t, os.WriteFile(filepath.Join(state, "small.state"), []byte("nonsense"), 0o666))
+	code, stdout, stderr = run(t, "", "explore", "--out", dir, "--state", state, small, drift)
+	require.Equal(t, cli.ExitViolated, code, stderr)
+	require.Contains(t, stdout, "drift: violates two-readers")
+	require.Contains(t, stderr, "scenario small: state file")
+	code, _, stderr = run(t, "", "explore", "--state", state, small)
+	require.Equal(t, cli.ExitError, code, stderr)
+}
+
+func TestExploreReplaysTheOthersOfAFileThatDoesNotRead(t *testing.T) {
+	dir := t.TempDir()
+	code, _, stderr := run(t, "", "explore", "--out", dir, scenarioFile(t, "drift", driftScenario))
+	require.Equal(t, cli.ExitViolated, code, stderr)
+	code, stdout, stderr := run(t, "", "explore", "--replay", filepath.Join(dir, "gone.way"), filepath.Join(dir, "drift.way"))
+	require.Equal(t, cli.ExitViolated, code, stderr)
+	require.Contains(t, stdout, "drift.way: violates two-readers")
+	require.Contains(t, stderr, "gone.way")
+	endless := filepath.Join(dir, "endless.way")
+	require.NoError(t, os.WriteFile(endless, make([]byte, wayBytesMax+1), 0o666))
+	for _, command := range [][]string{{"explore", "--replay"}, {"view"}} {
+		code, _, stderr = run(t, "", append(command, endless)...)
+		require.Equal(t, cli.ExitError, code)
+		require.Contains(t, stderr, "has more than")
+	}
+}
+
+// The table of claims is of whole searches: one that was interrupted leaves the last table.
+func TestAnInterruptedSearchLeavesTheTableOfClaims(t *testing.T) {
+	file, claims := scenarioFile(t, "small", smallScenario), filepath.Join(t.TempDir(), "claims.md")
+	const before = "before\n" + claimsBegin + "\nthe last table\n" + claimsEnd + "\nafter\n"
+	require.NoError(t, os.WriteFile(claims, []byte(before), 0o666))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs strings.Builder
+	require.Equal(t, cli.ExitError, cli.Execute(ctx, newRoot(), []string{"explore", "--claims", claims, file}, nil, &out, &errs))
+	text, err := os.ReadFile(claims)
+	require.NoError(t, err)
+	require.Equal(t, before, string(text))
+	code, _, stderr := run(t, "", "explore", "--claims", claims, file)
+	require.Equal(t, cli.ExitOK, code, stderr)
+	text, err = os.ReadFile(claims)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "| small | 2 of 2, memory, confirm | evict=1 |")
+	code, stdout, stderr := run(t, "", "explore", "--claims", claims+".gone", file)
+	require.Equal(t, cli.ExitError, code)
+	require.Empty(t, stdout, "that is noticed before the search")
+	require.Contains(t, stderr, "--claims")
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"gtstore/cmd/internal/cli"
-	"gtstore/sim/explore/cluster"
 	"gtstore/sim/schedule"
 	"gtstore/sim/view"
 )
@@ -54,7 +53,7 @@ A counterexample of gtstore explore (FILE.way) is shown step by step; its steps 
 				return err
 			}
 			if strings.HasSuffix(file, waySuffix) {
-				return cli.Failed(f.viewWay(file, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+				return cli.Failed(f.viewWay(cmd.Context(), file, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 			}
 			r := &replayer{stdin: cmd.InOrStdin()}
 			s, err := r.read(cmd.Context(), file)
@@ -187,19 +186,15 @@ func (f *viewFlags) view(ctx context.Context, file string, s *schedule.Schedule,
 }
 
 // viewWay writes a counterexample of the explorer.
-func (f *viewFlags) viewWay(file string, stdout, stderr io.Writer) error {
+func (f *viewFlags) viewWay(ctx context.Context, file string, stdout, stderr io.Writer) error {
 	if f.mutant != "" {
 		return cli.Errorf(cli.ExitUsage, "--mutant %s: a way is that of the core with which this program was built; leave out --mutant", f.mutant)
 	}
-	text, err := os.ReadFile(file)
+	found, text, err := readWay(ctx, file)
 	if err != nil {
 		return err
 	}
-	found, err := cluster.ParseFound(file, string(text))
-	if err != nil {
-		return cli.Errorf(cli.ExitUsage, "%w", err)
-	}
-	p, err := view.WayPage(filepath.Base(file), string(text), found)
+	p, err := view.WayPage(filepath.Base(file), text, found)
 	if err != nil {
 		return err
 	}
