@@ -21,9 +21,6 @@ const (
 	StepsShownMax = 50_000
 	// recordedFactor is how many times StepsShownMax are recorded before thinning out.
 	recordedFactor = 8
-	// runEventsMax ends a livelock sooner than a search would: its last events look like
-	// all before.
-	runEventsMax = 2_000_000
 )
 
 // Record runs a schedule with every check on, and returns what there is to see. The
@@ -124,7 +121,7 @@ func newRecorder(s *schedule.Schedule, from, to int) *recorder {
 }
 
 func (r *recorder) watch() *sim.Outcome {
-	out := fuzz.Check(r.schedule, sim.RunOptions{Observer: r, Log: r.log, EventsMax: runEventsMax})
+	out := fuzz.Check(r.schedule, sim.RunOptions{Observer: r, Log: r.log})
 	if v := out.Violation; v != nil && v.Property == fuzz.PropertyPanic && r.world != nil {
 		// The simulator panicked. What there is of the run is worth seeing.
 		r.on = true
