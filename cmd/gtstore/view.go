@@ -41,7 +41,8 @@ Without a FILE it is the last failure that gtstore fuzz saved in traces or trace
 for the newest trace in it; the file - is standard input.
 Of a trace that names a mutant (the core with one rule removed), both sides are shown: how the mutant fails
 and how the real core does not. That takes the project's source and Go, since the mutant must be built.
-A counterexample of gtstore explore (FILE.way) is shown step by step; its steps have no times.`,
+A counterexample of gtstore explore (FILE.way) is shown step by step; its steps have no times.
+The exit code is 0 when the picture is written, whatever the verdict is: gtstore replay judges a trace.`,
 		Example: `  gtstore view traces/stale-primary-get.trace
   gtstore view traces/stale-primary-get.trace --mutant read-without-round
   gtstore view --format perfetto -o last.json
