@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"time"
 
 	"gtstore/core"
@@ -23,8 +24,17 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 	}
 	out := sim.Run(s, o)
 	out.Seen, out.Marks, out.Suspicion = c.seen, c.marks.reached, c.suspicion
+	if n := c.seen[core.EventLost]; s.Shape.Lossless && n > 0 && out.Violation == nil {
+		out.Violation = &sim.Violation{Property: PropertyGroupLost, Event: out.Events, At: out.Virtual,
+			Text: fmt.Sprintf("%d times no copy of a group was left, though no more nodes failed at a time than a group can spare", n)}
+		out.Verdict = "violates " + PropertyGroupLost
+	}
 	return out
 }
+
+// PropertyGroupLost is violated when a group is lost in a schedule that says that none may be
+// (schedule.Shape.Lossless), as a long one does, where groups have the time to heal.
+const PropertyGroupLost = "group-lost"
 
 // checker holds the invariants of the protocol against every event. It keeps a
 // reference of what each group's log and state must be, and looks only at what
@@ -66,6 +76,7 @@ func RunWith(s *schedule.Schedule, o sim.RunOptions) *sim.Outcome {
 //	drain-weakens      a drain takes nobody from a group that is not at full strength without him
 //	lost-falsely       a loss is certain only when every copy is gone
 //	lost-silently      a loss that can be detected is declared
+//	group-lost         where the schedule leaves each group a copy, none is lost
 //	eviction-without-cause   who is within the bounds is not removed from its chain
 //	loss-without-cause       a group of which such a node has a copy is not presumed lost
 //	failed-without-cause     in a run that is within the bounds every call ends well

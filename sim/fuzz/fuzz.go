@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"gtstore/core"
 	"gtstore/sim"
 	"gtstore/sim/check"
 	"gtstore/sim/generate"
@@ -95,22 +94,8 @@ func Check(s *schedule.Schedule, o sim.RunOptions) (out *sim.Outcome) {
 	return check.RunWith(s, o)
 }
 
-// PropertyGroupLost is violated when a group is lost in a long schedule, where groups
-// have the time to heal.
-const PropertyGroupLost = "group-lost"
-
-// checkFor returns the check for schedules of that length; 0 is that of short ones.
-func checkFor(length time.Duration) func(*schedule.Schedule) *sim.Outcome {
-	return func(s *schedule.Schedule) *sim.Outcome {
-		out := Check(s, sim.RunOptions{})
-		if n := out.Seen[core.EventLost]; length > 0 && n > 0 && out.Violation == nil {
-			out.Violation = &sim.Violation{Property: PropertyGroupLost, Event: out.Events, At: out.Virtual,
-				Text: fmt.Sprintf("%d times no copy of a group was left, though no more nodes failed at a time than a group can spare", n)}
-			out.Verdict = "violates " + PropertyGroupLost
-		}
-		return out
-	}
-}
+// plainly is Check without options.
+func plainly(s *schedule.Schedule) *sim.Outcome { return Check(s, sim.RunOptions{}) }
 
 // Search runs schedules until one fails, enough have run, the time is up, or the context
 // ends. It finishes the schedules that have begun, and returns what it counted and the
@@ -126,7 +111,7 @@ func Search(ctx context.Context, o Options) (*Stats, *Failure, error) {
 	}
 	l := &search{ctx: ctx, options: o, begin: time.Now(), waiting: map[int]*report{}, failed: -1}
 	if l.options.check == nil {
-		l.options.check = checkFor(o.Length)
+		l.options.check = plainly
 	}
 	l.progress.L = &l.mu
 	l.next = o.Shard.first()

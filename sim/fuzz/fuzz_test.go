@@ -16,6 +16,7 @@ import (
 	"gtstore/core"
 	"gtstore/sim"
 	"gtstore/sim/check"
+	"gtstore/sim/generate"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
 	"gtstore/sim/splitmix"
@@ -163,13 +164,20 @@ at 300ms restart n1
 at 4s c1 get a
 `)
 	require.NoError(t, err)
-	require.Nil(t, checkFor(0)(s).Violation)
-	out := checkFor(time.Hour)(s)
-	require.Equal(t, "violates "+PropertyGroupLost, out.Verdict)
+	require.Nil(t, plainly(s).Violation)
+	require.True(t, generate.LongSchedule(source(1, 1), generate.LongMin).Shape.Lossless)
+	require.False(t, Schedule(1, 1).Shape.Lossless)
+	s.Shape.Lossless = true
+	out := plainly(s)
+	require.Equal(t, "violates "+check.PropertyGroupLost, out.Verdict)
 	f := &Failure{Schedule: s, Violation: out.Violation, Length: time.Hour}
 	shrunk := Shrink(t.Context(), f, nil)
 	require.Equal(t, s, shrunk.Schedule, "a part of it is another matter")
-	require.Contains(t, strings.Join(Trace(f, shrunk).Story, "\n"), "gtstore fuzz --seed 0 --length 1h0m0s, schedule 0")
+	saved := Trace(f, shrunk)
+	require.Contains(t, strings.Join(saved.Story, "\n"), "gtstore fuzz --seed 0 --length 1h0m0s, schedule 0")
+	replayed, err := schedule.Parse(saved.String())
+	require.NoError(t, err)
+	require.Equal(t, out.Verdict, plainly(replayed).Verdict, "a replay of what was saved says the same")
 }
 
 func TestMedian(t *testing.T) {

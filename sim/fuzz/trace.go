@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gtstore/sim"
+	"gtstore/sim/check"
 	"gtstore/sim/schedule"
 	"gtstore/sim/shrink"
 )
@@ -33,17 +34,17 @@ type Shrunk struct {
 
 // Shrink looks for a smaller schedule that violates the same property. When the context
 // ends, it returns the smallest found so far. It leaves a schedule that violates
-// PropertyGroupLost as it is: in a smaller one groups may lack the time to heal, and a
+// check.PropertyGroupLost as it is: in a smaller one groups may lack the time to heal, and a
 // loss shows nothing. progress, if not nil, is called after each run, with the number of
 // runs and the size of the smallest schedule.
 func Shrink(ctx context.Context, f *Failure, progress func(runs, size int)) *Shrunk {
-	return shrinkTo(ctx, f, progress, checkFor(f.Length))
+	return shrinkTo(ctx, f, progress, plainly)
 }
 
-func shrinkTo(ctx context.Context, f *Failure, progress func(runs, size int), check func(*schedule.Schedule) *sim.Outcome) *Shrunk {
+func shrinkTo(ctx context.Context, f *Failure, progress func(runs, size int), run func(*schedule.Schedule) *sim.Outcome) *Shrunk {
 	ctx, cancel := context.WithTimeout(ctx, ShrinkTimeMax)
 	defer cancel()
-	if f.Violation.Property == PropertyGroupLost {
+	if f.Violation.Property == check.PropertyGroupLost {
 		return &Shrunk{Schedule: f.Schedule, Violation: f.Violation}
 	}
 	r := &Shrunk{Violation: f.Violation}
@@ -53,7 +54,7 @@ func shrinkTo(ctx context.Context, f *Failure, progress func(runs, size int), ch
 			return false
 		}
 		r.Runs++
-		v := check(s).Violation
+		v := run(s).Violation
 		fails := v != nil && v.Property == f.Violation.Property
 		if fails {
 			r.Violation, size = v, s.Size()

@@ -82,7 +82,7 @@ func (g *generator) drawLongShape() {
 	groups := 1 + g.src.Intn("groups", 2)
 	sh.Nodes = groups*(sh.Replicas+1) + 1 + g.src.Intn("spares", 2)
 	sh.Clients = 3
-	sh.Durable = g.chance("durable", 2)
+	sh.Durable, sh.Lossless = g.chance("durable", 2), true
 	if g.chance("lease reads", 2) {
 		sh.Reads = core.ReadLease
 	}

@@ -54,6 +54,7 @@ type Shape struct {
 	MinChain  int
 	Placement core.Placement
 	Halt      bool // --on-group-loss halt; else continue
+	Lossless  bool // no more copies are destroyed at a time than a group can spare, so that none may be lost
 	LogKeep   int  // entries of a log that are kept at least, from 1
 	Commands  int  // commands that a durable manager keeps before its records take them in, from 1
 	Sessions  int  // open sessions of a group, from 1

@@ -53,7 +53,7 @@ func (s *Schedule) String() string {
 		if i == 0 || shapeFields[i-1].line != f.line {
 			b.WriteString(f.line)
 		}
-		if f.name != managersField || s.Shape.Managers > 1 {
+		if (f.name != managersField || s.Shape.Managers > 1) && (f.name != lossesField || s.Shape.Lossless) {
 			b.WriteString(" " + f.name + "=" + f.get(&s.Shape))
 		}
 		if i == len(shapeFields)-1 || shapeFields[i+1].line != f.line {

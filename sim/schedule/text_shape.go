@@ -53,6 +53,7 @@ var shapeFields = [...]shapeField{
 	number("cluster", "chunk", 1, core.ChunkItemsMax, func(sh *Shape) *int { return &sh.Chunk }),
 	duration("cluster", "quarantine", 1, func(sh *Shape) *time.Duration { return &sh.Quarantine }),
 	choice("cluster", "on-group-loss", "continue", "halt", func(sh *Shape) *bool { return &sh.Halt }),
+	choice("cluster", lossesField, "any", "none", func(sh *Shape) *bool { return &sh.Lossless }),
 	{
 		"cluster", "seed", "a number from 0",
 		func(sh *Shape) string { return strconv.FormatUint(sh.Seed, 10) },
@@ -89,8 +90,10 @@ var shapeFields = [...]shapeField{
 	duration(limitsLine, "session-idle", time.Millisecond, func(sh *Shape) *time.Duration { return &sh.Limits.SessionIdle }),
 }
 
-// managersField is left out of the canonical text where there is one.
-const managersField = "managers"
+const (
+	managersField = "managers" // left out of the canonical text where there is one
+	lossesField   = "losses"   // left out where any are allowed
+)
 
 // limitsLine is left out of the canonical text where all limits are the usual ones.
 const limitsLine = "limits"
