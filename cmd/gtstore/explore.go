@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +60,7 @@ bounds there is no violation, or here is one that the fewest steps lead to.
 Without a SCENARIO it searches those in ` + scenariosDir + ` that take no more than a minute, with --all
 every one of them. A counterexample is saved in --out, and the command that replays it is printed.
 
-With --state DIR a search that is interrupted goes on with the same command. --shard 2/4 searches the
+With --state DIR a search that is interrupted goes on with the same command of the same build. --shard 2/4 searches the
 second of four parts of the scenarios. A search that reaches the bound of --memory says so, and claims
 nothing.`,
 		Example: `  gtstore explore
@@ -194,14 +197,18 @@ func scenariosThere() string {
 // error says then.
 func (f *exploreFlags) search(ctx context.Context, s *cluster.Scenario, p *progress) (*exploreResult, error) {
 	o := f.options
-	o.MemoryMax, o.StatesMax, o.Key = int64(f.memory)<<20, int64(f.states), s.Text()
+	o.MemoryMax, o.StatesMax = int64(f.memory)<<20, int64(f.states)
 	// The bound is on what is held. The collector may leave no more garbage than a quarter of that.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(o.MemoryMax + o.MemoryMax/4))
 	if f.state != "" {
 		if err := os.MkdirAll(f.state, 0o777); err != nil {
 			return nil, err
 		}
-		o.State = filepath.Join(f.state, s.Name+".state")
+		program, err := programSum()
+		if err != nil {
+			return nil, err
+		}
+		o.State, o.Key = filepath.Join(f.state, s.Name+".state"), program+"\n"+s.Text()
 	}
 	o.Progress = func(r explore.Progress) {
 		p.show(fmt.Sprintf("%s: %s states, depth %d, %s/s generated; frontier %s, %s MiB",
@@ -226,6 +233,25 @@ func (f *exploreFlags) search(ctx context.Context, s *cluster.Scenario, p *progr
 	r.File = file
 	return r, nil
 }
+
+// programSum names the program that searches: a claim is of one core, and of one set of checks, so
+// another build does not go on with a search. The revision would not tell, as go run notes none.
+var programSum = sync.OnceValues(func() (string, error) {
+	name, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("--state: which program this is cannot be told: %w", err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("--state: which program this is cannot be told: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", fmt.Errorf("--state: which program this is cannot be told: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+})
 
 // readWay reads a counterexample, and its text.
 func readWay(ctx context.Context, file string) (*cluster.Found, string, error) {

@@ -66,6 +66,24 @@ func TestExploreGoesOnWhereItWasInterrupted(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, "night.state"))
 }
 
+// What another build has searched says nothing of this one, whose checks may be others.
+func TestExploreGoesOnWithNoOtherBuildsSearch(t *testing.T) {
+	file, dir := scenarioFile(t, "night", smallScenario), t.TempDir()
+	s, err := cluster.Load(file)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	state := filepath.Join(dir, "night.state")
+	for _, key := range []string{s.Text(), "of another build\n" + s.Text()} {
+		_, err = cluster.Run(ctx, s, explore.Options{State: state, Key: key})
+		require.NoError(t, err)
+		code, stdout, stderr := run(t, "", "explore", "--state", dir, file)
+		require.Equal(t, cli.ExitError, code, stdout)
+		require.Contains(t, stderr, "another build of the program")
+		require.NoError(t, os.Remove(state))
+	}
+}
+
 func TestExploreReplaysCounterexamples(t *testing.T) {
 	s, err := cluster.Parse("way", smallScenario)
 	require.NoError(t, err)

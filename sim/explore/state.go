@@ -115,7 +115,7 @@ func (s *search) load() (bool, error) {
 	var h head
 	r.read(&h)
 	if key := string(r.bytes(h.Key)); key != s.options.Key {
-		return bad("it is of another search")
+		return bad("it is of another search, or of another build of the program, whose claim this one could not make")
 	}
 	kept := r.bytes(h.Model)
 	if k, ok := s.model.(Keeper); ok {
