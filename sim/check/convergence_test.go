@@ -1,11 +1,13 @@
 package check
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"gtstore/core"
 	"gtstore/sim"
 	"gtstore/sim/schedule"
 )
@@ -39,4 +41,34 @@ func TestAGroupThatNeverSettles(t *testing.T) {
 	require.Equal(t, "convergence", out.Violation.Property)
 	require.GreaterOrEqual(t, o.waited, s.Shape.FinalMax())
 	require.Equal(t, o.waited.String()+" after the faults: group 1 has 3 members although a spare could join", out.Violation.Text)
+}
+
+// TestAGroupThatNobodyEverJoins: that a spare is joining, or is in quarantine since it has failed
+// to, does not make a group full. So a core whose joins all come to nothing does not hold.
+func TestAGroupThatNobodyEverJoins(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lost core.Kind
+		text string
+	}{
+		{"the primary never says that it has caught up", core.KindCaughtUp, "group 1 has 2 members"},
+		{"all is well", 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := schedule.Parse("cluster nodes=4 quarantine=100ms\nat 100ms c1 put x a\nat 300ms wipe n2\nat 2s c1 get x\n")
+			require.NoError(t, err)
+			s.Unhealed = []string{"n2"}
+			out := RunWith(s, sim.RunOptions{Tamper: func(_ *sim.Host, out *core.Output) {
+				out.Send = slices.DeleteFunc(out.Send, func(e core.Envelope) bool { return core.KindOf(e.Body) == c.lost })
+			}})
+			require.Positive(t, out.Seen[core.EventJoining])
+			if c.lost == 0 {
+				require.Equal(t, "holds", out.Verdict)
+				return
+			}
+			require.Zero(t, out.Seen[core.EventJoined])
+			require.Equal(t, "violates convergence", out.Verdict)
+			require.Contains(t, out.Violation.Text, c.text)
+		})
+	}
 }

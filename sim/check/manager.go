@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"gtstore/core"
 	"gtstore/sim"
@@ -284,8 +285,8 @@ func (c *checker) unsettled(w *sim.World) string {
 		if lead != nil && lead.Serving && lead.Waiting > 0 {
 			return "requests wait at the primary, and nobody for them"
 		}
-		if lead != nil && len(config.Chain) <= w.Schedule().Shape.Replicas && c.eligible(w, m, c.owner[config.Chain[0].ID], len(config.Chain) == 1) > 0 {
-			return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, len(config.Chain))
+		if why := c.short(w, m, config); lead != nil && why != "" {
+			return why
 		}
 	}
 	for i := range w.Requests() {
@@ -298,6 +299,26 @@ func (c *checker) unsettled(w *sim.World) string {
 	}
 	if id := c.endlessDrain(w, m); id != 0 {
 		return fmt.Sprintf("the drain of node %v does not end", id)
+	}
+	return ""
+}
+
+// quarantineWaited is the longest first quarantine for whose end a run waits, ten times as long at
+// most: what is left of a longer one may be more than the run.
+const quarantineWaited = time.Second
+
+// short tells why a group should have more members, and could; "" if not. A join that is under way
+// has yet to end, and to end well: who fails to join is in quarantine for a while, and then it is
+// his turn again. So a group in which no join ever ends well is short for ever.
+func (c *checker) short(w *sim.World, m *core.Manager, config *core.Config) string {
+	sh := &w.Schedule().Shape
+	switch n := len(config.Chain); {
+	case n > sh.Replicas:
+		return ""
+	case config.Joining.ID != 0 && c.mayJoin(w, config):
+		return fmt.Sprintf("group %d has %d members, and %s still joins", config.Group, n, config.Joining.Addr)
+	case c.eligible(w, m, c.owner[config.Chain[0].ID], n == 1 || sh.Quarantine <= quarantineWaited) > 0:
+		return fmt.Sprintf("group %d has %d members although a spare could join", config.Group, n)
 	}
 	return ""
 }
