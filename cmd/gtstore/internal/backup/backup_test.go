@@ -71,6 +71,23 @@ func TestWhatWasWrittenIsRead(t *testing.T) {
 	require.ErrorIs(t, c.Items(bytes.NewReader(file), func(core.Item) error { return stop }), stop)
 }
 
+// A file in whose place another backup was written since it was verified is noticed, though that
+// one is whole and has as many groups and keys.
+func TestAnotherBackupThanTheOneThatWasVerifiedIsNoticed(t *testing.T) {
+	write := func(value string) []byte {
+		var file bytes.Buffer
+		w, err := NewWriter(&file, Header{Groups: 1})
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(w.Begin(1), w.Items([]core.Item{{Key: "a", Value: value, Version: 1}}), w.Group(Group{ID: 1, Keys: 1}), w.End()))
+		return file.Bytes()
+	}
+	c, err := Verify(bytes.NewReader(write("monday")))
+	require.NoError(t, err)
+	none := func(core.Item) error { return nil }
+	require.NoError(t, c.Items(bytes.NewReader(write("monday")), none))
+	require.ErrorContains(t, c.Items(bytes.NewReader(write("sunday")), none), "changed since it was verified")
+}
+
 // A file that is cut anywhere is truncated, and one in which a bit has flipped is damaged or
 // truncated: its bytes are never taken for a backup.
 func TestAFileThatIsNotWholeIsRefused(t *testing.T) {

@@ -34,13 +34,14 @@ type Contents struct {
 	Bytes int64 // of the file
 
 	counts []bool // of each begin of a group, whether what follows it counts
+	last   end
 }
 
 // Verify reads a whole backup and tells what it has, if all of it is as it was written.
 func Verify(r io.Reader) (*Contents, error) {
 	c := &Contents{}
 	var err error
-	c.Bytes, err = read(r, func(record any) error {
+	c.Bytes, c.last, err = read(r, func(record any) error {
 		switch m := record.(type) {
 		case Header:
 			c.Header = m
@@ -63,11 +64,11 @@ func Verify(r io.Reader) (*Contents, error) {
 // in order: of several of a key the last counts, and version 0 means that the key is absent.
 func (c *Contents) Items(r io.Reader, item func(core.Item) error) error {
 	begins := -1
-	_, err := read(r, func(record any) error {
+	_, last, err := read(r, func(record any) error {
 		switch m := record.(type) {
 		case core.GroupID:
 			if begins++; begins == len(c.counts) {
-				return fmt.Errorf("%w: it has changed since it was verified", ErrDamaged)
+				return errChanged
 			}
 		case []core.Item:
 			for i := 0; c.counts[begins] && i < len(m); i++ {
@@ -78,8 +79,13 @@ func (c *Contents) Items(r io.Reader, item func(core.Item) error) error {
 		}
 		return nil
 	})
+	if err == nil && last != c.last { // it is whole, but another one
+		err = errChanged
+	}
 	return err
 }
+
+var errChanged = fmt.Errorf("%w: it has changed since it was verified", ErrDamaged)
 
 // reader is where the reading of a file is.
 type reader struct {
@@ -95,36 +101,34 @@ type reader struct {
 }
 
 // read calls each with every record but the last: a Header, a core.GroupID that begins, a
-// []core.Item, or a Group. It returns how many bytes the file has.
-func read(from io.Reader, each func(record any) error) (int64, error) {
+// []core.Item, or a Group. It returns how many bytes the file has, and its last record.
+func read(from io.Reader, each func(record any) error) (int64, end, error) {
 	r := &reader{r: bufio.NewReaderSize(from, 1<<16), sum: sha256.New(), done: map[core.GroupID]bool{}}
 	head := make([]byte, len(magic))
 	n, err := io.ReadFull(r.r, head)
 	switch {
 	case !bytes.Equal(head[:n], []byte(magic)[:n]) || n == 0 && err == io.EOF:
-		return 0, ErrNoBackup
+		return 0, end{}, ErrNoBackup
 	case err != nil:
-		return 0, r.cut(err)
+		return 0, end{}, r.cut(err)
 	}
 	r.sum.Write(head)
 	r.at = int64(n)
 	for !r.hasLast {
 		record, err := r.next()
-		if err != nil {
-			return 0, err
+		if err == nil && record != nil {
+			err = each(record)
 		}
-		if record != nil {
-			if err := each(record); err != nil {
-				return 0, err
-			}
+		if err != nil {
+			return 0, end{}, err
 		}
 	}
 	if _, err := r.r.ReadByte(); err == nil {
-		return 0, r.damaged("there is more after its end")
+		return 0, end{}, r.damaged("there is more after its end")
 	} else if err != io.EOF {
-		return 0, err
+		return 0, end{}, err
 	}
-	return r.at, nil
+	return r.at, r.so, nil
 }
 
 // cut is what it means that no more can be read.
