@@ -180,7 +180,7 @@ func (p *parser) clock(words []token) error {
 	}
 	p.lines[part{"clock", len(p.s.Shape.Clocks)}] = p.number
 	p.s.Shape.Clocks = append(p.s.Shape.Clocks, c)
-	if len(p.s.Shape.Clocks) > 2*ClientsMax+1 {
+	if len(p.s.Shape.Clocks) > ManagersMax+NodesMax+ClientsMax {
 		return errors.New("too many clocks: want one a host at most")
 	}
 	return nil

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,22 @@ func TestTextRoundTrip(t *testing.T) {
 		seen[a.Verb] = true
 	}
 	require.Len(t, seen, int(VerbCount)-1, "a verb is missing from the text above")
+}
+
+// A large cluster may have a clock for each host.
+func TestEachHostMayHaveAClock(t *testing.T) {
+	s, err := Parse("cluster nodes=100 clients=16\n")
+	require.NoError(t, err)
+	for _, host := range append(s.Shape.ManagerHosts(), "c1", "c16") {
+		s.Shape.Clocks = append(s.Shape.Clocks, Clock{host, time.Second, 1})
+	}
+	for i := range s.Shape.Nodes {
+		s.Shape.Clocks = append(s.Shape.Clocks, Clock{"n" + strconv.Itoa(i+1), time.Second, -1})
+	}
+	require.NoError(t, s.Validate())
+	read, err := Parse(s.String())
+	require.NoError(t, err)
+	require.Equal(t, s, read)
 }
 
 // Each line, after a heading with disks, means the action it is paired with.
