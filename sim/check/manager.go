@@ -250,7 +250,7 @@ func (c *checker) manager(w *sim.World) *core.Manager {
 // Settled implements Observer. It is true when every working member of every group has
 // the Directory's epoch and all that its primary committed, when every group with a
 // working member serves and is as strong as the spares allow, and when every drain that
-// can be done or refused is.
+// can be done or refused is, and every node that an operator gives up is forgotten.
 func (c *checker) Settled(w *sim.World) bool { return c.unsettled(w) == "" }
 
 func (c *checker) unsettled(w *sim.World) string {
@@ -290,7 +290,11 @@ func (c *checker) unsettled(w *sim.World) string {
 		}
 	}
 	for i := range w.Requests() {
-		if r := &w.Requests()[i]; r.Drain && r.Status == 0 && c.drainable(w, m, r.Node) {
+		switch r := &w.Requests()[i]; {
+		case r.Status != 0:
+		case !r.Drain:
+			return fmt.Sprintf("that node %v is to be forgotten was not answered", r.Node)
+		case c.drainable(w, m, r.Node):
 			return fmt.Sprintf("the drain of node %v was not answered", r.Node)
 		}
 	}
