@@ -94,7 +94,7 @@ func (d *Dialer) Dial(ctx context.Context, managers []string) (*Client, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: err.Error(), Cause: context.Cause(ctx)}
+		return nil, &Error{Class: ErrUnavailable, Op: "connect", Detail: err.Error(), Cause: whyEnded(ctx)}
 	case hello.Role == transport.RoleSeveral: // those before it were slower, or did not answer
 		managers[at] = hello.Addr
 		return d.connect(core.Peer{}, slices.Concat(managers[at:], managers[:at]), id)
@@ -184,7 +184,7 @@ var waiters = sync.Pool{New: func() any { return make(chan *core.Result, 1) }}
 // do hands a call to the core and waits for its one result.
 func (c *Client) do(ctx context.Context, call *core.Call) (*core.Result, error) {
 	call.Timeout = timeoutMax
-	err := context.Cause(ctx)
+	err := whyEnded(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
 		if call.Timeout = time.Until(deadline); call.Timeout <= 0 && err == nil {
 			err = context.DeadlineExceeded // the context's own timer is a little late

@@ -33,7 +33,19 @@ type Error struct {
 	Version core.Seq // with ErrConflict: the current one; 0 means absent
 	Group   core.GroupID
 	Detail  string // the last cause, and what to do next
-	Cause   error  // another of the classes, or the context's error, or nil
+	Cause   error  // another of the classes, or the context's error (context.Canceled or DeadlineExceeded), or nil
+}
+
+// whyEnded is the context's error, with the words of its cause if it has one of its own; nil while the
+// context has not ended. The cause itself matches nothing: it may be the error of another
+// operation, as where a group of goroutines ends with the first that fails, and would be taken for
+// what became of this one.
+func whyEnded(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || cause == err {
+		return err
+	}
+	return fmt.Errorf("%w: %v", err, cause)
 }
 
 func (e *Error) Error() string {
@@ -94,7 +106,7 @@ func (c *Client) outcome(ctx context.Context, call *core.Call, r *core.Result) e
 		e.Class, e.Detail = ErrUnavailable, c.lastCause(r)
 	}
 	if e.Class == ErrUnknownOutcome || e.Class == ErrUnavailable {
-		switch e.Cause = context.Cause(ctx); {
+		switch e.Cause = whyEnded(ctx); {
 		case r.Displaced:
 			e.Cause = ErrOtherCluster
 		case r.Cause == core.StatusGroupLost:

@@ -126,7 +126,7 @@ func (e *Exporter) ask(ctx context.Context, next core.Export) (*core.Exported, e
 				err = e.refused(r)
 			}
 		}
-		switch cause := context.Cause(ctx); {
+		switch cause := whyEnded(ctx); {
 		case errors.Is(err, ErrGroupLost), errors.Is(err, ErrClosed), errors.Is(err, ErrNotAllowed), errors.Is(err, ErrOtherCluster):
 			return nil, err
 		case cause != nil:
@@ -208,6 +208,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return whyEnded(ctx)
 	}
 }

@@ -247,6 +247,40 @@ func TestTheContextEndsAnOperation(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
+// A context may have been cancelled by the error of another operation, as errgroup does it. That says
+// nothing of this one.
+func TestTheCauseOfAContextIsNoOutcome(t *testing.T) {
+	c := startCluster(t, 3, core.ManagerOptions{})
+	client := c.dial()
+	ctx, cancel := context.WithCancelCause(patient(t))
+	_, missing := client.Get(ctx, "absent")
+	require.ErrorIs(t, missing, netrpc.ErrNotFound)
+	c.manager.Close() // so that the next operations wait
+	entered := make(chan struct{})
+	ended := make(chan error, 2)
+	go func() {
+		close(entered)
+		_, err := client.Put(ctx, "new", []byte("v"))
+		ended <- err
+	}()
+	go func() {
+		_, err := client.Status(ctx)
+		ended <- err
+	}()
+	<-entered
+	cancel(missing)
+	errs := []error{<-ended, <-ended}
+	_, err := client.Get(ctx, "absent")
+	errs = append(errs, err)
+	_, err = netrpc.Dial(ctx, []string{"127.0.0.1:1"})
+	for _, err := range append(errs, err) {
+		require.ErrorIs(t, err, netrpc.ErrUnavailable)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, netrpc.ErrNotFound)
+		require.ErrorContains(t, err, netrpc.ErrNotFound.Error(), "but it is said")
+	}
+}
+
 func TestAClosedClient(t *testing.T) {
 	c := startCluster(t, 1, core.ManagerOptions{})
 	client := c.dial()

@@ -121,7 +121,7 @@ func (c *Client) ChangeManagers(ctx context.Context, add []core.Peer, remove []c
 			asked = true
 			_, refused = c.askManagers(ctx, add, remove)
 		}
-		if cause := context.Cause(ctx); cause != nil && asked {
+		if cause := whyEnded(ctx); cause != nil && asked {
 			return &Error{Class: ErrUnknownOutcome, Op: "managers", Cause: cause, Detail: "the time ran out before the change was over; it may go on: see 'gtstore managers'"}
 		}
 		if err != nil {
@@ -180,7 +180,7 @@ func (d *Dialer) AskManager(ctx context.Context, address string) (core.Peer, err
 	hello, err := transport.Ask(ctx, id, list[0])
 	switch {
 	case err != nil:
-		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: Printable(fmt.Sprintf("manager %s: %v", address, err)), Cause: context.Cause(ctx)}
+		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: Printable(fmt.Sprintf("manager %s: %v", address, err)), Cause: whyEnded(ctx)}
 	case hello.Role != transport.RoleSeveral:
 		return core.Peer{}, &Error{Class: ErrUnavailable, Op: "managers", Detail: fmt.Sprintf("at %s there is a %v: start one with 'node manager --managers'", address, hello.Role)}
 	}
@@ -219,7 +219,7 @@ func (c *Client) Forget(ctx context.Context, node core.NodeID) error {
 // first: the drain goes on, unless the manager has ended, and may be asked for again.
 func (c *Client) Drain(ctx context.Context, node core.NodeID) error {
 	e, err := c.askManager(ctx, "drain", func(req uint64) core.Message { return &core.Drain{Req: req, Node: node} })
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	if cause := whyEnded(ctx); err != nil && cause != nil {
 		detail := "the time ran out before a spare had taken its place; the drain goes on: ask again, with more time, to wait for it"
 		if c.refused.Load() {
 			detail = c.silence() + "; in memory mode the cluster, and the drain with it, ended with its manager"
@@ -324,7 +324,7 @@ func (c *Client) ask(ctx context.Context, op string, to core.Peer, every time.Du
 		case <-again.C:
 		case <-ctx.Done():
 			return core.Envelope{}, &Error{Class: ErrUnavailable, Op: op,
-				Detail: c.silence(), Cause: context.Cause(ctx)}
+				Detail: c.silence(), Cause: whyEnded(ctx)}
 		}
 	}
 }
