@@ -33,6 +33,7 @@ func TestUpFindsItsClusterAgain(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL, syscall.SIGTERM} {
 		require.NoError(t, u.cmd.Process.Signal(s))
 		_ = u.cmd.Wait()
+		u.gone(t) // who is killed does not wait for what it started, and that holds the directories while it ends
 		u = startUp(t, nil, "--dir", dir, "--replicas", "1")
 		is := u.now(t)
 		require.Equal(t, was.Cluster, is.Cluster)

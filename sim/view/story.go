@@ -10,7 +10,6 @@ import (
 
 	"gtstore/core"
 	"gtstore/sim"
-	"gtstore/sim/check"
 	"gtstore/sim/fuzz"
 	"gtstore/sim/history"
 	"gtstore/sim/schedule"
@@ -84,7 +83,7 @@ var meanings = map[string]string{
 	"inquiry-without-end":    "What a primary reports must come to something.",
 	"lost-falsely":           "A group may be declared lost for certain only when no copy is left.",
 	"lost-silently":          "A loss that can be noticed must be declared.",
-	check.PropertyGroupLost:  "No group may be lost, as the schedule leaves each of them a copy.",
+	"group-lost":             "No group may be lost, as the schedule leaves each of them a copy.",
 	"livelock":               "The nodes must come to rest.",
 	"outcome":                "An operation must end as the trace says that it does.",
 	fuzz.PropertyPanic:       "The simulator itself must not fail.",
