@@ -54,7 +54,32 @@ func (t *drawnDirectory) of(c *Command) {
 	}
 }
 
+// amid draws, now and then, a command about a group amid a join: that the node that joins or a
+// member is gone, or that the node is a member now; or else one that begins a join.
+func (t *drawnDirectory) amid() *Command {
+	for _, g := range t.d.groups {
+		if t.number("amid a join", 0, 2) > 0 {
+			continue
+		}
+		if g.config.Joining.ID == 0 {
+			return &Command{Kind: CommandJoin, Group: g.config.Group, Epoch: g.config.Epoch, Node: NodeRecord{Peer: Peer{ID: t.id()}}}
+		}
+		c := &Command{Kind: CommandMember, Group: g.config.Group, Epoch: Epoch(t.near("epoch", uint64(g.config.Epoch))), Node: NodeRecord{Peer: Peer{ID: g.config.Joining.ID}}}
+		switch t.number("what", 0, 3) {
+		case 3:
+			c = &Command{Kind: CommandGone, Node: c.Node}
+		case 0, 1: // rapid draws low numbers more often
+			c = &Command{Kind: CommandGone, Node: NodeRecord{Peer: Peer{ID: rapid.SampledFrom(g.config.Chain).Draw(t.T, "member").ID}}}
+		}
+		return c
+	}
+	return nil
+}
+
 func (t *drawnDirectory) draw() *Command {
+	if c := t.amid(); c != nil {
+		return c
+	}
 	c := &Command{Kind: CommandKind(t.number("kind", 1, int(commandKindEnd)-1))}
 	if t.number("register", 0, 3) == 0 {
 		c.Kind = CommandRegister
@@ -82,7 +107,11 @@ func (t *drawnDirectory) draw() *Command {
 	case CommandRetire, CommandGone, CommandDrain, CommandStay:
 		c.Node.ID = t.id()
 		if g := t.d.group(GroupID(t.number("group", 1, 3))); g != nil && t.number("a member", 0, 2) > 0 { // till all are gone
-			c.Node.ID = rapid.SampledFrom(g.config.Chain).Draw(t.T, "member").ID
+			list := slices.Clone(g.config.Chain)
+			if j := g.config.Joining; j.ID != 0 {
+				list = append(list, j)
+			}
+			c.Node.ID = rapid.SampledFrom(list).Draw(t.T, "member").ID
 		}
 		if n := t.d.node(c.Node.ID); n != nil {
 			c.Node.Boot = Boot(t.near("boot", uint64(n.Boot)))

@@ -29,6 +29,8 @@ type drawnJoin struct {
 	trip    time.Duration
 	far     time.Duration // from the primary to n2, a member, if there is one
 	loss    float64       // of what is between the primary and n9, and of what the manager gets
+	deaf    float64       // of what the manager gets, beside that
+	hears   *rand.Rand    // draws that
 	freeAt  Time          // the network has room from then on
 	matched Seq           // what n2 holds
 	lies    bool          // n9 says that it holds another entry than it does
@@ -116,6 +118,10 @@ func newDrawnJoin(t *testing.T, seed uint64) *drawnJoin {
 	if !w.heavy && w.rng.IntN(2) == 0 {
 		w.far = time.Duration(w.between(0.1, 20) * float64(time.Millisecond))
 	}
+	w.hears = rand.New(rand.NewPCG(seed, 6))
+	if w.hears.IntN(3) == 0 {
+		w.deaf = 0.5
+	}
 	durable := w.rng.IntN(2) == 0
 	o := StorageOptions{Self: peerOf("n1"), Manager: peerOf("m"), Durable: durable, JoinRate: w.joinRate,
 		LogKeep: int(w.between(4, 1000)), LogKeepBytes: int(w.between(1<<10, 1<<20)), JoinLagMax: int(w.between(20, 5000)), ChunkItems: 1 + int(w.between(1, 100))}
@@ -174,7 +180,8 @@ func (w *drawnJoin) step(n *drawnNode, from Peer, body Message) {
 func (w *drawnJoin) leave(e *Envelope) {
 	at := w.now
 	joins := e.To.Addr == "n9" || e.From.Addr == "n9"
-	if (joins || e.To.Addr == "m") && w.rng.Float64() < w.loss || joins && w.now >= w.dead {
+	unheard := e.To.Addr == "m" && w.hears.Float64() < w.deaf
+	if (joins || e.To.Addr == "m") && w.rng.Float64() < w.loss || joins && w.now >= w.dead || unheard {
 		w.onLost(e)
 		return
 	}

@@ -521,6 +521,24 @@ func TestAReplicaTrimsOnlyWhatItHasApplied(t *testing.T) {
 	require.EqualValues(t, 10, n.view().Last)
 }
 
+// Trimming: without a disk, too, a replica keeps what it does not know to be committed, though all
+// hold it. That may be much where a new epoch's primary has shown it a short prefix only.
+func TestAReplicaKeepsWhatItHasNotApplied(t *testing.T) {
+	n := following(t, "n2", config(1, "n1", "n2"), keep(1))
+	entries := []Entry{opened(1)}
+	for i := range uint64(9) {
+		entries = append(entries, wrote(1, i+1, fmt.Sprint("k", i%4), fmt.Sprint("v", i)))
+	}
+	n.step("n1", replicate(1, 1, EntryID{}, 0, entries...))
+	n.step("m", config(2, "n1", "n2"))
+	m := replicate(2, 2, EntryID{}, 10, entries[:6]...)
+	m.Trim = 10
+	n.step("n1", m)
+	require.EqualValues(t, 6, n.view().Commit)
+	require.EqualValues(t, 5, n.view().Base)
+	require.EqualValues(t, 10, n.view().Last)
+}
+
 // A transfer copies nothing: whatever the group's size, it needs memory for the
 // chunks under way, at most four of 16 KiB and a key each, and for what the log
 // got since the last one.

@@ -71,6 +71,7 @@ type drawnGroup struct {
 
 	busy   bool           // clients ask for much
 	idle   bool           // little is committed
+	large  bool           // clients write values of which few may be under way
 	counts map[string]int // how often what was drawn
 }
 
@@ -132,6 +133,9 @@ type owedPage struct {
 
 const drawnValueMax = 60
 
+// largeValues are what large values begin with: they share their memory, as there are many.
+var largeValues = []string{strings.Repeat("x", ValueBytesMax), strings.Repeat("y", ValueBytesMax), strings.Repeat("z", ValueBytesMax)}
+
 func newDrawnGroup(t *testing.T, seed uint64) *drawnGroup {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	w := &drawnGroup{
@@ -149,7 +153,12 @@ func newDrawnGroup(t *testing.T, seed uint64) *drawnGroup {
 		o.LogKeepBytes = 3*drawnValueMax + rng.IntN(300)
 		o.JoinLagBytes = 1 << 24
 	}
-	w.idle = !w.busy && w.odds(4)
+	if w.idle = !w.busy && w.odds(3); w.idle && !o.Durable { // a log that is trimmed as soon as it may be
+		o.LogKeepBytes, o.JoinLagBytes = 1+rng.IntN(drawnValueMax), 1<<24
+	}
+	if w.large = w.odds(3); w.large {
+		o.PendingBytesMax = KeyBytesMax + ValueBytesMax
+	}
 	w.rig = newStorageAt(t, "n1", func(p *StorageOptions) {
 		o.Self, o.Manager, o.Name = p.Self, p.Manager, p.Name
 		*p = o
@@ -306,6 +315,14 @@ func (w *drawnGroup) change() {
 	}
 }
 
+// renew has the manager issue the same chain again, as when a member has moved.
+func (w *drawnGroup) renew() {
+	if c := *w.config; c.Chain[0].ID != w.me() {
+		c.Epoch++
+		w.issue(&c)
+	}
+}
+
 // promote makes n1 the primary at once, of those behind it in the chain; where nobody is, of
 // another one.
 func (w *drawnGroup) promote() {
@@ -453,6 +470,8 @@ func (w *drawnGroup) next() {
 	switch n := w.rng.IntN(100); {
 	case n < 3:
 		w.change()
+	case w.idle && n >= 92:
+		w.renew()
 	case n < 8:
 		w.deliver("m", w.config)
 	case n < 10:
@@ -563,17 +582,24 @@ func (w *drawnGroup) sendReplicate(e Epoch) {
 		prev = min(last, w.m.verified)
 	case 1:
 		prev = min(last, w.m.last())
+	case 2:
+		prev = w.upTo(min(last, w.m.commit), last)
 	}
 	end := w.upTo(prev, min(last, prev+6))
 	commit := w.known[e]
 	if e == w.config.Epoch {
 		// Mostly what n1 has acked; or more, of which it has no part.
 		least := Seq(len(w.committed))
-		commit = w.upTo(least, max(least, min(last, w.kept[e])))
+		acked, before := w.kept[e], w.ackedOf(log)
+		goesOn := before > acked && w.odds(2)
+		if goesOn { // a primary that was one before counts what was acked then (R6)
+			acked = before
+		}
+		commit = w.upTo(least, max(least, min(last, acked)))
 		if w.odds(6) {
 			commit = w.upTo(least, last)
 		}
-		if w.idle && !w.odds(12) {
+		if w.idle && !goesOn && !w.odds(12) {
 			commit = least
 		}
 		w.commits(log[:commit])
@@ -584,7 +610,7 @@ func (w *drawnGroup) sendReplicate(e Epoch) {
 	w.round++
 	r := &Replicate{Group: 1, Epoch: e, Round: w.round, Prev: idOf(log, prev), Entries: slices.Clone(log[prev:end]), Commit: commit}
 	if w.odds(2) {
-		r.Trim = w.upTo(0, min(commit, w.ackedCommitted()))
+		r.Trim = w.upTo(0, min(commit, w.ackedOf(w.committed)))
 	}
 	if w.odds(2) || w.m.config.Epoch < e {
 		r.Config = c
@@ -595,17 +621,17 @@ func (w *drawnGroup) sendReplicate(e Epoch) {
 	w.deliverFrom(c.Chain[0], r)
 }
 
-// ackedCommitted is up to where n1 has acked what is committed.
-func (w *drawnGroup) ackedCommitted() Seq {
+// ackedOf is up to where n1 has acked what is in a log, and holds it.
+func (w *drawnGroup) ackedOf(log []Entry) Seq {
 	sure := Seq(0)
 	for e, seq := range w.kept {
-		log := w.logs[e]
-		for seq > sure && !(seq <= Seq(len(w.committed)) && seq <= Seq(len(log)) && idOf(log, seq) == idOf(w.committed, seq)) {
+		of := w.logs[e]
+		for seq > sure && !(seq <= Seq(len(log)) && seq <= Seq(len(of)) && idOf(of, seq) == idOf(log, seq)) {
 			seq--
 		}
 		sure = max(sure, seq)
 	}
-	if !has(w.m.log, idOf(w.committed, min(sure, Seq(len(w.committed))))) {
+	if !has(w.m.log, idOf(log, sure)) {
 		return 0
 	}
 	return sure
@@ -662,6 +688,21 @@ func (w *drawnGroup) sendChunk(e Epoch) {
 		m.Sum++ // no checksum of a message shows it
 	}
 	w.deliverFrom(a.from, &m)
+	if w.m.partial() && w.odds(4) {
+		w.giveUp()
+	}
+}
+
+// giveUp has the manager end the join of n1, which may be amid a snapshot.
+func (w *drawnGroup) giveUp() {
+	if w.config.Joining.ID != w.me() {
+		return
+	}
+	c := *w.config
+	c.Epoch++
+	c.Joining, c.Start = Peer{}, 0
+	w.issue(&c)
+	w.deliver("m", &c)
 }
 
 // attempt begins another attempt at a snapshot of all that is committed, in some chunks. The
@@ -796,6 +837,10 @@ func (w *drawnGroup) user() {
 		w.ask(e.From, &op)
 	default:
 		w.write(u)
+		if w.large { // another one soon after
+			w.req++
+			w.write(w.users[w.rng.IntN(len(w.users))])
+		}
 	}
 }
 
@@ -817,6 +862,9 @@ func (w *drawnGroup) write(u *drawnUser) {
 	op.OpSeq = owner.last[s]
 	if op.Kind != OpDelete {
 		op.Value = w.value()
+		if w.large && !w.odds(3) {
+			op.Value = largeValues[w.pairs%len(largeValues)][:ValueBytesMax/2+w.rng.IntN(ValueBytesMax/2)]
+		}
 	}
 	if op.Kind == OpCAS {
 		op.Version = w.version(op.Key)
@@ -853,7 +901,7 @@ func (w *drawnGroup) askBackup() {
 // TestAStorageNodeDoesAsTheModelSays: whatever happens in which order, the node holds, acks and
 // answers what the rules of a group say.
 func TestAStorageNodeDoesAsTheModelSays(t *testing.T) {
-	first, runs := drawnSeeds(t, 1, 250)
+	first, runs := drawnSeeds(t, 1, 300)
 	counts := map[string]int{}
 	for seed := first; seed < first+runs; seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {

@@ -569,6 +569,7 @@ func (w *drawnGroup) compare() {
 		return
 	}
 	v := w.view()
+	w.must(w.storage().groups[0].grantUntil >= w.promised, "what was promised is taken back")
 	w.must(v.Config.Epoch == m.config.Epoch, "it is in epoch %d, and has to be in %d", v.Config.Epoch, m.config.Epoch)
 	w.must(v.Partial == m.partial(), "half a snapshot: %v", v.Partial)
 	w.must(v.Joining == (m.joiner != nil), "it joins: %v", v.Joining)
@@ -753,6 +754,7 @@ func (w *drawnGroup) reboot(led bool, commit Seq) {
 	m.tenure = nil
 	if w.storage().Groups() == 0 {
 		w.must(w.epochOut == 0, "an epoch is forgotten")
+		w.grant = 0 // no promise has left either
 		*m = modelGroup{config: &Config{Group: 1}, state: modelOf(nil)}
 		return
 	}

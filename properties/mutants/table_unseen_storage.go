@@ -86,11 +86,12 @@ var ofUnseenStorage = []Mutant{
 	},
 	{
 		Name: `proposed-outlives-its-tenure`, Rule: `R12`,
-		Story: `a write that a former tenure took in, and that was cut off, counts as done`,
+		Story: `a write that a former tenure took in, and that was cut off, counts as the last of its session`,
 		File:  `core/session.go`,
 		Old: `		s.proposed = 0 // what an earlier tenure proposed may be cut
 `,
-		New: ``,
+		New:        ``,
+		Equivalent: `only a number below one that was taken in is answered otherwise, namely dropped, and for that nobody waits: its client sent the next one once it knew what became of it`,
 	},
 	{
 		Name: `asked-once-for-a-member`, Rule: `R10`,
