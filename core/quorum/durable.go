@@ -124,7 +124,6 @@ func (n *Node) persistSnapshot() {
 		n.out.Persist = append(n.out.Persist, core.Write{Key: ordered(prefixPart, old), Delete: true, End: ordered(prefixPart, old+1)})
 	}
 	n.folded, n.foldBytes, n.parts = n.applied, len(text), n.partCount(text)
-	n.relied = n.relied || n.folded != founded
 	for i := range n.parts {
 		n.persist(ordered(prefixPart, uint64(n.folded.Index), i), tagPart, &partRecord{n.partOf(text, i)})
 	}
@@ -222,7 +221,6 @@ func (n *Node) restoreSnapshot(space core.Space, head *snapshotRecord) error {
 	}
 	n.members, n.applied, n.folded = head.members, head.at, head.at
 	n.foldBytes, n.parts = text.Len(), head.parts
-	n.relied = n.folded != founded
 	n.log.reset(head.base)
 	return nil
 }

@@ -42,13 +42,17 @@ func words(e *core.Envelope) (*ask, *say) {
 	return nil, s
 }
 
-// leaves judges a word as it leaves. A manager is of one cluster under one id, whatever it is asked; and
-// what it has promised is on its disk.
+// leaves judges a word as it leaves. A manager is of one cluster under one id, whatever it is asked; what
+// it has promised is on its disk; and who has applied a command never says again that it has none, also
+// where it was started anew since.
 func (c *chair) leaves(e *core.Envelope) {
 	if q, ok := e.Body.(*core.Quorum); ok && q.Text[0] == byte(KindAppend) {
 		c.judgeChange(q.Text)
 	}
 	a, s := words(e)
+	if s != nil && s.state < stateMember && c.s.noted[e.From.ID] {
+		c.s.fail("%s, as %v, says that it is in state %d, and has applied a command", c.addr, e.From.ID, s.state)
+	}
 	switch id := e.From.ID; {
 	case a != nil && a.round-a.round%questionsMax != c.round:
 		c.round, c.roundAt = a.round-a.round%questionsMax, c.s.now
@@ -112,6 +116,14 @@ func (c *chair) judgeChange(text string) {
 	}
 }
 
+// judgeStarted: who has applied a command knows so when it was started anew. Nodes and clients were told
+// what followed from it; and where all others have lost their data it would give its cluster up.
+func (c *chair) judgeStarted() {
+	if c.node != nil && c.s.noted[c.node.Self().ID] && c.node.Placement() == 0 {
+		c.s.fail("%s, as %v, has applied a command, and does not know when it was started anew", c.addr, c.node.Self().ID)
+	}
+}
+
 // judgeAnew: who has applied a command never gives its cluster up, whoever else is left.
 func (c *chair) judgeAnew() {
 	if c.s.noted[c.node.Self().ID] {
@@ -121,12 +133,25 @@ func (c *chair) judgeAnew() {
 
 // disaster takes the data of any managers at once, and ends the processes of all, where that is drawn.
 func (s *site) disaster() {
-	if !s.faults || !s.reckless {
-		return
+	if s.faults && s.reckless {
+		s.counts["disaster"]++
+		s.endAll(60)
 	}
-	s.counts["disaster"]++
+}
+
+// blackout ends the processes of all, and leaves their data. Most clusters are founded once the other
+// faults are over, and then is when little is on a disk that tells of them.
+func (s *site) blackout() {
+	if s.durable {
+		s.counts["blackout"]++
+		s.endAll(0)
+	}
+}
+
+// endAll ends all processes, of which so many percent lose their data, and starts others soon after.
+func (s *site) endAll(gone int) {
 	for _, c := range s.hosts {
-		c.crash(s.chance(60))
+		c.crash(s.chance(gone))
 	}
 	for _, c := range s.hosts {
 		s.after(time.Duration(s.rng.IntN(500))*time.Millisecond, func() {

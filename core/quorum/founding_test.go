@@ -41,6 +41,7 @@ type site struct {
 	reckless bool            // a majority may lose its data
 	cut      map[string]bool // addresses that are off the network
 	silent   bool            // after the first, nobody registers for long
+	dark     time.Duration   // so soon after the first registers the power goes; 0 for never
 }
 
 // reliance is who the managers are of a cluster that has applied a command.
@@ -122,6 +123,7 @@ func (c *chair) start() {
 	}
 	c.node, c.wakeAt = node, core.Never
 	c.do(func(*core.Output) {})
+	c.judgeStarted()
 }
 
 // crash ends the process. With gone its data are, too.
@@ -325,6 +327,8 @@ func (s *site) relies(c *chair) {
 	if first {
 		if s.reckless {
 			s.after(time.Duration(s.rng.IntN(150))*time.Millisecond, s.disaster)
+		} else if s.dark > 0 {
+			s.after(s.dark, s.blackout)
 		}
 		r = &reliance{}
 		s.relied[cluster] = r
@@ -432,6 +436,9 @@ func newSite(seed uint64) *site {
 func foundUnderFaults(seed uint64) *site {
 	s := newSite(seed)
 	s.faults = true
+	if own := rand.New(rand.NewPCG(seed, 3)); own.IntN(2) == 0 { // so that all else is drawn alike
+		s.dark = time.Duration(1+own.IntN(150)) * time.Millisecond
+	}
 	for _, c := range s.hosts {
 		s.after(time.Duration(s.rng.IntN(1500))*time.Millisecond, func() {
 			if c.node == nil {
@@ -514,7 +521,7 @@ func TestOneClusterIsFounded(t *testing.T) {
 		}
 	}
 	t.Log(all)
-	for _, k := range []string{"founded", "anew", "crash", "waits", "disaster", "taken in", "copied"} {
+	for _, k := range []string{"founded", "anew", "crash", "waits", "disaster", "blackout", "taken in", "copied"} {
 		require.NotZero(t, all[k], "%s: it never came to that: %v", k, slices.Sorted(maps.Keys(all)))
 	}
 	require.Greater(t, all["founded"], int(seeds), "some cluster was given up, and another founded")
@@ -713,7 +720,7 @@ func TestWhoHasAppliedACommandNeverBeginsAnew(t *testing.T) {
 	}
 }
 
-// What a durable member writes for that is one record in its life.
+// What a durable member writes for that is one record for each start.
 func TestTheFirstCommandIsNotedOnce(t *testing.T) {
 	w := calmOf(1, 3, 0, durably(shortTimes))
 	l := w.leader()
@@ -729,6 +736,22 @@ func TestTheFirstCommandIsNotedOnce(t *testing.T) {
 	before = states()
 	w.write(t, "c")
 	require.Equal(t, before+1, states())
+}
+
+// A member that is taken in before there is any command begins with a snapshot all the same, and notes the
+// first command as the founders do.
+func TestWhoIsTakenInNotesTheFirstCommandToo(t *testing.T) {
+	w := calmOf(1, 3, 1, durably(shortTimes))
+	l, fresh := w.leader(), w.hosts[3]
+	l.do(func(*Output) { require.NoError(t, l.node.Change([]core.Peer{fresh.peer}, nil)) })
+	w.run(w.now.After(time.Second))
+	require.Equal(t, 1, w.counts["install"])
+	w.write(t, "a")
+	require.Equal(t, []string{"a"}, fresh.commands)
+	fresh.crash()
+	fresh.start()
+	require.Equal(t, []string{"a"}, fresh.commands, "it has heard nobody yet")
+	w.fine(t)
 }
 
 // The founders are forgotten when all who knew them are gone. Who did not know them may have been

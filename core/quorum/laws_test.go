@@ -8,7 +8,7 @@ import (
 )
 
 // What always holds of a member, by what the network brought it and what its disk has: see judgeSaid,
-// judgeOffice, judgeConfirmed and intrude. Nothing here looks into the node.
+// judgeDisk, judgeOffice, judgeConfirmed and intrude. Nothing here looks into the node.
 
 // ledger is what a host has heard since it leads.
 type ledger struct {
@@ -122,6 +122,33 @@ func (h *host) judgeSaid(e Envelope) {
 	case *Appended:
 		if !b.Refused && (state.term < b.Term || state.term == b.Term && !h.holdsEntry(b.Index)) {
 			h.w.fail("%v says in term %d that it holds entry %d, which its disk, at term %d, has not", h.peer.Addr, b.Term, b.Index, state.term)
+		}
+	}
+}
+
+// judgeDisk: after each batch the disk has a whole state, and nothing else: the parts of the one snapshot
+// that counts, and the log from its beginning on without a hole. What stayed of an earlier one would stay
+// for ever.
+func (h *host) judgeDisk() {
+	var head snapshotRecord
+	if err := readOne(h, keySnapshot, tagSnapshot, &head); err != nil {
+		h.w.fail("%v: %v", h.peer.Addr, err)
+		return
+	}
+	live := map[string]bool{keyState: true, keySnapshot: true}
+	for i := range head.parts {
+		live[ordered(prefixPart, uint64(head.at.Index), i)] = true
+	}
+	i := head.base.Index + 1
+	if head.parts == 0 && len(h.founds) > 0 {
+		i = founded.Index + 1 // what its founders begin with is not written down
+	}
+	for ; h.records[logKey(i)] != ""; i++ {
+		live[logKey(i)] = true
+	}
+	for k := range h.records {
+		if !live[k] {
+			h.w.fail("%v: %q is on the disk, where the snapshot is of %d, with %d parts, and the log ends before %d", h.peer.Addr, k, head.at.Index, head.parts, i)
 		}
 	}
 }

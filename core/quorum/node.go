@@ -125,7 +125,7 @@ type Node struct {
 	foldBytes int      // its size
 	parts     uint64   // in how many records it is
 
-	relied  bool  // what is durable here tells that a command was agreed on
+	relied  bool  // since this start, what is durable here tells that a command was agreed on
 	written Index // the commit point in it
 }
 

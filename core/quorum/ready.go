@@ -129,7 +129,8 @@ func (n *Node) persistState() {
 
 // rely notes that a command was agreed on. The first one is written down, with the commit point:
 // a restart could else not tell it from one that was never agreed on, and where all others have
-// lost their data this node would give it up. It is one record in the life of a member.
+// lost their data this node would give it up. It is one record for each start, at most: that there is
+// a snapshot proves nothing, as one that a member is taken in with may hold no command.
 func (n *Node) rely() {
 	if !n.relied && n.written < n.applied.Index {
 		n.persistState()

@@ -32,7 +32,7 @@ type world struct {
 	trace   uint64
 	wrong   string
 
-	agreed  map[Index]string     // the state behind each entry, as a hash, by whoever applied it first
+	agreed  map[Index]string     // the state behind each entry, as a hash, and the members, by whoever applied it first
 	leaders map[Term]core.NodeID // whom each term had
 	acked   []string             // commands that a leader applied after it had proposed them
 	ended   map[core.NodeID]bool // whose data are gone, or who was removed
@@ -171,6 +171,7 @@ func (h *host) start() {
 func (h *host) crash() {
 	for _, b := range h.batches[:h.w.rng.IntN(len(h.batches)+1)] {
 		h.write(b.writes)
+		h.judgeDisk()
 	}
 	h.node, h.batches, h.syncing = nil, nil, false
 	h.leads = 0
@@ -256,6 +257,7 @@ func (h *host) sync() {
 		h.batches, h.syncing = h.batches[covered:], false
 		for _, b := range done {
 			h.write(b.writes)
+			h.judgeDisk()
 		}
 		for _, b := range done {
 			for _, e := range b.after {
@@ -333,12 +335,12 @@ func (h *host) Apply(command string) {
 	}
 }
 
-// check compares the state with that of the first who applied as much.
+// check compares the state, and who the members are and were, with that of the first who applied as much.
 func (h *host) check(at Index) {
 	if at == 0 {
 		return
 	}
-	state := fmt.Sprintf("%x of %d", fnv64(h.Snapshot()), len(h.commands))
+	state := fmt.Sprintf("%x of %d, %v", fnv64(h.Snapshot()), len(h.commands), h.node.Members())
 	if first, ok := h.w.agreed[at]; !ok {
 		h.w.agreed[at] = state
 	} else if first != state {

@@ -52,7 +52,7 @@ var ofUnseenManagers = []Mutant{
 	{
 		Name: `introduced-in-an-earlier-term`, Rule: `several managers`,
 		Story:      `who leads again tells the nodes nothing, as it has told them in its first term`,
-		Equivalent: `a node that has not answered in this term is told with the first ping of it`,
+		Equivalent: `in each term every node has missed and proved nothing yet, so it is told with its first ping, and that is in the first round, but where there are more nodes than a round pings`,
 		File:       `core/several.go`,
 		Old:        `	m.several.backlog, m.several.told = nil, nil`,
 		New:        `	m.several.backlog = nil`,
