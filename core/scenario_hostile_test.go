@@ -88,6 +88,13 @@ func TestInventedNodesFormNoGroup(t *testing.T) {
 func TestNobodySpeaksForANodeWithoutItsToken(t *testing.T) {
 	r := newRealm(t, 4)
 	r.place("a")
+	well := r.manager().Config(1)
+	for _, p := range well.Chain { // that it cannot go on
+		r.step(p.Addr, &Suspect{Group: 1, Epoch: well.Epoch, Node: p.ID, Token: 12345})
+		r.serve()
+		r.pass(time.Second)
+		require.Equal(t, well, r.manager().Config(1), "%v goes on", p)
+	}
 	r.ail(refusing, "n3")
 	r.pass(time.Second)
 	require.Equal(t, "n4", r.joiningNode())
